@@ -1,0 +1,243 @@
+//! Datagrams: taken whole or refused whole, and packed (spec, chapter 8).
+
+use core::borrow::Borrow;
+use core::fmt;
+
+use crate::error::{DatagramError, EncodeError};
+use crate::format::{Format, InDatagram, V1};
+use crate::frame::Frame;
+use crate::framing::Framing;
+
+/// The most bytes that a datagram is packed to, unless another limit is set: what passes nearly
+/// every network without being divided.
+pub const DEFAULT_DATAGRAM_LIMIT: usize = 1_200;
+
+/// A datagram that consists of whole frames: iterate over it to get them.
+///
+/// Every frame was checked before the first one is lent, so none of a datagram's frames counts if
+/// one is bad, and nothing carries over to the next datagram.
+///
+/// ```
+/// use unstick::{Framing, Kind, V1};
+///
+/// let framing = Framing::new(V1);
+/// let mut datagram = Vec::new();
+/// framing.encode(Kind::TEXT, b"one", &mut datagram)?;
+/// framing.encode(Kind::TEXT, b"two", &mut datagram)?;
+///
+/// let texts: Vec<_> = framing.datagram(&datagram)?.map(|frame| frame.payload).collect();
+/// assert_eq!(texts, [b"one", b"two"]);
+/// assert!(framing.datagram(&datagram[..21]).is_err()); // cut: neither frame counts
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Datagram<'f, 'a, F: Format = V1, K = fn(&<F as Format>::Meta) -> bool> {
+    framing: &'f Framing<F>,
+    rest: &'a [u8],
+    known: K,
+}
+
+impl<F: Format> Framing<F> {
+    /// Checks a datagram: one or more whole frames of kinds that may travel so, and nothing else.
+    /// Kinds of applications count as unknown; for others, see
+    /// [`datagram_with`](Self::datagram_with).
+    ///
+    /// A datagram cut by the receive buffer must not come here: a cut between two frames cannot be
+    /// seen in the bytes. [`received`](Self::received) takes what the transport reports.
+    ///
+    /// # Errors
+    /// The first reason to refuse it, with its offset in the datagram.
+    pub fn datagram<'f, 'a>(
+        &'f self,
+        bytes: &'a [u8],
+    ) -> Result<Datagram<'f, 'a, F>, DatagramError> {
+        self.datagram_with(bytes, |_| false)
+    }
+
+    /// The same for a caller who has kinds of its own: `known` says which.
+    ///
+    /// # Errors
+    /// As [`datagram`](Self::datagram).
+    pub fn datagram_with<'f, 'a, K: Fn(&F::Meta) -> bool>(
+        &'f self,
+        bytes: &'a [u8],
+        known: K,
+    ) -> Result<Datagram<'f, 'a, F, K>, DatagramError> {
+        if bytes.is_empty() {
+            return Err(DatagramError::Empty);
+        }
+        // The structure of all of it comes first, then the kinds.
+        self.each_frame(bytes, |_, _| Ok(()))?;
+        self.each_frame(bytes, |at, frame| deliver(self.format(), frame, at, &known).map(|_| ()))?;
+        Ok(Datagram { framing: self, rest: bytes, known })
+    }
+
+    /// Checks what a transport says it received: the first `len` bytes of `buf`. More than `buf`
+    /// has say that the datagram was cut, as `recvmsg` with `MSG_TRUNC` reports it.
+    ///
+    /// Where a transport makes no such report, let `buf` have a byte more than the longest
+    /// datagram to be taken, and give `buf.len() + 1` for a full one.
+    ///
+    /// # Errors
+    /// [`DatagramError::Cut`], or as [`datagram_with`](Self::datagram_with).
+    pub fn received<'f, 'a, K: Fn(&F::Meta) -> bool>(
+        &'f self,
+        buf: &'a [u8],
+        len: usize,
+        known: K,
+    ) -> Result<Datagram<'f, 'a, F, K>, DatagramError> {
+        let bytes = buf.get(..len).ok_or(DatagramError::Cut { room: buf.len() })?;
+        self.datagram_with(bytes, known)
+    }
+
+    fn each_frame<'a>(
+        &self,
+        bytes: &'a [u8],
+        mut each: impl FnMut(u64, &Frame<'a, F::Meta>) -> Result<(), DatagramError>,
+    ) -> Result<(), DatagramError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let at = (bytes.len() - rest.len()) as u64;
+            let frame = self
+                .take_frame(&mut rest)
+                .map_err(|error| DatagramError::Malformed(error.shifted(at)))?;
+            each(at, &frame)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a frame is delivered, ignored, or refuses its datagram.
+fn deliver<F: Format>(
+    format: &F,
+    frame: &Frame<'_, F::Meta>,
+    at: u64,
+    known: &impl Fn(&F::Meta) -> bool,
+) -> Result<bool, DatagramError> {
+    match format.in_datagram(&frame.meta) {
+        InDatagram::Delivered => Ok(true),
+        InDatagram::IfKnown { .. } if known(&frame.meta) => Ok(true),
+        InDatagram::IfKnown { kind, critical: true }
+        | InDatagram::Unknown { kind, critical: true } => {
+            Err(DatagramError::UnknownKind { at, kind })
+        }
+        InDatagram::IfKnown { .. } | InDatagram::Unknown { .. } => Ok(false),
+        InDatagram::Misplaced { kind } => Err(DatagramError::MisplacedKind { at, kind }),
+    }
+}
+
+impl<'a, F: Format, K: Fn(&F::Meta) -> bool> Iterator for Datagram<'_, 'a, F, K> {
+    type Item = Frame<'a, F::Meta>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // All of it was checked when the datagram was taken.
+        while let Ok(frame) = self.framing.take_frame(&mut self.rest) {
+            if let Ok(true) = deliver(self.framing.format(), &frame, 0, &self.known) {
+                return Some(frame);
+            }
+        }
+        None
+    }
+}
+
+impl<F: Format, K: Fn(&F::Meta) -> bool> core::iter::FusedIterator for Datagram<'_, '_, F, K> {}
+
+impl<F: Format, K> fmt::Debug for Datagram<'_, '_, F, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Datagram").field("rest", &self.rest).finish_non_exhaustive()
+    }
+}
+
+/// Packs frames into a datagram, in storage of the caller's.
+///
+/// ```
+/// use unstick::{DatagramPacker, Framing, Kind, V1};
+/// # fn send(_: &[u8]) {}
+///
+/// let mut storage = [0; 1_200];
+/// let mut packer = DatagramPacker::new(Framing::new(V1), &mut storage);
+/// for reading in [&b"21.5"[..], b"21.7", b"21.4"] {
+///     if !packer.push(Kind::TEXT, reading)? {
+///         send(packer.as_bytes()); // full
+///         packer.clear();
+///         packer.push(Kind::TEXT, reading)?;
+///     }
+/// }
+/// send(packer.as_bytes());
+/// assert_eq!(packer.as_bytes().len(), 36);
+/// # Ok::<(), unstick::EncodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct DatagramPacker<'b, F: Format = V1> {
+    framing: Framing<F>,
+    storage: &'b mut [u8],
+    len: usize,
+}
+
+impl<'b, F: Format> DatagramPacker<'b, F> {
+    /// A packer for datagrams of at most [`DEFAULT_DATAGRAM_LIMIT`] bytes, or as many as the
+    /// storage has, if that is less.
+    pub fn new(framing: impl Into<Framing<F>>, storage: &'b mut [u8]) -> Self {
+        Self::with_datagram_limit(framing, storage, DEFAULT_DATAGRAM_LIMIT)
+    }
+
+    /// A packer for datagrams of at most `datagram_limit` bytes, headers included: 65,507 at most
+    /// over UDP and IPv4.
+    pub fn with_datagram_limit(
+        framing: impl Into<Framing<F>>,
+        storage: &'b mut [u8],
+        datagram_limit: usize,
+    ) -> Self {
+        let room = datagram_limit.min(storage.len());
+        let storage = storage.get_mut(..room).unwrap_or_default();
+        Self { framing: framing.into(), storage, len: 0 }
+    }
+
+    /// Appends a frame. `Ok(false)` says that the datagram has no room left for it: send it,
+    /// [`clear`](Self::clear), and push again.
+    ///
+    /// # Errors
+    /// [`EncodeError::NoRoom`] when the frame does not fit into a datagram even alone,
+    /// [`EncodeError::MisplacedKind`] when its kind has no place in one, or as
+    /// [`Framing::encode_header`]. The datagram stays as it is.
+    pub fn push(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        payload: &[u8],
+    ) -> Result<bool, EncodeError> {
+        let meta = meta.borrow();
+        if let InDatagram::Misplaced { kind } = self.framing.format().in_datagram(meta) {
+            return Err(EncodeError::MisplacedKind { kind });
+        }
+        let room = self.storage.len();
+        let spare = self.storage.get_mut(self.len..).unwrap_or_default();
+        match self.framing.encode_into(meta, payload, spare) {
+            Ok(written) => {
+                self.len += written;
+                Ok(true)
+            }
+            Err(EncodeError::NoRoom { needed, .. }) if needed > room => {
+                Err(EncodeError::NoRoom { needed, room })
+            }
+            Err(EncodeError::NoRoom { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The datagram so far.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.storage.get(..self.len).unwrap_or_default()
+    }
+
+    /// Whether no frame is in it. An empty datagram must not be sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Begins the next datagram.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+}

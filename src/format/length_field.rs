@@ -1,0 +1,259 @@
+//! A length field somewhere in a header of fixed size, described at run time (spec, Annex A).
+
+use core::error::Error;
+use core::fmt;
+
+use crate::error::{EncodeError, HeaderError};
+use crate::format::{Format, Header, Parsed, copy};
+
+/// The most bytes that a header described at run time may have.
+const MAX_HEADER_LEN: usize = 32;
+/// The widest length field, in bytes.
+const MAX_WIDTH: usize = 8;
+
+/// Which byte of an integer comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ByteOrder {
+    /// The most significant: network byte order.
+    Big,
+    /// The least significant.
+    Little,
+}
+
+/// What the number in a length field counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Covers {
+    /// The payload alone.
+    Payload,
+    /// Everything behind the field: the rest of the header, and the payload.
+    AfterField,
+    /// The whole frame: header and payload.
+    Frame,
+}
+
+/// A header of fixed size with a length field in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Layout {
+    /// The header's bytes, 1 to 32.
+    pub header_len: usize,
+    /// The bytes before the length field.
+    pub offset: usize,
+    /// The length field's bytes, 1 to 8.
+    pub width: usize,
+    /// The length field's byte order.
+    pub order: ByteOrder,
+    /// What the length counts.
+    pub covers: Covers,
+}
+
+/// Why a [`Layout`] describes no header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LayoutError {
+    /// A header has 1 to 32 bytes.
+    HeaderLen {
+        /// The bytes asked for.
+        found: usize,
+    },
+    /// A length field has 1 to 8 bytes.
+    Width {
+        /// The bytes asked for.
+        found: usize,
+    },
+    /// The length field does not end within the header.
+    FieldOutside {
+        /// The bytes before the field.
+        offset: usize,
+        /// The field's bytes.
+        width: usize,
+        /// The header's bytes.
+        header_len: usize,
+    },
+}
+
+impl fmt::Display for LayoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HeaderLen { found } => {
+                write!(f, "a header has 1 to {MAX_HEADER_LEN} bytes, not {found}")
+            }
+            Self::Width { found } => {
+                write!(f, "a length field has 1 to {MAX_WIDTH} bytes, not {found}")
+            }
+            Self::FieldOutside { offset, width, header_len } => write!(
+                f,
+                "a length field of {width} bytes at offset {offset} does not end within \
+                 a header of {header_len}"
+            ),
+        }
+    }
+}
+
+impl Error for LayoutError {}
+
+/// A format described at run time: a length field in a header of fixed size, whose other bytes are
+/// handed to the caller.
+///
+/// ```
+/// use unstick::{ByteOrder, Covers, Framing, Layout, LengthField};
+///
+/// // Two bytes of tag, then two of length that count the whole frame.
+/// let format = LengthField::new(Layout {
+///     header_len: 4,
+///     offset: 2,
+///     width: 2,
+///     order: ByteOrder::Big,
+///     covers: Covers::Frame,
+/// })?;
+/// let framing = Framing::new(format);
+/// let mut out = [0; 6];
+/// framing.encode_into(format.meta(b"OK\0\0")?, b"hi", &mut out)?;
+/// assert_eq!(&out, b"OK\x00\x06hi");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LengthField {
+    layout: Layout,
+}
+
+impl LengthField {
+    /// The format of this layout.
+    ///
+    /// # Errors
+    /// The layout describes no header.
+    pub const fn new(layout: Layout) -> Result<Self, LayoutError> {
+        let Layout { header_len, offset, width, .. } = layout;
+        if header_len == 0 || header_len > MAX_HEADER_LEN {
+            return Err(LayoutError::HeaderLen { found: header_len });
+        }
+        if width == 0 || width > MAX_WIDTH {
+            return Err(LayoutError::Width { found: width });
+        }
+        match offset.checked_add(width) {
+            Some(end) if end <= header_len => Ok(Self { layout }),
+            _ => Err(LayoutError::FieldOutside { offset, width, header_len }),
+        }
+    }
+
+    /// The layout that the format was made of.
+    #[must_use]
+    pub const fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// A header's other bytes, from a whole header. What stands in the length field does not
+    /// matter: it counts as zero.
+    ///
+    /// # Errors
+    /// [`EncodeError::Meta`] when `header` has not as many bytes as the layout says.
+    pub fn meta(&self, header: &[u8]) -> Result<FieldMeta, EncodeError> {
+        if header.len() != self.layout.header_len {
+            return Err(EncodeError::Meta);
+        }
+        let mut meta = FieldMeta { bytes: [0; MAX_HEADER_LEN], len: self.layout.header_len };
+        copy(&mut meta.bytes, header);
+        meta.bytes.get_mut(self.field()).unwrap_or_default().fill(0);
+        Ok(meta)
+    }
+
+    /// Where the length field stands.
+    fn field(&self) -> core::ops::Range<usize> {
+        self.layout.offset..self.layout.offset + self.layout.width
+    }
+
+    /// The header's bytes that the length counts: also the smallest length there can be.
+    fn covered(&self) -> u64 {
+        let Layout { header_len, offset, width, covers, .. } = self.layout;
+        (match covers {
+            Covers::Payload => 0,
+            Covers::AfterField => header_len - offset - width,
+            Covers::Frame => header_len,
+        }) as u64
+    }
+
+    /// The largest number that the field can hold.
+    fn field_max(&self) -> u64 {
+        u64::MAX >> (64 - 8 * self.layout.width)
+    }
+}
+
+impl Format for LengthField {
+    type Meta = FieldMeta;
+    type HeaderBuf = [u8; MAX_HEADER_LEN];
+
+    #[inline]
+    fn max_payload_len(&self) -> u64 {
+        // The widest cover is 32 bytes and the narrowest field holds 255.
+        self.field_max().saturating_sub(self.covered())
+    }
+
+    #[inline]
+    fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<FieldMeta>, HeaderError> {
+        let Some(field) = bytes.get(self.field()) else {
+            return Ok(Parsed::Need(self.layout.header_len));
+        };
+        let push = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
+        let found = match self.layout.order {
+            ByteOrder::Big => field.iter().fold(0, push),
+            ByteOrder::Little => field.iter().rev().fold(0, push),
+        };
+        let least = self.covered();
+        let Some(payload_len) = found.checked_sub(least) else {
+            return Err(HeaderError::LengthTooShort { found, least });
+        };
+        let header_len = self.layout.header_len;
+        match bytes.get(..header_len).map(|header| self.meta(header)) {
+            Some(Ok(meta)) => Ok(Parsed::Header(Header { meta, payload_len, header_len })),
+            _ => Ok(Parsed::Need(header_len)),
+        }
+    }
+
+    #[inline]
+    fn encode_header(
+        &self,
+        meta: &FieldMeta,
+        len: u64,
+        out: &mut [u8; MAX_HEADER_LEN],
+    ) -> Result<usize, EncodeError> {
+        // A meta that another layout made would not come back as it went in.
+        if self.meta(meta.bytes())? != *meta {
+            return Err(EncodeError::Meta);
+        }
+        let limit = self.max_payload_len();
+        if len > limit {
+            return Err(EncodeError::Oversize { len, limit });
+        }
+        *out = meta.bytes;
+        let number = (len + self.covered()).to_le_bytes();
+        let number = number.get(..self.layout.width).unwrap_or_default();
+        let field = out.get_mut(self.field()).unwrap_or_default();
+        copy(field, number);
+        if self.layout.order == ByteOrder::Big {
+            field.reverse();
+        }
+        Ok(self.layout.header_len)
+    }
+}
+
+/// The bytes of a [`LengthField`] header as they were received, with zeros in place of the length.
+///
+/// [`LengthField::meta`] makes one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FieldMeta {
+    bytes: [u8; MAX_HEADER_LEN],
+    len: usize,
+}
+
+impl FieldMeta {
+    /// The whole header, with zeros where the length stands.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for FieldMeta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FieldMeta({:02x?})", self.bytes())
+    }
+}

@@ -1,0 +1,54 @@
+//! The version-1 format: kind, length and check in eight bytes (spec, chapters 3 to 5).
+
+use crate::error::{EncodeError, HeaderError};
+use crate::format::{Format, Header, InDatagram, Parsed, SelfChecking};
+use crate::header::{self, HEADER_LEN, Kind};
+
+/// The format of this project's own protocol: magic, version, kind, a 32-bit length and a check.
+///
+/// See the [`header`](crate::header) module for its layout, and `spec.md` for everything else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct V1;
+
+impl Format for V1 {
+    type Meta = Kind;
+    type HeaderBuf = [u8; HEADER_LEN];
+
+    #[inline]
+    fn max_payload_len(&self) -> u64 {
+        u32::MAX.into()
+    }
+
+    #[inline]
+    fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Kind>, HeaderError> {
+        match bytes.first_chunk() {
+            Some(bytes) => {
+                let (meta, len) = header::decode(bytes)?;
+                Ok(Parsed::Header(Header { meta, payload_len: len.into(), header_len: HEADER_LEN }))
+            }
+            None => {
+                header::check_prefix(bytes)?;
+                Ok(Parsed::Need(HEADER_LEN))
+            }
+        }
+    }
+
+    #[inline]
+    fn encode_header(
+        &self,
+        kind: &Kind,
+        len: u64,
+        out: &mut [u8; HEADER_LEN],
+    ) -> Result<usize, EncodeError> {
+        let limit = self.max_payload_len();
+        let len = u32::try_from(len).map_err(|_| EncodeError::Oversize { len, limit })?;
+        *out = header::encode(*kind, len);
+        Ok(HEADER_LEN)
+    }
+
+    fn in_datagram(&self, kind: &Kind) -> InDatagram {
+        kind.in_datagram()
+    }
+}
+
+impl SelfChecking for V1 {}

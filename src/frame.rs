@@ -1,0 +1,137 @@
+//! A whole frame, borrowed from the bytes it was decoded from, or owned.
+
+use core::fmt;
+
+use crate::decoder::Decoder;
+use crate::error::{DecodeError, Part};
+use crate::format::{Format, Header};
+use crate::framing::Framing;
+use crate::header::Kind;
+
+/// A whole frame, borrowed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame<'a, M = Kind> {
+    /// What the header says beside the length.
+    pub meta: M,
+    /// The payload.
+    pub payload: &'a [u8],
+    bytes: &'a [u8],
+}
+
+impl<'a, M> Frame<'a, M> {
+    /// The frame that `bytes` are, `None` if they are fewer than the header says.
+    pub(crate) fn new(header: Header<M>, bytes: &'a [u8]) -> Option<Self> {
+        let bytes = bytes.get(..usize::try_from(header.frame_len()).ok()?)?;
+        let payload = bytes.get(header.header_len..)?;
+        Some(Self { meta: header.meta, payload, bytes })
+    }
+
+    /// The whole frame as it was received, header included: what a proxy forwards.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The header as it was received.
+    #[must_use]
+    pub fn header_bytes(&self) -> &'a [u8] {
+        self.bytes.get(..self.bytes.len() - self.payload.len()).unwrap_or_default()
+    }
+
+    /// A copy that does not borrow: as many bytes as the frame has, and not the buffer it is in.
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn to_owned(&self) -> OwnedFrame<M>
+    where
+        M: Clone,
+    {
+        OwnedFrame {
+            meta: self.meta.clone(),
+            header_len: self.bytes.len() - self.payload.len(),
+            bytes: self.bytes.into(),
+        }
+    }
+}
+
+impl<M: fmt::Debug> fmt::Debug for Frame<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame").field("meta", &self.meta).field("payload", &self.payload).finish()
+    }
+}
+
+impl<F: Format> Framing<F> {
+    /// Takes a whole frame off the front of `bytes`. `Ok(None)` says that it has not arrived yet.
+    ///
+    /// For bytes that lie in one slice; a stream is [`Decoder`]'s or
+    /// [`FrameBuf`](crate::FrameBuf)'s.
+    ///
+    /// # Errors
+    /// `bytes` begin with no frame. The error's offset counts from the start of `bytes`, and
+    /// `bytes` stay as they are.
+    pub fn split_frame<'a>(
+        &self,
+        bytes: &mut &'a [u8],
+    ) -> Result<Option<Frame<'a, F::Meta>>, DecodeError> {
+        match self.take_frame(bytes) {
+            Ok(frame) => Ok(Some(frame)),
+            Err(DecodeError::Truncated { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same where a frame that is not all there is an error.
+    pub(crate) fn take_frame<'a>(
+        &self,
+        bytes: &mut &'a [u8],
+    ) -> Result<Frame<'a, F::Meta>, DecodeError> {
+        let framing = Framing::new(self.format()).with_limit(self.limit());
+        let mut decoder = Decoder::with_framing(framing);
+        let mut rest = *bytes;
+        // The input is one slice, so a frame's first piece has all of it that is there.
+        let header = decoder.decode(&mut rest)?.and_then(|piece| piece.header);
+        if let Some(header) = header
+            && let Some(frame) = Frame::new(header, bytes)
+        {
+            *bytes = rest;
+            return Ok(frame);
+        }
+        decoder.finish()?;
+        // Only no bytes at all end on a boundary and are no frame.
+        Err(DecodeError::Truncated { at: 0, missing: 1, part: Part::Header })
+    }
+}
+
+/// A whole frame that owns its bytes, and no more than its bytes.
+#[cfg(feature = "alloc")]
+#[derive(Clone, PartialEq, Eq)]
+pub struct OwnedFrame<M = Kind> {
+    /// What the header says beside the length.
+    pub meta: M,
+    header_len: usize,
+    bytes: alloc::boxed::Box<[u8]>,
+}
+
+#[cfg(feature = "alloc")]
+impl<M> OwnedFrame<M> {
+    /// The payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.bytes.get(self.header_len..).unwrap_or_default()
+    }
+
+    /// The whole frame as it was received, header included.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<M: fmt::Debug> fmt::Debug for OwnedFrame<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedFrame")
+            .field("meta", &self.meta)
+            .field("payload", &self.payload())
+            .finish()
+    }
+}

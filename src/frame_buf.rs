@@ -1,0 +1,492 @@
+//! The read buffer: bytes of a stream in, whole frames out, over storage that the caller picks.
+
+use core::fmt;
+
+use crate::decoder::Decoder;
+use crate::error::{DecodeError, RecoverError, StorageError};
+use crate::format::{Format, Header, HeaderBuf, Parsed, SelfChecking, V1, copy};
+use crate::frame::Frame;
+use crate::framing::Framing;
+
+/// What a growing buffer begins with, and does not shrink below by itself.
+#[cfg(feature = "alloc")]
+const MIN_LEN: usize = 8 * 1024;
+/// How far a growing buffer follows a stream that keeps filling it, whatever the limit: larger
+/// reads bring nothing more.
+#[cfg(feature = "alloc")]
+const BUSY_LEN: usize = 64 * 1024;
+/// After so many fillings in a row that used a quarter at most, a growing buffer is halved.
+const QUIET_FILLINGS: u8 = 8;
+
+/// Collects a stream's bytes and lends the whole frames among them, without a copy.
+///
+/// Read into [`spare`](Self::spare), [`commit`](Self::commit) what was read, take frames with
+/// [`next_frame`](Self::next_frame) until it returns `None`, and repeat. At the stream's end,
+/// [`finish`](Self::finish).
+///
+/// ```
+/// use unstick::{FrameBuf, Kind};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut socket: &[u8] = b"\xf5\x01\x01\0\0\0\x02\xf2hi";
+/// use std::io::Read;
+///
+/// let mut buf = FrameBuf::new([0; 2048]);
+/// let mut texts = Vec::new();
+/// loop {
+///     let n = socket.read(buf.spare())?;
+///     if n == 0 {
+///         buf.finish()?; // an error if the stream ended inside a frame
+///         break;
+///     }
+///     buf.commit(n);
+///     while let Some(frame) = buf.next_frame()? {
+///         texts.push((frame.meta, frame.payload.to_vec()));
+///     }
+/// }
+/// assert_eq!(texts, [(Kind::TEXT, b"hi".to_vec())]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Storage
+/// `[u8; N]`, `&mut [u8]`, or a `Vec<u8>` (feature `alloc`) that grows with what has arrived. Over
+/// storage of fixed size the effective limit is what fits: its length less the room for a header.
+/// After `next_frame` has returned `None`, `spare` is not empty, unless the storage is shorter
+/// than a header, which `next_frame` reports.
+///
+/// # Memory
+/// A `Vec` holds no more than 8 KiB, or twice what has arrived, never what a peer has
+/// announced; [`shrink`](Self::shrink) gives it back at once, and a run of small frames bit by
+/// bit. Nothing here panics; with a `Vec`, running out of memory aborts.
+///
+/// # Errors latch
+/// As with [`Decoder`].
+#[derive(Clone)]
+pub struct FrameBuf<S, F: Format = V1> {
+    storage: S,
+    decoder: Decoder<F>,
+    /// `storage[start..end]` is what was committed and not yet lent, from a frame's first byte on.
+    start: usize,
+    end: usize,
+    /// Of those, how many are the refused header's beginning.
+    refused: usize,
+    /// Of those, how many are known not to end the header.
+    seen: usize,
+    /// With fewer unread bytes than these no look at them is of use.
+    need: usize,
+    /// How a growing storage is used: the most unread bytes since it was last empty, fillings in
+    /// a row that needed little, whether the last read filled all the room.
+    peak: usize,
+    quiet: u8,
+    filled: bool,
+}
+
+/// A frame that stands in the storage.
+pub(crate) struct Located<M> {
+    header: Header<M>,
+    start: usize,
+}
+
+impl<S: Storage> FrameBuf<S> {
+    /// A buffer for version-1 frames. The limit is 1 MiB, or what fits into the storage.
+    #[must_use]
+    pub fn new(storage: S) -> Self {
+        Self::build(storage, Framing::default())
+    }
+}
+
+impl<S: Storage, F: Format> FrameBuf<S, F> {
+    /// A buffer for frames of this format and limit.
+    ///
+    /// # Errors
+    /// The storage cannot hold the largest frame within a limit that was
+    /// [set](Framing::with_limit). (The default limit gives way to the storage.)
+    pub fn with_framing(storage: S, framing: impl Into<Framing<F>>) -> Result<Self, StorageError> {
+        let framing = framing.into();
+        let needed = framing.limit().saturating_add(F::HeaderBuf::LEN as u64);
+        let room = storage.bytes().len();
+        if framing.is_explicit() && !S::GROWS && needed > room as u64 {
+            return Err(StorageError { needed, room });
+        }
+        Ok(Self::build(storage, framing))
+    }
+
+    fn build(storage: S, framing: Framing<F>) -> Self {
+        let fits = storage.bytes().len().saturating_sub(F::HeaderBuf::LEN) as u64;
+        let framing =
+            if !S::GROWS && framing.limit() > fits { framing.with_limit(fits) } else { framing };
+        let decoder = Decoder::with_framing(framing);
+        Self {
+            storage,
+            decoder,
+            start: 0,
+            end: 0,
+            refused: 0,
+            seen: 0,
+            need: 1,
+            peak: 0,
+            quiet: 0,
+            filled: false,
+        }
+    }
+
+    /// The effective format and limit: encode with it what the other side's equal buffer takes.
+    pub fn framing(&self) -> Framing<&F> {
+        Framing::new(self.decoder.format()).with_limit(self.decoder.limit())
+    }
+
+    /// Room to read into. Makes some first, where needed: by moving the unread bytes to the
+    /// storage's beginning, or by letting it grow.
+    ///
+    /// Empty only if the storage is full of frames that were not taken, or the stream has failed.
+    pub fn spare(&mut self) -> &mut [u8] {
+        self.make_room();
+        self.storage.bytes_mut().get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Counts the first `n` bytes of [`spare`](Self::spare) as read; at most all of them.
+    pub fn commit(&mut self, n: usize) {
+        let room = self.storage.bytes().len() - self.end;
+        self.end += n.min(room);
+        self.filled = n >= room;
+        self.peak = self.peak.max(self.end - self.start);
+    }
+
+    /// Copies the beginning of `bytes` into the spare room and says how many were taken: for
+    /// bytes that cannot be read in place.
+    pub fn extend(&mut self, bytes: &[u8]) -> usize {
+        let spare = self.spare();
+        let taken = bytes.len().min(spare.len());
+        copy(spare, bytes);
+        self.commit(taken);
+        taken
+    }
+
+    /// Lends the next whole frame. `Ok(None)` says that more bytes are needed.
+    ///
+    /// # Errors
+    /// The stream failed. [`unread`](Self::unread) then begins just behind the refused bytes.
+    #[inline]
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, DecodeError> {
+        let located = self.locate()?;
+        Ok(located.and_then(|located| self.lend(located)))
+    }
+
+    /// Says whether the stream may end behind the bytes committed.
+    ///
+    /// # Errors
+    /// As [`Decoder::finish`], and the error that frames not yet taken would give.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        if let Some(error) = self.error() {
+            return Err(error);
+        }
+        let mut scratch = self.decoder.scratch();
+        scratch.for_each(self.unread(), |_| {})?;
+        scratch.finish()
+    }
+
+    /// The error that the stream has failed with, if it has and `next_frame` came to it.
+    #[must_use]
+    pub fn error(&self) -> Option<DecodeError> {
+        let error = self.decoder.error()?;
+        // A search counts the bytes that are here and not searched yet.
+        let DecodeError::Unsynchronized { at, skipped } = error else { return Some(error) };
+        let unread = (self.end - self.start) as u64;
+        Some(DecodeError::Unsynchronized { at: at + unread, skipped: skipped + unread })
+    }
+
+    /// The bytes committed and not lent yet.
+    #[must_use]
+    pub fn unread(&self) -> &[u8] {
+        self.storage.bytes().get(self.start + self.refused..self.end).unwrap_or_default()
+    }
+
+    /// The stream offset of the first unread byte.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.decoder.position()
+    }
+
+    /// The storage, and where in it the [unread](Self::unread) bytes are.
+    #[must_use]
+    pub fn into_parts(self) -> (S, core::ops::Range<usize>) {
+        (self.storage, self.start + self.refused..self.end)
+    }
+
+    /// The storage's bytes now.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.storage.bytes().len()
+    }
+
+    /// Drops all unread bytes and begins a new stream, at offset 0.
+    pub fn reset(&mut self) {
+        self.decoder.reset();
+        (self.start, self.end) = (0, 0);
+        self.forget_looks();
+    }
+
+    /// Goes on after an oversize frame, as [`Decoder::skip_frame`].
+    ///
+    /// # Errors
+    /// The stream did not fail, or not so.
+    pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
+        self.decoder.skip_frame()?;
+        self.start += self.refused;
+        self.forget_looks();
+        Ok(())
+    }
+
+    /// Gives back the memory of a growing storage that holds no unread bytes.
+    pub fn shrink(&mut self) {
+        if S::GROWS {
+            self.compact();
+            self.storage.resize(self.end);
+            self.quiet = 0;
+        }
+    }
+
+    /// Finds the next whole frame and counts it as taken; the caller lends it.
+    #[inline]
+    pub(crate) fn locate(&mut self) -> Result<Option<Located<F::Meta>>, DecodeError> {
+        loop {
+            let unread = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
+            if unread.len() < self.need {
+                return Ok(None);
+            }
+            match self.decoder.peek(unread, self.seen) {
+                Ok(Some(Parsed::Header(header))) => {
+                    match usize::try_from(header.frame_len()) {
+                        Ok(frame_len) if frame_len <= unread.len() => {
+                            let start = self.start;
+                            self.decoder.consume(frame_len);
+                            self.start += frame_len;
+                            (self.seen, self.need) = (0, 1);
+                            return Ok(Some(Located { header, start }));
+                        }
+                        Ok(frame_len) => self.need = frame_len,
+                        Err(_) => self.need = usize::MAX,
+                    }
+                    return Ok(None);
+                }
+                Ok(Some(Parsed::Need(needed))) => {
+                    let room = self.storage.bytes().len();
+                    if !S::GROWS && needed > room {
+                        return Err(DecodeError::NoRoom { at: self.position(), needed, room });
+                    }
+                    self.seen = unread.len();
+                    self.need = unread.len() + 1;
+                    return Ok(None);
+                }
+                Ok(None) => {
+                    self.start += self.decoder.drop_skipped(unread);
+                    self.need = 1;
+                }
+                Err((error, refused)) => {
+                    self.refused += refused;
+                    self.need = 0;
+                    return Err(self.error().unwrap_or(error));
+                }
+            }
+        }
+    }
+
+    /// The frame that was located, as long as nothing was read since.
+    #[inline]
+    pub(crate) fn lend(&self, located: Located<F::Meta>) -> Option<Frame<'_, F::Meta>> {
+        Frame::new(located.header, self.storage.bytes().get(located.start..)?)
+    }
+
+    /// Whether a frame has begun and is not whole, or is being skipped.
+    #[cfg(feature = "std")]
+    pub(crate) fn is_inside_frame(&self) -> bool {
+        self.start != self.end || self.decoder.finish().is_err()
+    }
+
+    fn forget_looks(&mut self) {
+        (self.refused, self.seen, self.need) = (0, 0, 1);
+    }
+
+    fn make_room(&mut self) {
+        let len = self.storage.bytes().len();
+        let unread = self.end - self.start;
+        if unread == 0 {
+            (self.start, self.end) = (0, 0);
+        }
+        // Lazily: only what has freed at least as much as it moves, or has no room at all, so
+        // that every byte is moved a bounded number of times.
+        let tail = len - self.end;
+        if tail == 0 || (tail < len / 4 && self.start >= unread) {
+            self.compact();
+        }
+        if S::GROWS {
+            self.adapt(unread);
+        }
+    }
+
+    /// Moves the unread bytes to the storage's beginning.
+    fn compact(&mut self) {
+        if self.start > 0 {
+            self.storage.move_to_front(self.start, self.end);
+            self.end -= self.start;
+            self.start = 0;
+        }
+    }
+
+    /// Lets a growing storage follow what arrives, both ways.
+    fn adapt(&mut self, unread: usize) {
+        let len = self.storage.bytes().len();
+        if unread == 0 {
+            // A filling ends when everything was taken.
+            self.quiet = if self.peak <= len / 4 { self.quiet.saturating_add(1) } else { 0 };
+            if self.quiet >= QUIET_FILLINGS {
+                self.quiet = 0;
+                self.storage.resize(self.storage.smaller());
+            }
+            self.peak = 0;
+        }
+        if self.end == len || self.filled {
+            self.filled = false;
+            let most = self.decoder.limit().saturating_add(F::HeaderBuf::LEN as u64);
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            self.storage.resize(self.storage.larger(self.end == len, most));
+        }
+    }
+}
+
+impl<S: Storage, F: SelfChecking> FrameBuf<S, F> {
+    /// Searches, on a lossy line, for the next header that decodes and keeps the limit, as
+    /// [`Decoder::resync`]. `Ok(None)` says that more bytes are needed: commit some, and call
+    /// this again.
+    ///
+    /// # Errors
+    /// [`RecoverError::NotFailed`] when there was no error to go on from.
+    pub fn resync(&mut self) -> Result<Option<u64>, RecoverError> {
+        let bytes = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
+        let (dropped, found) = self.decoder.search(bytes)?;
+        self.start += dropped;
+        self.forget_looks();
+        if found.is_none() {
+            self.need = 0; // `next_frame` has an error to tell, bytes or not
+        }
+        Ok(found)
+    }
+}
+
+impl<S, F: Format + fmt::Debug> fmt::Debug for FrameBuf<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameBuf")
+            .field("decoder", &self.decoder)
+            .field("unread", &(self.end - self.start - self.refused))
+            .finish()
+    }
+}
+
+/// What a [`FrameBuf`] keeps its bytes in: `[u8; N]`, `&mut [u8]`, or a `Vec<u8>` that grows.
+/// Sealed.
+pub trait Storage: sealed::Storage {}
+
+mod sealed {
+    pub trait Storage {
+        const GROWS: bool = false;
+
+        fn bytes(&self) -> &[u8];
+        fn bytes_mut(&mut self) -> &mut [u8];
+
+        /// Moves `start..end` to the front.
+        fn move_to_front(&mut self, start: usize, end: usize) {
+            super::move_to_front(self.bytes_mut(), start, end);
+        }
+
+        /// The next size down.
+        fn smaller(&self) -> usize {
+            self.bytes().len()
+        }
+
+        /// The next size up; one that a frame of `most` bytes needs only if it is `full`.
+        fn larger(&self, full: bool, most: usize) -> usize {
+            let _ = (full, most);
+            self.bytes().len()
+        }
+
+        /// A storage of fixed size stays as it is.
+        fn resize(&mut self, len: usize) {
+            let _ = len;
+        }
+    }
+}
+
+impl<const N: usize> Storage for [u8; N] {}
+impl<const N: usize> sealed::Storage for [u8; N] {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+impl Storage for &mut [u8] {}
+impl sealed::Storage for &mut [u8] {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Storage for alloc::vec::Vec<u8> {}
+#[cfg(feature = "alloc")]
+impl sealed::Storage for alloc::vec::Vec<u8> {
+    const GROWS: bool = true;
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+    fn move_to_front(&mut self, start: usize, end: usize) {
+        if start <= end && end <= self.len() {
+            self.copy_within(start..end, 0);
+        }
+    }
+    fn smaller(&self) -> usize {
+        if self.len() <= MIN_LEN { self.len() } else { (self.len() / 2).max(MIN_LEN) }
+    }
+    fn larger(&self, full: bool, most: usize) -> usize {
+        let doubled = self.len().saturating_mul(2).max(MIN_LEN).max(self.capacity());
+        let most = if full { most.max(BUSY_LEN) } else { BUSY_LEN };
+        doubled.min(most).max(self.len())
+    }
+    fn resize(&mut self, len: usize) {
+        if len > self.len() {
+            self.reserve_exact(len - self.len());
+            self.resize(len, 0);
+        } else if len < self.len() {
+            self.truncate(len);
+            self.shrink_to_fit();
+        }
+    }
+}
+
+/// Moves `bytes[start..end]` to the front, in blocks as long as the gap, so that each is a copy
+/// between two disjoint slices. `copy_within` would keep a panic path at some optimisation levels.
+fn move_to_front(bytes: &mut [u8], start: usize, end: usize) {
+    let mut rest = bytes.get_mut(..end).unwrap_or_default();
+    while let Some((gap, tail)) = rest.split_at_mut_checked(start)
+        && !gap.is_empty()
+        && !tail.is_empty()
+    {
+        copy(gap, tail);
+        rest = rest.get_mut(start..).unwrap_or_default();
+    }
+}

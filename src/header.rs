@@ -1,0 +1,282 @@
+//! The version-1 frame header: 8 bytes ⇄ kind and length (spec, chapters 3 to 5).
+
+use core::fmt;
+use core::num::NonZeroU8;
+
+use crate::error::HeaderError;
+use crate::format::InDatagram;
+
+/// Bytes in a version-1 header.
+pub const HEADER_LEN: usize = 8;
+/// The first byte of every frame, in this and every future version.
+pub const MAGIC: u8 = 0xF5;
+/// The second byte of every frame of this version.
+pub const VERSION: u8 = 0x01;
+
+/// CRC-8/AUTOSAR: polynomial 0x2F, init 0xFF, not reflected, final xor 0xFF (spec, chapter 4).
+const CRC_POLY: u8 = 0x2F;
+const CRC_INIT: u8 = 0xFF;
+const CRC_XOROUT: u8 = 0xFF;
+
+const CRC_TABLE: [u8; 256] = crc_table();
+
+/// The register once magic and version went through it: five look-ups are left for a header.
+const CRC_AFTER_VERSION: u8 = crc_step(crc_step(CRC_INIT, MAGIC), VERSION);
+
+/// What a payload is: the third byte of a version-1 header (spec, chapter 5).
+///
+/// `0x00` is never valid, so a `Kind` cannot hold it.
+///
+/// ```
+/// use unstick::Kind;
+///
+/// const REQUEST: Kind = Kind::new(0x41).unwrap(); // an application's own
+/// assert!(REQUEST.is_critical() && REQUEST.is_application());
+/// assert_eq!(Kind::TEXT.to_string(), "text");
+/// assert_eq!(Kind::new(0), None);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind(NonZeroU8);
+
+impl Kind {
+    /// The kind with this number; `None` for `0x00`.
+    #[must_use]
+    pub const fn new(number: u8) -> Option<Self> {
+        match NonZeroU8::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// The kind's number, as it stands in the header.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0.get()
+    }
+
+    /// Whether a receiver that does not know this kind must end the stream. A kind that is not
+    /// critical is skipped.
+    #[must_use]
+    pub const fn is_critical(self) -> bool {
+        self.get() & 0x80 == 0
+    }
+
+    /// Whether this kind belongs to applications (`0x40`–`0x7F`, `0xC0`–`0xFF`) and not to the
+    /// protocol.
+    #[must_use]
+    pub const fn is_application(self) -> bool {
+        self.get() & 0x40 != 0
+    }
+
+    /// The name of a kind that version 1 of the protocol defines; `None` for any other.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        self.registered().map(|registered| registered.name)
+    }
+
+    fn registered(self) -> Option<&'static Registered> {
+        KINDS.iter().find(|registered| registered.number == self.get())
+    }
+}
+
+/// What the protocol says of a kind.
+struct Registered {
+    number: u8,
+    name: &'static str,
+    /// Whether a datagram may carry it.
+    datagram: bool,
+}
+
+/// Declares the kinds of the protocol once: constants, names, and who may travel in a datagram.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal, datagram: $datagram:literal;)+) => {
+        impl Kind {
+            $($(#[$doc])* pub const $name: Self = match Self::new($number) {
+                Some(kind) => kind,
+                None => unreachable!(),
+            };)+
+        }
+        const KINDS: &[Registered] =
+            &[$(Registered { number: $number, name: $text, datagram: $datagram }),+];
+    };
+}
+
+kinds! {
+    /// UTF-8 text.
+    TEXT = 0x01, "text", datagram: true;
+    /// Any bytes.
+    BINARY = 0x02, "binary", datagram: true;
+    /// Asks for a pong with the same payload, at most 64 bytes.
+    PING = 0x03, "ping", datagram: true;
+    /// Answers a ping.
+    PONG = 0x04, "pong", datagram: true;
+    /// Nothing more comes from this side.
+    CLOSE = 0x05, "close", datagram: false;
+    /// Offers a file.
+    FILE_OPEN = 0x10, "file-open", datagram: false;
+    /// A run of the open file's bytes.
+    FILE_DATA = 0x11, "file-data", datagram: false;
+    /// The file is complete.
+    FILE_DONE = 0x12, "file-done", datagram: false;
+    /// What became of a file.
+    FILE_STATUS = 0x13, "file-status", datagram: false;
+    /// The sender gives the file up.
+    FILE_CANCEL = 0x14, "file-cancel", datagram: false;
+    /// A receiver's limit and name; optional, first if at all.
+    HELLO = 0x80, "hello", datagram: false;
+}
+
+impl Kind {
+    /// What becomes of a frame of this kind in a datagram (spec, chapter 8): text, binary, ping and
+    /// pong are delivered, the protocol's other kinds have no place there, and whether an
+    /// application's kind is known is for the application to say.
+    #[must_use]
+    pub fn in_datagram(self) -> InDatagram {
+        let (kind, critical) = (self.get(), self.is_critical());
+        match self.registered() {
+            Some(Registered { datagram: true, .. }) => InDatagram::Delivered,
+            Some(_) => InDatagram::Misplaced { kind },
+            None if self.is_application() => InDatagram::IfKnown { kind, critical },
+            None => InDatagram::Unknown { kind, critical },
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "0x{:02x}", self.get()),
+        }
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kind({self})")
+    }
+}
+
+/// The eight header bytes of a frame with this kind and payload length.
+#[inline]
+#[must_use]
+pub const fn encode(kind: Kind, payload_len: u32) -> [u8; HEADER_LEN] {
+    let [l0, l1, l2, l3] = payload_len.to_be_bytes();
+    let kind = kind.get();
+    let check = check_after_version(kind, [l0, l1, l2, l3]);
+    [MAGIC, VERSION, kind, l0, l1, l2, l3, check]
+}
+
+/// Kind and payload length of a complete header.
+///
+/// # Errors
+/// The first byte that a header cannot have there: magic, version, kind `0x00`, check, in this
+/// order.
+#[inline]
+pub const fn decode(header: &[u8; HEADER_LEN]) -> Result<(Kind, u32), HeaderError> {
+    let &[magic, version, kind, l0, l1, l2, l3, check] = header;
+    if magic == MAGIC
+        && version == VERSION
+        && check_after_version(kind, [l0, l1, l2, l3]) == check
+        && let Some(kind) = Kind::new(kind)
+    {
+        return Ok((kind, u32::from_be_bytes([l0, l1, l2, l3])));
+    }
+    Err(refuse(header))
+}
+
+/// Whether `prefix` can still become a header: the bytes that tell are judged as soon as they are
+/// there.
+///
+/// # Errors
+/// The first byte that a header cannot have there.
+#[inline]
+pub const fn check_prefix(prefix: &[u8]) -> Result<(), HeaderError> {
+    if let Some(&found) = prefix.first()
+        && found != MAGIC
+    {
+        return Err(HeaderError::BadMagic { found });
+    }
+    if let [_, found, ..] = *prefix
+        && found != VERSION
+    {
+        return Err(HeaderError::UnsupportedVersion { found });
+    }
+    if let [_, _, 0, ..] = *prefix {
+        return Err(HeaderError::InvalidKind);
+    }
+    Ok(())
+}
+
+/// Says why a complete header is none. Outlined: a stream fails once.
+#[cold]
+const fn refuse(header: &[u8; HEADER_LEN]) -> HeaderError {
+    let &[_, _, kind, l0, l1, l2, l3, found] = header;
+    match check_prefix(header) {
+        Err(error) => error,
+        Ok(()) => {
+            HeaderError::BadCheck { found, expected: check_after_version(kind, [l0, l1, l2, l3]) }
+        }
+    }
+}
+
+/// The check of a header whose first two bytes are magic and version.
+#[inline]
+const fn check_after_version(kind: u8, [l0, l1, l2, l3]: [u8; 4]) -> u8 {
+    let mut crc = crc_step(CRC_AFTER_VERSION, kind);
+    crc = crc_step(crc, l0);
+    crc = crc_step(crc, l1);
+    crc = crc_step(crc, l2);
+    crc = crc_step(crc, l3);
+    crc ^ CRC_XOROUT
+}
+
+#[inline]
+#[allow(clippy::indexing_slicing)] // a `u8` index into 256 entries
+const fn crc_step(crc: u8, byte: u8) -> u8 {
+    CRC_TABLE[(crc ^ byte) as usize]
+}
+
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)] // run by the compiler only
+const fn crc_table() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        let mut crc = i as u8;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = (crc << 1) ^ if crc & 0x80 != 0 { CRC_POLY } else { 0 };
+            bit += 1;
+        }
+        table[i] = crc;
+        i += 1;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crc(bytes: &[u8]) -> u8 {
+        bytes.iter().fold(CRC_INIT, |crc, &byte| crc_step(crc, byte)) ^ CRC_XOROUT
+    }
+
+    #[test]
+    fn the_check_is_crc8_autosar() {
+        // spec: CHK-1
+        assert_eq!(crc(b"123456789"), 0xDF);
+        assert_eq!(crc(&[0; 4]), 0x12);
+        assert_eq!(crc(&[0xF2, 0x01, 0x83]), 0xC2);
+    }
+
+    #[test]
+    fn the_shortened_check_equals_the_whole() {
+        for kind in 1..=255 {
+            for len in [0, 1, 255, 256, 65_536, 1 << 20, 0x0102_0304, u32::MAX] {
+                let header = encode(Kind::new(kind).unwrap(), len);
+                assert_eq!(crc(&header[..7]), header[7], "{header:02x?}");
+            }
+        }
+    }
+}
