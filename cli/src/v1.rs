@@ -1,0 +1,179 @@
+//! The payloads of version 1 that this command knows: hello and close, and the names of the
+//! errors' codes (spec, chapter 9).
+
+use std::fmt;
+
+use unstick::Kind;
+
+use crate::preview::escaped;
+
+/// The most bytes of a ping's payload.
+pub(crate) const MAX_PING: usize = 64;
+/// What a receiver that sent no hello is sent at most, in payload bytes (spec, 6.1).
+pub(crate) const LIMIT_WITHOUT_HELLO: u64 = 65_536;
+
+/// The codes of a close frame that no error of the library carries.
+pub(crate) const NO_ERROR: u16 = 0x0000;
+pub(crate) const OVERSIZE: u16 = 0x0005;
+pub(crate) const TRUNCATED: u16 = 0x0006;
+pub(crate) const UNKNOWN_KIND: u16 = 0x0007;
+pub(crate) const FRAME_TIMEOUT: u16 = 0x0008;
+pub(crate) const IDLE_TIMEOUT: u16 = 0x0009;
+/// A payload that its kind does not allow: the first code of the messages' range.
+pub(crate) const BAD_MESSAGE: u16 = 0x0100;
+
+/// The name of an error's code.
+pub(crate) fn code_name(code: u16) -> &'static str {
+    match code {
+        NO_ERROR => "no-error",
+        0x0001 => "bad-magic",
+        0x0002 => "unsupported-version",
+        0x0003 => "invalid-kind",
+        0x0004 => "bad-check",
+        OVERSIZE => "oversize",
+        TRUNCATED => "truncated",
+        UNKNOWN_KIND => "unknown-kind",
+        FRAME_TIMEOUT => "frame-timeout",
+        IDLE_TIMEOUT => "idle-timeout",
+        0x000A => "bad-length",
+        0x000B => "refused-datagram",
+        0x000C => "unsynchronized",
+        BAD_MESSAGE => "bad-message",
+        0x8000.. => "an application's code",
+        _ => "reserved",
+    }
+}
+
+/// What a close says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Close {
+    pub(crate) code: u16,
+    pub(crate) reason: String,
+}
+
+impl Close {
+    pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
+        match payload {
+            [] => Some(Self { code: NO_ERROR, reason: String::new() }),
+            [hi, lo, reason @ ..] => Some(Self {
+                code: u16::from_be_bytes([*hi, *lo]),
+                reason: std::str::from_utf8(reason).ok()?.to_owned(),
+            }),
+            [_] => None,
+        }
+    }
+
+    /// The payload; the ordinary close has none.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        if self.code == NO_ERROR && self.reason.is_empty() {
+            return Vec::new();
+        }
+        let mut payload = self.code.to_be_bytes().to_vec();
+        payload.extend_from_slice(self.reason.as_bytes());
+        payload
+    }
+}
+
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "code 0x{:04x} ({})", self.code, code_name(self.code))?;
+        if !self.reason.is_empty() {
+            write!(f, ": {}", escaped(&self.reason))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a hello says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hello {
+    pub(crate) limit: u32,
+    pub(crate) name: String,
+}
+
+impl Hello {
+    /// The hello of this program.
+    pub(crate) fn ours(limit: u64) -> Self {
+        let name = concat!("unstick ", env!("CARGO_PKG_VERSION")).to_owned();
+        Self { limit: u32::try_from(limit).unwrap_or(u32::MAX), name }
+    }
+
+    pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
+        let (limit, name) = payload.split_first_chunk()?;
+        let name = std::str::from_utf8(name).ok()?.to_owned();
+        Some(Self { limit: u32::from_be_bytes(*limit), name })
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut payload = self.limit.to_be_bytes().to_vec();
+        payload.extend_from_slice(self.name.as_bytes());
+        payload
+    }
+}
+
+impl fmt::Display for Hello {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "takes {} bytes at most", self.limit)?;
+        if !self.name.is_empty() {
+            write!(f, ", \"{}\"", escaped(&self.name))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a payload says, where its kind gives its bytes a meaning and the payload keeps to it.
+pub(crate) fn describe(kind: Kind, payload: &[u8]) -> Option<String> {
+    match kind {
+        Kind::CLOSE => Close::parse(payload).map(|close| close.to_string()),
+        Kind::HELLO => Hello::parse(payload).map(|hello| hello.to_string()),
+        _ => None,
+    }
+}
+
+/// The kind with this name or number.
+pub(crate) fn parse_kind(text: &str) -> Result<Kind, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u8::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    let kind = match number {
+        Some(number) => Kind::new(number),
+        None => (1..=u8::MAX).filter_map(Kind::new).find(|kind| kind.name() == Some(text)),
+    };
+    kind.ok_or_else(|| "give `text`, `binary`, `ping` or a number such as 0x41".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_comes_back_as_it_went() {
+        for (code, reason) in [(0, ""), (5, ""), (0x8001, "时间到"), (0, "bye")] {
+            let close = Close { code, reason: reason.to_owned() };
+            assert_eq!(Close::parse(&close.encode()), Some(close));
+        }
+        assert_eq!(Close::parse(&[0]), None);
+        assert_eq!(Close::parse(&[0, 1, 0xff]), None);
+        let close = Close { code: 5, reason: "too\x1b long".to_owned() };
+        assert_eq!(close.to_string(), r"code 0x0005 (oversize): too\u{1b} long");
+    }
+
+    #[test]
+    fn a_hello_comes_back_as_it_went() {
+        let hello = Hello::ours(1 << 20);
+        assert_eq!(Hello::parse(&hello.encode()), Some(hello));
+        assert_eq!(Hello::parse(&[0, 1, 0]), None);
+        assert_eq!(Hello::ours(u64::MAX).limit, u32::MAX);
+    }
+
+    #[test]
+    fn kinds_have_names_and_numbers() {
+        assert_eq!(parse_kind("binary"), Ok(Kind::BINARY));
+        assert_eq!(parse_kind("0x41"), Ok(Kind::new(0x41).unwrap()));
+        assert_eq!(parse_kind("65"), Ok(Kind::new(0x41).unwrap()));
+        for text in ["0", "0x00", "256", "0x1ff", "txet", ""] {
+            assert!(parse_kind(text).is_err(), "{text}");
+        }
+    }
+}
