@@ -181,17 +181,20 @@ impl<F: Format> Encoder<F> {
     /// [`EncodeError::Excess`] when the frame has no room for them; none of them is counted, and
     /// none may be written. [`EncodeError::NoFrame`] when no frame was begun.
     pub fn payload(&mut self, len: usize) -> Result<(), EncodeError> {
+        let missing = self.check_payload(len)?;
+        self.state = Progress::Payload { missing };
+        Ok(())
+    }
+
+    /// What would be missing after `len` more bytes of payload.
+    pub(crate) fn check_payload(&self, len: usize) -> Result<u64, EncodeError> {
         let len = len as u64;
         match self.state {
             Progress::Boundary => Err(EncodeError::NoFrame),
             Progress::Poisoned { missing } => Err(EncodeError::Unfinished { missing }),
-            Progress::Payload { missing } => match missing.checked_sub(len) {
-                Some(missing) => {
-                    self.state = Progress::Payload { missing };
-                    Ok(())
-                }
-                None => Err(EncodeError::Excess { len, missing }),
-            },
+            Progress::Payload { missing } => {
+                missing.checked_sub(len).ok_or(EncodeError::Excess { len, missing })
+            }
         }
     }
 

@@ -111,7 +111,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         Ok(Self::build(storage, framing))
     }
 
-    fn build(storage: S, framing: Framing<F>) -> Self {
+    pub(crate) fn build(storage: S, framing: Framing<F>) -> Self {
         let fits = storage.bytes().len().saturating_sub(F::HeaderBuf::LEN) as u64;
         let framing =
             if !S::GROWS && framing.limit() > fits { framing.with_limit(fits) } else { framing };

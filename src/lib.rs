@@ -17,9 +17,9 @@ mod frame_buf;
 mod framing;
 pub mod header;
 #[cfg(feature = "std")]
-//pub mod io;
-//#[cfg(feature = "tokio")]
-//pub mod tokio;
+pub mod io;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 pub use datagram::{DEFAULT_DATAGRAM_LIMIT, Datagram, DatagramPacker};
 pub use decoder::{Decoder, Piece, Pieces};
 pub use encode::{EncodedHeader, Encoder};

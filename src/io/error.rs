@@ -1,0 +1,135 @@
+//! What reading and writing frames can fail with.
+
+use core::fmt;
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use crate::error::{DecodeError, EncodeError};
+
+/// Why there is no next frame.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The transport failed. Nothing that it delivered before is lost; after an error that passes,
+    /// as a time-out of the socket, the call can be made again.
+    Io(io::Error),
+    /// The bytes are no frames, or ended inside one.
+    Decode(DecodeError),
+    /// A frame took longer from its first byte on than it may.
+    FrameTimeout {
+        /// The stream offset of the frame's first byte.
+        at: u64,
+        /// How long a frame may take.
+        after: Duration,
+    },
+    /// The peer sent nothing for longer than it may.
+    IdleTimeout {
+        /// The bytes that were consumed.
+        at: u64,
+        /// How long a peer may be idle.
+        after: Duration,
+    },
+}
+
+impl ReadError {
+    /// This error's number in the registry of the spec (chapter 9); `None` for the transport's.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Io(_) => None,
+            Self::Decode(error) => Some(error.code()),
+            Self::FrameTimeout { .. } => Some(0x0008),
+            Self::IdleTimeout { .. } => Some(0x0009),
+        }
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Decode(error) => error.fmt(f),
+            Self::FrameTimeout { at, after } => write!(
+                f,
+                "byte {at}: the frame was not complete after {after:?}; \
+                 is the peer stuck, or the limit on a frame's time too small?"
+            ),
+            Self::IdleTimeout { at, after } => write!(
+                f,
+                "byte {at}: nothing came for {after:?}; \
+                 is the peer gone, or the limit on idle time too small?"
+            ),
+        }
+    }
+}
+
+impl Error for ReadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Decode(error) => Some(error),
+            Self::FrameTimeout { .. } | Self::IdleTimeout { .. } => None,
+        }
+    }
+}
+
+impl From<DecodeError> for ReadError {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Why a frame was not written.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The transport failed. Frames that were accepted before are kept, and tried again by the
+    /// next call.
+    Io(io::Error),
+    /// The frame cannot be encoded. Nothing of it was written.
+    Encode(EncodeError),
+    /// A frame was written in part and then given up, by a cancelled call or a failed transport:
+    /// what followed would be taken for its payload. Close the stream.
+    Poisoned,
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Encode(error) => error.fmt(f),
+            Self::Poisoned => f.write_str(
+                "a frame was written only in part, the stream is of no use any more; close it",
+            ),
+        }
+    }
+}
+
+impl Error for WriteError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Encode(error) => Some(error),
+            Self::Poisoned => None,
+        }
+    }
+}
+
+impl From<EncodeError> for WriteError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+impl From<io::Error> for WriteError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}

@@ -1,0 +1,38 @@
+//! Frames over blocking streams: anything that is [`std::io::Read`] or [`std::io::Write`].
+//!
+//! ```
+//! use unstick::Kind;
+//! use unstick::io::{FrameReader, FrameWriter};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+//!
+//! let mut writer = FrameWriter::new(ours);
+//! writer.feed(Kind::TEXT, b"one")?; // collected
+//! writer.send(Kind::TEXT, b"two")?; // and flushed
+//! drop(writer);
+//!
+//! let mut reader = FrameReader::new(theirs);
+//! let mut texts = Vec::new();
+//! while let Some(frame) = reader.next_frame()? {
+//!     texts.push(frame.payload.to_vec());
+//! }
+//! assert_eq!(texts, [b"one", b"two"]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod clock;
+mod error;
+mod outbox;
+mod reader;
+mod writer;
+
+pub use error::{ReadError, WriteError};
+pub use reader::FrameReader;
+pub use writer::FrameWriter;
+
+#[cfg(feature = "tokio")]
+pub(crate) use clock::Clock;
+#[cfg(feature = "tokio")]
+pub(crate) use outbox::Outbox;

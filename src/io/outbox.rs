@@ -1,0 +1,233 @@
+//! What a writer has accepted and not written yet: small frames collected, large payloads passed
+//! by. It holds no transport; it is given one write at a time.
+
+use core::borrow::Borrow;
+use core::task::{Poll, ready};
+use std::io::{self, IoSlice};
+use std::vec::Vec;
+
+use super::error::WriteError;
+use crate::encode::Encoder;
+use crate::error::EncodeError;
+use crate::format::Format;
+use crate::framing::Framing;
+
+/// A payload of so many bytes is written from where it is, beside its header; copying a smaller
+/// one costs less than a second slice in the write.
+const DIRECT_LEN: usize = 4 * 1024;
+/// With so many bytes collected, a writer writes before it accepts more.
+const FULL_LEN: usize = 64 * 1024;
+/// What an idle writer may keep.
+const IDLE_LEN: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct Outbox<F: Format> {
+    encoder: Encoder<F>,
+    /// `buf[written..]` was accepted and not written yet.
+    buf: Vec<u8>,
+    written: usize,
+    /// The bytes passed by `buf` that a call is writing, or was when it ended early.
+    direct: Option<Direct>,
+    poisoned: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Direct {
+    /// Where in `buf` its header begins; without one, `buf`'s end.
+    mark: usize,
+    /// How much of the payload was written.
+    sent: usize,
+}
+
+impl<F: Format> Outbox<F> {
+    pub(crate) fn new(framing: Framing<F>) -> Self {
+        Self {
+            encoder: Encoder::new(framing),
+            buf: Vec::new(),
+            written: 0,
+            direct: None,
+            poisoned: false,
+        }
+    }
+
+    pub(crate) fn framing(&self) -> &Framing<F> {
+        self.encoder.framing()
+    }
+
+    /// Whether to write before more is accepted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.pending().len() >= FULL_LEN
+    }
+
+    /// The bytes accepted and not written.
+    pub(crate) fn pending(&self) -> &[u8] {
+        self.buf.get(self.written..).unwrap_or_default()
+    }
+
+    pub(crate) fn into_pending(mut self) -> Vec<u8> {
+        self.buf.drain(..self.written);
+        self.buf
+    }
+
+    /// Whether a payload of this length is to be passed by and not copied.
+    pub(crate) fn is_direct(len: usize) -> bool {
+        len >= DIRECT_LEN
+    }
+
+    /// Comes to terms with a call that ended early: what it had not begun to write is forgotten,
+    /// and what it had, cannot be mended. An error if the stream is of no use any more.
+    pub(crate) fn settle(&mut self) -> Result<(), WriteError> {
+        if let Some(Direct { mark, sent }) = self.direct.take() {
+            if sent > 0 || self.written > mark {
+                self.poisoned = true;
+            } else {
+                self.buf.truncate(mark);
+            }
+        }
+        if self.poisoned { Err(WriteError::Poisoned) } else { Ok(()) }
+    }
+
+    /// Accepts a whole frame.
+    pub(crate) fn push(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        payload: &[u8],
+    ) -> Result<(), WriteError> {
+        self.settle()?;
+        self.between_frames()?;
+        self.make_room();
+        self.encoder.framing().encode(meta, payload, &mut self.buf)?;
+        Ok(())
+    }
+
+    /// Begins a whole frame whose payload is passed by, with [`poll_direct`](Self::poll_direct).
+    pub(crate) fn begin_direct(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        payload_len: usize,
+    ) -> Result<(), WriteError> {
+        self.settle()?;
+        self.between_frames()?;
+        self.make_room();
+        let header = self.encoder.framing().encode_header(meta, payload_len as u64)?;
+        self.direct = Some(Direct { mark: self.buf.len(), sent: 0 });
+        self.buf.extend_from_slice(header.as_bytes());
+        Ok(())
+    }
+
+    /// Begins a streamed frame.
+    pub(crate) fn begin(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        payload_len: u64,
+    ) -> Result<(), WriteError> {
+        self.settle()?;
+        self.make_room();
+        let header = self.encoder.begin(meta, payload_len)?;
+        self.buf.extend_from_slice(header.as_bytes());
+        Ok(())
+    }
+
+    /// Accepts the next run of a streamed frame's payload.
+    pub(crate) fn push_payload(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.settle()?;
+        self.encoder.payload(bytes.len())?;
+        self.make_room();
+        self.buf.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Begins a run of a streamed frame's payload that is passed by. It is counted at its end.
+    pub(crate) fn begin_direct_payload(&mut self, len: usize) -> Result<(), WriteError> {
+        self.settle()?;
+        self.encoder.check_payload(len)?;
+        self.direct = Some(Direct { mark: self.buf.len(), sent: 0 });
+        Ok(())
+    }
+
+    /// Counts the run that was passed by.
+    pub(crate) fn end_direct_payload(&mut self, len: usize) -> Result<(), WriteError> {
+        Ok(self.encoder.payload(len)?)
+    }
+
+    /// Ends a streamed frame.
+    pub(crate) fn finish(&mut self) -> Result<(), WriteError> {
+        self.settle()?;
+        Ok(self.encoder.finish()?)
+    }
+
+    /// Writes until all that was accepted is written.
+    pub(crate) fn poll_drain(
+        &mut self,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
+    ) -> Poll<Result<(), WriteError>> {
+        while !self.pending().is_empty() {
+            let n = ready!(write_once(&mut write, &[IoSlice::new(self.pending())]))?;
+            self.written += n;
+        }
+        self.buf.clear();
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what was accepted and, behind it, the payload that is passed by.
+    pub(crate) fn poll_direct(
+        &mut self,
+        payload: &[u8],
+        mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
+    ) -> Poll<Result<(), WriteError>> {
+        while let Some(Direct { mark, sent }) = self.direct {
+            let pending = self.pending().len();
+            let rest = payload.get(sent..).unwrap_or_default();
+            if pending == 0 && rest.is_empty() {
+                break;
+            }
+            let slices = [IoSlice::new(self.pending()), IoSlice::new(rest)];
+            let slices = if pending == 0 { slices.get(1..).unwrap_or_default() } else { &slices };
+            let n = ready!(write_once(&mut write, slices))?;
+            self.written += n.min(pending);
+            self.direct = Some(Direct { mark, sent: sent + n.saturating_sub(pending) });
+        }
+        self.direct = None;
+        self.buf.clear();
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gives memory back once all is written.
+    pub(crate) fn rest(&mut self) {
+        if self.buf.is_empty() && self.buf.capacity() > IDLE_LEN {
+            self.buf = Vec::new();
+        }
+    }
+
+    /// A whole frame may only begin where no streamed one is open.
+    fn between_frames(&mut self) -> Result<(), EncodeError> {
+        match self.encoder.missing() {
+            None => Ok(()),
+            Some(_) => self.encoder.finish(),
+        }
+    }
+
+    /// Drops what was written, once it is as much as what is not: each byte moves once at most.
+    fn make_room(&mut self) {
+        if self.written > 0 && self.written >= self.pending().len() {
+            self.buf.drain(..self.written);
+            self.written = 0;
+        }
+    }
+}
+
+/// One write, which has to take something.
+fn write_once(
+    write: &mut impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    loop {
+        return match ready!(write(slices)) {
+            Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            result => Poll::Ready(result),
+        };
+    }
+}

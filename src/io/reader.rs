@@ -1,0 +1,173 @@
+//! Reading frames from a blocking stream.
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+use std::vec::Vec;
+
+use super::clock::Clock;
+use super::error::ReadError;
+use crate::error::RecoverError;
+use crate::format::{Format, SelfChecking, V1};
+use crate::frame::{Frame, OwnedFrame};
+use crate::frame_buf::{FrameBuf, Located};
+use crate::framing::Framing;
+
+/// Reads frames from anything that is [`Read`], and lends them without a copy.
+///
+/// It reads into a buffer that grows with what arrives and stays below the limit plus a header,
+/// or 64 KiB if the limit is smaller; it needs no `BufReader`.
+#[derive(Debug)]
+pub struct FrameReader<R, F: Format = V1> {
+    inner: R,
+    buf: FrameBuf<Vec<u8>, F>,
+    clock: Clock,
+    ended: bool,
+}
+
+impl<R: Read> FrameReader<R> {
+    /// Reads version-1 frames of at most 1 MiB.
+    pub fn new(inner: R) -> Self {
+        Self::with_framing(inner, V1)
+    }
+}
+
+impl<R: Read, F: Format> FrameReader<R, F> {
+    /// Reads frames of this format and limit.
+    pub fn with_framing(inner: R, framing: impl Into<Framing<F>>) -> Self {
+        let buf = FrameBuf::growing(framing.into());
+        Self { inner, buf, clock: Clock::default(), ended: false }
+    }
+
+    /// Sets how long a frame may take from its first byte to its last, skipped ones too.
+    ///
+    /// It is checked between reads. So that a read itself ends, set the socket's own time-out.
+    #[must_use]
+    pub fn frame_timeout(mut self, after: Duration) -> Self {
+        self.clock.frame_timeout = Some(after);
+        self
+    }
+
+    /// Sets how long a peer may send nothing.
+    ///
+    /// It is checked when a read ends without a byte, by the socket's own time-out.
+    #[must_use]
+    pub fn idle_timeout(mut self, after: Duration) -> Self {
+        self.clock.idle_timeout = Some(after);
+        self
+    }
+
+    /// Waits for the next frame. `Ok(None)` says that the stream ended between two frames.
+    ///
+    /// # Errors
+    /// [`ReadError::Decode`] when the stream failed: every further call returns it again.
+    /// [`ReadError::Io`] when a read failed: nothing is lost, and the call can be made again.
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
+        let located = self.locate()?;
+        Ok(located.and_then(|located| self.buf.lend(located)))
+    }
+
+    /// The same as a copy that does not borrow the reader.
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    pub fn next_owned(&mut self) -> Result<Option<OwnedFrame<F::Meta>>, ReadError> {
+        Ok(self.next_frame()?.map(|frame| frame.to_owned()))
+    }
+
+    /// Goes on after an oversize frame, as [`Decoder::skip_frame`](crate::Decoder::skip_frame).
+    ///
+    /// # Errors
+    /// The stream did not fail, or not so.
+    pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
+        self.buf.skip_frame()
+    }
+
+    /// The transport.
+    pub fn get_ref(&self) -> &R {
+        &self.inner
+    }
+
+    /// The transport. Bytes read from it are missing in the frames.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+
+    /// The transport, and the bytes that were read from it and are not consumed.
+    pub fn into_inner(self) -> (R, Vec<u8>) {
+        (self.inner, self.buf.into_unread())
+    }
+
+    fn locate(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
+        loop {
+            if let Some(located) = self.buf.locate()? {
+                self.clock.frame_ended();
+                return Ok(Some(located));
+            }
+            if self.ended {
+                self.buf.finish()?;
+                return Ok(None);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Reads once, if the time is not up.
+    fn fill(&mut self) -> Result<(), ReadError> {
+        if self.clock.is_used() {
+            let now = Instant::now();
+            self.clock.frame_is_open(self.buf.is_inside_frame(), now);
+            self.clock.check(now, self.buf.position())?;
+        }
+        match self.inner.read(self.buf.spare()) {
+            Ok(0) => self.ended = true,
+            Ok(n) => {
+                self.buf.commit(n);
+                self.clock.bytes_came();
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+                    let now = Instant::now();
+                    self.clock.nothing_to_read(now);
+                    self.clock.check(now, self.buf.position())?;
+                }
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read, F: SelfChecking> FrameReader<R, F> {
+    /// Searches, on a lossy line, for the next header that decodes and keeps the limit, and says
+    /// how many bytes it skipped; none if the stream had not failed. See
+    /// [`Decoder::resync`](crate::Decoder::resync).
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame); the call can be made again after [`ReadError::Io`].
+    pub fn resync(&mut self) -> Result<u64, ReadError> {
+        loop {
+            match self.buf.resync() {
+                Ok(Some(skipped)) => return Ok(skipped),
+                Err(_) => return Ok(0),
+                Ok(None) if self.ended => self.buf.finish()?,
+                Ok(None) => self.fill()?,
+            }
+        }
+    }
+}
+
+impl<F: Format> FrameBuf<Vec<u8>, F> {
+    /// A growing buffer takes every limit.
+    pub(crate) fn growing(framing: Framing<F>) -> Self {
+        Self::build(Vec::new(), framing)
+    }
+
+    /// The unread bytes, alone.
+    pub(crate) fn into_unread(self) -> Vec<u8> {
+        let (mut storage, unread) = self.into_parts();
+        storage.truncate(unread.end);
+        storage.drain(..unread.start);
+        storage
+    }
+}

@@ -1,0 +1,41 @@
+//! Frames over tokio's streams: anything that is [`AsyncRead`](::tokio::io::AsyncRead) or
+//! [`AsyncWrite`](::tokio::io::AsyncWrite), so TCP, Unix sockets, TLS and in-memory pipes.
+//!
+//! ```
+//! use unstick::Kind;
+//! use unstick::tokio::FrameStream;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (ours, theirs) = tokio::io::duplex(64);
+//!
+//! tokio::spawn(async move {
+//!     let mut stream = FrameStream::new(theirs);
+//!     while let Some(frame) = stream.next_frame().await? {
+//!         let reply = frame.payload.to_ascii_uppercase();
+//!         stream.send(Kind::TEXT, &reply).await?;
+//!     }
+//!     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+//! });
+//!
+//! let mut stream = FrameStream::new(ours);
+//! stream.send(Kind::TEXT, b"hello").await?;
+//! let reply = stream.next_frame().await?.expect("the peer is still there");
+//! assert_eq!(reply.payload, b"HELLO");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Cancel safety
+//! A read that is dropped before it ends loses nothing. A frame whose payload is below 4 KiB is
+//! accepted whole or not at all; the call that writes a larger one can be dropped without harm
+//! only before its first byte is written, else the writer is poisoned. Each method says it.
+
+mod reader;
+mod stream;
+mod writer;
+
+pub use crate::io::{ReadError, WriteError};
+pub use reader::FrameReader;
+pub use stream::FrameStream;
+pub use writer::FrameWriter;

@@ -1,0 +1,302 @@
+//! Reading frames from an asynchronous stream.
+
+use core::future::poll_fn;
+use core::mem::MaybeUninit;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
+use std::boxed::Box;
+use std::io;
+use std::vec::Vec;
+
+use ::tokio::io::{AsyncRead, ReadBuf};
+use ::tokio::time::{Instant, Sleep, sleep_until};
+use futures_core::Stream;
+
+use crate::error::RecoverError;
+use crate::format::{Format, SelfChecking, V1};
+use crate::frame::{Frame, OwnedFrame};
+use crate::frame_buf::{FrameBuf, Located};
+use crate::framing::Framing;
+use crate::io::{Clock, ReadError};
+
+/// While a connection is idle it is read into so many bytes of stack, so that it needs no buffer.
+const PROBE_LEN: usize = 4 * 1024;
+
+/// Reads frames from anything that is [`AsyncRead`], and lends them without a copy.
+///
+/// It reads into a buffer that grows with what arrives and stays below the limit plus a header,
+/// or 64 KiB if the limit is smaller; it needs no `BufReader`. While it waits between two frames
+/// it holds no buffer at all.
+///
+/// As a [`Stream`] it yields owned frames, and ends after the first error that is not the
+/// transport's.
+#[derive(Debug)]
+pub struct FrameReader<R, F: Format = V1> {
+    inner: R,
+    incoming: Incoming<F>,
+}
+
+impl<R: AsyncRead + Unpin> FrameReader<R> {
+    /// Reads version-1 frames of at most 1 MiB.
+    pub fn new(inner: R) -> Self {
+        Self::with_framing(inner, V1)
+    }
+}
+
+impl<R, F: Format> FrameReader<R, F> {
+    /// Reads frames of this format and limit.
+    pub fn with_framing(inner: R, framing: impl Into<Framing<F>>) -> Self {
+        Self { inner, incoming: Incoming::new(framing.into()) }
+    }
+
+    pub(super) fn from_parts(inner: R, incoming: Incoming<F>) -> Self {
+        Self { inner, incoming }
+    }
+
+    /// Sets how long a frame may take from its first byte to its last, skipped ones too. The time
+    /// between two calls counts.
+    #[must_use]
+    pub fn frame_timeout(mut self, after: Duration) -> Self {
+        self.incoming.clock.frame_timeout = Some(after);
+        self
+    }
+
+    /// Sets how long a peer may send nothing while it is waited for.
+    #[must_use]
+    pub fn idle_timeout(mut self, after: Duration) -> Self {
+        self.incoming.clock.idle_timeout = Some(after);
+        self
+    }
+
+    /// Goes on after an oversize frame, as [`Decoder::skip_frame`](crate::Decoder::skip_frame).
+    ///
+    /// # Errors
+    /// The stream did not fail, or not so.
+    pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
+        self.incoming.buf.skip_frame()
+    }
+
+    /// The transport.
+    pub fn get_ref(&self) -> &R {
+        &self.inner
+    }
+
+    /// The transport. Bytes read from it are missing in the frames.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+
+    /// The transport, and the bytes that were read from it and are not consumed.
+    pub fn into_inner(self) -> (R, Vec<u8>) {
+        (self.inner, self.incoming.buf.into_unread())
+    }
+}
+
+impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
+    /// Waits for the next frame. `Ok(None)` says that the stream ended between two frames.
+    ///
+    /// # Cancel safety
+    /// A dropped call loses nothing: what it read is there for the next one. The times that a
+    /// frame may take and a peer may be idle go on.
+    ///
+    /// # Errors
+    /// [`ReadError::Decode`] when the stream failed: every further call returns it again.
+    /// [`ReadError::Io`] when a read failed: nothing is lost, and the call can be made again.
+    pub async fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
+        self.incoming.next_frame(&mut self.inner).await
+    }
+
+    /// The same as a copy that does not borrow the reader.
+    ///
+    /// # Cancel safety
+    /// As [`next_frame`](Self::next_frame).
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    pub async fn next_owned(&mut self) -> Result<Option<OwnedFrame<F::Meta>>, ReadError> {
+        Ok(self.next_frame().await?.map(|frame| frame.to_owned()))
+    }
+}
+
+impl<R: AsyncRead + Unpin, F: SelfChecking> FrameReader<R, F> {
+    /// Searches, on a lossy line, for the next header that decodes and keeps the limit, and says
+    /// how many bytes it skipped; none if the stream had not failed. See
+    /// [`Decoder::resync`](crate::Decoder::resync).
+    ///
+    /// # Cancel safety
+    /// A dropped call loses nothing: the next one goes on searching.
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    pub async fn resync(&mut self) -> Result<u64, ReadError> {
+        poll_fn(|cx| self.incoming.poll_resync(Pin::new(&mut self.inner), cx)).await
+    }
+}
+
+impl<R: AsyncRead + Unpin, F: Format + Unpin> Stream for FrameReader<R, F> {
+    type Item = Result<OwnedFrame<F::Meta>, ReadError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { inner, incoming } = self.get_mut();
+        incoming.poll_next_owned(Pin::new(inner), cx)
+    }
+}
+
+/// A reader without its transport.
+#[derive(Debug)]
+pub(super) struct Incoming<F: Format> {
+    buf: FrameBuf<Vec<u8>, F>,
+    clock: Clock,
+    /// Wakes when a time is up; made only where one is set.
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// The transport has said that nothing more comes.
+    ended: bool,
+    /// The `Stream` has yielded its error.
+    fused: bool,
+}
+
+impl<F: Format> Incoming<F> {
+    pub(super) fn new(framing: Framing<F>) -> Self {
+        let buf = FrameBuf::growing(framing);
+        Self { buf, clock: Clock::default(), alarm: None, ended: false, fused: false }
+    }
+
+    pub(super) fn clock_mut(&mut self) -> &mut Clock {
+        &mut self.clock
+    }
+
+    pub(super) fn skip_frame(&mut self) -> Result<(), RecoverError> {
+        self.buf.skip_frame()
+    }
+
+    pub(super) fn into_unread(self) -> Vec<u8> {
+        self.buf.into_unread()
+    }
+
+    pub(super) async fn next_frame<R: AsyncRead + Unpin>(
+        &mut self,
+        inner: &mut R,
+    ) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
+        let located = poll_fn(|cx| self.poll_locate(Pin::new(inner), cx)).await?;
+        Ok(located.and_then(|located| self.buf.lend(located)))
+    }
+
+    pub(super) fn poll_next_owned<R: AsyncRead>(
+        &mut self,
+        inner: Pin<&mut R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<OwnedFrame<F::Meta>, ReadError>>> {
+        if self.fused {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(match ready!(self.poll_locate(inner, cx)) {
+            Ok(located) => {
+                located.and_then(|located| self.buf.lend(located)).map(|frame| Ok(frame.to_owned()))
+            }
+            Err(error) => {
+                self.fused = !matches!(error, ReadError::Io(_));
+                Some(Err(error))
+            }
+        })
+    }
+
+    fn poll_locate<R: AsyncRead>(
+        &mut self,
+        mut inner: Pin<&mut R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Located<F::Meta>>, ReadError>> {
+        loop {
+            if let Some(located) = self.buf.locate()? {
+                self.clock.frame_ended();
+                return Poll::Ready(Ok(Some(located)));
+            }
+            if self.ended {
+                self.buf.finish()?;
+                return Poll::Ready(Ok(None));
+            }
+            ready!(self.poll_fill(inner.as_mut(), cx))?;
+        }
+    }
+
+    fn poll_resync<R: AsyncRead>(
+        &mut self,
+        mut inner: Pin<&mut R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<u64, ReadError>>
+    where
+        F: SelfChecking,
+    {
+        loop {
+            match self.buf.resync() {
+                Ok(Some(skipped)) => return Poll::Ready(Ok(skipped)),
+                Err(_) => return Poll::Ready(Ok(0)),
+                Ok(None) if self.ended => self.buf.finish()?,
+                Ok(None) => ready!(self.poll_fill(inner.as_mut(), cx))?,
+            }
+        }
+    }
+
+    /// Reads once, if the time is not up.
+    fn poll_fill<R: AsyncRead>(
+        &mut self,
+        inner: Pin<&mut R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ReadError>> {
+        if self.clock.is_used() {
+            let now = Instant::now().into_std();
+            self.clock.frame_is_open(self.buf.is_inside_frame(), now);
+            self.clock.check(now, self.buf.position())?;
+        }
+        match self.poll_read(inner, cx) {
+            Poll::Ready(Ok(0)) => self.ended = true,
+            Poll::Ready(Ok(_)) => self.clock.bytes_came(),
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+            Poll::Pending => {
+                if self.buf.unread().is_empty() {
+                    self.buf.shrink();
+                }
+                return self.poll_clock(cx);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read<R: AsyncRead>(
+        &mut self,
+        inner: Pin<&mut R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if self.buf.capacity() > 0 {
+            let mut spare = ReadBuf::new(self.buf.spare());
+            ready!(inner.poll_read(cx, &mut spare))?;
+            let n = spare.filled().len();
+            self.buf.commit(n);
+            return Poll::Ready(Ok(n));
+        }
+        let mut probe = [MaybeUninit::uninit(); PROBE_LEN];
+        let mut probe = ReadBuf::uninit(&mut probe);
+        ready!(inner.poll_read(cx, &mut probe))?;
+        // An empty growing buffer has room for more than a probe.
+        Poll::Ready(Ok(self.buf.extend(probe.filled())))
+    }
+
+    /// Nothing is there to read: an error if the time is up, else the wake-up for it.
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
+        if !self.clock.is_used() {
+            return Poll::Pending;
+        }
+        let now = Instant::now().into_std();
+        self.clock.nothing_to_read(now);
+        while let Some(deadline) = self.clock.deadline() {
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
+            if alarm.deadline() != deadline.into() {
+                alarm.as_mut().reset(deadline.into());
+            }
+            ready!(alarm.as_mut().poll(cx));
+            self.clock.check(Instant::now().into_std(), self.buf.position())?;
+        }
+        Poll::Pending
+    }
+}

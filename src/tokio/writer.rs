@@ -1,0 +1,328 @@
+//! Writing frames to an asynchronous stream.
+
+use core::borrow::Borrow;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::vec::Vec;
+
+use ::tokio::io::AsyncWrite;
+use futures_sink::Sink;
+
+use crate::format::{Format, V1};
+use crate::frame::OwnedFrame;
+use crate::framing::Framing;
+use crate::io::{Outbox, WriteError};
+
+/// Writes frames to anything that is [`AsyncWrite`].
+///
+/// Small frames are collected and written together; a payload of 4 KiB or more is written from
+/// where it is, without a copy. It needs no `BufWriter`. A peer that does not read makes it wait,
+/// and not grow.
+///
+/// As a [`Sink`] it takes `(meta, payload)` pairs and owned frames; it copies all of them, so that
+/// nothing can poison it.
+///
+/// Frames that were accepted and not flushed are lost when the writer is dropped.
+#[derive(Debug)]
+pub struct FrameWriter<W, F: Format = V1> {
+    inner: W,
+    outgoing: Outgoing<F>,
+}
+
+impl<W: AsyncWrite + Unpin> FrameWriter<W> {
+    /// Writes version-1 frames of at most 1 MiB.
+    pub fn new(inner: W) -> Self {
+        Self::with_framing(inner, V1)
+    }
+}
+
+impl<W, F: Format> FrameWriter<W, F> {
+    /// Writes frames of this format and limit.
+    pub fn with_framing(inner: W, framing: impl Into<Framing<F>>) -> Self {
+        Self { inner, outgoing: Outgoing::new(framing.into()) }
+    }
+
+    pub(super) fn from_parts(inner: W, outgoing: Outgoing<F>) -> Self {
+        Self { inner, outgoing }
+    }
+
+    /// The format and limit.
+    pub fn framing(&self) -> &Framing<F> {
+        self.outgoing.outbox.framing()
+    }
+
+    /// The transport.
+    pub fn get_ref(&self) -> &W {
+        &self.inner
+    }
+
+    /// The transport. Bytes written to it must be whole frames, and the writer flushed.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.inner
+    }
+
+    /// The transport, and the bytes that were accepted and are not written.
+    pub fn into_inner(self) -> (W, Vec<u8>) {
+        (self.inner, self.outgoing.outbox.into_pending())
+    }
+}
+
+impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
+    /// Accepts a frame and flushes.
+    ///
+    /// # Cancel safety
+    /// As [`feed`](Self::feed). Once the frame is accepted a dropped call leaves it to the next
+    /// one, or to [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// As [`feed`](Self::feed).
+    pub async fn send(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        payload: &[u8],
+    ) -> Result<(), WriteError> {
+        self.feed(meta, payload).await?;
+        self.flush().await
+    }
+
+    /// Accepts a frame. Small ones are collected until enough are there, or until
+    /// [`flush`](Self::flush). Waits while the peer does not read.
+    ///
+    /// # Cancel safety
+    /// With a payload below 4 KiB the frame of a dropped call was not accepted: once it is, the
+    /// call ends without waiting. With a larger one the frame was not accepted either if none of
+    /// its bytes was written; else the writer is poisoned, and every further call says so.
+    ///
+    /// # Errors
+    /// [`WriteError::Encode`] when the frame cannot be encoded; nothing of it is written.
+    /// [`WriteError::Io`] when the transport failed: frames accepted before are kept and tried
+    /// again by the next call. This one was not accepted; if a part of it was written, the writer
+    /// is poisoned.
+    pub async fn feed(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        payload: &[u8],
+    ) -> Result<(), WriteError> {
+        self.outgoing.feed(&mut self.inner, meta, payload).await
+    }
+
+    /// Begins a frame whose payload comes in pieces: `payload_len` bytes in all, by
+    /// [`payload`](Self::payload), then [`finish`](Self::finish).
+    ///
+    /// # Cancel safety
+    /// The frame of a dropped call was not begun.
+    ///
+    /// # Errors
+    /// As [`feed`](Self::feed), and [`EncodeError::Unfinished`](crate::EncodeError::Unfinished)
+    /// when the frame before is short, which poisons the writer.
+    pub async fn begin(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        payload_len: u64,
+    ) -> Result<(), WriteError> {
+        self.outgoing.ready(&mut self.inner).await?;
+        self.outgoing.outbox.begin(meta, payload_len)
+    }
+
+    /// Writes the next bytes of the begun frame's payload.
+    ///
+    /// # Cancel safety
+    /// Below 4 KiB, none of a dropped call's bytes was accepted. With more, none either if none
+    /// was written; else the writer is poisoned.
+    ///
+    /// # Errors
+    /// [`EncodeError::Excess`](crate::EncodeError::Excess) when the frame has no room for them;
+    /// none is written. [`WriteError::Io`] as in [`feed`](Self::feed).
+    pub async fn payload(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.outgoing.payload(&mut self.inner, bytes).await
+    }
+
+    /// Ends the begun frame.
+    ///
+    /// # Errors
+    /// [`EncodeError::Unfinished`](crate::EncodeError::Unfinished) when it is short, which poisons
+    /// the writer.
+    pub fn finish(&mut self) -> Result<(), WriteError> {
+        self.outgoing.outbox.finish()
+    }
+
+    /// Writes all that was accepted, and flushes the transport.
+    ///
+    /// # Cancel safety
+    /// What a dropped call did not write is left to the next one.
+    ///
+    /// # Errors
+    /// [`WriteError::Io`] when the transport failed; what was not written is kept.
+    pub async fn flush(&mut self) -> Result<(), WriteError> {
+        poll_fn(|cx| self.outgoing.poll_flush(Pin::new(&mut self.inner), cx)).await
+    }
+
+    /// Flushes, and tells the peer that nothing more comes.
+    ///
+    /// # Cancel safety
+    /// As [`flush`](Self::flush); call it again.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub async fn shutdown(&mut self) -> Result<(), WriteError> {
+        poll_fn(|cx| self.outgoing.poll_shutdown(Pin::new(&mut self.inner), cx)).await
+    }
+}
+
+impl<W, F, M, P> Sink<(M, P)> for FrameWriter<W, F>
+where
+    W: AsyncWrite + Unpin,
+    F: Format + Unpin,
+    M: Borrow<F::Meta>,
+    P: AsRef<[u8]>,
+{
+    type Error = WriteError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        let Self { inner, outgoing } = self.get_mut();
+        outgoing.poll_ready(Pin::new(inner), cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, (meta, payload): (M, P)) -> Result<(), WriteError> {
+        self.get_mut().outgoing.outbox.push(meta, payload.as_ref())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        let Self { inner, outgoing } = self.get_mut();
+        outgoing.poll_flush(Pin::new(inner), cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        let Self { inner, outgoing } = self.get_mut();
+        outgoing.poll_shutdown(Pin::new(inner), cx)
+    }
+}
+
+impl<W, F> Sink<OwnedFrame<F::Meta>> for FrameWriter<W, F>
+where
+    W: AsyncWrite + Unpin,
+    F: Format + Unpin,
+{
+    type Error = WriteError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        let Self { inner, outgoing } = self.get_mut();
+        outgoing.poll_ready(Pin::new(inner), cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, frame: OwnedFrame<F::Meta>) -> Result<(), WriteError> {
+        self.get_mut().outgoing.outbox.push(&frame.meta, frame.payload())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        let Self { inner, outgoing } = self.get_mut();
+        outgoing.poll_flush(Pin::new(inner), cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        let Self { inner, outgoing } = self.get_mut();
+        outgoing.poll_shutdown(Pin::new(inner), cx)
+    }
+}
+
+/// A writer without its transport.
+#[derive(Debug)]
+pub(super) struct Outgoing<F: Format> {
+    outbox: Outbox<F>,
+}
+
+impl<F: Format> Outgoing<F> {
+    pub(super) fn new(framing: Framing<F>) -> Self {
+        Self { outbox: Outbox::new(framing) }
+    }
+
+    pub(super) async fn feed<W: AsyncWrite + Unpin>(
+        &mut self,
+        inner: &mut W,
+        meta: impl Borrow<F::Meta>,
+        payload: &[u8],
+    ) -> Result<(), WriteError> {
+        self.ready(inner).await?;
+        if Outbox::<F>::is_direct(payload.len()) {
+            self.outbox.begin_direct(meta, payload.len())?;
+            self.write_direct(inner, payload).await
+        } else {
+            self.outbox.push(meta, payload)
+        }
+    }
+
+    async fn payload<W: AsyncWrite + Unpin>(
+        &mut self,
+        inner: &mut W,
+        bytes: &[u8],
+    ) -> Result<(), WriteError> {
+        self.ready(inner).await?;
+        if Outbox::<F>::is_direct(bytes.len()) {
+            self.outbox.begin_direct_payload(bytes.len())?;
+            self.write_direct(inner, bytes).await?;
+            self.outbox.end_direct_payload(bytes.len())
+        } else {
+            self.outbox.push_payload(bytes)
+        }
+    }
+
+    async fn ready<W: AsyncWrite + Unpin>(&mut self, inner: &mut W) -> Result<(), WriteError> {
+        poll_fn(|cx| self.poll_ready(Pin::new(inner), cx)).await
+    }
+
+    async fn write_direct<W: AsyncWrite + Unpin>(
+        &mut self,
+        inner: &mut W,
+        payload: &[u8],
+    ) -> Result<(), WriteError> {
+        poll_fn(|cx| {
+            self.outbox.poll_direct(payload, |slices| {
+                Pin::new(&mut *inner).poll_write_vectored(cx, slices)
+            })
+        })
+        .await
+    }
+
+    pub(super) fn poll_ready<W: AsyncWrite>(
+        &mut self,
+        inner: Pin<&mut W>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), WriteError>> {
+        self.outbox.settle()?;
+        if self.outbox.is_full() { self.poll_drain(inner, cx) } else { Poll::Ready(Ok(())) }
+    }
+
+    pub(super) fn poll_flush<W: AsyncWrite>(
+        &mut self,
+        mut inner: Pin<&mut W>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), WriteError>> {
+        self.outbox.settle()?;
+        ready!(self.poll_drain(inner.as_mut(), cx))?;
+        ready!(inner.poll_flush(cx))?;
+        self.outbox.rest();
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_shutdown<W: AsyncWrite>(
+        &mut self,
+        mut inner: Pin<&mut W>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), WriteError>> {
+        ready!(self.poll_flush(inner.as_mut(), cx))?;
+        inner.poll_shutdown(cx).map_err(WriteError::Io)
+    }
+
+    fn poll_drain<W: AsyncWrite>(
+        &mut self,
+        mut inner: Pin<&mut W>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), WriteError>> {
+        self.outbox.poll_drain(|slices| inner.as_mut().poll_write_vectored(cx, slices))
+    }
+
+    pub(super) fn into_pending(self) -> Vec<u8> {
+        self.outbox.into_pending()
+    }
+}
