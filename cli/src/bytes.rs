@@ -46,7 +46,12 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
 
 /// `1 byte`, `2 bytes`.
 pub(crate) fn count_bytes(n: u64) -> String {
-    if n == 1 { "1 byte".to_owned() } else { format!("{n} bytes") }
+    count(n, "byte")
+}
+
+/// `1 message`, `2 messages`.
+pub(crate) fn count(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 #[cfg(test)]

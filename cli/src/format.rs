@@ -3,10 +3,41 @@
 use std::str::FromStr;
 
 use unstick::{
-    ByteOrder, Covers, EncodeError, FieldMeta, Format, Header, HeaderBuf, HeaderError, I32Be,
-    I32Le, Kind, Layout, LengthField, Parsed, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be,
-    U64Le, V1, Varint,
+    ByteOrder, Covers, EncodeError, FieldMeta, Format, Framing, Header, HeaderBuf, HeaderError,
+    I32Be, I32Le, Kind, Layout, LengthField, Parsed, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le,
+    U64Be, U64Le, V1, Varint,
 };
+
+use crate::bytes::parse_bytes;
+use crate::preview::plain_hex;
+
+/// The options that say what the frames look like.
+#[derive(clap::Args)]
+pub(crate) struct FramingArgs {
+    /// The frames' format: v1, u8, u16be … u64le, i32be, i32le, varint, or
+    /// field:header=4,offset=1,width=2,order=be,covers=frame.
+    #[arg(long, default_value = "v1")]
+    pub(crate) format: AnyFormat,
+    /// The most payload bytes that a frame may have, such as 65536 or 64KiB [default: 1MiB].
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) limit: Option<u64>,
+}
+
+impl FramingArgs {
+    /// The format and limit asked for.
+    pub(crate) fn framing(&self) -> Framing<AnyFormat> {
+        self.apply(self.format)
+    }
+
+    /// The limit asked for, with a format whose type is known.
+    pub(crate) fn apply<F: Format>(&self, format: F) -> Framing<F> {
+        let framing = Framing::new(format);
+        match self.limit {
+            Some(limit) => framing.with_limit(limit),
+            None => framing,
+        }
+    }
+}
 
 /// How `field:` is written.
 const FIELD_HELP: &str = "field:header=4,offset=1,width=2,order=be,covers=frame";
@@ -26,6 +57,14 @@ pub(crate) enum AnyMeta {
 }
 
 impl AnyMeta {
+    /// The header's other bytes in hexadecimal, if the format has such.
+    pub(crate) fn header(self) -> Option<String> {
+        match self {
+            Self::Field(meta) => Some(plain_hex(meta.bytes())),
+            Self::None | Self::Kind(_) => None,
+        }
+    }
+
     /// The version-1 kind, if the format has kinds.
     pub(crate) fn kind(self) -> Option<Kind> {
         match self {
@@ -169,14 +208,22 @@ impl AnyFormat {
     /// The meta of an ordinary message: `kind` where there are kinds, and zeros for the other
     /// bytes of a longer header.
     pub(crate) fn plain_meta(&self, kind: Kind) -> AnyMeta {
+        let zeros = [0; MAX_HEADER_LEN];
         match self {
             Self::V1(_) => AnyMeta::Kind(kind),
-            Self::LengthField(format) => {
-                let zeros = [0; MAX_HEADER_LEN];
-                let header = zeros.get(..format.layout().header_len).unwrap_or_default();
-                format.meta(header).map_or(AnyMeta::None, AnyMeta::Field)
-            }
+            Self::LengthField(format) => zeros
+                .get(..format.layout().header_len)
+                .and_then(|header| self.header_meta(header))
+                .unwrap_or(AnyMeta::None),
             _ => AnyMeta::None,
+        }
+    }
+
+    /// The meta of this header, if the format has other bytes than a length, and as many.
+    pub(crate) fn header_meta(&self, header: &[u8]) -> Option<AnyMeta> {
+        match self {
+            Self::LengthField(format) => format.meta(header).ok().map(AnyMeta::Field),
+            _ => None,
         }
     }
 }
@@ -246,7 +293,7 @@ fn field(text: &str) -> Result<LengthField, String> {
 
 #[cfg(test)]
 mod tests {
-    use unstick::{Decoder, Framing};
+    use unstick::Decoder;
 
     use super::*;
 

@@ -8,13 +8,13 @@ use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 
 use serde::Serialize;
-use unstick::{DecodeError, Decoder, Format, Framing, Header, Piece, RecoverError, V1};
+use unstick::{DecodeError, Decoder, Format, Header, Piece, RecoverError, V1};
 
-use crate::bytes::{count_bytes, parse_bytes};
-use crate::format::{AnyFormat, AnyMeta};
+use crate::bytes::{count, count_bytes};
+use crate::format::{AnyFormat, AnyMeta, FramingArgs};
 use crate::hex::HexReader;
 use crate::output::{Failure, Out, complain, json, note};
-use crate::preview::{plain_hex, preview};
+use crate::preview::preview;
 use crate::v1;
 
 const CHUNK_LEN: usize = 64 << 10;
@@ -24,13 +24,8 @@ const CHUNK_LEN: usize = 64 << 10;
 pub(crate) struct Args {
     /// The capture; standard input if there is none, or `-`.
     file: Option<PathBuf>,
-    /// The frames' format: v1, u8, u16be … u64le, i32be, i32le, varint, or
-    /// field:header=4,offset=1,width=2,order=be,covers=frame.
-    #[arg(long, default_value = "v1")]
-    format: AnyFormat,
-    /// The most payload bytes that a frame may have, such as 65536 or 64KiB.
-    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = parse_bytes)]
-    limit: u64,
+    #[command(flatten)]
+    framing: FramingArgs,
     /// The input is hexadecimal text: `f5 01`, `0xf5,0x01`, `f5:01`.
     #[arg(long)]
     hex: bool,
@@ -49,22 +44,20 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    if args.resync && !args.format.is_v1() {
+    if args.resync && !args.framing.format.is_v1() {
         return Err(Failure::Usage(
             "only v1 headers can be found again: no other format has a check; leave out --resync"
                 .to_owned(),
         ));
     }
     let input = Input::open(args)?;
-    match args.format {
+    match args.framing.format {
         AnyFormat::V1(format) => {
-            let framing = Framing::new(format).with_limit(args.limit);
-            let decoder = Decoder::with_framing(framing);
+            let decoder = Decoder::with_framing(args.framing.apply(format));
             Inspector::new(args, decoder, AnyMeta::Kind, Some(Decoder::<V1>::resync)).run(input)
         }
         format => {
-            let framing = Framing::new(format).with_limit(args.limit);
-            let decoder = Decoder::with_framing(framing);
+            let decoder = Decoder::with_framing(args.framing.apply(format));
             Inspector::new(args, decoder, |meta| meta, None).run(input)
         }
     }
@@ -231,8 +224,8 @@ impl<'a, F: Format> Inspector<'a, F> {
         if self.args.json {
             self.out.line(json(&Event::End { frames, errors, bytes }))?;
         } else {
-            let plural = if frames == 1 { "" } else { "s" };
-            self.out.line(format_args!("{frames} whole frame{plural}, {}", count_bytes(bytes)))?;
+            self.out
+                .line(format_args!("{frames} whole frame{plural}, {} read", count_bytes(bytes)))?;
         }
         self.out.flush()?;
         if errors == 0 { Ok(()) } else { Err(Failure::Told) }
@@ -304,9 +297,7 @@ impl<'a, F: Format> Inspector<'a, F> {
         let skip = oversize && self.args.skip_oversize && self.decoder.skip_frame().is_ok();
         let hint = match error {
             DecodeError::Oversize { .. } if skip => "; going on behind it",
-            DecodeError::Oversize { .. } => {
-                " with --limit, or go on behind it with --skip-oversize"
-            }
+            DecodeError::Oversize { .. } => "; see --limit and --skip-oversize",
             DecodeError::Header { .. } if self.resync.is_none() => {
                 "; in this format the place of the next frame cannot be found again"
             }
@@ -374,7 +365,7 @@ impl<'a, F: Format> Inspector<'a, F> {
         if self.args.json {
             return Ok(());
         }
-        let meta = match self.args.format {
+        let meta = match self.args.framing.format {
             AnyFormat::V1(_) => "kind",
             AnyFormat::LengthField(_) => "header",
             _ => "",
@@ -395,10 +386,7 @@ impl<'a, F: Format> Inspector<'a, F> {
         if frame.len > 0 && frame.beginning.is_empty() {
             content.clear();
         }
-        let header = match frame.meta {
-            AnyMeta::Field(meta) => Some(plain_hex(meta.bytes())),
-            AnyMeta::None | AnyMeta::Kind(_) => None,
-        };
+        let header = frame.meta.header();
         let kind = frame.meta.kind().map(|kind| kind.to_string());
         let (at, len, arrived) = (frame.at, frame.len, frame.seen);
         if self.args.json {
@@ -415,7 +403,7 @@ impl<'a, F: Format> Inspector<'a, F> {
 
     /// A row whose columns stand below those of the others.
     fn columns(&self, at: &str, len: &str, meta: &str, content: &str) -> String {
-        let width = match self.args.format {
+        let width = match self.args.framing.format {
             AnyFormat::V1(_) => "file-status".len(),
             AnyFormat::LengthField(format) => (format.layout().header_len * 2).max("header".len()),
             _ => return format!("{at:>12}  {len:>12}  {content}").trim_end().to_owned(),

@@ -1,12 +1,21 @@
 //! The `unstick` command: moves messages over TCP and Unix sockets, and looks into captured byte
 //! streams.
 
+mod addr;
 mod bytes;
 mod format;
+mod goodbye;
 mod hex;
 mod inspect;
+mod listen;
+mod listener;
 mod output;
 mod preview;
+mod printer;
+mod prompt;
+mod send;
+mod serve;
+mod source;
 mod v1;
 
 use std::process::ExitCode;
@@ -26,11 +35,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Listen(listen::Args),
+    Send(send::Args),
     Inspect(inspect::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Listen(args) => listen::run(args),
+        Command::Send(args) => send::run(args),
         Command::Inspect(args) => inspect::run(&args),
     };
     match result {

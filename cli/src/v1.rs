@@ -63,13 +63,24 @@ impl Close {
         }
     }
 
-    /// The payload; the ordinary close has none.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        if self.code == NO_ERROR && self.reason.is_empty() {
+    /// The ordinary close.
+    pub(crate) fn ordinary() -> Self {
+        Self { code: NO_ERROR, reason: String::new() }
+    }
+
+    /// The payload, with as much of the reason as `limit` bytes have room for; the ordinary close
+    /// has none.
+    pub(crate) fn encode(&self, limit: u64) -> Vec<u8> {
+        let code = self.code.to_be_bytes();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let Some(room) = limit.checked_sub(code.len()) else { return Vec::new() };
+        if *self == Self::ordinary() {
             return Vec::new();
         }
-        let mut payload = self.code.to_be_bytes().to_vec();
-        payload.extend_from_slice(self.reason.as_bytes());
+        let room = room.min(self.reason.len());
+        let end = (0..=room).rev().find(|&end| self.reason.is_char_boundary(end)).unwrap_or(0);
+        let mut payload = code.to_vec();
+        payload.extend_from_slice(self.reason.get(..end).unwrap_or_default().as_bytes());
         payload
     }
 }
@@ -121,6 +132,61 @@ impl fmt::Display for Hello {
     }
 }
 
+/// What a frame of version 1 means to whoever receives it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// A message for the user.
+    Message,
+    /// To be answered with a pong of the same payload.
+    Ping,
+    Pong,
+    Hello(Hello),
+    Close(Close),
+    /// A kind that is not known and may be skipped.
+    Unknown,
+}
+
+/// Why a frame ends the conversation.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: u16,
+    pub(crate) why: String,
+}
+
+/// Reads a frame. `kinds` are the applications' kinds that are messages.
+pub(crate) fn understand(kind: Kind, payload: &[u8], kinds: &[Kind]) -> Result<Said, Refusal> {
+    let bad = |what: &str| {
+        let why = format!("a {kind} frame {what}; the peer builds it wrongly");
+        Err(Refusal { code: BAD_MESSAGE, why })
+    };
+    match kind {
+        Kind::TEXT if std::str::from_utf8(payload).is_err() => bad("that is not UTF-8"),
+        Kind::TEXT | Kind::BINARY => Ok(Said::Message),
+        Kind::PING | Kind::PONG if payload.len() > MAX_PING => {
+            bad(&format!("of {} bytes, and it may have {MAX_PING}", payload.len()))
+        }
+        Kind::PING => Ok(Said::Ping),
+        Kind::PONG => Ok(Said::Pong),
+        Kind::CLOSE => match Close::parse(payload) {
+            Some(close) => Ok(Said::Close(close)),
+            None => bad("that is not a code and a UTF-8 reason"),
+        },
+        Kind::HELLO => match Hello::parse(payload) {
+            Some(hello) => Ok(Said::Hello(hello)),
+            None => bad("that is not a limit and a UTF-8 name"),
+        },
+        _ if kinds.contains(&kind) => Ok(Said::Message),
+        _ if kind.is_critical() => {
+            let why = format!(
+                "the kind {kind} is critical and not known here; \
+                 is it an application's, to be named with --kind?"
+            );
+            Err(Refusal { code: UNKNOWN_KIND, why })
+        }
+        _ => Ok(Said::Unknown),
+    }
+}
+
 /// What a payload says, where its kind gives its bytes a meaning and the payload keeps to it.
 pub(crate) fn describe(kind: Kind, payload: &[u8]) -> Option<String> {
     match kind {
@@ -151,8 +217,11 @@ mod tests {
     fn a_close_comes_back_as_it_went() {
         for (code, reason) in [(0, ""), (5, ""), (0x8001, "时间到"), (0, "bye")] {
             let close = Close { code, reason: reason.to_owned() };
-            assert_eq!(Close::parse(&close.encode()), Some(close));
+            assert_eq!(Close::parse(&close.encode(1000)), Some(close));
         }
+        let close = Close { code: 5, reason: "粘包".to_owned() };
+        assert_eq!(close.encode(7), b"\x00\x05\xe7\xb2\x98");
+        assert_eq!(close.encode(1), b"");
         assert_eq!(Close::parse(&[0]), None);
         assert_eq!(Close::parse(&[0, 1, 0xff]), None);
         let close = Close { code: 5, reason: "too\x1b long".to_owned() };
