@@ -224,8 +224,8 @@ impl<'a, F: Format> Inspector<'a, F> {
         if self.args.json {
             self.out.line(json(&Event::End { frames, errors, bytes }))?;
         } else {
-            self.out
-                .line(format_args!("{frames} whole frame{plural}, {} read", count_bytes(bytes)))?;
+            let frames = count(frames, "whole frame");
+            self.out.line(format_args!("{frames}, {} read", count_bytes(bytes)))?;
         }
         self.out.flush()?;
         if errors == 0 { Ok(()) } else { Err(Failure::Told) }

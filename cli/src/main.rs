@@ -3,6 +3,8 @@
 
 mod addr;
 mod bytes;
+mod demo;
+mod describe;
 mod format;
 mod goodbye;
 mod hex;
@@ -13,6 +15,7 @@ mod output;
 mod preview;
 mod printer;
 mod prompt;
+mod relay;
 mod send;
 mod serve;
 mod source;
@@ -35,6 +38,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Listen(listen::Args),
     Send(send::Args),
     Inspect(inspect::Args),
@@ -42,6 +46,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Listen(args) => listen::run(args),
         Command::Send(args) => send::run(args),
         Command::Inspect(args) => inspect::run(&args),
