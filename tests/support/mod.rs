@@ -4,3 +4,4 @@
 pub mod chunks;
 pub mod formats;
 pub mod oracle;
+pub mod script;
