@@ -188,6 +188,12 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// The error that the stream has failed with, if it has and `next_frame` came to it.
     #[must_use]
     pub fn error(&self) -> Option<DecodeError> {
+        let room = self.storage.bytes().len();
+        if !S::GROWS && self.need > room {
+            // A frame within the limit fits, so it is the header that does not.
+            let (at, needed) = (self.position(), self.need);
+            return Some(DecodeError::NoRoom { at, needed, room });
+        }
         let error = self.decoder.error()?;
         // A search counts the bytes that are here and not searched yet.
         let DecodeError::Unsynchronized { at, skipped } = error else { return Some(error) };
@@ -252,7 +258,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         loop {
             let unread = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
             if unread.len() < self.need {
-                return Ok(None);
+                return self.error().map_or(Ok(None), Err);
             }
             match self.decoder.peek(unread, self.seen) {
                 Ok(Some(Parsed::Header(header))) => {
@@ -270,13 +276,10 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
                     return Ok(None);
                 }
                 Ok(Some(Parsed::Need(needed))) => {
-                    let room = self.storage.bytes().len();
-                    if !S::GROWS && needed > room {
-                        return Err(DecodeError::NoRoom { at: self.position(), needed, room });
-                    }
+                    let fits = S::GROWS || needed <= self.storage.bytes().len();
                     self.seen = unread.len();
-                    self.need = unread.len() + 1;
-                    return Ok(None);
+                    self.need = if fits { unread.len() + 1 } else { needed };
+                    return self.error().map_or(Ok(None), Err);
                 }
                 Ok(None) => {
                     self.start += self.decoder.drop_skipped(unread);

@@ -224,12 +224,14 @@ impl Format for LengthField {
             return Err(EncodeError::Oversize { len, limit });
         }
         *out = meta.bytes;
-        let number = (len + self.covered()).to_le_bytes();
-        let number = number.get(..self.layout.width).unwrap_or_default();
+        let number = len + self.covered();
         let field = out.get_mut(self.field()).unwrap_or_default();
-        copy(field, number);
-        if self.layout.order == ByteOrder::Big {
-            field.reverse();
+        match self.layout.order {
+            ByteOrder::Little => copy(field, &number.to_le_bytes()),
+            ByteOrder::Big => {
+                let unused = MAX_WIDTH - self.layout.width;
+                copy(field, number.to_be_bytes().get(unused..).unwrap_or_default());
+            }
         }
         Ok(self.layout.header_len)
     }

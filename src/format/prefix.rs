@@ -3,30 +3,39 @@
 use crate::error::{EncodeError, HeaderError};
 use crate::format::{Format, Header, Parsed, copy};
 
-/// An integer of `WIDTH` bytes as `u64`, from its most significant byte on.
-#[inline]
-fn from_be<const WIDTH: usize>(bytes: [u8; WIDTH]) -> u64 {
-    bytes.into_iter().fold(0, |value, byte| value << 8 | u64::from(byte))
+/// How the two byte orders read and write an integer of `WIDTH` bytes.
+mod be {
+    use super::copy;
+
+    #[inline]
+    pub(super) fn get<const WIDTH: usize>(bytes: [u8; WIDTH]) -> u64 {
+        bytes.into_iter().fold(0, |value, byte| value << 8 | u64::from(byte))
+    }
+
+    /// `value` must fit.
+    #[inline]
+    pub(super) fn put<const WIDTH: usize>(value: u64) -> [u8; WIDTH] {
+        let mut bytes = [0; WIDTH];
+        copy(&mut bytes, value.to_be_bytes().get(8 - WIDTH..).unwrap_or_default());
+        bytes
+    }
 }
 
-/// The `WIDTH` low bytes of `value`, most significant first; `value` must fit.
-#[inline]
-fn to_be<const WIDTH: usize>(value: u64) -> [u8; WIDTH] {
-    let mut bytes = [0; WIDTH];
-    let all = value.to_be_bytes();
-    copy(&mut bytes, all.get(8 - WIDTH..).unwrap_or_default());
-    bytes
-}
+mod le {
+    use super::copy;
 
-#[inline]
-fn reverse<const WIDTH: usize>(mut bytes: [u8; WIDTH]) -> [u8; WIDTH] {
-    bytes.reverse();
-    bytes
-}
+    #[inline]
+    pub(super) fn get<const WIDTH: usize>(bytes: [u8; WIDTH]) -> u64 {
+        bytes.into_iter().rev().fold(0, |value, byte| value << 8 | u64::from(byte))
+    }
 
-#[inline]
-fn same<const WIDTH: usize>(bytes: [u8; WIDTH]) -> [u8; WIDTH] {
-    bytes
+    /// `value` must fit.
+    #[inline]
+    pub(super) fn put<const WIDTH: usize>(value: u64) -> [u8; WIDTH] {
+        let mut bytes = [0; WIDTH];
+        copy(&mut bytes, &value.to_le_bytes());
+        bytes
+    }
 }
 
 /// Declares a prefix format: its name, width, byte order, largest length, and, if it is signed,
@@ -54,7 +63,7 @@ macro_rules! prefix {
                 match bytes.first_chunk::<$width>() {
                     Some(&bytes) => Ok(Parsed::Header(Header {
                         meta: (),
-                        payload_len: from_be($order(bytes)),
+                        payload_len: $order::get(bytes),
                         header_len: $width,
                     })),
                     None => Ok(Parsed::Need($width)),
@@ -67,7 +76,7 @@ macro_rules! prefix {
                 if len > limit {
                     return Err(EncodeError::Oversize { len, limit });
                 }
-                *out = $order(to_be(len));
+                *out = $order::put(len);
                 Ok($width)
             }
         }
@@ -76,47 +85,47 @@ macro_rules! prefix {
 
 prefix!(
     /// One byte of length.
-    U8, 1, same, max: 0xFF
+    U8, 1, be, max: 0xFF
 );
 prefix!(
     /// Two bytes of length, most significant first.
-    U16Be, 2, same, max: 0xFFFF
+    U16Be, 2, be, max: 0xFFFF
 );
 prefix!(
     /// Two bytes of length, least significant first.
-    U16Le, 2, reverse, max: 0xFFFF
+    U16Le, 2, le, max: 0xFFFF
 );
 prefix!(
     /// Three bytes of length, most significant first.
-    U24Be, 3, same, max: 0xFF_FFFF
+    U24Be, 3, be, max: 0xFF_FFFF
 );
 prefix!(
     /// Three bytes of length, least significant first.
-    U24Le, 3, reverse, max: 0xFF_FFFF
+    U24Le, 3, le, max: 0xFF_FFFF
 );
 prefix!(
     /// Four bytes of length, most significant first: the usual choice.
-    U32Be, 4, same, max: 0xFFFF_FFFF
+    U32Be, 4, be, max: 0xFFFF_FFFF
 );
 prefix!(
     /// Four bytes of length, least significant first.
-    U32Le, 4, reverse, max: 0xFFFF_FFFF
+    U32Le, 4, le, max: 0xFFFF_FFFF
 );
 prefix!(
     /// Eight bytes of length, most significant first.
-    U64Be, 8, same, max: u64::MAX
+    U64Be, 8, be, max: u64::MAX
 );
 prefix!(
     /// Eight bytes of length, least significant first.
-    U64Le, 8, reverse, max: u64::MAX
+    U64Le, 8, le, max: u64::MAX
 );
 prefix!(
     /// Four bytes of signed length, most significant first: Java's `writeInt`, Python's
     /// `struct.pack('>i', n)`. A negative length is refused at its first byte.
-    I32Be, 4, same, max: 0x7FFF_FFFF, sign: 0
+    I32Be, 4, be, max: 0x7FFF_FFFF, sign: 0
 );
 prefix!(
     /// Four bytes of signed length, least significant first: what Python's
     /// `struct.pack('<i', n)` writes. A negative length is refused.
-    I32Le, 4, reverse, max: 0x7FFF_FFFF, sign: 3
+    I32Le, 4, le, max: 0x7FFF_FFFF, sign: 3
 );

@@ -1,0 +1,206 @@
+//! Promise 8: the core has no reachable panic. The panic handler calls a function that does not
+//! exist, so this program links only if nothing can reach it.
+//!
+//! It is linked, not run: `entry` lets no value be known to the compiler.
+
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use unstick::{
+    ByteOrder, Covers, DatagramPacker, Decoder, Encoder, Format, FrameBuf, Framing, I32Be, I32Le,
+    Kind, Layout, LengthField, SelfChecking, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be,
+    U64Le, V1, Varint,
+};
+
+unsafe extern "C" {
+    fn a_panic_is_reachable() -> !;
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    unsafe { a_panic_is_reachable() }
+}
+
+/// What compiled code calls beside itself.
+mod builtins {
+    /// At opt-level 0 the precompiled `core` still refers to it; with `panic = "abort"` nothing
+    /// calls it.
+    #[unsafe(no_mangle)]
+    extern "C" fn rust_eh_personality() {}
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
+        let mut i = 0;
+        while i < len {
+            unsafe { core::ptr::write_volatile(to.add(i), core::ptr::read_volatile(from.add(i))) };
+            i += 1;
+        }
+        to
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
+        unsafe { memcpy(to, from, len) }
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memset(to: *mut u8, value: i32, len: usize) -> *mut u8 {
+        let mut i = 0;
+        while i < len {
+            unsafe { core::ptr::write_volatile(to.add(i), value as u8) };
+            i += 1;
+        }
+        to
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
+        let mut i = 0;
+        while i < len {
+            let (a, b) = unsafe { (*a.add(i), *b.add(i)) };
+            if a != b {
+                return i32::from(a) - i32::from(b);
+            }
+            i += 1;
+        }
+        0
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
+        unsafe { memcmp(a, b, len) }
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn entry() -> ! {
+    let (input, mut output) = ([0; 64], [0; 64]);
+    let input: &[u8] = black_box(&input);
+    let output: &mut [u8] = black_box(&mut output);
+
+    if cfg!(feature = "reachable-panic") {
+        // Just what the core must not do.
+        output[black_box(3)] = input[black_box(3)];
+    }
+    if cfg!(feature = "size-v1") {
+        decode_only(V1, input);
+    } else if cfg!(feature = "size-prefix") {
+        decode_only(U32Be, input);
+    } else {
+        everything(input, output);
+    }
+    loop {}
+}
+
+/// What `size-*` measures: push a chunk, and ask at the end.
+fn decode_only<F: Format>(format: F, input: &[u8]) {
+    let mut decoder = Decoder::with_framing(format);
+    let mut rest = black_box(input);
+    while let Ok(Some(piece)) = decoder.decode(&mut rest) {
+        black_box((piece.bytes, piece.last));
+    }
+    black_box(decoder.finish().is_ok());
+}
+
+fn everything(input: &[u8], output: &mut [u8]) {
+    self_checking(V1, black_box(Kind::TEXT), input, output);
+    each(U8, (), input, output);
+    each(U16Be, (), input, output);
+    each(U16Le, (), input, output);
+    each(U24Be, (), input, output);
+    each(U24Le, (), input, output);
+    each(U32Be, (), input, output);
+    each(U32Le, (), input, output);
+    each(U64Be, (), input, output);
+    each(U64Le, (), input, output);
+    each(I32Be, (), input, output);
+    each(I32Le, (), input, output);
+    each(Varint, (), input, output);
+    let layout = Layout {
+        header_len: black_box(4),
+        offset: black_box(1),
+        width: black_box(2),
+        order: black_box(ByteOrder::Big),
+        covers: black_box(Covers::Frame),
+    };
+    if let Ok(format) = LengthField::new(layout)
+        && let Ok(meta) = format.meta(input)
+    {
+        black_box(meta.bytes());
+        each(format, meta, input, output);
+    }
+}
+
+/// All that the core does with a format.
+fn each<F: Format + Copy>(format: F, meta: F::Meta, input: &[u8], output: &mut [u8]) {
+    let framing = Framing::new(format).with_limit(black_box(4096));
+
+    let mut decoder = Decoder::with_framing(framing);
+    let mut rest = black_box(input);
+    while let Ok(Some(piece)) = decoder.decode(&mut rest) {
+        black_box(&piece);
+    }
+    for piece in decoder.pieces(black_box(input)) {
+        let _ = black_box(&piece);
+    }
+    let _ = black_box(decoder.for_each(black_box(input), |piece| {
+        black_box(&piece);
+    }));
+    let _ = black_box(decoder.skip_frame());
+    let _ = black_box(decoder.finish());
+    let _ = black_box((decoder.error(), decoder.position(), decoder.limit()));
+    decoder.reset();
+
+    let _ = black_box(framing.split_frame(&mut rest));
+    if let Ok(datagram) = framing.received(input, black_box(9), |_| black_box(true)) {
+        datagram.for_each(|frame| {
+            black_box((frame.bytes(), frame.header_bytes(), frame.payload));
+        });
+    }
+
+    let _ = black_box(framing.encode_into(&meta, input, output));
+    let mut encoder = Encoder::new(framing);
+    if let Ok(header) = encoder.begin(&meta, black_box(9)) {
+        black_box(header.as_bytes());
+    }
+    let _ = black_box((encoder.payload(black_box(9)), encoder.finish(), encoder.missing()));
+    let mut packer = DatagramPacker::new(framing, output);
+    let _ = black_box(packer.push(&meta, input));
+    black_box(packer.as_bytes());
+    packer.clear();
+
+    buffered(FrameBuf::with_framing([0; 128], Framing::new(format)).ok(), input);
+    buffered(FrameBuf::with_framing(output, framing).ok(), input);
+}
+
+fn buffered<S: unstick::Storage, F: Format>(buf: Option<FrameBuf<S, F>>, input: &[u8]) {
+    let Some(mut buf) = buf else { return };
+    black_box(buf.spare());
+    buf.commit(black_box(9));
+    black_box(buf.extend(black_box(input)));
+    while let Ok(Some(frame)) = buf.next_frame() {
+        black_box((frame.bytes(), frame.payload));
+    }
+    let _ = black_box((buf.skip_frame(), buf.finish(), buf.error(), buf.position()));
+    black_box((buf.unread(), buf.capacity(), buf.framing().limit()));
+    buf.shrink();
+    buf.reset();
+    black_box(buf.into_parts().1);
+}
+
+fn self_checking<F: SelfChecking + Copy>(
+    format: F,
+    meta: F::Meta,
+    input: &[u8],
+    output: &mut [u8],
+) {
+    each(format, meta, input, output);
+    let mut decoder = Decoder::with_framing(format);
+    let mut rest = black_box(input);
+    let _ = black_box(decoder.resync(&mut rest));
+    if let Ok(mut buf) = FrameBuf::with_framing([0; 128], Framing::new(format)) {
+        let _ = black_box((buf.extend(input), buf.resync()));
+    }
+}

@@ -1,0 +1,180 @@
+//! Transports that follow a script: how much each call takes, when it is pending, when it fails.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What one call on the transport does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Moves at most so many bytes, at least one.
+    Move(usize),
+    /// Has nothing yet, and wakes at once. (A blocking transport reports `WouldBlock`.)
+    Pending,
+    /// Fails, and moves nothing.
+    Fail(io::ErrorKind),
+}
+
+#[derive(Debug, Default)]
+pub struct Script(VecDeque<Step>);
+
+impl Script {
+    pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self(steps.into_iter().collect())
+    }
+
+    /// The most bytes that this call moves. Behind its end a script moves all there are.
+    fn next(&mut self) -> Result<usize, Step> {
+        match self.0.pop_front() {
+            None => Ok(usize::MAX),
+            Some(Step::Move(n)) => Ok(n.max(1)),
+            Some(step) => Err(step),
+        }
+    }
+}
+
+/// Gives out `bytes`, and then the end of stream.
+#[derive(Debug)]
+pub struct Source {
+    bytes: Vec<u8>,
+    at: usize,
+    pub script: Script,
+}
+
+impl Source {
+    pub fn new(bytes: &[u8], steps: impl IntoIterator<Item = Step>) -> Self {
+        Self { bytes: bytes.to_vec(), at: 0, script: Script::new(steps) }
+    }
+
+    fn next_bytes(&mut self, most: usize) -> &[u8] {
+        let n = most.min(self.bytes.len() - self.at);
+        self.at += n;
+        &self.bytes[self.at - n..self.at]
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        assert!(!buf.is_empty(), "a read into no room would look like the end of the stream");
+        match self.script.next() {
+            Ok(n) => {
+                let bytes = self.next_bytes(n.min(buf.len()));
+                buf[..bytes.len()].copy_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            Err(Step::Fail(kind)) => Err(kind.into()),
+            Err(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl AsyncRead for Source {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        assert!(buf.remaining() > 0, "a read into no room would look like the end of the stream");
+        match self.script.next() {
+            Ok(n) => {
+                let n = n.min(buf.remaining());
+                buf.put_slice(self.next_bytes(n));
+                Poll::Ready(Ok(()))
+            }
+            Err(Step::Fail(kind)) => Poll::Ready(Err(kind.into())),
+            Err(_) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Keeps what was written to it.
+#[derive(Debug, Default)]
+pub struct Drain {
+    pub bytes: Vec<u8>,
+    pub script: Script,
+    /// Where in memory the slices of each write stood.
+    pub writes: Vec<Vec<(*const u8, usize)>>,
+    pub flushed: usize,
+    pub is_shut: bool,
+}
+
+impl Drain {
+    pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self { script: Script::new(steps), ..Self::default() }
+    }
+
+    fn put(&mut self, slices: &[IoSlice<'_>], mut most: usize) -> usize {
+        self.writes.push(slices.iter().map(|slice| (slice.as_ptr(), slice.len())).collect());
+        let before = self.bytes.len();
+        for slice in slices {
+            let n = most.min(slice.len());
+            self.bytes.extend_from_slice(&slice[..n]);
+            most -= n;
+        }
+        self.bytes.len() - before
+    }
+}
+
+impl Write for Drain {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buf)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.script.next() {
+            Ok(n) => Ok(self.put(slices, n)),
+            Err(Step::Fail(kind)) => Err(kind.into()),
+            Err(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flushed = self.bytes.len();
+        Ok(())
+    }
+}
+
+impl AsyncWrite for Drain {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.script.next() {
+            Ok(n) => Poll::Ready(Ok(self.put(slices, n))),
+            Err(Step::Fail(kind)) => Poll::Ready(Err(kind.into())),
+            Err(_) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flushed = self.bytes.len();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_shut = true;
+        Poll::Ready(Ok(()))
+    }
+}
