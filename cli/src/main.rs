@@ -1,5 +1,9 @@
 //! The `unstick` command: moves messages over TCP and Unix sockets, and looks into captured byte
 //! streams.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)
+)]
 
 mod addr;
 mod bytes;
