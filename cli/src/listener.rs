@@ -20,7 +20,11 @@ impl Listener {
             Addr::Tcp { host, port } => {
                 // It sets SO_REUSEADDR on Unix, so that a restart need not wait for old connections.
                 match TcpListener::bind((host.as_str(), *port)).await {
-                    Ok(listener) => Ok(Self::Tcp(listener)),
+                    Ok(listener) => {
+                        #[cfg(unix)]
+                        unix::lengthen_backlog(&listener);
+                        Ok(Self::Tcp(listener))
+                    }
                     Err(error) => {
                         let hint = match error.kind() {
                             io::ErrorKind::AddrInUse => {
@@ -78,12 +82,16 @@ impl Listener {
 mod unix {
     use std::fs;
     use std::io;
+    use std::os::fd::AsFd;
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
     use std::path::{Path, PathBuf};
 
     use tokio::net::{UnixListener, UnixStream};
 
     use crate::addr::{Incoming, Outgoing, unix_halves};
+
+    /// The connections that may wait to be taken; Linux allows so many unless it was told otherwise.
+    const BACKLOG: i32 = 4096;
 
     /// A Unix socket whose file goes when it goes.
     pub(crate) struct Socket {
@@ -101,6 +109,7 @@ mod unix {
                 io::ErrorKind::InvalidInput => format!("{error}; take a shorter path"),
                 _ => format!("{error}; take a path where you may create files"),
             })?;
+            lengthen_backlog(&listener);
             Ok(Self { listener, path: path.to_owned(), file: identity(path) })
         }
 
@@ -120,6 +129,13 @@ mod unix {
                 let _ = fs::remove_file(&self.path);
             }
         }
+    }
+
+    /// Lets more peers knock at once than the 128 that are usual. Where a burst is longer than the
+    /// backlog, connections are reset that their peers took for made.
+    pub(super) fn lengthen_backlog(socket: impl AsFd) {
+        // The system cuts it to what it allows, and without it the usual length stays.
+        let _ = rustix::net::listen(socket, BACKLOG);
     }
 
     /// Removes a socket that a listener left behind, and nothing else.
