@@ -191,24 +191,17 @@ struct Sample {
 }
 
 fn show(out: &mut Out, report: &Report) -> Result<(), Failure> {
-    let rows: Vec<_> = report
-        .samples
-        .iter()
-        .map(|sample| {
-            let Sample { recv, bytes, holds, delivered } = sample;
-            (format!("recv #{recv} returned {}: {holds}", count_bytes(*bytes)), delivered)
-        })
-        .collect();
-    let title = "what recv returned";
-    let width = rows.iter().map(|(left, _)| left.len()).max().unwrap_or(0).max(title.len());
-    out.line(format_args!("  {title:<width$}  what the decoder delivered"))?;
-    for (left, right) in rows {
-        out.line(format_args!("  {left:<width$}  {right}"))?;
+    let (recv, bytes, delivered) = ("recv", "bytes", "the decoder delivered");
+    out.line(format_args!("  {recv:>7}  {bytes:>7}  {delivered}  what the bytes were"))?;
+    let width = delivered.len();
+    for Sample { recv, bytes, holds, delivered } in &report.samples {
+        let recv = format!("#{recv}");
+        out.line(format_args!("  {recv:>7}  {bytes:>7}  {delivered:<width$}  {holds}"))?;
     }
     let Report { recvs, cut_inside, cut_in_header, .. } = report;
     out.line(format_args!(
-        "  {}, in {recvs} reads: {cut_inside} ended inside a message, {cut_in_header} of them \
-         inside its header",
+        "  {} in {recvs} reads; {cut_inside} reads ended inside a message, {cut_in_header} of them \
+         in its header",
         count_bytes(report.bytes)
     ))?;
     out.line(format_args!("  {}", report.counts.line()))
