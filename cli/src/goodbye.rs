@@ -18,16 +18,18 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(2);
 const DRAIN_BYTES: u64 = 64 << 20;
 
-/// Says goodbye, and waits a bounded time for the peer to take it.
+/// Says goodbye, and waits a bounded time for the peer to take it. A v1 peer takes payloads of at
+/// most `takes` bytes.
 pub(crate) async fn part(
     reader: FrameReader<Incoming, AnyFormat>,
     mut writer: FrameWriter<Outgoing, AnyFormat>,
     close: Close,
+    takes: u64,
 ) {
     let goodbye = async {
         let framing = *writer.framing();
         if framing.format().is_v1() {
-            let close = close.encode(framing.limit());
+            let close = close.encode(framing.limit().min(takes));
             writer.send(AnyMeta::Kind(Kind::CLOSE), &close).await?;
         }
         writer.shutdown().await

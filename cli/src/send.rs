@@ -223,7 +223,8 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
         Ok(()) => Ok(()),
         Err(Broken::Failed(failure)) => Err(failure),
         Err(Broken::Refused { close, message }) => {
-            part(reader, writer, close).await;
+            let takes = v1::limit_after(progress.borrow().hello.as_ref());
+            part(reader, writer, close, takes).await;
             Err(Failure::Job(message))
         }
     };
@@ -421,8 +422,8 @@ impl Writing<'_> {
     async fn run(mut self) -> Result<(), Failure> {
         let is_v1 = self.framing.format().is_v1();
         if is_v1 {
-            let hello = Hello::ours(self.framing.limit()).encode();
-            if hello.len() as u64 <= self.framing.limit() {
+            let limit = self.framing.limit();
+            if let Some(hello) = Hello::ours(limit).encode(limit) {
                 self.feed(AnyMeta::Kind(Kind::HELLO), &hello).await?;
             }
         }
@@ -476,10 +477,11 @@ impl Writing<'_> {
             let _ = timeout(HELLO_WAIT.min(self.timeout), hello).await;
             self.pong().await?;
         }
-        let (takes, said) = match &self.seen.borrow().hello {
-            Some(hello) => (u64::from(hello.limit), "its hello says"),
-            None => (v1::LIMIT_WITHOUT_HELLO, "it sent no hello; if you know better, set --limit"),
+        let said = match &self.seen.borrow().hello {
+            Some(_) => "its hello says",
+            None => "it sent no hello; if you know better, set --limit",
         };
+        let takes = v1::limit_after(self.seen.borrow().hello.as_ref());
         if len > takes {
             return Err(Failure::job(format!(
                 "message {number} has {len} bytes and the peer takes {takes} at most ({said})"

@@ -190,7 +190,8 @@ pub(crate) async fn serve(
     talk.log.connected().await;
     let end = talk.run(&mut reader, &mut stop).await;
     talk.log.ended(&end, talk.messages).await;
-    part(reader, talk.writer, end.close()).await;
+    let takes = talk.takes();
+    part(reader, talk.writer, end.close(), takes).await;
 }
 
 /// The conversation with one peer.
@@ -273,20 +274,24 @@ impl Talk<'_> {
         self.log.hello(&hello).await;
         self.hello = Some(hello);
         if !self.spoken {
-            let ours = Hello::ours(self.rules.framing.limit()).encode();
-            self.send(AnyMeta::Kind(Kind::HELLO), &ours).await?;
+            let limit = self.rules.framing.limit();
+            if let Some(ours) = Hello::ours(limit).encode(limit.min(self.takes())) {
+                self.send(AnyMeta::Kind(Kind::HELLO), &ours).await?;
+            }
         }
         Ok(())
+    }
+
+    /// The most payload bytes that the peer takes.
+    fn takes(&self) -> u64 {
+        v1::limit_after(self.hello.as_ref())
     }
 
     /// Sends a frame, if the peer takes one of this size, and in time.
     async fn send(&mut self, meta: AnyMeta, payload: &[u8]) -> Result<(), End> {
         self.spoken = true;
         let len = payload.len() as u64;
-        let most = match &self.hello {
-            Some(hello) => u64::from(hello.limit),
-            None => v1::LIMIT_WITHOUT_HELLO,
-        };
+        let most = self.takes();
         if meta.kind().is_some() && len > most {
             let said = if self.hello.is_some() { "its hello says" } else { "it sent no hello" };
             return Err(End::Error {

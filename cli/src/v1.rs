@@ -71,17 +71,14 @@ impl Close {
     /// The payload, with as much of the reason as `limit` bytes have room for; the ordinary close
     /// has none.
     pub(crate) fn encode(&self, limit: u64) -> Vec<u8> {
-        let code = self.code.to_be_bytes();
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let Some(room) = limit.checked_sub(code.len()) else { return Vec::new() };
-        if *self == Self::ordinary() {
-            return Vec::new();
+        let mut payload = self.code.to_be_bytes().to_vec();
+        match room(limit, payload.len()) {
+            Some(room) if *self != Self::ordinary() => {
+                payload.extend_from_slice(beginning(&self.reason, room));
+                payload
+            }
+            _ => Vec::new(),
         }
-        let room = room.min(self.reason.len());
-        let end = (0..=room).rev().find(|&end| self.reason.is_char_boundary(end)).unwrap_or(0);
-        let mut payload = code.to_vec();
-        payload.extend_from_slice(self.reason.get(..end).unwrap_or_default().as_bytes());
-        payload
     }
 }
 
@@ -93,6 +90,18 @@ impl fmt::Display for Close {
         }
         Ok(())
     }
+}
+
+/// What `limit` bytes have room for behind the first `used`, which have to fit.
+fn room(limit: u64, used: usize) -> Option<usize> {
+    usize::try_from(limit).unwrap_or(usize::MAX).checked_sub(used)
+}
+
+/// As much of the text as fits, in whole characters.
+fn beginning(text: &str, room: usize) -> &[u8] {
+    let room = room.min(text.len());
+    let end = (0..=room).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    text.get(..end).unwrap_or_default().as_bytes()
 }
 
 /// What a hello says.
@@ -115,11 +124,18 @@ impl Hello {
         Some(Self { limit: u32::from_be_bytes(*limit), name })
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The payload, with as much of the name as `limit` bytes have room for; none if that is less
+    /// than a hello.
+    pub(crate) fn encode(&self, limit: u64) -> Option<Vec<u8>> {
         let mut payload = self.limit.to_be_bytes().to_vec();
-        payload.extend_from_slice(self.name.as_bytes());
-        payload
+        payload.extend_from_slice(beginning(&self.name, room(limit, payload.len())?));
+        Some(payload)
     }
+}
+
+/// The most payload bytes that a peer takes, by its hello if it sent one.
+pub(crate) fn limit_after(hello: Option<&Hello>) -> u64 {
+    hello.map_or(LIMIT_WITHOUT_HELLO, |hello| hello.limit.into())
 }
 
 impl fmt::Display for Hello {
@@ -231,7 +247,9 @@ mod tests {
     #[test]
     fn a_hello_comes_back_as_it_went() {
         let hello = Hello::ours(1 << 20);
-        assert_eq!(Hello::parse(&hello.encode()), Some(hello));
+        assert_eq!(Hello::parse(&hello.encode(100).unwrap()), Some(hello.clone()));
+        assert_eq!(hello.encode(6).unwrap(), b"\0\x10\0\0un");
+        assert_eq!(hello.encode(3), None);
         assert_eq!(Hello::parse(&[0, 1, 0]), None);
         assert_eq!(Hello::ours(u64::MAX).limit, u32::MAX);
     }

@@ -256,6 +256,15 @@ fn a_peer_without_a_hello_is_not_sent_more_than_everyone_takes() {
 }
 
 #[test]
+fn a_peer_that_takes_little_is_sent_little() {
+    let listen = Listen::start(&["--reply", "echo"]);
+    let frames = talk(&listen.connect(), &[frame(HELLO, &[0, 0, 0, 6]), frame(0x20, b"")].concat());
+    assert_eq!(frames, [(HELLO, b"\0\x10\0\0un".to_vec()), (CLOSE, b"\0\x07byte".to_vec())]);
+    let frames = talk(&listen.connect(), &[frame(HELLO, &[0; 4]), frame(CLOSE, b"")].concat());
+    assert_eq!(frames, [(CLOSE, vec![])]);
+}
+
+#[test]
 fn an_oversize_frame_can_be_skipped() {
     let bytes = [frame(TEXT, b"12345"), frame(TEXT, b"1234"), frame(0x20, b"")].concat();
     let listen = Listen::start(&["--limit", "4", "--skip-oversize", "--reply", "echo"]);
