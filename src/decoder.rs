@@ -630,12 +630,16 @@ impl<F: SelfChecking> Decoder<F> {
             View::Search { skipped, .. } => (0, skipped),
             _ => return Err(RecoverError::NotFailed),
         };
-        let found = loop {
-            match self.judge(bytes.get(dropped..).unwrap_or_default(), 0) {
-                Ok(parsed) => break matches!(parsed, Parsed::Header(_)),
+        let mut found = false;
+        while let Some(candidate @ [_, ..]) = bytes.get(dropped..) {
+            match self.judge(candidate, 0) {
+                Ok(parsed) => {
+                    found = matches!(parsed, Parsed::Header(_));
+                    break;
+                }
                 Err(_) => dropped += 1,
             }
-        };
+        }
         let skipped = before + dropped as u64;
         self.state.pos += dropped as u64;
         self.state.phase = if found { Phase::BOUNDARY } else { Phase::search(0, skipped) };
