@@ -98,45 +98,62 @@ enum View {
 impl Phase {
     const TAG: u32 = 62;
     const BOUNDARY: Self = Self(0);
+    const SKIP: u64 = 1 << Self::TAG;
+    const COLLECT: u64 = 2 << Self::TAG;
+    /// Both kinds of failure share a tag.
+    const SEARCH: u64 = 3 << Self::TAG;
+    const FAILED: u64 = Self::SEARCH | 1 << 61;
 
     const fn payload(remaining: u64) -> Self {
         Self(remaining & MAX_PAYLOAD_LEN)
     }
 
     const fn skip(remaining: u64) -> Self {
-        if remaining == 0 {
-            Self::BOUNDARY
-        } else {
-            Self(1 << Self::TAG | remaining & MAX_PAYLOAD_LEN)
-        }
+        if remaining == 0 { Self::BOUNDARY } else { Self(Self::SKIP | remaining & MAX_PAYLOAD_LEN) }
     }
 
     const fn collect(held: usize, need: usize) -> Self {
-        Self(2 << Self::TAG | (need as u64 & 0xFFFF) << 16 | held as u64 & 0xFFFF)
+        Self(Self::COLLECT | (need as u64 & 0xFFFF) << 16 | held as u64 & 0xFFFF)
     }
 
     const fn failed(held: usize) -> Self {
-        Self(2 << Self::TAG | 1 << 32 | held as u64 & 0xFFFF)
+        Self(Self::FAILED | held as u64 & 0xFFFF)
     }
 
     /// `held` is at most 254: a self-checking header has at most 255 bytes. The count saturates
-    /// at 2^54 - 1 bytes.
+    /// at 2^53 - 1 bytes.
     const fn search(held: usize, skipped: u64) -> Self {
-        let most = (1 << 54) - 1;
+        let most = (1 << 53) - 1;
         let skipped = if skipped < most { skipped } else { most };
-        Self(3 << Self::TAG | skipped << 8 | held as u64 & 0xFF)
+        Self(Self::SEARCH | skipped << 8 | held as u64 & 0xFF)
+    }
+
+    /// Whether a payload is being delivered, or the next byte begins a frame.
+    #[inline(always)]
+    const fn is_payload(self) -> bool {
+        self.0 <= MAX_PAYLOAD_LEN
+    }
+
+    /// Whether there is an error to tell.
+    #[inline(always)]
+    const fn has_failed(self) -> bool {
+        self.0 >= Self::SEARCH
     }
 
     #[inline]
     const fn view(self) -> View {
         let value = self.0 & MAX_PAYLOAD_LEN;
         let held = (value & 0xFFFF) as usize;
-        match self.0 >> Self::TAG {
-            0 => View::Payload { remaining: value },
-            1 => View::Skip { remaining: value },
-            2 if value >> 32 != 0 => View::Failed { held },
-            2 => View::Collect { held, need: (value >> 16 & 0xFFFF) as usize },
-            _ => View::Search { held: (value & 0xFF) as usize, skipped: value >> 8 },
+        match self.0 {
+            0..Self::SKIP => View::Payload { remaining: value },
+            Self::SKIP..Self::COLLECT => View::Skip { remaining: value },
+            Self::COLLECT..Self::SEARCH => {
+                View::Collect { held, need: (value >> 16 & 0xFFFF) as usize }
+            }
+            Self::SEARCH..Self::FAILED => {
+                View::Search { held: (value & 0xFF) as usize, skipped: value >> 8 }
+            }
+            Self::FAILED.. => View::Failed { held },
         }
     }
 }
@@ -203,12 +220,10 @@ impl<F: Format> Decoder<F> {
     }
 
     /// The error that the stream has failed with, if it has.
+    #[inline(always)]
     #[must_use]
     pub fn error(&self) -> Option<DecodeError> {
-        match self.state.phase.view() {
-            View::Failed { .. } | View::Search { .. } => Some(self.latched()),
-            _ => None,
-        }
+        self.state.phase.has_failed().then(|| self.latched())
     }
 
     /// Decodes a chunk of any size: an iterator over its pieces.
@@ -230,10 +245,25 @@ impl<F: Format> Decoder<F> {
         mut input: &'a [u8],
         mut each: impl FnMut(Piece<'a, F::Meta>),
     ) -> Result<(), DecodeError> {
-        while let Some(piece) = self.decode(&mut input)? {
-            each(piece);
+        if self.state.phase.is_payload() && self.state.phase != Phase::BOUNDARY && !input.is_empty()
+        {
+            each(self.payload(None, input, &mut input));
         }
-        Ok(())
+        // Equal headers come in runs: one that is known by its bytes is not decoded again.
+        let mut last = None;
+        loop {
+            while self.state.phase == Phase::BOUNDARY
+                && let Some((header, rest)) = self.header_like(input, &mut last)
+            {
+                each(self.payload(Some(header), rest, &mut input));
+            }
+            if input.is_empty() && !self.state.phase.has_failed() {
+                return Ok(());
+            }
+            if let Some(piece) = self.decode_slowly(&mut input)? {
+                each(piece);
+            }
+        }
     }
 
     /// Takes the next piece from the front of `input`: for callers who stop midway.
@@ -248,42 +278,19 @@ impl<F: Format> Decoder<F> {
         &mut self,
         input: &mut &'a [u8],
     ) -> Result<Option<Piece<'a, F::Meta>>, DecodeError> {
-        loop {
-            let bytes = *input;
-            if bytes.is_empty() {
-                return self.error().map_or(Ok(None), Err);
-            }
-            if self.state.phase == Phase::BOUNDARY {
-                // The fast path: a whole header, right here.
-                if let Ok(Parsed::Header(header)) = self.format.decode_header(bytes)
-                    && header.payload_len <= self.state.limit
-                    && header.header_len != 0
-                    && header.header_len <= F::HeaderBuf::LEN
-                    && let Some(rest) = bytes.get(header.header_len..)
-                {
-                    self.state.pos += header.header_len as u64;
-                    return Ok(Some(self.payload(Some(header), rest, input)));
-                }
-            } else if let View::Payload { .. } = self.state.phase.view() {
-                return Ok(Some(self.payload(None, bytes, input)));
-            }
-            let (used, step) = self.advance(bytes);
-            let rest = bytes.get(used..).unwrap_or_default();
-            *input = rest;
-            match step {
-                Step::Empty => return Ok(None),
-                Step::Boundary => {}
-                Step::Header => {
-                    let View::Collect { held, .. } = self.state.phase.view() else { continue };
-                    if let Ok(Parsed::Header(header)) = self.judge(self.held(held), 0) {
-                        return Ok(Some(self.payload(Some(header), rest, input)));
-                    }
-                    self.state.phase = Phase::failed(held);
-                    return Err(self.latched());
-                }
-                Step::Failed => return Err(self.latched()),
-            }
+        let bytes = *input;
+        if bytes.is_empty() {
+            return self.error().map_or(Ok(None), Err);
         }
+        if self.state.phase == Phase::BOUNDARY {
+            // The fast path: a whole header, right here.
+            if let Some((header, rest)) = self.header_in(bytes) {
+                return Ok(Some(self.payload(Some(header), rest, input)));
+            }
+        } else if self.state.phase.is_payload() {
+            return Ok(Some(self.payload(None, bytes, input)));
+        }
+        self.decode_slowly(input)
     }
 
     /// Says whether the stream may end here: only at a frame boundary.
@@ -339,7 +346,46 @@ impl<F: Format> Decoder<F> {
         }
     }
 
-    /// The next piece of a payload whose header, if it starts here, is already consumed.
+    /// The whole header that `bytes` begin with, and the bytes behind it, if it is within the
+    /// limit.
+    #[inline(always)]
+    fn header_in<'a>(&self, bytes: &'a [u8]) -> Option<(Header<F::Meta>, &'a [u8])> {
+        match self.format.decode_header(bytes) {
+            Ok(Parsed::Header(header))
+                if header.payload_len <= self.state.limit
+                    && header.header_len != 0
+                    && header.header_len <= F::HeaderBuf::LEN =>
+            {
+                let rest = bytes.get(header.header_len..)?;
+                Some((header, rest))
+            }
+            _ => None,
+        }
+    }
+
+    /// The same, with a memory of the last header that was as long as headers can be.
+    #[inline(always)]
+    fn header_like<'a>(
+        &self,
+        bytes: &'a [u8],
+        last: &mut Option<(F::HeaderBuf, Header<F::Meta>)>,
+    ) -> Option<(Header<F::Meta>, &'a [u8])> {
+        if let Some((known, header)) = last
+            && let Some((found, rest)) = F::HeaderBuf::split(bytes)
+            && found == known
+        {
+            return Some((header.clone(), rest));
+        }
+        let (header, rest) = self.header_in(bytes)?;
+        if header.header_len == F::HeaderBuf::LEN
+            && let Some((found, _)) = F::HeaderBuf::split(bytes)
+        {
+            *last = Some((*found, header.clone()));
+        }
+        Some((header, rest))
+    }
+
+    /// The next piece of a payload, whose header starts in it, or was consumed before.
     #[inline(always)]
     fn payload<'a>(
         &mut self,
@@ -347,19 +393,51 @@ impl<F: Format> Decoder<F> {
         bytes: &'a [u8],
         input: &mut &'a [u8],
     ) -> Piece<'a, F::Meta> {
-        let due = match &header {
-            Some(header) => header.payload_len,
-            None => self.state.phase.0, // a payload's tag is zero
+        let (due, header_len) = match &header {
+            Some(header) => (header.payload_len, header.header_len as u64),
+            None => (self.state.phase.0, 0), // a payload's tag is zero
         };
         let (bytes, rest) = split(bytes, due);
         let remaining = due - bytes.len() as u64;
-        self.state.pos += bytes.len() as u64;
+        self.state.pos += header_len + bytes.len() as u64;
         self.state.phase = Phase::payload(remaining);
         *input = rest;
         Piece { header, bytes, last: remaining == 0 }
     }
 
-    /// All that the fast path leaves over: says how many bytes it used up, and what for.
+    /// What the fast paths leave over.
+    #[inline(always)]
+    fn decode_slowly<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+    ) -> Result<Option<Piece<'a, F::Meta>>, DecodeError> {
+        loop {
+            let bytes = *input;
+            let (used, step) = self.advance(bytes);
+            let rest = bytes.get(used..).unwrap_or_default();
+            *input = rest;
+            match step {
+                Step::Empty => return Ok(None),
+                Step::Boundary => {
+                    if let Some((header, rest)) = self.header_in(rest) {
+                        return Ok(Some(self.payload(Some(header), rest, input)));
+                    }
+                }
+                Step::Header => {
+                    let View::Collect { held, .. } = self.state.phase.view() else { continue };
+                    if let Ok(Parsed::Header(header)) = self.judge(self.held(held), 0) {
+                        self.state.pos -= held as u64; // `payload` counts the header
+                        return Ok(Some(self.payload(Some(header), rest, input)));
+                    }
+                    self.state.phase = Phase::failed(held);
+                    return Err(self.latched());
+                }
+                Step::Failed => return Err(self.latched()),
+            }
+        }
+    }
+
+    /// All that needs no piece: says how many bytes it used up, and what for.
     #[inline(never)]
     fn advance(&mut self, bytes: &[u8]) -> (usize, Step) {
         match self.state.phase.view() {
@@ -486,6 +564,15 @@ impl<F: Format> Decoder<F> {
         Decoder { format: &self.format, state: self.state }
     }
 
+    /// The whole header that the stream's next bytes begin with, if all is well: most often.
+    #[inline(always)]
+    pub(crate) fn peek_whole(&self, bytes: &[u8]) -> Option<Header<F::Meta>> {
+        if self.state.phase != Phase::BOUNDARY {
+            return None;
+        }
+        self.header_in(bytes).map(|(header, _)| header)
+    }
+
     /// What the stream's next bytes begin with; `seen` of them are known to be undecided. Refused
     /// ones are copied and counted: on an error the second value says how many. `Ok(None)` while
     /// an oversize payload is dropped.
@@ -543,12 +630,16 @@ impl<F: SelfChecking> Decoder<F> {
             View::Search { skipped, .. } => (0, skipped),
             _ => return Err(RecoverError::NotFailed),
         };
-        let found = loop {
-            match self.judge(bytes.get(dropped..).unwrap_or_default(), 0) {
-                Ok(parsed) => break matches!(parsed, Parsed::Header(_)),
+        let mut found = false;
+        while let Some(candidate @ [_, ..]) = bytes.get(dropped..) {
+            match self.judge(candidate, 0) {
+                Ok(parsed) => {
+                    found = matches!(parsed, Parsed::Header(_));
+                    break;
+                }
                 Err(_) => dropped += 1,
             }
-        };
+        }
         let skipped = before + dropped as u64;
         self.state.pos += dropped as u64;
         self.state.phase = if found { Phase::BOUNDARY } else { Phase::search(0, skipped) };

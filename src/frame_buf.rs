@@ -139,12 +139,17 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// storage's beginning, or by letting it grow.
     ///
     /// Empty only if the storage is full of frames that were not taken, or the stream has failed.
+    #[inline]
     pub fn spare(&mut self) -> &mut [u8] {
-        self.make_room();
+        let len = self.storage.bytes().len();
+        if self.start == self.end || len - self.end <= len / 4 || self.filled {
+            self.make_room();
+        }
         self.storage.bytes_mut().get_mut(self.end..).unwrap_or_default()
     }
 
     /// Counts the first `n` bytes of [`spare`](Self::spare) as read; at most all of them.
+    #[inline]
     pub fn commit(&mut self, n: usize) {
         let room = self.storage.bytes().len() - self.end;
         self.end += n.min(room);
@@ -255,6 +260,34 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// Finds the next whole frame and counts it as taken; the caller lends it.
     #[inline]
     pub(crate) fn locate(&mut self) -> Result<Option<Located<F::Meta>>, DecodeError> {
+        let storage = self.storage.bytes();
+        let unread = storage.get(self.start..self.end).unwrap_or_default();
+        if unread.len() < self.need {
+            if S::GROWS || self.need <= storage.len() {
+                return Ok(None);
+            }
+        } else if let Some(header) = self.decoder.peek_whole(unread)
+            && header.frame_len() <= unread.len() as u64
+        {
+            return Ok(Some(self.take(header)));
+        }
+        self.locate_slowly()
+    }
+
+    /// Counts a whole frame as taken.
+    #[inline(always)]
+    fn take(&mut self, header: Header<F::Meta>) -> Located<F::Meta> {
+        let start = self.start;
+        // No longer than the unread bytes, so it fits.
+        let frame_len = usize::try_from(header.frame_len()).unwrap_or(0);
+        self.decoder.consume(frame_len);
+        self.start += frame_len;
+        (self.seen, self.need) = (0, 1);
+        Located { header, start }
+    }
+
+    #[inline(never)]
+    fn locate_slowly(&mut self) -> Result<Option<Located<F::Meta>>, DecodeError> {
         loop {
             let unread = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
             if unread.len() < self.need {
@@ -262,17 +295,10 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
             }
             match self.decoder.peek(unread, self.seen) {
                 Ok(Some(Parsed::Header(header))) => {
-                    match usize::try_from(header.frame_len()) {
-                        Ok(frame_len) if frame_len <= unread.len() => {
-                            let start = self.start;
-                            self.decoder.consume(frame_len);
-                            self.start += frame_len;
-                            (self.seen, self.need) = (0, 1);
-                            return Ok(Some(Located { header, start }));
-                        }
-                        Ok(frame_len) => self.need = frame_len,
-                        Err(_) => self.need = usize::MAX,
+                    if header.frame_len() <= unread.len() as u64 {
+                        return Ok(Some(self.take(header)));
                     }
+                    self.need = usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
                     return Ok(None);
                 }
                 Ok(Some(Parsed::Need(needed))) => {

@@ -194,6 +194,10 @@ pub trait HeaderBuf:
     const LEN: usize;
     /// All zeros.
     const ZERO: Self;
+
+    /// So many bytes from the front, and the rest.
+    #[doc(hidden)]
+    fn split(bytes: &[u8]) -> Option<(&Self, &[u8])>;
 }
 
 impl<const N: usize> HeaderBuf for [u8; N] {
@@ -202,6 +206,11 @@ impl<const N: usize> HeaderBuf for [u8; N] {
         N
     };
     const ZERO: Self = [0; N];
+
+    #[inline(always)]
+    fn split(bytes: &[u8]) -> Option<(&Self, &[u8])> {
+        bytes.split_first_chunk()
+    }
 }
 
 mod sealed {

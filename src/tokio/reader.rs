@@ -178,7 +178,14 @@ impl<F: Format> Incoming<F> {
         &mut self,
         inner: &mut R,
     ) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
-        let located = poll_fn(|cx| self.poll_locate(Pin::new(inner), cx)).await?;
+        // Most often a frame is here already, and there is nothing to poll.
+        let located = match self.buf.locate()? {
+            Some(located) => {
+                self.clock.frame_ended();
+                Some(located)
+            }
+            None => poll_fn(|cx| self.poll_locate(Pin::new(inner), cx)).await?,
+        };
         Ok(located.and_then(|located| self.buf.lend(located)))
     }
 
