@@ -60,6 +60,14 @@ class Session:
     def is_raw(self):
         return not termios.tcgetattr(self.terminal)[3] & termios.ICANON
 
+    def prompted(self):
+        """Waits for the next prompt. What is typed before it is the system's to edit: there, for
+        one, Ctrl-D is lost."""
+        end = time.monotonic() + PATIENCE
+        while not self.is_raw():
+            assert time.monotonic() < end, "no prompt"
+            time.sleep(0.001)
+
     def exit_code(self):
         # What it still shows has to be read, or it waits for that.
         while True:
@@ -85,9 +93,10 @@ def typed_and_answered(program):
     session.see("> hel")
     session.type("lo 粘包\r")
     assert session.received() == "hello 粘包"
-    session.see("> ")
+    session.prompted()
     session.type("\x1b[A\r")  # the last line again
     assert session.received() == "hello 粘包"
+    session.prompted()
     session.type("\x04")
     assert session.received() is None
     session.peer.close()
