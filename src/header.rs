@@ -255,6 +255,7 @@ const fn crc_table() -> [u8; 256] {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
