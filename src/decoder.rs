@@ -667,6 +667,14 @@ impl<F: SelfChecking> Decoder<F> {
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] when there was no error to go on from. Nothing changes then.
+    ///
+    /// A format without a check cannot tell a header from other bytes, so this does not compile:
+    ///
+    /// ```compile_fail,E0277
+    /// # // spec: FMT-2
+    /// let mut decoder = unstick::Decoder::with_framing(unstick::U32Be);
+    /// let _ = decoder.resync(&mut &b"\0"[..]);
+    /// ```
     pub fn resync(&mut self, input: &mut &[u8]) -> Result<Option<u64>, RecoverError> {
         const { assert!(F::HeaderBuf::LEN <= 255, "a self-checking header has at most 255 bytes") }
         let (mut held, mut skipped) = match self.state.phase.view() {

@@ -266,6 +266,7 @@ const fn crc_table() -> [u8; 256] {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
