@@ -1,3 +1,71 @@
-//! The `unstick` command.
+//! The `unstick` command: moves messages over TCP and Unix sockets, and looks into captured byte
+//! streams.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)
+)]
 
-fn main() {}
+mod addr;
+mod bytes;
+mod demo;
+mod describe;
+mod format;
+mod goodbye;
+mod hex;
+mod inspect;
+mod listen;
+mod listener;
+mod output;
+mod preview;
+mod printer;
+mod prompt;
+mod relay;
+mod send;
+mod serve;
+mod source;
+mod v1;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::output::Failure;
+
+/// Messages over byte streams: try them out, send and receive them, look into a capture.
+#[derive(Parser)]
+#[command(name = "unstick", version, about, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 all went well, 1 the job failed, 2 bad usage.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Listen(listen::Args),
+    Send(send::Args),
+    Inspect(inspect::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Listen(args) => listen::run(args),
+        Command::Send(args) => send::run(args),
+        Command::Inspect(args) => inspect::run(&args),
+    };
+    match result {
+        // Whoever read our output has seen enough.
+        Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(Failure::Told) => ExitCode::from(1),
+        Err(Failure::Job(message)) => {
+            output::complain(&message);
+            ExitCode::from(1)
+        }
+        Err(Failure::Usage(message)) => {
+            output::complain(&message);
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Addresses as they are given on the command line, and connections to them.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+
+use crate::output::Failure;
+
+/// How addresses are written, for the help.
+pub(crate) const ADDR_HELP: &str = "HOST:PORT, [IPv6]:PORT, :PORT for this machine only, or \
+                                    unix:PATH";
+
+/// A place to listen at or to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Addr {
+    Tcp {
+        /// A name or an address, without brackets.
+        host: String,
+        port: u16,
+    },
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Addr {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            if path.is_empty() {
+                return Err("the path behind unix: is missing".to_owned());
+            }
+            if !cfg!(unix) {
+                return Err("this system has no Unix sockets; give HOST:PORT".to_owned());
+            }
+            return Ok(Self::Unix(path.into()));
+        }
+        let Some((host, port)) = text.rsplit_once(':') else {
+            return Err(format!("the port is missing; give {ADDR_HELP}"));
+        };
+        let Ok(port) = port.parse() else {
+            return Err(format!("`{port}` is no port, a number from 0 to 65535"));
+        };
+        let host = match host.strip_prefix('[') {
+            Some(v6) => v6.strip_suffix(']').ok_or("the closing bracket of [IPv6] is missing")?,
+            None if host.contains(':') => {
+                return Err(format!("an IPv6 address needs brackets: [{host}]:{port}"));
+            }
+            None if host.is_empty() => "127.0.0.1",
+            None => host,
+        };
+        Ok(Self::Tcp { host: host.to_owned(), port })
+    }
+}
+
+/// The direction in which bytes come.
+pub(crate) type Incoming = Box<dyn AsyncRead + Send + Unpin>;
+/// The direction in which bytes go; to shut it down tells the peer that nothing more comes.
+pub(crate) type Outgoing = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Both directions of a TCP connection.
+pub(crate) fn halves(stream: TcpStream) -> (Incoming, Outgoing) {
+    // Frames are flushed when they shall go; waiting for more only costs time. A system that
+    // cannot switch that off is slower and no worse.
+    let _ = stream.set_nodelay(true);
+    let (incoming, outgoing) = stream.into_split();
+    (Box::new(incoming), Box::new(outgoing))
+}
+
+/// Both directions of a connection over a Unix socket.
+#[cfg(unix)]
+pub(crate) fn unix_halves(stream: UnixStream) -> (Incoming, Outgoing) {
+    let (incoming, outgoing) = stream.into_split();
+    (Box::new(incoming), Box::new(outgoing))
+}
+
+impl Addr {
+    /// Connects to the address.
+    pub(crate) async fn connect(&self) -> Result<(Incoming, Outgoing), Failure> {
+        let connected = match self {
+            Self::Tcp { host, port } => {
+                TcpStream::connect((host.as_str(), *port)).await.map(halves)
+            }
+            #[cfg(unix)]
+            Self::Unix(path) => UnixStream::connect(path).await.map(unix_halves),
+            #[cfg(not(unix))]
+            Self::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        };
+        connected.map_err(|error| {
+            Failure::job(format!("cannot connect to {self}: {error}; {}", self.hint(&error)))
+        })
+    }
+
+    /// What to try after this failure to connect.
+    fn hint(&self, error: &io::Error) -> String {
+        match (self, error.kind()) {
+            (Self::Unix(path), io::ErrorKind::ConnectionRefused) if path.is_file() => {
+                "the path is a file and no socket".to_owned()
+            }
+            (_, io::ErrorKind::ConnectionRefused) => {
+                format!("nothing listens there, start it with `unstick listen {self}`")
+            }
+            (Self::Unix(_), io::ErrorKind::NotFound) => {
+                format!("there is no such socket, start it with `unstick listen {self}`")
+            }
+            (Self::Unix(_), io::ErrorKind::PermissionDenied) => {
+                "the socket belongs to somebody else, look at its permissions".to_owned()
+            }
+            (Self::Unix(_), _) => "is the path a Unix socket?".to_owned(),
+            (Self::Tcp { .. }, _) => "are host and port right, and the network up?".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_come_back_as_they_went() {
+        for text in ["127.0.0.1:7000", "localhost:0", "[::1]:7000", "unix:/tmp/a b", "unix:x:1"] {
+            assert_eq!(text.parse::<Addr>().unwrap().to_string(), text);
+        }
+        assert_eq!(":7000".parse::<Addr>().unwrap().to_string(), "127.0.0.1:7000");
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_is_refused() {
+        for (text, why) in [
+            ("", "port is missing"),
+            ("localhost", "port is missing"),
+            ("localhost:http", "`http` is no port"),
+            ("localhost:65536", "no port"),
+            ("::1:7000", "needs brackets: [::1]:7000"),
+            ("[::1:7000", "bracket"),
+            ("unix:", "path"),
+        ] {
+            let error = text.parse::<Addr>().unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Numbers of bytes, and times, as people write them.
+
+use std::time::Duration;
+
+/// The units that a number of bytes may have.
+const UNITS: [(&str, u64); 10] = [
+    ("", 1),
+    ("b", 1),
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("gib", 1 << 30),
+    ("tib", 1 << 40),
+    ("kb", 1_000),
+    ("mb", 1_000_000),
+    ("gb", 1_000_000_000),
+    ("tb", 1_000_000_000_000),
+];
+
+/// Parses `65536`, `64KiB`, `1 MiB` or `4GB`.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim().to_ascii_lowercase();
+    let number: u64 = number
+        .replace('_', "")
+        .parse()
+        .map_err(|_| "give a number of bytes, such as 65536, 64KiB or 1MiB".to_owned())?;
+    let Some((_, factor)) = UNITS.into_iter().find(|(name, _)| *name == unit) else {
+        return Err(format!("`{unit}` is no unit; take B, KiB, MiB, GiB, TiB, KB, MB, GB or TB"));
+    };
+    number.checked_mul(factor).ok_or_else(|| "that is more than 2^64 bytes".to_owned())
+}
+
+/// Parses seconds, with or without a fraction or an `s` behind: `30`, `0.5`, `2s`.
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .strip_suffix('s')
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| "give seconds, such as 30 or 0.5".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("give seconds above 0".to_owned()),
+    }
+}
+
+/// `1 byte`, `2 bytes`.
+pub(crate) fn count_bytes(n: u64) -> String {
+    count(n, "byte")
+}
+
+/// `1 message`, `2 messages`.
+pub(crate) fn count(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_units() {
+        let table = [("0", 0), ("65536", 65_536), ("64KiB", 65_536), ("1 MiB", 1 << 20)];
+        for (text, expected) in table.into_iter().chain([("4gb", 4_000_000_000), ("1_000", 1_000)])
+        {
+            assert_eq!(parse_bytes(text), Ok(expected), "{text}");
+        }
+        for text in ["", "MiB", "-1", "1.5", "3 apples", "18446744073709551616", "20000000TiB"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_above_zero() {
+        assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_seconds("2s"), Ok(Duration::from_secs(2)));
+        for text in ["0", "-1", "", "soon", "1e99", "nan"] {
+            assert!(parse_seconds(text).is_err(), "{text}");
+        }
+    }
+}

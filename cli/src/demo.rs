@@ -1,0 +1,493 @@
+//! `unstick demo`: shows that messages arrive as they were sent, whatever happens to the bytes on
+//! the way, over real sockets.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use fastrand::Rng;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use unstick::header::HEADER_LEN;
+use unstick::{DecodeError, Decoder, Framing, Kind, Piece, V1};
+
+use crate::bytes::{count, count_bytes};
+use crate::describe::{Span, describe};
+use crate::output::{Failure, Out, complain, json};
+use crate::relay::relay;
+
+/// The largest message of the demo, and the limit of its receiver.
+const LARGEST: usize = 1 << 20;
+/// The receiver's buffer: a read returns this much at most.
+const RECV_LEN: usize = 64 << 10;
+/// Nothing on this machine takes so long, unless it is stuck.
+const STUCK: Duration = Duration::from_secs(30);
+/// Some characters of Chinese, three or four bytes each in UTF-8.
+const CHINESE: &str = "粘包是指多个数据包被合并成一个，或一个被拆成几段。流没有边界，消息有𠮷";
+
+/// See messages survive real sockets and a relay that cuts and merges their bytes at random.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How many messages to send over each transport.
+    #[arg(long, value_name = "N", default_value_t = 3000, value_parser = clap::value_parser!(u64).range(1..))]
+    messages: u64,
+    /// Repeats the messages and cuts of an earlier run [default: new ones].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Let the relay damage one byte, to see that it shows.
+    #[arg(long)]
+    damage: bool,
+    /// One JSON object a line, for scripts.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let seed = args.seed.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::from(now.subsec_nanos())
+    });
+    let mut out = Out::new();
+    if !args.json {
+        out.line(format_args!(
+            "Each message passes a relay that cuts and merges the bytes at random (--seed {seed})."
+        ))?;
+    }
+    let mut total = Counts::default();
+    for (name, connect) in TRANSPORTS {
+        if !args.json {
+            out.line(format_args!("\n{name}: sender -> relay -> receiver"))?;
+            out.flush()?;
+        }
+        let report = transport(args, seed, *connect)
+            .map_err(|error| Failure::job(format!("{name}: {error}")))?;
+        total.add(&report.counts);
+        if args.json {
+            out.line(json(&Event::Transport { name, seed, report: &report }))?;
+        } else {
+            show(&mut out, &report)?;
+        }
+        out.flush()?;
+        if let Some(error) = report.error {
+            complain(&format!("{name}: {error}"));
+        }
+    }
+    if args.json {
+        out.line(json(&Event::Total { counts: &total }))?;
+    } else {
+        out.line(format_args!("\ntotal: {}", total.line()))?;
+    }
+    out.flush()?;
+    if total.is_good() {
+        Ok(())
+    } else {
+        Err(Failure::job(format!(
+            "{} did not arrive intact; repeat it with --seed {seed}",
+            count(total.sent - total.intact, "message")
+        )))
+    }
+}
+
+/// A connection from a writer to a reader.
+type Connect = fn() -> io::Result<(Box<dyn Write + Send>, Box<dyn Read + Send>)>;
+
+const TRANSPORTS: &[(&str, Connect)] = &[
+    ("TCP", tcp),
+    #[cfg(unix)]
+    ("Unix socket", unix),
+];
+
+fn tcp() -> io::Result<(Box<dyn Write + Send>, Box<dyn Read + Send>)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let sender = TcpStream::connect(listener.local_addr()?)?;
+    let ours = sender.local_addr()?;
+    // Somebody else may connect first; that is not our stream.
+    let receiver = loop {
+        let (receiver, peer) = listener.accept()?;
+        if peer == ours {
+            break receiver;
+        }
+    };
+    sender.set_nodelay(true)?;
+    sender.set_write_timeout(Some(STUCK))?;
+    receiver.set_read_timeout(Some(STUCK))?;
+    Ok((Box::new(sender), Box::new(receiver)))
+}
+
+#[cfg(unix)]
+fn unix() -> io::Result<(Box<dyn Write + Send>, Box<dyn Read + Send>)> {
+    let (sender, receiver) = std::os::unix::net::UnixStream::pair()?;
+    sender.set_write_timeout(Some(STUCK))?;
+    receiver.set_read_timeout(Some(STUCK))?;
+    Ok((Box::new(sender), Box::new(receiver)))
+}
+
+/// Line of `--json`.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Event<'a> {
+    Transport {
+        name: &'a str,
+        seed: u64,
+        #[serde(flatten)]
+        report: &'a Report,
+    },
+    Total {
+        #[serde(flatten)]
+        counts: &'a Counts,
+    },
+}
+
+#[derive(Default, Serialize)]
+struct Counts {
+    sent: u64,
+    arrived: u64,
+    intact: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.arrived += other.arrived;
+        self.intact += other.intact;
+    }
+
+    fn is_good(&self) -> bool {
+        self.sent == self.arrived && self.arrived == self.intact
+    }
+
+    fn line(&self) -> String {
+        let Self { sent, arrived, intact } = self;
+        format!("{sent} messages sent, {arrived} arrived, {intact} intact")
+    }
+}
+
+/// What happened on one transport.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    counts: Counts,
+    bytes: u64,
+    recvs: u64,
+    /// Reads that ended inside a frame, and of those the ones that ended inside its header.
+    cut_inside: u64,
+    cut_in_header: u64,
+    millis: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    samples: Vec<Sample>,
+}
+
+/// A read, as `recv` shows it and as the decoder does.
+#[derive(Serialize)]
+struct Sample {
+    recv: u64,
+    bytes: u64,
+    holds: String,
+    delivered: String,
+}
+
+fn show(out: &mut Out, report: &Report) -> Result<(), Failure> {
+    let (recv, bytes, delivered) = ("recv", "bytes", "the decoder delivered");
+    out.line(format_args!("  {recv:>7}  {bytes:>7}  {delivered}  what the bytes were"))?;
+    let width = delivered.len();
+    for Sample { recv, bytes, holds, delivered } in &report.samples {
+        let recv = format!("#{recv}");
+        out.line(format_args!("  {recv:>7}  {bytes:>7}  {delivered:<width$}  {holds}"))?;
+    }
+    let Report { recvs, cut_inside, cut_in_header, .. } = report;
+    out.line(format_args!(
+        "  {} in {recvs} reads; {cut_inside} reads ended inside a message, {cut_in_header} of them \
+         in its header",
+        count_bytes(report.bytes)
+    ))?;
+    out.line(format_args!("  {}", report.counts.line()))
+}
+
+/// Sends all messages over one transport, and receives them.
+fn transport(args: &Args, seed: u64, connect: Connect) -> io::Result<Report> {
+    let began = Instant::now();
+    let (from_sender, to_relay) = connect()?;
+    let (from_relay, to_receiver) = connect()?;
+    let (digests, expected) = mpsc::channel();
+    let messages = args.messages;
+    // Some byte of the first half, so that the messages behind it are seen, too.
+    let damage = args.damage.then(|| Rng::with_seed(seed).u64(..messages * 64));
+    thread::spawn(move || send(messages, seed, from_sender, &digests));
+    let relayed = thread::spawn(move || relay(to_relay, from_relay, Rng::with_seed(!seed), damage));
+
+    let bar = ProgressBar::new(messages);
+    if let Ok(style) = ProgressStyle::with_template("  {wide_bar} {pos}/{len} messages, {eta}") {
+        bar.set_style(style);
+    }
+    let mut receiver = Receiver::new(expected, bar);
+    receiver.run(to_receiver)?;
+    if receiver.report.error.is_none()
+        && let Ok(Err(error)) = relayed.join()
+    {
+        return Err(error);
+    }
+    let mut report = receiver.report;
+    report.counts.sent = messages;
+    report.millis = began.elapsed().as_millis();
+    Ok(report)
+}
+
+/// What the receiver is to find: the sender's word for a message, not sent over the wire.
+struct Expected {
+    kind: Kind,
+    digest: [u8; 32],
+}
+
+fn send(
+    messages: u64,
+    seed: u64,
+    mut socket: Box<dyn Write + Send>,
+    digests: &mpsc::Sender<Expected>,
+) {
+    let framing = Framing::new(V1);
+    let mut rng = Rng::with_seed(seed);
+    let mut frame = Vec::new();
+    for i in 0..messages {
+        let (kind, payload) = message(&mut rng, i, messages);
+        let digest = Sha256::digest(&payload).into();
+        frame.clear();
+        // If it fails, the receiver counts what is missing; the end of this stream ends the demo.
+        if digests.send(Expected { kind, digest }).is_err()
+            || framing.encode(kind, &payload, &mut frame).is_err()
+            || socket.write_all(&frame).is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// The next message: of the sizes and contents that programs get wrong.
+fn message(rng: &mut Rng, i: u64, messages: u64) -> (Kind, Vec<u8>) {
+    if i == messages / 3 || i == messages * 2 / 3 {
+        return (Kind::BINARY, random(rng, LARGEST));
+    }
+    match rng.u8(..20) {
+        0 => (Kind::BINARY, Vec::new()),
+        1 => (Kind::TEXT, Vec::new()),
+        2..4 => (Kind::BINARY, random(rng, 1)),
+        4..10 => {
+            let len = rng.usize(1..60);
+            let characters: Vec<_> = CHINESE.chars().collect();
+            let text: String = (0..len).filter_map(|_| rng.choice(&characters)).collect();
+            (Kind::TEXT, text.into_bytes())
+        }
+        _ => {
+            // Each size up to 8 KiB about as often as twice that size.
+            let bits = rng.u32(1..14);
+            let len = rng.usize(1..1 << bits);
+            (Kind::BINARY, random(rng, len))
+        }
+    }
+}
+
+fn random(rng: &mut Rng, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    rng.fill(&mut bytes);
+    bytes
+}
+
+/// Reads from the socket, and keeps book of what each read returned.
+struct Receiver {
+    expected: mpsc::Receiver<Expected>,
+    bar: ProgressBar,
+    decoder: Decoder,
+    report: Report,
+    samplers: Vec<Sampler>,
+    /// The frame that is not complete.
+    open: Option<Open>,
+}
+
+struct Open {
+    span: Span,
+    kind: Kind,
+    digest: Sha256,
+}
+
+/// Says whether a read is worth showing; each chooses one.
+type Sampler = fn(&Look) -> bool;
+
+/// What is known of a read once it is decoded.
+struct Look {
+    whole: usize,
+    parts: usize,
+    in_header: bool,
+    in_character: bool,
+    delivered: usize,
+}
+
+const SAMPLERS: [Sampler; 5] = [
+    |look| look.in_header && look.whole == 0 && look.parts == 1,
+    |look| look.in_header && look.whole > 0 && look.parts > look.whole + 1,
+    |look| (3..40).contains(&look.whole),
+    |look| look.in_character,
+    |look| look.whole == 0 && look.delivered == 1 && look.parts == 2 && !look.in_header,
+];
+
+impl Receiver {
+    fn new(expected: mpsc::Receiver<Expected>, bar: ProgressBar) -> Self {
+        let framing = Framing::new(V1).with_limit(LARGEST as u64);
+        Self {
+            expected,
+            bar,
+            decoder: Decoder::with_framing(framing),
+            report: Report {
+                counts: Counts::default(),
+                bytes: 0,
+                recvs: 0,
+                cut_inside: 0,
+                cut_in_header: 0,
+                millis: 0,
+                error: None,
+                samples: Vec::new(),
+            },
+            samplers: SAMPLERS.to_vec(),
+            open: None,
+        }
+    }
+
+    fn run(&mut self, mut socket: impl Read) -> io::Result<()> {
+        let mut buf = vec![0; RECV_LEN];
+        let ended = loop {
+            let n = match socket.read(&mut buf) {
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if n == 0 {
+                break self.decoder.finish();
+            }
+            if let Err(error) = self.recv(buf.get(..n).unwrap_or_default()) {
+                break Err(error);
+            }
+        };
+        self.report.error = ended.err().map(|error| error.to_string());
+        self.bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Decodes what one read returned.
+    fn recv(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        let start = self.report.bytes;
+        let end = start + bytes.len() as u64;
+        self.report.recvs += 1;
+        self.report.bytes = end;
+
+        let mut touched: Vec<_> = self.open.iter().map(|open| open.span).collect();
+        let mut delivered = Vec::new();
+        let mut in_character = false;
+        let mut input = bytes;
+        while let Some(piece) = self.decoder.decode(&mut input)? {
+            in_character = !piece.last && ends_in_character(piece.bytes);
+            self.piece(&piece, &mut touched, &mut delivered);
+        }
+        in_character &= self.open.as_ref().is_some_and(|open| open.kind == Kind::TEXT);
+
+        // What is left is the beginning of a header.
+        let decoded = touched.last().map_or(start, |span| span.end.unwrap_or(start).min(end));
+        let in_header = self.open.is_none() && self.decoder.finish().is_err();
+        if in_header {
+            // A header that began in an earlier read is still the same frame's.
+            let number = self.report.counts.arrived + 1;
+            let start = if touched.is_empty() { self.header_start() } else { decoded };
+            touched.push(Span { number, start, end: None });
+        }
+        self.report.cut_inside += u64::from(in_header || self.open.is_some());
+        self.report.cut_in_header += u64::from(in_header);
+
+        let look = Look {
+            whole: touched
+                .iter()
+                .filter(|span| span.start >= start && span.end.is_some_and(|last| last <= end))
+                .count(),
+            parts: touched.len(),
+            in_header,
+            in_character,
+            delivered: delivered.len(),
+        };
+        self.sample(&look, start, end, &touched, &delivered);
+        Ok(())
+    }
+
+    fn piece(
+        &mut self,
+        piece: &Piece<'_, Kind>,
+        touched: &mut Vec<Span>,
+        delivered: &mut Vec<u64>,
+    ) {
+        if let Some(header) = &piece.header {
+            let before = (header.header_len + piece.bytes.len()) as u64;
+            let start = self.decoder.position() - before;
+            let end = Some(start + header.frame_len());
+            let span = Span { number: self.report.counts.arrived + 1, start, end };
+            touched.push(span);
+            self.open = Some(Open { span, kind: header.meta, digest: Sha256::new() });
+        }
+        if let Some(open) = &mut self.open {
+            open.digest.update(piece.bytes);
+        }
+        if piece.last
+            && let Some(open) = self.open.take()
+        {
+            self.arrived(open, delivered);
+        }
+    }
+
+    fn arrived(&mut self, open: Open, delivered: &mut Vec<u64>) {
+        self.report.counts.arrived += 1;
+        delivered.push(open.span.number);
+        let digest: [u8; 32] = open.digest.finalize().into();
+        // The sender says what it sends before it sends it.
+        if let Ok(expected) = self.expected.recv()
+            && expected.kind == open.kind
+            && expected.digest == digest
+        {
+            self.report.counts.intact += 1;
+        }
+        self.bar.inc(1);
+    }
+
+    /// Where the header began that is not complete.
+    fn header_start(&self) -> u64 {
+        let missing = match self.decoder.finish() {
+            Err(DecodeError::Truncated { missing, .. }) => missing,
+            _ => 0,
+        };
+        (self.decoder.position() + missing).saturating_sub(HEADER_LEN as u64)
+    }
+
+    fn sample(&mut self, look: &Look, start: u64, end: u64, touched: &[Span], delivered: &[u64]) {
+        let Some(index) = self.samplers.iter().position(|wants| wants(look)) else { return };
+        self.samplers.remove(index);
+        let mut holds = describe(start, end, touched);
+        if look.in_character {
+            holds.push_str(" (cut inside a character)");
+        }
+        let delivered = match delivered {
+            [] => "nothing yet".to_owned(),
+            [one] => format!("message {one}"),
+            [first, last] => format!("messages {first} and {last}"),
+            [first, .., last] => format!("messages {first} to {last}"),
+        };
+        let recv = self.report.recvs;
+        self.report.samples.push(Sample { recv, bytes: end - start, holds, delivered });
+    }
+}
+
+/// Whether UTF-8 text would have to go on behind these bytes.
+fn ends_in_character(bytes: &[u8]) -> bool {
+    bytes.iter().rev().take(3).enumerate().any(|(behind, byte)| match byte {
+        0xc0..=0xdf => behind < 1,
+        0xe0..=0xef => behind < 2,
+        0xf0..=0xf7 => behind < 3,
+        _ => false,
+    })
+}

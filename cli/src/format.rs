@@ -1,0 +1,352 @@
+//! `--format`: any format that the library has, chosen at run time.
+
+use std::str::FromStr;
+
+use unstick::{
+    ByteOrder, Covers, EncodeError, FieldMeta, Format, Framing, Header, HeaderBuf, HeaderError,
+    I32Be, I32Le, Kind, Layout, LengthField, Parsed, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le,
+    U64Be, U64Le, V1, Varint,
+};
+
+use crate::bytes::parse_bytes;
+use crate::preview::plain_hex;
+
+/// The options that say what the frames look like.
+#[derive(clap::Args)]
+pub(crate) struct FramingArgs {
+    /// The frames' format: v1, u8, u16be … u64le, i32be, i32le, varint, or
+    /// field:header=4,offset=1,width=2,order=be,covers=frame.
+    #[arg(long, default_value = "v1")]
+    pub(crate) format: AnyFormat,
+    /// The most payload bytes that a frame may have, such as 65536 or 64KiB [default: 1MiB].
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) limit: Option<u64>,
+}
+
+impl FramingArgs {
+    /// The format and limit asked for.
+    pub(crate) fn framing(&self) -> Framing<AnyFormat> {
+        self.apply(self.format)
+    }
+
+    /// The limit asked for, with a format whose type is known.
+    pub(crate) fn apply<F: Format>(&self, format: F) -> Framing<F> {
+        let framing = Framing::new(format);
+        match self.limit {
+            Some(limit) => framing.with_limit(limit),
+            None => framing,
+        }
+    }
+}
+
+/// How `field:` is written.
+const FIELD_HELP: &str = "field:header=4,offset=1,width=2,order=be,covers=frame";
+
+/// The most bytes that a header of any of the formats has.
+const MAX_HEADER_LEN: usize = 32;
+
+/// What a header says beside the length, in any of the formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnyMeta {
+    /// Nothing: the header is the length.
+    None,
+    /// A version-1 kind.
+    Kind(Kind),
+    /// The header's other bytes.
+    Field(FieldMeta),
+}
+
+impl AnyMeta {
+    /// The header's other bytes in hexadecimal, if the format has such.
+    pub(crate) fn header(self) -> Option<String> {
+        match self {
+            Self::Field(meta) => Some(plain_hex(meta.bytes())),
+            Self::None | Self::Kind(_) => None,
+        }
+    }
+
+    /// The version-1 kind, if the format has kinds.
+    pub(crate) fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Kind(kind) => Some(kind),
+            Self::None | Self::Field(_) => None,
+        }
+    }
+}
+
+/// A format's own `Meta` as [`AnyMeta`], and back.
+trait Meta: Sized {
+    fn into_any(self) -> AnyMeta;
+    fn from_any(meta: &AnyMeta) -> Option<Self>;
+}
+
+impl Meta for () {
+    fn into_any(self) -> AnyMeta {
+        AnyMeta::None
+    }
+
+    fn from_any(meta: &AnyMeta) -> Option<Self> {
+        matches!(meta, AnyMeta::None).then_some(())
+    }
+}
+
+impl Meta for Kind {
+    fn into_any(self) -> AnyMeta {
+        AnyMeta::Kind(self)
+    }
+
+    fn from_any(meta: &AnyMeta) -> Option<Self> {
+        meta.kind()
+    }
+}
+
+impl Meta for FieldMeta {
+    fn into_any(self) -> AnyMeta {
+        AnyMeta::Field(self)
+    }
+
+    fn from_any(meta: &AnyMeta) -> Option<Self> {
+        match meta {
+            AnyMeta::Field(meta) => Some(*meta),
+            AnyMeta::None | AnyMeta::Kind(_) => None,
+        }
+    }
+}
+
+/// Declares the formats once: the enum, their names, and who does the work.
+macro_rules! formats {
+    ($($name:ident = $text:literal),+ $(,)?) => {
+        /// Any format that the library has.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum AnyFormat {
+            $($name($name),)+
+            LengthField(LengthField),
+        }
+
+        /// The formats that a name says all about.
+        const NAMED: &[(&str, AnyFormat)] = &[$(($text, AnyFormat::$name($name))),+];
+
+        impl Format for AnyFormat {
+            type Meta = AnyMeta;
+            type HeaderBuf = [u8; MAX_HEADER_LEN];
+
+            fn max_payload_len(&self) -> u64 {
+                match self {
+                    $(Self::$name(format) => format.max_payload_len(),)+
+                    Self::LengthField(format) => format.max_payload_len(),
+                }
+            }
+
+            fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<AnyMeta>, HeaderError> {
+                match self {
+                    $(Self::$name(format) => decode(format, bytes),)+
+                    Self::LengthField(format) => decode(format, bytes),
+                }
+            }
+
+            fn encode_header(
+                &self,
+                meta: &AnyMeta,
+                len: u64,
+                out: &mut [u8; MAX_HEADER_LEN],
+            ) -> Result<usize, EncodeError> {
+                match self {
+                    $(Self::$name(format) => encode(format, meta, len, out),)+
+                    Self::LengthField(format) => encode(format, meta, len, out),
+                }
+            }
+        }
+    };
+}
+
+formats! {
+    V1 = "v1",
+    U8 = "u8",
+    U16Be = "u16be",
+    U16Le = "u16le",
+    U24Be = "u24be",
+    U24Le = "u24le",
+    U32Be = "u32be",
+    U32Le = "u32le",
+    U64Be = "u64be",
+    U64Le = "u64le",
+    I32Be = "i32be",
+    I32Le = "i32le",
+    Varint = "varint",
+}
+
+fn decode<F: Format<Meta: Meta>>(format: &F, bytes: &[u8]) -> Result<Parsed<AnyMeta>, HeaderError> {
+    Ok(match format.decode_header(bytes)? {
+        Parsed::Header(Header { meta, payload_len, header_len }) => {
+            Parsed::Header(Header { meta: meta.into_any(), payload_len, header_len })
+        }
+        Parsed::Need(need) => Parsed::Need(need),
+    })
+}
+
+fn encode<F: Format<Meta: Meta>>(
+    format: &F,
+    meta: &AnyMeta,
+    len: u64,
+    out: &mut [u8; MAX_HEADER_LEN],
+) -> Result<usize, EncodeError> {
+    let meta = F::Meta::from_any(meta).ok_or(EncodeError::Meta)?;
+    let mut header = F::HeaderBuf::ZERO;
+    let used = format.encode_header(&meta, len, &mut header)?;
+    for (to, from) in out.iter_mut().zip(header.as_ref()) {
+        *to = *from;
+    }
+    Ok(used)
+}
+
+impl AnyFormat {
+    /// Whether this is the project's own protocol, with kinds, ping and close.
+    pub(crate) fn is_v1(&self) -> bool {
+        matches!(self, Self::V1(_))
+    }
+
+    /// The meta of an ordinary message: `kind` where there are kinds, and zeros for the other
+    /// bytes of a longer header.
+    pub(crate) fn plain_meta(&self, kind: Kind) -> AnyMeta {
+        let zeros = [0; MAX_HEADER_LEN];
+        match self {
+            Self::V1(_) => AnyMeta::Kind(kind),
+            Self::LengthField(format) => zeros
+                .get(..format.layout().header_len)
+                .and_then(|header| self.header_meta(header))
+                .unwrap_or(AnyMeta::None),
+            _ => AnyMeta::None,
+        }
+    }
+
+    /// The meta of this header, if the format has other bytes than a length, and as many.
+    pub(crate) fn header_meta(&self, header: &[u8]) -> Option<AnyMeta> {
+        match self {
+            Self::LengthField(format) => format.meta(header).ok().map(AnyMeta::Field),
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for AnyFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(layout) = text.strip_prefix("field:") {
+            return field(layout).map(Self::LengthField);
+        }
+        match NAMED.iter().find(|(name, _)| *name == text) {
+            Some((_, format)) => Ok(*format),
+            None => {
+                let names: Vec<_> = NAMED.iter().map(|(name, _)| *name).collect();
+                Err(format!("the formats are {}, and {FIELD_HELP}", names.join(", ")))
+            }
+        }
+    }
+}
+
+/// Parses what stands behind `field:`.
+fn field(text: &str) -> Result<LengthField, String> {
+    let (mut header_len, mut offset, mut width) = (None, 0, None);
+    let (mut order, mut covers) = (ByteOrder::Big, Covers::Payload);
+    for part in text.split(',') {
+        let Some((key, value)) = part.split_once('=') else {
+            return Err(format!("`{part}` has no value; write it as {FIELD_HELP}"));
+        };
+        let number =
+            || value.parse::<usize>().map_err(|_| format!("`{value}` is no number for {key}"));
+        match key {
+            "header" => header_len = Some(number()?),
+            "offset" => offset = number()?,
+            "width" => width = Some(number()?),
+            "order" => {
+                order = match value {
+                    "be" | "big" => ByteOrder::Big,
+                    "le" | "little" => ByteOrder::Little,
+                    _ => return Err(format!("`{value}` is no byte order; take be or le")),
+                }
+            }
+            "covers" => {
+                covers = match value {
+                    "payload" => Covers::Payload,
+                    "rest" => Covers::AfterField,
+                    "frame" => Covers::Frame,
+                    _ => {
+                        return Err(format!(
+                            "a length covers payload, rest (all behind the field) or frame, not \
+                             `{value}`"
+                        ));
+                    }
+                }
+            }
+            _ => return Err(format!("`{key}` is not known; write it as {FIELD_HELP}")),
+        }
+    }
+    let width = width.ok_or_else(|| format!("the width is missing; write it as {FIELD_HELP}"))?;
+    let header_len = match header_len {
+        Some(header_len) => header_len,
+        None => offset.checked_add(width).ok_or_else(|| "the offset is too large".to_owned())?,
+    };
+    LengthField::new(Layout { header_len, offset, width, order, covers })
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use unstick::Decoder;
+
+    use super::*;
+
+    #[test]
+    fn every_format_comes_back_as_it_went() {
+        let fields = ["field:header=4,offset=1,width=2,order=be,covers=frame", "field:width=1"];
+        for name in NAMED.iter().map(|(name, _)| *name).chain(fields) {
+            let format: AnyFormat = name.parse().unwrap();
+            let framing = Framing::new(format);
+            let meta = format.plain_meta(Kind::TEXT);
+            let mut wire = Vec::new();
+            for payload in ["", "粘包", "x"] {
+                framing.encode(meta, payload.as_bytes(), &mut wire).unwrap();
+            }
+            let mut decoder = Decoder::with_framing(framing);
+            let mut payloads = Vec::new();
+            for byte in &wire {
+                for piece in decoder.pieces(&[*byte]) {
+                    let piece = piece.unwrap();
+                    if let Some(header) = piece.header {
+                        assert_eq!(header.meta, meta, "{name}");
+                        payloads.push(Vec::new());
+                    }
+                    payloads.last_mut().unwrap().extend_from_slice(piece.bytes);
+                }
+            }
+            decoder.finish().unwrap();
+            assert_eq!(payloads, [b"".to_vec(), "粘包".into(), b"x".to_vec()], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_format_that_cannot_be_is_refused() {
+        for (text, why) in [
+            ("u33", "the formats are v1, u8,"),
+            ("field:", "has no value"),
+            ("field:header=4,offset=3,width=2", "does not end within a header of 4"),
+            ("field:header=33,width=2", "1 to 32 bytes"),
+            ("field:width=9", "1 to 8 bytes"),
+            ("field:header=4", "the width is missing"),
+            ("field:width=two", "`two` is no number for width"),
+            ("field:width=2,order=pdp", "take be or le"),
+            ("field:width=2,covers=all", "covers payload, rest"),
+            ("field:width=2,length=3", "`length` is not known"),
+        ] {
+            let error = text.parse::<AnyFormat>().unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_meta_of_another_format_is_refused() {
+        let framing = Framing::new(AnyFormat::V1(V1));
+        assert_eq!(framing.encode_header(AnyMeta::None, 1).unwrap_err(), EncodeError::Meta);
+    }
+}

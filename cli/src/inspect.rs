@@ -1,0 +1,413 @@
+//! `unstick inspect`: looks into a captured byte stream, frame by frame.
+//!
+//! The stream goes by in chunks; of a payload only the beginning is kept, so a capture and its
+//! frames may be larger than memory.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::path::PathBuf;
+
+use serde::Serialize;
+use unstick::{DecodeError, Decoder, Format, Header, Piece, RecoverError, V1};
+
+use crate::bytes::{count, count_bytes};
+use crate::format::{AnyFormat, AnyMeta, FramingArgs};
+use crate::hex::HexReader;
+use crate::output::{Failure, Out, complain, json, note};
+use crate::preview::preview;
+use crate::v1;
+
+const CHUNK_LEN: usize = 64 << 10;
+
+/// List the frames of a captured byte stream, and say where it goes wrong.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The capture; standard input if there is none, or `-`.
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    framing: FramingArgs,
+    /// The input is hexadecimal text: `f5 01`, `0xf5,0x01`, `f5:01`.
+    #[arg(long)]
+    hex: bool,
+    /// Go on after an error, with the next bytes that are a header (v1 only).
+    #[arg(long)]
+    resync: bool,
+    /// Go on behind a frame that is over the limit.
+    #[arg(long)]
+    skip_oversize: bool,
+    /// How many characters of each payload to show.
+    #[arg(long, value_name = "CHARS", default_value_t = 60)]
+    preview: u16,
+    /// One JSON object a line, for scripts.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if args.resync && !args.framing.format.is_v1() {
+        return Err(Failure::Usage(
+            "only v1 headers can be found again: no other format has a check; leave out --resync"
+                .to_owned(),
+        ));
+    }
+    let input = Input::open(args)?;
+    match args.framing.format {
+        AnyFormat::V1(format) => {
+            let decoder = Decoder::with_framing(args.framing.apply(format));
+            Inspector::new(args, decoder, AnyMeta::Kind, Some(Decoder::<V1>::resync)).run(input)
+        }
+        format => {
+            let decoder = Decoder::with_framing(args.framing.apply(format));
+            Inspector::new(args, decoder, |meta| meta, None).run(input)
+        }
+    }
+}
+
+/// Where the bytes come from.
+struct Input {
+    source: Box<dyn Read>,
+    name: String,
+    hex: Option<HexReader>,
+    text: Vec<u8>,
+}
+
+impl Input {
+    fn open(args: &Args) -> Result<Self, Failure> {
+        let hex = args.hex.then(HexReader::new);
+        let (source, name): (Box<dyn Read>, _) = match &args.file {
+            Some(path) if path.as_os_str() != "-" => {
+                let name = path.display().to_string();
+                let file = File::open(path)
+                    .map_err(|error| Failure::job(format!("cannot open {name}: {error}")))?;
+                (Box::new(file), name)
+            }
+            _ => {
+                let stdin = io::stdin();
+                if stdin.is_terminal() {
+                    note("reading from the terminal; end with Ctrl-D, or give a file");
+                }
+                (Box::new(stdin), "standard input".to_owned())
+            }
+        };
+        Ok(Self { source, name, hex, text: vec![0; CHUNK_LEN] })
+    }
+
+    /// Replaces `chunk` with the next bytes; none at the end.
+    fn next(&mut self, chunk: &mut Vec<u8>) -> Result<(), Failure> {
+        chunk.clear();
+        loop {
+            let n = match self.source.read(&mut self.text) {
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    return Err(Failure::job(format!("cannot read {}: {error}", self.name)));
+                }
+            };
+            let read = self.text.get(..n).unwrap_or_default();
+            let Some(hex) = &mut self.hex else {
+                chunk.extend_from_slice(read);
+                return Ok(());
+            };
+            let parsed = if n == 0 { hex.finish() } else { hex.push(read, chunk) };
+            parsed.map_err(|error| Failure::job(format!("{}, {error}", self.name)))?;
+            if n == 0 || !chunk.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// How a format's decoder searches for the next header.
+type Resync<F> = fn(&mut Decoder<F>, &mut &[u8]) -> Result<Option<u64>, RecoverError>;
+
+struct Inspector<'a, F: Format> {
+    args: &'a Args,
+    decoder: Decoder<F>,
+    any_meta: fn(F::Meta) -> AnyMeta,
+    resync: Option<Resync<F>>,
+    out: Out,
+    state: State,
+    frame: Option<Open>,
+    frames: u64,
+    errors: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Frames come.
+    Decode,
+    /// After an error, looking for the next header.
+    Search { error: DecodeError },
+    /// A header was found; the next piece tells which.
+    Found { error: DecodeError, skipped: u64 },
+    /// Nothing more is to be looked at.
+    Done,
+}
+
+/// The frame that goes by.
+struct Open {
+    at: u64,
+    meta: AnyMeta,
+    len: u64,
+    seen: u64,
+    beginning: Vec<u8>,
+}
+
+/// A line of `--json`.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Event<'a> {
+    Frame {
+        at: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        header: Option<String>,
+        len: u64,
+        /// Less than `len` if the stream ends in the frame.
+        arrived: u64,
+        preview: &'a str,
+    },
+    Error {
+        at: u64,
+        code: u16,
+        name: &'static str,
+        message: String,
+    },
+    Resync {
+        found: Option<u64>,
+        skipped: u64,
+    },
+    End {
+        frames: u64,
+        errors: u64,
+        bytes: u64,
+    },
+}
+
+impl<'a, F: Format> Inspector<'a, F> {
+    fn new(
+        args: &'a Args,
+        decoder: Decoder<F>,
+        any_meta: fn(F::Meta) -> AnyMeta,
+        resync: Option<Resync<F>>,
+    ) -> Self {
+        Self {
+            args,
+            decoder,
+            any_meta,
+            resync,
+            out: Out::new(),
+            state: State::Decode,
+            frame: None,
+            frames: 0,
+            errors: 0,
+        }
+    }
+
+    fn run(mut self, mut input: Input) -> Result<(), Failure> {
+        self.heading()?;
+        let mut chunk = Vec::with_capacity(CHUNK_LEN);
+        while self.state != State::Done {
+            if let Err(failure) = input.next(&mut chunk) {
+                self.out.flush()?;
+                return Err(failure);
+            }
+            if chunk.is_empty() {
+                self.end_of_stream()?;
+                break;
+            }
+            self.chunk(&chunk)?;
+            self.out.flush()?;
+        }
+        let (frames, errors, bytes) = (self.frames, self.errors, self.decoder.position());
+        if self.args.json {
+            self.out.line(json(&Event::End { frames, errors, bytes }))?;
+        } else {
+            let frames = count(frames, "whole frame");
+            self.out.line(format_args!("{frames}, {} read", count_bytes(bytes)))?;
+        }
+        self.out.flush()?;
+        if errors == 0 { Ok(()) } else { Err(Failure::Told) }
+    }
+
+    fn chunk(&mut self, mut input: &[u8]) -> Result<(), Failure> {
+        loop {
+            match self.state {
+                State::Done => return Ok(()),
+                State::Search { error } => {
+                    // Without a way to search, the state is never `Search`.
+                    let Some(resync) = self.resync else { return Ok(()) };
+                    match resync(&mut self.decoder, &mut input) {
+                        Ok(Some(skipped)) => self.state = State::Found { error, skipped },
+                        Ok(None) | Err(_) => return Ok(()),
+                    }
+                }
+                State::Decode | State::Found { .. } => match self.decoder.decode(&mut input) {
+                    Ok(Some(piece)) => self.piece(piece)?,
+                    Ok(None) => return Ok(()),
+                    Err(error) => self.fail(error)?,
+                },
+            }
+        }
+    }
+
+    fn piece(&mut self, piece: Piece<'_, F::Meta>) -> Result<(), Failure> {
+        if let Some(Header { meta, payload_len, header_len }) = piece.header {
+            let before = piece.bytes.len() as u64 + header_len as u64;
+            let at = self.decoder.position() - before;
+            let meta = (self.any_meta)(meta);
+            if let State::Found { error, skipped } = self.state {
+                self.found(error, skipped, at, meta, payload_len)?;
+            }
+            if self.state == State::Done {
+                return Ok(());
+            }
+            let beginning = Vec::new();
+            self.frame = Some(Open { at, meta, len: payload_len, seen: 0, beginning });
+        }
+        if let Some(frame) = &mut self.frame {
+            frame.seen += piece.bytes.len() as u64;
+            // A character shown takes four bytes at most.
+            let room = usize::from(self.args.preview) * 4 + 4 - frame.beginning.len();
+            frame.beginning.extend(piece.bytes.iter().take(room));
+        }
+        if piece.last
+            && let Some(frame) = self.frame.take()
+        {
+            self.frames += 1;
+            self.row(&frame)?;
+        }
+        Ok(())
+    }
+
+    /// The stream went wrong: says so, and decides whether and how to go on.
+    fn fail(&mut self, error: DecodeError) -> Result<(), Failure> {
+        self.errors += 1;
+        if let Some(frame) = self.frame.take() {
+            self.row(&frame)?;
+        }
+        if self.args.json {
+            let (at, code) = (error.at(), error.code());
+            let (name, message) = (v1::code_name(code), error.to_string());
+            self.out.line(json(&Event::Error { at, code, name, message }))?;
+        }
+        let oversize = matches!(error, DecodeError::Oversize { .. });
+        let ended = matches!(error, DecodeError::Truncated { .. });
+        let skip = oversize && self.args.skip_oversize && self.decoder.skip_frame().is_ok();
+        let hint = match error {
+            DecodeError::Oversize { .. } if skip => "; going on behind it",
+            DecodeError::Oversize { .. } => "; see --limit and --skip-oversize",
+            DecodeError::Header { .. } if self.resync.is_none() => {
+                "; in this format the place of the next frame cannot be found again"
+            }
+            _ => "",
+        };
+        self.tell(&format!("{error}{hint}"))?;
+        self.state = match self.resync {
+            _ if skip => State::Decode,
+            Some(_) if !ended => State::Search { error },
+            _ => State::Done,
+        };
+        Ok(())
+    }
+
+    /// The next header is there: says where. Without `--resync` that was all.
+    fn found(
+        &mut self,
+        error: DecodeError,
+        skipped: u64,
+        at: u64,
+        meta: AnyMeta,
+        len: u64,
+    ) -> Result<(), Failure> {
+        let go_on = self.args.resync;
+        self.state = if go_on { State::Decode } else { State::Done };
+        if self.args.json {
+            self.out.line(json(&Event::Resync { found: Some(at), skipped }))?;
+        }
+        let kind = meta.kind().map_or_else(String::new, |kind| format!(" {kind}"));
+        let frame = format!("a{kind} frame with {} of payload", count_bytes(len));
+        let skipped = count_bytes(skipped);
+        self.tell(&if go_on {
+            format!("byte {at}: going on with {frame}, {skipped} skipped from byte {}", error.at())
+        } else {
+            format!(
+                "byte {at}: a resync would find {frame}, {skipped} skipped; see it with --resync"
+            )
+        })
+    }
+
+    fn end_of_stream(&mut self) -> Result<(), Failure> {
+        match self.decoder.finish() {
+            Ok(()) => Ok(()),
+            Err(DecodeError::Unsynchronized { at, skipped }) => {
+                if self.args.json {
+                    self.out.line(json(&Event::Resync { found: None, skipped }))?;
+                }
+                let skipped = count_bytes(skipped);
+                self.tell(&format!(
+                    "byte {at}: the end; in the last {skipped} stands no further header"
+                ))
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Says on standard error, in its place among the rows of standard output.
+    fn tell(&mut self, message: &str) -> Result<(), Failure> {
+        self.out.flush()?;
+        complain(message);
+        Ok(())
+    }
+
+    fn heading(&mut self) -> Result<(), Failure> {
+        if self.args.json {
+            return Ok(());
+        }
+        let meta = match self.args.framing.format {
+            AnyFormat::V1(_) => "kind",
+            AnyFormat::LengthField(_) => "header",
+            _ => "",
+        };
+        let columns = self.columns("offset", "payload", meta, "content");
+        self.out.line(columns)
+    }
+
+    fn row(&mut self, frame: &Open) -> Result<(), Failure> {
+        let width = usize::from(self.args.preview);
+        let whole = frame.beginning.len() as u64 == frame.len;
+        let described = frame
+            .meta
+            .kind()
+            .filter(|_| whole)
+            .and_then(|kind| v1::describe(kind, &frame.beginning));
+        let mut content = described.unwrap_or_else(|| preview(&frame.beginning, frame.len, width));
+        if frame.len > 0 && frame.beginning.is_empty() {
+            content.clear();
+        }
+        let header = frame.meta.header();
+        let kind = frame.meta.kind().map(|kind| kind.to_string());
+        let (at, len, arrived) = (frame.at, frame.len, frame.seen);
+        if self.args.json {
+            let preview = content.as_str();
+            return self.out.line(json(&Event::Frame { at, kind, header, len, arrived, preview }));
+        }
+        if arrived < len {
+            content = format!("(incomplete: {arrived} of {len}) {content}");
+        }
+        let meta = kind.or(header).unwrap_or_default();
+        let columns = self.columns(&at.to_string(), &len.to_string(), &meta, &content);
+        self.out.line(columns)
+    }
+
+    /// A row whose columns stand below those of the others.
+    fn columns(&self, at: &str, len: &str, meta: &str, content: &str) -> String {
+        let width = match self.args.framing.format {
+            AnyFormat::V1(_) => "file-status".len(),
+            AnyFormat::LengthField(format) => (format.layout().header_len * 2).max("header".len()),
+            _ => return format!("{at:>12}  {len:>12}  {content}").trim_end().to_owned(),
+        };
+        format!("{at:>12}  {len:>12}  {meta:<width$}  {content}").trim_end().to_owned()
+    }
+}

@@ -1,0 +1,167 @@
+//! A bound TCP or Unix socket.
+
+use std::io;
+
+use tokio::net::TcpListener;
+
+use crate::addr::{Addr, Incoming, Outgoing, halves};
+use crate::output::Failure;
+
+/// A place where connections arrive.
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(unix::Socket),
+}
+
+impl Listener {
+    pub(crate) async fn bind(addr: &Addr) -> Result<Self, Failure> {
+        match addr {
+            Addr::Tcp { host, port } => {
+                // It sets SO_REUSEADDR on Unix, so that a restart need not wait for old connections.
+                match TcpListener::bind((host.as_str(), *port)).await {
+                    Ok(listener) => {
+                        #[cfg(unix)]
+                        unix::lengthen_backlog(&listener);
+                        Ok(Self::Tcp(listener))
+                    }
+                    Err(error) => {
+                        let hint = match error.kind() {
+                            io::ErrorKind::AddrInUse => {
+                                "something listens there already, take another port, or 0 for any"
+                            }
+                            io::ErrorKind::AddrNotAvailable => {
+                                "this machine has no such address, try 0.0.0.0 for all it has"
+                            }
+                            io::ErrorKind::PermissionDenied => "take a port above 1023",
+                            _ => "is the host right?",
+                        };
+                        Err(Failure::job(format!("cannot listen on {addr}: {error}; {hint}")))
+                    }
+                }
+            }
+            #[cfg(unix)]
+            Addr::Unix(path) => unix::Socket::bind(path)
+                .await
+                .map(Self::Unix)
+                .map_err(|why| Failure::job(format!("cannot listen on {addr}: {why}"))),
+            #[cfg(not(unix))]
+            Addr::Unix(_) => Err(Failure::job("this system has no Unix sockets")),
+        }
+    }
+
+    /// The address, with the port that the system chose.
+    pub(crate) fn local_addr(&self) -> String {
+        match self {
+            Self::Tcp(listener) => {
+                listener.local_addr().map_or_else(|_| "?".to_owned(), |addr| addr.to_string())
+            }
+            #[cfg(unix)]
+            Self::Unix(socket) => format!("unix:{}", socket.path().display()),
+        }
+    }
+
+    /// The next connection, and who it comes from. `number` names a peer without an address.
+    pub(crate) async fn accept(&self, number: u64) -> io::Result<(Incoming, Outgoing, String)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                let (incoming, outgoing) = halves(stream);
+                Ok((incoming, outgoing, peer.to_string()))
+            }
+            #[cfg(unix)]
+            Self::Unix(socket) => {
+                let (incoming, outgoing) = socket.accept().await?;
+                Ok((incoming, outgoing, format!("unix#{number}")))
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::fs;
+    use std::io;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    use std::path::{Path, PathBuf};
+
+    use tokio::net::{UnixListener, UnixStream};
+
+    use crate::addr::{Incoming, Outgoing, unix_halves};
+
+    /// The connections that may wait to be taken; Linux allows so many unless it was told otherwise.
+    const BACKLOG: i32 = 4096;
+
+    /// A Unix socket whose file goes when it goes.
+    pub(crate) struct Socket {
+        listener: UnixListener,
+        path: PathBuf,
+        /// Which file it is: if somebody put another one in its place, that one stays.
+        file: Option<(u64, u64)>,
+    }
+
+    impl Socket {
+        pub(super) async fn bind(path: &Path) -> Result<Self, String> {
+            make_way(path).await?;
+            let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => format!("{error}; make its directory first"),
+                io::ErrorKind::InvalidInput => format!("{error}; take a shorter path"),
+                _ => format!("{error}; take a path where you may create files"),
+            })?;
+            lengthen_backlog(&listener);
+            Ok(Self { listener, path: path.to_owned(), file: identity(path) })
+        }
+
+        pub(super) fn path(&self) -> &Path {
+            &self.path
+        }
+
+        pub(super) async fn accept(&self) -> io::Result<(Incoming, Outgoing)> {
+            self.listener.accept().await.map(|(stream, _)| unix_halves(stream))
+        }
+    }
+
+    impl Drop for Socket {
+        fn drop(&mut self) {
+            if self.file.is_some() && identity(&self.path) == self.file {
+                // If it cannot be removed, the next listener replaces it.
+                let _ = fs::remove_file(&self.path);
+            }
+        }
+    }
+
+    /// Lets more peers knock at once than the 128 that are usual. Where a burst is longer than the
+    /// backlog, connections are reset that their peers took for made.
+    pub(super) fn lengthen_backlog(socket: impl AsFd) {
+        // The system cuts it to what it allows, and without it the usual length stays.
+        let _ = rustix::net::listen(socket, BACKLOG);
+    }
+
+    /// Removes a socket that a listener left behind, and nothing else.
+    async fn make_way(path: &Path) -> Result<(), String> {
+        match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(format!("{error}; take another path")),
+            Ok(found) if !found.file_type().is_socket() => {
+                Err("the path exists and is no socket; remove what is there, or take another path"
+                    .to_owned())
+            }
+            Ok(_) => match UnixStream::connect(path).await {
+                Ok(_) => {
+                    Err("something listens there already; end it, or take another path".into())
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    fs::remove_file(path).map_err(|error| {
+                        format!("{error}; the socket there is stale and has to be removed")
+                    })
+                }
+                Err(error) => Err(format!("a socket is there, and {error}; take another path")),
+            },
+        }
+    }
+
+    fn identity(path: &Path) -> Option<(u64, u64)> {
+        fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+    }
+}

@@ -1,0 +1,148 @@
+//! Payloads as one line of text that is safe to show: a peer's bytes never reach a terminal raw.
+
+use std::fmt::Write as _;
+
+/// The payload in one line: in quotes if it is text, else in hexadecimal. At most about `width`
+/// characters of it; `total` is the payload's length, of which `bytes` are the beginning.
+pub(crate) fn preview(bytes: &[u8], total: u64, width: usize) -> String {
+    if total == 0 {
+        return "(empty)".to_owned();
+    }
+    let cut = total > bytes.len() as u64;
+    match text(bytes, cut) {
+        Some(text) => quoted(text, bytes.len() < text.len() || cut, width),
+        None => hex(bytes, total, width),
+    }
+}
+
+/// The beginning of a payload as text, if that is what it is. A character that the beginning cuts
+/// is left out.
+fn text(bytes: &[u8], cut: bool) -> Option<&str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) if cut && error.error_len().is_none() => {
+            std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok()
+        }
+        Err(_) => None,
+    }
+    // Text has few control characters; bytes that happen to be UTF-8 are better seen in hex.
+    .filter(|text| {
+        let controls = text.chars().filter(|c| c.is_control() && !c.is_ascii_whitespace()).count();
+        controls * 8 <= text.chars().count()
+    })
+}
+
+fn quoted(text: &str, cut: bool, width: usize) -> String {
+    let mut out = String::from("\"");
+    let mut used = 0;
+    let mut rest = text.chars();
+    for c in rest.by_ref() {
+        if used >= width {
+            out.push_str("\"…");
+            return out;
+        }
+        let before = out.len();
+        escape(c, &mut out);
+        used += out.get(before..).unwrap_or_default().chars().count();
+    }
+    out.push('"');
+    if cut {
+        out.push('…');
+    }
+    out
+}
+
+/// A character that a terminal may act on, or that hides or turns what stands around it, is
+/// written as an escape; any other as itself.
+fn escape(c: char, out: &mut String) {
+    match c {
+        '"' | '\\' => out.extend(['\\', c]),
+        '\n' | '\r' | '\t' => out.extend(c.escape_default()),
+        _ if is_unsafe(c) => out.extend(c.escape_unicode()),
+        _ => out.push(c),
+    }
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Text as it is, but for characters that a terminal may act on.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unsafe(c) && c != '\t' {
+            escape(c, &mut out);
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Bytes in hexadecimal, in groups of one.
+fn hex(bytes: &[u8], total: u64, width: usize) -> String {
+    let most = (width / 3).max(1);
+    let mut out = String::new();
+    for (i, byte) in bytes.iter().take(most).enumerate() {
+        if i > 0 {
+            out.push(' ');
+        }
+        let _ = write!(out, "{byte:02x}");
+    }
+    if total > bytes.len().min(most) as u64 {
+        out.push_str(" …");
+    }
+    out
+}
+
+/// Bytes in hexadecimal without spaces, for scripts.
+pub(crate) fn plain_hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(bytes: &[u8]) -> String {
+        preview(bytes, bytes.len() as u64, 60)
+    }
+
+    #[test]
+    fn text_is_text_and_bytes_are_hex() {
+        assert_eq!(whole("粘包".as_bytes()), "\"粘包\"");
+        assert_eq!(whole(b""), "(empty)");
+        assert_eq!(whole(b"a\"b\\c\n"), r#""a\"b\\c\n""#);
+        assert_eq!(whole(&[0, 255, 13, 10]), "00 ff 0d 0a");
+        assert_eq!(whole(&[0, 1, 2]), "00 01 02");
+    }
+
+    #[test]
+    fn nothing_reaches_the_terminal_raw() {
+        let shown =
+            whole("a long enough text \x1b]0;owned\x07 with \u{202e}turns\u{9b}".as_bytes());
+        assert!(shown.contains(r"\u{1b}]0;owned\u{7}"), "{shown}");
+        assert!(shown.contains(r"\u{202e}turns\u{9b}"), "{shown}");
+        assert!(!shown.chars().any(is_unsafe), "{shown}");
+        assert!(!escaped("\x1b[2J\r\n").chars().any(is_unsafe));
+    }
+
+    #[test]
+    fn long_payloads_are_cut() {
+        assert_eq!(preview(&[b'x'; 100], 100, 5), "\"xxxxx\"…");
+        assert_eq!(preview(&[0xff; 100], 1 << 20, 6), "ff ff …");
+        // A character that the beginning cuts is no reason to call it binary.
+        let bytes = "粘包粘包".as_bytes();
+        assert_eq!(preview(&bytes[..4], 12, 60), "\"粘\"…");
+        assert_eq!(preview(&bytes[..4], 4, 60), "e7 b2 98 e5");
+    }
+}

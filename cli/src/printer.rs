@@ -1,0 +1,80 @@
+//! Standard output for many tasks: lines go to one thread, and wait if nobody reads them.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::output::Failure;
+
+/// The bytes of lines that wait to be written. A task with one more waits.
+const ROOM: u32 = 8 << 20;
+
+/// Prints lines from any task. Clones print to the same place.
+#[derive(Clone)]
+pub(crate) struct Printer {
+    lines: mpsc::UnboundedSender<Line>,
+    room: Arc<Semaphore>,
+}
+
+struct Line {
+    text: String,
+    /// Given back once the line is written.
+    _room: OwnedSemaphorePermit,
+}
+
+impl Printer {
+    /// A printer, and what becomes of it: an answer comes once writing failed, or all clones are
+    /// gone and all lines written.
+    pub(crate) fn start() -> (Self, oneshot::Receiver<Result<(), Failure>>) {
+        Self::with(write_all)
+    }
+
+    /// The same, where lines do not just go to standard output but to `show`, one by one.
+    pub(crate) fn showing(
+        mut show: impl FnMut(String) -> io::Result<()> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<(), Failure>>) {
+        Self::with(move |mut waiting| {
+            while let Some(line) = waiting.blocking_recv() {
+                show(line.text)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn with(
+        write: impl FnOnce(mpsc::UnboundedReceiver<Line>) -> io::Result<()> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<(), Failure>>) {
+        let (lines, waiting) = mpsc::unbounded_channel();
+        let (done, outcome) = oneshot::channel();
+        // A thread of its own: a full pipe stops it, and nothing else.
+        std::thread::spawn(move || {
+            let written = write(waiting).map_err(|error| Failure::from_stdout(&error));
+            // If nobody wants to know any more, the program ends.
+            let _ = done.send(written);
+        });
+        (Self { lines, room: Arc::new(Semaphore::new(ROOM as usize)) }, outcome)
+    }
+
+    /// Prints a line, as soon as there is room. Lines after a failure are lost; the outcome tells.
+    pub(crate) async fn line(&self, mut text: String) {
+        text.push('\n');
+        let weight = u32::try_from(text.len()).unwrap_or(ROOM).min(ROOM);
+        if let Ok(permit) = Arc::clone(&self.room).acquire_many_owned(weight).await {
+            let _ = self.lines.send(Line { text, _room: permit });
+        }
+    }
+}
+
+fn write_all(mut waiting: mpsc::UnboundedReceiver<Line>) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    while let Some(line) = waiting.blocking_recv() {
+        out.write_all(line.text.as_bytes())?;
+        drop(line);
+        while let Ok(line) = waiting.try_recv() {
+            out.write_all(line.text.as_bytes())?;
+        }
+        out.flush()?;
+    }
+    out.flush()
+}

@@ -1,0 +1,266 @@
+//! The payloads of version 1 that this command knows: hello and close, and the names of the
+//! errors' codes (spec, chapter 9).
+
+use std::fmt;
+
+use unstick::Kind;
+
+use crate::preview::escaped;
+
+/// The most bytes of a ping's payload.
+pub(crate) const MAX_PING: usize = 64;
+/// What a receiver that sent no hello is sent at most, in payload bytes (spec, 6.1).
+pub(crate) const LIMIT_WITHOUT_HELLO: u64 = 65_536;
+
+/// The codes of a close frame that no error of the library carries.
+pub(crate) const NO_ERROR: u16 = 0x0000;
+pub(crate) const OVERSIZE: u16 = 0x0005;
+pub(crate) const TRUNCATED: u16 = 0x0006;
+pub(crate) const UNKNOWN_KIND: u16 = 0x0007;
+pub(crate) const FRAME_TIMEOUT: u16 = 0x0008;
+pub(crate) const IDLE_TIMEOUT: u16 = 0x0009;
+/// A payload that its kind does not allow: the first code of the messages' range.
+pub(crate) const BAD_MESSAGE: u16 = 0x0100;
+
+/// The name of an error's code.
+pub(crate) fn code_name(code: u16) -> &'static str {
+    match code {
+        NO_ERROR => "no-error",
+        0x0001 => "bad-magic",
+        0x0002 => "unsupported-version",
+        0x0003 => "invalid-kind",
+        0x0004 => "bad-check",
+        OVERSIZE => "oversize",
+        TRUNCATED => "truncated",
+        UNKNOWN_KIND => "unknown-kind",
+        FRAME_TIMEOUT => "frame-timeout",
+        IDLE_TIMEOUT => "idle-timeout",
+        0x000A => "bad-length",
+        0x000B => "refused-datagram",
+        0x000C => "unsynchronized",
+        BAD_MESSAGE => "bad-message",
+        0x8000.. => "an application's code",
+        _ => "reserved",
+    }
+}
+
+/// What a close says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Close {
+    pub(crate) code: u16,
+    pub(crate) reason: String,
+}
+
+impl Close {
+    pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
+        match payload {
+            [] => Some(Self { code: NO_ERROR, reason: String::new() }),
+            [hi, lo, reason @ ..] => Some(Self {
+                code: u16::from_be_bytes([*hi, *lo]),
+                reason: std::str::from_utf8(reason).ok()?.to_owned(),
+            }),
+            [_] => None,
+        }
+    }
+
+    /// The ordinary close.
+    pub(crate) fn ordinary() -> Self {
+        Self { code: NO_ERROR, reason: String::new() }
+    }
+
+    /// The payload, with as much of the reason as `limit` bytes have room for; the ordinary close
+    /// has none.
+    pub(crate) fn encode(&self, limit: u64) -> Vec<u8> {
+        let mut payload = self.code.to_be_bytes().to_vec();
+        match room(limit, payload.len()) {
+            Some(room) if *self != Self::ordinary() => {
+                payload.extend_from_slice(beginning(&self.reason, room));
+                payload
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "code 0x{:04x} ({})", self.code, code_name(self.code))?;
+        if !self.reason.is_empty() {
+            write!(f, ": {}", escaped(&self.reason))?;
+        }
+        Ok(())
+    }
+}
+
+/// What `limit` bytes have room for behind the first `used`, which have to fit.
+fn room(limit: u64, used: usize) -> Option<usize> {
+    usize::try_from(limit).unwrap_or(usize::MAX).checked_sub(used)
+}
+
+/// As much of the text as fits, in whole characters.
+fn beginning(text: &str, room: usize) -> &[u8] {
+    let room = room.min(text.len());
+    let end = (0..=room).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    text.get(..end).unwrap_or_default().as_bytes()
+}
+
+/// What a hello says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hello {
+    pub(crate) limit: u32,
+    pub(crate) name: String,
+}
+
+impl Hello {
+    /// The hello of this program.
+    pub(crate) fn ours(limit: u64) -> Self {
+        let name = concat!("unstick ", env!("CARGO_PKG_VERSION")).to_owned();
+        Self { limit: u32::try_from(limit).unwrap_or(u32::MAX), name }
+    }
+
+    pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
+        let (limit, name) = payload.split_first_chunk()?;
+        let name = std::str::from_utf8(name).ok()?.to_owned();
+        Some(Self { limit: u32::from_be_bytes(*limit), name })
+    }
+
+    /// The payload, with as much of the name as `limit` bytes have room for; none if that is less
+    /// than a hello.
+    pub(crate) fn encode(&self, limit: u64) -> Option<Vec<u8>> {
+        let mut payload = self.limit.to_be_bytes().to_vec();
+        payload.extend_from_slice(beginning(&self.name, room(limit, payload.len())?));
+        Some(payload)
+    }
+}
+
+/// The most payload bytes that a peer takes, by its hello if it sent one.
+pub(crate) fn limit_after(hello: Option<&Hello>) -> u64 {
+    hello.map_or(LIMIT_WITHOUT_HELLO, |hello| hello.limit.into())
+}
+
+impl fmt::Display for Hello {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "takes {} bytes at most", self.limit)?;
+        if !self.name.is_empty() {
+            write!(f, ", \"{}\"", escaped(&self.name))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a frame of version 1 means to whoever receives it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// A message for the user.
+    Message,
+    /// To be answered with a pong of the same payload.
+    Ping,
+    Pong,
+    Hello(Hello),
+    Close(Close),
+    /// A kind that is not known and may be skipped.
+    Unknown,
+}
+
+/// Why a frame ends the conversation.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: u16,
+    pub(crate) why: String,
+}
+
+/// Reads a frame. `kinds` are the applications' kinds that are messages.
+pub(crate) fn understand(kind: Kind, payload: &[u8], kinds: &[Kind]) -> Result<Said, Refusal> {
+    let bad = |what: &str| {
+        let why = format!("a {kind} frame {what}; the peer builds it wrongly");
+        Err(Refusal { code: BAD_MESSAGE, why })
+    };
+    match kind {
+        Kind::TEXT if std::str::from_utf8(payload).is_err() => bad("that is not UTF-8"),
+        Kind::TEXT | Kind::BINARY => Ok(Said::Message),
+        Kind::PING | Kind::PONG if payload.len() > MAX_PING => {
+            bad(&format!("of {} bytes, and it may have {MAX_PING}", payload.len()))
+        }
+        Kind::PING => Ok(Said::Ping),
+        Kind::PONG => Ok(Said::Pong),
+        Kind::CLOSE => match Close::parse(payload) {
+            Some(close) => Ok(Said::Close(close)),
+            None => bad("that is not a code and a UTF-8 reason"),
+        },
+        Kind::HELLO => match Hello::parse(payload) {
+            Some(hello) => Ok(Said::Hello(hello)),
+            None => bad("that is not a limit and a UTF-8 name"),
+        },
+        _ if kinds.contains(&kind) => Ok(Said::Message),
+        _ if kind.is_critical() => {
+            let why = format!(
+                "the kind {kind} is critical and not known here; \
+                 is it an application's, to be named with --kind?"
+            );
+            Err(Refusal { code: UNKNOWN_KIND, why })
+        }
+        _ => Ok(Said::Unknown),
+    }
+}
+
+/// What a payload says, where its kind gives its bytes a meaning and the payload keeps to it.
+pub(crate) fn describe(kind: Kind, payload: &[u8]) -> Option<String> {
+    match kind {
+        Kind::CLOSE => Close::parse(payload).map(|close| close.to_string()),
+        Kind::HELLO => Hello::parse(payload).map(|hello| hello.to_string()),
+        _ => None,
+    }
+}
+
+/// The kind with this name or number.
+pub(crate) fn parse_kind(text: &str) -> Result<Kind, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u8::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    let kind = match number {
+        Some(number) => Kind::new(number),
+        None => (1..=u8::MAX).filter_map(Kind::new).find(|kind| kind.name() == Some(text)),
+    };
+    kind.ok_or_else(|| "give `text`, `binary`, `ping` or a number such as 0x41".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_comes_back_as_it_went() {
+        for (code, reason) in [(0, ""), (5, ""), (0x8001, "时间到"), (0, "bye")] {
+            let close = Close { code, reason: reason.to_owned() };
+            assert_eq!(Close::parse(&close.encode(1000)), Some(close));
+        }
+        let close = Close { code: 5, reason: "粘包".to_owned() };
+        assert_eq!(close.encode(7), b"\x00\x05\xe7\xb2\x98");
+        assert_eq!(close.encode(1), b"");
+        assert_eq!(Close::parse(&[0]), None);
+        assert_eq!(Close::parse(&[0, 1, 0xff]), None);
+        let close = Close { code: 5, reason: "too\x1b long".to_owned() };
+        assert_eq!(close.to_string(), r"code 0x0005 (oversize): too\u{1b} long");
+    }
+
+    #[test]
+    fn a_hello_comes_back_as_it_went() {
+        let hello = Hello::ours(1 << 20);
+        assert_eq!(Hello::parse(&hello.encode(100).unwrap()), Some(hello.clone()));
+        assert_eq!(hello.encode(6).unwrap(), b"\0\x10\0\0un");
+        assert_eq!(hello.encode(3), None);
+        assert_eq!(Hello::parse(&[0, 1, 0]), None);
+        assert_eq!(Hello::ours(u64::MAX).limit, u32::MAX);
+    }
+
+    #[test]
+    fn kinds_have_names_and_numbers() {
+        assert_eq!(parse_kind("binary"), Ok(Kind::BINARY));
+        assert_eq!(parse_kind("0x41"), Ok(Kind::new(0x41).unwrap()));
+        assert_eq!(parse_kind("65"), Ok(Kind::new(0x41).unwrap()));
+        for text in ["0", "0x00", "256", "0x1ff", "txet", ""] {
+            assert!(parse_kind(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The prompt of `unstick send`, on a pseudo-terminal that a script types at.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+
+mod support;
+
+use std::process::Command;
+
+use support::*;
+
+#[test]
+fn a_person_types_and_answers_come() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/prompt.py");
+    let mut command = Command::new("python3");
+    command.env("PYTHONDONTWRITEBYTECODE", "1").args([script, env!("CARGO_BIN_EXE_unstick")]);
+    let done = finish(&mut command, b"");
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+}

@@ -1,0 +1,179 @@
+//! `unstick send`: against the listener, and against peers that do not do what they should.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use support::*;
+
+/// Serves one connection, and returns what the client sent it.
+fn serve(
+    each: impl FnOnce(&mut TcpStream) + Send + 'static,
+) -> (String, thread::JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let served = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        each(&mut stream);
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        rest
+    });
+    (addr, served)
+}
+
+#[test]
+fn messages_go_and_answers_come() {
+    let listen = Listen::start(&["--reply", "upper"]);
+    let send = |args: &[&str], stdin: &[u8]| run(&[&["send", &listen.addr], args].concat(), stdin);
+    send(&["--text", "hello", "--text", "", "--text", "粘包x", "--expect-reply"], b"")
+        .succeeds("HELLO\n\n粘包X\n");
+    send(&["--expect-reply"], "one\r\n\n二x\nlast".as_bytes()).succeeds("ONE\n\n二X\nLAST\n");
+    send(&["--text", "a\x1b[31m\nb", "--expect-reply"], b"").succeeds("A\\u{1b}[31M\\nB\n");
+    send(&["--expect-reply"], b"\xff\xfe\n").succeeds("0xfffe\n");
+    send(&[], b"").succeeds("");
+    send(&["--kind", "ping", "--text", "p", "--expect-reply"], b"").succeeds("p\n");
+    let done = send(&["--json", "--text", "粘", "--expect-reply"], b"");
+    let event: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((&event["kind"], &event["text"]), (&"text".into(), &"粘".into()));
+    send(&["--kind", "0x20", "--text", "?"], b"").fails(1, "code 0x0007 (unknown-kind)");
+    listen.out.line("ff fe");
+}
+
+#[test]
+fn a_peer_that_answers_while_we_send_stops_nobody() {
+    let listen = Listen::start(&["--reply", "echo"]);
+    // Far more than the buffers of both directions hold.
+    let lines = format!("{}\n", "x".repeat(50_000)).repeat(400);
+    let done = run(&["send", &listen.addr, "--expect-reply"], lines.as_bytes());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(done.stdout, lines);
+}
+
+#[test]
+fn large_messages_need_to_be_welcome() {
+    let listen = Listen::start(&["--reply", "echo"]);
+    let line = "x".repeat(1 << 20);
+    let done = run(&["send", &listen.addr, "--expect-reply"], line.as_bytes());
+    assert_eq!((done.code, done.stdout.len()), (0, (1 << 20) + 1), "{}", done.stderr);
+    let line = "x".repeat((1 << 20) + 1);
+    run(&["send", &listen.addr], line.as_bytes())
+        .fails(1, "line 1 of standard input has more than");
+    run(&["send", &listen.addr, "--limit", "2MiB"], line.as_bytes())
+        .fails(1, "the peer takes 1048576 at most (its hello says)");
+
+    let line = "x".repeat(65_537);
+    let (addr, _) = serve(|_| {});
+    run(&["send", &addr, "--timeout", "0.5"], line.as_bytes())
+        .fails(1, "the peer takes 65536 at most (it sent no hello");
+    let (addr, served) = serve(|stream| stream.write_all(&frame(CLOSE, b"")).unwrap());
+    run(&["send", &addr, "--timeout", "5", "--limit", "1MiB"], line.as_bytes());
+    drop(served);
+}
+
+#[test]
+fn it_ends_as_the_protocol_says() {
+    let (addr, served) = serve(|stream| stream.write_all(&frame(CLOSE, b"")).unwrap());
+    thread::sleep(Duration::from_millis(50));
+    let done = run(&["send", &addr, "--text", "hi"], b"");
+    let sent = served.join().unwrap();
+    if done.code == 0 {
+        assert!(sent.ends_with(&[frame(TEXT, b"hi"), frame(CLOSE, b"")].concat()), "{sent:02x?}");
+    }
+    assert!(sent.starts_with(&[0xf5, 1, HELLO]));
+
+    // In other formats there is nothing but the messages.
+    let (addr, served) = serve(|_| {});
+    run(&["send", &addr, "--format", "i32le", "--text", "hi"], b"").succeeds("");
+    assert_eq!(served.join().unwrap(), b"\x02\0\0\0hi");
+    let (addr, served) = serve(|_| {});
+    let field = ["--format", "field:header=4,offset=1,width=2", "--header", "aa 00 00 bb"];
+    run(&[&["send", &addr, "--text", "hi"], &field[..]].concat(), b"").succeeds("");
+    assert_eq!(served.join().unwrap(), b"\xaa\0\x02\xbbhi");
+}
+
+#[test]
+fn a_peer_that_goes_wrong_is_told_and_told_of() {
+    let text = ["--text", "hi", "--expect-reply", "--timeout", "0.5"];
+    let send = |addr: &str| run(&[&["send", addr], &text[..]].concat(), b"");
+
+    let (addr, served) = serve(|stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n").unwrap());
+    send(&addr).fails(1, "byte 0: a frame starts with 0xf5, found 0x48 ('H')");
+    let sent = served.join().unwrap();
+    assert!(sent.windows(3).any(|run| run == [0xf5, 1, CLOSE]), "{sent:02x?}");
+
+    let (addr, served) = serve(|stream| stream.write_all(&frame(0x20, b"")).unwrap());
+    send(&addr).fails(1, "byte 0: the kind 0x20 is critical");
+    served.join().unwrap();
+
+    let (addr, _served) = serve(|_| {});
+    send(&addr).fails(1, "no answer within 500ms (1 message sent, 0 answered)");
+
+    let (addr, _served) = serve(|stream| {
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    send(&addr).fails(1, "the peer ended the connection (");
+
+    let (addr, _served) = serve(|stream| {
+        stream.write_all(&[frame(TEXT, b"yes"), frame(TEXT, b"n")[..8].to_vec()].concat()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    let done = send(&addr);
+    done.fails(1, "byte 19: the stream ended inside a payload, 1 byte is missing");
+    assert_eq!(done.stdout, "yes\n");
+
+    let (addr, _served) = serve(|stream| stream.write_all(&frame(TEXT, b"yes")).unwrap());
+    send(&addr).fails(1, "the peer ended the connection without a close");
+
+    let (addr, _served) = serve(|stream| {
+        stream.write_all(&frame(TEXT, b"yes")).unwrap();
+        thread::sleep(Duration::from_secs(2));
+    });
+    send(&addr).fails(1, "the peer did not close within 500ms");
+}
+
+#[test]
+fn our_pong_comes_back() {
+    let (addr, served) = serve(|stream| {
+        stream.write_all(&[frame(PING, b"p1"), frame(TEXT, b"yes")].concat()).unwrap();
+        let pong = frame(PONG, b"p1");
+        let mut seen = Vec::new();
+        while !seen.ends_with(&pong) {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            seen.push(byte[0]);
+        }
+        stream.write_all(&[frame(TEXT, b"yes"), frame(CLOSE, b"")].concat()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    run(&["send", &addr, "--text", "a", "--text", "b", "--expect-reply"], b"")
+        .succeeds("yes\nyes\n");
+    served.join().unwrap();
+}
+
+#[test]
+fn nobody_there_and_bad_usage() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    run(&["send", &closed, "--text", "x"], b"").fails(1, "nothing listens there, start it with");
+    run(&["send", "no.such.host.invalid:1", "--text", "x"], b"")
+        .fails(1, "are host and port right");
+    for (args, why) in [
+        (&["127.0.0.1"][..], "the port is missing"),
+        (&["127.0.0.1:70000"], "`70000` is no port"),
+        (&["::1:7000"], "needs brackets: [::1]:7000"),
+        (&[":1", "--format", "field:header=33,width=2"], "1 to 32 bytes"),
+        (&[":1", "--format", "u8", "--kind", "text"], "leave out --kind"),
+        (&[":1", "--kind", "close"], "give another --kind"),
+        (&[":1", "--header", "00"], "--header goes with a field: format"),
+        (&[":1", "--format", "field:width=2", "--header", "0g"], "line 1, column 2: `g`"),
+    ] {
+        run(&[&["send"], args].concat(), b"").fails(2, why);
+    }
+}
