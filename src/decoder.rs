@@ -105,7 +105,7 @@ impl Phase {
     const FAILED: u64 = Self::SEARCH | 1 << 61;
 
     const fn payload(remaining: u64) -> Self {
-        Self(remaining & MAX_PAYLOAD_LEN)
+        Self(remaining) // within the limit, so its tag is zero
     }
 
     const fn skip(remaining: u64) -> Self {
@@ -249,13 +249,11 @@ impl<F: Format> Decoder<F> {
         {
             each(self.payload(None, input, &mut input));
         }
-        // Equal headers come in runs: one that is known by its bytes is not decoded again.
-        let mut last = None;
         loop {
-            while self.state.phase == Phase::BOUNDARY
-                && let Some((header, rest)) = self.header_like(input, &mut last)
-            {
-                each(self.payload(Some(header), rest, &mut input));
+            if self.state.phase == Phase::BOUNDARY {
+                let before = input.len();
+                input = self.whole_frames(input, &mut each);
+                self.state.pos += (before - input.len()) as u64;
             }
             if input.is_empty() && !self.state.phase.has_failed() {
                 return Ok(());
@@ -264,6 +262,34 @@ impl<F: Format> Decoder<F> {
                 each(piece);
             }
         }
+    }
+
+    /// Gives the whole frames that `input` begins with to `each`, and returns what is behind them.
+    #[inline(always)]
+    fn whole_frames<'a>(
+        &self,
+        mut input: &'a [u8],
+        each: &mut impl FnMut(Piece<'a, F::Meta>),
+    ) -> &'a [u8] {
+        while let Some((header, mut rest)) = self.header_in(input)
+            && let Ok(len) = usize::try_from(header.payload_len)
+        {
+            let known =
+                F::HeaderBuf::split(input).filter(|_| header.header_len == F::HeaderBuf::LEN);
+            // Equal headers come in runs: one that is known by its bytes is not decoded again.
+            loop {
+                let Some((bytes, behind)) = rest.split_at_checked(len) else { return input };
+                input = behind;
+                each(Piece { header: Some(header.clone()), bytes, last: true });
+                match F::HeaderBuf::split(input) {
+                    Some((found, behind)) if known.is_some_and(|(known, _)| found == known) => {
+                        rest = behind;
+                    }
+                    _ => break,
+                }
+            }
+        }
+        input
     }
 
     /// Takes the next piece from the front of `input`: for callers who stop midway.
@@ -283,7 +309,6 @@ impl<F: Format> Decoder<F> {
             return self.error().map_or(Ok(None), Err);
         }
         if self.state.phase == Phase::BOUNDARY {
-            // The fast path: a whole header, right here.
             if let Some((header, rest)) = self.header_in(bytes) {
                 return Ok(Some(self.payload(Some(header), rest, input)));
             }
@@ -350,38 +375,14 @@ impl<F: Format> Decoder<F> {
     /// limit.
     #[inline(always)]
     fn header_in<'a>(&self, bytes: &'a [u8]) -> Option<(Header<F::Meta>, &'a [u8])> {
-        match self.format.decode_header(bytes) {
-            Ok(Parsed::Header(header))
-                if header.payload_len <= self.state.limit
-                    && header.header_len != 0
-                    && header.header_len <= F::HeaderBuf::LEN =>
-            {
-                let rest = bytes.get(header.header_len..)?;
-                Some((header, rest))
-            }
-            _ => None,
-        }
-    }
-
-    /// The same, with a memory of the last header that was as long as headers can be.
-    #[inline(always)]
-    fn header_like<'a>(
-        &self,
-        bytes: &'a [u8],
-        last: &mut Option<(F::HeaderBuf, Header<F::Meta>)>,
-    ) -> Option<(Header<F::Meta>, &'a [u8])> {
-        if let Some((known, header)) = last
-            && let Some((found, rest)) = F::HeaderBuf::split(bytes)
-            && found == known
+        let header = self.format.whole_header(bytes)?;
+        if header.payload_len > self.state.limit
+            || header.header_len == 0
+            || header.header_len > F::HeaderBuf::LEN
         {
-            return Some((header.clone(), rest));
+            return None;
         }
-        let (header, rest) = self.header_in(bytes)?;
-        if header.header_len == F::HeaderBuf::LEN
-            && let Some((found, _)) = F::HeaderBuf::split(bytes)
-        {
-            *last = Some((*found, header.clone()));
-        }
+        let rest = bytes.get(header.header_len..)?;
         Some((header, rest))
     }
 
@@ -397,12 +398,19 @@ impl<F: Format> Decoder<F> {
             Some(header) => (header.payload_len, header.header_len as u64),
             None => (self.state.phase.0, 0), // a payload's tag is zero
         };
-        let (bytes, rest) = split(bytes, due);
-        let remaining = due - bytes.len() as u64;
-        self.state.pos += header_len + bytes.len() as u64;
-        self.state.phase = Phase::payload(remaining);
-        *input = rest;
-        Piece { header, bytes, last: remaining == 0 }
+        if let Ok(len) = usize::try_from(due)
+            && let Some((bytes, rest)) = bytes.split_at_checked(len)
+        {
+            self.state.pos += header_len + due;
+            self.state.phase = Phase::BOUNDARY;
+            *input = rest;
+            return Piece { header, bytes, last: true };
+        }
+        let here = bytes.len() as u64;
+        self.state.pos += header_len + here;
+        self.state.phase = Phase::payload(due - here);
+        *input = &[];
+        Piece { header, bytes, last: false }
     }
 
     /// What the fast paths leave over.
@@ -413,16 +421,17 @@ impl<F: Format> Decoder<F> {
     ) -> Result<Option<Piece<'a, F::Meta>>, DecodeError> {
         loop {
             let bytes = *input;
+            if self.state.phase == Phase::BOUNDARY
+                && let Some((header, rest)) = self.header_in(bytes)
+            {
+                return Ok(Some(self.payload(Some(header), rest, input)));
+            }
             let (used, step) = self.advance(bytes);
             let rest = bytes.get(used..).unwrap_or_default();
             *input = rest;
             match step {
                 Step::Empty => return Ok(None),
-                Step::Boundary => {
-                    if let Some((header, rest)) = self.header_in(rest) {
-                        return Ok(Some(self.payload(Some(header), rest, input)));
-                    }
-                }
+                Step::Boundary => {}
                 Step::Header => {
                     let View::Collect { held, .. } = self.state.phase.view() else { continue };
                     if let Ok(Parsed::Header(header)) = self.judge(self.held(held), 0) {
@@ -658,6 +667,14 @@ impl<F: SelfChecking> Decoder<F> {
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] when there was no error to go on from. Nothing changes then.
+    ///
+    /// A format without a check cannot tell a header from other bytes, so this does not compile:
+    ///
+    /// ```compile_fail,E0277
+    /// # // spec: FMT-2
+    /// let mut decoder = unstick::Decoder::with_framing(unstick::U32Be);
+    /// let _ = decoder.resync(&mut &b"\0"[..]);
+    /// ```
     pub fn resync(&mut self, input: &mut &[u8]) -> Result<Option<u64>, RecoverError> {
         const { assert!(F::HeaderBuf::LEN <= 255, "a self-checking header has at most 255 bytes") }
         let (mut held, mut skipped) = match self.state.phase.view() {

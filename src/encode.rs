@@ -4,7 +4,7 @@ use core::borrow::Borrow;
 use core::fmt;
 
 use crate::error::EncodeError;
-use crate::format::{Format, HeaderBuf, V1, copy};
+use crate::format::{Format, HeaderBuf, V1, copy, copy_payload};
 use crate::framing::Framing;
 
 /// The bytes of an encoded header. Borrows as `&[u8]`, for a vectored write beside the payload.
@@ -71,18 +71,21 @@ impl<F: Format> Framing<F> {
         out: &mut [u8],
     ) -> Result<usize, EncodeError> {
         let header = self.encode_header(meta, payload.len() as u64)?;
-        let header = header.as_bytes();
         // A slice has at most `isize::MAX` bytes, so the sum cannot overflow.
-        let needed = header.len() + payload.len();
+        let needed = header.len + payload.len();
         let room = out.len();
         let Some(out) = out.get_mut(..needed) else {
             return Err(EncodeError::NoRoom { needed, room });
         };
-        let Some((head, body)) = out.split_at_mut_checked(header.len()) else {
-            return Err(EncodeError::NoRoom { needed, room });
-        };
-        copy(head, header);
-        copy(body, payload);
+        if header.len == F::HeaderBuf::LEN
+            && let Some((head, body)) = F::HeaderBuf::split_mut(out)
+        {
+            *head = header.buf;
+            copy_payload(body, payload);
+        } else if let Some((head, body)) = out.split_at_mut_checked(header.len) {
+            copy(head, header.as_bytes());
+            copy_payload(body, payload);
+        }
         Ok(needed)
     }
 

@@ -534,7 +534,6 @@ mod tests {
 
     #[test]
     fn a_log_line_says_what_where_and_what_to_try() {
-        // spec: ERR-1
         let error = DecodeError::Header { at: 0, error: HeaderError::BadMagic { found: b'G' } };
         assert_eq!(
             error.to_string(),

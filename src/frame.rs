@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::decoder::Decoder;
 use crate::error::{DecodeError, Part};
-use crate::format::{Format, Header};
+use crate::format::Format;
 use crate::framing::Framing;
 use crate::header::Kind;
 
@@ -19,11 +19,11 @@ pub struct Frame<'a, M = Kind> {
 }
 
 impl<'a, M> Frame<'a, M> {
-    /// The frame that `bytes` are, `None` if they are fewer than the header says.
-    pub(crate) fn new(header: Header<M>, bytes: &'a [u8]) -> Option<Self> {
-        let bytes = bytes.get(..usize::try_from(header.frame_len()).ok()?)?;
-        let payload = bytes.get(header.header_len..)?;
-        Some(Self { meta: header.meta, payload, bytes })
+    /// The frame that `bytes` are, `None` if they are fewer than the header.
+    #[inline(always)]
+    pub(crate) fn from_parts(meta: M, header_len: usize, bytes: &'a [u8]) -> Option<Self> {
+        let payload = bytes.get(header_len..)?;
+        Some(Self { meta, payload, bytes })
     }
 
     /// The whole frame as it was received, header included: what a proxy forwards.
@@ -90,7 +90,9 @@ impl<F: Format> Framing<F> {
         // The input is one slice, so a frame's first piece has all of it that is there.
         let header = decoder.decode(&mut rest)?.and_then(|piece| piece.header);
         if let Some(header) = header
-            && let Some(frame) = Frame::new(header, bytes)
+            && let Ok(frame_len) = usize::try_from(header.frame_len())
+            && let Some(whole) = bytes.get(..frame_len)
+            && let Some(frame) = Frame::from_parts(header.meta, header.header_len, whole)
         {
             *bytes = rest;
             return Ok(frame);

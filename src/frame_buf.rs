@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::decoder::Decoder;
 use crate::error::{DecodeError, RecoverError, StorageError};
-use crate::format::{Format, Header, HeaderBuf, Parsed, SelfChecking, V1, copy};
+use crate::format::{Format, Header, HeaderBuf, Parsed, SelfChecking, V1, copy_payload};
 use crate::frame::Frame;
 use crate::framing::Framing;
 
@@ -70,9 +70,9 @@ pub struct FrameBuf<S, F: Format = V1> {
     end: usize,
     /// Of those, how many are the refused header's beginning.
     refused: usize,
-    /// Of those, how many are known not to end the header.
+    /// `storage[start..seen]` is known not to end the header; behind a frame's end it says nothing.
     seen: usize,
-    /// With fewer unread bytes than these no look at them is of use.
+    /// As long as `end` is before it, no look at the bytes is of use.
     need: usize,
     /// How a growing storage is used: the most unread bytes since it was last empty, fillings in
     /// a row that needed little, whether the last read filled all the room.
@@ -83,8 +83,10 @@ pub struct FrameBuf<S, F: Format = V1> {
 
 /// A frame that stands in the storage.
 pub(crate) struct Located<M> {
-    header: Header<M>,
+    meta: M,
+    header_len: usize,
     start: usize,
+    end: usize,
 }
 
 impl<S: Storage> FrameBuf<S> {
@@ -153,7 +155,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     pub fn commit(&mut self, n: usize) {
         let room = self.storage.bytes().len() - self.end;
         self.end += n.min(room);
-        self.filled = n >= room;
+        self.filled = S::GROWS && n >= room;
         self.peak = self.peak.max(self.end - self.start);
     }
 
@@ -162,7 +164,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     pub fn extend(&mut self, bytes: &[u8]) -> usize {
         let spare = self.spare();
         let taken = bytes.len().min(spare.len());
-        copy(spare, bytes);
+        copy_payload(spare, bytes);
         self.commit(taken);
         taken
     }
@@ -193,11 +195,8 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// The error that the stream has failed with, if it has and `next_frame` came to it.
     #[must_use]
     pub fn error(&self) -> Option<DecodeError> {
-        let room = self.storage.bytes().len();
-        if !S::GROWS && self.need > room {
-            // A frame within the limit fits, so it is the header that does not.
-            let (at, needed) = (self.position(), self.need);
-            return Some(DecodeError::NoRoom { at, needed, room });
+        if let Some((needed, room)) = self.header_beyond_room() {
+            return Some(DecodeError::NoRoom { at: self.position(), needed, room });
         }
         let error = self.decoder.error()?;
         // A search counts the bytes that are here and not searched yet.
@@ -260,13 +259,12 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// Finds the next whole frame and counts it as taken; the caller lends it.
     #[inline]
     pub(crate) fn locate(&mut self) -> Result<Option<Located<F::Meta>>, DecodeError> {
-        let storage = self.storage.bytes();
-        let unread = storage.get(self.start..self.end).unwrap_or_default();
-        if unread.len() < self.need {
-            if S::GROWS || self.need <= storage.len() {
-                return Ok(None);
-            }
-        } else if let Some(header) = self.decoder.peek_whole(unread)
+        if self.end < self.need && self.header_beyond_room().is_none() {
+            return Ok(None);
+        }
+        let unread = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
+        if self.seen <= self.start
+            && let Some(header) = self.decoder.peek_whole(unread)
             && header.frame_len() <= unread.len() as u64
         {
             return Ok(Some(self.take(header)));
@@ -278,38 +276,38 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     #[inline(always)]
     fn take(&mut self, header: Header<F::Meta>) -> Located<F::Meta> {
         let start = self.start;
-        // No longer than the unread bytes, so it fits.
+        // It is no longer than the unread bytes, so it fits.
         let frame_len = usize::try_from(header.frame_len()).unwrap_or(0);
         self.decoder.consume(frame_len);
         self.start += frame_len;
-        (self.seen, self.need) = (0, 1);
-        Located { header, start }
+        Located { meta: header.meta, header_len: header.header_len, start, end: self.start }
     }
 
     #[inline(never)]
     fn locate_slowly(&mut self) -> Result<Option<Located<F::Meta>>, DecodeError> {
         loop {
-            let unread = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
-            if unread.len() < self.need {
+            if self.end < self.need {
                 return self.error().map_or(Ok(None), Err);
             }
-            match self.decoder.peek(unread, self.seen) {
+            let unread = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
+            match self.decoder.peek(unread, self.seen.saturating_sub(self.start)) {
                 Ok(Some(Parsed::Header(header))) => {
                     if header.frame_len() <= unread.len() as u64 {
                         return Ok(Some(self.take(header)));
                     }
-                    self.need = usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
+                    let frame_len = usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
+                    self.need = self.start.saturating_add(frame_len);
                     return Ok(None);
                 }
                 Ok(Some(Parsed::Need(needed))) => {
                     let fits = S::GROWS || needed <= self.storage.bytes().len();
-                    self.seen = unread.len();
-                    self.need = if fits { unread.len() + 1 } else { needed };
+                    self.seen = self.end;
+                    self.need = if fits { self.end + 1 } else { self.start + needed };
                     return self.error().map_or(Ok(None), Err);
                 }
                 Ok(None) => {
                     self.start += self.decoder.drop_skipped(unread);
-                    self.need = 1;
+                    self.need = self.start + 1;
                 }
                 Err((error, refused)) => {
                     self.refused += refused;
@@ -320,10 +318,20 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         }
     }
 
+    /// The bytes that the next header needs and those that there are, if it cannot fit. (A frame
+    /// within the limit always does.)
+    #[inline(always)]
+    fn header_beyond_room(&self) -> Option<(usize, usize)> {
+        let room = self.storage.bytes().len();
+        let needed = self.need.saturating_sub(self.start);
+        (!S::GROWS && needed > room).then_some((needed, room))
+    }
+
     /// The frame that was located, as long as nothing was read since.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lend(&self, located: Located<F::Meta>) -> Option<Frame<'_, F::Meta>> {
-        Frame::new(located.header, self.storage.bytes().get(located.start..)?)
+        let bytes = self.storage.bytes().get(located.start..located.end)?;
+        Frame::from_parts(located.meta, located.header_len, bytes)
     }
 
     /// Whether a frame has begun and is not whole, or is being skipped.
@@ -333,14 +341,14 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     }
 
     fn forget_looks(&mut self) {
-        (self.refused, self.seen, self.need) = (0, 0, 1);
+        (self.refused, self.seen, self.need) = (0, 0, self.start + 1);
     }
 
     fn make_room(&mut self) {
         let len = self.storage.bytes().len();
         let unread = self.end - self.start;
         if unread == 0 {
-            (self.start, self.end) = (0, 0);
+            self.compact();
         }
         // Lazily: only what has freed at least as much as it moves, or has no room at all, so
         // that every byte is moved a bounded number of times.
@@ -358,6 +366,8 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         if self.start > 0 {
             self.storage.move_to_front(self.start, self.end);
             self.end -= self.start;
+            self.seen = self.seen.saturating_sub(self.start);
+            self.need = self.need.saturating_sub(self.start);
             self.start = 0;
         }
     }
@@ -515,7 +525,7 @@ fn move_to_front(bytes: &mut [u8], start: usize, end: usize) {
         && !gap.is_empty()
         && !tail.is_empty()
     {
-        copy(gap, tail);
+        copy_payload(gap, tail);
         rest = rest.get_mut(start..).unwrap_or_default();
     }
 }

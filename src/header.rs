@@ -174,15 +174,23 @@ pub const fn encode(kind: Kind, payload_len: u32) -> [u8; HEADER_LEN] {
 /// order.
 #[inline]
 pub const fn decode(header: &[u8; HEADER_LEN]) -> Result<(Kind, u32), HeaderError> {
+    match valid(header) {
+        Some(found) => Ok(found),
+        None => Err(refuse(header)),
+    }
+}
+
+/// The same where the reason does not matter.
+#[inline(always)]
+pub(crate) const fn valid(header: &[u8; HEADER_LEN]) -> Option<(Kind, u32)> {
     let &[magic, version, kind, l0, l1, l2, l3, check] = header;
-    if magic == MAGIC
-        && version == VERSION
+    if u16::from_be_bytes([magic, version]) == u16::from_be_bytes([MAGIC, VERSION])
         && check_after_version(kind, [l0, l1, l2, l3]) == check
         && let Some(kind) = Kind::new(kind)
     {
-        return Ok((kind, u32::from_be_bytes([l0, l1, l2, l3])));
+        return Some((kind, u32::from_be_bytes([l0, l1, l2, l3])));
     }
-    Err(refuse(header))
+    None
 }
 
 /// Whether `prefix` can still become a header: the bytes that tell are judged as soon as they are
@@ -210,7 +218,7 @@ pub const fn check_prefix(prefix: &[u8]) -> Result<(), HeaderError> {
 
 /// Says why a complete header is none. Outlined: a stream fails once.
 #[cold]
-const fn refuse(header: &[u8; HEADER_LEN]) -> HeaderError {
+pub(crate) const fn refuse(header: &[u8; HEADER_LEN]) -> HeaderError {
     let &[_, _, kind, l0, l1, l2, l3, found] = header;
     match check_prefix(header) {
         Err(error) => error,
@@ -258,6 +266,7 @@ const fn crc_table() -> [u8; 256] {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

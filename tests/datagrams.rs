@@ -296,14 +296,15 @@ fn a_packed_datagram_is_a_good_one() {
     for number in 1..=255 {
         let kind = Kind::new(number).unwrap();
         let misplaced = matches!(number, 0x05 | 0x10..=0x14 | 0x80);
-        // Reserved kinds are the session's to avoid.
         if misplaced {
             let refused = EncodeError::MisplacedKind { kind: number };
             assert_eq!(packer.push(kind, b"payload"), Err(refused));
-        } else if number <= 4 || kind.is_application() {
-            if packer.push(kind, b"payload").unwrap() {
-                sent.push((number, b"payload".to_vec()));
-            }
+            continue;
+        }
+        // Reserved kinds are the session's to avoid.
+        let reserved = number > 4 && !kind.is_application();
+        if !reserved && packer.push(kind, b"payload").unwrap() {
+            sent.push((number, b"payload".to_vec()));
         }
     }
     let oversize = EncodeError::Oversize { len: 21, limit: 20 };

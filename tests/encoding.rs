@@ -210,7 +210,7 @@ fn kinds_have_their_numbers_classes_and_names() {
         assert_eq!(kind.is_application(), applications);
         let entry = known.iter().find(|(known, ..)| *known == number);
         assert_eq!(kind.name(), entry.map(|(.., name)| *name));
-        assert_eq!(entry.is_none_or(|(_, constant, _)| *constant == kind), true);
+        assert!(entry.is_none_or(|(_, constant, _)| *constant == kind));
     }
 }
 

@@ -8,8 +8,8 @@ use support::chunks::{self, Path, Subject, compare, compare_all, single_bytes};
 use support::formats::{self, Part, every_format, stream};
 use support::oracle::{self, Outcome, Policy};
 use unstick::{
-    ByteOrder, DecodeError, Decoder, Framing, HeaderError, Kind, Layout, LengthField, U8, U16Be,
-    U16Le, U24Be, U24Le, V1, Varint, header,
+    ByteOrder, DecodeError, Decoder, Framing, HeaderError, Kind, Layout, LengthField, RecoverError,
+    U8, U16Be, U16Le, U24Be, U24Le, V1, Varint, header,
 };
 
 /// Every one of the 2^(n-1) ways to cut n bytes.
@@ -305,4 +305,104 @@ fn every_sign_byte() {
     }
     check(&unstick::I32Be, 0);
     check(&unstick::I32Le, 3);
+}
+
+/// The rows of table 7.4, behind every byte of a stream that goes through all states: what is
+/// refused changes nothing, and a reset leads to a stream of its own.
+// spec: STR-3, ERR-7, SKP-1, SYN-8, END-1, END-2, END-3, SYN-6
+#[test]
+fn every_request_in_every_state() {
+    let framing = Framing::new(V1).with_limit(4);
+    let parts = [
+        Part::Frame { meta: 1, len: 3, fill: 1 },
+        Part::Frame { meta: 2, len: 9, fill: 2 },
+        Part::Frame { meta: 3, len: 0, fill: 3 },
+        Part::Bytes(vec![0x3F, 0xF5, 0x01, 0x3F, 0xF5]),
+        Part::Frame { meta: 4, len: 4, fill: 4 },
+    ];
+    let sent = stream(&V1, &parts);
+    let mut decoder = Decoder::with_framing(framing);
+    let (mut refused, mut failed, mut searched, mut searching) = (0, 0, 0, false);
+    for fed in 1..=sent.len() {
+        let mut input = &sent[fed - 1..fed];
+        loop {
+            if searching {
+                searching = decoder.resync(&mut input).unwrap().is_none();
+                searched += usize::from(searching);
+            }
+            let before = decoder.position();
+            if searching || decoder.for_each(input, |_| {}).is_ok() {
+                break;
+            }
+            failed += 1;
+            input = &input[(decoder.position() - before) as usize..];
+            searching = decoder.skip_frame().is_err();
+        }
+        assert_eq!(decoder.position(), fed as u64);
+
+        let mut other = decoder.clone();
+        if other.error().is_none() {
+            refused += 1;
+            for _ in 0..2 {
+                assert_eq!(other.skip_frame(), Err(RecoverError::NotFailed));
+                let mut input = &sent[..];
+                assert_eq!(other.resync(&mut input), Err(RecoverError::NotFailed));
+                assert_eq!(input.len(), sent.len());
+            }
+            assert_eq!(other.finish(), decoder.finish());
+            // It goes on as if it had not been asked.
+            let next = &sent[fed..sent.len().min(fed + 1)];
+            let pieces = |decoder: &mut Decoder| {
+                let mut input = next;
+                let piece = decoder.decode(&mut input);
+                (piece.map(|piece| piece.map(|piece| (piece.header, piece.last))), input.len())
+            };
+            assert_eq!(pieces(&mut other), pieces(&mut decoder.clone()));
+        }
+        other.reset();
+        assert_eq!((other.position(), other.error(), other.finish()), (0, None, Ok(())));
+        let mut first = Decoder::with_framing(framing);
+        for chunk in sent.chunks(5) {
+            let (mut old, mut new) = (chunk, chunk);
+            assert_eq!(other.decode(&mut old), first.decode(&mut new));
+            assert_eq!((old, other.finish()), (new, first.finish()));
+        }
+    }
+    assert_eq!(decoder.finish(), Ok(()));
+    assert!(refused > 20 && failed == 2 && searched > 5, "{refused} {failed} {searched}");
+}
+
+/// A header with a wrong check is that, whatever its length says; and a length alone, without the
+/// rest of its header, is not judged.
+// spec: LIM-4, HDR-7, FMT-1
+#[test]
+fn every_length_waits_for_its_whole_header() {
+    for len in [5, 1 << 20, u32::MAX] {
+        let sound = header::encode(Kind::BINARY, len);
+        let framing = Framing::new(V1).with_limit(4);
+        for check in 0..=255 {
+            let mut bytes = sound;
+            bytes[7] = check;
+            let mut decoder = Decoder::with_framing(framing);
+            assert_eq!(decoder.decode(&mut &bytes[..7]), Ok(None));
+            let error = decoder.decode(&mut &bytes[7..]).unwrap_err();
+            let want = if check == sound[7] {
+                DecodeError::Oversize { at: 0, len: len.into(), limit: 4 }
+            } else {
+                let error = HeaderError::BadCheck { found: check, expected: sound[7] };
+                DecodeError::Header { at: 0, error }
+            };
+            assert_eq!(error, want);
+        }
+    }
+    for layout in formats::layouts() {
+        let format = LengthField::new(layout).unwrap();
+        let meta = format.meta(&vec![1; layout.header_len]).unwrap();
+        let header = Framing::new(format).encode_header(meta, 100).unwrap();
+        let (last, before) = header.as_bytes().split_last().unwrap();
+        let mut decoder = Decoder::with_framing(Framing::new(format).with_limit(99));
+        assert_eq!(decoder.decode(&mut &before[..]), Ok(None));
+        let oversize = DecodeError::Oversize { at: 0, len: 100, limit: 99 };
+        assert_eq!(decoder.decode(&mut &[*last][..]), Err(oversize));
+    }
 }

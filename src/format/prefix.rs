@@ -60,14 +60,19 @@ macro_rules! prefix {
                 $(if let Some(&found) = bytes.get($sign) && found & 0x80 != 0 {
                     return Err(HeaderError::NegativeLength { found });
                 })?
-                match bytes.first_chunk::<$width>() {
-                    Some(&bytes) => Ok(Parsed::Header(Header {
-                        meta: (),
-                        payload_len: $order::get(bytes),
-                        header_len: $width,
-                    })),
-                    None => Ok(Parsed::Need($width)),
-                }
+                Ok(match self.whole_header(bytes) {
+                    Some(header) => Parsed::Header(header),
+                    None => Parsed::Need($width),
+                })
+            }
+
+            #[inline(always)]
+            fn whole_header(&self, bytes: &[u8]) -> Option<Header<()>> {
+                let &bytes = bytes.first_chunk::<$width>()?;
+                $(if bytes[$sign] & 0x80 != 0 {
+                    return None;
+                })?
+                Some(Header { meta: (), payload_len: $order::get(bytes), header_len: $width })
             }
 
             #[inline]

@@ -21,16 +21,22 @@ impl Format for V1 {
 
     #[inline]
     fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Kind>, HeaderError> {
+        if let Some(header) = self.whole_header(bytes) {
+            return Ok(Parsed::Header(header));
+        }
         match bytes.first_chunk() {
-            Some(bytes) => {
-                let (meta, len) = header::decode(bytes)?;
-                Ok(Parsed::Header(Header { meta, payload_len: len.into(), header_len: HEADER_LEN }))
-            }
+            Some(header) => Err(header::refuse(header)),
             None => {
                 header::check_prefix(bytes)?;
                 Ok(Parsed::Need(HEADER_LEN))
             }
         }
+    }
+
+    #[inline(always)]
+    fn whole_header(&self, bytes: &[u8]) -> Option<Header<Kind>> {
+        let (meta, len) = header::valid(bytes.first_chunk()?)?;
+        Some(Header { meta, payload_len: len.into(), header_len: HEADER_LEN })
     }
 
     #[inline]

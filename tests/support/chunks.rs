@@ -114,7 +114,7 @@ impl Path {
     }
 
     /// The limit in force on this path.
-    fn limit<F: Format>(self, framing: &Framing<F>) -> u64 {
+    pub fn limit<F: Format>(self, framing: &Framing<F>) -> u64 {
         let room = match self {
             Self::Array => ARRAY as u64,
             Self::Slice => SLICE,
