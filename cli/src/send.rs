@@ -24,7 +24,7 @@ use crate::source::{self, Payloads};
 use crate::v1::{self, Close, Hello, Refusal, Said, parse_kind};
 
 /// How long to wait for a peer's hello before it is sent more than it need take without one.
-const HELLO_WAIT: Duration = Duration::from_secs(2);
+const HELLO_WAIT: Duration = Duration::from_secs(1);
 /// When writing fails, the peer's close may say why; it has so long to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// When the conversation breaks, the prompt has so long to show the answers that it was given.
@@ -200,6 +200,7 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
         seen: seen.clone(),
         payloads,
         limit_is_known: args.framing.limit.is_some(),
+        waited_for_hello: false,
         expect_reply: args.expect_reply,
         timeout: args.timeout,
     };
@@ -413,6 +414,8 @@ struct Writing<'a> {
     payloads: Payloads,
     /// Whether the user says how much the peer takes.
     limit_is_known: bool,
+    /// Whether the peer had its time to say how much it takes.
+    waited_for_hello: bool,
     expect_reply: bool,
     timeout: Duration,
 }
@@ -468,10 +471,11 @@ impl Writing<'_> {
                  raise --limit if the peer takes more"
             )));
         }
-        if meta.kind().is_none() || (self.limit_is_known && self.seen.borrow().hello.is_none()) {
+        if meta.kind().is_none() || len <= v1::LIMIT_WITHOUT_HELLO.min(self.takes()) {
             return Ok(());
         }
-        if len > v1::LIMIT_WITHOUT_HELLO && self.seen.borrow().hello.is_none() {
+        if self.seen.borrow().hello.is_none() && !self.waited_for_hello {
+            self.waited_for_hello = true;
             self.flush().await?;
             let hello = self.seen.wait_for(|progress| progress.hello.is_some());
             let _ = timeout(HELLO_WAIT.min(self.timeout), hello).await;
@@ -479,15 +483,21 @@ impl Writing<'_> {
         }
         let said = match &self.seen.borrow().hello {
             Some(_) => "its hello says",
+            None if self.limit_is_known => return Ok(()),
             None => "it sent no hello; if you know better, set --limit",
         };
-        let takes = v1::limit_after(self.seen.borrow().hello.as_ref());
+        let takes = self.takes();
         if len > takes {
             return Err(Failure::job(format!(
                 "message {number} has {len} bytes and the peer takes {takes} at most ({said})"
             )));
         }
         Ok(())
+    }
+
+    /// The most payload bytes that the peer takes, as far as it said.
+    fn takes(&self) -> u64 {
+        v1::limit_after(self.seen.borrow().hello.as_ref())
     }
 
     /// Answers the newest ping, if there is one.

@@ -5,7 +5,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -73,21 +73,50 @@ fn large_messages_need_to_be_welcome() {
     let (addr, _) = serve(|_| {});
     run(&["send", &addr, "--timeout", "0.5"], line.as_bytes())
         .fails(1, "the peer takes 65536 at most (it sent no hello");
-    let (addr, served) = serve(|stream| stream.write_all(&frame(CLOSE, b"")).unwrap());
-    run(&["send", &addr, "--timeout", "5", "--limit", "1MiB"], line.as_bytes());
-    drop(served);
+    // Whoever sets the limit says that the peer takes it.
+    let (addr, served) = serve(close_after_close);
+    run(&["send", &addr, "--limit", "1MiB"], line.as_bytes()).succeeds("");
+    assert!(served.join().unwrap().is_empty());
+}
+
+/// Reads up to the client's close, and answers it.
+fn close_after_close(stream: &mut TcpStream) {
+    read_up_to(stream, &frame(CLOSE, b""));
+    stream.write_all(&frame(CLOSE, b"")).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+}
+
+/// Reads until these bytes have come; returns all before them.
+fn read_up_to(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
+    let mut seen = Vec::new();
+    while !seen.ends_with(end) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+    seen.truncate(seen.len() - end.len());
+    seen
 }
 
 #[test]
 fn it_ends_as_the_protocol_says() {
-    let (addr, served) = serve(|stream| stream.write_all(&frame(CLOSE, b"")).unwrap());
-    thread::sleep(Duration::from_millis(50));
-    let done = run(&["send", &addr, "--text", "hi"], b"");
-    let sent = served.join().unwrap();
-    if done.code == 0 {
-        assert!(sent.ends_with(&[frame(TEXT, b"hi"), frame(CLOSE, b"")].concat()), "{sent:02x?}");
-    }
-    assert!(sent.starts_with(&[0xf5, 1, HELLO]));
+    let (addr, served) = serve(|stream| {
+        let sent = read_up_to(stream, &[frame(TEXT, b"hi"), frame(CLOSE, b"")].concat());
+        assert!(sent.starts_with(&[0xf5, 1, HELLO, 0, 0]), "{sent:02x?}");
+        // It has shut down writing, and still reads.
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        stream.write_all(&[frame(TEXT, b"late"), frame(CLOSE, b"")].concat()).unwrap();
+    });
+    run(&["send", &addr, "--text", "hi"], b"").succeeds("late\n");
+    served.join().unwrap();
+
+    // A peer that closes before it has read everything did not take everything.
+    let (addr, _served) = serve(|stream| {
+        read_up_to(stream, &frame(TEXT, b"a"));
+        stream.write_all(&frame(CLOSE, b"")).unwrap();
+    });
+    run(&["send", &addr, "--expect-reply", "--text", "a"], b"")
+        .fails(1, "the peer closed the conversation (1 message sent, 0 answered)");
 
     // In other formats there is nothing but the messages.
     let (addr, served) = serve(|_| {});
@@ -117,13 +146,13 @@ fn a_peer_that_goes_wrong_is_told_and_told_of() {
     send(&addr).fails(1, "no answer within 500ms (1 message sent, 0 answered)");
 
     let (addr, _served) = serve(|stream| {
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
     });
     send(&addr).fails(1, "the peer ended the connection (");
 
     let (addr, _served) = serve(|stream| {
         stream.write_all(&[frame(TEXT, b"yes"), frame(TEXT, b"n")[..8].to_vec()].concat()).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
     });
     let done = send(&addr);
     done.fails(1, "byte 19: the stream ended inside a payload, 1 byte is missing");
@@ -143,15 +172,9 @@ fn a_peer_that_goes_wrong_is_told_and_told_of() {
 fn our_pong_comes_back() {
     let (addr, served) = serve(|stream| {
         stream.write_all(&[frame(PING, b"p1"), frame(TEXT, b"yes")].concat()).unwrap();
-        let pong = frame(PONG, b"p1");
-        let mut seen = Vec::new();
-        while !seen.ends_with(&pong) {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            seen.push(byte[0]);
-        }
+        read_up_to(stream, &frame(PONG, b"p1"));
         stream.write_all(&[frame(TEXT, b"yes"), frame(CLOSE, b"")].concat()).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
     });
     run(&["send", &addr, "--text", "a", "--text", "b", "--expect-reply"], b"")
         .succeeds("yes\nyes\n");
