@@ -148,26 +148,35 @@ impl<F: Format, K> fmt::Debug for Datagram<'_, '_, F, K> {
     }
 }
 
+/// What became of a frame that was [pushed](DatagramPacker::push).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a frame that found no room was not added"]
+pub enum Pushed {
+    /// It is in the datagram.
+    Added,
+    /// The datagram has no room left for it and is as it was: send it,
+    /// [`clear`](DatagramPacker::clear), and push again.
+    Full,
+}
+
 /// Packs frames into a datagram, in storage of the caller's.
 ///
 /// ```
-/// use unstick::{DatagramPacker, Framing, Kind, V1};
+/// use unstick::{DatagramPacker, Framing, Kind, Pushed, V1};
 /// # fn send(_: &[u8]) {}
 ///
 /// let mut storage = [0; 1_200];
 /// let mut packer = DatagramPacker::new(Framing::new(V1), &mut storage);
 /// for reading in [&b"21.5"[..], b"21.7", b"21.4"] {
-///     if !packer.push(Kind::TEXT, reading)? {
-///         send(packer.as_bytes()); // full
+///     while packer.push(Kind::TEXT, reading)? == Pushed::Full {
+///         send(packer.as_bytes());
 ///         packer.clear();
-///         packer.push(Kind::TEXT, reading)?;
 ///     }
 /// }
 /// send(packer.as_bytes());
 /// assert_eq!(packer.as_bytes().len(), 36);
 /// # Ok::<(), unstick::EncodeError>(())
 /// ```
-#[derive(Debug)]
 pub struct DatagramPacker<'b, F: Format = V1> {
     framing: Framing<F>,
     storage: &'b mut [u8],
@@ -193,8 +202,7 @@ impl<'b, F: Format> DatagramPacker<'b, F> {
         Self { framing: framing.into(), storage, len: 0 }
     }
 
-    /// Appends a frame. `Ok(false)` says that the datagram has no room left for it: send it,
-    /// [`clear`](Self::clear), and push again.
+    /// Appends a frame, if the datagram has room for it.
     ///
     /// # Errors
     /// [`EncodeError::NoRoom`] when the frame does not fit into a datagram even alone,
@@ -204,7 +212,7 @@ impl<'b, F: Format> DatagramPacker<'b, F> {
         &mut self,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> Result<bool, EncodeError> {
+    ) -> Result<Pushed, EncodeError> {
         let meta = meta.borrow();
         if let InDatagram::Misplaced { kind } = self.framing.format().in_datagram(meta) {
             return Err(EncodeError::MisplacedKind { kind });
@@ -214,12 +222,12 @@ impl<'b, F: Format> DatagramPacker<'b, F> {
         match self.framing.encode_into(meta, payload, spare) {
             Ok(written) => {
                 self.len += written;
-                Ok(true)
+                Ok(Pushed::Added)
             }
             Err(EncodeError::NoRoom { needed, .. }) if needed > room => {
                 Err(EncodeError::NoRoom { needed, room })
             }
-            Err(EncodeError::NoRoom { .. }) => Ok(false),
+            Err(EncodeError::NoRoom { .. }) => Ok(Pushed::Full),
             Err(error) => Err(error),
         }
     }
@@ -239,5 +247,14 @@ impl<'b, F: Format> DatagramPacker<'b, F> {
     /// Begins the next datagram.
     pub fn clear(&mut self) {
         self.len = 0;
+    }
+}
+
+impl<F: Format> fmt::Debug for DatagramPacker<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatagramPacker")
+            .field("len", &self.len)
+            .field("datagram_limit", &self.storage.len())
+            .finish_non_exhaustive()
     }
 }

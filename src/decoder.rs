@@ -235,10 +235,11 @@ impl<F: Format> Decoder<F> {
         Pieces { decoder: self, input, done: false }
     }
 
-    /// Decodes a chunk of any size and gives each piece to `each`.
+    /// Decodes a chunk of any size and gives each piece to `each`: the fastest way.
     ///
     /// # Errors
-    /// The stream failed; the pieces before it were given.
+    /// The stream failed; the pieces before it were given. [`position`](Self::position) tells where
+    /// the rest of the chunk begins, if the caller wants to go on with it.
     #[inline]
     pub fn for_each<'a>(
         &mut self,
@@ -357,17 +358,15 @@ impl<F: Format> Decoder<F> {
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] when there was no error, [`RecoverError::Failed`] when it was
-    /// another one. Nothing changes then.
+    /// another one, or a search goes on. Nothing changes then.
     pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        let View::Failed { held } = self.state.phase.view() else {
-            return Err(RecoverError::NotFailed);
-        };
-        match self.judge(self.held(held), 0) {
-            Err(Refusal::Oversize { len }) => {
+        match self.error() {
+            None => Err(RecoverError::NotFailed),
+            Some(DecodeError::Oversize { len, .. }) => {
                 self.state.phase = Phase::skip(len.min(MAX_PAYLOAD_LEN));
                 Ok(())
             }
-            _ => Err(RecoverError::Failed(self.latched())),
+            Some(error) => Err(RecoverError::Failed(error)),
         }
     }
 
@@ -476,8 +475,13 @@ impl<F: Format> Decoder<F> {
             copy(self.state.header.as_mut().get_mut(held..).unwrap_or_default(), taken);
             let now = held + taken.len();
             match self.judge(self.held(now), held) {
-                Ok(Parsed::Header(_)) => {
+                Ok(Parsed::Header(header)) => {
                     self.state.pos += taken.len() as u64;
+                    if header.header_len != now {
+                        // The format had said that no header ends so early: `latched` says it.
+                        self.state.phase = Phase::failed(now);
+                        return (used + taken.len(), Step::Failed);
+                    }
                     self.state.phase = Phase::collect(now, now);
                     return (used + taken.len(), Step::Header);
                 }

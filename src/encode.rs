@@ -8,11 +8,19 @@ use crate::format::{Format, HeaderBuf, V1, copy, copy_payload};
 use crate::framing::Framing;
 
 /// The bytes of an encoded header. Borrows as `&[u8]`, for a vectored write beside the payload.
-#[derive(Clone, Copy)]
 pub struct EncodedHeader<F: Format = V1> {
     buf: F::HeaderBuf,
     len: usize,
 }
+
+// Not derived: that would ask it of `F`, which is not in here.
+impl<F: Format> Clone for EncodedHeader<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: Format> Copy for EncodedHeader<F> {}
 
 impl<F: Format> EncodedHeader<F> {
     /// The header's bytes.
@@ -165,14 +173,14 @@ impl<F: Format> Encoder<F> {
     /// the payload. A frame without payload has to be [finished](Self::finish) too.
     ///
     /// # Errors
-    /// As [`Framing::encode_header`]; [`EncodeError::Unfinished`] when the frame before is not
-    /// finished, which poisons the encoder unless only `finish` was missing.
+    /// As [`Framing::encode_header`]; [`EncodeError::Unfinished`] when payload of the frame before
+    /// is missing. (Only [`finish`](Self::finish) may be left out.) Nothing changes then.
     pub fn begin(
         &mut self,
         meta: impl Borrow<F::Meta>,
         payload_len: u64,
     ) -> Result<EncodedHeader<F>, EncodeError> {
-        self.boundary()?;
+        self.check_boundary()?;
         let header = self.framing.encode_header(meta, payload_len)?;
         self.state = Progress::Payload { missing: payload_len };
         Ok(header)
@@ -209,7 +217,14 @@ impl<F: Format> Encoder<F> {
     pub fn finish(&mut self) -> Result<(), EncodeError> {
         match self.state {
             Progress::Boundary => Err(EncodeError::NoFrame),
-            _ => self.boundary(),
+            Progress::Payload { missing: 0 } => {
+                self.state = Progress::Boundary;
+                Ok(())
+            }
+            Progress::Payload { missing } | Progress::Poisoned { missing } => {
+                self.state = Progress::Poisoned { missing };
+                Err(EncodeError::Unfinished { missing })
+            }
         }
     }
 
@@ -222,18 +237,25 @@ impl<F: Format> Encoder<F> {
         }
     }
 
-    /// Makes sure that the next byte written begins a frame; an unfinished one poisons.
-    fn boundary(&mut self) -> Result<(), EncodeError> {
+    /// Whether the next byte written may begin a frame.
+    pub(crate) fn check_boundary(&self) -> Result<(), EncodeError> {
         match self.state {
-            Progress::Boundary => Ok(()),
-            Progress::Payload { missing: 0 } => {
-                self.state = Progress::Boundary;
-                Ok(())
-            }
+            Progress::Boundary | Progress::Payload { missing: 0 } => Ok(()),
             Progress::Payload { missing } | Progress::Poisoned { missing } => {
-                self.state = Progress::Poisoned { missing };
                 Err(EncodeError::Unfinished { missing })
             }
+        }
+    }
+
+    /// Whether a frame was ended short.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        matches!(self.state, Progress::Poisoned { .. })
+    }
+
+    /// Whole frames are written beside the streamed ones: a complete one is over.
+    pub(crate) fn end_complete(&mut self) {
+        if self.state == (Progress::Payload { missing: 0 }) {
+            self.state = Progress::Boundary;
         }
     }
 }

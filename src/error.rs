@@ -50,7 +50,7 @@ pub enum HeaderError {
     },
     /// A format of the caller's own refused the header.
     Custom {
-        /// What the format calls this refusal.
+        /// What the format calls this refusal: 0x8000 or more, the numbers of applications.
         code: u16,
     },
     /// The header has more bytes than its format has room for.
@@ -278,14 +278,8 @@ impl fmt::Display for DecodeError {
     }
 }
 
-impl Error for DecodeError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Header { error, .. } => Some(error),
-            _ => None,
-        }
-    }
-}
+// The text holds the cause's: a report of the whole chain must not print it twice.
+impl Error for DecodeError {}
 
 /// Why a datagram was refused. It was refused whole: none of its frames counts.
 ///
@@ -351,14 +345,7 @@ impl fmt::Display for DatagramError {
     }
 }
 
-impl Error for DatagramError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Malformed(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+impl Error for DatagramError {}
 
 /// Why a frame cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -387,8 +374,8 @@ pub enum EncodeError {
     },
     /// The format broke one of the [laws of a format](crate::Format#laws).
     BrokenFormat,
-    /// A streamed frame was ended, or the next one begun, before its whole payload was given.
-    /// The encoder refuses everything from then on: what it wrote is not whole frames.
+    /// A streamed frame is open and payload is missing: give it first. If it was ended so, the
+    /// encoder refuses everything from then on: what it wrote is not whole frames.
     Unfinished {
         /// The payload bytes still to come.
         missing: u64,
@@ -431,8 +418,7 @@ impl fmt::Display for EncodeError {
             ),
             Self::Unfinished { missing } => write!(
                 f,
-                "the frame before was left {missing} bytes short, the stream is of no use any more; \
-                 close it"
+                "the frame before is {missing} bytes short; complete it, or close the stream"
             ),
             Self::Excess { len, missing } => write!(
                 f,
@@ -472,14 +458,7 @@ impl fmt::Display for RecoverError {
     }
 }
 
-impl Error for RecoverError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::NotFailed => None,
-            Self::Failed(error) => Some(error),
-        }
-    }
-}
+impl Error for RecoverError {}
 
 /// Why a read buffer cannot be built over this storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -543,6 +522,8 @@ mod tests {
         let error =
             DecodeError::Header { at: 100, error: HeaderError::BadCheck { found: 1, expected: 2 } };
         assert!(error.to_string().starts_with("byte 107: "), "{error}");
+        // A report of the whole chain prints each cause once.
+        assert!(error.source().is_none());
         let error = DecodeError::Truncated { at: 9, missing: 1, part: Part::Header };
         assert_eq!(
             error.to_string(),

@@ -16,6 +16,7 @@ pub struct Frame<'a, M = Kind> {
     /// The payload.
     pub payload: &'a [u8],
     bytes: &'a [u8],
+    header_len: usize,
 }
 
 impl<'a, M> Frame<'a, M> {
@@ -23,7 +24,7 @@ impl<'a, M> Frame<'a, M> {
     #[inline(always)]
     pub(crate) fn from_parts(meta: M, header_len: usize, bytes: &'a [u8]) -> Option<Self> {
         let payload = bytes.get(header_len..)?;
-        Some(Self { meta, payload, bytes })
+        Some(Self { meta, payload, bytes, header_len })
     }
 
     /// The whole frame as it was received, header included: what a proxy forwards.
@@ -35,10 +36,11 @@ impl<'a, M> Frame<'a, M> {
     /// The header as it was received.
     #[must_use]
     pub fn header_bytes(&self) -> &'a [u8] {
-        self.bytes.get(..self.bytes.len() - self.payload.len()).unwrap_or_default()
+        self.bytes.get(..self.header_len).unwrap_or_default()
     }
 
-    /// A copy that does not borrow: as many bytes as the frame has, and not the buffer it is in.
+    /// A copy of the frame as it was received, that does not borrow: as many bytes as it has, and
+    /// not the buffer it is in.
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn to_owned(&self) -> OwnedFrame<M>
@@ -47,7 +49,7 @@ impl<'a, M> Frame<'a, M> {
     {
         OwnedFrame {
             meta: self.meta.clone(),
-            header_len: self.bytes.len() - self.payload.len(),
+            header_len: self.header_len,
             bytes: self.bytes.into(),
         }
     }
@@ -125,6 +127,32 @@ impl<M> OwnedFrame<M> {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The payload alone, without another allocation.
+    #[must_use]
+    pub fn into_payload(self) -> alloc::vec::Vec<u8> {
+        let mut bytes = self.bytes.into_vec();
+        bytes.drain(..self.header_len);
+        bytes
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<F: Format> Framing<F> {
+    /// A frame of one's own, for a queue or a `Sink`.
+    ///
+    /// # Errors
+    /// As [`encode_header`](Self::encode_header).
+    pub fn frame(
+        &self,
+        meta: F::Meta,
+        payload: &[u8],
+    ) -> Result<OwnedFrame<F::Meta>, crate::error::EncodeError> {
+        let mut bytes = alloc::vec::Vec::new();
+        self.encode(&meta, payload, &mut bytes)?;
+        let header_len = bytes.len() - payload.len();
+        Ok(OwnedFrame { meta, header_len, bytes: bytes.into() })
     }
 }
 

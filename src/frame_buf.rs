@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::decoder::Decoder;
 use crate::error::{DecodeError, RecoverError, StorageError};
-use crate::format::{Format, Header, HeaderBuf, Parsed, SelfChecking, V1, copy_payload};
+use crate::format::{Format, Header, Parsed, SelfChecking, V1, copy_payload};
 use crate::frame::Frame;
 use crate::framing::Framing;
 
@@ -14,9 +14,9 @@ const MIN_LEN: usize = 8 * 1024;
 /// How far a growing buffer follows a stream that keeps filling it, whatever the limit: larger
 /// reads bring nothing more.
 #[cfg(feature = "alloc")]
-const BUSY_LEN: usize = 64 * 1024;
-/// After so many fillings in a row that used a quarter at most, a growing buffer is halved.
-const QUIET_FILLINGS: u8 = 8;
+const BUSY_LEN: usize = 1 << if usize::BITS > 16 { 16 } else { 14 };
+/// After so many reads in a row that needed no more than that, a growing buffer goes back to it.
+const QUIET_READS: u8 = 8;
 
 /// Collects a stream's bytes and lends the whole frames among them, without a copy.
 ///
@@ -49,15 +49,17 @@ const QUIET_FILLINGS: u8 = 8;
 /// ```
 ///
 /// # Storage
-/// `[u8; N]`, `&mut [u8]`, or a `Vec<u8>` (feature `alloc`) that grows with what has arrived. Over
+/// `[u8; N]`, `&mut [u8]`, and with the feature `alloc` a `Box<[u8]>`, or a `Vec<u8>` that grows
+/// with what has arrived. What stands in a storage does not matter; it is room. Over
 /// storage of fixed size the effective limit is what fits: its length less the room for a header.
 /// After `next_frame` has returned `None`, `spare` is not empty, unless the storage is shorter
 /// than a header, which `next_frame` reports.
 ///
 /// # Memory
-/// A `Vec` holds no more than 8 KiB, or twice what has arrived, never what a peer has
-/// announced; [`shrink`](Self::shrink) gives it back at once, and a run of small frames bit by
-/// bit. Nothing here panics; with a `Vec`, running out of memory aborts.
+/// A `Vec` begins with 8 KiB and at most doubles when a read has filled it, never because a peer has
+/// announced something. After a large frame it goes back to 64 KiB once eight reads in a row needed
+/// no more; [`shrink`](Self::shrink) gives all of it back at once. Nothing here panics; with a `Vec`,
+/// running out of memory aborts.
 ///
 /// # Errors latch
 /// As with [`Decoder`].
@@ -74,9 +76,10 @@ pub struct FrameBuf<S, F: Format = V1> {
     seen: usize,
     /// As long as `end` is before it, no look at the bytes is of use.
     need: usize,
-    /// How a growing storage is used: the most unread bytes since it was last empty, fillings in
-    /// a row that needed little, whether the last read filled all the room.
-    peak: usize,
+    /// The offset of the oversize frame that is being skipped.
+    skipping: u64,
+    /// How a growing storage is used: reads in a row that needed little, and whether the last one
+    /// filled all the room.
     quiet: u8,
     filled: bool,
 }
@@ -105,7 +108,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// [set](Framing::with_limit). (The default limit gives way to the storage.)
     pub fn with_framing(storage: S, framing: impl Into<Framing<F>>) -> Result<Self, StorageError> {
         let framing = framing.into();
-        let needed = framing.limit().saturating_add(F::HeaderBuf::LEN as u64);
+        let needed = framing.limit().saturating_add(framing.format().max_header_len() as u64);
         let room = storage.bytes().len();
         if framing.is_explicit() && !S::GROWS && needed > room as u64 {
             return Err(StorageError { needed, room });
@@ -114,9 +117,10 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     }
 
     pub(crate) fn build(storage: S, framing: Framing<F>) -> Self {
-        let fits = storage.bytes().len().saturating_sub(F::HeaderBuf::LEN) as u64;
-        let framing =
-            if !S::GROWS && framing.limit() > fits { framing.with_limit(fits) } else { framing };
+        // No slice is longer than `isize::MAX` bytes, so no storage grows beyond that.
+        let most = if S::GROWS { isize::MAX.unsigned_abs() } else { storage.bytes().len() };
+        let fits = most.saturating_sub(framing.format().max_header_len()) as u64;
+        let framing = if framing.limit() > fits { framing.with_limit(fits) } else { framing };
         let decoder = Decoder::with_framing(framing);
         Self {
             storage,
@@ -126,7 +130,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
             refused: 0,
             seen: 0,
             need: 1,
-            peak: 0,
+            skipping: 0,
             quiet: 0,
             filled: false,
         }
@@ -144,7 +148,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     #[inline]
     pub fn spare(&mut self) -> &mut [u8] {
         let len = self.storage.bytes().len();
-        if self.start == self.end || len - self.end <= len / 4 || self.filled {
+        if self.start == self.end || len - self.end <= len / 4 || self.filled || S::is_large(len) {
             self.make_room();
         }
         self.storage.bytes_mut().get_mut(self.end..).unwrap_or_default()
@@ -156,7 +160,6 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         let room = self.storage.bytes().len() - self.end;
         self.end += n.min(room);
         self.filled = S::GROWS && n >= room;
-        self.peak = self.peak.max(self.end - self.start);
     }
 
     /// Copies the beginning of `bytes` into the spare room and says how many were taken: for
@@ -241,6 +244,10 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// # Errors
     /// The stream did not fail, or not so.
     pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
+        match self.error() {
+            Some(error @ DecodeError::NoRoom { .. }) => return Err(RecoverError::Failed(error)),
+            error => self.skipping = error.map_or(0, |error| error.at()),
+        }
         self.decoder.skip_frame()?;
         self.start += self.refused;
         self.forget_looks();
@@ -334,10 +341,23 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         Frame::from_parts(located.meta, located.header_len, bytes)
     }
 
-    /// Whether a frame has begun and is not whole, or is being skipped.
+    /// Whether more of a long payload is needed, so that a peer's time is worth a look though bytes
+    /// keep coming.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.end < self.need || self.decoder.finish().is_err()
+    }
+
+    /// The offset of the frame that has begun and is not whole, or is being skipped.
     #[cfg(feature = "std")]
-    pub(crate) fn is_inside_frame(&self) -> bool {
-        self.start != self.end || self.decoder.finish().is_err()
+    pub(crate) fn open_frame(&self) -> Option<u64> {
+        if self.decoder.error().is_some() {
+            None
+        } else if self.decoder.finish().is_err() {
+            Some(self.skipping)
+        } else {
+            (self.start != self.end).then(|| self.position())
+        }
     }
 
     fn forget_looks(&mut self) {
@@ -347,13 +367,10 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     fn make_room(&mut self) {
         let len = self.storage.bytes().len();
         let unread = self.end - self.start;
-        if unread == 0 {
-            self.compact();
-        }
+        let tail = len - self.end;
         // Lazily: only what has freed at least as much as it moves, or has no room at all, so
         // that every byte is moved a bounded number of times.
-        let tail = len - self.end;
-        if tail == 0 || (tail < len / 4 && self.start >= unread) {
+        if unread == 0 || tail == 0 || (tail < len / 4 && self.start >= unread) {
             self.compact();
         }
         if S::GROWS {
@@ -375,20 +392,20 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// Lets a growing storage follow what arrives, both ways.
     fn adapt(&mut self, unread: usize) {
         let len = self.storage.bytes().len();
-        if unread == 0 {
-            // A filling ends when everything was taken.
-            self.quiet = if self.peak <= len / 4 { self.quiet.saturating_add(1) } else { 0 };
-            if self.quiet >= QUIET_FILLINGS {
-                self.quiet = 0;
-                self.storage.resize(self.storage.smaller());
-            }
-            self.peak = 0;
-        }
-        if self.end == len || self.filled {
+        let full = self.end == len;
+        if full || self.filled {
             self.filled = false;
-            let most = self.decoder.limit().saturating_add(F::HeaderBuf::LEN as u64);
+            self.quiet = 0;
+            let most = self.decoder.format().max_header_len() as u64 + self.decoder.limit();
             let most = usize::try_from(most).unwrap_or(usize::MAX);
-            self.storage.resize(self.storage.larger(self.end == len, most));
+            self.storage.resize(self.storage.larger(full, most));
+        } else if S::is_large(len) {
+            self.quiet = if S::is_large(unread) { 0 } else { self.quiet + 1 };
+            if self.quiet >= QUIET_READS {
+                self.quiet = 0;
+                self.compact();
+                self.storage.resize(self.storage.usual().max(self.end));
+            }
         }
     }
 }
@@ -401,6 +418,9 @@ impl<S: Storage, F: SelfChecking> FrameBuf<S, F> {
     /// # Errors
     /// [`RecoverError::NotFailed`] when there was no error to go on from.
     pub fn resync(&mut self) -> Result<Option<u64>, RecoverError> {
+        if let Some(error @ DecodeError::NoRoom { .. }) = self.error() {
+            return Err(RecoverError::Failed(error));
+        }
         let bytes = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
         let (dropped, found) = self.decoder.search(bytes)?;
         self.start += dropped;
@@ -421,8 +441,8 @@ impl<S, F: Format + fmt::Debug> fmt::Debug for FrameBuf<S, F> {
     }
 }
 
-/// What a [`FrameBuf`] keeps its bytes in: `[u8; N]`, `&mut [u8]`, or a `Vec<u8>` that grows.
-/// Sealed.
+/// What a [`FrameBuf`] keeps its bytes in: `[u8; N]`, `&mut [u8]`, `Box<[u8]>`, or a `Vec<u8>` that
+/// grows. Sealed.
 pub trait Storage: sealed::Storage {}
 
 mod sealed {
@@ -437,8 +457,15 @@ mod sealed {
             super::move_to_front(self.bytes_mut(), start, end);
         }
 
-        /// The next size down.
-        fn smaller(&self) -> usize {
+        /// Whether a growing storage of this length grew for a large frame.
+        #[inline(always)]
+        fn is_large(len: usize) -> bool {
+            let _ = len;
+            false
+        }
+
+        /// The size to go back to.
+        fn usual(&self) -> usize {
             self.bytes().len()
         }
 
@@ -480,6 +507,20 @@ impl sealed::Storage for &mut [u8] {
 }
 
 #[cfg(feature = "alloc")]
+impl Storage for alloc::boxed::Box<[u8]> {}
+#[cfg(feature = "alloc")]
+impl sealed::Storage for alloc::boxed::Box<[u8]> {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+#[cfg(feature = "alloc")]
 impl Storage for alloc::vec::Vec<u8> {}
 #[cfg(feature = "alloc")]
 impl sealed::Storage for alloc::vec::Vec<u8> {
@@ -498,8 +539,12 @@ impl sealed::Storage for alloc::vec::Vec<u8> {
             self.copy_within(start..end, 0);
         }
     }
-    fn smaller(&self) -> usize {
-        if self.len() <= MIN_LEN { self.len() } else { (self.len() / 2).max(MIN_LEN) }
+    #[inline(always)]
+    fn is_large(len: usize) -> bool {
+        len > BUSY_LEN
+    }
+    fn usual(&self) -> usize {
+        BUSY_LEN
     }
     fn larger(&self, full: bool, most: usize) -> usize {
         let doubled = self.len().saturating_mul(2).max(MIN_LEN).max(self.capacity());

@@ -17,7 +17,7 @@ pub const DEFAULT_LIMIT: u64 = 1 << 20;
 /// assert_eq!(Framing::new(U16Be).limit(), 65_535); // the default is 1 MiB; the field says less
 /// assert_eq!(Framing::new(U16Be).with_limit(100).limit(), 100);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Framing<F = V1> {
     format: F,
     limit: u64,
@@ -66,6 +66,15 @@ impl<F: Format> Framing<F> {
 fn effective<F: Format>(format: &F, limit: u64) -> u64 {
     limit.min(format.max_payload_len()).min(MAX_PAYLOAD_LEN)
 }
+
+/// By what they mean: a limit that was set equals the same one by default.
+impl<F: PartialEq> PartialEq for Framing<F> {
+    fn eq(&self, other: &Self) -> bool {
+        self.format == other.format && self.limit == other.limit
+    }
+}
+
+impl<F: Eq> Eq for Framing<F> {}
 
 impl<F: Format + Default> Default for Framing<F> {
     fn default() -> Self {

@@ -20,7 +20,7 @@ pub mod header;
 pub mod io;
 #[cfg(feature = "tokio")]
 pub mod tokio;
-pub use datagram::{DEFAULT_DATAGRAM_LIMIT, Datagram, DatagramPacker};
+pub use datagram::{DEFAULT_DATAGRAM_LIMIT, Datagram, DatagramPacker, Pushed};
 pub use decoder::{Decoder, Piece, Pieces};
 pub use encode::{EncodedHeader, Encoder};
 pub use error::{

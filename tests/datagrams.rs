@@ -11,7 +11,7 @@ use support::formats::{self, Part, every_format, stream};
 use support::oracle::{self, Outcome, Policy};
 use unstick::{
     DEFAULT_DATAGRAM_LIMIT, DatagramError, DatagramPacker, DecodeError, EncodeError, Framing, Kind,
-    V1, header,
+    Pushed, V1, header,
 };
 
 /// The application kinds that the tests' receiver knows.
@@ -261,22 +261,22 @@ fn no_datagram_is_longer_than_its_limit() {
     let refused = Err(EncodeError::NoRoom { needed: 1_201, room: 1_200 });
     assert_eq!(packer.push(Kind::BINARY, &[0; 1_193]), refused);
     assert!(packer.is_empty());
-    assert_eq!(packer.push(Kind::BINARY, &[0; 1_192]), Ok(true));
+    assert_eq!(packer.push(Kind::BINARY, &[0; 1_192]), Ok(Pushed::Added));
     assert_eq!(packer.as_bytes().len(), 1_200);
     // Full is no error, and leaves the datagram as it is.
     let before = packer.as_bytes().to_vec();
-    assert_eq!(packer.push(Kind::TEXT, b""), Ok(false));
+    assert_eq!(packer.push(Kind::TEXT, b""), Ok(Pushed::Full));
     assert_eq!(packer.push(Kind::BINARY, &[0; 1_193]), refused);
     assert_eq!(packer.as_bytes(), before);
     packer.clear();
     assert!(packer.is_empty());
-    assert_eq!(packer.push(Kind::TEXT, b""), Ok(true));
+    assert_eq!(packer.push(Kind::TEXT, b""), Ok(Pushed::Added));
 
     for (limit, room, at_most) in [(100, 500, 100), (500, 100, 100), (0, 10, 0)] {
         let mut storage = vec![0xEE; room];
         let mut packer = DatagramPacker::with_datagram_limit(V1, &mut storage, limit);
         let mut pushed = 0;
-        while let Ok(true) = packer.push(Kind::TEXT, b"12345") {
+        while let Ok(Pushed::Added) = packer.push(Kind::TEXT, b"12345") {
             pushed += 1;
         }
         assert_eq!((packer.as_bytes().len(), pushed), (at_most / 13 * 13, at_most / 13));
@@ -303,7 +303,7 @@ fn a_packed_datagram_is_a_good_one() {
         }
         // Reserved kinds are the session's to avoid.
         let reserved = number > 4 && !kind.is_application();
-        if !reserved && packer.push(kind, b"payload").unwrap() {
+        if !reserved && packer.push(kind, b"payload").unwrap() == Pushed::Added {
             sent.push((number, b"payload".to_vec()));
         }
     }

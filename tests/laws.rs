@@ -451,3 +451,34 @@ fn the_order_a_format_looks_in_does_not_show() {
         assert_eq!(buf.position(), 5);
     }
 }
+
+/// A format that asks for five bytes and then finds that three were enough: two bytes of payload
+/// would be taken for header ones.
+#[test]
+fn a_header_shorter_than_was_asked_for_is_an_error() {
+    #[derive(Clone, Copy)]
+    struct Greedy;
+    impl Format for Greedy {
+        type Meta = ();
+        type HeaderBuf = [u8; 8];
+        fn max_payload_len(&self) -> u64 {
+            255
+        }
+        fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<()>, HeaderError> {
+            Ok(match bytes {
+                [_, _, len, _, _, ..] => {
+                    Parsed::Header(Header { meta: (), payload_len: u64::from(*len), header_len: 3 })
+                }
+                _ => Parsed::Need(5),
+            })
+        }
+        fn encode_header(&self, (): &(), _: u64, _: &mut [u8; 8]) -> Result<usize, EncodeError> {
+            Err(EncodeError::Meta)
+        }
+    }
+    let mut decoder = Decoder::with_framing(Greedy);
+    assert_eq!(decoder.decode(&mut &[0, 0][..]), Ok(None));
+    let broken = DecodeError::Header { at: 0, error: HeaderError::BrokenFormat };
+    assert_eq!(decoder.for_each(b"\x04abcd", |_| panic!("a piece")), Err(broken));
+    assert_eq!(decoder.finish(), Err(broken));
+}

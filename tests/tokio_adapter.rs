@@ -62,11 +62,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// The frames that a reader saw, and how the stream ended.
+type Seen<M> = (Vec<(M, Vec<u8>)>, Result<(), DecodeError>);
+
 /// What a reader sees; every call is dropped after `patience` polls and made again.
-fn read_all<F: Format>(
-    reader: &mut FrameReader<Source, F>,
-    patience: usize,
-) -> (Vec<(F::Meta, Vec<u8>)>, Result<(), DecodeError>) {
+fn read_all<F: Format>(reader: &mut FrameReader<Source, F>, patience: usize) -> Seen<F::Meta> {
     let mut frames = Vec::new();
     loop {
         let mut call = Box::pin(reader.next_frame());
@@ -141,9 +141,9 @@ proptest! {
     ) {
         let sizes = payloads();
         let mut writer = FrameWriter::new(Drain::new(steps));
-        // Each frame begins with its number. What a dropped or failed call did with its frame the
-        // caller cannot know: it may have been accepted, but never twice, nor in part.
-        let (mut accepted, mut unsure) = (Vec::new(), Vec::new());
+        // Each frame begins with its number. Only of a dropped `send` the caller cannot know whether
+        // its frame was accepted.
+        let (mut accepted, mut unsure, mut given_up) = (Vec::new(), Vec::new(), Vec::new());
         let mut poisoned = false;
         for (i, (op, size, patience)) in ops.into_iter().enumerate() {
             let number = u32::try_from(i).unwrap();
@@ -160,10 +160,28 @@ proptest! {
                     accepted.push(number);
                 }
                 Some(Err(WriteError::Poisoned)) => poisoned = true,
-                Some(Err(WriteError::Io(_))) | None => {
+                Some(Err(WriteError::Flush(_))) => {
                     prop_assert!(!poisoned, "a poisoned writer says so at once");
+                    prop_assert!(op <= 2, "feeding does not flush");
                     if op != 0 {
-                        unsure.push((number, op, payload.len()));
+                        accepted.push(number);
+                    }
+                }
+                Some(Err(WriteError::Io(_))) => {
+                    prop_assert!(!poisoned, "a poisoned writer says so at once");
+                    prop_assert!(op != 0, "a flush accepts nothing");
+                    // It was not accepted; a large one may have been begun.
+                    if payload.len() >= 4096 {
+                        given_up.push(number);
+                    }
+                }
+                None => {
+                    prop_assert!(!poisoned, "a poisoned writer says so at once");
+                    match op {
+                        0 => {}
+                        1 | 2 => unsure.push(number),
+                        _ if payload.len() >= 4096 => given_up.push(number),
+                        _ => {}
                     }
                 }
                 Some(Err(error)) => panic!("{error}"),
@@ -172,7 +190,7 @@ proptest! {
         // A call that was dropped at the very end shows in the next one.
         let last = loop {
             match run(writer.flush()) {
-                Err(WriteError::Io(_)) => {}
+                Err(WriteError::Flush(_)) => {}
                 result => break result,
             }
         };
@@ -193,10 +211,7 @@ proptest! {
             .collect();
         prop_assert!(numbers.is_sorted_by(|a, b| a < b), "in order, none twice: {:?}", numbers);
         for number in &numbers {
-            // A dropped or failed `feed` of a small frame did not accept it.
-            let known = accepted.contains(number)
-                || unsure.iter().any(|&(n, op, len)| n == *number && (op <= 2 || len >= 4096));
-            prop_assert!(known, "{} was not accepted", number);
+            prop_assert!(accepted.contains(number) || unsure.contains(number), "{}", number);
         }
         match last {
             Ok(()) => {
@@ -209,7 +224,7 @@ proptest! {
             }
             Err(WriteError::Poisoned) => {
                 // It was a large one: part of it is on the wire, and nothing behind it.
-                prop_assert!(unsure.iter().any(|&(_, _, len)| len >= 4096));
+                prop_assert!(!given_up.is_empty() || !unsure.is_empty());
                 prop_assert!(decoder.finish().is_err(), "poisoned for nothing");
             }
             Err(error) => panic!("{error}"),
@@ -326,6 +341,24 @@ fn a_streamed_frame_is_one_frame_and_a_short_one_poisons() {
                 Err(WriteError::Encode(EncodeError::Unfinished { missing: 1 }))
             ));
         }
+        writer.payload(b"c").await.unwrap();
+        writer.send(Kind::TEXT, b"next").await.unwrap();
+
+        let before = writer.get_ref().bytes.len();
+        writer.begin(Kind::BINARY, 3).await.unwrap();
+        assert!(writer.finish().is_err(), "given up");
+        assert!(matches!(writer.flush().await, Err(WriteError::Poisoned)));
+        assert_eq!(writer.get_ref().bytes.len(), before);
+        assert!(matches!(writer.shutdown().await, Err(WriteError::Poisoned)));
+        assert!(writer.get_ref().is_shut, "the peer must not wait for more");
+    });
+
+    let mut writer = FrameWriter::new(Drain::default());
+    run(async {
+        writer.begin(Kind::BINARY, 3).await.unwrap();
+        let short = writer.shutdown().await;
+        assert!(matches!(short, Err(WriteError::Encode(EncodeError::Unfinished { missing: 3 }))));
+        assert!(writer.get_ref().is_shut);
     });
 }
 
@@ -349,9 +382,10 @@ async fn stream_and_sink_pass_owned_frames_on() {
     let send = async {
         let mut sink = FrameWriter::new(ours);
         for payload in &payloads {
-            SinkExt::feed(&mut sink, (Kind::BINARY, payload)).await.unwrap();
+            let frame = Framing::new(V1).frame(Kind::BINARY, payload).unwrap();
+            SinkExt::feed(&mut sink, frame).await.unwrap();
         }
-        SinkExt::<(Kind, &[u8])>::close(&mut sink).await.unwrap();
+        sink.close().await.unwrap();
     };
     let forward = FrameReader::new(theirs)
         .map(|frame| frame.map_err(|error| panic!("{error}")))
@@ -493,7 +527,6 @@ async fn an_idle_peer_ends_at_its_time_and_one_that_sends_does_not() {
     for _ in 0..5 {
         assert!(reader.next_frame().await.unwrap().is_some());
     }
-    // A caller that is away for long is no idle peer.
     let error = reader.next_frame().await.unwrap_err();
     assert!(matches!(error, ReadError::IdleTimeout { at: 60, .. }), "{error}");
     assert_eq!(error.code(), Some(0x0009));
@@ -625,4 +658,117 @@ fn a_cut_stream_is_no_clean_end() {
             assert_eq!(part, if header { Part::Header } else { Part::Payload });
         }
     }
+}
+
+#[test]
+fn into_inner_gives_back_only_what_was_accepted() {
+    let mut writer = FrameWriter::new(Drain::new([Step::Pending]));
+    run(writer.feed(Kind::TEXT, b"ok")).unwrap();
+    assert!(attempt(1, writer.feed(Kind::BINARY, &[7; 5000])).is_none());
+    assert_eq!(writer.into_inner().1.len(), 10, "and not the header of the dropped frame");
+
+    let mut writer = FrameWriter::new(Drain::new([Step::Move(3), Step::Pending]));
+    assert!(attempt(1, writer.feed(Kind::BINARY, &[7; 5000])).is_none());
+    assert!(writer.into_inner().1.is_empty(), "the rest of half a header is of no use");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_is_away_is_no_slow_peer() {
+    for idle in [false, true] {
+        let (mut ours, theirs) = tokio::io::duplex(100);
+        let mut reader = FrameReader::new(theirs);
+        let ten = Duration::from_secs(10);
+        reader = if idle { reader.idle_timeout(ten) } else { reader.frame_timeout(ten) };
+        let wire = wire_of(&[b"here".to_vec()]);
+        ours.write_all(&wire[..3]).await.unwrap();
+        let call = tokio::time::timeout(Duration::from_secs(1), reader.next_frame());
+        assert!(call.await.is_err(), "dropped while it waits");
+        ours.write_all(&wire[3..]).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(reader.next_frame().await.unwrap().unwrap().payload, b"here");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_skipped_frame_has_its_own_time_and_offset() {
+    let framing = Framing::new(V1).with_limit(10);
+    let ten = Duration::from_secs(10);
+    let (mut ours, theirs) = tokio::io::duplex(100);
+    let mut reader = FrameReader::with_framing(theirs, framing).frame_timeout(ten);
+    let wire = wire_of(&[vec![1; 20], b"next".to_vec()]);
+    ours.write_all(&wire[..15]).await.unwrap();
+    assert!(matches!(reader.next_frame().await, Err(ReadError::Decode(_))));
+    reader.skip_frame().unwrap();
+    let call = tokio::time::timeout(Duration::from_secs(8), reader.next_frame());
+    assert!(call.await.is_err());
+    // The end of one frame and the beginning of the next: the latter has all of its time.
+    ours.write_all(&wire[15..30]).await.unwrap();
+    let call = tokio::time::timeout(Duration::from_secs(8), reader.next_frame());
+    assert!(call.await.is_err());
+    ours.write_all(&wire[30..]).await.unwrap();
+    assert_eq!(reader.next_frame().await.unwrap().unwrap().payload, b"next");
+
+    let (mut ours, theirs) = tokio::io::duplex(100);
+    let mut reader = FrameReader::with_framing(theirs, framing).frame_timeout(ten);
+    ours.write_all(&wire[..15]).await.unwrap();
+    assert!(reader.next_frame().await.is_err());
+    reader.skip_frame().unwrap();
+    let error = reader.next_frame().await.unwrap_err();
+    assert!(matches!(error, ReadError::FrameTimeout { at: 0, .. }), "{error}");
+
+    // On a lossy line the caller may begin anew with the next byte.
+    reader.reset();
+    ours.write_all(&wire[28..]).await.unwrap();
+    assert_eq!(reader.next_frame().await.unwrap().unwrap().payload, b"next");
+    assert_eq!(reader.position(), 12);
+}
+
+#[test]
+fn a_stream_ends_after_every_error_and_goes_on_where_the_caller_does() {
+    let broken = Source::new(b"", [Step::Fail(ErrorKind::ConnectionReset); 9]);
+    let items: Vec<_> = run(FrameReader::new(broken).collect());
+    assert_eq!(items.len(), 1);
+
+    let framing = Framing::new(V1).with_limit(10);
+    let wire = wire_of(&[vec![1; 20], b"next".to_vec()]);
+    let mut reader = FrameReader::with_framing(Source::new(&wire, []), framing);
+    assert!(run(reader.next()).unwrap().is_err());
+    assert!(run(reader.next()).is_none());
+    reader.skip_frame().unwrap();
+    assert_eq!(run(reader.next()).unwrap().unwrap().payload(), b"next");
+}
+
+#[test]
+fn bytes_that_were_read_before_come_first() {
+    let wire = wire_of(&[vec![3; 20_000], b"next".to_vec()]);
+    let reader = FrameReader::new(Source::new(&wire[15_000..], []));
+    let mut reader = reader.with_unread(&wire[..15_000]);
+    assert_eq!(run(reader.next_frame()).unwrap().unwrap().payload, vec![3; 20_000]);
+    assert_eq!(run(reader.next_frame()).unwrap().unwrap().payload, b"next");
+}
+
+#[test]
+fn a_transport_of_one_slice_gets_a_middling_frame_in_one_write() {
+    struct OneSlice(Drain);
+    impl tokio::io::AsyncWrite for OneSlice {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<std::io::Result<usize>> {
+            Pin::new(&mut self.0).poll_write(cx, buf)
+        }
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+        fn poll_shutdown(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+    let mut writer = FrameWriter::new(OneSlice(Drain::default()));
+    run(writer.send(Kind::BINARY, &[1; 5000])).unwrap();
+    assert_eq!(writer.get_ref().0.writes.len(), 1);
 }

@@ -11,7 +11,7 @@ use support::formats::every_format;
 use support::oracle::{Outcome, Policy};
 use unstick::{
     ByteOrder, Covers, DatagramError, DatagramPacker, DecodeError, EncodeError, Framing,
-    HeaderError, Kind, Layout, LengthField, Part, V1,
+    HeaderError, Kind, Layout, LengthField, Part, Pushed, V1,
 };
 
 const SPEC: &str = include_str!("../spec.md");
@@ -115,12 +115,12 @@ impl<'a> Words<'a> {
     }
 }
 
-/// An error of chapter 9. Of bad-length the document gives the refused bytes, and the crate says
-/// what is wrong with them: those are compared on their own.
+/// An error of chapter 9. Of bad-length the document gives the refused bytes beside the reason:
+/// those are compared with what was consumed.
 #[derive(Clone, Debug, PartialEq)]
 enum Expected {
     Error(DecodeError),
-    BadLength { at: u64, found: Vec<u8> },
+    BadLength { at: u64, why: &'static str, found: Vec<u8> },
     Frame { at: u64, kind: Option<u8>, header: Option<Vec<u8>>, payload: Vec<u8> },
     Found { skipped: u64 },
     Skip,
@@ -139,10 +139,7 @@ fn error(words: &mut Words<'_>) -> Expected {
     let header = match name {
         "bad-magic" => HeaderError::BadMagic { found: found() },
         "unsupported-version" => HeaderError::UnsupportedVersion { found: found() },
-        "invalid-kind" => {
-            assert_eq!(found(), 0);
-            HeaderError::InvalidKind
-        }
+        "invalid-kind" => HeaderError::InvalidKind,
         "bad-check" => {
             let found = found();
             words.want("expected");
@@ -164,8 +161,10 @@ fn error(words: &mut Words<'_>) -> Expected {
             return Expected::Error(DecodeError::Unsynchronized { at, skipped: words.number() });
         }
         "bad-length" => {
-            words.want("found");
-            return Expected::BadLength { at, found: bytes(words.next()) };
+            let reasons = ["negative", "overlong", "beyond 64 bits", "below the covered header"];
+            let why = *reasons.iter().find(|why| words.skip(why)).expect("a reason");
+            words.want("behind");
+            return Expected::BadLength { at, why, found: bytes(words.next()) };
         }
         other => panic!("unknown error {other}"),
     };
@@ -202,12 +201,19 @@ fn same<F: Subject>(expected: &Expected, outcome: &Outcome, stream: &[u8]) -> bo
         (Expected::End, Outcome::End) => true,
         (Expected::Found { skipped }, Outcome::Found { skipped: got }) => skipped == got,
         (Expected::Error(error), Outcome::Error { error: got, .. }) => error == got,
-        (Expected::BadLength { at, found }, Outcome::Error { error, position }) => {
-            let is_header = matches!(error, DecodeError::Header { at: got, .. } if got == at);
+        (Expected::BadLength { at, why, found }, Outcome::Error { error, position }) => {
+            let DecodeError::Header { at: got, error: reason } = error else { return false };
+            let got_why = match reason {
+                HeaderError::NegativeLength { .. } => "negative",
+                HeaderError::OverlongVarint => "overlong",
+                HeaderError::VarintOverflow { .. } => "beyond 64 bits",
+                HeaderError::LengthTooShort { .. } => "below the covered header",
+                _ => return false,
+            };
             let from = usize::try_from(*at).unwrap();
             // The path of whole slices does not count what it consumes.
             let refused = *position == 0 || stream[from..*position as usize] == found[..];
-            is_header && error.code() == 0x000A && refused
+            (got, got_why) == (at, *why) && error.code() == 0x000A && refused
         }
         (
             Expected::Frame { at, kind, header, payload },
@@ -381,6 +387,8 @@ fn refusal(text: &str) -> DatagramError {
     let cause = match text.split(' ').next() {
         Some("empty") => {
             words.next();
+            words.want("at");
+            assert_eq!(words.number::<u64>(), 0);
             DatagramError::Empty
         }
         Some("misplaced-kind") => {
@@ -470,7 +478,11 @@ fn every_vector_of_an_encoder() {
                 }
                 let words = expected.strip_prefix("one datagram of ").expect("a datagram");
                 let (len, beginning) = words.split_once(" bytes, beginning ").unwrap();
-                assert_eq!((pushed, packer.as_bytes().len()), (Ok(true), number(len)), "{id}");
+                assert_eq!(
+                    (pushed, packer.as_bytes().len()),
+                    (Ok(Pushed::Added), number(len)),
+                    "{id}"
+                );
                 assert!(packer.as_bytes().starts_with(&bytes(beginning)), "{id}");
                 continue;
             }

@@ -187,6 +187,10 @@ impl Format for LengthField {
         self.field_max().saturating_sub(self.covered())
     }
 
+    fn max_header_len(&self) -> usize {
+        self.layout.header_len
+    }
+
     #[inline]
     fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<FieldMeta>, HeaderError> {
         let Some(field) = bytes.get(self.field()) else {

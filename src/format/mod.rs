@@ -87,6 +87,13 @@ pub trait Format {
     /// The most payload bytes that a header can announce.
     fn max_payload_len(&self) -> u64;
 
+    /// The most bytes that a header of this value of the format has; what a read buffer keeps room
+    /// for beside the limit.
+    #[inline]
+    fn max_header_len(&self) -> usize {
+        Self::HeaderBuf::LEN
+    }
+
     /// Reads the header that `bytes` begin with. More bytes than the header may be there.
     ///
     /// # Errors
@@ -248,6 +255,11 @@ impl<F: Format + ?Sized> Format for &F {
     #[inline]
     fn max_payload_len(&self) -> u64 {
         (**self).max_payload_len()
+    }
+
+    #[inline]
+    fn max_header_len(&self) -> usize {
+        (**self).max_header_len()
     }
 
     #[inline]

@@ -1,4 +1,6 @@
 //! How long a frame may take, and how long a peer may be idle (spec, 7.11). It is told the time.
+//!
+//! Only the time in which a call waits counts: a caller that is away for long is no slow peer.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +10,12 @@ use super::error::ReadError;
 pub(crate) struct Clock {
     pub(crate) frame_timeout: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
-    /// When the unfinished frame was first seen.
-    frame_since: Option<Instant>,
-    /// Since when there is nothing to read.
-    idle_since: Option<Instant>,
+    /// The offset of the unfinished frame, and since when it is waited for.
+    frame: Option<(u64, Instant)>,
+    /// Since when nothing comes.
+    idle: Option<Instant>,
+    /// When the last call ended.
+    paused: Option<Instant>,
 }
 
 impl Clock {
@@ -20,33 +24,49 @@ impl Clock {
         self.frame_timeout.is_some() || self.idle_timeout.is_some()
     }
 
-    pub(crate) fn frame_ended(&mut self) {
-        self.frame_since = None;
+    /// A call goes on waiting.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        if let Some(paused) = self.paused.take() {
+            let away = now.saturating_duration_since(paused);
+            let later = |since: Instant| since.checked_add(away).unwrap_or(since);
+            self.frame = self.frame.map(|(at, since)| (at, later(since)));
+            self.idle = self.idle.map(later);
+        }
+    }
+
+    /// The call ended, or was dropped.
+    pub(crate) fn pause(&mut self, now: Instant) {
+        self.paused.get_or_insert(now);
     }
 
     pub(crate) fn bytes_came(&mut self) {
-        self.idle_since = None;
-    }
-
-    /// There is an unfinished frame, or none.
-    pub(crate) fn frame_is_open(&mut self, open: bool, now: Instant) {
-        self.frame_since = open.then_some(self.frame_since.unwrap_or(now));
+        self.idle = None;
     }
 
     pub(crate) fn nothing_to_read(&mut self, now: Instant) {
-        self.idle_since.get_or_insert(now);
+        self.idle.get_or_insert(now);
     }
 
-    /// The error if a time is up. `at` is the offset of the first byte that was not consumed.
-    pub(crate) fn check(&self, now: Instant, at: u64) -> Result<(), ReadError> {
-        let is_up = |since: Option<Instant>, after: Option<Duration>| {
-            after.filter(|after| since.is_some_and(|since| now.duration_since(since) >= *after))
+    /// The frame that begins at this offset is not whole; or none is open.
+    pub(crate) fn open_frame(&mut self, at: Option<u64>, now: Instant) {
+        self.frame = match (at, self.frame) {
+            (Some(at), Some((known, since))) if at == known => Some((at, since)),
+            (at, _) => at.map(|at| (at, now)),
         };
-        if let Some(after) = is_up(self.frame_since, self.frame_timeout) {
+    }
+
+    /// The error if a time is up. `consumed` are the bytes of the stream so far.
+    pub(crate) fn check(&self, now: Instant, consumed: u64) -> Result<(), ReadError> {
+        let is_up = |since: Instant, after: &Duration| now.duration_since(since) >= *after;
+        if let Some((at, since)) = self.frame
+            && let Some(after) = self.frame_timeout.filter(|after| is_up(since, after))
+        {
             return Err(ReadError::FrameTimeout { at, after });
         }
-        if let Some(after) = is_up(self.idle_since, self.idle_timeout) {
-            return Err(ReadError::IdleTimeout { at, after });
+        if let Some(since) = self.idle
+            && let Some(after) = self.idle_timeout.filter(|after| is_up(since, after))
+        {
+            return Err(ReadError::IdleTimeout { at: consumed, after });
         }
         Ok(())
     }
@@ -55,8 +75,12 @@ impl Clock {
     #[cfg(feature = "tokio")]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let up = |since: Option<Instant>, after: Option<Duration>| since?.checked_add(after?);
-        let frame = up(self.frame_since, self.frame_timeout);
-        let idle = up(self.idle_since, self.idle_timeout);
-        frame.into_iter().chain(idle).min()
+        let frame = up(self.frame.map(|(_, since)| since), self.frame_timeout);
+        frame.into_iter().chain(up(self.idle, self.idle_timeout)).min()
+    }
+
+    /// A new stream.
+    pub(crate) fn reset(&mut self) {
+        (self.frame, self.idle, self.paused) = (None, None, None);
     }
 }

@@ -66,10 +66,10 @@ impl fmt::Display for ReadError {
 
 impl Error for ReadError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The text holds the cause's: a report of the whole chain must not print it twice.
         match self {
-            Self::Io(error) => Some(error),
-            Self::Decode(error) => Some(error),
-            Self::FrameTimeout { .. } | Self::IdleTimeout { .. } => None,
+            Self::Io(error) => error.source(),
+            _ => None,
         }
     }
 }
@@ -90,20 +90,23 @@ impl From<io::Error> for ReadError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The transport failed. Frames that were accepted before are kept, and tried again by the
-    /// next call.
+    /// The transport failed before the frame was accepted. Frames that were accepted before are
+    /// kept, and tried again by the next call.
     Io(io::Error),
+    /// The transport failed while accepted frames were written, this call's too. They are kept: to
+    /// try again, flush, and do not send the frame anew.
+    Flush(io::Error),
     /// The frame cannot be encoded. Nothing of it was written.
     Encode(EncodeError),
-    /// A frame was written in part and then given up, by a cancelled call or a failed transport:
-    /// what followed would be taken for its payload. Close the stream.
+    /// A frame was written in part and then given up, by a cancelled call, a failed transport, or
+    /// `finish` before its end: what followed would be taken for its payload. Close the stream.
     Poisoned,
 }
 
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(error) => error.fmt(f),
+            Self::Io(error) | Self::Flush(error) => error.fmt(f),
             Self::Encode(error) => error.fmt(f),
             Self::Poisoned => f.write_str(
                 "a frame was written only in part, the stream is of no use any more; close it",
@@ -115,9 +118,8 @@ impl fmt::Display for WriteError {
 impl Error for WriteError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Io(error) => Some(error),
-            Self::Encode(error) => Some(error),
-            Self::Poisoned => None,
+            Self::Io(error) | Self::Flush(error) => error.source(),
+            _ => None,
         }
     }
 }
@@ -125,11 +127,5 @@ impl Error for WriteError {
 impl From<EncodeError> for WriteError {
     fn from(error: EncodeError) -> Self {
         Self::Encode(error)
-    }
-}
-
-impl From<io::Error> for WriteError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
     }
 }

@@ -2,6 +2,7 @@
 //! by. It holds no transport; it is given one write at a time.
 
 use core::borrow::Borrow;
+use core::fmt;
 use core::task::{Poll, ready};
 use std::io::{self, IoSlice};
 use std::vec::Vec;
@@ -20,7 +21,6 @@ const FULL_LEN: usize = 64 * 1024;
 /// What an idle writer may keep.
 const IDLE_LEN: usize = 256;
 
-#[derive(Debug)]
 pub(crate) struct Outbox<F: Format> {
     encoder: Encoder<F>,
     /// `buf[written..]` was accepted and not written yet.
@@ -64,14 +64,24 @@ impl<F: Format> Outbox<F> {
         self.buf.get(self.written..).unwrap_or_default()
     }
 
+    /// What was accepted and not written; nothing if the stream is of no use any more.
     pub(crate) fn into_pending(mut self) -> Vec<u8> {
+        if self.settle().is_err() {
+            return Vec::new();
+        }
         self.buf.drain(..self.written);
         self.buf
     }
 
-    /// Whether a payload of this length is to be passed by and not copied.
-    pub(crate) fn is_direct(len: usize) -> bool {
-        len >= DIRECT_LEN
+    /// Whether a streamed frame is open and short.
+    pub(crate) fn check_boundary(&self) -> Result<(), EncodeError> {
+        self.encoder.check_boundary()
+    }
+
+    /// Whether a payload of this length is to be passed by and not copied. A transport that takes
+    /// one slice at a time would make two small writes of a header and a middling payload.
+    pub(crate) fn is_direct(len: usize, vectored: bool) -> bool {
+        len >= if vectored { DIRECT_LEN } else { FULL_LEN }
     }
 
     /// Comes to terms with a call that ended early: what it had not begun to write is forgotten,
@@ -84,7 +94,7 @@ impl<F: Format> Outbox<F> {
                 self.buf.truncate(mark);
             }
         }
-        if self.poisoned { Err(WriteError::Poisoned) } else { Ok(()) }
+        if self.poisoned || self.encoder.is_poisoned() { Err(WriteError::Poisoned) } else { Ok(()) }
     }
 
     /// Accepts a whole frame.
@@ -160,7 +170,7 @@ impl<F: Format> Outbox<F> {
     pub(crate) fn poll_drain(
         &mut self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
-    ) -> Poll<Result<(), WriteError>> {
+    ) -> Poll<io::Result<()>> {
         while !self.pending().is_empty() {
             let n = ready!(write_once(&mut write, &[IoSlice::new(self.pending())]))?;
             self.written += n;
@@ -175,7 +185,7 @@ impl<F: Format> Outbox<F> {
         &mut self,
         payload: &[u8],
         mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
-    ) -> Poll<Result<(), WriteError>> {
+    ) -> Poll<io::Result<()>> {
         while let Some(Direct { mark, sent }) = self.direct {
             let pending = self.pending().len();
             let rest = payload.get(sent..).unwrap_or_default();
@@ -203,10 +213,9 @@ impl<F: Format> Outbox<F> {
 
     /// A whole frame may only begin where no streamed one is open.
     fn between_frames(&mut self) -> Result<(), EncodeError> {
-        match self.encoder.missing() {
-            None => Ok(()),
-            Some(_) => self.encoder.finish(),
-        }
+        self.encoder.check_boundary()?;
+        self.encoder.end_complete();
+        Ok(())
     }
 
     /// Drops what was written, once it is as much as what is not: each byte moves once at most.
@@ -215,6 +224,18 @@ impl<F: Format> Outbox<F> {
             self.buf.drain(..self.written);
             self.written = 0;
         }
+    }
+}
+
+/// Payloads may be secret: lengths only.
+impl<F: Format> fmt::Debug for Outbox<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox")
+            .field("limit", &self.framing().limit())
+            .field("pending", &self.pending().len())
+            .field("open", &self.encoder.missing())
+            .field("poisoned", &self.poisoned)
+            .finish_non_exhaustive()
     }
 }
 

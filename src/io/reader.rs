@@ -38,7 +38,8 @@ impl<R: Read, F: Format> FrameReader<R, F> {
         Self { inner, buf, clock: Clock::default(), ended: false }
     }
 
-    /// Sets how long a frame may take from its first byte to its last, skipped ones too.
+    /// Sets how long a frame may take from its first byte to its last, skipped ones too. Only the
+    /// time in which a call waits counts.
     ///
     /// It is checked between reads. So that a read itself ends, set the socket's own time-out.
     #[must_use]
@@ -82,6 +83,31 @@ impl<R: Read, F: Format> FrameReader<R, F> {
         self.buf.skip_frame()
     }
 
+    /// Begins with bytes that were read from the transport before: those that another parser left
+    /// over, say.
+    #[must_use]
+    pub fn with_unread(mut self, bytes: &[u8]) -> Self {
+        self.buf.extend_all(bytes);
+        self
+    }
+
+    /// Drops what was read and begins a new stream with the transport's next byte: a way to go on
+    /// after a time-out on a lossy line.
+    pub fn reset(&mut self) {
+        self.buf.reset();
+        self.clock.reset();
+    }
+
+    /// The format and limit.
+    pub fn framing(&self) -> Framing<&F> {
+        self.buf.framing()
+    }
+
+    /// The stream offset behind the last frame that was delivered.
+    pub fn position(&self) -> u64 {
+        self.buf.position()
+    }
+
     /// The transport.
     pub fn get_ref(&self) -> &R {
         &self.inner
@@ -98,26 +124,37 @@ impl<R: Read, F: Format> FrameReader<R, F> {
     }
 
     fn locate(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
-        loop {
-            if let Some(located) = self.buf.locate()? {
-                self.clock.frame_ended();
-                return Ok(Some(located));
-            }
-            if self.ended {
-                self.buf.finish()?;
-                return Ok(None);
-            }
-            self.fill()?;
+        match self.buf.locate()? {
+            Some(located) => Ok(Some(located)),
+            None => self.wait(Self::locate_or_read),
         }
     }
 
-    /// Reads once, if the time is not up.
-    fn fill(&mut self) -> Result<(), ReadError> {
-        if self.clock.is_used() {
-            let now = Instant::now();
-            self.clock.frame_is_open(self.buf.is_inside_frame(), now);
-            self.clock.check(now, self.buf.position())?;
+    /// Does what may take time, and lets the clock run meanwhile.
+    fn wait<T>(&mut self, mut work: impl FnMut(&mut Self) -> T) -> T {
+        if !self.clock.is_used() {
+            return work(self);
         }
+        self.clock.resume(Instant::now());
+        let done = work(self);
+        self.clock.pause(Instant::now());
+        done
+    }
+
+    fn locate_or_read(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
+        while !self.ended {
+            self.fill()?;
+            if let Some(located) = self.buf.locate()? {
+                return Ok(Some(located));
+            }
+            self.check_clock(false)?;
+        }
+        self.buf.finish()?;
+        Ok(None)
+    }
+
+    /// Reads once.
+    fn fill(&mut self) -> Result<(), ReadError> {
         match self.inner.read(self.buf.spare()) {
             Ok(0) => self.ended = true,
             Ok(n) => {
@@ -126,15 +163,24 @@ impl<R: Read, F: Format> FrameReader<R, F> {
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
-                    let now = Instant::now();
-                    self.clock.nothing_to_read(now);
-                    self.clock.check(now, self.buf.position())?;
-                }
+                let nothing = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+                self.check_clock(nothing.contains(&error.kind()))?;
                 return Err(error.into());
             }
         }
         Ok(())
+    }
+
+    fn check_clock(&mut self, nothing_to_read: bool) -> Result<(), ReadError> {
+        if !self.clock.is_used() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        self.clock.open_frame(self.buf.open_frame(), now);
+        if nothing_to_read {
+            self.clock.nothing_to_read(now);
+        }
+        self.clock.check(now, self.buf.position())
     }
 }
 
@@ -146,14 +192,16 @@ impl<R: Read, F: SelfChecking> FrameReader<R, F> {
     /// # Errors
     /// As [`next_frame`](Self::next_frame); the call can be made again after [`ReadError::Io`].
     pub fn resync(&mut self) -> Result<u64, ReadError> {
-        loop {
-            match self.buf.resync() {
-                Ok(Some(skipped)) => return Ok(skipped),
-                Err(_) => return Ok(0),
-                Ok(None) if self.ended => self.buf.finish()?,
-                Ok(None) => self.fill()?,
+        self.wait(|reader| {
+            loop {
+                match reader.buf.resync() {
+                    Ok(Some(skipped)) => return Ok(skipped),
+                    Err(_) => return Ok(0),
+                    Ok(None) if reader.ended => reader.buf.finish()?,
+                    Ok(None) => reader.fill()?,
+                }
             }
-        }
+        })
     }
 }
 
@@ -169,5 +217,14 @@ impl<F: Format> FrameBuf<Vec<u8>, F> {
         storage.truncate(unread.end);
         storage.drain(..unread.start);
         storage
+    }
+
+    /// Commits all of `bytes`.
+    pub(crate) fn extend_all(&mut self, mut bytes: &[u8]) {
+        while let Some(rest) = bytes.get(self.extend(bytes)..)
+            && rest.len() < bytes.len()
+        {
+            bytes = rest;
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use core::borrow::Borrow;
 use core::task::Poll;
-use std::io::Write;
+use std::io::{self, Write};
 use std::vec::Vec;
 
 use super::error::WriteError;
@@ -24,6 +24,9 @@ pub struct FrameWriter<W, F: Format = V1> {
 
 impl<W: Write> FrameWriter<W> {
     /// Writes version-1 frames of at most 1 MiB.
+    ///
+    /// A peer whose limit is not known may have a smaller one: up to 65,536 bytes of payload pass
+    /// everywhere (spec, 6.1).
     pub fn new(inner: W) -> Self {
         Self::with_framing(inner, V1)
     }
@@ -43,7 +46,8 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
     /// Accepts a frame and flushes.
     ///
     /// # Errors
-    /// As [`feed`](Self::feed).
+    /// As [`feed`](Self::feed); [`WriteError::Flush`] when the frame was accepted and not written:
+    /// [`flush`](Self::flush) tries again.
     pub fn send(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> Result<(), WriteError> {
         self.feed(meta, payload)?;
         self.flush()
@@ -53,13 +57,14 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
     /// [`flush`](Self::flush).
     ///
     /// # Errors
-    /// [`WriteError::Encode`] when the frame cannot be encoded; nothing of it is written.
+    /// [`WriteError::Encode`] when the frame cannot be encoded, or a streamed one is open; nothing
+    /// of it is written.
     /// [`WriteError::Io`] when the transport failed: frames accepted before are kept and tried
     /// again by the next call. This one was not accepted; if a part of it was written, the writer
     /// is poisoned.
     pub fn feed(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> Result<(), WriteError> {
         self.ready()?;
-        if Outbox::<F>::is_direct(payload.len()) {
+        if Outbox::<F>::is_direct(payload.len(), true) {
             self.outbox.begin_direct(meta, payload.len())?;
             self.write_direct(payload)
         } else {
@@ -71,8 +76,7 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
     /// [`payload`](Self::payload), then [`finish`](Self::finish).
     ///
     /// # Errors
-    /// As [`feed`](Self::feed), and [`EncodeError::Unfinished`](crate::EncodeError::Unfinished)
-    /// when the frame before is short, which poisons the writer.
+    /// As [`feed`](Self::feed).
     pub fn begin(
         &mut self,
         meta: impl Borrow<F::Meta>,
@@ -89,7 +93,7 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
     /// none is written. [`WriteError::Io`] as in [`feed`](Self::feed).
     pub fn payload(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         self.ready()?;
-        if Outbox::<F>::is_direct(bytes.len()) {
+        if Outbox::<F>::is_direct(bytes.len(), true) {
             self.outbox.begin_direct_payload(bytes.len())?;
             self.write_direct(bytes)?;
             self.outbox.end_direct_payload(bytes.len())
@@ -110,11 +114,10 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
     /// Writes all that was accepted, and flushes the transport.
     ///
     /// # Errors
-    /// [`WriteError::Io`] when the transport failed; what was not written is kept.
+    /// [`WriteError::Flush`] when the transport failed; what was not written is kept.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         self.outbox.settle()?;
-        self.drain()?;
-        self.inner.flush()?;
+        self.drain().and_then(|()| self.inner.flush()).map_err(WriteError::Flush)?;
         self.outbox.rest();
         Ok(())
     }
@@ -136,10 +139,13 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
 
     fn ready(&mut self) -> Result<(), WriteError> {
         self.outbox.settle()?;
-        if self.outbox.is_full() { self.drain() } else { Ok(()) }
+        if self.outbox.is_full() {
+            self.drain().map_err(WriteError::Io)?;
+        }
+        Ok(())
     }
 
-    fn drain(&mut self) -> Result<(), WriteError> {
+    fn drain(&mut self) -> io::Result<()> {
         let Self { inner, outbox } = self;
         now(outbox.poll_drain(|slices| Poll::Ready(inner.write_vectored(slices))))
     }
@@ -147,13 +153,14 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
     fn write_direct(&mut self, payload: &[u8]) -> Result<(), WriteError> {
         let Self { inner, outbox } = self;
         now(outbox.poll_direct(payload, |slices| Poll::Ready(inner.write_vectored(slices))))
+            .map_err(WriteError::Io)
     }
 }
 
 /// A blocking write is never pending.
-fn now(result: Poll<Result<(), WriteError>>) -> Result<(), WriteError> {
+fn now(result: Poll<io::Result<()>>) -> io::Result<()> {
     match result {
         Poll::Ready(result) => result,
-        Poll::Pending => Err(WriteError::Io(std::io::ErrorKind::WouldBlock.into())),
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
     }
 }

@@ -29,8 +29,7 @@ const PROBE_LEN: usize = 4 * 1024;
 /// or 64 KiB if the limit is smaller; it needs no `BufReader`. While it waits between two frames
 /// it holds no buffer at all.
 ///
-/// As a [`Stream`] it yields owned frames, and ends after the first error that is not the
-/// transport's.
+/// As a [`Stream`] it yields owned frames, and ends after the first error.
 #[derive(Debug)]
 pub struct FrameReader<R, F: Format = V1> {
     inner: R,
@@ -54,8 +53,11 @@ impl<R, F: Format> FrameReader<R, F> {
         Self { inner, incoming }
     }
 
-    /// Sets how long a frame may take from its first byte to its last, skipped ones too. The time
-    /// between two calls counts.
+    /// Sets how long a frame may take from its first byte to its last, skipped ones too. Only the
+    /// time in which a call waits counts, also one that is dropped.
+    ///
+    /// # Panics
+    /// A wait panics where tokio's runtime was built without its clock (`enable_time`).
     #[must_use]
     pub fn frame_timeout(mut self, after: Duration) -> Self {
         self.incoming.clock.frame_timeout = Some(after);
@@ -63,6 +65,9 @@ impl<R, F: Format> FrameReader<R, F> {
     }
 
     /// Sets how long a peer may send nothing while it is waited for.
+    ///
+    /// # Panics
+    /// As [`frame_timeout`](Self::frame_timeout).
     #[must_use]
     pub fn idle_timeout(mut self, after: Duration) -> Self {
         self.incoming.clock.idle_timeout = Some(after);
@@ -74,7 +79,33 @@ impl<R, F: Format> FrameReader<R, F> {
     /// # Errors
     /// The stream did not fail, or not so.
     pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        self.incoming.buf.skip_frame()
+        self.incoming.skip_frame()
+    }
+
+    /// Begins with bytes that were read from the transport before: those that another parser left
+    /// over, say.
+    #[must_use]
+    pub fn with_unread(mut self, bytes: &[u8]) -> Self {
+        self.incoming.buf.extend_all(bytes);
+        self
+    }
+
+    /// Drops what was read and begins a new stream with the transport's next byte: a way to go on
+    /// after a time-out on a lossy line.
+    pub fn reset(&mut self) {
+        self.incoming.buf.reset();
+        self.incoming.clock.reset();
+        self.incoming.fused = false;
+    }
+
+    /// The format and limit.
+    pub fn framing(&self) -> Framing<&F> {
+        self.incoming.buf.framing()
+    }
+
+    /// The stream offset behind the last frame that was delivered.
+    pub fn position(&self) -> u64 {
+        self.incoming.buf.position()
     }
 
     /// The transport.
@@ -130,7 +161,7 @@ impl<R: AsyncRead + Unpin, F: SelfChecking> FrameReader<R, F> {
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
     pub async fn resync(&mut self) -> Result<u64, ReadError> {
-        poll_fn(|cx| self.incoming.poll_resync(Pin::new(&mut self.inner), cx)).await
+        self.incoming.resync(&mut self.inner).await
     }
 }
 
@@ -167,7 +198,9 @@ impl<F: Format> Incoming<F> {
     }
 
     pub(super) fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        self.buf.skip_frame()
+        self.buf.skip_frame()?;
+        self.fused = false;
+        Ok(())
     }
 
     pub(super) fn into_unread(self) -> Vec<u8> {
@@ -180,13 +213,24 @@ impl<F: Format> Incoming<F> {
     ) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
         // Most often a frame is here already, and there is nothing to poll.
         let located = match self.buf.locate()? {
-            Some(located) => {
-                self.clock.frame_ended();
-                Some(located)
+            Some(located) => Some(located),
+            None => {
+                let waiting = Waiting(self);
+                poll_fn(|cx| waiting.0.poll_locate(Pin::new(inner), cx)).await?
             }
-            None => poll_fn(|cx| self.poll_locate(Pin::new(inner), cx)).await?,
         };
         Ok(located.and_then(|located| self.buf.lend(located)))
+    }
+
+    pub(super) async fn resync<R: AsyncRead + Unpin>(
+        &mut self,
+        inner: &mut R,
+    ) -> Result<u64, ReadError>
+    where
+        F: SelfChecking,
+    {
+        let waiting = Waiting(self);
+        poll_fn(|cx| waiting.0.poll_resync(Pin::new(inner), cx)).await
     }
 
     pub(super) fn poll_next_owned<R: AsyncRead>(
@@ -197,15 +241,11 @@ impl<F: Format> Incoming<F> {
         if self.fused {
             return Poll::Ready(None);
         }
-        Poll::Ready(match ready!(self.poll_locate(inner, cx)) {
-            Ok(located) => {
-                located.and_then(|located| self.buf.lend(located)).map(|frame| Ok(frame.to_owned()))
-            }
-            Err(error) => {
-                self.fused = !matches!(error, ReadError::Io(_));
-                Some(Err(error))
-            }
-        })
+        let result = ready!(self.poll_locate(inner, cx));
+        self.pause();
+        self.fused = result.is_err();
+        let owned = |located| self.buf.lend(located).map(|frame| frame.to_owned());
+        Poll::Ready(result.map(|located| located.and_then(owned)).transpose())
     }
 
     fn poll_locate<R: AsyncRead>(
@@ -213,9 +253,9 @@ impl<F: Format> Incoming<F> {
         mut inner: Pin<&mut R>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Located<F::Meta>>, ReadError>> {
+        self.resume();
         loop {
             if let Some(located) = self.buf.locate()? {
-                self.clock.frame_ended();
                 return Poll::Ready(Ok(Some(located)));
             }
             if self.ended {
@@ -223,6 +263,9 @@ impl<F: Format> Incoming<F> {
                 return Poll::Ready(Ok(None));
             }
             ready!(self.poll_fill(inner.as_mut(), cx))?;
+            if self.clock.is_used() && self.buf.is_waiting() {
+                self.check_clock(false)?;
+            }
         }
     }
 
@@ -234,9 +277,13 @@ impl<F: Format> Incoming<F> {
     where
         F: SelfChecking,
     {
+        self.resume();
         loop {
             match self.buf.resync() {
-                Ok(Some(skipped)) => return Poll::Ready(Ok(skipped)),
+                Ok(Some(skipped)) => {
+                    self.fused = false;
+                    return Poll::Ready(Ok(skipped));
+                }
                 Err(_) => return Poll::Ready(Ok(0)),
                 Ok(None) if self.ended => self.buf.finish()?,
                 Ok(None) => ready!(self.poll_fill(inner.as_mut(), cx))?,
@@ -244,17 +291,12 @@ impl<F: Format> Incoming<F> {
         }
     }
 
-    /// Reads once, if the time is not up.
+    /// Reads once. Where nothing is there it looks at the clock.
     fn poll_fill<R: AsyncRead>(
         &mut self,
         inner: Pin<&mut R>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ReadError>> {
-        if self.clock.is_used() {
-            let now = Instant::now().into_std();
-            self.clock.frame_is_open(self.buf.is_inside_frame(), now);
-            self.clock.check(now, self.buf.position())?;
-        }
         match self.poll_read(inner, cx) {
             Poll::Ready(Ok(0)) => self.ended = true,
             Poll::Ready(Ok(_)) => self.clock.bytes_came(),
@@ -268,6 +310,28 @@ impl<F: Format> Incoming<F> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// An error if a time is up.
+    fn check_clock(&mut self, nothing_to_read: bool) -> Result<(), ReadError> {
+        let now = Instant::now().into_std();
+        self.clock.open_frame(self.buf.open_frame(), now);
+        if nothing_to_read {
+            self.clock.nothing_to_read(now);
+        }
+        self.clock.check(now, self.buf.position())
+    }
+
+    fn resume(&mut self) {
+        if self.clock.is_used() {
+            self.clock.resume(Instant::now().into_std());
+        }
+    }
+
+    fn pause(&mut self) {
+        if self.clock.is_used() {
+            self.clock.pause(Instant::now().into_std());
+        }
     }
 
     fn poll_read<R: AsyncRead>(
@@ -294,16 +358,24 @@ impl<F: Format> Incoming<F> {
         if !self.clock.is_used() {
             return Poll::Pending;
         }
-        let now = Instant::now().into_std();
-        self.clock.nothing_to_read(now);
+        self.check_clock(true)?;
         while let Some(deadline) = self.clock.deadline() {
             let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
             if alarm.deadline() != deadline.into() {
                 alarm.as_mut().reset(deadline.into());
             }
             ready!(alarm.as_mut().poll(cx));
-            self.clock.check(Instant::now().into_std(), self.buf.position())?;
+            self.check_clock(true)?;
         }
         Poll::Pending
+    }
+}
+
+/// A call that waits. However it ends, also when it is dropped, the clock stands still afterwards.
+struct Waiting<'a, F: Format>(&'a mut Incoming<F>);
+
+impl<F: Format> Drop for Waiting<'_, F> {
+    fn drop(&mut self) {
+        self.0.pause();
     }
 }

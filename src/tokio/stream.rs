@@ -11,12 +11,13 @@ use ::tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use super::reader::{FrameReader, Incoming};
 use super::writer::{FrameWriter, Outgoing};
 use crate::error::RecoverError;
-use crate::format::{Format, V1};
+use crate::format::{Format, SelfChecking, V1};
 use crate::frame::{Frame, OwnedFrame};
 use crate::framing::Framing;
 use crate::io::{ReadError, WriteError};
 
-/// Reads and writes frames over one transport; [`split`](Self::split) parts the directions.
+/// Reads and writes frames over one transport; [`split`](Self::split) parts the directions, for two
+/// tasks, and for [`Stream`](futures_core::Stream) and [`Sink`](futures_sink::Sink).
 ///
 /// See [`FrameReader`] and [`FrameWriter`] for what each method promises; the names are the same.
 ///
@@ -83,6 +84,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
         Ok(self.next_frame().await?.map(|frame| frame.to_owned()))
     }
 
+    /// As [`FrameReader::resync`].
+    ///
+    /// # Cancel safety
+    /// A dropped call loses nothing: the next one goes on searching.
+    ///
+    /// # Errors
+    /// As [`FrameReader::next_frame`].
+    pub async fn resync(&mut self) -> Result<u64, ReadError>
+    where
+        F: SelfChecking,
+    {
+        self.incoming.resync(&mut self.inner).await
+    }
+
     /// As [`FrameReader::skip_frame`].
     ///
     /// # Errors
@@ -120,6 +135,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
         payload: &[u8],
     ) -> Result<(), WriteError> {
         self.outgoing.feed(&mut self.inner, meta, payload).await
+    }
+
+    /// As [`FrameWriter::begin`].
+    ///
+    /// # Cancel safety
+    /// The frame of a dropped call was not begun.
+    ///
+    /// # Errors
+    /// As [`FrameWriter::begin`].
+    pub async fn begin(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        payload_len: u64,
+    ) -> Result<(), WriteError> {
+        self.outgoing.begin(&mut self.inner, meta, payload_len).await
+    }
+
+    /// As [`FrameWriter::payload`].
+    ///
+    /// # Cancel safety
+    /// As [`FrameWriter::payload`].
+    ///
+    /// # Errors
+    /// As [`FrameWriter::payload`].
+    pub async fn payload(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.outgoing.payload(&mut self.inner, bytes).await
+    }
+
+    /// As [`FrameWriter::finish`].
+    ///
+    /// # Errors
+    /// As [`FrameWriter::finish`].
+    pub fn finish(&mut self) -> Result<(), WriteError> {
+        self.outgoing.finish()
+    }
+
+    /// The format and limit.
+    pub fn framing(&self) -> &Framing<F> {
+        self.outgoing.framing()
     }
 
     /// As [`FrameWriter::flush`].

@@ -4,6 +4,7 @@ use core::borrow::Borrow;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
+use std::io;
 use std::vec::Vec;
 
 use ::tokio::io::AsyncWrite;
@@ -20,8 +21,8 @@ use crate::io::{Outbox, WriteError};
 /// where it is, without a copy. It needs no `BufWriter`. A peer that does not read makes it wait,
 /// and not grow.
 ///
-/// As a [`Sink`] it takes `(meta, payload)` pairs and owned frames; it copies all of them, so that
-/// nothing can poison it.
+/// As a [`Sink`] it takes owned frames ([`Framing::frame`] makes one), and copies them, so that a
+/// dropped call never poisons it.
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
 #[derive(Debug)]
@@ -32,6 +33,9 @@ pub struct FrameWriter<W, F: Format = V1> {
 
 impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// Writes version-1 frames of at most 1 MiB.
+    ///
+    /// A peer whose limit is not known may have a smaller one: up to 65,536 bytes of payload pass
+    /// everywhere (spec, 6.1).
     pub fn new(inner: W) -> Self {
         Self::with_framing(inner, V1)
     }
@@ -49,7 +53,7 @@ impl<W, F: Format> FrameWriter<W, F> {
 
     /// The format and limit.
     pub fn framing(&self) -> &Framing<F> {
-        self.outgoing.outbox.framing()
+        self.outgoing.framing()
     }
 
     /// The transport.
@@ -64,7 +68,7 @@ impl<W, F: Format> FrameWriter<W, F> {
 
     /// The transport, and the bytes that were accepted and are not written.
     pub fn into_inner(self) -> (W, Vec<u8>) {
-        (self.inner, self.outgoing.outbox.into_pending())
+        (self.inner, self.outgoing.into_pending())
     }
 }
 
@@ -72,11 +76,12 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// Accepts a frame and flushes.
     ///
     /// # Cancel safety
-    /// As [`feed`](Self::feed). Once the frame is accepted a dropped call leaves it to the next
-    /// one, or to [`flush`](Self::flush).
+    /// As [`feed`](Self::feed) until the frame is accepted; a call dropped then leaves it to the
+    /// next one. The caller cannot tell which it was: who has to know, feeds, and then flushes.
     ///
     /// # Errors
-    /// As [`feed`](Self::feed).
+    /// As [`feed`](Self::feed); [`WriteError::Flush`] when the frame was accepted and not written:
+    /// [`flush`](Self::flush) tries again.
     pub async fn send(
         &mut self,
         meta: impl Borrow<F::Meta>,
@@ -95,7 +100,8 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// its bytes was written; else the writer is poisoned, and every further call says so.
     ///
     /// # Errors
-    /// [`WriteError::Encode`] when the frame cannot be encoded; nothing of it is written.
+    /// [`WriteError::Encode`] when the frame cannot be encoded, or a streamed one is open; nothing
+    /// of it is written.
     /// [`WriteError::Io`] when the transport failed: frames accepted before are kept and tried
     /// again by the next call. This one was not accepted; if a part of it was written, the writer
     /// is poisoned.
@@ -114,15 +120,13 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// The frame of a dropped call was not begun.
     ///
     /// # Errors
-    /// As [`feed`](Self::feed), and [`EncodeError::Unfinished`](crate::EncodeError::Unfinished)
-    /// when the frame before is short, which poisons the writer.
+    /// As [`feed`](Self::feed).
     pub async fn begin(
         &mut self,
         meta: impl Borrow<F::Meta>,
         payload_len: u64,
     ) -> Result<(), WriteError> {
-        self.outgoing.ready(&mut self.inner).await?;
-        self.outgoing.outbox.begin(meta, payload_len)
+        self.outgoing.begin(&mut self.inner, meta, payload_len).await
     }
 
     /// Writes the next bytes of the begun frame's payload.
@@ -144,7 +148,7 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// [`EncodeError::Unfinished`](crate::EncodeError::Unfinished) when it is short, which poisons
     /// the writer.
     pub fn finish(&mut self) -> Result<(), WriteError> {
-        self.outgoing.outbox.finish()
+        self.outgoing.finish()
     }
 
     /// Writes all that was accepted, and flushes the transport.
@@ -153,7 +157,7 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// What a dropped call did not write is left to the next one.
     ///
     /// # Errors
-    /// [`WriteError::Io`] when the transport failed; what was not written is kept.
+    /// [`WriteError::Flush`] when the transport failed; what was not written is kept.
     pub async fn flush(&mut self) -> Result<(), WriteError> {
         poll_fn(|cx| self.outgoing.poll_flush(Pin::new(&mut self.inner), cx)).await
     }
@@ -164,38 +168,10 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// As [`flush`](Self::flush); call it again.
     ///
     /// # Errors
-    /// As [`flush`](Self::flush).
+    /// As [`flush`](Self::flush). A writer that is poisoned, or in the middle of a streamed frame,
+    /// shuts the transport down too, and then says so: the peer finds its stream truncated.
     pub async fn shutdown(&mut self) -> Result<(), WriteError> {
         poll_fn(|cx| self.outgoing.poll_shutdown(Pin::new(&mut self.inner), cx)).await
-    }
-}
-
-impl<W, F, M, P> Sink<(M, P)> for FrameWriter<W, F>
-where
-    W: AsyncWrite + Unpin,
-    F: Format + Unpin,
-    M: Borrow<F::Meta>,
-    P: AsRef<[u8]>,
-{
-    type Error = WriteError;
-
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        let Self { inner, outgoing } = self.get_mut();
-        outgoing.poll_ready(Pin::new(inner), cx)
-    }
-
-    fn start_send(self: Pin<&mut Self>, (meta, payload): (M, P)) -> Result<(), WriteError> {
-        self.get_mut().outgoing.outbox.push(meta, payload.as_ref())
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        let Self { inner, outgoing } = self.get_mut();
-        outgoing.poll_flush(Pin::new(inner), cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        let Self { inner, outgoing } = self.get_mut();
-        outgoing.poll_shutdown(Pin::new(inner), cx)
     }
 }
 
@@ -244,7 +220,7 @@ impl<F: Format> Outgoing<F> {
         payload: &[u8],
     ) -> Result<(), WriteError> {
         self.ready(inner).await?;
-        if Outbox::<F>::is_direct(payload.len()) {
+        if Outbox::<F>::is_direct(payload.len(), inner.is_write_vectored()) {
             self.outbox.begin_direct(meta, payload.len())?;
             self.write_direct(inner, payload).await
         } else {
@@ -252,19 +228,37 @@ impl<F: Format> Outgoing<F> {
         }
     }
 
-    async fn payload<W: AsyncWrite + Unpin>(
+    pub(super) async fn begin<W: AsyncWrite + Unpin>(
+        &mut self,
+        inner: &mut W,
+        meta: impl Borrow<F::Meta>,
+        payload_len: u64,
+    ) -> Result<(), WriteError> {
+        self.ready(inner).await?;
+        self.outbox.begin(meta, payload_len)
+    }
+
+    pub(super) async fn payload<W: AsyncWrite + Unpin>(
         &mut self,
         inner: &mut W,
         bytes: &[u8],
     ) -> Result<(), WriteError> {
         self.ready(inner).await?;
-        if Outbox::<F>::is_direct(bytes.len()) {
+        if Outbox::<F>::is_direct(bytes.len(), inner.is_write_vectored()) {
             self.outbox.begin_direct_payload(bytes.len())?;
             self.write_direct(inner, bytes).await?;
             self.outbox.end_direct_payload(bytes.len())
         } else {
             self.outbox.push_payload(bytes)
         }
+    }
+
+    pub(super) fn finish(&mut self) -> Result<(), WriteError> {
+        self.outbox.finish()
+    }
+
+    pub(super) fn framing(&self) -> &Framing<F> {
+        self.outbox.framing()
     }
 
     async fn ready<W: AsyncWrite + Unpin>(&mut self, inner: &mut W) -> Result<(), WriteError> {
@@ -276,12 +270,12 @@ impl<F: Format> Outgoing<F> {
         inner: &mut W,
         payload: &[u8],
     ) -> Result<(), WriteError> {
-        poll_fn(|cx| {
+        let write = poll_fn(|cx| {
             self.outbox.poll_direct(payload, |slices| {
                 Pin::new(&mut *inner).poll_write_vectored(cx, slices)
             })
-        })
-        .await
+        });
+        write.await.map_err(WriteError::Io)
     }
 
     pub(super) fn poll_ready<W: AsyncWrite>(
@@ -290,7 +284,10 @@ impl<F: Format> Outgoing<F> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
         self.outbox.settle()?;
-        if self.outbox.is_full() { self.poll_drain(inner, cx) } else { Poll::Ready(Ok(())) }
+        if self.outbox.is_full() {
+            return self.poll_drain(inner, cx).map_err(WriteError::Io);
+        }
+        Poll::Ready(Ok(()))
     }
 
     pub(super) fn poll_flush<W: AsyncWrite>(
@@ -299,8 +296,8 @@ impl<F: Format> Outgoing<F> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
         self.outbox.settle()?;
-        ready!(self.poll_drain(inner.as_mut(), cx))?;
-        ready!(inner.poll_flush(cx))?;
+        ready!(self.poll_drain(inner.as_mut(), cx)).map_err(WriteError::Flush)?;
+        ready!(inner.poll_flush(cx)).map_err(WriteError::Flush)?;
         self.outbox.rest();
         Poll::Ready(Ok(()))
     }
@@ -310,15 +307,25 @@ impl<F: Format> Outgoing<F> {
         mut inner: Pin<&mut W>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
-        ready!(self.poll_flush(inner.as_mut(), cx))?;
-        inner.poll_shutdown(cx).map_err(WriteError::Io)
+        match ready!(self.poll_flush(inner.as_mut(), cx)) {
+            // What was written in part cannot be mended, but the peer must not wait for it.
+            Err(WriteError::Poisoned) => {
+                ready!(inner.poll_shutdown(cx)).map_err(WriteError::Flush)?;
+                Poll::Ready(Err(WriteError::Poisoned))
+            }
+            Err(error) => Poll::Ready(Err(error)),
+            Ok(()) => {
+                ready!(inner.poll_shutdown(cx)).map_err(WriteError::Flush)?;
+                Poll::Ready(self.outbox.check_boundary().map_err(WriteError::Encode))
+            }
+        }
     }
 
     fn poll_drain<W: AsyncWrite>(
         &mut self,
         mut inner: Pin<&mut W>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), WriteError>> {
+    ) -> Poll<io::Result<()>> {
         self.outbox.poll_drain(|slices| inner.as_mut().poll_write_vectored(cx, slices))
     }
 
