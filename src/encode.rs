@@ -247,12 +247,14 @@ impl<F: Format> Encoder<F> {
         }
     }
 
-    /// Whether a frame was ended short.
-    pub(crate) fn is_poisoned(&self) -> bool {
+    /// Whether a frame was ended short, so that everything is refused.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
         matches!(self.state, Progress::Poisoned { .. })
     }
 
     /// Whole frames are written beside the streamed ones: a complete one is over.
+    #[cfg(feature = "std")]
     pub(crate) fn end_complete(&mut self) {
         if self.state == (Progress::Payload { missing: 0 }) {
             self.state = Progress::Boundary;

@@ -74,6 +74,7 @@ impl<F: Format> Outbox<F> {
     }
 
     /// Whether a streamed frame is open and short.
+    #[cfg(feature = "tokio")]
     pub(crate) fn check_boundary(&self) -> Result<(), EncodeError> {
         self.encoder.check_boundary()
     }
