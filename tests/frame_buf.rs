@@ -274,6 +274,26 @@ fn moving_bytes_costs_no_more_than_the_stream() {
     check(FrameBuf::new(Vec::new()), 100_000, 50);
 }
 
+/// A caller who takes one frame a read has a backlog, which does not move for every frame.
+// spec: SEC-2
+#[test]
+fn a_backlog_is_not_moved_for_every_frame() {
+    fn check<S: Storage>(mut buf: FrameBuf<S>) {
+        let one = text(b"xx");
+        buf.extend(&one.repeat(400));
+        let mut moves = Moves::default();
+        for _ in 0..20_000 {
+            assert_eq!(buf.next_frame().unwrap().unwrap().payload, b"xx");
+            assert_eq!(moves.read(&mut buf, &one), one.len());
+        }
+        let arrived = 20_400 * one.len();
+        assert!(moves.moved <= 2 * arrived, "{} of {arrived} moved", moves.moved);
+    }
+    check(FrameBuf::new([0; 8_192]));
+    check(FrameBuf::new(&mut [0; 8_192][..]));
+    check(FrameBuf::new(Vec::new()));
+}
+
 #[test]
 fn extend_and_commit_take_what_fits() {
     let mut buf = FrameBuf::new([0; 16]);
