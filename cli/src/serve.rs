@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use unstick::header::HEADER_LEN;
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, Frame, Framing, Kind};
 
@@ -226,7 +225,7 @@ impl Talk<'_> {
                     ReadError::Decode(DecodeError::Oversize { at, len, .. })
                         if self.rules.skip_oversize && reader.skip_frame().is_ok() =>
                     {
-                        self.at = at.saturating_add(len).saturating_add(HEADER_LEN as u64);
+                        self.at = reader.position().saturating_add(len); // behind its header
                         self.log.error(Some(at), error.code(), &format!("{error}; skipped")).await;
                         Ok(())
                     }
