@@ -249,6 +249,9 @@ impl<F: Format> Decoder<F> {
         if self.state.phase.is_payload() && self.state.phase != Phase::BOUNDARY && !input.is_empty()
         {
             each(self.payload(None, input, &mut input));
+            if input.is_empty() {
+                return Ok(());
+            }
         }
         loop {
             if self.state.phase == Phase::BOUNDARY {
@@ -256,11 +259,9 @@ impl<F: Format> Decoder<F> {
                 input = self.whole_frames(input, &mut each);
                 self.state.pos += (before - input.len()) as u64;
             }
-            if input.is_empty() && !self.state.phase.has_failed() {
-                return Ok(());
-            }
-            if let Some(piece) = self.decode_slowly(&mut input)? {
-                each(piece);
+            match self.decode(&mut input)? {
+                Some(piece) => each(piece),
+                None => return Ok(()),
             }
         }
     }
@@ -420,11 +421,6 @@ impl<F: Format> Decoder<F> {
     ) -> Result<Option<Piece<'a, F::Meta>>, DecodeError> {
         loop {
             let bytes = *input;
-            if self.state.phase == Phase::BOUNDARY
-                && let Some((header, rest)) = self.header_in(bytes)
-            {
-                return Ok(Some(self.payload(Some(header), rest, input)));
-            }
             let (used, step) = self.advance(bytes);
             let rest = bytes.get(used..).unwrap_or_default();
             *input = rest;
@@ -433,7 +429,7 @@ impl<F: Format> Decoder<F> {
                 Step::Boundary => {}
                 Step::Header => {
                     let View::Collect { held, .. } = self.state.phase.view() else { continue };
-                    if let Ok(Parsed::Header(header)) = self.judge(self.held(held), 0) {
+                    if let Some((header, _)) = self.header_in(self.held(held)) {
                         self.state.pos -= held as u64; // `payload` counts the header
                         return Ok(Some(self.payload(Some(header), rest, input)));
                     }
@@ -509,7 +505,6 @@ impl<F: Format> Decoder<F> {
 
     /// What `bytes` begin with, under the limit and with the format's answer checked. `seen` of
     /// them are known to be undecided.
-    #[inline]
     fn judge(&self, bytes: &[u8], seen: usize) -> Result<Parsed<F::Meta>, Refusal> {
         let room = F::HeaderBuf::LEN;
         match self.format.resume_header(bytes, seen) {
