@@ -6,6 +6,7 @@ use core::fmt;
 
 use crate::error::{DecodeError, HeaderError, Part, RecoverError};
 use crate::format::{Format, Header, HeaderBuf, MAX_PAYLOAD_LEN, Parsed, SelfChecking, V1, copy};
+use crate::frame::Escaped;
 use crate::framing::Framing;
 
 /// One event: a run of payload bytes, borrowed from the input, with the header where a frame
@@ -14,7 +15,7 @@ use crate::framing::Framing;
 /// A frame is one piece or several: the first has the header, the last has `last` set. A frame
 /// without payload is one piece without bytes. A piece that only brings a header has no bytes
 /// either.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Piece<'a, M> {
     /// The frame's header, in its first piece.
     pub header: Option<Header<M>>,
@@ -22,6 +23,16 @@ pub struct Piece<'a, M> {
     pub bytes: &'a [u8],
     /// Whether the frame ends with this piece.
     pub last: bool,
+}
+
+impl<M: fmt::Debug> fmt::Debug for Piece<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Piece")
+            .field("header", &self.header)
+            .field("bytes", &Escaped(self.bytes))
+            .field("last", &self.last)
+            .finish()
+    }
 }
 
 /// Turns a byte stream back into frames, whatever its cuts.

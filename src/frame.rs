@@ -57,7 +57,10 @@ impl<'a, M> Frame<'a, M> {
 
 impl<M: fmt::Debug> fmt::Debug for Frame<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frame").field("meta", &self.meta).field("payload", &self.payload).finish()
+        f.debug_struct("Frame")
+            .field("meta", &self.meta)
+            .field("payload", &Escaped(self.payload))
+            .finish()
     }
 }
 
@@ -161,7 +164,38 @@ impl<M: fmt::Debug> fmt::Debug for OwnedFrame<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnedFrame")
             .field("meta", &self.meta)
-            .field("payload", &self.payload())
+            .field("payload", &Escaped(self.payload()))
             .finish()
+    }
+}
+
+/// Bytes as a log should have them: escaped, and not all of a megabyte.
+pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Debug for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 32;
+        match self.0.get(..SHOWN) {
+            Some(shown) if self.0.len() > SHOWN => {
+                write!(f, "b\"{}\"... ({} bytes)", shown.escape_ascii(), self.0.len())
+            }
+            _ => write!(f, "b\"{}\"", self.0.escape_ascii()),
+        }
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::format::V1;
+    use alloc::format;
+
+    #[test]
+    fn a_log_shows_a_frame_escaped_and_in_part() {
+        let frame = Framing::new(V1).frame(Kind::TEXT, b"a\x1b\n").unwrap();
+        assert_eq!(format!("{frame:?}"), r#"OwnedFrame { meta: Kind(text), payload: b"a\x1b\n" }"#);
+        let frame = Framing::new(V1).frame(Kind::TEXT, &[b'x'; 100]).unwrap();
+        assert!(format!("{frame:?}").ends_with(r#"x"... (100 bytes) }"#));
     }
 }

@@ -1,6 +1,48 @@
 #![cfg_attr(not(test), no_std)]
-#![doc = include_str!("../README.md")]
+//! Turns a byte stream back into messages, right under every split and merge.
+//!
+//! | you have | read with | write with |
+//! | --- | --- | --- |
+//! | chunks of any size | [`Decoder`]: borrowed pieces, no buffer | [`Encoder`]: header, pieces |
+//! | a place to read into | [`FrameBuf`] | [`Framing::encode_into`] |
+//! | everything in one slice | [`Framing::split_frame`] | [`Framing::encode_into`] |
+//! | a datagram | [`Framing::datagram`] | [`DatagramPacker`] |
+//! | a blocking stream | `io::FrameReader` (feature `std`) | `io::FrameWriter` |
+//! | a tokio stream | `tokio::FrameReader` (feature `tokio`) | `tokio::FrameWriter` |
+//!
+//! A [`Framing`] is a [`Format`] and a limit; all of these take one. Without, they speak [`V1`],
+//! the format of the protocol in `spec.md`, with a limit of 1 MiB.
+//!
+//! ```
+//! use unstick::{Decoder, Framing, U32Be};
+//!
+//! let mut decoder = Decoder::with_framing(Framing::new(U32Be).with_limit(65_536));
+//! let mut messages = vec![Vec::new()];
+//! for chunk in [&b"\0\0"[..], b"\0\x05he", b"llo\0\0\0\0"] {
+//!     for piece in decoder.pieces(chunk) {
+//!         let piece = piece?;
+//!         messages.last_mut().unwrap().extend_from_slice(piece.bytes);
+//!         if piece.last {
+//!             messages.push(Vec::new());
+//!         }
+//!     }
+//! }
+//! decoder.finish()?; // an error if the stream ended inside a frame
+//! assert_eq!(messages, [&b"hello"[..], b"", b""]);
+//! # Ok::<(), unstick::DecodeError>(())
+//! ```
+//!
+//! The core, which is everything but `io` and `tokio`, is `no_std`, needs no allocator, depends on
+//! nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows, owned
+//! frames), `std` (the default), `tokio`.
+//!
+//! This crate has modules called `io` and `tokio`: import its items by name, not with `*`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+/// The README's examples, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

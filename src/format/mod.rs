@@ -21,7 +21,7 @@ pub const MAX_PAYLOAD_LEN: u64 = (1 << 62) - 1;
 
 /// How one frame's header is laid out, and how long a payload it announces.
 ///
-/// An implementation of about ten lines brings the decoder, the read buffer and every adapter:
+/// An implementation of about twenty lines brings the decoder, the read buffer and every adapter:
 ///
 /// ```
 /// use unstick::{Decoder, EncodeError, Format, Header, HeaderError, Parsed};

@@ -26,6 +26,10 @@ pub struct FrameReader<R, F: Format = V1> {
 
 impl<R: Read> FrameReader<R> {
     /// Reads version-1 frames of at most 1 MiB.
+    ///
+    /// It waits for ever, unless it is told otherwise: [`frame_timeout`](Self::frame_timeout) ends
+    /// slow frames and [`idle_timeout`](Self::idle_timeout) silent peers, where the socket has a
+    /// time-out of its own. A server wants all three.
     pub fn new(inner: R) -> Self {
         Self::with_framing(inner, V1)
     }

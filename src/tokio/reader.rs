@@ -38,6 +38,9 @@ pub struct FrameReader<R, F: Format = V1> {
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// Reads version-1 frames of at most 1 MiB.
+    ///
+    /// It waits for ever, unless it is told otherwise: [`frame_timeout`](Self::frame_timeout) ends
+    /// slow frames and [`idle_timeout`](Self::idle_timeout) silent peers. A server wants both.
     pub fn new(inner: R) -> Self {
         Self::with_framing(inner, V1)
     }
