@@ -583,13 +583,20 @@ impl<F: Format> Decoder<F> {
         Decoder { format: &self.format, state: self.state }
     }
 
-    /// The whole header that the stream's next bytes begin with, if all is well: most often.
+    /// The whole frame that the stream's next bytes begin with, if all is well: most often. Its
+    /// header, and its length.
     #[inline(always)]
-    pub(crate) fn peek_whole(&self, bytes: &[u8]) -> Option<Header<F::Meta>> {
+    pub(crate) fn peek_whole(&self, bytes: &[u8]) -> Option<(Header<F::Meta>, usize)> {
         if self.state.phase != Phase::BOUNDARY {
             return None;
         }
-        self.header_in(bytes).map(|(header, _)| header)
+        let (header, rest) = self.header_in(bytes)?;
+        let payload_len = usize::try_from(header.payload_len).ok()?;
+        if payload_len > rest.len() {
+            return None;
+        }
+        let frame_len = header.header_len + payload_len;
+        Some((header, frame_len))
     }
 
     /// What the stream's next bytes begin with; `seen` of them are known to be undecided. Refused

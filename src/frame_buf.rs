@@ -56,9 +56,9 @@ const QUIET_READS: u8 = 8;
 /// than a header, which `next_frame` reports.
 ///
 /// # Memory
-/// A `Vec` begins with 8 KiB and at most doubles when a read has filled it, never because a peer has
-/// announced something. After a large frame it goes back to 64 KiB once eight reads in a row needed
-/// no more; [`shrink`](Self::shrink) gives all of it back at once. Nothing here panics; with a `Vec`,
+/// A `Vec` begins with 8 KiB, and when a read has filled it, it doubles, or goes back to the size
+/// that it had before it was shrunk; never does it grow because a peer has announced something.
+/// After a large frame it goes back to 64 KiB once eight reads in a row needed no more; [`shrink`](Self::shrink) gives all of it back at once. Nothing here panics; with a `Vec`,
 /// running out of memory aborts.
 ///
 /// # Errors latch
@@ -82,6 +82,8 @@ pub struct FrameBuf<S, F: Format = V1> {
     /// filled all the room.
     quiet: u8,
     filled: bool,
+    /// The size that it had before it was given back.
+    before: usize,
 }
 
 /// A frame that stands in the storage.
@@ -133,6 +135,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
             skipping: 0,
             quiet: 0,
             filled: false,
+            before: 0,
         }
     }
 
@@ -257,6 +260,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// Gives back the memory of a growing storage that holds no unread bytes.
     pub fn shrink(&mut self) {
         if S::GROWS {
+            self.before = self.before.max(self.storage.bytes().len());
             self.compact();
             self.storage.resize(self.end);
             self.quiet = 0;
@@ -269,22 +273,19 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         if self.end < self.need && self.header_beyond_room().is_none() {
             return Ok(None);
         }
-        let unread = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
         if self.seen <= self.start
-            && let Some(header) = self.decoder.peek_whole(unread)
-            && header.frame_len() <= unread.len() as u64
+            && let Some(unread) = self.storage.bytes().get(self.start..self.end)
+            && let Some((header, frame_len)) = self.decoder.peek_whole(unread)
         {
-            return Ok(Some(self.take(header)));
+            return Ok(Some(self.take(header, frame_len)));
         }
         self.locate_slowly()
     }
 
     /// Counts a whole frame as taken.
     #[inline(always)]
-    fn take(&mut self, header: Header<F::Meta>) -> Located<F::Meta> {
+    fn take(&mut self, header: Header<F::Meta>, frame_len: usize) -> Located<F::Meta> {
         let start = self.start;
-        // It is no longer than the unread bytes, so it fits.
-        let frame_len = usize::try_from(header.frame_len()).unwrap_or(0);
         self.decoder.consume(frame_len);
         self.start += frame_len;
         Located { meta: header.meta, header_len: header.header_len, start, end: self.start }
@@ -299,10 +300,10 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
             let unread = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
             match self.decoder.peek(unread, self.seen.saturating_sub(self.start)) {
                 Ok(Some(Parsed::Header(header))) => {
-                    if header.frame_len() <= unread.len() as u64 {
-                        return Ok(Some(self.take(header)));
-                    }
                     let frame_len = usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
+                    if frame_len <= unread.len() {
+                        return Ok(Some(self.take(header, frame_len)));
+                    }
                     self.need = self.start.saturating_add(frame_len);
                     return Ok(None);
                 }
@@ -398,11 +399,18 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
             self.quiet = 0;
             let most = self.decoder.format().max_header_len() as u64 + self.decoder.limit();
             let most = usize::try_from(most).unwrap_or(usize::MAX);
-            self.storage.resize(self.storage.larger(full, most));
+            let larger = self.storage.larger(full, most);
+            // What filled a read, and has been so large before, may be so large again.
+            let larger = if len == 0 { larger } else { larger.max(self.before) };
+            self.storage.resize(larger);
+            if len > 0 {
+                self.before = 0;
+            }
         } else if S::is_large(len) {
             self.quiet = if S::is_large(unread) { 0 } else { self.quiet + 1 };
             if self.quiet >= QUIET_READS {
                 self.quiet = 0;
+                self.before = 0;
                 self.compact();
                 self.storage.resize(self.storage.usual().max(self.end));
             }
@@ -553,8 +561,10 @@ impl sealed::Storage for alloc::vec::Vec<u8> {
     }
     fn resize(&mut self, len: usize) {
         if len > self.len() {
-            self.reserve_exact(len - self.len());
-            self.resize(len, 0);
+            // Zeros from the allocator cost less than zeros that are written.
+            let mut grown = alloc::vec![0; len];
+            copy_payload(&mut grown, self);
+            *self = grown;
         } else if len < self.len() {
             self.truncate(len);
             self.shrink_to_fit();

@@ -23,7 +23,7 @@ use unstick::{
 
 /// Sizes around everything that the adapters treat apart.
 fn payloads() -> Vec<Vec<u8>> {
-    [0, 1, 7, 8, 9, 100, 4095, 4096, 4097, 8192, 70_000]
+    [0, 1, 7, 8, 9, 100, 5000, 32_767, 32_768, 32_769, 70_000]
         .iter()
         .enumerate()
         .map(|(i, &len)| vec![u8::try_from(i).unwrap(); len])
@@ -171,7 +171,7 @@ proptest! {
                     prop_assert!(!poisoned, "a poisoned writer says so at once");
                     prop_assert!(op != 0, "a flush accepts nothing");
                     // It was not accepted; a large one may have been begun.
-                    if payload.len() >= 4096 {
+                    if payload.len() >= 32 * 1024 {
                         given_up.push(number);
                     }
                 }
@@ -180,7 +180,7 @@ proptest! {
                     match op {
                         0 => {}
                         1 | 2 => unsure.push(number),
-                        _ if payload.len() >= 4096 => given_up.push(number),
+                        _ if payload.len() >= 32 * 1024 => given_up.push(number),
                         _ => {}
                     }
                 }
@@ -259,7 +259,7 @@ fn a_small_frame_is_never_half_written_by_a_dropped_call() {
 #[test]
 fn a_large_frame_dropped_before_its_first_byte_is_forgotten_and_later_poisons() {
     // spec: STR-8
-    let large = vec![7; 5000];
+    let large = vec![7; 50_000];
     let mut writer = FrameWriter::new(Drain::new([Step::Pending, Step::Pending]));
     run(writer.feed(Kind::TEXT, b"before")).unwrap();
     assert!(attempt(1, writer.feed(Kind::BINARY, &large)).is_none());
@@ -282,7 +282,7 @@ fn a_large_frame_dropped_before_its_first_byte_is_forgotten_and_later_poisons() 
 
 #[test]
 fn large_payloads_are_written_from_where_they_are_and_small_ones_together() {
-    let large = vec![7; 5000];
+    let large = vec![7; 50_000];
     let mut writer = FrameWriter::new(Drain::default());
     for _ in 0..100 {
         run(writer.feed(Kind::TEXT, b"small")).unwrap();
@@ -312,19 +312,19 @@ fn a_peer_that_does_not_read_makes_a_writer_wait_and_not_grow() {
 #[test]
 fn a_streamed_frame_is_one_frame_and_a_short_one_poisons() {
     let mut expected = Vec::new();
-    let payload = [vec![1; 10], vec![2; 9000], vec![3; 1]].concat();
+    let payload = [vec![1; 10], vec![2; 90_000], vec![3; 1]].concat();
     Framing::new(V1).encode(Kind::BINARY, &payload, &mut expected).unwrap();
     let mut writer = FrameWriter::new(Drain::new([Step::Move(1), Step::Pending, Step::Move(4000)]));
     run(async {
         writer.begin(Kind::BINARY, payload.len() as u64).await.unwrap();
         writer.payload(&payload[..10]).await.unwrap();
-        let excess = writer.payload(&[0; 9002]).await;
+        let excess = writer.payload(&[0; 90_002]).await;
         assert!(matches!(
             excess,
-            Err(WriteError::Encode(EncodeError::Excess { len: 9002, missing: 9001 }))
+            Err(WriteError::Encode(EncodeError::Excess { len: 90_002, missing: 90_001 }))
         ));
-        writer.payload(&payload[10..9010]).await.unwrap();
-        writer.payload(&payload[9010..]).await.unwrap();
+        writer.payload(&payload[10..90_010]).await.unwrap();
+        writer.payload(&payload[90_010..]).await.unwrap();
         writer.finish().unwrap();
         writer.flush().await.unwrap();
     });
@@ -664,11 +664,11 @@ fn a_cut_stream_is_no_clean_end() {
 fn into_inner_gives_back_only_what_was_accepted() {
     let mut writer = FrameWriter::new(Drain::new([Step::Pending]));
     run(writer.feed(Kind::TEXT, b"ok")).unwrap();
-    assert!(attempt(1, writer.feed(Kind::BINARY, &[7; 5000])).is_none());
+    assert!(attempt(1, writer.feed(Kind::BINARY, &[7; 50_000])).is_none());
     assert_eq!(writer.into_inner().1.len(), 10, "and not the header of the dropped frame");
 
     let mut writer = FrameWriter::new(Drain::new([Step::Move(3), Step::Pending]));
-    assert!(attempt(1, writer.feed(Kind::BINARY, &[7; 5000])).is_none());
+    assert!(attempt(1, writer.feed(Kind::BINARY, &[7; 50_000])).is_none());
     assert!(writer.into_inner().1.is_empty(), "the rest of half a header is of no use");
 }
 
@@ -771,4 +771,26 @@ fn a_transport_of_one_slice_gets_a_middling_frame_in_one_write() {
     let mut writer = FrameWriter::new(OneSlice(Drain::default()));
     run(writer.send(Kind::BINARY, &[1; 5000])).unwrap();
     assert_eq!(writer.get_ref().0.writes.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_writes_what_was_fed_before_it_waits() {
+    let (ours, theirs) = tokio::io::duplex(64);
+    let echo = tokio::spawn(async move {
+        let mut stream = FrameStream::new(theirs);
+        while let Some(frame) = stream.next_owned().await.unwrap() {
+            stream.feed(frame.meta, frame.payload()).await.unwrap();
+        }
+    });
+    let mut stream = FrameStream::new(ours);
+    for round in 0..3 {
+        for _ in 0..10 {
+            stream.feed(Kind::TEXT, &[round; 20]).await.unwrap();
+        }
+        for _ in 0..10 {
+            assert_eq!(stream.next_frame().await.unwrap().unwrap().payload, [round; 20]);
+        }
+    }
+    drop(stream);
+    echo.await.unwrap();
 }

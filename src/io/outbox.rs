@@ -13,9 +13,9 @@ use crate::error::EncodeError;
 use crate::format::Format;
 use crate::framing::Framing;
 
-/// A payload of so many bytes is written from where it is, beside its header; copying a smaller
-/// one costs less than a second slice in the write.
-const DIRECT_LEN: usize = 4 * 1024;
+/// A payload of so many bytes is written from where it is, beside its header. Copying a smaller
+/// one costs less than a write for each frame.
+const DIRECT_LEN: usize = 32 * 1024;
 /// With so many bytes collected, a writer writes before it accepts more.
 const FULL_LEN: usize = 64 * 1024;
 /// What an idle writer may keep.
@@ -98,15 +98,28 @@ impl<F: Format> Outbox<F> {
         if self.poisoned || self.encoder.is_poisoned() { Err(WriteError::Poisoned) } else { Ok(()) }
     }
 
+    /// Whether a frame can be accepted without a look at what was before.
+    #[inline(always)]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.direct.is_none()
+            && !self.poisoned
+            && self.written == 0
+            && self.buf.len() < FULL_LEN
+            && self.encoder.missing().is_none()
+    }
+
     /// Accepts a whole frame.
+    #[inline]
     pub(crate) fn push(
         &mut self,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
     ) -> Result<(), WriteError> {
-        self.settle()?;
-        self.between_frames()?;
-        self.make_room();
+        if !self.is_ready() {
+            self.settle()?;
+            self.between_frames()?;
+            self.make_room();
+        }
         self.encoder.framing().encode(meta, payload, &mut self.buf)?;
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::framing::Framing;
 
 /// Writes frames to anything that is [`Write`].
 ///
-/// Small frames are collected and written together; a payload of 4 KiB or more is written from
+/// Small frames are collected and written together; a payload of 32 KiB or more is written from
 /// where it is, without a copy. It needs no `BufWriter`.
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
@@ -63,7 +63,9 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
     /// again by the next call. This one was not accepted; if a part of it was written, the writer
     /// is poisoned.
     pub fn feed(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> Result<(), WriteError> {
-        self.ready()?;
+        if !self.outbox.is_ready() {
+            self.ready()?;
+        }
         if Outbox::<F>::is_direct(payload.len(), true) {
             self.outbox.begin_direct(meta, payload.len())?;
             self.write_direct(payload)

@@ -27,7 +27,7 @@
 //! ```
 //!
 //! # Cancel safety
-//! A read that is dropped before it ends loses nothing. A frame whose payload is below 4 KiB is
+//! A read that is dropped before it ends loses nothing. A frame whose payload is below 32 KiB is
 //! accepted whole or not at all; the call that writes a larger one can be dropped without harm
 //! only before its first byte is written, else the writer is poisoned. Each method says it.
 

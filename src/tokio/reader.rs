@@ -138,7 +138,12 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     /// [`ReadError::Decode`] when the stream failed: every further call returns it again.
     /// [`ReadError::Io`] when a read failed: nothing is lost, and the call can be made again.
     pub async fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
-        self.incoming.next_frame(&mut self.inner).await
+        let Self { inner, incoming } = self;
+        let located = match incoming.locate()? {
+            Some(located) => Some(located),
+            None => incoming.wait(inner).await?,
+        };
+        Ok(located.and_then(|located| incoming.lend(located)))
     }
 
     /// The same as a copy that does not borrow the reader.
@@ -210,19 +215,41 @@ impl<F: Format> Incoming<F> {
         self.buf.into_unread()
     }
 
-    pub(super) async fn next_frame<R: AsyncRead + Unpin>(
+    /// The next frame, if it is here. Most often it is, and there is nothing to poll.
+    #[inline(always)]
+    pub(super) fn locate(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
+        Ok(self.buf.locate()?)
+    }
+
+    #[inline(always)]
+    pub(super) fn lend(&self, located: Located<F::Meta>) -> Option<Frame<'_, F::Meta>> {
+        self.buf.lend(located)
+    }
+
+    /// Waits for the next frame.
+    async fn wait<R: AsyncRead + Unpin>(
         &mut self,
         inner: &mut R,
-    ) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
-        // Most often a frame is here already, and there is nothing to poll.
-        let located = match self.buf.locate()? {
-            Some(located) => Some(located),
-            None => {
-                let waiting = Waiting(self);
-                poll_fn(|cx| waiting.0.poll_locate(Pin::new(inner), cx)).await?
+    ) -> Result<Option<Located<F::Meta>>, ReadError> {
+        let waiting = Waiting(self);
+        poll_fn(|cx| waiting.0.poll_locate(Pin::new(inner), cx)).await
+    }
+
+    /// The same, which before it waits lets the other direction write.
+    pub(super) async fn wait_and_write<S: AsyncRead + Unpin>(
+        &mut self,
+        inner: &mut S,
+        mut write: impl FnMut(Pin<&mut S>, &mut Context<'_>),
+    ) -> Result<Option<Located<F::Meta>>, ReadError> {
+        let waiting = Waiting(self);
+        poll_fn(|cx| {
+            let located = waiting.0.poll_locate(Pin::new(inner), cx);
+            if located.is_pending() {
+                write(Pin::new(inner), cx);
             }
-        };
-        Ok(located.and_then(|located| self.buf.lend(located)))
+            located
+        })
+        .await
     }
 
     pub(super) async fn resync<R: AsyncRead + Unpin>(

@@ -3,6 +3,7 @@
 use core::borrow::Borrow;
 use core::future::poll_fn;
 use core::pin::Pin;
+use core::task::Context;
 use core::time::Duration;
 use std::vec::Vec;
 
@@ -62,15 +63,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
         self
     }
 
-    /// As [`FrameReader::next_frame`].
+    /// As [`FrameReader::next_frame`]. Before it waits it writes what was fed: whoever takes all that
+    /// is here, feeds the answers, and calls this again, flushes as rarely as can be and never too
+    /// late.
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing.
+    /// A dropped call loses nothing, in neither direction.
     ///
     /// # Errors
-    /// As [`FrameReader::next_frame`].
+    /// As [`FrameReader::next_frame`]. What cannot be written shows in the next call that writes.
     pub async fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
-        self.incoming.next_frame(&mut self.inner).await
+        let Self { inner, incoming, outgoing } = self;
+        let located = match incoming.locate()? {
+            Some(located) => Some(located),
+            None => {
+                let write = |inner: Pin<&mut S>, cx: &mut Context<'_>| outgoing.write_on(inner, cx);
+                incoming.wait_and_write(inner, write).await?
+            }
+        };
+        Ok(located.and_then(|located| incoming.lend(located)))
     }
 
     /// As [`FrameReader::next_owned`].

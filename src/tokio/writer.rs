@@ -17,7 +17,7 @@ use crate::io::{Outbox, WriteError};
 
 /// Writes frames to anything that is [`AsyncWrite`].
 ///
-/// Small frames are collected and written together; a payload of 4 KiB or more is written from
+/// Small frames are collected and written together; a payload of 32 KiB or more is written from
 /// where it is, without a copy. It needs no `BufWriter`. A peer that does not read makes it wait,
 /// and not grow.
 ///
@@ -95,7 +95,7 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// [`flush`](Self::flush). Waits while the peer does not read.
     ///
     /// # Cancel safety
-    /// With a payload below 4 KiB the frame of a dropped call was not accepted: once it is, the
+    /// With a payload below 32 KiB the frame of a dropped call was not accepted: once it is, the
     /// call ends without waiting. With a larger one the frame was not accepted either if none of
     /// its bytes was written; else the writer is poisoned, and every further call says so.
     ///
@@ -132,7 +132,7 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// Writes the next bytes of the begun frame's payload.
     ///
     /// # Cancel safety
-    /// Below 4 KiB, none of a dropped call's bytes was accepted. With more, none either if none
+    /// Below 32 KiB, none of a dropped call's bytes was accepted. With more, none either if none
     /// was written; else the writer is poisoned.
     ///
     /// # Errors
@@ -219,7 +219,9 @@ impl<F: Format> Outgoing<F> {
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
     ) -> Result<(), WriteError> {
-        self.ready(inner).await?;
+        if !self.outbox.is_ready() {
+            self.ready(inner).await?;
+        }
         if Outbox::<F>::is_direct(payload.len(), inner.is_write_vectored()) {
             self.outbox.begin_direct(meta, payload.len())?;
             self.write_direct(inner, payload).await
@@ -300,6 +302,13 @@ impl<F: Format> Outgoing<F> {
         ready!(inner.poll_flush(cx)).map_err(WriteError::Flush)?;
         self.outbox.rest();
         Poll::Ready(Ok(()))
+    }
+
+    /// Writes what can be written now; what cannot shows in the next call.
+    pub(super) fn write_on<W: AsyncWrite>(&mut self, inner: Pin<&mut W>, cx: &mut Context<'_>) {
+        if !self.outbox.pending().is_empty() {
+            let _ = self.poll_flush(inner, cx);
+        }
     }
 
     pub(super) fn poll_shutdown<W: AsyncWrite>(
