@@ -19,7 +19,7 @@ use unstick::{
 use wire_codec::codec::FrameCodec;
 use wire_codec::framing::{Endian, Framer, LengthPrefixed, LengthWidth};
 
-use crate::case::{BenchFormat, Chunk, Frames, LIMIT, WHOLE, framing};
+use crate::case::{Chunk, Frames, LIMIT, WHOLE, framing};
 use crate::feed::{Feed, ready};
 
 /// Takes what a contender decoded.
@@ -141,209 +141,161 @@ impl std::fmt::Debug for Contender {
     }
 }
 
-macro_rules! contender {
-    ($name:literal, $scope:ident, $most:expr, $run:ident $(, $format:ident)?) => {
-        Contender {
-            name: $name,
-            scope: Scope::$scope,
-            most: $most,
-            timed: $run::<$($format,)? Timed>,
-            counted: Some($run::<$($format,)? Counted>),
-        }
-    };
+/// Reads into a buffer and takes frames out of it.
+macro_rules! frame_buf_over {
+    ($buf:expr, $frames:expr, $chunk:expr) => {{
+        let (mut buf, mut feed) = ($buf, Feed::new($frames.wire::<F>(), $chunk));
+        let count = $frames.count();
+        Box::new(move |sink| {
+            let mut left = count;
+            loop {
+                while let Some(frame) = buf.next_frame().unwrap() {
+                    sink.bytes(frame.payload);
+                    sink.end();
+                    left -= 1;
+                    if left == 0 {
+                        return;
+                    }
+                }
+                let n = feed.read(buf.spare()).unwrap();
+                buf.commit(n);
+            }
+        })
+    }};
 }
 
-/// Every way to decode one format.
-macro_rules! every_way {
-    ($format:ident: $for:literal, $for_each:literal, $decode:literal, $frame_buf:literal, $slice:literal,
-     $io:literal, $tokio:literal) => {
-        [
-            contender!($for, All, u32::MAX as u64, pieces_for, $format),
-            contender!($for_each, All, u32::MAX as u64, pieces_for_each, $format),
-            contender!($decode, All, u32::MAX as u64, decode, $format),
-            contender!($frame_buf, All, u32::MAX as u64, frame_buf, $format),
-            contender!($slice, All, u32::MAX as u64, frame_buf_slice, $format),
-            contender!($io, All, u32::MAX as u64, io_reader, $format),
-            contender!($tokio, All, u32::MAX as u64, tokio_reader, $format),
-        ]
-    };
-}
-
-/// `unstick` over a big-endian 32-bit prefix. The plain name is the `for` loop over the pieces.
-pub const U32BE: [Contender; 7] = every_way!(
-    U32Be: "unstick-u32be", "unstick-u32be-for_each", "unstick-u32be-decode", "unstick-u32be-framebuf",
-    "unstick-u32be-framebuf-slice", "unstick-u32be-io", "unstick-u32be-tokio"
-);
-
-/// `unstick` over its own format.
-pub const VERSION_1: [Contender; 7] = every_way!(
-    V1: "unstick-v1", "unstick-v1-for_each", "unstick-v1-decode", "unstick-v1-framebuf",
-    "unstick-v1-framebuf-slice", "unstick-v1-io", "unstick-v1-tokio"
-);
-
-/// `unstick` over the other formats that ship; those that differ in nothing but the width or the
-/// byte order have one of them here.
-pub const FORMATS: [Contender; 8] = [
-    contender!("unstick-u8-for_each", Formats, 0xFF, pieces_for_each, U8),
-    contender!("unstick-u16be-for_each", Formats, 0xFFFF, pieces_for_each, U16Be),
-    contender!("unstick-u24be-for_each", Formats, 0xFF_FFFF, pieces_for_each, U24Be),
-    contender!("unstick-u32le-for_each", Formats, u32::MAX as u64, pieces_for_each, U32Le),
-    contender!("unstick-u64be-for_each", Formats, u64::MAX, pieces_for_each, U64Be),
-    contender!("unstick-i32be-for_each", Formats, i32::MAX as u64, pieces_for_each, I32Be),
-    contender!("unstick-varint-for_each", Formats, u64::MAX, pieces_for_each, Varint),
-    contender!(
-        "unstick-lengthfield-for_each",
-        Formats,
-        u32::MAX as u64,
-        pieces_for_each,
-        LengthField
-    ),
-];
-
-/// The others, over the same stream with a big-endian 32-bit prefix where they can.
-///
-/// - asynchronous-codec's length codec knows only a 64-bit prefix, so its frames are four bytes
-///   longer; it stays in because a user of it has no other choice.
-/// - wire-codec has no buffer of its own without `bytes`: its bare framer runs where the stream
-///   lies in one slice.
-/// - framez ships no length prefix: its codec here is the one its documentation lets a user write.
-pub const PEERS: [Contender; 8] = [
-    contender!("tokio-util-framed", All, u32::MAX as u64, tokio_util_framed),
-    contender!("tokio-util-tuned", All, u32::MAX as u64, tokio_util_tuned),
-    contender!("tokio-util-codec", All, u32::MAX as u64, tokio_util_codec),
-    contender!("wire-codec-slice", Whole, u32::MAX as u64, wire_codec_slice),
-    contender!("wire-codec-codec", All, u32::MAX as u64, wire_codec_codec),
-    contender!("wire-codec-framed", All, u32::MAX as u64, wire_codec_framed),
-    contender!("asynchronous-codec", All, u64::MAX, asynchronous_codec),
-    contender!("framez", All, u32::MAX as u64, framez),
-];
-
-/// What nobody can beat: a loop that hops from length to length, and one copy of the stream.
-pub const FLOORS: [Contender; 2] = [
-    contender!("hop", All, u32::MAX as u64, hop),
-    Contender { name: "memcpy", scope: Scope::All, most: u64::MAX, timed: memcpy, counted: None },
-];
-
-/// Everyone.
-pub fn contenders() -> impl Iterator<Item = Contender> {
-    U32BE.into_iter().chain(VERSION_1).chain(FORMATS).chain(PEERS).chain(FLOORS)
+/// Frames out of a stream of owned ones.
+macro_rules! framed {
+    ($reader:expr, $frames:expr) => {{
+        let (mut reader, count) = ($reader, $frames.count());
+        Box::new(move |sink| {
+            ready(async {
+                for _ in 0..count {
+                    let frame = reader.next().await.unwrap().unwrap();
+                    sink.bytes(frame.as_ref());
+                    sink.end();
+                }
+            });
+        })
+    }};
 }
 
 // unstick
 
-fn pieces_for<F: BenchFormat, S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let (wire, mut decoder) = (frames.wire::<F>(), Decoder::with_framing(framing::<F>()));
-    Box::new(move |sink| {
-        for chunk in wire.chunks(chunk.0) {
-            for piece in decoder.pieces(chunk) {
-                let piece = piece.unwrap();
-                sink.bytes(piece.bytes);
-                if piece.last {
-                    sink.end();
-                }
-            }
-        }
-        decoder.finish().unwrap();
-    })
-}
-
-fn pieces_for_each<F: BenchFormat, S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let (wire, mut decoder) = (frames.wire::<F>(), Decoder::with_framing(framing::<F>()));
-    Box::new(move |sink| {
-        for chunk in wire.chunks(chunk.0) {
-            decoder
-                .for_each(chunk, |piece| {
-                    sink.bytes(piece.bytes);
-                    if piece.last {
-                        sink.end();
+macro_rules! pieces_for {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let (wire, mut decoder) = (frames.wire::<F>(), Decoder::with_framing(framing::<F>()));
+            Box::new(move |sink| {
+                for chunk in wire.chunks(chunk.0) {
+                    for piece in decoder.pieces(chunk) {
+                        let piece = piece.unwrap();
+                        sink.bytes(piece.bytes);
+                        if piece.last {
+                            sink.end();
+                        }
                     }
-                })
-                .unwrap();
-        }
-        decoder.finish().unwrap();
-    })
-}
-
-fn decode<F: BenchFormat, S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let (wire, mut decoder) = (frames.wire::<F>(), Decoder::with_framing(framing::<F>()));
-    Box::new(move |sink| {
-        for mut chunk in wire.chunks(chunk.0) {
-            while let Some(piece) = decoder.decode(&mut chunk).unwrap() {
-                sink.bytes(piece.bytes);
-                if piece.last {
-                    sink.end();
                 }
-            }
+                decoder.finish().unwrap();
+            })
         }
-        decoder.finish().unwrap();
-    })
+    };
 }
 
-fn frame_buf<F: BenchFormat, S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let buf = FrameBuf::with_framing(Vec::new(), framing::<F>()).unwrap();
-    frame_buf_over(buf, Feed::new(frames.wire::<F>(), chunk), frames.count())
+macro_rules! pieces_for_each {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let (wire, mut decoder) = (frames.wire::<F>(), Decoder::with_framing(framing::<F>()));
+            Box::new(move |sink| {
+                for chunk in wire.chunks(chunk.0) {
+                    decoder
+                        .for_each(chunk, |piece| {
+                            sink.bytes(piece.bytes);
+                            if piece.last {
+                                sink.end();
+                            }
+                        })
+                        .unwrap();
+                }
+                decoder.finish().unwrap();
+            })
+        }
+    };
+}
+
+macro_rules! decode {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let (wire, mut decoder) = (frames.wire::<F>(), Decoder::with_framing(framing::<F>()));
+            Box::new(move |sink| {
+                for mut chunk in wire.chunks(chunk.0) {
+                    while let Some(piece) = decoder.decode(&mut chunk).unwrap() {
+                        sink.bytes(piece.bytes);
+                        if piece.last {
+                            sink.end();
+                        }
+                    }
+                }
+                decoder.finish().unwrap();
+            })
+        }
+    };
+}
+
+macro_rules! frame_buf {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let buf = FrameBuf::with_framing(Vec::new(), framing::<F>()).unwrap();
+            frame_buf_over!(buf, frames, chunk)
+        }
+    };
 }
 
 /// Over storage of fixed size, which holds four of the largest frames, or 64 KiB.
-fn frame_buf_slice<F: BenchFormat, S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let most = frames.lens.iter().copied().max().unwrap_or(0);
-    let storage: &'static mut [u8] = vec![0; (4 * (most + 16)).max(64 * 1024)].leak();
-    let framing = framing::<F>().with_limit(most as u64);
-    let buf = FrameBuf::with_framing(storage, framing).unwrap();
-    frame_buf_over(buf, Feed::new(frames.wire::<F>(), chunk), frames.count())
+macro_rules! frame_buf_slice {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let most = frames.lens.iter().copied().max().unwrap_or(0);
+            let storage: &'static mut [u8] = vec![0; (4 * (most + 16)).max(64 * 1024)].leak();
+            let framing = framing::<F>().with_limit(most as u64);
+            let buf = FrameBuf::with_framing(storage, framing).unwrap();
+            frame_buf_over!(buf, frames, chunk)
+        }
+    };
 }
 
-fn frame_buf_over<'a, T, F, S>(
-    mut buf: FrameBuf<T, F>,
-    mut feed: Feed<'a>,
-    count: usize,
-) -> Pass<'a, S>
-where
-    T: unstick::Storage + 'a,
-    F: BenchFormat,
-    S: Sink,
-{
-    Box::new(move |sink| {
-        let mut left = count;
-        loop {
-            while let Some(frame) = buf.next_frame().unwrap() {
-                sink.bytes(frame.payload);
-                sink.end();
-                left -= 1;
-                if left == 0 {
-                    return;
+macro_rules! io_reader {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let feed = Feed::new(frames.wire::<F>(), chunk);
+            let (count, mut reader) =
+                (frames.count(), unstick::io::FrameReader::with_framing(feed, framing::<F>()));
+            Box::new(move |sink| {
+                for _ in 0..count {
+                    sink.bytes(reader.next_frame().unwrap().unwrap().payload);
+                    sink.end();
                 }
-            }
-            let n = feed.read(buf.spare()).unwrap();
-            buf.commit(n);
+            })
         }
-    })
+    };
 }
 
-fn io_reader<F: BenchFormat, S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let feed = Feed::new(frames.wire::<F>(), chunk);
-    let (count, mut reader) =
-        (frames.count(), unstick::io::FrameReader::with_framing(feed, framing::<F>()));
-    Box::new(move |sink| {
-        for _ in 0..count {
-            sink.bytes(reader.next_frame().unwrap().unwrap().payload);
-            sink.end();
+macro_rules! tokio_reader {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let feed = Feed::new(frames.wire::<F>(), chunk);
+            let (count, mut reader) =
+                (frames.count(), unstick::tokio::FrameReader::with_framing(feed, framing::<F>()));
+            Box::new(move |sink| {
+                ready(async {
+                    for _ in 0..count {
+                        sink.bytes(reader.next_frame().await.unwrap().unwrap().payload);
+                        sink.end();
+                    }
+                });
+            })
         }
-    })
-}
-
-fn tokio_reader<F: BenchFormat, S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let feed = Feed::new(frames.wire::<F>(), chunk);
-    let (count, mut reader) =
-        (frames.count(), unstick::tokio::FrameReader::with_framing(feed, framing::<F>()));
-    Box::new(move |sink| {
-        ready(async {
-            for _ in 0..count {
-                sink.bytes(reader.next_frame().await.unwrap().unwrap().payload);
-                sink.end();
-            }
-        });
-    })
+    };
 }
 
 // tokio-util
@@ -354,50 +306,43 @@ pub fn tokio_util_length_codec() -> LengthDelimitedCodec {
     LengthDelimitedCodec::builder().max_frame_length(LIMIT).new_codec()
 }
 
-fn tokio_util_framed<S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let feed = Feed::new(frames.wire::<U32Be>(), chunk);
-    framed(tokio_util::codec::FramedRead::new(feed, tokio_util_length_codec()), frames.count())
+macro_rules! tokio_util_framed {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let feed = Feed::new(frames.wire::<U32Be>(), chunk);
+            framed!(tokio_util::codec::FramedRead::new(feed, tokio_util_length_codec()), frames)
+        }
+    };
 }
 
 /// With a buffer of 256 KiB.
-fn tokio_util_tuned<S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let feed = Feed::new(frames.wire::<U32Be>(), chunk);
-    let codec = tokio_util_length_codec();
-    framed(tokio_util::codec::FramedRead::with_capacity(feed, codec, 256 * 1024), frames.count())
-}
-
-/// Frames out of a stream of owned ones.
-fn framed<'a, R, T, E, S>(mut reader: R, count: usize) -> Pass<'a, S>
-where
-    R: futures::Stream<Item = Result<T, E>> + Unpin + 'a,
-    T: AsRef<[u8]>,
-    E: std::fmt::Debug,
-    S: Sink,
-{
-    Box::new(move |sink| {
-        ready(async {
-            for _ in 0..count {
-                let frame = reader.next().await.unwrap().unwrap();
-                sink.bytes(frame.as_ref());
-                sink.end();
-            }
-        });
-    })
+macro_rules! tokio_util_tuned {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let feed = Feed::new(frames.wire::<U32Be>(), chunk);
+            let codec = tokio_util_length_codec();
+            framed!(tokio_util::codec::FramedRead::with_capacity(feed, codec, 256 * 1024), frames)
+        }
+    };
 }
 
 /// The codec over a buffer that the chunks are appended to.
-fn tokio_util_codec<S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let (wire, mut codec, mut buf) =
-        (frames.wire::<U32Be>(), tokio_util_length_codec(), BytesMut::new());
-    Box::new(move |sink| {
-        for chunk in wire.chunks(chunk.0) {
-            buf.extend_from_slice(chunk);
-            while let Some(frame) = codec.decode(&mut buf).unwrap() {
-                sink.bytes(&frame);
-                sink.end();
-            }
+macro_rules! tokio_util_codec {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let (wire, mut codec, mut buf) =
+                (frames.wire::<U32Be>(), tokio_util_length_codec(), BytesMut::new());
+            Box::new(move |sink| {
+                for chunk in wire.chunks(chunk.0) {
+                    buf.extend_from_slice(chunk);
+                    while let Some(frame) = codec.decode(&mut buf).unwrap() {
+                        sink.bytes(&frame);
+                        sink.end();
+                    }
+                }
+            })
         }
-    })
+    };
 }
 
 // wire-codec
@@ -408,45 +353,61 @@ pub fn wire_codec_framer() -> LengthPrefixed {
     LengthPrefixed::new(LengthWidth::U32, Endian::Big).with_max_payload(LIMIT as u64)
 }
 
-fn wire_codec_slice<S: Sink>(frames: &Frames, _: Chunk) -> Pass<'_, S> {
-    let (wire, framer) = (frames.wire::<U32Be>(), wire_codec_framer());
-    Box::new(move |sink| {
-        let mut input = wire;
-        while let Some(frame) = framer.next_frame(input).unwrap() {
-            sink.bytes(frame.payload());
-            sink.end();
-            input = &input[frame.consumed()..];
+macro_rules! wire_codec_slice {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, _: Chunk) -> Pass<'_, S> {
+            let (wire, framer) = (frames.wire::<U32Be>(), wire_codec_framer());
+            Box::new(move |sink| {
+                let mut input = wire;
+                while let Some(frame) = framer.next_frame(input).unwrap() {
+                    sink.bytes(frame.payload());
+                    sink.end();
+                    input = &input[frame.consumed()..];
+                }
+                assert!(input.is_empty());
+            })
         }
-        assert!(input.is_empty());
-    })
+    };
 }
 
-fn wire_codec_codec<S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let (wire, mut codec, mut buf) =
-        (frames.wire::<U32Be>(), FrameCodec::new(wire_codec_framer()), BytesMut::new());
-    Box::new(move |sink| {
-        for chunk in wire.chunks(chunk.0) {
-            buf.extend_from_slice(chunk);
-            while let Some(frame) = codec.decode_frame(&mut buf).unwrap() {
-                sink.bytes(&frame);
-                sink.end();
-            }
+macro_rules! wire_codec_codec {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let (wire, mut codec, mut buf) =
+                (frames.wire::<U32Be>(), FrameCodec::new(wire_codec_framer()), BytesMut::new());
+            Box::new(move |sink| {
+                for chunk in wire.chunks(chunk.0) {
+                    buf.extend_from_slice(chunk);
+                    while let Some(frame) = codec.decode_frame(&mut buf).unwrap() {
+                        sink.bytes(&frame);
+                        sink.end();
+                    }
+                }
+            })
         }
-    })
+    };
 }
 
-fn wire_codec_framed<S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let feed = Feed::new(frames.wire::<U32Be>(), chunk);
-    let codec = FrameCodec::new(wire_codec_framer());
-    framed(tokio_util::codec::FramedRead::new(feed, codec), frames.count())
+macro_rules! wire_codec_framed {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let feed = Feed::new(frames.wire::<U32Be>(), chunk);
+            let codec = FrameCodec::new(wire_codec_framer());
+            framed!(tokio_util::codec::FramedRead::new(feed, codec), frames)
+        }
+    };
 }
 
 // asynchronous-codec
 
-fn asynchronous_codec<S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let feed = Feed::new(frames.wire::<U64Be>(), chunk);
-    let codec = asynchronous_codec::LengthCodec;
-    framed(asynchronous_codec::FramedRead::new(feed, codec), frames.count())
+macro_rules! asynchronous_codec {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let feed = Feed::new(frames.wire::<U64Be>(), chunk);
+            let codec = asynchronous_codec::LengthCodec;
+            framed!(asynchronous_codec::FramedRead::new(feed, codec), frames)
+        }
+    };
 }
 
 // framez
@@ -473,78 +434,232 @@ impl<'buf> framez::decode::Decoder<'buf> for FramezU32Be {
     }
 }
 
-fn framez<S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let most = frames.lens.iter().copied().max().unwrap_or(0);
-    let feed = Feed::new(frames.wire::<U32Be>(), chunk);
-    let buf = vec![0; (4 * (most + 16)).max(64 * 1024)].leak();
-    let (count, mut reader) = (frames.count(), framez::FramedRead::new(FramezU32Be, feed, buf));
-    Box::new(move |sink| {
-        ready(async {
-            for _ in 0..count {
-                let frame: Result<&[u8], framez::ReadError<Infallible, TooLong>> =
-                    framez::next!(reader).unwrap();
-                sink.bytes(frame.unwrap());
-                sink.end();
-            }
-        });
-    })
+macro_rules! framez {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let most = frames.lens.iter().copied().max().unwrap_or(0);
+            let feed = Feed::new(frames.wire::<U32Be>(), chunk);
+            let buf = vec![0; (4 * (most + 16)).max(64 * 1024)].leak();
+            let (count, mut reader) =
+                (frames.count(), framez::FramedRead::new(FramezU32Be, feed, buf));
+            Box::new(move |sink| {
+                ready(async {
+                    for _ in 0..count {
+                        let frame: Result<&[u8], framez::ReadError<Infallible, TooLong>> =
+                            framez::next!(reader).unwrap();
+                        sink.bytes(frame.unwrap());
+                        sink.end();
+                    }
+                });
+            })
+        }
+    };
 }
 
 // The floors
 
 /// What a person would write who knows that nothing can go wrong: no limit, no error.
-fn hop<S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let wire = frames.wire::<U32Be>();
-    let (mut header, mut held, mut due) = ([0; 4], 0, 0);
-    Box::new(move |sink| {
-        for mut chunk in wire.chunks(chunk.0) {
-            if due > 0 {
-                let (run, rest) = chunk.split_at(chunk.len().min(due));
-                due -= run.len();
-                sink.bytes(run);
-                if due == 0 {
-                    sink.end();
-                }
-                chunk = rest;
-            }
-            loop {
-                let (len, rest) = if held == 0
-                    && let Some((&whole, rest)) = chunk.split_first_chunk()
-                {
-                    (u32::from_be_bytes(whole), rest)
-                } else {
-                    let (taken, rest) = chunk.split_at(chunk.len().min(4 - held));
-                    for (to, from) in iter::zip(&mut header[held..], taken) {
-                        *to = *from;
+macro_rules! hop {
+    () => {
+        pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
+            let wire = frames.wire::<U32Be>();
+            let (mut header, mut held, mut due) = ([0; 4], 0, 0);
+            Box::new(move |sink| {
+                for mut chunk in wire.chunks(chunk.0) {
+                    if due > 0 {
+                        let (run, rest) = chunk.split_at(chunk.len().min(due));
+                        due -= run.len();
+                        sink.bytes(run);
+                        if due == 0 {
+                            sink.end();
+                        }
+                        chunk = rest;
                     }
-                    held += taken.len();
-                    if held < 4 {
-                        break;
+                    loop {
+                        let (len, rest) = if held == 0
+                            && let Some((&whole, rest)) = chunk.split_first_chunk()
+                        {
+                            (u32::from_be_bytes(whole), rest)
+                        } else {
+                            let (taken, rest) = chunk.split_at(chunk.len().min(4 - held));
+                            for (to, from) in iter::zip(&mut header[held..], taken) {
+                                *to = *from;
+                            }
+                            held += taken.len();
+                            if held < 4 {
+                                break;
+                            }
+                            held = 0;
+                            (u32::from_be_bytes(header), rest)
+                        };
+                        let (run, rest) = rest.split_at(rest.len().min(len as usize));
+                        due = len as usize - run.len();
+                        sink.bytes(run);
+                        chunk = rest;
+                        if due > 0 {
+                            break;
+                        }
+                        sink.end();
                     }
-                    held = 0;
-                    (u32::from_be_bytes(header), rest)
-                };
-                let (run, rest) = rest.split_at(rest.len().min(len as usize));
-                due = len as usize - run.len();
-                sink.bytes(run);
-                chunk = rest;
-                if due > 0 {
-                    break;
                 }
-                sink.end();
-            }
+            })
         }
-    })
+    };
 }
 
-/// The stream, copied chunk by chunk into a read buffer.
-fn memcpy<S: Sink>(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
-    let (wire, mut buf) = (frames.wire::<U32Be>(), vec![0; 64 * 1024]);
-    Box::new(move |_| {
-        for chunk in wire.chunks(chunk.0.min(buf.len())) {
-            let to = &mut buf[..chunk.len()];
-            to.copy_from_slice(chunk);
-            black_box((to.as_ptr(), to.len()));
+/// The stream, copied chunk by chunk into a read buffer. There is nothing to count in it.
+mod memcpy {
+    use super::*;
+
+    pub(super) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, Timed> {
+        let (wire, mut buf) = (frames.wire::<U32Be>(), vec![0; 64 * 1024]);
+        Box::new(move |_| {
+            for chunk in wire.chunks(chunk.0.min(buf.len())) {
+                let to = &mut buf[..chunk.len()];
+                to.copy_from_slice(chunk);
+                black_box((to.as_ptr(), to.len()));
+            }
+        })
+    }
+}
+
+// Everyone
+
+/// A contender in modules of its own. The compiler makes a unit of code of each module, so what it
+/// inlines does not depend on who else takes part, and as in a program of a user's, there is one
+/// place that decodes.
+macro_rules! contender {
+    ($module:ident, $run:ident $(, $format:ident)?) => {
+        mod $module {
+            pub(super) mod timed {
+                #[allow(unused_imports)]
+                use super::super::*;
+                $(type F = $format;)?
+                type S = Timed;
+                $run!();
+            }
+            pub(super) mod counted {
+                #[allow(unused_imports)]
+                use super::super::*;
+                $(type F = $format;)?
+                type S = Counted;
+                $run!();
+            }
         }
-    })
+    };
+}
+
+contender!(u32be_pieces_for, pieces_for, U32Be);
+contender!(u32be_pieces_for_each, pieces_for_each, U32Be);
+contender!(u32be_decode, decode, U32Be);
+contender!(u32be_frame_buf, frame_buf, U32Be);
+contender!(u32be_frame_buf_slice, frame_buf_slice, U32Be);
+contender!(u32be_io_reader, io_reader, U32Be);
+contender!(u32be_tokio_reader, tokio_reader, U32Be);
+contender!(v1_pieces_for, pieces_for, V1);
+contender!(v1_pieces_for_each, pieces_for_each, V1);
+contender!(v1_decode, decode, V1);
+contender!(v1_frame_buf, frame_buf, V1);
+contender!(v1_frame_buf_slice, frame_buf_slice, V1);
+contender!(v1_io_reader, io_reader, V1);
+contender!(v1_tokio_reader, tokio_reader, V1);
+contender!(u8_pieces_for_each, pieces_for_each, U8);
+contender!(u16be_pieces_for_each, pieces_for_each, U16Be);
+contender!(u24be_pieces_for_each, pieces_for_each, U24Be);
+contender!(u32le_pieces_for_each, pieces_for_each, U32Le);
+contender!(u64be_pieces_for_each, pieces_for_each, U64Be);
+contender!(i32be_pieces_for_each, pieces_for_each, I32Be);
+contender!(varint_pieces_for_each, pieces_for_each, Varint);
+contender!(tokio_util_framed, tokio_util_framed);
+contender!(tokio_util_tuned, tokio_util_tuned);
+contender!(tokio_util_codec, tokio_util_codec);
+contender!(wire_codec_slice, wire_codec_slice);
+contender!(wire_codec_codec, wire_codec_codec);
+contender!(wire_codec_framed, wire_codec_framed);
+contender!(asynchronous_codec_framed, asynchronous_codec);
+contender!(framez_framed, framez);
+contender!(hop, hop);
+contender!(lengthfield_pieces_for_each, pieces_for_each, LengthField);
+
+/// Its line in a table.
+macro_rules! line {
+    ($name:literal, $scope:ident, $most:expr, $module:ident) => {
+        Contender {
+            name: $name,
+            scope: Scope::$scope,
+            most: $most,
+            timed: $module::timed::run,
+            counted: Some($module::counted::run),
+        }
+    };
+}
+
+/// `unstick` over a big-endian 32-bit prefix. The plain name is the `for` loop over the pieces.
+pub const U32BE: [Contender; 7] = [
+    line!("unstick-u32be", All, u32::MAX as u64, u32be_pieces_for),
+    line!("unstick-u32be-for_each", All, u32::MAX as u64, u32be_pieces_for_each),
+    line!("unstick-u32be-decode", All, u32::MAX as u64, u32be_decode),
+    line!("unstick-u32be-framebuf", All, u32::MAX as u64, u32be_frame_buf),
+    line!("unstick-u32be-framebuf-slice", All, u32::MAX as u64, u32be_frame_buf_slice),
+    line!("unstick-u32be-io", All, u32::MAX as u64, u32be_io_reader),
+    line!("unstick-u32be-tokio", All, u32::MAX as u64, u32be_tokio_reader),
+];
+
+/// `unstick` over its own format.
+pub const VERSION_1: [Contender; 7] = [
+    line!("unstick-v1", All, u32::MAX as u64, v1_pieces_for),
+    line!("unstick-v1-for_each", All, u32::MAX as u64, v1_pieces_for_each),
+    line!("unstick-v1-decode", All, u32::MAX as u64, v1_decode),
+    line!("unstick-v1-framebuf", All, u32::MAX as u64, v1_frame_buf),
+    line!("unstick-v1-framebuf-slice", All, u32::MAX as u64, v1_frame_buf_slice),
+    line!("unstick-v1-io", All, u32::MAX as u64, v1_io_reader),
+    line!("unstick-v1-tokio", All, u32::MAX as u64, v1_tokio_reader),
+];
+
+/// `unstick` over the other formats that ship; those that differ in nothing but the width or the
+/// byte order have one of them here.
+pub const FORMATS: [Contender; 8] = [
+    line!("unstick-u8-for_each", Formats, 0xFF, u8_pieces_for_each),
+    line!("unstick-u16be-for_each", Formats, 0xFFFF, u16be_pieces_for_each),
+    line!("unstick-u24be-for_each", Formats, 0xFF_FFFF, u24be_pieces_for_each),
+    line!("unstick-u32le-for_each", Formats, u32::MAX as u64, u32le_pieces_for_each),
+    line!("unstick-u64be-for_each", Formats, u64::MAX, u64be_pieces_for_each),
+    line!("unstick-i32be-for_each", Formats, i32::MAX as u64, i32be_pieces_for_each),
+    line!("unstick-varint-for_each", Formats, u64::MAX, varint_pieces_for_each),
+    line!("unstick-lengthfield-for_each", Formats, u32::MAX as u64, lengthfield_pieces_for_each),
+];
+
+/// The others, over the same stream with a big-endian 32-bit prefix where they can.
+///
+/// - asynchronous-codec's length codec knows only a 64-bit prefix, so its frames are four bytes
+///   longer; it stays in because a user of it has no other choice.
+/// - wire-codec has no buffer of its own without `bytes`: its bare framer runs where the stream
+///   lies in one slice.
+/// - framez ships no length prefix: its codec here is the one its documentation lets a user write.
+pub const PEERS: [Contender; 8] = [
+    line!("tokio-util-framed", All, u32::MAX as u64, tokio_util_framed),
+    line!("tokio-util-tuned", All, u32::MAX as u64, tokio_util_tuned),
+    line!("tokio-util-codec", All, u32::MAX as u64, tokio_util_codec),
+    line!("wire-codec-slice", Whole, u32::MAX as u64, wire_codec_slice),
+    line!("wire-codec-codec", All, u32::MAX as u64, wire_codec_codec),
+    line!("wire-codec-framed", All, u32::MAX as u64, wire_codec_framed),
+    line!("asynchronous-codec", All, u64::MAX, asynchronous_codec_framed),
+    line!("framez", All, u32::MAX as u64, framez_framed),
+];
+
+/// What nobody can beat: a loop that hops from length to length, and one copy of the stream.
+pub const FLOORS: [Contender; 2] = [
+    line!("hop", All, u32::MAX as u64, hop),
+    Contender {
+        name: "memcpy",
+        scope: Scope::All,
+        most: u64::MAX,
+        timed: memcpy::run,
+        counted: None,
+    },
+];
+
+/// Everyone.
+pub fn contenders() -> impl Iterator<Item = Contender> {
+    U32BE.into_iter().chain(VERSION_1).chain(FORMATS).chain(PEERS).chain(FLOORS)
 }

@@ -92,6 +92,7 @@ impl embedded_io_async::Read for Feed<'_> {
 }
 
 /// Runs a future that never waits: a [`Feed`] always has bytes.
+#[inline]
 pub fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,

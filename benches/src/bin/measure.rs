@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use unstick_bench::case::{CHUNKS, Chunk, Frames, PAYLOADS};
+use unstick_bench::case::{CHUNKS, Chunk, Frames, PAYLOADS, cold_payloads};
 use unstick_bench::decode::{self, Counted, Timed};
 use unstick_bench::results::Results;
 use unstick_bench::rounds::{Contender, Plan, measure, passes};
@@ -45,7 +45,8 @@ fn decoding(results: &mut Results, plan: &Plan) {
 }
 
 fn cold_decoding(results: &mut Results, plan: &Plan) {
-    for payload in PAYLOADS.into_iter().filter(|payload| !plan.quick || payload.name() == "64B") {
+    for &payload in cold_payloads().iter().filter(|payload| !plan.quick || payload.name() == "64B")
+    {
         let chunk = Chunk(64 * 1024);
         let case = format!("decode-cold/{}/{}", payload.name(), chunk.name());
         if plan.wants(&case) {
