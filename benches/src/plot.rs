@@ -147,6 +147,7 @@ fn panel(
     let mut chart = ChartBuilder::on(area)
         .caption(title, text(15))
         .margin(12)
+        .margin_right(24)
         .x_label_area_size(28)
         .y_label_area_size(64)
         .build_cartesian_2d((left..right + 0.01).step(2.0), (bottom.floor()..top.ceil()).step(1.0))

@@ -89,6 +89,7 @@ impl Results {
     /// The file cannot be written.
     pub fn save(mut self, name: &str, partial: bool) {
         if partial && let Some(before) = Self::load(name) {
+            self.quick |= before.quick;
             for (case, contenders) in before.cases {
                 let kept = self.cases.entry(case).or_default();
                 for (contender, rounds) in contenders {

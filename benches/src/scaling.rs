@@ -53,6 +53,15 @@ pub fn case(curve: &str, size: usize) -> String {
     format!("{curve}/{}", bytes_name(size))
 }
 
+/// The contender of every curve that allocates: a new buffer, and one copy into it. The allocator
+/// hands small buffers out again and gets large ones from the system, page by page, so that this
+/// curve is not a straight line either.
+pub const FLOOR: &str = "new-copy";
+
+fn new_copy(bytes: &[u8]) -> Contender<'_> {
+    passes(FLOOR, move || see(&Vec::from(bytes)))
+}
+
 /// One frame of this size on a new connection, read in chunks of 64 KiB.
 fn frame_size(frames: &Frames, _: usize) -> Vec<Contender<'_>> {
     one_frame(frames, Chunk(64 * 1024))
@@ -66,6 +75,7 @@ fn frame_size_in_small_chunks(frames: &Frames, _: usize) -> Vec<Contender<'_>> {
 fn one_frame(frames: &Frames, chunk: Chunk) -> Vec<Contender<'_>> {
     let wire = frames.wire::<U32Be>();
     vec![
+        new_copy(wire),
         passes("unstick-for_each", move || {
             let mut decoder = Decoder::with_framing(framing::<U32Be>());
             for chunk in wire.chunks(chunk.0) {
@@ -129,6 +139,7 @@ fn buffered_bytes(frames: &Frames, size: usize) -> Vec<Contender<'_>> {
 fn written_bytes(frames: &Frames, _: usize) -> Vec<Contender<'_>> {
     let payload = frames.payload(0);
     vec![
+        new_copy(payload),
         passes("unstick-sink", move || {
             let mut writer = unstick::tokio::FrameWriter::with_framing(Narrow, framing::<U32Be>());
             ready(SinkExt::send(&mut writer, ((), payload))).unwrap();
