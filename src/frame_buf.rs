@@ -179,7 +179,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     ///
     /// # Errors
     /// The stream failed. [`unread`](Self::unread) then begins just behind the refused bytes.
-    #[inline]
+    #[inline(always)]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, DecodeError> {
         let located = self.locate()?;
         Ok(located.and_then(|located| self.lend(located)))
@@ -268,7 +268,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     }
 
     /// Finds the next whole frame and counts it as taken; the caller lends it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn locate(&mut self) -> Result<Option<Located<F::Meta>>, DecodeError> {
         if self.end < self.need && self.header_beyond_room().is_none() {
             return Ok(None);

@@ -66,8 +66,13 @@ impl<R: Read, F: Format> FrameReader<R, F> {
     /// # Errors
     /// [`ReadError::Decode`] when the stream failed: every further call returns it again.
     /// [`ReadError::Io`] when a read failed: nothing is lost, and the call can be made again.
+    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
-        let located = self.locate()?;
+        // Most often a frame is here already.
+        let located = match self.buf.locate()? {
+            Some(located) => Some(located),
+            None => self.wait(Self::locate_or_read)?,
+        };
         Ok(located.and_then(|located| self.buf.lend(located)))
     }
 
@@ -127,14 +132,8 @@ impl<R: Read, F: Format> FrameReader<R, F> {
         (self.inner, self.buf.into_unread())
     }
 
-    fn locate(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
-        match self.buf.locate()? {
-            Some(located) => Ok(Some(located)),
-            None => self.wait(Self::locate_or_read),
-        }
-    }
-
     /// Does what may take time, and lets the clock run meanwhile.
+    #[inline(never)]
     fn wait<T>(&mut self, mut work: impl FnMut(&mut Self) -> T) -> T {
         if !self.clock.is_used() {
             return work(self);

@@ -1,0 +1,203 @@
+//! The plot of the report.
+//!
+//! Both axes are logarithmic: the coordinates are logarithms, and the labels say what they are of.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use crate::case::bytes_name;
+use crate::results::{Results, median};
+use crate::tcp;
+
+/// The colours of a plot.
+#[derive(Clone, Copy, Debug)]
+pub struct Theme {
+    background: RGBColor,
+    text: RGBColor,
+    lines: RGBColor,
+    /// For `unstick`, its copying path, tokio-util, its tuned form, another, the floors, one more.
+    series: [RGBColor; 7],
+}
+
+/// On a white page.
+pub const LIGHT: Theme = Theme {
+    background: RGBColor(255, 255, 255),
+    text: RGBColor(31, 35, 40),
+    lines: RGBColor(216, 222, 228),
+    series: [
+        RGBColor(9, 105, 218),
+        RGBColor(26, 127, 55),
+        RGBColor(207, 34, 46),
+        RGBColor(188, 76, 0),
+        RGBColor(130, 80, 223),
+        RGBColor(110, 119, 129),
+        RGBColor(191, 57, 137),
+    ],
+};
+
+/// On a dark one.
+pub const DARK: Theme = Theme {
+    background: RGBColor(13, 17, 23),
+    text: RGBColor(230, 237, 243),
+    lines: RGBColor(48, 54, 61),
+    series: [
+        RGBColor(88, 166, 255),
+        RGBColor(63, 185, 80),
+        RGBColor(255, 123, 114),
+        RGBColor(240, 136, 62),
+        RGBColor(188, 140, 255),
+        RGBColor(139, 148, 158),
+        RGBColor(247, 120, 186),
+    ],
+};
+
+/// A line: its name, its colour in the theme, and its points.
+type Line = (&'static str, usize, Vec<(f64, f64)>);
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// The plot as SVG.
+///
+/// # Panics
+/// It cannot be drawn.
+#[must_use]
+pub fn draw(results: &Results, theme: &Theme) -> String {
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, (1000, 440)).into_drawing_area();
+        area.fill(&theme.background).unwrap();
+        let (left, right) = area.split_horizontally(500);
+        decoding(&left, results, theme);
+        one_way(&right, results, theme);
+        area.present().unwrap();
+    }
+    svg
+}
+
+fn decoding(area: &Area<'_>, results: &Results, theme: &Theme) {
+    let line = |name, colour, who: &str| -> Line {
+        let points =
+            [16, 64, 256, 1 << 10, 16 << 10, 64 << 10].into_iter().filter_map(|len: usize| {
+                let rounds =
+                    results.get(&format!("decode/{}/chunk-64KiB", bytes_name(len)), who)?;
+                Some(((len as f64).log2(), median(&rounds.wall).log10()))
+            });
+        (name, colour, points.collect())
+    };
+    let lines = [
+        line("tokio-util FramedRead", 2, "tokio-util-framed"),
+        line("asynchronous-codec", 4, "asynchronous-codec"),
+        line("framez", 6, "framez"),
+        line("unstick FrameBuf (copies)", 1, "unstick-u32be-framebuf"),
+        line("unstick pieces (borrows)", 0, "unstick-u32be-for_each"),
+        line("memcpy", 5, "memcpy"),
+    ];
+    panel(
+        area,
+        theme,
+        "Decoding, 64 KiB chunks: time a frame (less is better)",
+        &lines,
+        &nanoseconds,
+        SeriesLabelPosition::UpperLeft,
+    );
+}
+
+fn one_way(area: &Area<'_>, results: &Results, theme: &Theme) {
+    let line = |name, colour, who: &str| -> Line {
+        let points = tcp::SIZES.into_iter().filter_map(|len| {
+            let rounds = results.get(&format!("tcp-oneway/{}", bytes_name(len)), who)?;
+            Some(((len as f64).log2(), (1e9 / median(&rounds.wall)).log10()))
+        });
+        (name, colour, points.collect())
+    };
+    let lines = [
+        line("raw write_all and read", 5, "raw"),
+        line("unstick", 0, "unstick"),
+        line("tokio-util, 256 KiB buffers", 3, "tokio-util-tuned"),
+        line("tokio-util", 2, "tokio-util"),
+    ];
+    panel(
+        area,
+        theme,
+        "TCP loopback, one way: frames a second (more is better)",
+        &lines,
+        &frames_a_second,
+        SeriesLabelPosition::UpperRight,
+    );
+}
+
+fn panel(
+    area: &Area<'_>,
+    theme: &Theme,
+    title: &str,
+    lines: &[Line],
+    label: &dyn Fn(&f64) -> String,
+    legend: SeriesLabelPosition,
+) {
+    let points = || lines.iter().flat_map(|(_, _, points)| points.iter().copied());
+    if points().next().is_none() {
+        return;
+    }
+    let range = |of: fn((f64, f64)) -> f64| {
+        points().map(of).fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), it| {
+            (least.min(it), most.max(it))
+        })
+    };
+    let ((left, right), (bottom, top)) = (range(|point| point.0), range(|point| point.1));
+    let text = |size: i32| ("sans-serif", size).into_font().color(&theme.text);
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, text(15))
+        .margin(12)
+        .margin_right(24)
+        .x_label_area_size(28)
+        .y_label_area_size(64)
+        .build_cartesian_2d((left..right + 0.01).step(2.0), (bottom.floor()..top.ceil()).step(1.0))
+        .unwrap();
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .bold_line_style(theme.lines)
+        .light_line_style(theme.background)
+        .axis_style(theme.text)
+        .label_style(text(12))
+        .x_label_formatter(&|log2: &f64| size(*log2))
+        .y_label_formatter(&|log10: &f64| label(log10))
+        .draw()
+        .unwrap();
+    for (name, colour, points) in lines {
+        let colour = theme.series[*colour];
+        chart
+            .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))
+            .unwrap()
+            .label(*name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
+        chart
+            .draw_series(points.iter().map(|&point| Circle::new(point, 3, colour.filled())))
+            .unwrap();
+    }
+    chart
+        .configure_series_labels()
+        .position(legend)
+        .label_font(text(12))
+        .background_style(theme.background.mix(0.8))
+        .draw()
+        .unwrap();
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // powers of two within the plot
+fn size(log2: f64) -> String {
+    bytes_name(log2.exp2() as usize)
+}
+
+fn nanoseconds(log10: &f64) -> String {
+    let value = 10_f64.powf(*log10);
+    if value >= 999.0 { format!("{:.0} µs", value / 1e3) } else { format!("{value} ns") }
+}
+
+fn frames_a_second(log10: &f64) -> String {
+    let value = 10_f64.powf(*log10);
+    match value {
+        999_999.0.. => format!("{:.0} M/s", value / 1e6),
+        999.0.. => format!("{:.0} k/s", value / 1e3),
+        _ => format!("{value:.0} /s"),
+    }
+}
