@@ -110,9 +110,12 @@ impl<F: Format> Framing<F> {
         out: &mut alloc::vec::Vec<u8>,
     ) -> Result<(), EncodeError> {
         let header = self.encode_header(meta, payload.len() as u64)?;
-        let header = header.as_bytes();
-        out.reserve(header.len() + payload.len());
-        out.extend_from_slice(header);
+        out.reserve(header.len + payload.len());
+        if header.len == F::HeaderBuf::LEN {
+            out.extend_from_slice(header.buf.as_ref()); // of a length that the compiler knows
+        } else {
+            out.extend_from_slice(header.as_bytes());
+        }
         out.extend_from_slice(payload);
         Ok(())
     }

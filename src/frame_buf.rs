@@ -14,7 +14,7 @@ const MIN_LEN: usize = 8 * 1024;
 /// How far a growing buffer follows a stream that keeps filling it, whatever the limit: larger
 /// reads bring nothing more.
 #[cfg(feature = "alloc")]
-const BUSY_LEN: usize = 1 << if usize::BITS > 16 { 16 } else { 14 };
+pub(crate) const BUSY_LEN: usize = 1 << if usize::BITS > 16 { 16 } else { 14 };
 /// After so many reads in a row that needed no more than that, a growing buffer goes back to it.
 const QUIET_READS: u8 = 8;
 
@@ -383,11 +383,16 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     fn compact(&mut self) {
         if self.start > 0 {
             self.storage.move_to_front(self.start, self.end);
-            self.end -= self.start;
-            self.seen = self.seen.saturating_sub(self.start);
-            self.need = self.need.saturating_sub(self.start);
-            self.start = 0;
+            self.moved_to_front();
         }
+    }
+
+    /// What the positions are once the unread bytes stand at the storage's beginning.
+    fn moved_to_front(&mut self) {
+        self.end -= self.start;
+        self.seen = self.seen.saturating_sub(self.start);
+        self.need = self.need.saturating_sub(self.start);
+        self.start = 0;
     }
 
     /// Lets a growing storage follow what arrives, both ways.
@@ -415,6 +420,30 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
                 self.storage.resize(self.storage.usual().max(self.end));
             }
         }
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl<F: Format> FrameBuf<alloc::vec::Vec<u8>, F> {
+    /// Moves the unread bytes into another storage, and gives back its own; or the other one, if
+    /// they do not fit.
+    pub(crate) fn exchange(&mut self, mut storage: alloc::vec::Vec<u8>) -> alloc::vec::Vec<u8> {
+        let unread = self.storage.get(self.start..self.end).unwrap_or_default();
+        if unread.len() > storage.len() {
+            return storage;
+        }
+        copy_payload(&mut storage, unread);
+        self.moved_to_front();
+        (self.quiet, self.filled) = (0, false);
+        core::mem::replace(&mut self.storage, storage)
+    }
+
+    /// The same, into a storage of just their length.
+    pub(crate) fn exchange_for_least(&mut self) -> alloc::vec::Vec<u8> {
+        if self.storage.len() > BUSY_LEN {
+            self.before = self.storage.len();
+        }
+        self.exchange(alloc::vec![0; self.end - self.start])
     }
 }
 

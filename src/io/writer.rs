@@ -63,9 +63,11 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
     /// again by the next call. This one was not accepted; if a part of it was written, the writer
     /// is poisoned.
     pub fn feed(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> Result<(), WriteError> {
-        if !self.outbox.is_ready() {
-            self.ready()?;
+        let meta = meta.borrow();
+        if let Some(result) = self.outbox.push_now(meta, payload) {
+            return result;
         }
+        self.ready()?;
         if Outbox::<F>::is_direct(payload.len(), true) {
             self.outbox.begin_direct(meta, payload.len())?;
             self.write_direct(payload)

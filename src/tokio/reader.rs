@@ -1,12 +1,13 @@
 //! Reading frames from an asynchronous stream.
 
+use core::cell::Cell;
 use core::future::poll_fn;
-use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::boxed::Box;
 use std::io;
+use std::vec;
 use std::vec::Vec;
 
 use ::tokio::io::{AsyncRead, ReadBuf};
@@ -16,18 +17,24 @@ use futures_core::Stream;
 use crate::error::RecoverError;
 use crate::format::{Format, SelfChecking, V1};
 use crate::frame::{Frame, OwnedFrame};
-use crate::frame_buf::{FrameBuf, Located};
+use crate::frame_buf::{BUSY_LEN, FrameBuf, Located};
 use crate::framing::Framing;
 use crate::io::{Clock, ReadError};
 
-/// While a connection is idle it is read into so many bytes of stack, so that it needs no buffer.
-const PROBE_LEN: usize = 4 * 1024;
+/// What a connection that waits keeps in a storage of its own; with more it keeps the large one.
+const LEAST_LEN: usize = 4 * 1024;
+
+std::thread_local! {
+    /// The storage that connections on this thread read into, one after the other: those that wait
+    /// need none, and those that read find it in the cache, and never have to fill it with zeros.
+    static SHARED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Reads frames from anything that is [`AsyncRead`], and lends them without a copy.
 ///
-/// It reads into a buffer that grows with what arrives and stays below the limit plus a header,
-/// or 64 KiB if the limit is smaller; it needs no `BufReader`. While it waits between two frames
-/// it holds no buffer at all.
+/// It reads into a buffer of 64 KiB that all readers of a thread share, and into one of its own
+/// while a larger frame arrives, which stays below the limit plus a header. While it waits, it holds
+/// the bytes that have arrived of the next frame, and nothing else. It needs no `BufReader`.
 ///
 /// As a [`Stream`] it yields owned frames, and ends after the first error.
 #[derive(Debug)]
@@ -333,9 +340,7 @@ impl<F: Format> Incoming<F> {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
             Poll::Pending => {
-                if self.buf.unread().is_empty() {
-                    self.buf.shrink();
-                }
+                self.give_back();
                 return self.poll_clock(cx);
             }
         }
@@ -369,18 +374,33 @@ impl<F: Format> Incoming<F> {
         inner: Pin<&mut R>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if self.buf.capacity() > 0 {
-            let mut spare = ReadBuf::new(self.buf.spare());
-            ready!(inner.poll_read(cx, &mut spare))?;
-            let n = spare.filled().len();
-            self.buf.commit(n);
-            return Poll::Ready(Ok(n));
+        if self.buf.capacity() <= LEAST_LEN {
+            self.borrow();
         }
-        let mut probe = [MaybeUninit::uninit(); PROBE_LEN];
-        let mut probe = ReadBuf::uninit(&mut probe);
-        ready!(inner.poll_read(cx, &mut probe))?;
-        // An empty growing buffer has room for more than a probe.
-        Poll::Ready(Ok(self.buf.extend(probe.filled())))
+        let mut spare = ReadBuf::new(self.buf.spare());
+        ready!(inner.poll_read(cx, &mut spare))?;
+        let n = spare.filled().len();
+        self.buf.commit(n);
+        Poll::Ready(Ok(n))
+    }
+
+    /// Moves on to the thread's storage.
+    fn borrow(&mut self) {
+        let mut shared = SHARED.try_with(Cell::take).unwrap_or_default();
+        if shared.len() < BUSY_LEN {
+            shared = vec![0; BUSY_LEN];
+        }
+        self.buf.exchange(shared);
+    }
+
+    /// Gives the thread its storage back, for what little has to be kept.
+    fn give_back(&mut self) {
+        if self.buf.capacity() > LEAST_LEN && self.buf.unread().len() <= LEAST_LEN {
+            let storage = self.buf.exchange_for_least();
+            if storage.len() <= BUSY_LEN {
+                let _ = SHARED.try_with(|shared| shared.set(storage));
+            }
+        }
     }
 
     /// Nothing is there to read: an error if the time is up, else the wake-up for it.

@@ -145,7 +145,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
     ) -> Result<(), WriteError> {
-        self.outgoing.feed(&mut self.inner, meta, payload).await
+        let meta = meta.borrow();
+        match self.outgoing.feed_now(meta, payload) {
+            Some(result) => result,
+            None => self.outgoing.feed(&mut self.inner, meta, payload).await,
+        }
     }
 
     /// As [`FrameWriter::begin`].

@@ -110,7 +110,11 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
     ) -> Result<(), WriteError> {
-        self.outgoing.feed(&mut self.inner, meta, payload).await
+        let meta = meta.borrow();
+        match self.outgoing.feed_now(meta, payload) {
+            Some(result) => result,
+            None => self.outgoing.feed(&mut self.inner, meta, payload).await,
+        }
     }
 
     /// Begins a frame whose payload comes in pieces: `payload_len` bytes in all, by
@@ -213,15 +217,22 @@ impl<F: Format> Outgoing<F> {
         Self { outbox: Outbox::new(framing) }
     }
 
+    #[inline(always)]
+    pub(super) fn feed_now(
+        &mut self,
+        meta: &F::Meta,
+        payload: &[u8],
+    ) -> Option<Result<(), WriteError>> {
+        self.outbox.push_now(meta, payload)
+    }
+
     pub(super) async fn feed<W: AsyncWrite + Unpin>(
         &mut self,
         inner: &mut W,
-        meta: impl Borrow<F::Meta>,
+        meta: &F::Meta,
         payload: &[u8],
     ) -> Result<(), WriteError> {
-        if !self.outbox.is_ready() {
-            self.ready(inner).await?;
-        }
+        self.ready(inner).await?;
         if Outbox::<F>::is_direct(payload.len(), inner.is_write_vectored()) {
             self.outbox.begin_direct(meta, payload.len())?;
             self.write_direct(inner, payload).await
