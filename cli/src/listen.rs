@@ -13,7 +13,7 @@ use crate::addr::Addr;
 use crate::bytes::parse_seconds;
 use crate::format::FramingArgs;
 use crate::listener::Listener;
-use crate::output::{Failure, complain, json};
+use crate::output::{Failure, json};
 use crate::printer::Printer;
 use crate::serve::{Event, Reply, Rules, serve};
 use crate::v1::parse_kind;
@@ -136,7 +136,7 @@ async fn accept(
                     Err(error) if is_about_one_peer(&error) => {}
                     Err(error) => {
                         if !failing {
-                            complain(&format!(
+                            printer.complain_now(&format!(
                                 "cannot take a connection: {error}; trying again; \
                                  allow more open files (`ulimit -n`) or set --max-connections"
                             ));

@@ -12,7 +12,7 @@ use crate::addr::{Incoming, Outgoing};
 use crate::bytes::count;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::goodbye::part;
-use crate::output::{complain, json, note};
+use crate::output::json;
 use crate::preview::{plain_hex, preview};
 use crate::printer::Printer;
 use crate::v1::{self, Close, Hello, Refusal, Said};
@@ -351,7 +351,7 @@ impl Log<'_> {
         let peer = &self.peer;
         self.event(Event::Connected { peer }).await;
         if !self.rules.json {
-            note(&format!("{peer} connected"));
+            self.printer.note(format!("{peer} connected")).await;
         }
     }
 
@@ -359,7 +359,7 @@ impl Log<'_> {
         let peer = &self.peer;
         self.event(Event::Hello { peer, limit: hello.limit, name: &hello.name }).await;
         if !self.rules.json {
-            note(&format!("{peer} says hello: {hello}"));
+            self.printer.note(format!("{peer} says hello: {hello}")).await;
         }
     }
 
@@ -378,7 +378,7 @@ impl Log<'_> {
 
     async fn error(&self, at: Option<u64>, code: Option<u16>, message: &str) {
         let peer = &self.peer;
-        complain(&format!("{peer}: {message}"));
+        self.printer.complain(&format!("{peer}: {message}")).await;
         let name = code.map(v1::code_name);
         self.event(Event::Error { peer, at, code, name, message }).await;
     }
@@ -391,7 +391,8 @@ impl Log<'_> {
         let clean = matches!(end, End::Clean);
         self.event(Event::Ended { peer, messages, clean }).await;
         if !self.rules.json && clean {
-            note(&format!("{peer} ended after {}", count(messages, "message")));
+            let after = count(messages, "message");
+            self.printer.note(format!("{peer} ended after {after}")).await;
         }
     }
 }

@@ -440,3 +440,41 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
     assert_eq!(wait(&mut child), 0);
     assert!(!stderr.all().contains("panic"), "{}", stderr.all());
 }
+
+#[test]
+fn messages_and_notes_stand_in_order() {
+    // Both go to one file, as with `2>&1`.
+    let file = path("both.txt");
+    let both = std::fs::File::create(&file).unwrap();
+    let socket = path("order.sock");
+    let mut child = unstick()
+        .args(["listen", &format!("unix:{}", socket.display())])
+        .stdout(both.try_clone().unwrap())
+        .stderr(both)
+        .spawn()
+        .unwrap();
+    let message = [frame(TEXT, b"hi"), frame(CLOSE, b"")].concat();
+    for i in 1..=50 {
+        let began = Instant::now();
+        let mut stream = loop {
+            match UnixStream::connect(&socket) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(began.elapsed() < PATIENCE, "{i}: {error}"),
+            }
+        };
+        stream.write_all(&message).unwrap();
+        assert_eq!(close_code(&read_frames(&mut stream)), Some(0));
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(wait(&mut child), 0);
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(file).unwrap();
+    for i in 1..=50 {
+        let place = |part: &str| {
+            let line = |line: &str| line.starts_with(&format!("unix#{i} ")) && line.contains(part);
+            text.lines().position(line).unwrap_or_else(|| panic!("no {part} of {i}: {text}"))
+        };
+        let (connected, message, ended) = (place("connected"), place("\"hi\""), place("ended"));
+        assert!(connected < message && message < ended, "{text}");
+    }
+}
