@@ -204,12 +204,16 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
         expect_reply: args.expect_reply,
         timeout: args.timeout,
     };
+    let mut printed = false;
     let result = tokio::select! {
         result = converse(reading, writing, seen) => result,
-        written = &mut outcome => match written {
-            Ok(Err(failure)) => Err(Broken::Failed(failure)),
-            _ => Err(Broken::Failed(Failure::OutputClosed)),
-        },
+        written = &mut outcome => {
+            printed = true;
+            match written {
+                Ok(Err(failure)) => Err(Broken::Failed(failure)),
+                _ => Err(Broken::Failed(Failure::OutputClosed)),
+            }
+        }
     };
 
     if let Some(terminal) = terminal {
@@ -229,6 +233,9 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
             Err(Failure::Job(message))
         }
     };
+    if printed {
+        return result;
+    }
     // The printer is gone; the answers that it still has are printed before the program ends.
     if let (Ok(()), Ok(Err(failure))) = (&result, outcome.await) {
         return Err(failure);

@@ -4,8 +4,9 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -199,4 +200,23 @@ fn nobody_there_and_bad_usage() {
     ] {
         run(&[&["send"], args].concat(), b"").fails(2, why);
     }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_it_quietly() {
+    let listen = Listen::start(&["--reply", "echo"]);
+    let mut child = unstick()
+        .args(["send", &listen.addr])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    thread::spawn(move || while stdin.write_all(b"hello\n").is_ok() {});
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut String::new()).unwrap();
+    drop(stdout);
+    let stderr = Lines::of(child.stderr.take().unwrap());
+    assert_eq!((wait(&mut child), stderr.all().as_str()), (0, ""));
 }
