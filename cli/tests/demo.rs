@@ -29,9 +29,24 @@ fn json_is_one_object_a_line() {
 
 #[test]
 fn damage_shows() {
+    let mut explained = 0;
     for seed in ["1", "2", "3", "4"] {
         let done = run(&["demo", "--messages", "50", "--seed", seed, "--damage"], b"");
         assert_eq!(done.code, 1, "{done:?}");
         assert!(done.stderr.contains("did not arrive intact"), "{done:?}");
+        let again = format!("repeat it with --messages 50 --damage --seed {seed}\n");
+        assert!(done.stderr.ends_with(&again), "{done:?}");
+        // The decoder finds what is wrong with a header, and the digest the rest.
+        let lines = done.stdout.lines().chain(done.stderr.lines());
+        let payload = lines.clone().filter(|line| {
+            line.contains(" is not what was sent: byte ") && line.contains(", arrived as 0x")
+        });
+        let header = lines.filter(|line| {
+            line.starts_with("unstick: TCP: byte ")
+                || line.starts_with("unstick: Unix socket: byte ")
+        });
+        explained += payload.clone().count();
+        assert_eq!(payload.count() + header.count(), 2, "{done:?}");
     }
+    assert!(explained > 0);
 }
