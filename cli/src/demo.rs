@@ -254,18 +254,33 @@ struct Sample {
 
 fn show(out: &mut Out, report: &Report) -> Result<(), Failure> {
     let (recv, bytes, delivered) = ("recv", "bytes", "the decoder delivered");
-    out.line(format_args!("  {recv:>7}  {bytes:>7}  {delivered}  what the bytes were"))?;
     let width = delivered.len();
+    let lead = match report.samples.len() {
+        0 => "",
+        1 => "One of the reads, and what was in it:",
+        2 => "Two of the reads, and what was in them:",
+        3 => "Three of the reads, and what was in them:",
+        4 => "Four of the reads, and what was in them:",
+        _ => "Five of the reads, and what was in them:",
+    };
+    if !lead.is_empty() {
+        out.line(format_args!("  {lead}"))?;
+        out.line(format_args!("  {recv:>7}  {bytes:>7}  {delivered}  what the bytes were"))?;
+    }
     for Sample { recv, bytes, holds, delivered } in &report.samples {
         let recv = format!("#{recv}");
         out.line(format_args!("  {recv:>7}  {bytes:>7}  {delivered:<width$}  {holds}"))?;
     }
     let Report { recvs, cut_inside, cut_in_header, .. } = report;
     out.line(format_args!(
-        "  {} in {recvs} reads; {cut_inside} reads ended inside a message, {cut_in_header} of them \
-         in its header",
-        count_bytes(report.bytes)
+        "  {} in {}; {} ended inside a message, {cut_in_header} of them in its header",
+        count_bytes(report.bytes),
+        count(*recvs, "read"),
+        count(*cut_inside, "read"),
     ))?;
+    if *cut_inside > 0 {
+        out.line("  (a program that takes a read for a message would have been wrong each time)")?;
+    }
     if let Some(wrong) = &report.wrong {
         out.line(format_args!("  {}", wrong.line()))?;
     }
@@ -382,6 +397,9 @@ struct Open {
 /// Says whether a read is worth showing; each chooses one.
 type Sampler = fn(&Look) -> bool;
 
+/// The most characters that say what a read holds, so that its row fits 100 columns.
+const MOST_HOLDS: usize = 57;
+
 /// What is known of a read once it is decoded.
 struct Look {
     whole: usize,
@@ -394,7 +412,7 @@ struct Look {
 const SAMPLERS: [Sampler; 5] = [
     |look| look.in_header && look.whole == 0 && look.parts == 1,
     |look| look.in_header && look.whole > 0 && look.parts > look.whole + 1,
-    |look| (3..40).contains(&look.whole),
+    |look| (3..40).contains(&look.whole) && look.parts > look.whole,
     |look| look.in_character,
     |look| look.whole == 0 && look.delivered == 1 && look.parts == 2 && !look.in_header,
 ];
@@ -536,11 +554,15 @@ impl Receiver {
 
     fn sample(&mut self, look: &Look, start: u64, end: u64, touched: &[Span], delivered: &[u64]) {
         let Some(index) = self.samplers.iter().position(|wants| wants(look)) else { return };
-        self.samplers.remove(index);
         let mut holds = describe(start, end, touched);
         if look.in_character {
-            holds.push_str(" (cut inside a character)");
+            holds.push_str(" (cut in a character)");
         }
+        // Another read will do as well, and fit.
+        if holds.len() > MOST_HOLDS {
+            return;
+        }
+        self.samplers.remove(index);
         let delivered = match delivered {
             [] => "nothing yet".to_owned(),
             [one] => format!("message {one}"),

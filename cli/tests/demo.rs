@@ -14,6 +14,30 @@ fn all_messages_arrive_intact() {
     let last = done.stdout.lines().last().unwrap();
     assert_eq!(last, "total: 600 messages sent, 600 arrived, 600 intact");
     assert!(done.stdout.contains("the decoder delivered  what the bytes were"), "{done:?}");
+    assert!(done.stdout.contains("of the reads, and what was in them:\n"), "{done:?}");
+    assert!(done.stdout.contains("takes a read for a message would have been wrong each time"));
+    for line in done.stdout.lines() {
+        assert!(line.len() <= 100, "{line}");
+        // What was delivered and what was there are never the same words.
+        let row = line.strip_prefix("        #").and_then(|row| row.get(20..));
+        let same = row
+            .and_then(|row| row.split_once("  "))
+            .is_some_and(|(delivered, holds)| holds.trim() == format!("all of {delivered}"));
+        assert!(!same, "{line}");
+    }
+}
+
+#[test]
+fn one_message_has_one() {
+    let done = run(&["demo", "--messages", "1", "--seed", "1"], b"");
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.contains("  1 message sent, 1 arrived, 1 intact\n"), "{done:?}");
+    // A table has rows, or there is none.
+    let lines: Vec<_> = done.stdout.lines().collect();
+    for pair in lines.windows(2) {
+        let rows = pair[0].contains("what the bytes were");
+        assert!(!rows || pair[1].trim_start().starts_with('#'), "{done:?}");
+    }
 }
 
 #[test]
