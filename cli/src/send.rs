@@ -11,7 +11,7 @@ use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{Frame, Framing, Kind};
 
 use crate::addr::{Addr, Incoming, Outgoing};
-use crate::bytes::{count, parse_seconds};
+use crate::bytes::{count, count_bytes, parse_seconds};
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
 use crate::goodbye::part;
 use crate::hex;
@@ -27,6 +27,8 @@ use crate::v1::{self, Close, Hello, Refusal, Said, parse_kind};
 const HELLO_WAIT: Duration = Duration::from_secs(1);
 /// When writing fails, the peer's close may say why; it has so long to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// When this side gives up, its close has so long to go.
+const LAST_CLOSE: Duration = Duration::from_millis(100);
 /// When the conversation breaks, the prompt has so long to show the answers that it was given.
 const LAST_LINES: Duration = Duration::from_millis(100);
 
@@ -155,6 +157,24 @@ impl Broken {
     }
 }
 
+/// Why not everything was said.
+enum Unsaid {
+    /// The peer did not take it; its last words may say why.
+    Refused(Failure),
+    /// This side gave up, and told the peer so.
+    GivenUp(Failure),
+}
+
+impl Unsaid {
+    fn refused(message: impl Into<String>) -> Self {
+        Self::Refused(Failure::job(message))
+    }
+
+    fn given_up(message: impl Into<String>) -> Self {
+        Self::GivenUp(Failure::job(message))
+    }
+}
+
 async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
     let connected = timeout(args.timeout, args.addr.connect()).await.map_err(|_| {
         Failure::job(format!(
@@ -265,7 +285,11 @@ async fn converse(
             return judge(is_v1, close);
         }
     };
-    if let Err(failure) = said {
+    if let Err(unsaid) = said {
+        let failure = match unsaid {
+            Unsaid::Refused(failure) => failure,
+            Unsaid::GivenUp(failure) => return Err(Broken::Failed(failure)),
+        };
         // If the peer gave up, its close says more than a failed write.
         return Err(match timeout(LAST_WORDS, reading).await {
             Ok(Ok(Some(close))) if close.code != v1::NO_ERROR => gave_up(&close),
@@ -429,9 +453,17 @@ struct Writing<'a> {
 
 impl Writing<'_> {
     /// Sends all messages, waits for the answers that are expected, and says that this was all.
-    async fn run(mut self) -> Result<(), Failure> {
-        let is_v1 = self.framing.format().is_v1();
-        if is_v1 {
+    async fn run(mut self) -> Result<(), Unsaid> {
+        let said = self.all().await;
+        if let Err(Unsaid::GivenUp(_)) = said {
+            // It shall not think that this side crashed. What does not go at once stays unsaid.
+            let _ = timeout(LAST_CLOSE, self.close()).await;
+        }
+        said
+    }
+
+    async fn all(&mut self) -> Result<(), Unsaid> {
+        if self.framing.format().is_v1() {
             let limit = self.framing.limit();
             if let Some(hello) = Hello::ours(limit).encode(limit) {
                 self.feed(AnyMeta::Kind(Kind::HELLO), &hello).await?;
@@ -443,7 +475,7 @@ impl Writing<'_> {
             }
             tokio::select! {
                 payload = self.payloads.recv() => match payload {
-                    Some(payload) => self.message(&payload?).await?,
+                    Some(payload) => self.message(&payload.map_err(Unsaid::GivenUp)?).await?,
                     None => break,
                 },
                 _ = self.seen.changed() => self.pong().await?,
@@ -454,13 +486,18 @@ impl Writing<'_> {
         if self.expect_reply {
             self.answers().await?;
         }
-        if is_v1 {
+        self.close().await
+    }
+
+    /// Says that this was all.
+    async fn close(&mut self) -> Result<(), Unsaid> {
+        if self.framing.format().is_v1() {
             self.feed(AnyMeta::Kind(Kind::CLOSE), &[]).await?;
         }
         in_time(self.timeout, self.writer.shutdown()).await
     }
 
-    async fn message(&mut self, payload: &[u8]) -> Result<(), Failure> {
+    async fn message(&mut self, payload: &[u8]) -> Result<(), Unsaid> {
         let number = self.seen.borrow().sent + 1;
         let meta = self.shape.meta(payload);
         self.check_len(number, meta, payload.len() as u64).await?;
@@ -470,12 +507,13 @@ impl Writing<'_> {
     }
 
     /// A peer need not take more than its hello says, or than everyone takes if it said none.
-    async fn check_len(&mut self, number: u64, meta: AnyMeta, len: u64) -> Result<(), Failure> {
+    async fn check_len(&mut self, number: u64, meta: AnyMeta, len: u64) -> Result<(), Unsaid> {
         let limit = self.framing.limit();
         if len > limit {
-            return Err(Failure::job(format!(
-                "message {number} has {len} bytes and the limit is {limit}; \
-                 raise --limit if the peer takes more"
+            return Err(Unsaid::given_up(format!(
+                "message {number} has {} and the limit is {limit}; \
+                 raise --limit if the peer takes more",
+                count_bytes(len)
             )));
         }
         if meta.kind().is_none() || len <= v1::LIMIT_WITHOUT_HELLO.min(self.takes()) {
@@ -495,8 +533,9 @@ impl Writing<'_> {
         };
         let takes = self.takes();
         if len > takes {
-            return Err(Failure::job(format!(
-                "message {number} has {len} bytes and the peer takes {takes} at most ({said})"
+            return Err(Unsaid::given_up(format!(
+                "message {number} has {} and the peer takes {takes} at most ({said})",
+                count_bytes(len)
             )));
         }
         Ok(())
@@ -508,7 +547,7 @@ impl Writing<'_> {
     }
 
     /// Answers the newest ping, if there is one.
-    async fn pong(&mut self) -> Result<(), Failure> {
+    async fn pong(&mut self) -> Result<(), Unsaid> {
         if self.seen.borrow_and_update().ping.is_none() {
             return Ok(());
         }
@@ -524,7 +563,7 @@ impl Writing<'_> {
     }
 
     /// Waits until every message is answered.
-    async fn answers(&mut self) -> Result<(), Failure> {
+    async fn answers(&mut self) -> Result<(), Unsaid> {
         loop {
             let Progress { sent, answers, .. } = *self.seen.borrow_and_update();
             if answers >= sent {
@@ -532,7 +571,7 @@ impl Writing<'_> {
             }
             self.pong().await?;
             if let Err(_late) = timeout(self.timeout, self.seen.changed()).await {
-                return Err(Failure::job(format!(
+                return Err(Unsaid::given_up(format!(
                     "no answer within {:?} ({} sent, {answers} answered); does the peer answer?",
                     self.timeout,
                     count(sent, "message")
@@ -541,11 +580,11 @@ impl Writing<'_> {
         }
     }
 
-    async fn feed(&mut self, meta: AnyMeta, payload: &[u8]) -> Result<(), Failure> {
+    async fn feed(&mut self, meta: AnyMeta, payload: &[u8]) -> Result<(), Unsaid> {
         in_time(self.timeout, self.writer.feed(meta, payload)).await
     }
 
-    async fn flush(&mut self) -> Result<(), Failure> {
+    async fn flush(&mut self) -> Result<(), Unsaid> {
         in_time(self.timeout, self.writer.flush()).await
     }
 }
@@ -554,15 +593,17 @@ impl Writing<'_> {
 async fn in_time(
     limit: Duration,
     written: impl Future<Output = Result<(), WriteError>>,
-) -> Result<(), Failure> {
+) -> Result<(), Unsaid> {
     match timeout(limit, written).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(WriteError::Encode(error))) => Err(Failure::job(format!("cannot send: {error}"))),
-        Ok(Err(error)) => Err(Failure::job(format!(
+        Ok(Err(WriteError::Encode(error))) => {
+            Err(Unsaid::given_up(format!("cannot send: {error}")))
+        }
+        Ok(Err(error)) => Err(Unsaid::refused(format!(
             "cannot send: {error}; did the peer end, or refuse something?"
         ))),
         Err(_late) => {
-            Err(Failure::job(format!("the peer took nothing for {limit:?}; does it read?")))
+            Err(Unsaid::refused(format!("the peer took nothing for {limit:?}; does it read?")))
         }
     }
 }

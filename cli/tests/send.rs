@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::*;
@@ -219,4 +219,22 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
     drop(stdout);
     let stderr = Lines::of(child.stderr.take().unwrap());
     assert_eq!((wait(&mut child), stderr.all().as_str()), (0, ""));
+}
+
+#[test]
+fn a_sender_that_gives_up_says_so_and_goes() {
+    // A listener that answers nothing is not told of a crash.
+    let listen = Listen::start(&[]);
+    let began = Instant::now();
+    let args = ["send", &listen.addr, "--text", "hi", "--expect-reply", "--timeout", "0.5"];
+    run(&args, b"").fails(1, "no answer within 500ms");
+    assert!(began.elapsed() < Duration::from_millis(1400), "{:?}", began.elapsed());
+    listen.err.line("ended after 1 message");
+
+    // Nor is one that takes less than there is to send.
+    let args = ["send", &listen.addr, "--limit", "2"];
+    run(&args, b"ok\nnot ok\n").fails(1, "more than the 2 bytes that a message may have");
+    listen.err.lines("ended after 1 message", 2);
+    let done = listen.interrupt();
+    assert!(!done.stderr.contains("without a close"), "{done:?}");
 }
