@@ -6,6 +6,7 @@
 )]
 
 mod addr;
+mod advice;
 mod bytes;
 mod demo;
 mod describe;

@@ -11,6 +11,7 @@ use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{Frame, Framing, Kind};
 
 use crate::addr::{Addr, Incoming, Outgoing};
+use crate::advice::explain_read;
 use crate::bytes::{count, count_bytes, parse_seconds};
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
 use crate::goodbye::part;
@@ -157,6 +158,9 @@ impl Broken {
     }
 }
 
+/// What to try with a peer that just ends.
+const SPEAKS_V1: &str = "; does it speak v1? see --format";
+
 /// Why not everything was said.
 enum Unsaid {
     /// The peer did not take it; its last words may say why.
@@ -280,7 +284,7 @@ async fn converse(
             let close = ended?;
             let progress = seen.borrow();
             if !(progress.all_sent && answered(&progress)) {
-                return Err(Broken::Failed(ended_early(close, expect_reply, &progress)));
+                return Err(Broken::Failed(ended_early(is_v1, close, expect_reply, &progress)));
             }
             return judge(is_v1, close);
         }
@@ -322,9 +326,10 @@ async fn silence(mut seen: watch::Receiver<Progress>, limit: Duration) {
 fn judge(is_v1: bool, close: Option<Close>) -> Result<(), Broken> {
     match close {
         Some(close) if close.code != v1::NO_ERROR => Err(gave_up(&close)),
-        None if is_v1 => Err(Broken::job(
-            "the peer ended the connection without a close; it may not have taken everything",
-        )),
+        None if is_v1 => Err(Broken::job(format!(
+            "the peer ended the connection without a close; \
+             it may not have taken everything{SPEAKS_V1}"
+        ))),
         _ => Ok(()),
     }
 }
@@ -333,15 +338,21 @@ fn gave_up(close: &Close) -> Broken {
     Broken::job(format!("the peer gave up: {close}"))
 }
 
-fn ended_early(close: Option<Close>, expect_reply: bool, progress: &Progress) -> Failure {
-    let Progress { sent, answers, .. } = progress;
+fn ended_early(
+    is_v1: bool,
+    close: Option<Close>,
+    expect_reply: bool,
+    progress: &Progress,
+) -> Failure {
+    let Progress { frames, sent, answers, .. } = progress;
+    let advice = if is_v1 && close.is_none() && *frames == 0 { SPEAKS_V1 } else { "" };
     let answers = if expect_reply { format!(", {answers} answered") } else { String::new() };
     let how = match close {
         Some(close) if close.code != v1::NO_ERROR => format!("gave up: {close}"),
         Some(_) => "closed the conversation".to_owned(),
         None => "ended the connection".to_owned(),
     };
-    Failure::job(format!("the peer {how} ({} sent{answers})", count(*sent, "message")))
+    Failure::job(format!("the peer {how} ({} sent{answers}){advice}", count(*sent, "message")))
 }
 
 /// The direction in which answers come.
@@ -382,9 +393,8 @@ impl Reading<'_> {
                     )));
                 }
                 Err(error) => {
-                    let message = error.to_string();
-                    let code = error.code().unwrap_or(v1::NO_ERROR);
-                    let close = Close { code, reason: message.clone() };
+                    let message = explain_read(&error, self.shape.format);
+                    let close = Close::telling(error.code().unwrap_or(v1::NO_ERROR), &message);
                     return Err(Broken::Refused { close, message });
                 }
             };
@@ -396,7 +406,7 @@ impl Reading<'_> {
             };
             let said = said.map_err(|Refusal { code, why }| {
                 let message = format!("byte {at}: {why}");
-                Broken::Refused { close: Close { code, reason: message.clone() }, message }
+                Broken::Refused { close: Close::telling(code, &message), message }
             })?;
             let is_answer = match said {
                 Said::Message => !self.shape.pings(),

@@ -9,13 +9,14 @@ use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, Frame, Framing, Kind};
 
 use crate::addr::{Incoming, Outgoing};
+use crate::advice::explain_read;
 use crate::bytes::count;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::goodbye::part;
 use crate::output::json;
 use crate::preview::{plain_hex, preview};
 use crate::printer::Printer;
-use crate::v1::{self, Close, Hello, Refusal, Said};
+use crate::v1::{self, Close, Hello, Refusal, Said, without_advice};
 
 /// What a message is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,21 +145,19 @@ impl End {
         Self::Error { at: None, code: None, message }
     }
 
-    fn read(error: &ReadError) -> Self {
+    fn read(error: &ReadError, format: AnyFormat) -> Self {
         let at = match error {
             ReadError::Decode(error) => Some(error.at()),
             ReadError::FrameTimeout { at, .. } | ReadError::IdleTimeout { at, .. } => Some(*at),
             _ => None,
         };
-        Self::Error { at, code: error.code(), message: error.to_string() }
+        Self::Error { at, code: error.code(), message: explain_read(error, format) }
     }
 
     /// What the peer is told.
     fn close(&self) -> Close {
         match self {
-            Self::Error { code: Some(code), message, .. } => {
-                Close { code: *code, reason: message.clone() }
-            }
+            Self::Error { code: Some(code), message, .. } => Close::telling(*code, message),
             Self::Clean | Self::Stopped | Self::Error { code: None, .. } => Close::ordinary(),
         }
     }
@@ -226,10 +225,16 @@ impl Talk<'_> {
                         if self.rules.skip_oversize && reader.skip_frame().is_ok() =>
                     {
                         self.at = reader.position().saturating_add(len); // behind its header
-                        self.log.error(Some(at), error.code(), &format!("{error}; skipped")).await;
+                        self.log
+                            .error(
+                                Some(at),
+                                error.code(),
+                                &format!("{}; skipped", without_advice(&error.to_string())),
+                            )
+                            .await;
                         Ok(())
                     }
-                    error => Err(End::read(&error)),
+                    error => Err(End::read(&error, *self.rules.framing.format())),
                 },
             };
             if let Err(end) = over {

@@ -68,6 +68,11 @@ impl Close {
         Self { code: NO_ERROR, reason: String::new() }
     }
 
+    /// What a peer is told that did something wrong. The advice is for whoever reads it here.
+    pub(crate) fn telling(code: u16, message: &str) -> Self {
+        Self { code, reason: without_advice(message).to_owned() }
+    }
+
     /// The payload, with as much of the reason as `limit` bytes have room for; the ordinary close
     /// has none.
     pub(crate) fn encode(&self, limit: u64) -> Vec<u8> {
@@ -92,16 +97,28 @@ impl fmt::Display for Close {
     }
 }
 
+/// A message without what it says to try.
+pub(crate) fn without_advice(message: &str) -> &str {
+    message.split_once("; ").map_or(message, |(what, _)| what)
+}
+
 /// What `limit` bytes have room for behind the first `used`, which have to fit.
 fn room(limit: u64, used: usize) -> Option<usize> {
     usize::try_from(limit).unwrap_or(usize::MAX).checked_sub(used)
 }
 
-/// As much of the text as fits, in whole characters.
+/// As much of the text as fits: in whole words, or if there is only one in whole characters.
 fn beginning(text: &str, room: usize) -> &[u8] {
-    let room = room.min(text.len());
+    if room >= text.len() {
+        return text.as_bytes();
+    }
     let end = (0..=room).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    text.get(..end).unwrap_or_default().as_bytes()
+    let (fits, rest) = text.split_at_checked(end).unwrap_or_default();
+    let words = match fits.rsplit_once(' ') {
+        Some((words, _)) if !rest.starts_with(' ') => words,
+        _ => fits,
+    };
+    words.trim_end().as_bytes()
 }
 
 /// What a hello says.
@@ -193,10 +210,12 @@ pub(crate) fn understand(kind: Kind, payload: &[u8], kinds: &[Kind]) -> Result<S
         },
         _ if kinds.contains(&kind) => Ok(Said::Message),
         _ if kind.is_critical() => {
-            let why = format!(
-                "the kind {kind} is critical and not known here; \
-                 is it an application's, to be named with --kind?"
-            );
+            let advice = match kind.get() {
+                0x10..=0x14 => "files are not part of this release",
+                0x40.. => "is it an application's, to be named with --kind?",
+                _ => "does the peer run a newer release?",
+            };
+            let why = format!("the kind {kind} is critical and not known here; {advice}");
             Err(Refusal { code: UNKNOWN_KIND, why })
         }
         _ => Ok(Said::Unknown),
@@ -220,9 +239,17 @@ pub(crate) fn parse_kind(text: &str) -> Result<Kind, String> {
     };
     let kind = match number {
         Some(number) => Kind::new(number),
-        None => (1..=u8::MAX).filter_map(Kind::new).find(|kind| kind.name() == Some(text)),
+        None => kinds().find(|kind| kind.name() == Some(text)),
     };
-    kind.ok_or_else(|| "give `text`, `binary`, `ping` or a number such as 0x41".to_owned())
+    kind.ok_or_else(|| {
+        let names: Vec<_> = kinds().filter_map(Kind::name).collect();
+        format!("give {}, or a number from 1 to 255 such as 0x41", names.join(", "))
+    })
+}
+
+/// All kinds that there can be.
+fn kinds() -> impl Iterator<Item = Kind> {
+    (1..=u8::MAX).filter_map(Kind::new)
 }
 
 #[cfg(test)]
@@ -238,6 +265,12 @@ mod tests {
         let close = Close { code: 5, reason: "粘包".to_owned() };
         assert_eq!(close.encode(7), b"\x00\x05\xe7\xb2\x98");
         assert_eq!(close.encode(1), b"");
+        let close = Close::telling(7, "byte 0: the kind 0x20 is; is it?");
+        assert_eq!(close.reason, "byte 0: the kind 0x20 is");
+        assert_eq!(&close.encode(18)[2..], b"byte 0: the kind");
+        assert_eq!(&close.encode(19)[2..], b"byte 0: the kind");
+        assert_eq!(&close.encode(17)[2..], b"byte 0: the");
+        assert_eq!(&close.encode(5)[2..], b"byt");
         assert_eq!(Close::parse(&[0]), None);
         assert_eq!(Close::parse(&[0, 1, 0xff]), None);
         let close = Close { code: 5, reason: "too\x1b long".to_owned() };
@@ -260,7 +293,12 @@ mod tests {
         assert_eq!(parse_kind("0x41"), Ok(Kind::new(0x41).unwrap()));
         assert_eq!(parse_kind("65"), Ok(Kind::new(0x41).unwrap()));
         for text in ["0", "0x00", "256", "0x1ff", "txet", ""] {
-            assert!(parse_kind(text).is_err(), "{text}");
+            let error = parse_kind(text).unwrap_err();
+            assert!(
+                error.starts_with("give text, binary, ping, pong, close, file-open, "),
+                "{error}"
+            );
+            assert!(error.ends_with("hello, or a number from 1 to 255 such as 0x41"), "{error}");
         }
     }
 }
