@@ -8,8 +8,9 @@ use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 
 use serde::Serialize;
-use unstick::{DecodeError, Decoder, Format, Header, Piece, RecoverError, V1};
+use unstick::{DecodeError, Decoder, Format, Header, HeaderError, Piece, RecoverError, V1};
 
+use crate::advice::explain;
 use crate::bytes::{count, count_bytes};
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
 use crate::hex::HexReader;
@@ -129,7 +130,11 @@ struct Inspector<'a, F: Format> {
     state: State,
     frame: Option<Open>,
     frames: u64,
+    /// The bytes of the frames that are whole.
+    whole: u64,
     errors: u64,
+    /// Where an error ended it.
+    stopped: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,10 +174,13 @@ enum Event<'a> {
         preview: &'a str,
     },
     Error {
+        /// The frame's first byte, or the end of the stream.
         at: u64,
+        /// The byte that is wrong.
+        byte: u64,
         code: u16,
         name: &'static str,
-        message: String,
+        message: &'a str,
     },
     Resync {
         found: Option<u64>,
@@ -183,6 +191,20 @@ enum Event<'a> {
         errors: u64,
         bytes: u64,
     },
+}
+
+/// The stream offset of the byte that decided.
+fn byte_of(error: &DecodeError) -> u64 {
+    let index = match error {
+        DecodeError::Header { error, .. } => match error {
+            HeaderError::UnsupportedVersion { .. } => 1,
+            HeaderError::InvalidKind => 2,
+            HeaderError::BadCheck { .. } => 7,
+            _ => 0,
+        },
+        _ => 0,
+    };
+    error.at().saturating_add(index)
 }
 
 impl<'a, F: Format> Inspector<'a, F> {
@@ -201,17 +223,24 @@ impl<'a, F: Format> Inspector<'a, F> {
             state: State::Decode,
             frame: None,
             frames: 0,
+            whole: 0,
             errors: 0,
+            stopped: None,
         }
     }
 
     fn run(mut self, mut input: Input) -> Result<(), Failure> {
-        self.heading()?;
+        let mut headed = false;
         let mut chunk = Vec::with_capacity(CHUNK_LEN);
         while self.state != State::Done {
             if let Err(failure) = input.next(&mut chunk) {
                 self.out.flush()?;
                 return Err(failure);
+            }
+            // Not before it is known that there is something to read.
+            if !headed {
+                self.heading()?;
+                headed = true;
             }
             if chunk.is_empty() {
                 self.end_of_stream()?;
@@ -225,7 +254,13 @@ impl<'a, F: Format> Inspector<'a, F> {
             self.out.line(json(&Event::End { frames, errors, bytes }))?;
         } else {
             let frames = count(frames, "whole frame");
-            self.out.line(format_args!("{frames}, {} read", count_bytes(bytes)))?;
+            match self.stopped {
+                Some(at) => {
+                    let whole = count_bytes(self.whole);
+                    self.out.line(format_args!("{frames} ({whole}); stopped at byte {at}"))?;
+                }
+                None => self.out.line(format_args!("{frames}, {} read", count_bytes(bytes)))?,
+            }
         }
         self.out.flush()?;
         if errors == 0 { Ok(()) } else { Err(Failure::Told) }
@@ -276,6 +311,7 @@ impl<'a, F: Format> Inspector<'a, F> {
             && let Some(frame) = self.frame.take()
         {
             self.frames += 1;
+            self.whole += self.decoder.position() - frame.at;
             self.row(&frame)?;
         }
         Ok(())
@@ -287,29 +323,48 @@ impl<'a, F: Format> Inspector<'a, F> {
         if let Some(frame) = self.frame.take() {
             self.row(&frame)?;
         }
+        let byte = byte_of(&error);
+        let message = self.explain(&error);
         if self.args.json {
             let (at, code) = (error.at(), error.code());
-            let (name, message) = (v1::code_name(code), error.to_string());
-            self.out.line(json(&Event::Error { at, code, name, message }))?;
+            let name = v1::code_name(code);
+            self.out.line(json(&Event::Error { at, byte, code, name, message: &message }))?;
         }
         let oversize = matches!(error, DecodeError::Oversize { .. });
         let ended = matches!(error, DecodeError::Truncated { .. });
         let skip = oversize && self.args.skip_oversize && self.decoder.skip_frame().is_ok();
         let hint = match error {
             DecodeError::Oversize { .. } if skip => "; going on behind it",
-            DecodeError::Oversize { .. } => "; see --limit and --skip-oversize",
+            DecodeError::Oversize { .. } if !self.args.resync => {
+                "; go on behind it with --skip-oversize"
+            }
             DecodeError::Header { .. } if self.resync.is_none() => {
                 "; in this format the place of the next frame cannot be found again"
             }
             _ => "",
         };
-        self.tell(&format!("{error}{hint}"))?;
+        self.tell(&format!("{message}{hint}"))?;
         self.state = match self.resync {
             _ if skip => State::Decode,
-            Some(_) if !ended => State::Search { error },
+            // What is behind an oversize frame is known, and needs no search.
+            Some(_) if !ended && (!oversize || self.args.resync) => State::Search { error },
             _ => State::Done,
         };
+        // The end of the stream is the end of the capture: all of it was read.
+        if !ended && !skip && (self.state == State::Done || !self.args.resync) {
+            self.stopped = Some(byte);
+        }
         Ok(())
+    }
+
+    /// The error, its byte, and the frame if that is another.
+    fn explain(&self, error: &DecodeError) -> String {
+        let text = explain(error, self.args.framing.format);
+        let (at, byte) = (error.at(), byte_of(error));
+        match text.strip_prefix(&format!("byte {byte}: ")) {
+            Some(what) if byte != at => format!("byte {byte}, in the frame at byte {at}: {what}"),
+            _ => text,
+        }
     }
 
     /// The next header is there: says where. Without `--resync` that was all.
@@ -346,9 +401,7 @@ impl<'a, F: Format> Inspector<'a, F> {
                     self.out.line(json(&Event::Resync { found: None, skipped }))?;
                 }
                 let skipped = count_bytes(skipped);
-                self.tell(&format!(
-                    "byte {at}: the end; in the last {skipped} stands no further header"
-                ))
+                self.tell(&format!("byte {at}: no further header in the {skipped} up to the end"))
             }
             Err(error) => self.fail(error),
         }

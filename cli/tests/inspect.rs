@@ -84,6 +84,56 @@ fn it_says_where_a_stream_goes_wrong() {
 }
 
 #[test]
+fn a_wrong_byte_and_its_frame_are_both_named() {
+    let mut bytes = [frame(TEXT, b"a"), frame(TEXT, b"b"), frame(TEXT, b"c")].concat();
+    bytes[9 + 7] ^= 1;
+    bytes[18..].fill(0);
+    let done = inspect(&[], &bytes);
+    let lines: Vec<_> = done.stderr.lines().collect();
+    assert!(
+        lines[0].starts_with("unstick: byte 16, in the frame at byte 9: the header's check is ")
+    );
+    assert_eq!(lines[1], "unstick: byte 27: no further header in the 18 bytes up to the end");
+    assert!(done.stdout.ends_with("\n1 whole frame (9 bytes); stopped at byte 16\n"), "{done:?}");
+    let done = inspect(&["--json"], &bytes);
+    let error = done.stdout.lines().find(|line| line.contains("\"error\"")).unwrap();
+    let error: Value = serde_json::from_str(error).unwrap();
+    assert_eq!((&error["at"], &error["byte"]), (&9.into(), &16.into()));
+}
+
+#[test]
+fn a_frame_over_the_limit_can_be_skipped() {
+    let bytes = [frame(TEXT, b"1234"), frame(TEXT, b"12345"), frame(TEXT, b"ok")].concat();
+    let done = inspect(&["--limit", "4"], &bytes);
+    done.fails(1, "; go on behind it with --skip-oversize\n");
+    assert!(!done.stderr.contains("resync"), "{done:?}");
+    assert!(done.stdout.ends_with("\n1 whole frame (12 bytes); stopped at byte 12\n"), "{done:?}");
+    let done = inspect(&["--limit", "4", "--skip-oversize"], &bytes);
+    done.fails(1, "; going on behind it\n");
+    assert!(done.stdout.ends_with("\n2 whole frames, 35 bytes read\n"), "{done:?}");
+}
+
+#[test]
+fn another_format_is_recognized() {
+    inspect(&["--format", "i32le"], b"\0\0\0\x05hello").fails(1, "try --format i32be");
+    let done = inspect(&["--format", "u16le"], &frame(TEXT, b"hi"));
+    done.fails(1, "was the connection cut, or is it another format?");
+}
+
+#[test]
+fn what_cannot_be_read_has_no_table() {
+    let done = inspect(&[std::env::temp_dir().to_str().unwrap()], b"");
+    done.fails(1, "cannot read");
+    assert_eq!(done.stdout, "");
+    let done = inspect(&["--hex"], b"nothing of the kind");
+    done.fails(1, "line 1, column 1");
+    assert_eq!(done.stdout, "");
+    inspect(&[], b"").succeeds(
+        "      offset       payload  kind         content\n0 whole frames, 0 bytes read\n",
+    );
+}
+
+#[test]
 fn it_says_what_a_search_would_find() {
     let bytes = b"3F F5 01 01 00 00 00 02 F2 68 69 21 21 F5 01 01 00 00 00 00 AC";
     let done = inspect(&["--hex"], bytes);
