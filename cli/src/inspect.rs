@@ -12,13 +12,16 @@ use unstick::{DecodeError, Decoder, Format, Header, HeaderError, Piece, RecoverE
 
 use crate::advice::explain;
 use crate::bytes::{count, count_bytes};
+use crate::content::Content;
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
 use crate::hex::HexReader;
 use crate::output::{Failure, Out, complain, json, note};
-use crate::preview::preview;
+use crate::preview::{preview, unquoted};
 use crate::v1;
 
 const CHUNK_LEN: usize = 64 << 10;
+/// The largest payload that `--json` shows whole.
+const WHOLE: u64 = 64 << 10;
 
 /// List the frames of a captured byte stream, and say where it goes wrong.
 #[derive(clap::Args)]
@@ -39,7 +42,8 @@ pub(crate) struct Args {
     /// How many characters of each payload to show.
     #[arg(long, value_name = "CHARS", default_value_t = 60)]
     preview: u16,
-    /// One JSON object a line, for scripts.
+    /// One JSON object a line, for scripts: payloads of up to 64 KiB whole, as `text` or `hex`, and
+    /// of larger ones the beginning as `preview`.
     #[arg(long)]
     json: bool,
 }
@@ -171,7 +175,15 @@ enum Event<'a> {
         len: u64,
         /// Less than `len` if the stream ends in the frame.
         arrived: u64,
-        preview: &'a str,
+        /// What arrived of a payload that is small enough.
+        #[serde(flatten)]
+        content: Option<Content<'a>>,
+        /// The beginning of a larger one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        preview: Option<String>,
+        /// What the payload says, where its kind gives its bytes a meaning.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        meaning: Option<String>,
     },
     Error {
         /// The frame's first byte, or the end of the stream.
@@ -303,8 +315,12 @@ impl<'a, F: Format> Inspector<'a, F> {
         }
         if let Some(frame) = &mut self.frame {
             frame.seen += piece.bytes.len() as u64;
-            // A character shown takes four bytes at most.
-            let room = usize::from(self.args.preview) * 4 + 4 - frame.beginning.len();
+            let room = if self.args.json && frame.len <= WHOLE {
+                piece.bytes.len()
+            } else {
+                // A character shown takes four bytes at most.
+                usize::from(self.args.preview) * 4 + 4 - frame.beginning.len()
+            };
             frame.beginning.extend(piece.bytes.iter().take(room));
         }
         if piece.last
@@ -435,16 +451,28 @@ impl<'a, F: Format> Inspector<'a, F> {
             .kind()
             .filter(|_| whole)
             .and_then(|kind| v1::describe(kind, &frame.beginning));
-        let mut content = described.unwrap_or_else(|| preview(&frame.beginning, frame.len, width));
-        if frame.len > 0 && frame.beginning.is_empty() {
-            content.clear();
-        }
         let header = frame.meta.header();
         let kind = frame.meta.kind().map(|kind| kind.to_string());
         let (at, len, arrived) = (frame.at, frame.len, frame.seen);
         if self.args.json {
-            let preview = content.as_str();
-            return self.out.line(json(&Event::Frame { at, kind, header, len, arrived, preview }));
+            let held = len <= WHOLE;
+            let content = held.then(|| Content::new(&frame.beginning));
+            let preview = (!held).then(|| unquoted(&frame.beginning, len, width));
+            let meaning = described;
+            return self.out.line(json(&Event::Frame {
+                at,
+                kind,
+                header,
+                len,
+                arrived,
+                content,
+                preview,
+                meaning,
+            }));
+        }
+        let mut content = described.unwrap_or_else(|| preview(&frame.beginning, frame.len, width));
+        if frame.len > 0 && frame.beginning.is_empty() {
+            content.clear();
         }
         if arrived < len {
             content = format!("(incomplete: {arrived} of {len}) {content}");

@@ -8,6 +8,7 @@
 mod addr;
 mod advice;
 mod bytes;
+mod content;
 mod demo;
 mod describe;
 mod format;

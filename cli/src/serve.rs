@@ -11,10 +11,11 @@ use unstick::{DecodeError, Frame, Framing, Kind};
 use crate::addr::{Incoming, Outgoing};
 use crate::advice::explain_read;
 use crate::bytes::count;
+use crate::content::Content;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::goodbye::part;
 use crate::output::json;
-use crate::preview::{plain_hex, preview};
+use crate::preview::preview;
 use crate::printer::Printer;
 use crate::v1::{self, Close, Hello, Refusal, Said, without_advice};
 
@@ -106,21 +107,17 @@ pub(crate) struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     header: Option<String>,
     len: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hex: Option<String>,
+    #[serde(flatten)]
+    content: Content<'a>,
 }
 
 impl<'a> Message<'a> {
     pub(crate) fn new(meta: AnyMeta, payload: &'a [u8]) -> Self {
-        let text = std::str::from_utf8(payload).ok();
         Self {
             kind: meta.kind().map(|kind| kind.to_string()),
             header: meta.header(),
             len: payload.len(),
-            text,
-            hex: text.is_none().then(|| plain_hex(payload)),
+            content: Content::new(payload),
         }
     }
 }

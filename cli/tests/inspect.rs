@@ -164,9 +164,30 @@ fn json_is_one_object_a_line() {
     assert_eq!(names, ["error", "resync", "frame", "frame", "error", "end"]);
     assert_eq!((&events[0]["at"], &events[0]["name"]), (&0.into(), &"bad-magic".into()));
     assert_eq!((&events[1]["found"], &events[1]["skipped"]), (&1.into(), &1.into()));
-    assert_eq!((&events[2]["at"], &events[2]["preview"]), (&1.into(), &"\"hi\"".into()));
+    assert_eq!((&events[2]["at"], &events[2]["text"]), (&1.into(), &"hi".into()));
     assert_eq!((&events[3]["len"], &events[3]["arrived"]), (&2.into(), &1.into()));
     assert_eq!((&events[5]["frames"], &events[5]["errors"]), (&1.into(), &2.into()));
+}
+
+#[test]
+fn json_has_whole_payloads_unless_they_are_large() {
+    let most = "x".repeat(64 << 10);
+    let bytes = [
+        frame(TEXT, "a \"粘包\"\n".as_bytes()),
+        frame(BINARY, &[0xff; 300]),
+        frame(TEXT, most.as_bytes()),
+        frame(TEXT, format!("{most}y").as_bytes()),
+        frame(CLOSE, b"\0\x05too long"),
+    ];
+    let done = inspect(&["--json", "--preview", "3"], &bytes.concat());
+    let events: Vec<Value> =
+        done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events[0]["text"], "a \"粘包\"\n");
+    assert_eq!(events[1]["hex"], "ff".repeat(300));
+    assert_eq!(events[2]["text"], most);
+    assert_eq!((&events[3]["text"], &events[3]["preview"]), (&Value::Null, &"xxx".into()));
+    assert_eq!(events[4]["meaning"], "code 0x0005 (oversize): too long");
+    assert!(events.iter().take(3).all(|event| event.get("preview").is_none()), "{events:?}");
 }
 
 #[test]
