@@ -13,8 +13,8 @@ use unstick::{DecodeError, Decoder, Format, Header, HeaderError, Piece, RecoverE
 use crate::advice::explain;
 use crate::bytes::{count, count_bytes};
 use crate::content::Content;
+use crate::dump::DumpReader;
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
-use crate::hex::HexReader;
 use crate::output::{Failure, Out, complain, json, note};
 use crate::preview::{preview, unquoted};
 use crate::v1;
@@ -30,7 +30,8 @@ pub(crate) struct Args {
     file: Option<PathBuf>,
     #[command(flatten)]
     framing: FramingArgs,
-    /// The input is hexadecimal text: `f5 01`, `0xf5,0x01`, `f5:01`.
+    /// The input is hexadecimal text: `f5 01`, `0xf5,0x01`, `f5:01`, or what `xxd` and
+    /// `hexdump -vC` print.
     #[arg(long)]
     hex: bool,
     /// Go on after an error, with the next bytes that are a header (v1 only).
@@ -72,13 +73,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 struct Input {
     source: Box<dyn Read>,
     name: String,
-    hex: Option<HexReader>,
+    hex: Option<DumpReader>,
     text: Vec<u8>,
 }
 
 impl Input {
     fn open(args: &Args) -> Result<Self, Failure> {
-        let hex = args.hex.then(HexReader::new);
+        let hex = args.hex.then(DumpReader::new);
         let (source, name): (Box<dyn Read>, _) = match &args.file {
             Some(path) if path.as_os_str() != "-" => {
                 let name = path.display().to_string();
@@ -113,7 +114,7 @@ impl Input {
                 chunk.extend_from_slice(read);
                 return Ok(());
             };
-            let parsed = if n == 0 { hex.finish() } else { hex.push(read, chunk) };
+            let parsed = if n == 0 { hex.finish(chunk) } else { hex.push(read, chunk) };
             parsed.map_err(|error| Failure::job(format!("{}, {error}", self.name)))?;
             if n == 0 || !chunk.is_empty() {
                 return Ok(());

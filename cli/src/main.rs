@@ -11,6 +11,7 @@ mod bytes;
 mod content;
 mod demo;
 mod describe;
+mod dump;
 mod format;
 mod goodbye;
 mod hex;
