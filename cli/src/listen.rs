@@ -1,7 +1,8 @@
 //! `unstick listen`: prints every message that arrives, from many peers at once.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -10,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use unstick::Kind;
 
 use crate::addr::Addr;
-use crate::bytes::parse_seconds;
+use crate::bytes::{count, parse_seconds};
 use crate::format::FramingArgs;
 use crate::listener::Listener;
 use crate::output::{Failure, json};
@@ -104,6 +105,7 @@ async fn listen(args: Args) -> Result<(), Failure> {
         kinds: args.kinds,
         preview: args.preview.into(),
         json: args.json,
+        messages: AtomicU64::new(0),
     });
     accept(listener, rules, args.max_connections.max(1), printer, outcome, &mut signals).await
 }
@@ -160,6 +162,13 @@ async fn accept(
         () = signals.next() => {}
     }
     drop(connections);
+    if !rules.json {
+        let messages = count(rules.messages.load(Ordering::Relaxed), "message");
+        let peers = count(number - 1, "peer");
+        // Behind the `^C` that a terminal shows.
+        let line = if io::stderr().is_terminal() { "\n" } else { "" };
+        printer.note_now(format!("{line}stopped after {messages} from {peers}"));
+    }
     drop(printer);
     match timeout(LAST_LINES, outcome).await {
         Ok(Ok(written)) => written,

@@ -76,7 +76,13 @@ impl Printer {
 
     /// The same without waiting for room: for one line more, and not for each of many.
     pub(crate) fn complain_now(&self, message: &str) {
-        let _ = self.lines.send(Line { text: complaint(message) + "\n", aside: true, _room: None });
+        self.note_now(complaint(message));
+    }
+
+    /// A line on standard error, likewise.
+    pub(crate) fn note_now(&self, mut text: String) {
+        text.push('\n');
+        let _ = self.lines.send(Line { text, aside: true, _room: None });
     }
 
     async fn queue(&self, mut text: String, aside: bool) {

@@ -1,10 +1,12 @@
 //! One connection of `unstick listen`, from its first byte to its last.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, Frame, Framing, Kind};
 
@@ -48,6 +50,9 @@ impl Reply {
     }
 }
 
+/// How long a peer may take to say hello before it is shown as connected without it.
+const ANNOUNCE: Duration = Duration::from_millis(200);
+
 /// What holds for every connection.
 pub(crate) struct Rules {
     pub(crate) framing: Framing<AnyFormat>,
@@ -59,6 +64,8 @@ pub(crate) struct Rules {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) preview: usize,
     pub(crate) json: bool,
+    /// The messages that came, on all connections.
+    pub(crate) messages: AtomicU64,
 }
 
 /// A line of `--json`.
@@ -176,7 +183,7 @@ pub(crate) async fn serve(
     let mut talk = Talk {
         rules,
         writer: FrameWriter::with_framing(outgoing, rules.framing),
-        log: Log { rules, printer, peer },
+        log: Log { rules, printer, peer, announced: false },
         messages: 0,
         at: 0,
         hello: None,
@@ -209,10 +216,23 @@ impl Talk<'_> {
         reader: &mut FrameReader<Incoming, AnyFormat>,
         stop: &mut watch::Receiver<bool>,
     ) -> End {
+        // Only v1 peers say hello.
+        let patience = if self.rules.framing.format().is_v1() { ANNOUNCE } else { Duration::ZERO };
+        let mut announce = pin!(sleep(patience));
         loop {
-            let next = tokio::select! {
-                next = reader.next_frame() => next,
-                _ = stop.wait_for(|stop| *stop) => return End::Stopped,
+            let next = {
+                let mut next = pin!(reader.next_frame());
+                loop {
+                    let next = tokio::select! {
+                        next = &mut next => Some(next),
+                        () = &mut announce, if !self.log.announced => None,
+                        _ = stop.wait_for(|stop| *stop) => return End::Stopped,
+                    };
+                    match next {
+                        Some(next) => break next,
+                        None => self.log.announce(None).await,
+                    }
+                }
             };
             let over = match next {
                 Ok(Some(frame)) => self.frame(&frame).await,
@@ -263,6 +283,7 @@ impl Talk<'_> {
     /// Shows a message, and answers it.
     async fn message(&mut self, at: u64, frame: &Frame<'_, AnyMeta>) -> Result<(), End> {
         self.messages += 1;
+        self.rules.messages.fetch_add(1, Ordering::Relaxed);
         self.log.message(at, frame).await;
         match &self.rules.reply {
             Some(reply) => self.send(frame.meta, &reply.to(frame.payload)).await,
@@ -340,6 +361,8 @@ struct Log<'a> {
     rules: &'a Rules,
     printer: Printer,
     peer: String,
+    /// Whether it was said that the peer is there.
+    announced: bool,
 }
 
 impl Log<'_> {
@@ -350,22 +373,32 @@ impl Log<'_> {
     }
 
     async fn connected(&self) {
-        let peer = &self.peer;
-        self.event(Event::Connected { peer }).await;
+        self.event(Event::Connected { peer: &self.peer }).await;
+    }
+
+    /// Says that the peer is there, in one line with its hello if that came first.
+    async fn announce(&mut self, hello: Option<&Hello>) {
+        if self.announced {
+            return;
+        }
+        self.announced = true;
         if !self.rules.json {
-            self.printer.note(format!("{peer} connected")).await;
+            let hello = hello.map_or_else(String::new, |hello| format!(" ({})", hello.brief()));
+            self.printer.note(format!("{} connected{hello}", self.peer)).await;
         }
     }
 
-    async fn hello(&self, hello: &Hello) {
+    async fn hello(&mut self, hello: &Hello) {
         let peer = &self.peer;
         self.event(Event::Hello { peer, limit: hello.limit, name: &hello.name }).await;
-        if !self.rules.json {
-            self.printer.note(format!("{peer} says hello: {hello}")).await;
+        if self.announced && !self.rules.json {
+            self.printer.note(format!("{peer} says hello: {}", hello.brief())).await;
         }
+        self.announce(Some(hello)).await;
     }
 
-    async fn message(&self, at: u64, frame: &Frame<'_, AnyMeta>) {
+    async fn message(&mut self, at: u64, frame: &Frame<'_, AnyMeta>) {
+        self.announce(None).await;
         let (peer, payload) = (&self.peer, frame.payload);
         if self.rules.json {
             let message = Message::new(frame.meta, payload);
@@ -378,14 +411,16 @@ impl Log<'_> {
         self.printer.line(format!("{peer:<21}  {meta}{len:>8}  {content}")).await;
     }
 
-    async fn error(&self, at: Option<u64>, code: Option<u16>, message: &str) {
+    async fn error(&mut self, at: Option<u64>, code: Option<u16>, message: &str) {
+        self.announce(None).await;
         let peer = &self.peer;
         self.printer.complain(&format!("{peer}: {message}")).await;
         let name = code.map(v1::code_name);
         self.event(Event::Error { peer, at, code, name, message }).await;
     }
 
-    async fn ended(&self, end: &End, messages: u64) {
+    async fn ended(&mut self, end: &End, messages: u64) {
+        self.announce(None).await;
         if let End::Error { at, code, message } = end {
             self.error(*at, *code, message).await;
         }

@@ -5,12 +5,16 @@ use std::fmt;
 
 use unstick::Kind;
 
+use crate::bytes::in_units;
 use crate::preview::escaped;
 
 /// The most bytes of a ping's payload.
 pub(crate) const MAX_PING: usize = 64;
 /// What a receiver that sent no hello is sent at most, in payload bytes (spec, 6.1).
 pub(crate) const LIMIT_WITHOUT_HELLO: u64 = 65_536;
+
+/// The most characters of a peer's name that are shown in brief.
+const MAX_NAME: usize = 60;
 
 /// The codes of a close frame that no error of the library carries.
 pub(crate) const NO_ERROR: u16 = 0x0000;
@@ -155,6 +159,19 @@ pub(crate) fn limit_after(hello: Option<&Hello>) -> u64 {
     hello.map_or(LIMIT_WITHOUT_HELLO, |hello| hello.limit.into())
 }
 
+impl Hello {
+    /// In a few words: `unstick 0.1.0, takes 1 MiB`.
+    pub(crate) fn brief(&self) -> String {
+        let name = escaped(&self.name);
+        let takes = in_units(self.limit.into());
+        match name.char_indices().nth(MAX_NAME) {
+            _ if name.is_empty() => format!("takes {takes}"),
+            Some((end, _)) => format!("{}…, takes {takes}", name.get(..end).unwrap_or_default()),
+            None => format!("{name}, takes {takes}"),
+        }
+    }
+}
+
 impl fmt::Display for Hello {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "takes {} bytes at most", self.limit)?;
@@ -285,6 +302,14 @@ mod tests {
         assert_eq!(hello.encode(3), None);
         assert_eq!(Hello::parse(&[0, 1, 0]), None);
         assert_eq!(Hello::ours(u64::MAX).limit, u32::MAX);
+    }
+
+    #[test]
+    fn a_hello_in_brief_is_one_short_line() {
+        let brief = |name: &str| Hello { limit: 300, name: name.to_owned() }.brief();
+        assert_eq!(brief(""), "takes 300 bytes");
+        assert_eq!(brief("a\n\x1b"), "a\\n\\u{1b}, takes 300 bytes");
+        assert_eq!(brief(&"粘".repeat(100)), format!("{}…, takes 300 bytes", "粘".repeat(60)));
     }
 
     #[test]

@@ -486,3 +486,30 @@ fn messages_and_notes_stand_in_order() {
         assert!(connected < message && message < ended, "{text}");
     }
 }
+
+#[test]
+fn a_peer_is_announced_in_one_line() {
+    let listen = Listen::start(&[]);
+    // With its hello, if that comes at once.
+    let hello = frame(HELLO, b"\0\x10\0\0someone 1.0");
+    talk(&listen.connect(), &[hello.clone(), frame(CLOSE, b"")].concat());
+    listen.err.line(" connected (someone 1.0, takes 1 MiB)");
+    // Without, if something else comes, or nothing.
+    let silent = listen.connect();
+    let peer = silent.local_addr().unwrap();
+    let line = listen.err.line(&format!("{peer} connected"));
+    assert_eq!(line, format!("{peer} connected"));
+    (&silent).write_all(&hello).unwrap();
+    listen.err.line(&format!("{peer} says hello: someone 1.0, takes 1 MiB"));
+    (&silent).write_all(&frame(TEXT, b"x")).unwrap();
+    talk(&silent, &frame(CLOSE, b""));
+    let other = listen.connect();
+    let peer = other.local_addr().unwrap();
+    talk(&other, b"GET");
+    listen.err.line(&format!("unstick: {peer}: byte 0"));
+    let done = listen.interrupt();
+    assert_eq!(done.stderr.matches(" connected").count(), 3, "{done:?}");
+    assert_eq!(done.stderr.matches("hello").count(), 1, "{done:?}");
+    assert!(done.stderr.contains(&format!("\n{peer} connected\nunstick: {peer}: ")), "{done:?}");
+    assert!(done.stderr.ends_with("\nstopped after 1 message from 3 peers\n"), "{done:?}");
+}
