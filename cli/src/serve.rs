@@ -12,7 +12,7 @@ use unstick::{DecodeError, Frame, Framing, Kind};
 
 use crate::addr::{Incoming, Outgoing};
 use crate::advice::explain_read;
-use crate::bytes::count;
+use crate::bytes::{count, count_bytes};
 use crate::content::Content;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::goodbye::part;
@@ -320,7 +320,8 @@ impl Talk<'_> {
                 at: None,
                 code: Some(v1::OVERSIZE),
                 message: format!(
-                    "the answer has {len} bytes and the peer takes {most} at most ({said})"
+                    "the answer has {} and the peer takes {most} at most ({said})",
+                    count_bytes(len)
                 ),
             });
         }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use unstick::Kind;
 
-use crate::bytes::in_units;
+use crate::bytes::{count_bytes, in_units};
 use crate::preview::escaped;
 
 /// The most bytes of a ping's payload.
@@ -174,7 +174,7 @@ impl Hello {
 
 impl fmt::Display for Hello {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "takes {} bytes at most", self.limit)?;
+        write!(f, "takes {} at most", count_bytes(self.limit.into()))?;
         if !self.name.is_empty() {
             write!(f, ", \"{}\"", escaped(&self.name))?;
         }

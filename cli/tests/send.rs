@@ -67,6 +67,8 @@ fn large_messages_need_to_be_welcome() {
     let line = "x".repeat((1 << 20) + 1);
     run(&["send", &listen.addr], line.as_bytes())
         .fails(1, "line 1 of standard input has more than");
+    run(&["send", &listen.addr, "--limit", "0", "--text", "x"], b"")
+        .fails(1, "message 1 has 1 byte and the limit is 0; raise --limit");
     run(&["send", &listen.addr, "--limit", "2MiB"], line.as_bytes())
         .fails(1, "the peer takes 1048576 at most (its hello says)");
 
