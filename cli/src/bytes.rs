@@ -37,7 +37,7 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
         .strip_suffix('s')
         .unwrap_or(text)
         .parse()
-        .map_err(|_| "give seconds, such as 30 or 0.5".to_owned())?;
+        .map_err(|_| "give seconds, such as 30, 0.5 or 5s".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("give seconds above 0".to_owned()),

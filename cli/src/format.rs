@@ -14,8 +14,9 @@ use crate::preview::plain_hex;
 /// The options that say what the frames look like.
 #[derive(clap::Args)]
 pub(crate) struct FramingArgs {
-    /// The frames' format: v1, u8, u16be … u64le, i32be, i32le, varint, or
-    /// field:header=4,offset=1,width=2,order=be,covers=frame.
+    /// The frames' format: v1, u8, u16be, u16le, u24be, u24le, u32be, u32le, u64be, u64le, i32be,
+    /// i32le, varint, or field:header=4,offset=1,width=2,order=be,covers=frame (order is be or le;
+    /// covers is payload, rest, which is all behind the length, or frame).
     #[arg(long, default_value = "v1")]
     pub(crate) format: AnyFormat,
     /// The most payload bytes that a frame may have, such as 65536 or 64KiB [default: 1MiB].
@@ -310,6 +311,7 @@ fn field(text: &str) -> Result<LengthField, String> {
             "covers" => {
                 covers = match value {
                     "payload" => Covers::Payload,
+                    // As the spec says it.
                     "rest" => Covers::AfterField,
                     "frame" => Covers::Frame,
                     _ => {

@@ -39,10 +39,11 @@ pub(crate) struct Args {
     /// (`text:echo` for a text that would mean something else).
     #[arg(long, value_name = "echo|upper|TEXT")]
     reply: Option<String>,
-    /// End a connection whose frame is not complete after so long, or that does not take an answer.
+    /// End a connection whose frame is not complete after so long, or that does not take an answer:
+    /// seconds, such as 30, 0.5 or 5s.
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
     frame_timeout: Duration,
-    /// End a connection that sends nothing for so long [default: never].
+    /// End a connection that sends nothing for so long, such as 60 or 60s [default: never].
     #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
     idle_timeout: Option<Duration>,
     /// Skip a frame that is over the limit, and go on behind it; else it ends the connection.

@@ -34,9 +34,11 @@ const LAST_CLOSE: Duration = Duration::from_millis(100);
 const LAST_LINES: Duration = Duration::from_millis(100);
 
 /// Send messages, and show what comes back.
-///
-/// Without --text each line of standard input is a message; on a terminal there is a prompt.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Without --text each line of standard input is a message; on a terminal there is \
+                  a prompt."
+)]
 pub(crate) struct Args {
     /// HOST:PORT, [IPv6]:PORT, :PORT for this machine, or unix:PATH.
     addr: Addr,
@@ -57,7 +59,7 @@ pub(crate) struct Args {
     #[arg(long)]
     expect_reply: bool,
     /// How long to wait: for the connection, for the peer to take a message, for the next answer,
-    /// for the peer's end.
+    /// for the peer's end; seconds, such as 10, 0.5 or 5s.
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = parse_seconds)]
     timeout: Duration,
     /// One JSON object a line for each answer, for scripts.
