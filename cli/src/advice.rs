@@ -13,10 +13,16 @@ const HTTP: [&[u8]; 8] = [b"GET", b"POS", b"PUT", b"HEA", b"DEL", b"OPT", b"PAT"
 /// What went wrong with a stream of this format, and what to try.
 pub(crate) fn explain(error: &DecodeError, format: AnyFormat) -> String {
     let text = error.to_string();
-    if format.is_v1() {
-        return text;
+    match guess(error, format) {
+        Some(guess) => format!("{}; {guess}", without_advice(&text)),
+        None => text,
     }
-    let hint = match *error {
+}
+
+/// What is more likely than that the peer sent what it seems to have sent in this format.
+pub(crate) fn guess(error: &DecodeError, format: AnyFormat) -> Option<String> {
+    match *error {
+        _ if format.is_v1() => None,
         DecodeError::Oversize { len, limit, .. } => about_length(format, len, limit),
         DecodeError::Header { error: HeaderError::NegativeLength { found: 0xf5 }, .. }
             if format.name() == Some("i32be") =>
@@ -27,10 +33,6 @@ pub(crate) fn explain(error: &DecodeError, format: AnyFormat) -> String {
             Some("was the connection cut, or is it another format?".to_owned())
         }
         _ => None,
-    };
-    match hint {
-        Some(hint) => format!("{}; {hint}", without_advice(&text)),
-        None => text,
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use unstick::{DecodeError, Decoder, Format, Header, HeaderError, Piece, RecoverError, V1};
 
-use crate::advice::explain;
+use crate::advice::{explain, guess};
 use crate::bytes::{count, count_bytes};
 use crate::content::Content;
 use crate::dump::DumpReader;
@@ -352,7 +352,9 @@ impl<'a, F: Format> Inspector<'a, F> {
         let skip = oversize && self.args.skip_oversize && self.decoder.skip_frame().is_ok();
         let hint = match error {
             DecodeError::Oversize { .. } if skip => "; going on behind it",
-            DecodeError::Oversize { .. } if !self.args.resync => {
+            DecodeError::Oversize { .. }
+                if !self.args.resync && guess(&error, self.args.framing.format).is_none() =>
+            {
                 "; go on behind it with --skip-oversize"
             }
             DecodeError::Header { .. } if self.resync.is_none() => {

@@ -115,7 +115,7 @@ fn a_frame_over_the_limit_can_be_skipped() {
 
 #[test]
 fn another_format_is_recognized() {
-    inspect(&["--format", "i32le"], b"\0\0\0\x05hello").fails(1, "try --format i32be");
+    inspect(&["--format", "i32le"], b"\0\0\0\x05hello").fails(1, "try --format i32be\n");
     let done = inspect(&["--format", "u16le"], &frame(TEXT, b"hi"));
     done.fails(1, "was the connection cut, or is it another format?");
 }
