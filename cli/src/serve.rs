@@ -224,9 +224,10 @@ impl Talk<'_> {
                 let mut next = pin!(reader.next_frame());
                 loop {
                     let next = tokio::select! {
+                        biased; // a hello that is there is part of the announcement
+                        _ = stop.wait_for(|stop| *stop) => return End::Stopped,
                         next = &mut next => Some(next),
                         () = &mut announce, if !self.log.announced => None,
-                        _ = stop.wait_for(|stop| *stop) => return End::Stopped,
                     };
                     match next {
                         Some(next) => break next,

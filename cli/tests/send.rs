@@ -153,9 +153,11 @@ fn a_peer_that_goes_wrong_is_told_and_told_of() {
     let (addr, _served) = serve(|stream| {
         stream.shutdown(Shutdown::Write).unwrap();
     });
-    send(&addr).fails(
-        1,
-        "the peer ended the connection (1 message sent, 0 answered); does it speak v1? see --format",
+    let done = send(&addr);
+    done.fails(1, "the peer ended the connection (");
+    assert!(
+        done.stderr.ends_with(" sent, 0 answered); does it speak v1? see --format\n"),
+        "{done:?}"
     );
 
     let (addr, _served) = serve(|stream| {
@@ -236,16 +238,24 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 fn a_sender_that_gives_up_says_so_and_goes() {
     // A listener that answers nothing is not told of a crash.
     let listen = Listen::start(&[]);
-    let began = Instant::now();
     let args = ["send", &listen.addr, "--text", "hi", "--expect-reply", "--timeout", "0.5"];
-    run(&args, b"").fails(1, "no answer within 500ms");
-    assert!(began.elapsed() < Duration::from_millis(1400), "{:?}", began.elapsed());
-    listen.err.line("ended after 1 message");
+    let mut tries = 0;
+    // A machine that is busy elsewhere may be late, but not each time.
+    loop {
+        tries += 1;
+        let began = Instant::now();
+        run(&args, b"").fails(1, "no answer within 500ms");
+        listen.err.lines("ended after 1 message", tries);
+        if began.elapsed() < Duration::from_millis(1200) {
+            break;
+        }
+        assert!(tries < 5, "{:?}", began.elapsed());
+    }
 
     // Nor is one that takes less than there is to send.
     let args = ["send", &listen.addr, "--limit", "2"];
     run(&args, b"ok\nnot ok\n").fails(1, "more than the 2 bytes that a message may have");
-    listen.err.lines("ended after 1 message", 2);
+    listen.err.lines("ended after 1 message", tries + 1);
     let done = listen.interrupt();
     assert!(!done.stderr.contains("without a close"), "{done:?}");
 }
