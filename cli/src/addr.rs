@@ -50,8 +50,15 @@ impl FromStr for Addr {
             }
             return Ok(Self::Unix(path.into()));
         }
+        if let Some((scheme, _)) = text.split_once("://") {
+            return Err(format!("leave the scheme `{scheme}://` out, give HOST:PORT"));
+        }
         let Some((host, port)) = text.rsplit_once(':') else {
-            return Err(format!("the port is missing; give {ADDR_HELP}"));
+            return Err(if text.parse::<u16>().is_ok() {
+                format!("`{text}` has no host; for this machine write `:{text}`")
+            } else {
+                format!("the port is missing; give {ADDR_HELP}")
+            });
         };
         let Ok(port) = port.parse() else {
             return Err(format!("`{port}` is no port, a number from 0 to 65535"));
@@ -59,7 +66,12 @@ impl FromStr for Addr {
         let host = match host.strip_prefix('[') {
             Some(v6) => v6.strip_suffix(']').ok_or("the closing bracket of [IPv6] is missing")?,
             None if host.contains(':') => {
-                return Err(format!("an IPv6 address needs brackets: [{host}]:{port}"));
+                let is_v6 = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.');
+                return Err(if host.chars().all(is_v6) {
+                    format!("an IPv6 address needs brackets: [{host}]:{port}")
+                } else {
+                    format!("`{host}` is no host; give {ADDR_HELP}")
+                });
             }
             None if host.is_empty() => "127.0.0.1",
             None => host,
@@ -149,6 +161,12 @@ mod tests {
             ("::1:7000", "needs brackets: [::1]:7000"),
             ("[::1:7000", "bracket"),
             ("unix:", "path"),
+            ("http://127.0.0.1:7431", "leave the scheme `http://` out, give HOST:PORT"),
+            ("tcp://[::1]:7431/x", "leave the scheme `tcp://` out, give HOST:PORT"),
+            ("7431", "`7431` has no host; for this machine write `:7431`"),
+            ("70000", "port is missing"),
+            ("tcp:localhost:7431", "`tcp:localhost` is no host; give HOST:PORT"),
+            ("::ffff:1.2.3.4:7431", "needs brackets: [::ffff:1.2.3.4]:7431"),
         ] {
             let error = text.parse::<Addr>().unwrap_err();
             assert!(error.contains(why), "{text}: {error}");

@@ -37,7 +37,7 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
         .strip_suffix('s')
         .unwrap_or(text)
         .parse()
-        .map_err(|_| "give seconds, such as 30 or 0.5".to_owned())?;
+        .map_err(|_| "give seconds, such as 30, 0.5 or 5s".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("give seconds above 0".to_owned()),
@@ -47,6 +47,15 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
 /// `1 byte`, `2 bytes`.
 pub(crate) fn count_bytes(n: u64) -> String {
     count(n, "byte")
+}
+
+/// `1 MiB`, `300 bytes`: in the largest unit of which it is a whole number.
+pub(crate) fn in_units(n: u64) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.into_iter().find(|(_, factor)| n > 0 && n.is_multiple_of(*factor)) {
+        Some((unit, factor)) => format!("{} {unit}", n / factor),
+        None => count_bytes(n),
+    }
 }
 
 /// `1 message`, `2 messages`.
@@ -67,6 +76,20 @@ mod tests {
         }
         for text in ["", "MiB", "-1", "1.5", "3 apples", "18446744073709551616", "20000000TiB"] {
             assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn units_are_exact() {
+        for (n, text) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (1 << 20, "1 MiB"),
+            (65_536, "64 KiB"),
+            (1025, "1025 bytes"),
+            (4 << 30, "4 GiB"),
+        ] {
+            assert_eq!(in_units(n), text);
         }
     }
 

@@ -17,8 +17,10 @@ use unstick::{DecodeError, Decoder, Framing, Kind, Piece, V1};
 use crate::bytes::{count, count_bytes};
 use crate::describe::{Span, describe};
 use crate::output::{Failure, Out, complain, json};
-use crate::relay::relay;
+use crate::relay::{Damage, relay};
 
+/// How many messages go over each transport, unless it is said.
+const MESSAGES: u64 = 3000;
 /// The largest message of the demo, and the limit of its receiver.
 const LARGEST: usize = 1 << 20;
 /// The receiver's buffer: a read returns this much at most.
@@ -32,9 +34,10 @@ const CHINESE: &str = "粘包是指多个数据包被合并成一个，或一个
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How many messages to send over each transport.
-    #[arg(long, value_name = "N", default_value_t = 3000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = MESSAGES, value_parser = clap::value_parser!(u64).range(1..))]
     messages: u64,
-    /// Repeats the messages and cuts of an earlier run [default: new ones].
+    /// Repeats the messages and the relay's cuts of an earlier run; the kernel may still merge the
+    /// reads differently [default: new ones].
     #[arg(long)]
     seed: Option<u64>,
     /// Let the relay damage one byte, to see that it shows.
@@ -43,6 +46,20 @@ pub(crate) struct Args {
     /// One JSON object a line, for scripts.
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// The options that repeat this run.
+    fn again(&self, seed: u64) -> String {
+        let mut again = String::new();
+        if self.messages != MESSAGES {
+            again.push_str(&format!("--messages {} ", self.messages));
+        }
+        if self.damage {
+            again.push_str("--damage ");
+        }
+        again + &format!("--seed {seed}")
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -85,8 +102,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(Failure::job(format!(
-            "{} did not arrive intact; repeat it with --seed {seed}",
-            count(total.sent - total.intact, "message")
+            "{} did not arrive intact; repeat it with {}",
+            count(total.sent - total.intact, "message"),
+            args.again(seed)
         )))
     }
 }
@@ -161,7 +179,7 @@ impl Counts {
 
     fn line(&self) -> String {
         let Self { sent, arrived, intact } = self;
-        format!("{sent} messages sent, {arrived} arrived, {intact} intact")
+        format!("{} sent, {arrived} arrived, {intact} intact", count(*sent, "message"))
     }
 }
 
@@ -178,7 +196,51 @@ struct Report {
     millis: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// The first message that is not what was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrong: Option<Wrong>,
     samples: Vec<Sample>,
+}
+
+/// A message that is not what was sent, and the byte that the relay changed in it.
+#[derive(Serialize)]
+struct Wrong {
+    message: u64,
+    #[serde(skip)]
+    span: Span,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damage: Option<WrongByte>,
+}
+
+#[derive(Serialize)]
+struct WrongByte {
+    /// Its place in the payload.
+    byte: u64,
+    was: u8,
+    became: u8,
+}
+
+impl Wrong {
+    fn new(span: Span) -> Self {
+        Self { message: span.number, span, damage: None }
+    }
+
+    /// Takes down the relay's damage, if it was to this message's payload.
+    fn explain(&mut self, Damage { at, was, became }: Damage) {
+        let byte = at.checked_sub(self.span.start + HEADER_LEN as u64);
+        let inside = self.span.end.is_some_and(|end| at < end);
+        self.damage = byte.filter(|_| inside).map(|byte| WrongByte { byte, was, became });
+    }
+
+    fn line(&self) -> String {
+        let mut line = format!("message {} is not what was sent", self.message);
+        if let Some(WrongByte { byte, was, became }) = self.damage {
+            line.push_str(&format!(
+                ": byte {byte} was 0x{was:02x}, arrived as 0x{became:02x}\n  (the header's check does not cover the payload)"
+            ));
+        }
+        line
+    }
 }
 
 /// A read, as `recv` shows it and as the decoder does.
@@ -192,18 +254,36 @@ struct Sample {
 
 fn show(out: &mut Out, report: &Report) -> Result<(), Failure> {
     let (recv, bytes, delivered) = ("recv", "bytes", "the decoder delivered");
-    out.line(format_args!("  {recv:>7}  {bytes:>7}  {delivered}  what the bytes were"))?;
     let width = delivered.len();
+    let lead = match report.samples.len() {
+        0 => "",
+        1 => "One of the reads, and what was in it:",
+        2 => "Two of the reads, and what was in them:",
+        3 => "Three of the reads, and what was in them:",
+        4 => "Four of the reads, and what was in them:",
+        _ => "Five of the reads, and what was in them:",
+    };
+    if !lead.is_empty() {
+        out.line(format_args!("  {lead}"))?;
+        out.line(format_args!("  {recv:>7}  {bytes:>7}  {delivered}  what the bytes were"))?;
+    }
     for Sample { recv, bytes, holds, delivered } in &report.samples {
         let recv = format!("#{recv}");
         out.line(format_args!("  {recv:>7}  {bytes:>7}  {delivered:<width$}  {holds}"))?;
     }
     let Report { recvs, cut_inside, cut_in_header, .. } = report;
     out.line(format_args!(
-        "  {} in {recvs} reads; {cut_inside} reads ended inside a message, {cut_in_header} of them \
-         in its header",
-        count_bytes(report.bytes)
+        "  {} in {}; {} ended inside a message, {cut_in_header} of them in its header",
+        count_bytes(report.bytes),
+        count(*recvs, "read"),
+        count(*cut_inside, "read"),
     ))?;
+    if *cut_inside > 0 {
+        out.line("  (a program that takes a read for a message would have been wrong each time)")?;
+    }
+    if let Some(wrong) = &report.wrong {
+        out.line(format_args!("  {}", wrong.line()))?;
+    }
     out.line(format_args!("  {}", report.counts.line()))
 }
 
@@ -225,12 +305,14 @@ fn transport(args: &Args, seed: u64, connect: Connect) -> io::Result<Report> {
     }
     let mut receiver = Receiver::new(expected, bar);
     receiver.run(to_receiver)?;
-    if receiver.report.error.is_none()
-        && let Ok(Err(error)) = relayed.join()
-    {
-        return Err(error);
-    }
     let mut report = receiver.report;
+    // Behind an error the receiver is gone, and the relay fails for that.
+    if report.error.is_none()
+        && let Ok(relayed) = relayed.join()
+        && let (Some(damage), Some(wrong)) = (relayed?, &mut report.wrong)
+    {
+        wrong.explain(damage);
+    }
     report.counts.sent = messages;
     report.millis = began.elapsed().as_millis();
     Ok(report)
@@ -315,6 +397,9 @@ struct Open {
 /// Says whether a read is worth showing; each chooses one.
 type Sampler = fn(&Look) -> bool;
 
+/// The most characters that say what a read holds, so that its row fits 100 columns.
+const MOST_HOLDS: usize = 57;
+
 /// What is known of a read once it is decoded.
 struct Look {
     whole: usize,
@@ -327,7 +412,7 @@ struct Look {
 const SAMPLERS: [Sampler; 5] = [
     |look| look.in_header && look.whole == 0 && look.parts == 1,
     |look| look.in_header && look.whole > 0 && look.parts > look.whole + 1,
-    |look| (3..40).contains(&look.whole),
+    |look| (3..40).contains(&look.whole) && look.parts > look.whole,
     |look| look.in_character,
     |look| look.whole == 0 && look.delivered == 1 && look.parts == 2 && !look.in_header,
 ];
@@ -347,6 +432,7 @@ impl Receiver {
                 cut_in_header: 0,
                 millis: 0,
                 error: None,
+                wrong: None,
                 samples: Vec::new(),
             },
             samplers: SAMPLERS.to_vec(),
@@ -451,6 +537,8 @@ impl Receiver {
             && expected.digest == digest
         {
             self.report.counts.intact += 1;
+        } else {
+            self.report.wrong.get_or_insert(Wrong::new(open.span));
         }
         self.bar.inc(1);
     }
@@ -466,11 +554,15 @@ impl Receiver {
 
     fn sample(&mut self, look: &Look, start: u64, end: u64, touched: &[Span], delivered: &[u64]) {
         let Some(index) = self.samplers.iter().position(|wants| wants(look)) else { return };
-        self.samplers.remove(index);
         let mut holds = describe(start, end, touched);
         if look.in_character {
-            holds.push_str(" (cut inside a character)");
+            holds.push_str(" (cut in a character)");
         }
+        // Another read will do as well, and fit.
+        if holds.len() > MOST_HOLDS {
+            return;
+        }
+        self.samplers.remove(index);
         let delivered = match delivered {
             [] => "nothing yet".to_owned(),
             [one] => format!("message {one}"),

@@ -14,8 +14,9 @@ use crate::preview::plain_hex;
 /// The options that say what the frames look like.
 #[derive(clap::Args)]
 pub(crate) struct FramingArgs {
-    /// The frames' format: v1, u8, u16be … u64le, i32be, i32le, varint, or
-    /// field:header=4,offset=1,width=2,order=be,covers=frame.
+    /// The frames' format: v1, u8, u16be, u16le, u24be, u24le, u32be, u32le, u64be, u64le, i32be,
+    /// i32le, varint, or field:header=4,offset=1,width=2,order=be,covers=frame (order is be or le;
+    /// covers is payload, rest, which is all behind the length, or frame).
     #[arg(long, default_value = "v1")]
     pub(crate) format: AnyFormat,
     /// The most payload bytes that a frame may have, such as 65536 or 64KiB [default: 1MiB].
@@ -205,6 +206,47 @@ impl AnyFormat {
         matches!(self, Self::V1(_))
     }
 
+    /// The name, unless it is a `field:` format.
+    pub(crate) fn name(&self) -> Option<&'static str> {
+        NAMED.iter().find(|(_, format)| format == self).map(|(name, _)| *name)
+    }
+
+    /// The same format in the other byte order, and how to ask for it.
+    pub(crate) fn other_order(&self) -> Option<(Self, String)> {
+        if let Self::LengthField(format) = self {
+            let (order, how) = match format.layout().order {
+                ByteOrder::Big => (ByteOrder::Little, "order=le"),
+                _ => (ByteOrder::Big, "order=be"),
+            };
+            let other = LengthField::new(Layout { order, ..format.layout() }).ok()?;
+            return Some((Self::LengthField(other), how.to_owned()));
+        }
+        let name = self.name()?;
+        let other = match (name.strip_suffix("be"), name.strip_suffix("le")) {
+            (Some(width), _) => format!("{width}le"),
+            (_, Some(width)) => format!("{width}be"),
+            _ => return None,
+        };
+        Some((other.parse().ok()?, format!("--format {other}")))
+    }
+
+    /// Room for a header.
+    pub(crate) fn empty_header(&self) -> <Self as Format>::HeaderBuf {
+        [0; MAX_HEADER_LEN]
+    }
+
+    /// The bytes of this header that say the length, where they say nothing else.
+    pub(crate) fn length_field<'a>(&self, header: &'a [u8]) -> Option<&'a [u8]> {
+        match self {
+            Self::V1(_) | Self::Varint(_) => None,
+            Self::LengthField(format) => {
+                let Layout { offset, width, .. } = format.layout();
+                header.get(offset..)?.get(..width)
+            }
+            _ => Some(header),
+        }
+    }
+
     /// The meta of an ordinary message: `kind` where there are kinds, and zeros for the other
     /// bytes of a longer header.
     pub(crate) fn plain_meta(&self, kind: Kind) -> AnyMeta {
@@ -269,6 +311,7 @@ fn field(text: &str) -> Result<LengthField, String> {
             "covers" => {
                 covers = match value {
                     "payload" => Covers::Payload,
+                    // As the spec says it.
                     "rest" => Covers::AfterField,
                     "frame" => Covers::Frame,
                     _ => {

@@ -8,16 +8,20 @@ use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 
 use serde::Serialize;
-use unstick::{DecodeError, Decoder, Format, Header, Piece, RecoverError, V1};
+use unstick::{DecodeError, Decoder, Format, Header, HeaderError, Piece, RecoverError, V1};
 
+use crate::advice::{explain, guess};
 use crate::bytes::{count, count_bytes};
+use crate::content::Content;
+use crate::dump::DumpReader;
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
-use crate::hex::HexReader;
 use crate::output::{Failure, Out, complain, json, note};
-use crate::preview::preview;
+use crate::preview::{preview, unquoted};
 use crate::v1;
 
 const CHUNK_LEN: usize = 64 << 10;
+/// The largest payload that `--json` shows whole.
+const WHOLE: u64 = 64 << 10;
 
 /// List the frames of a captured byte stream, and say where it goes wrong.
 #[derive(clap::Args)]
@@ -26,7 +30,8 @@ pub(crate) struct Args {
     file: Option<PathBuf>,
     #[command(flatten)]
     framing: FramingArgs,
-    /// The input is hexadecimal text: `f5 01`, `0xf5,0x01`, `f5:01`.
+    /// The input is hexadecimal text: `f5 01`, `0xf5,0x01`, `f5:01`, or what `xxd` and
+    /// `hexdump -vC` print.
     #[arg(long)]
     hex: bool,
     /// Go on after an error, with the next bytes that are a header (v1 only).
@@ -38,7 +43,8 @@ pub(crate) struct Args {
     /// How many characters of each payload to show.
     #[arg(long, value_name = "CHARS", default_value_t = 60)]
     preview: u16,
-    /// One JSON object a line, for scripts.
+    /// One JSON object a line, for scripts: payloads of up to 64 KiB whole, as `text` or `hex`, and
+    /// of larger ones the beginning as `preview`.
     #[arg(long)]
     json: bool,
 }
@@ -67,13 +73,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 struct Input {
     source: Box<dyn Read>,
     name: String,
-    hex: Option<HexReader>,
+    hex: Option<DumpReader>,
     text: Vec<u8>,
 }
 
 impl Input {
     fn open(args: &Args) -> Result<Self, Failure> {
-        let hex = args.hex.then(HexReader::new);
+        let hex = args.hex.then(DumpReader::new);
         let (source, name): (Box<dyn Read>, _) = match &args.file {
             Some(path) if path.as_os_str() != "-" => {
                 let name = path.display().to_string();
@@ -108,7 +114,7 @@ impl Input {
                 chunk.extend_from_slice(read);
                 return Ok(());
             };
-            let parsed = if n == 0 { hex.finish() } else { hex.push(read, chunk) };
+            let parsed = if n == 0 { hex.finish(chunk) } else { hex.push(read, chunk) };
             parsed.map_err(|error| Failure::job(format!("{}, {error}", self.name)))?;
             if n == 0 || !chunk.is_empty() {
                 return Ok(());
@@ -129,7 +135,11 @@ struct Inspector<'a, F: Format> {
     state: State,
     frame: Option<Open>,
     frames: u64,
+    /// The bytes of the frames that are whole.
+    whole: u64,
     errors: u64,
+    /// Where an error ended it.
+    stopped: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,13 +176,24 @@ enum Event<'a> {
         len: u64,
         /// Less than `len` if the stream ends in the frame.
         arrived: u64,
-        preview: &'a str,
+        /// What arrived of a payload that is small enough.
+        #[serde(flatten)]
+        content: Option<Content<'a>>,
+        /// The beginning of a larger one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        preview: Option<String>,
+        /// What the payload says, where its kind gives its bytes a meaning.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        meaning: Option<String>,
     },
     Error {
+        /// The frame's first byte, or the end of the stream.
         at: u64,
+        /// The byte that is wrong.
+        byte: u64,
         code: u16,
         name: &'static str,
-        message: String,
+        message: &'a str,
     },
     Resync {
         found: Option<u64>,
@@ -183,6 +204,20 @@ enum Event<'a> {
         errors: u64,
         bytes: u64,
     },
+}
+
+/// The stream offset of the byte that decided.
+fn byte_of(error: &DecodeError) -> u64 {
+    let index = match error {
+        DecodeError::Header { error, .. } => match error {
+            HeaderError::UnsupportedVersion { .. } => 1,
+            HeaderError::InvalidKind => 2,
+            HeaderError::BadCheck { .. } => 7,
+            _ => 0,
+        },
+        _ => 0,
+    };
+    error.at().saturating_add(index)
 }
 
 impl<'a, F: Format> Inspector<'a, F> {
@@ -201,17 +236,24 @@ impl<'a, F: Format> Inspector<'a, F> {
             state: State::Decode,
             frame: None,
             frames: 0,
+            whole: 0,
             errors: 0,
+            stopped: None,
         }
     }
 
     fn run(mut self, mut input: Input) -> Result<(), Failure> {
-        self.heading()?;
+        let mut headed = false;
         let mut chunk = Vec::with_capacity(CHUNK_LEN);
         while self.state != State::Done {
             if let Err(failure) = input.next(&mut chunk) {
                 self.out.flush()?;
                 return Err(failure);
+            }
+            // Not before it is known that there is something to read.
+            if !headed {
+                self.heading()?;
+                headed = true;
             }
             if chunk.is_empty() {
                 self.end_of_stream()?;
@@ -225,7 +267,13 @@ impl<'a, F: Format> Inspector<'a, F> {
             self.out.line(json(&Event::End { frames, errors, bytes }))?;
         } else {
             let frames = count(frames, "whole frame");
-            self.out.line(format_args!("{frames}, {} read", count_bytes(bytes)))?;
+            match self.stopped {
+                Some(at) => {
+                    let whole = count_bytes(self.whole);
+                    self.out.line(format_args!("{frames} ({whole}); stopped at byte {at}"))?;
+                }
+                None => self.out.line(format_args!("{frames}, {} read", count_bytes(bytes)))?,
+            }
         }
         self.out.flush()?;
         if errors == 0 { Ok(()) } else { Err(Failure::Told) }
@@ -268,14 +316,19 @@ impl<'a, F: Format> Inspector<'a, F> {
         }
         if let Some(frame) = &mut self.frame {
             frame.seen += piece.bytes.len() as u64;
-            // A character shown takes four bytes at most.
-            let room = usize::from(self.args.preview) * 4 + 4 - frame.beginning.len();
+            let room = if self.args.json && frame.len <= WHOLE {
+                piece.bytes.len()
+            } else {
+                // A character shown takes four bytes at most.
+                usize::from(self.args.preview) * 4 + 4 - frame.beginning.len()
+            };
             frame.beginning.extend(piece.bytes.iter().take(room));
         }
         if piece.last
             && let Some(frame) = self.frame.take()
         {
             self.frames += 1;
+            self.whole += self.decoder.position() - frame.at;
             self.row(&frame)?;
         }
         Ok(())
@@ -287,29 +340,50 @@ impl<'a, F: Format> Inspector<'a, F> {
         if let Some(frame) = self.frame.take() {
             self.row(&frame)?;
         }
+        let byte = byte_of(&error);
+        let message = self.explain(&error);
         if self.args.json {
             let (at, code) = (error.at(), error.code());
-            let (name, message) = (v1::code_name(code), error.to_string());
-            self.out.line(json(&Event::Error { at, code, name, message }))?;
+            let name = v1::code_name(code);
+            self.out.line(json(&Event::Error { at, byte, code, name, message: &message }))?;
         }
         let oversize = matches!(error, DecodeError::Oversize { .. });
         let ended = matches!(error, DecodeError::Truncated { .. });
         let skip = oversize && self.args.skip_oversize && self.decoder.skip_frame().is_ok();
         let hint = match error {
             DecodeError::Oversize { .. } if skip => "; going on behind it",
-            DecodeError::Oversize { .. } => "; see --limit and --skip-oversize",
+            DecodeError::Oversize { .. }
+                if !self.args.resync && guess(&error, self.args.framing.format).is_none() =>
+            {
+                "; go on behind it with --skip-oversize"
+            }
             DecodeError::Header { .. } if self.resync.is_none() => {
                 "; in this format the place of the next frame cannot be found again"
             }
             _ => "",
         };
-        self.tell(&format!("{error}{hint}"))?;
+        self.tell(&format!("{message}{hint}"))?;
         self.state = match self.resync {
             _ if skip => State::Decode,
-            Some(_) if !ended => State::Search { error },
+            // What is behind an oversize frame is known, and needs no search.
+            Some(_) if !ended && (!oversize || self.args.resync) => State::Search { error },
             _ => State::Done,
         };
+        // The end of the stream is the end of the capture: all of it was read.
+        if !ended && !skip && (self.state == State::Done || !self.args.resync) {
+            self.stopped = Some(byte);
+        }
         Ok(())
+    }
+
+    /// The error, its byte, and the frame if that is another.
+    fn explain(&self, error: &DecodeError) -> String {
+        let text = explain(error, self.args.framing.format);
+        let (at, byte) = (error.at(), byte_of(error));
+        match text.strip_prefix(&format!("byte {byte}: ")) {
+            Some(what) if byte != at => format!("byte {byte}, in the frame at byte {at}: {what}"),
+            _ => text,
+        }
     }
 
     /// The next header is there: says where. Without `--resync` that was all.
@@ -346,9 +420,7 @@ impl<'a, F: Format> Inspector<'a, F> {
                     self.out.line(json(&Event::Resync { found: None, skipped }))?;
                 }
                 let skipped = count_bytes(skipped);
-                self.tell(&format!(
-                    "byte {at}: the end; in the last {skipped} stands no further header"
-                ))
+                self.tell(&format!("byte {at}: no further header in the {skipped} up to the end"))
             }
             Err(error) => self.fail(error),
         }
@@ -382,16 +454,28 @@ impl<'a, F: Format> Inspector<'a, F> {
             .kind()
             .filter(|_| whole)
             .and_then(|kind| v1::describe(kind, &frame.beginning));
-        let mut content = described.unwrap_or_else(|| preview(&frame.beginning, frame.len, width));
-        if frame.len > 0 && frame.beginning.is_empty() {
-            content.clear();
-        }
         let header = frame.meta.header();
         let kind = frame.meta.kind().map(|kind| kind.to_string());
         let (at, len, arrived) = (frame.at, frame.len, frame.seen);
         if self.args.json {
-            let preview = content.as_str();
-            return self.out.line(json(&Event::Frame { at, kind, header, len, arrived, preview }));
+            let held = len <= WHOLE;
+            let content = held.then(|| Content::new(&frame.beginning));
+            let preview = (!held).then(|| unquoted(&frame.beginning, len, width));
+            let meaning = described;
+            return self.out.line(json(&Event::Frame {
+                at,
+                kind,
+                header,
+                len,
+                arrived,
+                content,
+                preview,
+                meaning,
+            }));
+        }
+        let mut content = described.unwrap_or_else(|| preview(&frame.beginning, frame.len, width));
+        if frame.len > 0 && frame.beginning.is_empty() {
+            content.clear();
         }
         if arrived < len {
             content = format!("(incomplete: {arrived} of {len}) {content}");

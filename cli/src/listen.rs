@@ -1,7 +1,8 @@
 //! `unstick listen`: prints every message that arrives, from many peers at once.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -10,10 +11,10 @@ use tokio::time::{sleep, timeout};
 use unstick::Kind;
 
 use crate::addr::Addr;
-use crate::bytes::parse_seconds;
+use crate::bytes::{count, parse_seconds};
 use crate::format::FramingArgs;
 use crate::listener::Listener;
-use crate::output::{Failure, complain, json};
+use crate::output::{Failure, json};
 use crate::printer::Printer;
 use crate::serve::{Event, Reply, Rules, serve};
 use crate::v1::parse_kind;
@@ -38,10 +39,11 @@ pub(crate) struct Args {
     /// (`text:echo` for a text that would mean something else).
     #[arg(long, value_name = "echo|upper|TEXT")]
     reply: Option<String>,
-    /// End a connection whose frame is not complete after so long, or that does not take an answer.
+    /// End a connection whose frame is not complete after so long, or that does not take an answer:
+    /// seconds, such as 30, 0.5 or 5s.
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
     frame_timeout: Duration,
-    /// End a connection that sends nothing for so long [default: never].
+    /// End a connection that sends nothing for so long, such as 60 or 60s [default: never].
     #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
     idle_timeout: Option<Duration>,
     /// Skip a frame that is over the limit, and go on behind it; else it ends the connection.
@@ -104,6 +106,7 @@ async fn listen(args: Args) -> Result<(), Failure> {
         kinds: args.kinds,
         preview: args.preview.into(),
         json: args.json,
+        messages: AtomicU64::new(0),
     });
     accept(listener, rules, args.max_connections.max(1), printer, outcome, &mut signals).await
 }
@@ -136,7 +139,7 @@ async fn accept(
                     Err(error) if is_about_one_peer(&error) => {}
                     Err(error) => {
                         if !failing {
-                            complain(&format!(
+                            printer.complain_now(&format!(
                                 "cannot take a connection: {error}; trying again; \
                                  allow more open files (`ulimit -n`) or set --max-connections"
                             ));
@@ -160,6 +163,13 @@ async fn accept(
         () = signals.next() => {}
     }
     drop(connections);
+    if !rules.json {
+        let messages = count(rules.messages.load(Ordering::Relaxed), "message");
+        let peers = count(number - 1, "peer");
+        // Behind the `^C` that a terminal shows.
+        let line = if io::stderr().is_terminal() { "\n" } else { "" };
+        printer.note_now(format!("{line}stopped after {messages} from {peers}"));
+    }
     drop(printer);
     match timeout(LAST_LINES, outcome).await {
         Ok(Ok(written)) => written,

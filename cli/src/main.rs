@@ -6,9 +6,12 @@
 )]
 
 mod addr;
+mod advice;
 mod bytes;
+mod content;
 mod demo;
 mod describe;
+mod dump;
 mod format;
 mod goodbye;
 mod hex;

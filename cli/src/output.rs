@@ -36,7 +36,12 @@ impl Failure {
 /// Says on standard error, in one line, what went wrong. If nobody reads that either, nobody wants
 /// to know.
 pub(crate) fn complain(message: &str) {
-    note(&format!("unstick: {message}"));
+    note(&complaint(message));
+}
+
+/// What went wrong, as the line that says so.
+pub(crate) fn complaint(message: &str) -> String {
+    format!("unstick: {message}")
 }
 
 /// A line on standard error.

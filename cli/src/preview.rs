@@ -15,6 +15,14 @@ pub(crate) fn preview(bytes: &[u8], total: u64, width: usize) -> String {
     }
 }
 
+/// The same for scripts, whose own format escapes what has to be.
+pub(crate) fn unquoted(bytes: &[u8], total: u64, width: usize) -> String {
+    match text(bytes, total > bytes.len() as u64) {
+        Some(text) => text.chars().take(width).collect(),
+        None => hex(bytes, total, width),
+    }
+}
+
 /// The beginning of a payload as text, if that is what it is. A character that the beginning cuts
 /// is left out.
 fn text(bytes: &[u8], cut: bool) -> Option<&str> {
@@ -25,10 +33,10 @@ fn text(bytes: &[u8], cut: bool) -> Option<&str> {
         }
         Err(_) => None,
     }
-    // Text has few control characters; bytes that happen to be UTF-8 are better seen in hex.
+    // Bytes that happen to be UTF-8, and most of them control characters, are better seen in hex.
     .filter(|text| {
         let controls = text.chars().filter(|c| c.is_control() && !c.is_ascii_whitespace()).count();
-        controls * 8 <= text.chars().count()
+        controls * 2 <= text.chars().count()
     })
 }
 
@@ -124,6 +132,11 @@ mod tests {
         assert_eq!(whole(b"a\"b\\c\n"), r#""a\"b\\c\n""#);
         assert_eq!(whole(&[0, 255, 13, 10]), "00 ff 0d 0a");
         assert_eq!(whole(&[0, 1, 2]), "00 01 02");
+        assert_eq!(whole(b"\x1b[31m"), r#""\u{1b}[31m""#);
+        assert_eq!(whole(b"\x1bA"), r#""\u{1b}A""#);
+        assert_eq!(whole(b"\0\0\0\x05hi"), "00 00 00 05 68 69");
+        assert_eq!(unquoted(b"a\"b\ncde", 100, 5), "a\"b\nc");
+        assert_eq!(unquoted(&[0xff, 0], 100, 5), "ff …");
     }
 
     #[test]

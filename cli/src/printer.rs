@@ -1,11 +1,12 @@
-//! Standard output for many tasks: lines go to one thread, and wait if nobody reads them.
+//! Standard output and standard error for many tasks: lines go to one thread, in order, and wait
+//! if nobody reads them.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::output::Failure;
+use crate::output::{Failure, complaint};
 
 /// The bytes of lines that wait to be written. A task with one more waits.
 const ROOM: u32 = 8 << 20;
@@ -19,8 +20,10 @@ pub(crate) struct Printer {
 
 struct Line {
     text: String,
+    /// Whether it is for standard error.
+    aside: bool,
     /// Given back once the line is written.
-    _room: OwnedSemaphorePermit,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Printer {
@@ -57,11 +60,36 @@ impl Printer {
     }
 
     /// Prints a line, as soon as there is room. Lines after a failure are lost; the outcome tells.
-    pub(crate) async fn line(&self, mut text: String) {
+    pub(crate) async fn line(&self, text: String) {
+        self.queue(text, false).await;
+    }
+
+    /// The same on standard error, behind all lines that were printed before.
+    pub(crate) async fn note(&self, text: String) {
+        self.queue(text, true).await;
+    }
+
+    /// Says on standard error, in one line, what went wrong.
+    pub(crate) async fn complain(&self, message: &str) {
+        self.note(complaint(message)).await;
+    }
+
+    /// The same without waiting for room: for one line more, and not for each of many.
+    pub(crate) fn complain_now(&self, message: &str) {
+        self.note_now(complaint(message));
+    }
+
+    /// A line on standard error, likewise.
+    pub(crate) fn note_now(&self, mut text: String) {
+        text.push('\n');
+        let _ = self.lines.send(Line { text, aside: true, _room: None });
+    }
+
+    async fn queue(&self, mut text: String, aside: bool) {
         text.push('\n');
         let weight = u32::try_from(text.len()).unwrap_or(ROOM).min(ROOM);
         if let Ok(permit) = Arc::clone(&self.room).acquire_many_owned(weight).await {
-            let _ = self.lines.send(Line { text, _room: permit });
+            let _ = self.lines.send(Line { text, aside, _room: Some(permit) });
         }
     }
 }
@@ -69,12 +97,22 @@ impl Printer {
 fn write_all(mut waiting: mpsc::UnboundedReceiver<Line>) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     while let Some(line) = waiting.blocking_recv() {
-        out.write_all(line.text.as_bytes())?;
+        write(&mut out, &line)?;
         drop(line);
         while let Ok(line) = waiting.try_recv() {
-            out.write_all(line.text.as_bytes())?;
+            write(&mut out, &line)?;
         }
         out.flush()?;
     }
     out.flush()
+}
+
+fn write(out: &mut impl Write, line: &Line) -> io::Result<()> {
+    if !line.aside {
+        return out.write_all(line.text.as_bytes());
+    }
+    out.flush()?;
+    // If nobody reads that, nobody wants to know.
+    let _ = io::stderr().write_all(line.text.as_bytes());
+    Ok(())
 }

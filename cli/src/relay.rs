@@ -31,18 +31,28 @@ const MOODS: [Mood; 5] = [
 const MOMENT: Duration = Duration::from_micros(1);
 const MERGED: f64 = 0.2;
 
+/// A byte that the relay changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damage {
+    /// Its stream offset.
+    pub(crate) at: u64,
+    pub(crate) was: u8,
+    pub(crate) became: u8,
+}
+
 /// Passes all bytes on, in other pieces, until the sender's end. `damage` is the offset of a byte
-/// to change.
+/// to change; says what became of it.
 pub(crate) fn relay(
     mut from: impl Read,
     mut to: impl Write,
     mut rng: Rng,
     damage: Option<u64>,
-) -> io::Result<()> {
+) -> io::Result<Option<Damage>> {
     let mut chunk = vec![0; 64 << 10];
     let mut held: Vec<u8> = Vec::new();
     let mut passed: u64 = 0;
     let mut ended = false;
+    let mut damaged = None;
     while !(ended && held.is_empty()) {
         let index = rng.usize(..MOODS.len());
         let Some(&mood) = MOODS.get(index) else { continue };
@@ -60,7 +70,9 @@ pub(crate) fn relay(
                 && let Some(index) = at.checked_sub(passed)
                 && let Some(byte) = usize::try_from(index).ok().and_then(|at| piece.get_mut(at))
             {
+                let was = *byte;
                 *byte ^= 0x10;
+                damaged = Some(Damage { at, was, became: *byte });
             }
             passed += piece.len() as u64;
             to.write_all(&piece)?;
@@ -69,7 +81,7 @@ pub(crate) fn relay(
             }
         }
     }
-    Ok(())
+    Ok(damaged)
 }
 
 #[cfg(test)]
@@ -101,9 +113,11 @@ mod tests {
             assert!(pieces.0.iter().any(|piece| piece.len() > 2_000), "{seed}");
 
             let mut pieces = Pieces(Vec::new());
-            relay(&bytes[..], &mut pieces, Rng::with_seed(seed), Some(77_777)).unwrap();
+            let told = relay(&bytes[..], &mut pieces, Rng::with_seed(seed), Some(77_777)).unwrap();
             let mut damaged = bytes.clone();
             damaged[77_777] ^= 0x10;
+            let (was, became) = (bytes[77_777], damaged[77_777]);
+            assert_eq!(told, Some(Damage { at: 77_777, was, became }));
             assert_eq!(pieces.0.concat(), damaged);
         }
     }

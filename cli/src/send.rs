@@ -11,7 +11,8 @@ use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{Frame, Framing, Kind};
 
 use crate::addr::{Addr, Incoming, Outgoing};
-use crate::bytes::{count, parse_seconds};
+use crate::advice::explain_read;
+use crate::bytes::{count, count_bytes, parse_seconds};
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
 use crate::goodbye::part;
 use crate::hex;
@@ -27,13 +28,17 @@ use crate::v1::{self, Close, Hello, Refusal, Said, parse_kind};
 const HELLO_WAIT: Duration = Duration::from_secs(1);
 /// When writing fails, the peer's close may say why; it has so long to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// When this side gives up, its close has so long to go.
+const LAST_CLOSE: Duration = Duration::from_millis(100);
 /// When the conversation breaks, the prompt has so long to show the answers that it was given.
 const LAST_LINES: Duration = Duration::from_millis(100);
 
 /// Send messages, and show what comes back.
-///
-/// Without --text each line of standard input is a message; on a terminal there is a prompt.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Without --text each line of standard input is a message; on a terminal there is \
+                  a prompt."
+)]
 pub(crate) struct Args {
     /// HOST:PORT, [IPv6]:PORT, :PORT for this machine, or unix:PATH.
     addr: Addr,
@@ -54,7 +59,7 @@ pub(crate) struct Args {
     #[arg(long)]
     expect_reply: bool,
     /// How long to wait: for the connection, for the peer to take a message, for the next answer,
-    /// for the peer's end.
+    /// for the peer's end; seconds, such as 10, 0.5 or 5s.
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = parse_seconds)]
     timeout: Duration,
     /// One JSON object a line for each answer, for scripts.
@@ -155,6 +160,27 @@ impl Broken {
     }
 }
 
+/// What to try with a peer that just ends.
+const SPEAKS_V1: &str = "; does it speak v1? see --format";
+
+/// Why not everything was said.
+enum Unsaid {
+    /// The peer did not take it; its last words may say why.
+    Refused(Failure),
+    /// This side gave up, and told the peer so.
+    GivenUp(Failure),
+}
+
+impl Unsaid {
+    fn refused(message: impl Into<String>) -> Self {
+        Self::Refused(Failure::job(message))
+    }
+
+    fn given_up(message: impl Into<String>) -> Self {
+        Self::GivenUp(Failure::job(message))
+    }
+}
+
 async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
     let connected = timeout(args.timeout, args.addr.connect()).await.map_err(|_| {
         Failure::job(format!(
@@ -204,12 +230,16 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
         expect_reply: args.expect_reply,
         timeout: args.timeout,
     };
+    let mut printed = false;
     let result = tokio::select! {
         result = converse(reading, writing, seen) => result,
-        written = &mut outcome => match written {
-            Ok(Err(failure)) => Err(Broken::Failed(failure)),
-            _ => Err(Broken::Failed(Failure::OutputClosed)),
-        },
+        written = &mut outcome => {
+            printed = true;
+            match written {
+                Ok(Err(failure)) => Err(Broken::Failed(failure)),
+                _ => Err(Broken::Failed(Failure::OutputClosed)),
+            }
+        }
     };
 
     if let Some(terminal) = terminal {
@@ -229,6 +259,9 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
             Err(Failure::Job(message))
         }
     };
+    if printed {
+        return result;
+    }
     // The printer is gone; the answers that it still has are printed before the program ends.
     if let (Ok(()), Ok(Err(failure))) = (&result, outcome.await) {
         return Err(failure);
@@ -253,12 +286,16 @@ async fn converse(
             let close = ended?;
             let progress = seen.borrow();
             if !(progress.all_sent && answered(&progress)) {
-                return Err(Broken::Failed(ended_early(close, expect_reply, &progress)));
+                return Err(Broken::Failed(ended_early(is_v1, close, expect_reply, &progress)));
             }
             return judge(is_v1, close);
         }
     };
-    if let Err(failure) = said {
+    if let Err(unsaid) = said {
+        let failure = match unsaid {
+            Unsaid::Refused(failure) => failure,
+            Unsaid::GivenUp(failure) => return Err(Broken::Failed(failure)),
+        };
         // If the peer gave up, its close says more than a failed write.
         return Err(match timeout(LAST_WORDS, reading).await {
             Ok(Ok(Some(close))) if close.code != v1::NO_ERROR => gave_up(&close),
@@ -291,9 +328,10 @@ async fn silence(mut seen: watch::Receiver<Progress>, limit: Duration) {
 fn judge(is_v1: bool, close: Option<Close>) -> Result<(), Broken> {
     match close {
         Some(close) if close.code != v1::NO_ERROR => Err(gave_up(&close)),
-        None if is_v1 => Err(Broken::job(
-            "the peer ended the connection without a close; it may not have taken everything",
-        )),
+        None if is_v1 => Err(Broken::job(format!(
+            "the peer ended the connection without a close; \
+             it may not have taken everything{SPEAKS_V1}"
+        ))),
         _ => Ok(()),
     }
 }
@@ -302,15 +340,21 @@ fn gave_up(close: &Close) -> Broken {
     Broken::job(format!("the peer gave up: {close}"))
 }
 
-fn ended_early(close: Option<Close>, expect_reply: bool, progress: &Progress) -> Failure {
-    let Progress { sent, answers, .. } = progress;
+fn ended_early(
+    is_v1: bool,
+    close: Option<Close>,
+    expect_reply: bool,
+    progress: &Progress,
+) -> Failure {
+    let Progress { frames, sent, answers, .. } = progress;
+    let advice = if is_v1 && close.is_none() && *frames == 0 { SPEAKS_V1 } else { "" };
     let answers = if expect_reply { format!(", {answers} answered") } else { String::new() };
     let how = match close {
         Some(close) if close.code != v1::NO_ERROR => format!("gave up: {close}"),
         Some(_) => "closed the conversation".to_owned(),
         None => "ended the connection".to_owned(),
     };
-    Failure::job(format!("the peer {how} ({} sent{answers})", count(*sent, "message")))
+    Failure::job(format!("the peer {how} ({} sent{answers}){advice}", count(*sent, "message")))
 }
 
 /// The direction in which answers come.
@@ -351,9 +395,8 @@ impl Reading<'_> {
                     )));
                 }
                 Err(error) => {
-                    let message = error.to_string();
-                    let code = error.code().unwrap_or(v1::NO_ERROR);
-                    let close = Close { code, reason: message.clone() };
+                    let message = explain_read(&error, self.shape.format);
+                    let close = Close::telling(error.code().unwrap_or(v1::NO_ERROR), &message);
                     return Err(Broken::Refused { close, message });
                 }
             };
@@ -365,7 +408,7 @@ impl Reading<'_> {
             };
             let said = said.map_err(|Refusal { code, why }| {
                 let message = format!("byte {at}: {why}");
-                Broken::Refused { close: Close { code, reason: message.clone() }, message }
+                Broken::Refused { close: Close::telling(code, &message), message }
             })?;
             let is_answer = match said {
                 Said::Message => !self.shape.pings(),
@@ -422,9 +465,17 @@ struct Writing<'a> {
 
 impl Writing<'_> {
     /// Sends all messages, waits for the answers that are expected, and says that this was all.
-    async fn run(mut self) -> Result<(), Failure> {
-        let is_v1 = self.framing.format().is_v1();
-        if is_v1 {
+    async fn run(mut self) -> Result<(), Unsaid> {
+        let said = self.all().await;
+        if let Err(Unsaid::GivenUp(_)) = said {
+            // It shall not think that this side crashed. What does not go at once stays unsaid.
+            let _ = timeout(LAST_CLOSE, self.close()).await;
+        }
+        said
+    }
+
+    async fn all(&mut self) -> Result<(), Unsaid> {
+        if self.framing.format().is_v1() {
             let limit = self.framing.limit();
             if let Some(hello) = Hello::ours(limit).encode(limit) {
                 self.feed(AnyMeta::Kind(Kind::HELLO), &hello).await?;
@@ -436,7 +487,7 @@ impl Writing<'_> {
             }
             tokio::select! {
                 payload = self.payloads.recv() => match payload {
-                    Some(payload) => self.message(&payload?).await?,
+                    Some(payload) => self.message(&payload.map_err(Unsaid::GivenUp)?).await?,
                     None => break,
                 },
                 _ = self.seen.changed() => self.pong().await?,
@@ -447,13 +498,18 @@ impl Writing<'_> {
         if self.expect_reply {
             self.answers().await?;
         }
-        if is_v1 {
+        self.close().await
+    }
+
+    /// Says that this was all.
+    async fn close(&mut self) -> Result<(), Unsaid> {
+        if self.framing.format().is_v1() {
             self.feed(AnyMeta::Kind(Kind::CLOSE), &[]).await?;
         }
         in_time(self.timeout, self.writer.shutdown()).await
     }
 
-    async fn message(&mut self, payload: &[u8]) -> Result<(), Failure> {
+    async fn message(&mut self, payload: &[u8]) -> Result<(), Unsaid> {
         let number = self.seen.borrow().sent + 1;
         let meta = self.shape.meta(payload);
         self.check_len(number, meta, payload.len() as u64).await?;
@@ -463,12 +519,13 @@ impl Writing<'_> {
     }
 
     /// A peer need not take more than its hello says, or than everyone takes if it said none.
-    async fn check_len(&mut self, number: u64, meta: AnyMeta, len: u64) -> Result<(), Failure> {
+    async fn check_len(&mut self, number: u64, meta: AnyMeta, len: u64) -> Result<(), Unsaid> {
         let limit = self.framing.limit();
         if len > limit {
-            return Err(Failure::job(format!(
-                "message {number} has {len} bytes and the limit is {limit}; \
-                 raise --limit if the peer takes more"
+            return Err(Unsaid::given_up(format!(
+                "message {number} has {} and the limit is {limit}; \
+                 raise --limit if the peer takes more",
+                count_bytes(len)
             )));
         }
         if meta.kind().is_none() || len <= v1::LIMIT_WITHOUT_HELLO.min(self.takes()) {
@@ -488,8 +545,9 @@ impl Writing<'_> {
         };
         let takes = self.takes();
         if len > takes {
-            return Err(Failure::job(format!(
-                "message {number} has {len} bytes and the peer takes {takes} at most ({said})"
+            return Err(Unsaid::given_up(format!(
+                "message {number} has {} and the peer takes {takes} at most ({said})",
+                count_bytes(len)
             )));
         }
         Ok(())
@@ -501,7 +559,7 @@ impl Writing<'_> {
     }
 
     /// Answers the newest ping, if there is one.
-    async fn pong(&mut self) -> Result<(), Failure> {
+    async fn pong(&mut self) -> Result<(), Unsaid> {
         if self.seen.borrow_and_update().ping.is_none() {
             return Ok(());
         }
@@ -517,7 +575,7 @@ impl Writing<'_> {
     }
 
     /// Waits until every message is answered.
-    async fn answers(&mut self) -> Result<(), Failure> {
+    async fn answers(&mut self) -> Result<(), Unsaid> {
         loop {
             let Progress { sent, answers, .. } = *self.seen.borrow_and_update();
             if answers >= sent {
@@ -525,7 +583,7 @@ impl Writing<'_> {
             }
             self.pong().await?;
             if let Err(_late) = timeout(self.timeout, self.seen.changed()).await {
-                return Err(Failure::job(format!(
+                return Err(Unsaid::given_up(format!(
                     "no answer within {:?} ({} sent, {answers} answered); does the peer answer?",
                     self.timeout,
                     count(sent, "message")
@@ -534,11 +592,11 @@ impl Writing<'_> {
         }
     }
 
-    async fn feed(&mut self, meta: AnyMeta, payload: &[u8]) -> Result<(), Failure> {
+    async fn feed(&mut self, meta: AnyMeta, payload: &[u8]) -> Result<(), Unsaid> {
         in_time(self.timeout, self.writer.feed(meta, payload)).await
     }
 
-    async fn flush(&mut self) -> Result<(), Failure> {
+    async fn flush(&mut self) -> Result<(), Unsaid> {
         in_time(self.timeout, self.writer.flush()).await
     }
 }
@@ -547,15 +605,17 @@ impl Writing<'_> {
 async fn in_time(
     limit: Duration,
     written: impl Future<Output = Result<(), WriteError>>,
-) -> Result<(), Failure> {
+) -> Result<(), Unsaid> {
     match timeout(limit, written).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(WriteError::Encode(error))) => Err(Failure::job(format!("cannot send: {error}"))),
-        Ok(Err(error)) => Err(Failure::job(format!(
+        Ok(Err(WriteError::Encode(error))) => {
+            Err(Unsaid::given_up(format!("cannot send: {error}")))
+        }
+        Ok(Err(error)) => Err(Unsaid::refused(format!(
             "cannot send: {error}; did the peer end, or refuse something?"
         ))),
         Err(_late) => {
-            Err(Failure::job(format!("the peer took nothing for {limit:?}; does it read?")))
+            Err(Unsaid::refused(format!("the peer took nothing for {limit:?}; does it read?")))
         }
     }
 }

@@ -1,21 +1,25 @@
 //! One connection of `unstick listen`, from its first byte to its last.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, Frame, Framing, Kind};
 
 use crate::addr::{Incoming, Outgoing};
-use crate::bytes::count;
+use crate::advice::explain_read;
+use crate::bytes::{count, count_bytes};
+use crate::content::Content;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::goodbye::part;
-use crate::output::{complain, json, note};
-use crate::preview::{plain_hex, preview};
+use crate::output::json;
+use crate::preview::preview;
 use crate::printer::Printer;
-use crate::v1::{self, Close, Hello, Refusal, Said};
+use crate::v1::{self, Close, Hello, Refusal, Said, without_advice};
 
 /// What a message is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,9 @@ impl Reply {
     }
 }
 
+/// How long a peer may take to say hello before it is shown as connected without it.
+const ANNOUNCE: Duration = Duration::from_millis(200);
+
 /// What holds for every connection.
 pub(crate) struct Rules {
     pub(crate) framing: Framing<AnyFormat>,
@@ -57,6 +64,8 @@ pub(crate) struct Rules {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) preview: usize,
     pub(crate) json: bool,
+    /// The messages that came, on all connections.
+    pub(crate) messages: AtomicU64,
 }
 
 /// A line of `--json`.
@@ -105,21 +114,17 @@ pub(crate) struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     header: Option<String>,
     len: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hex: Option<String>,
+    #[serde(flatten)]
+    content: Content<'a>,
 }
 
 impl<'a> Message<'a> {
     pub(crate) fn new(meta: AnyMeta, payload: &'a [u8]) -> Self {
-        let text = std::str::from_utf8(payload).ok();
         Self {
             kind: meta.kind().map(|kind| kind.to_string()),
             header: meta.header(),
             len: payload.len(),
-            text,
-            hex: text.is_none().then(|| plain_hex(payload)),
+            content: Content::new(payload),
         }
     }
 }
@@ -144,21 +149,19 @@ impl End {
         Self::Error { at: None, code: None, message }
     }
 
-    fn read(error: &ReadError) -> Self {
+    fn read(error: &ReadError, format: AnyFormat) -> Self {
         let at = match error {
             ReadError::Decode(error) => Some(error.at()),
             ReadError::FrameTimeout { at, .. } | ReadError::IdleTimeout { at, .. } => Some(*at),
             _ => None,
         };
-        Self::Error { at, code: error.code(), message: error.to_string() }
+        Self::Error { at, code: error.code(), message: explain_read(error, format) }
     }
 
     /// What the peer is told.
     fn close(&self) -> Close {
         match self {
-            Self::Error { code: Some(code), message, .. } => {
-                Close { code: *code, reason: message.clone() }
-            }
+            Self::Error { code: Some(code), message, .. } => Close::telling(*code, message),
             Self::Clean | Self::Stopped | Self::Error { code: None, .. } => Close::ordinary(),
         }
     }
@@ -180,7 +183,7 @@ pub(crate) async fn serve(
     let mut talk = Talk {
         rules,
         writer: FrameWriter::with_framing(outgoing, rules.framing),
-        log: Log { rules, printer, peer },
+        log: Log { rules, printer, peer, announced: false },
         messages: 0,
         at: 0,
         hello: None,
@@ -213,10 +216,24 @@ impl Talk<'_> {
         reader: &mut FrameReader<Incoming, AnyFormat>,
         stop: &mut watch::Receiver<bool>,
     ) -> End {
+        // Only v1 peers say hello.
+        let patience = if self.rules.framing.format().is_v1() { ANNOUNCE } else { Duration::ZERO };
+        let mut announce = pin!(sleep(patience));
         loop {
-            let next = tokio::select! {
-                next = reader.next_frame() => next,
-                _ = stop.wait_for(|stop| *stop) => return End::Stopped,
+            let next = {
+                let mut next = pin!(reader.next_frame());
+                loop {
+                    let next = tokio::select! {
+                        biased; // a hello that is there is part of the announcement
+                        _ = stop.wait_for(|stop| *stop) => return End::Stopped,
+                        next = &mut next => Some(next),
+                        () = &mut announce, if !self.log.announced => None,
+                    };
+                    match next {
+                        Some(next) => break next,
+                        None => self.log.announce(None).await,
+                    }
+                }
             };
             let over = match next {
                 Ok(Some(frame)) => self.frame(&frame).await,
@@ -226,10 +243,16 @@ impl Talk<'_> {
                         if self.rules.skip_oversize && reader.skip_frame().is_ok() =>
                     {
                         self.at = reader.position().saturating_add(len); // behind its header
-                        self.log.error(Some(at), error.code(), &format!("{error}; skipped")).await;
+                        self.log
+                            .error(
+                                Some(at),
+                                error.code(),
+                                &format!("{}; skipped", without_advice(&error.to_string())),
+                            )
+                            .await;
                         Ok(())
                     }
-                    error => Err(End::read(&error)),
+                    error => Err(End::read(&error, *self.rules.framing.format())),
                 },
             };
             if let Err(end) = over {
@@ -261,6 +284,7 @@ impl Talk<'_> {
     /// Shows a message, and answers it.
     async fn message(&mut self, at: u64, frame: &Frame<'_, AnyMeta>) -> Result<(), End> {
         self.messages += 1;
+        self.rules.messages.fetch_add(1, Ordering::Relaxed);
         self.log.message(at, frame).await;
         match &self.rules.reply {
             Some(reply) => self.send(frame.meta, &reply.to(frame.payload)).await,
@@ -297,7 +321,8 @@ impl Talk<'_> {
                 at: None,
                 code: Some(v1::OVERSIZE),
                 message: format!(
-                    "the answer has {len} bytes and the peer takes {most} at most ({said})"
+                    "the answer has {} and the peer takes {most} at most ({said})",
+                    count_bytes(len)
                 ),
             });
         }
@@ -338,6 +363,8 @@ struct Log<'a> {
     rules: &'a Rules,
     printer: Printer,
     peer: String,
+    /// Whether it was said that the peer is there.
+    announced: bool,
 }
 
 impl Log<'_> {
@@ -348,22 +375,32 @@ impl Log<'_> {
     }
 
     async fn connected(&self) {
-        let peer = &self.peer;
-        self.event(Event::Connected { peer }).await;
+        self.event(Event::Connected { peer: &self.peer }).await;
+    }
+
+    /// Says that the peer is there, in one line with its hello if that came first.
+    async fn announce(&mut self, hello: Option<&Hello>) {
+        if self.announced {
+            return;
+        }
+        self.announced = true;
         if !self.rules.json {
-            note(&format!("{peer} connected"));
+            let hello = hello.map_or_else(String::new, |hello| format!(" ({})", hello.brief()));
+            self.printer.note(format!("{} connected{hello}", self.peer)).await;
         }
     }
 
-    async fn hello(&self, hello: &Hello) {
+    async fn hello(&mut self, hello: &Hello) {
         let peer = &self.peer;
         self.event(Event::Hello { peer, limit: hello.limit, name: &hello.name }).await;
-        if !self.rules.json {
-            note(&format!("{peer} says hello: {hello}"));
+        if self.announced && !self.rules.json {
+            self.printer.note(format!("{peer} says hello: {}", hello.brief())).await;
         }
+        self.announce(Some(hello)).await;
     }
 
-    async fn message(&self, at: u64, frame: &Frame<'_, AnyMeta>) {
+    async fn message(&mut self, at: u64, frame: &Frame<'_, AnyMeta>) {
+        self.announce(None).await;
         let (peer, payload) = (&self.peer, frame.payload);
         if self.rules.json {
             let message = Message::new(frame.meta, payload);
@@ -376,14 +413,16 @@ impl Log<'_> {
         self.printer.line(format!("{peer:<21}  {meta}{len:>8}  {content}")).await;
     }
 
-    async fn error(&self, at: Option<u64>, code: Option<u16>, message: &str) {
+    async fn error(&mut self, at: Option<u64>, code: Option<u16>, message: &str) {
+        self.announce(None).await;
         let peer = &self.peer;
-        complain(&format!("{peer}: {message}"));
+        self.printer.complain(&format!("{peer}: {message}")).await;
         let name = code.map(v1::code_name);
         self.event(Event::Error { peer, at, code, name, message }).await;
     }
 
-    async fn ended(&self, end: &End, messages: u64) {
+    async fn ended(&mut self, end: &End, messages: u64) {
+        self.announce(None).await;
         if let End::Error { at, code, message } = end {
             self.error(*at, *code, message).await;
         }
@@ -391,7 +430,8 @@ impl Log<'_> {
         let clean = matches!(end, End::Clean);
         self.event(Event::Ended { peer, messages, clean }).await;
         if !self.rules.json && clean {
-            note(&format!("{peer} ended after {}", count(messages, "message")));
+            let after = count(messages, "message");
+            self.printer.note(format!("{peer} ended after {after}")).await;
         }
     }
 }

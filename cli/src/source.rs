@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Read};
 
 use tokio::sync::mpsc;
 
+use crate::bytes::count_bytes;
 use crate::output::Failure;
 
 /// How many lines are read ahead of what is sent.
@@ -66,8 +67,9 @@ fn next_line(
     }
     if line.len() as u64 > limit {
         return Err(Failure::job(format!(
-            "line {number} of standard input has more than the {limit} bytes that a message may \
-             have; raise --limit if the peer takes more"
+            "line {number} of standard input has more than the {} that a message may have; \
+             raise --limit if the peer takes more",
+            count_bytes(limit)
         )));
     }
     Ok(Some(line))
@@ -96,5 +98,7 @@ mod tests {
             };
             assert!(why.starts_with("line 7 "), "{why}");
         }
+        let Err(Failure::Job(why)) = next_line(&mut &b"12"[..], 1, 7) else { panic!("12") };
+        assert!(why.contains("more than the 1 byte that"), "{why}");
     }
 }

@@ -5,12 +5,16 @@ use std::fmt;
 
 use unstick::Kind;
 
+use crate::bytes::{count_bytes, in_units};
 use crate::preview::escaped;
 
 /// The most bytes of a ping's payload.
 pub(crate) const MAX_PING: usize = 64;
 /// What a receiver that sent no hello is sent at most, in payload bytes (spec, 6.1).
 pub(crate) const LIMIT_WITHOUT_HELLO: u64 = 65_536;
+
+/// The most characters of a peer's name that are shown in brief.
+const MAX_NAME: usize = 60;
 
 /// The codes of a close frame that no error of the library carries.
 pub(crate) const NO_ERROR: u16 = 0x0000;
@@ -68,6 +72,11 @@ impl Close {
         Self { code: NO_ERROR, reason: String::new() }
     }
 
+    /// What a peer is told that did something wrong. The advice is for whoever reads it here.
+    pub(crate) fn telling(code: u16, message: &str) -> Self {
+        Self { code, reason: without_advice(message).to_owned() }
+    }
+
     /// The payload, with as much of the reason as `limit` bytes have room for; the ordinary close
     /// has none.
     pub(crate) fn encode(&self, limit: u64) -> Vec<u8> {
@@ -92,16 +101,28 @@ impl fmt::Display for Close {
     }
 }
 
+/// A message without what it says to try.
+pub(crate) fn without_advice(message: &str) -> &str {
+    message.split_once("; ").map_or(message, |(what, _)| what)
+}
+
 /// What `limit` bytes have room for behind the first `used`, which have to fit.
 fn room(limit: u64, used: usize) -> Option<usize> {
     usize::try_from(limit).unwrap_or(usize::MAX).checked_sub(used)
 }
 
-/// As much of the text as fits, in whole characters.
+/// As much of the text as fits: in whole words, or if there is only one in whole characters.
 fn beginning(text: &str, room: usize) -> &[u8] {
-    let room = room.min(text.len());
+    if room >= text.len() {
+        return text.as_bytes();
+    }
     let end = (0..=room).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    text.get(..end).unwrap_or_default().as_bytes()
+    let (fits, rest) = text.split_at_checked(end).unwrap_or_default();
+    let words = match fits.rsplit_once(' ') {
+        Some((words, _)) if !rest.starts_with(' ') => words,
+        _ => fits,
+    };
+    words.trim_end().as_bytes()
 }
 
 /// What a hello says.
@@ -138,9 +159,22 @@ pub(crate) fn limit_after(hello: Option<&Hello>) -> u64 {
     hello.map_or(LIMIT_WITHOUT_HELLO, |hello| hello.limit.into())
 }
 
+impl Hello {
+    /// In a few words: `unstick 0.1.0, takes 1 MiB`.
+    pub(crate) fn brief(&self) -> String {
+        let name = escaped(&self.name);
+        let takes = in_units(self.limit.into());
+        match name.char_indices().nth(MAX_NAME) {
+            _ if name.is_empty() => format!("takes {takes}"),
+            Some((end, _)) => format!("{}…, takes {takes}", name.get(..end).unwrap_or_default()),
+            None => format!("{name}, takes {takes}"),
+        }
+    }
+}
+
 impl fmt::Display for Hello {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "takes {} bytes at most", self.limit)?;
+        write!(f, "takes {} at most", count_bytes(self.limit.into()))?;
         if !self.name.is_empty() {
             write!(f, ", \"{}\"", escaped(&self.name))?;
         }
@@ -193,10 +227,12 @@ pub(crate) fn understand(kind: Kind, payload: &[u8], kinds: &[Kind]) -> Result<S
         },
         _ if kinds.contains(&kind) => Ok(Said::Message),
         _ if kind.is_critical() => {
-            let why = format!(
-                "the kind {kind} is critical and not known here; \
-                 is it an application's, to be named with --kind?"
-            );
+            let advice = match kind.get() {
+                0x10..=0x14 => "files are not part of this release",
+                0x40.. => "is it an application's, to be named with --kind?",
+                _ => "does the peer run a newer release?",
+            };
+            let why = format!("the kind {kind} is critical and not known here; {advice}");
             Err(Refusal { code: UNKNOWN_KIND, why })
         }
         _ => Ok(Said::Unknown),
@@ -220,9 +256,17 @@ pub(crate) fn parse_kind(text: &str) -> Result<Kind, String> {
     };
     let kind = match number {
         Some(number) => Kind::new(number),
-        None => (1..=u8::MAX).filter_map(Kind::new).find(|kind| kind.name() == Some(text)),
+        None => kinds().find(|kind| kind.name() == Some(text)),
     };
-    kind.ok_or_else(|| "give `text`, `binary`, `ping` or a number such as 0x41".to_owned())
+    kind.ok_or_else(|| {
+        let names: Vec<_> = kinds().filter_map(Kind::name).collect();
+        format!("give {}, or a number from 1 to 255 such as 0x41", names.join(", "))
+    })
+}
+
+/// All kinds that there can be.
+fn kinds() -> impl Iterator<Item = Kind> {
+    (1..=u8::MAX).filter_map(Kind::new)
 }
 
 #[cfg(test)]
@@ -238,6 +282,12 @@ mod tests {
         let close = Close { code: 5, reason: "粘包".to_owned() };
         assert_eq!(close.encode(7), b"\x00\x05\xe7\xb2\x98");
         assert_eq!(close.encode(1), b"");
+        let close = Close::telling(7, "byte 0: the kind 0x20 is; is it?");
+        assert_eq!(close.reason, "byte 0: the kind 0x20 is");
+        assert_eq!(&close.encode(18)[2..], b"byte 0: the kind");
+        assert_eq!(&close.encode(19)[2..], b"byte 0: the kind");
+        assert_eq!(&close.encode(17)[2..], b"byte 0: the");
+        assert_eq!(&close.encode(5)[2..], b"byt");
         assert_eq!(Close::parse(&[0]), None);
         assert_eq!(Close::parse(&[0, 1, 0xff]), None);
         let close = Close { code: 5, reason: "too\x1b long".to_owned() };
@@ -255,12 +305,25 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_in_brief_is_one_short_line() {
+        let brief = |name: &str| Hello { limit: 300, name: name.to_owned() }.brief();
+        assert_eq!(brief(""), "takes 300 bytes");
+        assert_eq!(brief("a\n\x1b"), "a\\n\\u{1b}, takes 300 bytes");
+        assert_eq!(brief(&"粘".repeat(100)), format!("{}…, takes 300 bytes", "粘".repeat(60)));
+    }
+
+    #[test]
     fn kinds_have_names_and_numbers() {
         assert_eq!(parse_kind("binary"), Ok(Kind::BINARY));
         assert_eq!(parse_kind("0x41"), Ok(Kind::new(0x41).unwrap()));
         assert_eq!(parse_kind("65"), Ok(Kind::new(0x41).unwrap()));
         for text in ["0", "0x00", "256", "0x1ff", "txet", ""] {
-            assert!(parse_kind(text).is_err(), "{text}");
+            let error = parse_kind(text).unwrap_err();
+            assert!(
+                error.starts_with("give text, binary, ping, pong, close, file-open, "),
+                "{error}"
+            );
+            assert!(error.ends_with("hello, or a number from 1 to 255 such as 0x41"), "{error}");
         }
     }
 }

@@ -14,6 +14,30 @@ fn all_messages_arrive_intact() {
     let last = done.stdout.lines().last().unwrap();
     assert_eq!(last, "total: 600 messages sent, 600 arrived, 600 intact");
     assert!(done.stdout.contains("the decoder delivered  what the bytes were"), "{done:?}");
+    assert!(done.stdout.contains("of the reads, and what was in them:\n"), "{done:?}");
+    assert!(done.stdout.contains("takes a read for a message would have been wrong each time"));
+    for line in done.stdout.lines() {
+        assert!(line.len() <= 100, "{line}");
+        // What was delivered and what was there are never the same words.
+        let row = line.strip_prefix("        #").and_then(|row| row.get(20..));
+        let same = row
+            .and_then(|row| row.split_once("  "))
+            .is_some_and(|(delivered, holds)| holds.trim() == format!("all of {delivered}"));
+        assert!(!same, "{line}");
+    }
+}
+
+#[test]
+fn one_message_has_one() {
+    let done = run(&["demo", "--messages", "1", "--seed", "1"], b"");
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.contains("  1 message sent, 1 arrived, 1 intact\n"), "{done:?}");
+    // A table has rows, or there is none.
+    let lines: Vec<_> = done.stdout.lines().collect();
+    for pair in lines.windows(2) {
+        let rows = pair[0].contains("what the bytes were");
+        assert!(!rows || pair[1].trim_start().starts_with('#'), "{done:?}");
+    }
 }
 
 #[test]
@@ -29,9 +53,24 @@ fn json_is_one_object_a_line() {
 
 #[test]
 fn damage_shows() {
+    let mut explained = 0;
     for seed in ["1", "2", "3", "4"] {
         let done = run(&["demo", "--messages", "50", "--seed", seed, "--damage"], b"");
         assert_eq!(done.code, 1, "{done:?}");
         assert!(done.stderr.contains("did not arrive intact"), "{done:?}");
+        let again = format!("repeat it with --messages 50 --damage --seed {seed}\n");
+        assert!(done.stderr.ends_with(&again), "{done:?}");
+        // The decoder finds what is wrong with a header, and the digest the rest.
+        let lines = done.stdout.lines().chain(done.stderr.lines());
+        let payload = lines.clone().filter(|line| {
+            line.contains(" is not what was sent: byte ") && line.contains(", arrived as 0x")
+        });
+        let header = lines.filter(|line| {
+            line.starts_with("unstick: TCP: byte ")
+                || line.starts_with("unstick: Unix socket: byte ")
+        });
+        explained += payload.clone().count();
+        assert_eq!(payload.count() + header.count(), 2, "{done:?}");
     }
+    assert!(explained > 0);
 }

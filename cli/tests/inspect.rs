@@ -84,6 +84,56 @@ fn it_says_where_a_stream_goes_wrong() {
 }
 
 #[test]
+fn a_wrong_byte_and_its_frame_are_both_named() {
+    let mut bytes = [frame(TEXT, b"a"), frame(TEXT, b"b"), frame(TEXT, b"c")].concat();
+    bytes[9 + 7] ^= 1;
+    bytes[18..].fill(0);
+    let done = inspect(&[], &bytes);
+    let lines: Vec<_> = done.stderr.lines().collect();
+    assert!(
+        lines[0].starts_with("unstick: byte 16, in the frame at byte 9: the header's check is ")
+    );
+    assert_eq!(lines[1], "unstick: byte 27: no further header in the 18 bytes up to the end");
+    assert!(done.stdout.ends_with("\n1 whole frame (9 bytes); stopped at byte 16\n"), "{done:?}");
+    let done = inspect(&["--json"], &bytes);
+    let error = done.stdout.lines().find(|line| line.contains("\"error\"")).unwrap();
+    let error: Value = serde_json::from_str(error).unwrap();
+    assert_eq!((&error["at"], &error["byte"]), (&9.into(), &16.into()));
+}
+
+#[test]
+fn a_frame_over_the_limit_can_be_skipped() {
+    let bytes = [frame(TEXT, b"1234"), frame(TEXT, b"12345"), frame(TEXT, b"ok")].concat();
+    let done = inspect(&["--limit", "4"], &bytes);
+    done.fails(1, "; go on behind it with --skip-oversize\n");
+    assert!(!done.stderr.contains("resync"), "{done:?}");
+    assert!(done.stdout.ends_with("\n1 whole frame (12 bytes); stopped at byte 12\n"), "{done:?}");
+    let done = inspect(&["--limit", "4", "--skip-oversize"], &bytes);
+    done.fails(1, "; going on behind it\n");
+    assert!(done.stdout.ends_with("\n2 whole frames, 35 bytes read\n"), "{done:?}");
+}
+
+#[test]
+fn another_format_is_recognized() {
+    inspect(&["--format", "i32le"], b"\0\0\0\x05hello").fails(1, "try --format i32be\n");
+    let done = inspect(&["--format", "u16le"], &frame(TEXT, b"hi"));
+    done.fails(1, "was the connection cut, or is it another format?");
+}
+
+#[test]
+fn what_cannot_be_read_has_no_table() {
+    let done = inspect(&[std::env::temp_dir().to_str().unwrap()], b"");
+    done.fails(1, "cannot read");
+    assert_eq!(done.stdout, "");
+    let done = inspect(&["--hex"], b"nothing of the kind");
+    done.fails(1, "line 1, column 1");
+    assert_eq!(done.stdout, "");
+    inspect(&[], b"").succeeds(
+        "      offset       payload  kind         content\n0 whole frames, 0 bytes read\n",
+    );
+}
+
+#[test]
 fn it_says_what_a_search_would_find() {
     let bytes = b"3F F5 01 01 00 00 00 02 F2 68 69 21 21 F5 01 01 00 00 00 00 AC";
     let done = inspect(&["--hex"], bytes);
@@ -114,9 +164,30 @@ fn json_is_one_object_a_line() {
     assert_eq!(names, ["error", "resync", "frame", "frame", "error", "end"]);
     assert_eq!((&events[0]["at"], &events[0]["name"]), (&0.into(), &"bad-magic".into()));
     assert_eq!((&events[1]["found"], &events[1]["skipped"]), (&1.into(), &1.into()));
-    assert_eq!((&events[2]["at"], &events[2]["preview"]), (&1.into(), &"\"hi\"".into()));
+    assert_eq!((&events[2]["at"], &events[2]["text"]), (&1.into(), &"hi".into()));
     assert_eq!((&events[3]["len"], &events[3]["arrived"]), (&2.into(), &1.into()));
     assert_eq!((&events[5]["frames"], &events[5]["errors"]), (&1.into(), &2.into()));
+}
+
+#[test]
+fn json_has_whole_payloads_unless_they_are_large() {
+    let most = "x".repeat(64 << 10);
+    let bytes = [
+        frame(TEXT, "a \"粘包\"\n".as_bytes()),
+        frame(BINARY, &[0xff; 300]),
+        frame(TEXT, most.as_bytes()),
+        frame(TEXT, format!("{most}y").as_bytes()),
+        frame(CLOSE, b"\0\x05too long"),
+    ];
+    let done = inspect(&["--json", "--preview", "3"], &bytes.concat());
+    let events: Vec<Value> =
+        done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events[0]["text"], "a \"粘包\"\n");
+    assert_eq!(events[1]["hex"], "ff".repeat(300));
+    assert_eq!(events[2]["text"], most);
+    assert_eq!((&events[3]["text"], &events[3]["preview"]), (&Value::Null, &"xxx".into()));
+    assert_eq!(events[4]["meaning"], "code 0x0005 (oversize): too long");
+    assert!(events.iter().take(3).all(|event| event.get("preview").is_none()), "{events:?}");
 }
 
 #[test]

@@ -101,7 +101,12 @@ fn bad_input_ends_that_connection_only() {
             "byte 0: the kind 0x41 is critical and not known here",
             7,
         ),
-        ("file kind", frame(0x10, b"?"), "the kind file-open is critical and not known here", 7),
+        (
+            "file kind",
+            frame(0x10, b"?"),
+            "the kind file-open is critical and not known here; files are not part of this release",
+            7,
+        ),
         (
             "long ping",
             frame(PING, &[0; 65]),
@@ -145,9 +150,9 @@ fn bad_input_ends_that_connection_only() {
         let line = listen.err.line(&format!("unstick: {peer}: "));
         assert!(line.contains(why), "{name}: {line}");
         if code != 0 {
-            // The peer is told the same.
+            // The peer is told the same, without what to try here.
             let told = String::from_utf8(frames.last().unwrap().1[2..].to_vec()).unwrap();
-            assert!(line.ends_with(&told), "{name}: {told}");
+            assert_eq!(line.split("; ").next().unwrap(), format!("unstick: {peer}: {told}"));
         }
         is_served(&good);
     }
@@ -168,6 +173,9 @@ fn bad_input_in_other_formats() {
         (field, "aa 00 03", "byte 0: a length of 3 covers less than the header, at least 4"),
         (field, "aa 00 06 bb 68", "byte 5: the stream ended inside a payload, 1 byte is missing"),
         ("u32be", "00 20 00 00", "announces a payload of 2097152 bytes and the limit is 1048576"),
+        ("u32be", "05 00 00 00", "in the other byte order it would be 5; try --format u32le"),
+        ("u32be", "47 45 54 20 2f", "these bytes are \"GET \"; is the peer speaking HTTP?"),
+        ("u32be", "f5 01 80 00", "try --format v1"),
         (
             "u32be",
             "00 00",
@@ -439,4 +447,69 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
     let stderr = Lines::of(child.stderr.take().unwrap());
     assert_eq!(wait(&mut child), 0);
     assert!(!stderr.all().contains("panic"), "{}", stderr.all());
+}
+
+#[test]
+fn messages_and_notes_stand_in_order() {
+    // Both go to one file, as with `2>&1`.
+    let file = path("both.txt");
+    let both = std::fs::File::create(&file).unwrap();
+    let socket = path("order.sock");
+    let mut child = unstick()
+        .args(["listen", &format!("unix:{}", socket.display())])
+        .stdout(both.try_clone().unwrap())
+        .stderr(both)
+        .spawn()
+        .unwrap();
+    let message = [frame(TEXT, b"hi"), frame(CLOSE, b"")].concat();
+    for i in 1..=50 {
+        let began = Instant::now();
+        let mut stream = loop {
+            match UnixStream::connect(&socket) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(began.elapsed() < PATIENCE, "{i}: {error}"),
+            }
+        };
+        stream.write_all(&message).unwrap();
+        assert_eq!(close_code(&read_frames(&mut stream)), Some(0));
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(wait(&mut child), 0);
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(file).unwrap();
+    for i in 1..=50 {
+        let place = |part: &str| {
+            let line = |line: &str| line.starts_with(&format!("unix#{i} ")) && line.contains(part);
+            text.lines().position(line).unwrap_or_else(|| panic!("no {part} of {i}: {text}"))
+        };
+        let (connected, message, ended) = (place("connected"), place("\"hi\""), place("ended"));
+        assert!(connected < message && message < ended, "{text}");
+    }
+}
+
+#[test]
+fn a_peer_is_announced_in_one_line() {
+    let listen = Listen::start(&[]);
+    // With its hello, if that comes at once.
+    let hello = frame(HELLO, b"\0\x10\0\0someone 1.0");
+    talk(&listen.connect(), &[hello.clone(), frame(CLOSE, b"")].concat());
+    listen.err.line(" connected (someone 1.0, takes 1 MiB)");
+    // Without, if something else comes, or nothing.
+    let silent = listen.connect();
+    let peer = silent.local_addr().unwrap();
+    let line = listen.err.line(&format!("{peer} connected"));
+    assert_eq!(line, format!("{peer} connected"));
+    (&silent).write_all(&hello).unwrap();
+    listen.err.line(&format!("{peer} says hello: someone 1.0, takes 1 MiB"));
+    (&silent).write_all(&frame(TEXT, b"x")).unwrap();
+    talk(&silent, &frame(CLOSE, b""));
+    let other = listen.connect();
+    let peer = other.local_addr().unwrap();
+    talk(&other, b"GET");
+    listen.err.line(&format!("unstick: {peer}: byte 0"));
+    let done = listen.interrupt();
+    assert_eq!(done.stderr.matches(" connected").count(), 3, "{done:?}");
+    assert_eq!(done.stderr.matches("hello").count(), 1, "{done:?}");
+    assert!(done.stderr.contains(&format!("\n{peer} connected\nunstick: {peer}: ")), "{done:?}");
+    assert!(done.stderr.ends_with("\nstopped after 1 message from 3 peers\n"), "{done:?}");
 }

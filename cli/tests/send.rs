@@ -4,10 +4,11 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::*;
@@ -66,6 +67,8 @@ fn large_messages_need_to_be_welcome() {
     let line = "x".repeat((1 << 20) + 1);
     run(&["send", &listen.addr], line.as_bytes())
         .fails(1, "line 1 of standard input has more than");
+    run(&["send", &listen.addr, "--limit", "0", "--text", "x"], b"")
+        .fails(1, "message 1 has 1 byte and the limit is 0; raise --limit");
     run(&["send", &listen.addr, "--limit", "2MiB"], line.as_bytes())
         .fails(1, "the peer takes 1048576 at most (its hello says)");
 
@@ -139,8 +142,10 @@ fn a_peer_that_goes_wrong_is_told_and_told_of() {
     assert!(sent.windows(3).any(|run| run == [0xf5, 1, CLOSE]), "{sent:02x?}");
 
     let (addr, served) = serve(|stream| stream.write_all(&frame(0x20, b"")).unwrap());
-    send(&addr).fails(1, "byte 0: the kind 0x20 is critical");
-    served.join().unwrap();
+    send(&addr).fails(1, "byte 0: the kind 0x20 is critical and not known here; does the peer");
+    // What to try is for the reader here.
+    let sent = served.join().unwrap();
+    assert!(sent.ends_with(b"byte 0: the kind 0x20 is critical and not known here"));
 
     let (addr, _served) = serve(|_| {});
     send(&addr).fails(1, "no answer within 500ms (1 message sent, 0 answered)");
@@ -148,7 +153,12 @@ fn a_peer_that_goes_wrong_is_told_and_told_of() {
     let (addr, _served) = serve(|stream| {
         stream.shutdown(Shutdown::Write).unwrap();
     });
-    send(&addr).fails(1, "the peer ended the connection (");
+    let done = send(&addr);
+    done.fails(1, "the peer ended the connection (");
+    assert!(
+        done.stderr.ends_with(" sent, 0 answered); does it speak v1? see --format\n"),
+        "{done:?}"
+    );
 
     let (addr, _served) = serve(|stream| {
         stream.write_all(&[frame(TEXT, b"yes"), frame(TEXT, b"n")[..8].to_vec()].concat()).unwrap();
@@ -159,7 +169,11 @@ fn a_peer_that_goes_wrong_is_told_and_told_of() {
     assert_eq!(done.stdout, "yes\n");
 
     let (addr, _served) = serve(|stream| stream.write_all(&frame(TEXT, b"yes")).unwrap());
-    send(&addr).fails(1, "the peer ended the connection without a close");
+    send(&addr).fails(
+        1,
+        "the peer ended the connection without a close; it may not have taken everything; \
+         does it speak v1? see --format",
+    );
 
     let (addr, _served) = serve(|stream| {
         stream.write_all(&frame(TEXT, b"yes")).unwrap();
@@ -199,4 +213,49 @@ fn nobody_there_and_bad_usage() {
     ] {
         run(&[&["send"], args].concat(), b"").fails(2, why);
     }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_it_quietly() {
+    let listen = Listen::start(&["--reply", "echo"]);
+    let mut child = unstick()
+        .args(["send", &listen.addr])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    thread::spawn(move || while stdin.write_all(b"hello\n").is_ok() {});
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut String::new()).unwrap();
+    drop(stdout);
+    let stderr = Lines::of(child.stderr.take().unwrap());
+    assert_eq!((wait(&mut child), stderr.all().as_str()), (0, ""));
+}
+
+#[test]
+fn a_sender_that_gives_up_says_so_and_goes() {
+    // A listener that answers nothing is not told of a crash.
+    let listen = Listen::start(&[]);
+    let args = ["send", &listen.addr, "--text", "hi", "--expect-reply", "--timeout", "0.5"];
+    let mut tries = 0;
+    // A machine that is busy elsewhere may be late, but not each time.
+    loop {
+        tries += 1;
+        let began = Instant::now();
+        run(&args, b"").fails(1, "no answer within 500ms");
+        listen.err.lines("ended after 1 message", tries);
+        if began.elapsed() < Duration::from_millis(1200) {
+            break;
+        }
+        assert!(tries < 5, "{:?}", began.elapsed());
+    }
+
+    // Nor is one that takes less than there is to send.
+    let args = ["send", &listen.addr, "--limit", "2"];
+    run(&args, b"ok\nnot ok\n").fails(1, "more than the 2 bytes that a message may have");
+    listen.err.lines("ended after 1 message", tries + 1);
+    let done = listen.interrupt();
+    assert!(!done.stderr.contains("without a close"), "{done:?}");
 }

@@ -1,0 +1,118 @@
+//! Errors of a stream with what to try: this command knows which formats there are, and so more
+//! than the library does.
+
+use unstick::tokio::ReadError;
+use unstick::{DecodeError, Format, HeaderError, Kind, Parsed};
+
+use crate::format::AnyFormat;
+use crate::v1::without_advice;
+
+/// How requests and answers of HTTP begin.
+const HTTP: [&[u8]; 8] = [b"GET", b"POS", b"PUT", b"HEA", b"DEL", b"OPT", b"PAT", b"HTT"];
+
+/// What went wrong with a stream of this format, and what to try.
+pub(crate) fn explain(error: &DecodeError, format: AnyFormat) -> String {
+    let text = error.to_string();
+    match guess(error, format) {
+        Some(guess) => format!("{}; {guess}", without_advice(&text)),
+        None => text,
+    }
+}
+
+/// What is more likely than that the peer sent what it seems to have sent in this format.
+pub(crate) fn guess(error: &DecodeError, format: AnyFormat) -> Option<String> {
+    match *error {
+        _ if format.is_v1() => None,
+        DecodeError::Oversize { len, limit, .. } => about_length(format, len, limit),
+        DecodeError::Header { error: HeaderError::NegativeLength { found: 0xf5 }, .. }
+            if format.name() == Some("i32be") =>
+        {
+            Some("try --format v1".to_owned())
+        }
+        DecodeError::Truncated { .. } => {
+            Some("was the connection cut, or is it another format?".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The same for an error of a connection.
+pub(crate) fn explain_read(error: &ReadError, format: AnyFormat) -> String {
+    match error {
+        ReadError::Decode(error) => explain(error, format),
+        error => error.to_string(),
+    }
+}
+
+/// What a length over the limit may be instead.
+fn about_length(format: AnyFormat, len: u64, limit: u64) -> Option<String> {
+    let mut header = format.empty_header();
+    let used = format.encode_header(&format.plain_meta(Kind::TEXT), len, &mut header).ok()?;
+    let header = header.get(..used)?;
+    let field = format.length_field(header)?;
+    if field.starts_with(&[0xf5, 0x01]) {
+        return Some("its bytes begin a v1 frame; try --format v1".to_owned());
+    }
+    if field.len() > 1 && field.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        let text = String::from_utf8_lossy(field);
+        let what = if HTTP.iter().any(|begin| field.starts_with(begin)) {
+            "HTTP"
+        } else {
+            "a protocol of text lines"
+        };
+        return Some(format!("these bytes are \"{text}\"; is the peer speaking {what}?"));
+    }
+    let (other, how) = format.other_order()?;
+    match other.decode_header(header) {
+        Ok(Parsed::Header(header)) if header.payload_len <= limit => {
+            Some(format!("in the other byte order it would be {}; try {how}", header.payload_len))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use unstick::Decoder;
+
+    use super::*;
+
+    #[test]
+    fn the_commonest_mistakes_are_recognized() {
+        let table: [(&str, &[u8], &str); 11] = [
+            (
+                "i32le",
+                b"\0\0\0\x05",
+                "and the limit is 1048576; in the other byte order it would be 5; try --format i32be",
+            ),
+            ("u32be", b"\x05\0\0\0", "it would be 5; try --format u32le"),
+            ("field:header=6,offset=2,width=4", b"xx\x05\0\0\0", "it would be 5; try order=le"),
+            ("field:width=4,order=le,covers=frame", b"\0\0\0\x05", "it would be 1; try order=be"),
+            ("u32be", b"GET /", "; these bytes are \"GET \"; is the peer speaking HTTP?"),
+            ("u32le", b"HTTP/1.1", "; these bytes are \"HTTP\"; is the peer speaking HTTP?"),
+            ("u64le", b"SSH-2.0-", "\"SSH-2.0-\"; is the peer speaking a protocol of text lines?"),
+            ("u32be", b"\xf5\x01\x01\0\0\0\x02", "try --format v1"),
+            ("i32be", b"\xf5\x01\x01\0\0\0\x02", "its top byte is 0xf5); try --format v1"),
+            ("u32be", b"\x7f\xff\xff\xff", "raise the limit if the peer is right"),
+            ("varint", b"\xff\xff\xff\xff\x0f", "raise the limit if the peer is right"),
+        ];
+        for (format, bytes, expected) in table {
+            let format: AnyFormat = format.parse().unwrap();
+            let mut decoder = Decoder::with_framing(format);
+            let error = decoder.decode(&mut &bytes[..]).unwrap_err();
+            let text = explain(&error, format);
+            assert!(text.ends_with(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_end_may_be_another_formats() {
+        let error = DecodeError::Truncated { at: 9, missing: 2, part: unstick::Part::Payload };
+        let format = "u16le".parse().unwrap();
+        assert!(
+            explain(&error, format).ends_with("; was the connection cut, or is it another format?")
+        );
+        let v1 = "v1".parse().unwrap();
+        assert!(explain(&error, v1).ends_with("; was the connection cut?"));
+    }
+}

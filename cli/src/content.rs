@@ -1,0 +1,34 @@
+//! A payload for scripts.
+
+use serde::Serialize;
+
+use crate::preview::plain_hex;
+
+/// A whole payload: as text if it is UTF-8, else in hexadecimal.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Content<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hex: Option<String>,
+}
+
+impl<'a> Content<'a> {
+    pub(crate) fn new(payload: &'a [u8]) -> Self {
+        let text = std::str::from_utf8(payload).ok();
+        Self { text, hex: text.is_none().then(|| plain_hex(payload)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_text_or_hex() {
+        let content = |payload| crate::output::json(&Content::new(payload));
+        assert_eq!(content(b"a\"b"), r#"{"text":"a\"b"}"#);
+        assert_eq!(content(b""), r#"{"text":""}"#);
+        assert_eq!(content(&[0, 0xff]), r#"{"hex":"00ff"}"#);
+    }
+}

@@ -1,0 +1,35 @@
+//! The help says all that can be written.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+
+mod support;
+
+use support::*;
+
+#[test]
+fn every_command_is_explained_alike() {
+    for command in ["demo", "listen", "send", "inspect"] {
+        let done = run(&["help", command], b"");
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+        assert_eq!(done.stdout, run(&[command, "--help"], b"").stdout);
+        assert_eq!(done.stdout, run(&[command, "-h"], b"").stdout);
+    }
+}
+
+#[test]
+fn formats_and_times_are_listed() {
+    for command in ["listen", "send", "inspect"] {
+        let help = run(&["help", command], b"").stdout;
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for text in ["u24be, u24le", "order is be or le", "covers is payload, rest, which is"] {
+            assert!(help.contains(text), "{text}: {help}");
+        }
+        assert!(command == "inspect" || help.contains("0.5 or 5s"), "{help}");
+    }
+    for covers in ["payload", "rest", "frame"] {
+        for order in ["be", "le"] {
+            let format = format!("field:width=2,order={order},covers={covers}");
+            assert_eq!(run(&["inspect", "--format", &format], b"").code, 0, "{format}");
+        }
+    }
+}
