@@ -5,15 +5,14 @@
 
 mod support;
 
-use std::future::Future;
 use std::io::ErrorKind;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use proptest::prelude::*;
-use support::script::{Drain, Source, Step};
+use support::script::{Drain, Source, Step, attempt, poll_once, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use unstick::tokio::{FrameReader, FrameStream, FrameWriter, ReadError, WriteError};
@@ -36,20 +35,6 @@ fn wire_of(payloads: &[Vec<u8>]) -> Vec<u8> {
         Framing::new(V1).encode(Kind::BINARY, payload, &mut wire).unwrap();
     }
     wire
-}
-
-fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
-/// Runs a future that no runtime has to wake.
-fn run<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(value) = poll_once(future.as_mut()) {
-            return value;
-        }
-    }
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -230,17 +215,6 @@ proptest! {
             Err(error) => panic!("{error}"),
         }
     }
-}
-
-/// Polls a call so often, and drops it.
-fn attempt<T>(polls: usize, call: impl Future<Output = T>) -> Option<T> {
-    let mut call = pin!(call);
-    for _ in 0..polls {
-        if let Poll::Ready(result) = poll_once(call.as_mut()) {
-            return Some(result);
-        }
-    }
-    None
 }
 
 #[test]
