@@ -387,6 +387,9 @@ fn writer(u: &mut Unstructured<'_>) -> Result<()> {
     }
     let (wire, kept, is_poisoned) = end(writer, shut, missing_of(&open));
     assert!(is_poisoned == poisoned || is_poisoned && doubt);
+    if missing_of(&open) == 0 {
+        close(&mut open, &mut log); // it only was not finished
+    }
     if is_poisoned {
         assert!(kept.is_empty());
         assert_prefix(&wire, limit, &log, open.as_ref(), short);
