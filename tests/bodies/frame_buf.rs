@@ -30,14 +30,15 @@ fn with_storage<F: Subject>(format: &F, u: &mut Unstructured<'_>) -> Result<()> 
     // Where the first storage is refused, a second one is built upon.
     let (mut one, mut two) = (vec![0xEE; room], vec![0xEE; room]);
     match kind {
-        0 => check(format, u, Some(3), [[0xEE; 3]; 2]),
-        1 => check(format, u, Some(8), [[0xEE; 8]; 2]),
-        2 => check(format, u, Some(21), [[0xEE; 21]; 2]),
-        3 => check(format, u, Some(64), [[0xEE; 64]; 2]),
-        4 | 5 => check(format, u, Some(room), [&mut one[..], &mut two[..]]),
-        6 => check(format, u, Some(room), [one.into_boxed_slice(), two.into_boxed_slice()]),
-        7 => check(format, u, None, [one, two]),
-        _ => check(format, u, None, [Vec::new(), Vec::new()]),
+        0 => check(format, u, Some(3), false, [[0xEE; 3]; 2]),
+        1 => check(format, u, Some(8), false, [[0xEE; 8]; 2]),
+        2 => check(format, u, Some(21), false, [[0xEE; 21]; 2]),
+        3 => check(format, u, Some(64), false, [[0xEE; 64]; 2]),
+        4 | 5 => check(format, u, Some(room), false, [&mut one[..], &mut two[..]]),
+        6 => check(format, u, Some(room), false, [one.into_boxed_slice(), two.into_boxed_slice()]),
+        7 => check(format, u, None, false, [one, two]),
+        8 => check(format, u, None, false, [Vec::new(), Vec::new()]),
+        _ => check(format, u, None, true, [Vec::new(), Vec::new()]),
     }
 }
 
@@ -61,12 +62,13 @@ fn check<F: Subject, S: Storage>(
     format: &F,
     u: &mut Unstructured<'_>,
     room: Option<usize>,
+    long: bool,
     [one, two]: [S; 2],
 ) -> Result<()> {
     let limit = if u.arbitrary()? { Some(input::limit(u)?) } else { None };
     let ops = (0..1 + u.arbitrary::<u8>()? % 48).map(|_| u.arbitrary());
     let ops = ops.collect::<Result<Vec<Op>>>()?;
-    let stream = input::any_stream(u, format)?;
+    let stream = if long { input::long_stream(u, format)? } else { input::any_stream(u, format)? };
 
     let header = format.max_header_len();
     let framing = Framing::new(format.clone());
@@ -93,7 +95,7 @@ fn check<F: Subject, S: Storage>(
 
     let mut model = Model { format, limit, room, bytes: Vec::new(), state: State::Frames(0) };
     let (mut left, mut arrived) = (&stream[..], 0);
-    for op in ops.iter().cycle().take(ops.len().max(200)) {
+    for op in ops.iter().cycle().take(ops.len().max(if long { 50 } else { 200 })) {
         if matches!(op, Op::Extend(_) | Op::Commit { .. }) {
             let room = buf.spare().len();
             let unread = buf.unread().len();

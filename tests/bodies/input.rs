@@ -9,7 +9,7 @@ use crate::support::formats::{COVERS, ORDERS, Part, stream};
 use crate::support::oracle::{Policy, Rules};
 
 /// The most bytes of a stream that is made of parts.
-const STREAM: usize = 4096;
+const STREAM: usize = 2048;
 
 /// Calls a generic function with the format that the input picks.
 macro_rules! any_format {
@@ -115,7 +115,7 @@ impl<'a> Arbitrary<'a> for Part {
             // Frames that a small storage cannot hold.
             _ => Self::Frame {
                 meta: u.arbitrary()?,
-                len: (u.arbitrary::<u16>()? % 2048).into(),
+                len: (u.arbitrary::<u16>()? % 1024).into(),
                 fill: u.arbitrary()?,
             },
         })
@@ -140,6 +140,19 @@ pub fn parts(u: &mut Unstructured<'_>) -> Result<Vec<Part>> {
 /// The rest of the input as a stream: as it is, or as parts that the oracle writes.
 pub fn any_stream<F: Subject>(u: &mut Unstructured<'_>, format: &F) -> Result<Vec<u8>> {
     if u.arbitrary()? { rest(u) } else { Ok(stream(format, &parts(u)?)) }
+}
+
+/// The same with frames longer than any buffer's first storage.
+pub fn long_stream<F: Subject>(u: &mut Unstructured<'_>, format: &F) -> Result<Vec<u8>> {
+    let mut parts = parts(u)?;
+    for part in &mut parts {
+        if let Part::Frame { len, .. } = part {
+            *len *= 97;
+        }
+    }
+    let mut bytes = stream(format, &parts);
+    bytes.truncate(150_000);
+    Ok(bytes)
 }
 
 pub fn rest(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {

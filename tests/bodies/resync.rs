@@ -20,7 +20,7 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
     let policy = if u.arbitrary()? { Policy::RESYNC } else { Policy::BOTH };
     let tries = u.arbitrary::<u8>()?;
     let mut bytes = if u.arbitrary()? { input::rest(u)? } else { stream(&V1, &input::parts(u)?) };
-    bytes.truncate(4096);
+    bytes.truncate(1024);
     let cuts = cuts.in_stream(&bytes);
     for path in Path::ALL.into_iter().filter(|path| path.allows(policy)) {
         compare(&framing, &bytes, &cuts, path, policy);
