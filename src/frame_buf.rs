@@ -247,11 +247,12 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// # Errors
     /// The stream did not fail, or not so.
     pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        match self.error() {
-            Some(error @ DecodeError::NoRoom { .. }) => return Err(RecoverError::Failed(error)),
-            error => self.skipping = error.map_or(0, |error| error.at()),
-        }
+        let error = self.error().ok_or(RecoverError::NotFailed)?;
+        let DecodeError::Oversize { at, .. } = error else {
+            return Err(RecoverError::Failed(error));
+        };
         self.decoder.skip_frame()?;
+        self.skipping = at;
         self.start += self.refused;
         self.forget_looks();
         Ok(())

@@ -6,9 +6,9 @@ mod support;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::chunks::Subject;
+use support::chunks::{Subject, take_datagram};
 use support::formats::{self, Part, every_format, stream};
-use support::oracle::{self, Outcome, Policy};
+use support::oracle::{self, Frames, Outcome, Policy};
 use unstick::{
     DEFAULT_DATAGRAM_LIMIT, DatagramError, DatagramPacker, DecodeError, EncodeError, Framing, Kind,
     Pushed, V1, header,
@@ -21,42 +21,12 @@ fn known(kind: &Kind) -> bool {
     KNOWN.contains(&kind.get())
 }
 
-type Frames = Vec<(u8, Vec<u8>)>;
-
-/// Chapter 8, by the letter: the stream's oracle for the structure, then the tables for the kinds.
-fn judge(limit: u64, bytes: &[u8]) -> Result<Frames, DatagramError> {
-    if bytes.is_empty() {
-        return Err(DatagramError::Empty);
-    }
-    let (_, outcomes) = oracle::outcomes(&V1, limit, bytes, Policy::STOP);
-    for outcome in &outcomes {
-        if let Outcome::Error { error, .. } = outcome {
-            return Err(DatagramError::Malformed(*error));
-        }
-    }
-    let mut delivered = Vec::new();
-    for outcome in outcomes {
-        let Outcome::Frame { at, meta, payload, .. } = outcome else { continue };
-        let kind = meta[0];
-        match kind {
-            0x05 | 0x10..=0x14 | 0x80 => return Err(DatagramError::MisplacedKind { at, kind }),
-            0x01..=0x04 => delivered.push((kind, payload)),
-            _ if KNOWN.contains(&kind) => delivered.push((kind, payload)),
-            0x00..=0x7F => return Err(DatagramError::UnknownKind { at, kind }),
-            _ => {}
-        }
-    }
-    Ok(delivered)
+fn take(framing: &Framing, bytes: &[u8]) -> Result<Frames, DatagramError> {
+    take_datagram(framing, bytes, &KNOWN)
 }
 
-fn take(framing: &Framing, bytes: &[u8]) -> Result<Frames, DatagramError> {
-    let datagram = framing.datagram_with(bytes, known)?;
-    let lent = |frame: &unstick::Frame<'_>| {
-        // Borrowed from the datagram.
-        assert!(bytes.as_ptr_range().contains(&frame.bytes().as_ptr()));
-        (frame.meta.get(), frame.payload.to_vec())
-    };
-    Ok(datagram.map(|frame| lent(&frame)).collect())
+fn judge(limit: u64, bytes: &[u8]) -> Result<Frames, DatagramError> {
+    oracle::datagram(limit, bytes, &KNOWN)
 }
 
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {

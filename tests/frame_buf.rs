@@ -423,6 +423,20 @@ fn a_search_passes_more_than_the_storage_holds() {
     assert_eq!(payloads(&mut buf), [b"found"]);
 }
 
+/// Whoever asks hears the same of a search, with the bytes that came since.
+// spec: ERR-4, SYN-4
+#[test]
+fn a_refused_skip_tells_the_error_that_every_call_tells() {
+    let mut buf = FrameBuf::new([0; 64]);
+    buf.extend(b"?");
+    buf.next_frame().unwrap_err();
+    assert_eq!(buf.resync(), Ok(None));
+    buf.extend(b"??");
+    let error = DecodeError::Unsynchronized { at: 3, skipped: 3 };
+    assert_eq!(buf.error(), Some(error));
+    assert_eq!(buf.skip_frame(), Err(RecoverError::Failed(error)));
+}
+
 /// The framing of a buffer encodes what an equal buffer takes, and nothing that it does not.
 #[test]
 fn two_equal_buffers_understand_each_other() {

@@ -5,15 +5,14 @@
 
 mod support;
 
-use std::future::Future;
 use std::io::ErrorKind;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use proptest::prelude::*;
-use support::script::{Drain, Source, Step};
+use support::script::{Drain, Source, Step, attempt, poll_once, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use unstick::tokio::{FrameReader, FrameStream, FrameWriter, ReadError, WriteError};
@@ -36,20 +35,6 @@ fn wire_of(payloads: &[Vec<u8>]) -> Vec<u8> {
         Framing::new(V1).encode(Kind::BINARY, payload, &mut wire).unwrap();
     }
     wire
-}
-
-fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
-/// Runs a future that no runtime has to wake.
-fn run<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(value) = poll_once(future.as_mut()) {
-            return value;
-        }
-    }
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -232,17 +217,6 @@ proptest! {
     }
 }
 
-/// Polls a call so often, and drops it.
-fn attempt<T>(polls: usize, call: impl Future<Output = T>) -> Option<T> {
-    let mut call = pin!(call);
-    for _ in 0..polls {
-        if let Poll::Ready(result) = poll_once(call.as_mut()) {
-            return Some(result);
-        }
-    }
-    None
-}
-
 #[test]
 fn a_small_frame_is_never_half_written_by_a_dropped_call() {
     let mut writer = FrameWriter::new(Drain::new([Step::Pending, Step::Move(3), Step::Pending]));
@@ -294,6 +268,34 @@ fn large_payloads_are_written_from_where_they_are_and_small_ones_together() {
     assert_eq!(drain.writes[0][1], (large.as_ptr(), large.len()), "and the payload not copied");
     assert_eq!(drain.writes[0][0].1, 100 * 13 + 8);
     assert!(kept.is_empty());
+}
+
+/// A frame that is refused, or whose call was dropped, changes nothing, so that the complete one
+/// before it can still be finished.
+#[test]
+fn a_frame_that_was_not_accepted_ends_none_before_it() {
+    let framing = Framing::new(V1).with_limit(5000);
+    let mut writer = FrameWriter::with_framing(Drain::new([Step::Pending]), framing);
+    run(async {
+        writer.begin(Kind::TEXT, 2).await.unwrap();
+        writer.payload(b"hi").await.unwrap();
+        let refused = writer.feed(Kind::BINARY, &[0; 5001]).await;
+        assert!(matches!(refused, Err(WriteError::Encode(EncodeError::Oversize { .. }))));
+    });
+    assert!(attempt(1, writer.feed(Kind::BINARY, &[0; 5000])).is_none());
+    writer.finish().unwrap();
+    run(async {
+        writer.begin(Kind::TEXT, 0).await.unwrap();
+        writer.send(Kind::BINARY, &[1; 5000]).await.unwrap();
+    });
+    let over = writer.finish();
+    assert!(matches!(over, Err(WriteError::Encode(EncodeError::NoFrame))), "{over:?}");
+    let mut expected = Vec::new();
+    for (kind, payload) in [(Kind::TEXT, &b"hi"[..]), (Kind::TEXT, b""), (Kind::BINARY, &[1; 5000])]
+    {
+        framing.encode(kind, payload, &mut expected).unwrap();
+    }
+    assert_eq!(writer.get_ref().bytes, expected);
 }
 
 #[test]

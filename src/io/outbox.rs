@@ -9,6 +9,7 @@ use std::vec::Vec;
 
 use super::error::WriteError;
 use crate::encode::Encoder;
+#[cfg(feature = "tokio")]
 use crate::error::EncodeError;
 use crate::format::Format;
 use crate::framing::Framing;
@@ -129,9 +130,10 @@ impl<F: Format> Outbox<F> {
         payload: &[u8],
     ) -> Result<(), WriteError> {
         self.settle()?;
-        self.between_frames()?;
+        self.encoder.check_boundary()?;
         self.make_room();
         self.encoder.framing().encode(meta, payload, &mut self.buf)?;
+        self.encoder.end_complete();
         Ok(())
     }
 
@@ -142,7 +144,7 @@ impl<F: Format> Outbox<F> {
         payload_len: usize,
     ) -> Result<(), WriteError> {
         self.settle()?;
-        self.between_frames()?;
+        self.encoder.check_boundary()?;
         self.make_room();
         let header = self.encoder.framing().encode_header(meta, payload_len as u64)?;
         self.direct = Some(Direct { mark: self.buf.len(), sent: 0 });
@@ -223,6 +225,9 @@ impl<F: Format> Outbox<F> {
             self.written += n.min(pending);
             self.direct = Some(Direct { mark, sent: sent + n.saturating_sub(pending) });
         }
+        // If it was a whole frame, a complete one before it is over. A run of a streamed frame's
+        // payload is not counted yet, so that its frame is not complete.
+        self.encoder.end_complete();
         self.direct = None;
         self.buf.clear();
         self.written = 0;
@@ -234,13 +239,6 @@ impl<F: Format> Outbox<F> {
         if self.buf.is_empty() && self.buf.capacity() > IDLE_LEN {
             self.buf = Vec::new();
         }
-    }
-
-    /// A whole frame may only begin where no streamed one is open.
-    fn between_frames(&mut self) -> Result<(), EncodeError> {
-        self.encoder.check_boundary()?;
-        self.encoder.end_complete();
-        Ok(())
     }
 
     /// Drops what was written, once it is as much as what is not: each byte moves once at most.

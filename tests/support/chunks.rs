@@ -5,16 +5,16 @@
 use std::fmt::Debug;
 
 use unstick::{
-    DecodeError, Decoder, FieldMeta, Format, FrameBuf, Framing, HeaderBuf, I32Be, I32Le, Kind,
-    LengthField, Piece, RecoverError, Storage, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be,
-    U64Le, V1, Varint,
+    DatagramError, DecodeError, Decoder, FieldMeta, Format, FrameBuf, Framing, HeaderBuf, I32Be,
+    I32Le, Kind, LengthField, Piece, RecoverError, Storage, U8, U16Be, U16Le, U24Be, U24Le, U32Be,
+    U32Le, U64Be, U64Le, V1, Varint,
 };
 
 use super::oracle::{self, Outcome, Policy, Rules};
 
 /// The bytes of the array path's storage.
 const ARRAY: usize = 64;
-/// The most bytes that the slice path's storage gets.
+/// The most bytes that the slice's and the box's storage gets.
 const SLICE: u64 = 4096;
 /// What a growing buffer may hold before anything arrived.
 const FIRST: usize = 8 * 1024;
@@ -90,6 +90,8 @@ pub enum Path {
     Array,
     /// The storage, as small as the limit allows, is filled before frames are taken.
     Slice,
+    /// Frames are taken as soon as they are there.
+    Boxed,
     Vec,
     /// As much as the storage takes, before frames are taken.
     LazyVec,
@@ -98,12 +100,13 @@ pub enum Path {
 }
 
 impl Path {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Decode,
         Self::Pieces,
         Self::ForEach,
         Self::Array,
         Self::Slice,
+        Self::Boxed,
         Self::Vec,
         Self::LazyVec,
         Self::Split,
@@ -117,14 +120,14 @@ impl Path {
     pub fn limit<F: Format>(self, framing: &Framing<F>) -> u64 {
         let room = match self {
             Self::Array => ARRAY as u64,
-            Self::Slice => SLICE,
+            Self::Slice | Self::Boxed => SLICE,
             _ => u64::MAX,
         };
         framing.limit().min(room - framing.format().max_header_len() as u64)
     }
 
     /// What the path can tell of these outcomes.
-    fn visible(self, outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    pub fn visible(self, outcomes: Vec<Outcome>) -> Vec<Outcome> {
         let streaming = matches!(self, Self::Decode | Self::Pieces | Self::ForEach);
         let tell = |outcome| match outcome {
             Outcome::Begun { .. } if !streaming => None,
@@ -180,6 +183,11 @@ pub fn run<F: Subject>(
             let mut storage = vec![0xEE; room];
             let buf = FrameBuf::with_framing(&mut storage[..], framing_for_storage()).unwrap();
             gather(buf, limit, stream, cuts, policy, Take::Late)
+        }
+        Path::Boxed => {
+            let storage = vec![0xEE; room].into_boxed_slice();
+            let buf = FrameBuf::with_framing(storage, framing_for_storage()).unwrap();
+            gather(buf, limit, stream, cuts, policy, Take::Soon)
         }
         Path::Vec | Path::LazyVec => {
             let buf = FrameBuf::with_framing(Vec::new(), framing.clone()).unwrap();
@@ -629,4 +637,19 @@ fn moved(error: DecodeError, by: u64) -> DecodeError {
         }
         other => panic!("split_frame does not report {other:?}"),
     }
+}
+
+/// What the crate makes of a datagram, to compare with the oracle's word.
+pub fn take_datagram(
+    framing: &Framing,
+    bytes: &[u8],
+    known: &[u8],
+) -> Result<oracle::Frames, DatagramError> {
+    let datagram = framing.datagram_with(bytes, |kind: &Kind| known.contains(&kind.get()))?;
+    let lent = |frame: unstick::Frame<'_>| {
+        // Borrowed from the datagram.
+        assert!(bytes.as_ptr_range().contains(&frame.bytes().as_ptr()));
+        (frame.meta.get(), frame.payload.to_vec())
+    };
+    Ok(datagram.map(lent).collect())
 }

@@ -2,8 +2,8 @@
 //! slice, trying one more byte at a time. It shares no code with the crate, only the error values.
 
 use unstick::{
-    ByteOrder, Covers, DecodeError, HeaderError, I32Be, I32Le, LengthField, Part, U8, U16Be, U16Le,
-    U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint,
+    ByteOrder, Covers, DatagramError, DecodeError, HeaderError, I32Be, I32Le, LengthField, Part,
+    U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint,
 };
 
 /// No payload is longer, whatever the limit.
@@ -178,6 +178,36 @@ fn report(rules: &impl Rules, limit: u64, stream: &[u8], policy: Policy, out: &m
             return;
         }
     }
+}
+
+/// The kinds and payloads of a datagram's frames.
+pub type Frames = Vec<(u8, Vec<u8>)>;
+
+/// What a receiver that knows these kinds, as far as they are applications', makes of a datagram. Chapter 8, by the
+/// letter: the rules of streams for the structure, then the tables for the kinds.
+pub fn datagram(limit: u64, bytes: &[u8], known: &[u8]) -> Result<Frames, DatagramError> {
+    if bytes.is_empty() {
+        return Err(DatagramError::Empty);
+    }
+    let (_, outcomes) = outcomes(&V1, limit, bytes, Policy::STOP);
+    for outcome in &outcomes {
+        if let Outcome::Error { error, .. } = outcome {
+            return Err(DatagramError::Malformed(*error));
+        }
+    }
+    let mut delivered = Vec::new();
+    for outcome in outcomes {
+        let Outcome::Frame { at, meta, payload, .. } = outcome else { continue };
+        let kind = meta[0];
+        match kind {
+            0x05 | 0x10..=0x14 | 0x80 => return Err(DatagramError::MisplacedKind { at, kind }),
+            0x01..=0x04 => delivered.push((kind, payload)),
+            0x40..=0x7F | 0xC0..=0xFF if known.contains(&kind) => delivered.push((kind, payload)),
+            0x00..=0x7F => return Err(DatagramError::UnknownKind { at, kind }),
+            _ => {}
+        }
+    }
+    Ok(delivered)
 }
 
 /// The pseudo-code of chapter 4.

@@ -1,9 +1,10 @@
 //! Transports that follow a script: how much each call takes, when it is pending, when it fails.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io::{self, IoSlice, Read, Write};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -177,4 +178,30 @@ impl AsyncWrite for Drain {
         self.is_shut = true;
         Poll::Ready(Ok(()))
     }
+}
+
+/// One poll that nobody is woken by.
+pub fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Runs a future that no runtime has to wake.
+pub fn run<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = poll_once(future.as_mut()) {
+            return value;
+        }
+    }
+}
+
+/// Polls a call so often, and drops it.
+pub fn attempt<T>(polls: usize, call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    for _ in 0..polls {
+        if let Poll::Ready(result) = poll_once(call.as_mut()) {
+            return Some(result);
+        }
+    }
+    None
 }
