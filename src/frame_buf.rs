@@ -591,10 +591,9 @@ impl sealed::Storage for alloc::vec::Vec<u8> {
     }
     fn resize(&mut self, len: usize) {
         if len > self.len() {
-            // Zeros from the allocator cost less than zeros that are written.
-            let mut grown = alloc::vec![0; len];
-            copy_payload(&mut grown, self);
-            *self = grown;
+            // In place, if the allocator can: that costs less than zeros that it has at hand.
+            self.reserve_exact(len - self.len());
+            self.resize(len, 0);
         } else if len < self.len() {
             self.truncate(len);
             self.shrink_to_fit();
