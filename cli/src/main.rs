@@ -7,6 +7,7 @@
 
 mod addr;
 mod bytes;
+mod conform;
 mod demo;
 mod describe;
 mod format;
@@ -46,6 +47,7 @@ enum Command {
     Listen(listen::Args),
     Send(send::Args),
     Inspect(inspect::Args),
+    Conform(conform::Args),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Listen(args) => listen::run(args),
         Command::Send(args) => send::run(args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Conform(args) => conform::run(&args),
     };
     match result {
         // Whoever read our output has seen enough.
