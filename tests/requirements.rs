@@ -1,5 +1,7 @@
-//! Every requirement of the specification is cited by a test, and every citation exists.
+//! Every requirement of the specification has a vector or is cited by a test, and every citation
+//! exists.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::expect_used)]
+#![allow(clippy::indexing_slicing)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -37,6 +39,24 @@ fn files(dir: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
+/// What the vectors say that they test.
+fn vectors(root: &Path, cited: &mut BTreeMap<String, Vec<String>>) {
+    for entry in fs::read_dir(root.join("vectors")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ext| ext != "json") || path.ends_with("schema.json") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for vector in file["vectors"].as_array().unwrap() {
+            let place = format!("vector {}", vector["id"].as_str().unwrap());
+            for id in vector["requirements"].as_array().unwrap() {
+                cited.entry(id.as_str().unwrap().to_owned()).or_default().push(place.clone());
+            }
+        }
+    }
+}
+
 /// What the tests cite, and where.
 fn cited() -> BTreeMap<String, Vec<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -69,6 +89,7 @@ fn cited() -> BTreeMap<String, Vec<String>> {
             }
         }
     }
+    vectors(root, &mut cited);
     cited
 }
 

@@ -1,35 +1,596 @@
-//! Annex B, read from the specification itself: every vector, under many cuts, on every path.
+//! The vectors of `vectors/*.json`, on every path and under many cuts; and Annex B of the
+//! specification, which must say the same.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
 mod support;
 
-use std::collections::BTreeSet;
+#[allow(dead_code)]
+#[path = "../cli/src/conform/play.rs"]
+mod play;
+#[allow(dead_code)]
+#[path = "../cli/src/conform/vector.rs"]
+mod vector;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use play::{Peer, Verdict};
+use serde_json::{Value, json};
 use support::chunks::{self, Path, Subject, single_bytes};
 use support::formats::every_format;
 use support::oracle::{Outcome, Policy};
 use unstick::{
-    ByteOrder, Covers, DatagramError, DatagramPacker, DecodeError, EncodeError, Framing,
-    HeaderError, Kind, Layout, LengthField, Part, Pushed, V1,
+    ByteOrder, Covers, DatagramError, DatagramPacker, DecodeError, Decoder, EncodeError, Framing,
+    HeaderError, Kind, Layout, LengthField, Part, Piece, Pushed, RecoverError, V1,
 };
+use vector::{Answer, Expect, Request, Step, Test, Vector, number, parse_hex, write_hex};
 
 const SPEC: &str = include_str!("../spec.md");
+
+fn vectors() -> Vec<Vector> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors")).unwrap() {
+        let path = entry.unwrap().path();
+        let is_schema = path.file_name().unwrap() == "schema.json";
+        if path.extension().is_some_and(|ext| ext == "json") && !is_schema {
+            let text = fs::read_to_string(&path).unwrap();
+            let parsed = vector::parse(&text);
+            all.extend(parsed.unwrap_or_else(|why| panic!("{}: {why}", path.display())));
+        }
+    }
+    assert!(all.len() >= 540, "only {}", all.len());
+    all
+}
+
+/// Cuts beyond those that a vector lists: each single one, and some at random.
+fn more_cuts(vector: &Vector, random: usize) -> Vec<Vec<usize>> {
+    let len = vector.stream().unwrap().len();
+    let mut cuts: Vec<_> = vector.every_cut(len).into_iter().collect();
+    if len <= 64 {
+        cuts.extend((0..=len).map(|cut| vec![cut]));
+    }
+    let mut state = 1_u64;
+    for _ in 0..random {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(len as u64);
+        cuts.push((1..len).filter(|cut| state >> (cut % 60) & 1 == 1).collect());
+    }
+    cuts
+}
+
+// ------------------------------------------------------------------- the core as an implementation
+
+/// The core, as it answers the requests of the protocol: what another language's command does.
+struct Core {
+    path: Path,
+    receiver: Option<Box<dyn Receiver>>,
+}
+
+/// A stream's receiver, of any format.
+trait Receiver {
+    fn bytes(&mut self, bytes: &[u8]) -> Value;
+    fn request(&mut self, request: &str) -> Value;
+    fn end(&self) -> Value;
+}
+
+struct Stream<F: Subject> {
+    decoder: Decoder<F>,
+    path: Path,
+    /// A resync was begun, and its header is not found.
+    searching: bool,
+    open: Option<(u64, F::Meta, u64, Vec<u8>)>,
+}
+
+impl<F: Subject> Stream<F> {
+    fn frame(&self, at: u64, meta: &F::Meta, payload: &[u8]) -> Value {
+        let framing = Framing::new(self.decoder.format().clone()).with_limit(u64::MAX);
+        let header = framing.encode_header(meta, payload.len() as u64).unwrap();
+        let mut frame = json!({
+            "at": at, "header": write_hex(header.as_bytes()), "payload": write_hex(payload),
+        });
+        if let ([kind], true) = (&F::describe(meta)[..], framing.format().self_checking()) {
+            frame["kind"] = (*kind).into();
+        }
+        json!({ "frame": frame })
+    }
+
+    /// A piece whose payload begins at this offset of the stream.
+    fn piece(&mut self, piece: Piece<'_, F::Meta>, from: u64, events: &mut Vec<Value>) {
+        if let Some(header) = piece.header {
+            let at = from - header.header_len as u64;
+            self.open = Some((at, header.meta, header.payload_len, Vec::new()));
+        }
+        let (at, meta, len, mut payload) = self.open.take().expect("a header comes first");
+        payload.extend(piece.bytes);
+        assert_eq!(piece.last, payload.len() as u64 == len);
+        if piece.last {
+            events.push(self.frame(at, &meta, &payload));
+        } else {
+            self.open = Some((at, meta, len, payload));
+        }
+    }
+
+    fn feed(&mut self, input: &mut &[u8], events: &mut Vec<Value>) -> Result<(), DecodeError> {
+        let (before, whole) = (self.decoder.position(), *input);
+        let offset = |piece: &Piece<'_, F::Meta>| {
+            before + (piece.bytes.as_ptr() as usize - whole.as_ptr() as usize) as u64
+        };
+        let mut pieces = Vec::new();
+        let result = match self.path {
+            Path::Pieces => {
+                let mut all = self.decoder.pieces(whole);
+                let mut result = Ok(());
+                for item in all.by_ref() {
+                    match item {
+                        Ok(piece) => pieces.push(piece),
+                        Err(error) => result = Err(error),
+                    }
+                }
+                *input = all.rest();
+                result
+            }
+            Path::ForEach => {
+                let result = self.decoder.for_each(whole, |piece| pieces.push(piece));
+                *input = &whole[(self.decoder.position() - before) as usize..];
+                result
+            }
+            _ => loop {
+                match self.decoder.decode(input) {
+                    Ok(Some(piece)) => pieces.push(piece),
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            },
+        };
+        for piece in pieces {
+            let from = offset(&piece);
+            self.piece(piece, from, events);
+        }
+        result
+    }
+}
+
+impl<F: Subject> Receiver for Stream<F> {
+    fn bytes(&mut self, bytes: &[u8]) -> Value {
+        let mut input = bytes;
+        let mut events = Vec::new();
+        if self.searching
+            && let Some(skipped) = F::resync(&mut self.decoder, &mut input).unwrap()
+        {
+            self.searching = false;
+            events.push(json!({"found": {"skipped": skipped}}));
+        }
+        if !self.searching
+            && let Err(error) = self.feed(&mut input, &mut events)
+        {
+            self.open = None;
+            events.push(json!({ "error": error_json(&error) }));
+        }
+        json!({"consumed": bytes.len() - input.len(), "events": events})
+    }
+
+    fn request(&mut self, request: &str) -> Value {
+        let result = match request {
+            "reset" => {
+                self.decoder.reset();
+                (self.searching, self.open) = (false, None);
+                return json!({"ok": true});
+            }
+            "skip" => self.decoder.skip_frame(),
+            _ if !self.decoder.format().self_checking() => return json!({"answer": "not-offered"}),
+            // The same call goes on with a search, so there it is no second request.
+            _ if self.searching => return json!({"answer": "rejected"}),
+            _ => F::resync(&mut self.decoder, &mut &b""[..]).map(|found| {
+                assert_eq!(found, None);
+                self.searching = true;
+            }),
+        };
+        match result {
+            Ok(()) => json!({"answer": "begun"}),
+            Err(RecoverError::Failed(error)) if !self.searching => {
+                json!({"answer": "same-error", "error": error_json(&error)})
+            }
+            Err(_) => json!({"answer": "rejected"}),
+        }
+    }
+
+    fn end(&self) -> Value {
+        match self.decoder.finish() {
+            Ok(()) => json!({"events": [{"end": true}]}),
+            Err(error) => json!({"events": [{ "error": error_json(&error) }]}),
+        }
+    }
+}
+
+fn error_json(error: &DecodeError) -> Value {
+    let values = match error {
+        DecodeError::Header { error, .. } => match error {
+            HeaderError::BadMagic { found } => json!({"name": "bad-magic", "found": found}),
+            HeaderError::UnsupportedVersion { found } => {
+                json!({"name": "unsupported-version", "found": found})
+            }
+            HeaderError::InvalidKind => json!({"name": "invalid-kind"}),
+            HeaderError::BadCheck { found, expected } => {
+                json!({"name": "bad-check", "found": found, "expected": expected})
+            }
+            HeaderError::NegativeLength { .. } => json!({"name": "bad-length", "why": "negative"}),
+            HeaderError::OverlongVarint => json!({"name": "bad-length", "why": "overlong"}),
+            HeaderError::VarintOverflow { .. } => {
+                json!({"name": "bad-length", "why": "beyond 64 bits"})
+            }
+            HeaderError::LengthTooShort { .. } => {
+                json!({"name": "bad-length", "why": "below the covered header"})
+            }
+            other => panic!("{other:?}"),
+        },
+        DecodeError::Oversize { len, limit, .. } => {
+            json!({"name": "oversize", "length": len, "limit": limit})
+        }
+        DecodeError::Truncated { missing, part, .. } => {
+            json!({"name": "truncated", "missing": missing, "exact": *part == Part::Payload})
+        }
+        DecodeError::Unsynchronized { skipped, .. } => {
+            json!({"name": "unsynchronized", "skipped": skipped})
+        }
+        other => panic!("{other:?}"),
+    };
+    let mut out = json!({"at": error.at(), "code": error.code()});
+    out.as_object_mut().unwrap().extend(values.as_object().unwrap().clone());
+    out
+}
+
+impl Peer for Core {
+    fn ask(&mut self, request: &Value) -> Result<Value, String> {
+        let bytes = |name: &str| parse_hex(request[name].as_str().unwrap()).unwrap();
+        let refused = || Ok(json!({"refused": true}));
+        Ok(match request["do"].as_str().unwrap() {
+            "start" => {
+                let Some(format) = format(request) else { return refused() };
+                self.receiver = Some(format.receiver(limit(request), self.path));
+                json!({"ok": true})
+            }
+            "bytes" => self.receiver.as_mut().unwrap().bytes(&bytes("bytes")),
+            "end" => self.receiver.as_ref().unwrap().end(),
+            what @ ("skip" | "resync" | "reset") => self.receiver.as_mut().unwrap().request(what),
+            "datagram" => datagram(request, &bytes("bytes")),
+            "encode" => {
+                let payload = bytes("payload");
+                match format(request).unwrap().encode(request, limit(request), &payload) {
+                    Some(frame) => json!({ "bytes": write_hex(&frame) }),
+                    None => return refused(),
+                }
+            }
+            "encode-header" => {
+                let len = number(&request["length"]).unwrap();
+                match format(request).unwrap().header(request, limit(request), len) {
+                    Some(header) => json!({ "bytes": write_hex(&header) }),
+                    None => return refused(),
+                }
+            }
+            "encode-datagram" => match packed(request) {
+                Some(datagram) => json!({ "bytes": write_hex(&datagram) }),
+                None => return refused(),
+            },
+            other => panic!("no request: {other}"),
+        })
+    }
+}
+
+fn limit(request: &Value) -> Option<u64> {
+    request.get("limit").map(|limit| number(limit).unwrap())
+}
+
+fn framing<F: unstick::Format>(format: F, limit: Option<u64>) -> Framing<F> {
+    let framing = Framing::new(format);
+    match limit {
+        Some(limit) => framing.with_limit(limit),
+        None => framing,
+    }
+}
+
+fn datagram(request: &Value, bytes: &[u8]) -> Value {
+    let framing = framing(V1, limit(request));
+    let known: Vec<_> = request["known"].as_array().unwrap().iter().map(Value::as_u64).collect();
+    let reported = bytes.len() + usize::from(request["cut"] == true);
+    let taken = framing
+        .received(bytes, reported, |kind: &Kind| known.contains(&Some(u64::from(kind.get()))));
+    let cause = match taken {
+        Ok(datagram) => {
+            let frames = datagram.map(|frame| {
+                let at = frame.bytes().as_ptr() as usize - bytes.as_ptr() as usize;
+                json!({"at": at, "kind": frame.meta.get(), "payload": write_hex(frame.payload)})
+            });
+            return json!({ "frames": frames.collect::<Vec<_>>() });
+        }
+        Err(error) => {
+            assert_eq!(error.code(), 0x000B);
+            match error {
+                DatagramError::Cut { room } => {
+                    assert_eq!(room, bytes.len());
+                    json!({"name": "cut"})
+                }
+                DatagramError::Empty => json!({"name": "empty", "at": 0}),
+                DatagramError::Malformed(error) => error_json(&error),
+                DatagramError::MisplacedKind { at, kind } => {
+                    json!({"name": "misplaced-kind", "at": at, "found": kind})
+                }
+                DatagramError::UnknownKind { at, kind } => {
+                    json!({"name": "unknown-kind", "code": 7, "at": at, "found": kind})
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    json!({ "refused": cause })
+}
+
+/// The datagram of these frames; none if one of them does not come in.
+fn packed(request: &Value) -> Option<Vec<u8>> {
+    let framing = framing(V1, limit(request));
+    let mut storage = [0xEE; 2_000];
+    let mut packer = match request.get("datagram_limit") {
+        Some(most) => {
+            let most = number(most).unwrap() as usize;
+            DatagramPacker::with_datagram_limit(framing, &mut storage, most)
+        }
+        None => DatagramPacker::new(framing, &mut storage),
+    };
+    for frame in request["frames"].as_array().unwrap() {
+        let kind = Kind::new(frame["kind"].as_u64().unwrap() as u8)?;
+        let payload = parse_hex(frame["payload"].as_str().unwrap()).unwrap();
+        let before = packer.as_bytes().len();
+        if packer.push(kind, &payload) != Ok(Pushed::Added) {
+            assert_eq!(packer.as_bytes().len(), before, "a refusal writes nothing");
+            return None;
+        }
+    }
+    Some(packer.as_bytes().to_vec())
+}
+
+/// What a vector asks of a format, whichever it is.
+trait AnyFormat {
+    fn receiver(&self, limit: Option<u64>, path: Path) -> Box<dyn Receiver>;
+    fn encode(&self, request: &Value, limit: Option<u64>, payload: &[u8]) -> Option<Vec<u8>>;
+    fn header(&self, request: &Value, limit: Option<u64>, len: u64) -> Option<Vec<u8>>;
+    fn on_every_path(&self, vector: &Vector, steps: &[Step], policy: Policy);
+}
+
+/// The meta that an encoder is asked for.
+trait Asked: Subject {
+    fn asked(&self, request: &Value) -> Option<Self::Meta>;
+}
+
+impl Asked for V1 {
+    fn asked(&self, request: &Value) -> Option<Kind> {
+        Kind::new(request["kind"].as_u64().unwrap() as u8)
+    }
+}
+
+impl Asked for LengthField {
+    fn asked(&self, request: &Value) -> Option<unstick::FieldMeta> {
+        self.meta(&parse_hex(request["header"].as_str().unwrap()).unwrap()).ok()
+    }
+}
+
+macro_rules! plain {
+    ($($name:ident)+) => {$(
+        impl Asked for unstick::$name {
+            fn asked(&self, _: &Value) -> Option<()> {
+                Some(())
+            }
+        }
+    )+};
+}
+
+plain!(U8 U16Be U16Le U24Be U24Le U32Be U32Le U64Be U64Le I32Be I32Le Varint);
+
+impl<F: Asked + 'static> AnyFormat for F {
+    fn receiver(&self, limit: Option<u64>, path: Path) -> Box<dyn Receiver> {
+        let decoder = Decoder::with_framing(framing(self.clone(), limit));
+        Box::new(Stream { decoder, path, searching: false, open: None })
+    }
+
+    fn encode(&self, request: &Value, limit: Option<u64>, payload: &[u8]) -> Option<Vec<u8>> {
+        let meta = self.asked(request)?;
+        let mut out = Vec::new();
+        let result: Result<_, EncodeError> =
+            framing(self.clone(), limit).encode(&meta, payload, &mut out);
+        assert_eq!(result.is_err(), out.is_empty(), "a refusal writes nothing");
+        result.is_ok().then_some(out)
+    }
+
+    fn header(&self, request: &Value, limit: Option<u64>, len: u64) -> Option<Vec<u8>> {
+        let header = framing(self.clone(), limit).encode_header(&self.asked(request)?, len);
+        Some(header.ok()?.as_bytes().to_vec())
+    }
+
+    fn on_every_path(&self, vector: &Vector, steps: &[Step], policy: Policy) {
+        let limit = vector.limit.as_ref().map(|limit| number(limit).unwrap());
+        on_every_path(&framing(self.clone(), limit), vector, steps, policy);
+    }
+}
+
+/// The format that a request names; none if it cannot be.
+fn format(request: &Value) -> Option<Box<dyn AnyFormat>> {
+    fn each<F: Asked + 'static>(format: &F, name: &str, found: &mut Option<Box<dyn AnyFormat>>) {
+        if format!("{format:?}").to_lowercase() == name {
+            *found = Some(Box::new(format.clone()));
+        }
+    }
+    let name = request["format"].as_str().unwrap();
+    if let Some(text) = name.strip_prefix("field:") {
+        return Some(Box::new(layout(text)?));
+    }
+    let mut found = None;
+    every_format!([], each, name, &mut found);
+    assert!(found.is_some(), "unknown format {name}");
+    found
+}
+
+fn layout(text: &str) -> Option<LengthField> {
+    let parts: BTreeMap<_, _> = text.split(',').map(|part| part.split_once('=').unwrap()).collect();
+    let number = |name: &str| parts[name].parse::<usize>().unwrap();
+    let layout = Layout {
+        header_len: number("header"),
+        offset: number("offset"),
+        width: number("width"),
+        order: if parts["order"] == "le" { ByteOrder::Little } else { ByteOrder::Big },
+        covers: match parts["covers"] {
+            "payload" => Covers::Payload,
+            "rest" => Covers::AfterField,
+            "frame" => Covers::Frame,
+            other => panic!("unknown cover {other:?}"),
+        },
+    };
+    LengthField::new(layout).ok()
+}
+
+// spec: HDR-10, HDR-11, LIM-5, FMT-4, FMT-13, DGM-1, DGM-2, DGM-4, DGM-5, DGM-6, DGM-8, DGM-9, DGM-10
+#[test]
+fn every_vector_step_by_step() {
+    for path in [Path::Decode, Path::Pieces, Path::ForEach] {
+        let mut core = Core { path, receiver: None };
+        for mut vector in vectors() {
+            if vector.test == Test::Stream {
+                vector.cuts = more_cuts(&vector, 10);
+            } else if path != Path::Decode {
+                continue;
+            }
+            let verdict = play::play(&vector, &mut core);
+            assert_eq!(verdict, Verdict::Pass, "{}, {path:?}", vector.id);
+        }
+    }
+}
+
+/// An implementation that says the opposite of one answer fails: the vectors have an effect.
+#[test]
+fn a_wrong_answer_is_seen() {
+    struct Wrong(Core);
+    impl Peer for Wrong {
+        fn ask(&mut self, request: &Value) -> Result<Value, String> {
+            let mut answer = self.0.ask(request)?;
+            match request["do"].as_str().unwrap() {
+                "bytes" => answer["consumed"] = json!(answer["consumed"].as_u64().unwrap() + 1),
+                "start" => {}
+                _ => answer = json!({"events": [], "answer": "begun?"}),
+            }
+            Ok(answer)
+        }
+    }
+    let mut wrong = Wrong(Core { path: Path::Decode, receiver: None });
+    for vector in vectors().iter().filter(|vector| vector.test != Test::SetUp) {
+        assert!(matches!(play::play(vector, &mut wrong), Verdict::Fail(_)), "{}", vector.id);
+    }
+}
+
+// ------------------------------------------------------------------- the core, on its other paths
+
+/// The policy under which a driver that asks after every error makes just these requests.
+fn policy(steps: &[Step]) -> Option<Policy> {
+    let asks = |request| {
+        steps.iter().any(|s| s.request == Some(request) && s.answer == Some(Answer::Begun))
+    };
+    let policy = Policy { skip: asks(Request::Skip), resync: asks(Request::Resync) };
+    for (i, step) in steps.iter().enumerate() {
+        let next = steps.get(i + 1);
+        match (&step.error, step.request) {
+            (Some(error), _) if !step.is_end() => {
+                let wanted = if policy.skip && error["name"] == "oversize" {
+                    Some(Request::Skip)
+                } else {
+                    policy.resync.then_some(Request::Resync)
+                };
+                if next.and_then(|next| next.request) != wanted {
+                    return None;
+                }
+            }
+            (_, Some(Request::Reset)) => return None,
+            (_, Some(_)) if step.answer != Some(Answer::Begun) => return None,
+            _ => {}
+        }
+    }
+    Some(policy)
+}
+
+fn on_every_path<F: Subject>(
+    framing: &Framing<F>,
+    vector: &Vector,
+    steps: &[Step],
+    policy: Policy,
+) {
+    let stream = vector.stream().unwrap();
+    let mut cuts = more_cuts(vector, 50);
+    cuts.push(single_bytes(&stream));
+    let steps: Vec<_> = steps.iter().filter(|step| step.request.is_none()).collect();
+    for path in Path::ALL.into_iter().filter(|path| path.allows(policy)) {
+        // A storage too small for the vector's limit has another one, and shows it where the
+        // vector has long payloads.
+        let most = path.limit(framing);
+        let long = |step: &&&Step| {
+            let frame = step.frame.as_ref().map(|f| f["payload"].as_str().unwrap());
+            let missing = step.error.as_ref().and_then(|error| number(error.get("missing")?));
+            let oversize = step.error.as_ref().is_some_and(|error| error["name"] == "oversize");
+            frame.is_some_and(|p| parse_hex(p).unwrap().len() as u64 > most)
+                || missing.is_some_and(|missing| missing > 32)
+                || oversize
+        };
+        if most < framing.limit() && steps.iter().any(|step| long(&step)) {
+            continue;
+        }
+        let visible = |step: &&&Step| {
+            path != Path::Split || step.error.as_ref().is_none_or(|e| e["name"] != "truncated")
+        };
+        let want: Vec<_> = steps.iter().filter(visible).collect();
+        for cuts in &cuts {
+            let got = chunks::run(framing, &stream, cuts, path, policy);
+            let got: Vec<_> =
+                got.iter().filter(|got| !matches!(got, Outcome::Begun { .. })).collect();
+            let same = want.len() == got.len()
+                && want.iter().zip(&got).all(|(want, got)| same::<F>(want, got));
+            assert!(same, "{}, {path:?}, cuts {cuts:?}:\n{want:#?}\n{got:#?}", vector.id);
+        }
+    }
+}
+
+fn same<F: Subject>(step: &Step, outcome: &Outcome) -> bool {
+    let event = match outcome {
+        Outcome::End => json!({"end": true}),
+        Outcome::Found { skipped } => json!({"found": {"skipped": skipped}}),
+        Outcome::Error { error, position } => {
+            // The path of whole slices does not count what it consumes.
+            if *position != 0 && *position != step.after as u64 {
+                return false;
+            }
+            json!({ "error": error_json(error) })
+        }
+        Outcome::Frame { at, meta, header, payload } => json!({"frame": {
+            "at": at, "kind": meta.first(), "header": write_hex(header),
+            "payload": write_hex(payload),
+        }}),
+        Outcome::Begun { .. } => return false,
+    };
+    play::fits("", &step.event().unwrap(), &event)
+}
+
+#[test]
+fn every_stream_on_every_path() {
+    let mut ran = 0;
+    for vector in vectors() {
+        let (Expect::Steps(steps), true) = (&vector.expect, vector.or.is_empty()) else { continue };
+        let Some(policy) = policy(steps) else { continue };
+        let format = format(&json!({ "format": vector.format })).unwrap();
+        format.on_every_path(&vector, steps, policy);
+        ran += 1;
+    }
+    assert!(ran >= 300, "only {ran}");
+}
+
+// ------------------------------------------------------------------- Annex B
 
 /// The cells of a section's vector table, and the section.
 struct Row {
     section: &'static str,
     cells: Vec<&'static str>,
-}
-
-impl Row {
-    fn id(&self) -> &'static str {
-        self.cells[0]
-    }
-
-    fn of(&self, section: &str) -> bool {
-        self.section == section
-    }
 }
 
 /// Every row of every table of vectors in Annex B.
@@ -56,474 +617,211 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// A list of bytes in hexadecimal, in backquotes; or nothing, in words.
-fn bytes(text: &str) -> Vec<u8> {
-    if matches!(text, "(none)" | "empty") {
-        return Vec::new();
-    }
-    let inner = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'));
-    let inner = inner.unwrap_or_else(|| panic!("no bytes: {text}"));
-    let byte = |digits: &str| {
-        assert_eq!(digits.len(), 2, "{text}");
-        u8::from_str_radix(digits, 16).unwrap()
-    };
-    inner.split(' ').map(byte).collect()
+/// Bytes as a table of Annex B has them.
+fn cell(bytes: &[u8], if_none: &str) -> String {
+    let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+    if bytes.is_empty() { if_none.to_owned() } else { format!("`{}`", digits.join(" ")) }
 }
 
-fn number<T: std::str::FromStr>(text: &str) -> T {
-    text.replace(',', "").parse().unwrap_or_else(|_| panic!("no number: {text}"))
+fn hex_cell(text: &Value, if_none: &str) -> String {
+    cell(&parse_hex(text.as_str().unwrap()).unwrap(), if_none)
 }
 
-/// Words one behind the other, bytes in backquotes as one.
-struct Words<'a>(&'a str);
-
-impl<'a> Words<'a> {
-    fn next(&mut self) -> &'a str {
-        let text = self.0.trim_start();
-        let end = match text.strip_prefix('`') {
-            Some(inner) => inner.find('`').expect("a closing backquote") + 2,
-            None => text.find(' ').unwrap_or(text.len()),
-        };
-        let (word, rest) = text.split_at(end);
-        self.0 = rest;
-        word
-    }
-
-    fn skip(&mut self, word: &str) -> bool {
-        let rest = self.0.trim_start();
-        let skipped =
-            rest.strip_prefix(word).filter(|rest| rest.is_empty() || rest.starts_with(' '));
-        self.0 = skipped.unwrap_or(rest);
-        skipped.is_some()
-    }
-
-    fn want(&mut self, word: &str) {
-        assert!(self.skip(word), "expected {word:?} before {:?}", self.0);
-    }
-
-    fn byte(&mut self) -> u8 {
-        let [byte] = bytes(self.next())[..] else { panic!("one byte before {:?}", self.0) };
-        byte
-    }
-
-    fn number<T: std::str::FromStr>(&mut self) -> T {
-        number(self.next())
-    }
-
-    fn end(&mut self) {
-        assert_eq!(self.0.trim(), "", "not understood");
-    }
+fn grouped(value: usize) -> String {
+    let digits = value.to_string();
+    let place = |i: usize| i > 0 && (digits.len() - i).is_multiple_of(3);
+    let each = |(i, digit)| if place(i) { format!(",{digit}") } else { format!("{digit}") };
+    digits.chars().enumerate().map(each).collect()
 }
 
-/// An error of chapter 9. Of bad-length the document gives the refused bytes beside the reason:
-/// those are compared with what was consumed.
-#[derive(Clone, Debug, PartialEq)]
-enum Expected {
-    Error(DecodeError),
-    BadLength { at: u64, why: &'static str, found: Vec<u8> },
-    Frame { at: u64, kind: Option<u8>, header: Option<Vec<u8>>, payload: Vec<u8> },
-    Found { skipped: u64 },
-    Skip,
-    Resync,
-    End,
-}
-
-fn error(words: &mut Words<'_>) -> Expected {
-    let name = words.next();
-    words.want("at");
-    let at = words.number();
-    let mut found = || {
-        words.want("found");
-        words.byte()
-    };
-    let header = match name {
-        "bad-magic" => HeaderError::BadMagic { found: found() },
-        "unsupported-version" => HeaderError::UnsupportedVersion { found: found() },
-        "invalid-kind" => HeaderError::InvalidKind,
-        "bad-check" => {
-            let found = found();
-            words.want("expected");
-            HeaderError::BadCheck { found, expected: words.byte() }
+/// An error, or the cause of a refusal. `behind` are the failed frame's consumed bytes.
+fn error_cell(error: &Value, behind: &[u8]) -> String {
+    let byte = |name: &str| format!("`{:02X}`", error[name].as_u64().unwrap());
+    let whole = |name: &str| number(&error[name]).unwrap();
+    let name = error["name"].as_str().unwrap();
+    let rest = match name {
+        "cut" => return name.to_owned(),
+        "bad-magic" | "unsupported-version" | "misplaced-kind" | "unknown-kind" => {
+            format!(" found {}", byte("found"))
         }
-        "oversize" => {
-            words.want("length");
-            let len = words.number();
-            words.want("limit");
-            return Expected::Error(DecodeError::Oversize { at, len, limit: words.number() });
-        }
+        "bad-check" => format!(" found {} expected {}", byte("found"), byte("expected")),
+        "oversize" => format!(" length {} limit {}", whole("length"), whole("limit")),
         "truncated" => {
-            words.want("missing");
-            let part = if words.skip("at least") { Part::Header } else { Part::Payload };
-            return Expected::Error(DecodeError::Truncated { at, missing: words.number(), part });
+            let least = if error["exact"] == true { "" } else { "at least " };
+            format!(" missing {least}{}", whole("missing"))
         }
-        "unsynchronized" => {
-            words.want("skipped");
-            return Expected::Error(DecodeError::Unsynchronized { at, skipped: words.number() });
-        }
-        "bad-length" => {
-            let reasons = ["negative", "overlong", "beyond 64 bits", "below the covered header"];
-            let why = *reasons.iter().find(|why| words.skip(why)).expect("a reason");
-            words.want("behind");
-            return Expected::BadLength { at, why, found: bytes(words.next()) };
-        }
-        other => panic!("unknown error {other}"),
+        "unsynchronized" => format!(" skipped {}", whole("skipped")),
+        "bad-length" => format!(" {} behind {}", error["why"].as_str().unwrap(), cell(behind, "")),
+        _ => String::new(),
     };
-    Expected::Error(DecodeError::Header { at, error: header })
+    format!("{name} at {}{rest}", whole("at"))
 }
 
-fn outcome(text: &str) -> Expected {
-    let words = &mut Words(text);
-    let expected = match words.next() {
-        "end" => Expected::End,
-        "SKIP" => Expected::Skip,
-        "RESYNC" => Expected::Resync,
-        "found," => {
-            words.want("skipped");
-            Expected::Found { skipped: words.number() }
-        }
-        "error" => error(words),
-        "frame" => {
-            let kind = words.skip("kind").then(|| words.byte());
-            let header = words.skip("header").then(|| bytes(words.next()));
-            words.want("at");
-            let at = words.number();
-            Expected::Frame { at, kind, header, payload: bytes(words.next()) }
-        }
-        other => panic!("unknown outcome {other:?}"),
-    };
-    words.end();
-    expected
+fn frame_cell(frame: &Value) -> String {
+    let kind = frame.get("kind").map(|kind| format!("kind `{:02X}` ", kind.as_u64().unwrap()));
+    let header = frame.get("header").map(|header| format!("header {} ", hex_cell(header, "")));
+    let meta = kind.or(header).unwrap_or_default();
+    format!("frame {meta}at {} {}", frame["at"], hex_cell(&frame["payload"], "empty"))
 }
 
-/// Whether what came out is what the document says, as far as it says it.
-fn same<F: Subject>(expected: &Expected, outcome: &Outcome, stream: &[u8]) -> bool {
-    match (expected, outcome) {
-        (Expected::End, Outcome::End) => true,
-        (Expected::Found { skipped }, Outcome::Found { skipped: got }) => skipped == got,
-        (Expected::Error(error), Outcome::Error { error: got, .. }) => error == got,
-        (Expected::BadLength { at, why, found }, Outcome::Error { error, position }) => {
-            let DecodeError::Header { at: got, error: reason } = error else { return false };
-            let got_why = match reason {
-                HeaderError::NegativeLength { .. } => "negative",
-                HeaderError::OverlongVarint => "overlong",
-                HeaderError::VarintOverflow { .. } => "beyond 64 bits",
-                HeaderError::LengthTooShort { .. } => "below the covered header",
-                _ => return false,
-            };
-            let from = usize::try_from(*at).unwrap();
-            // The path of whole slices does not count what it consumes.
-            let refused = *position == 0 || stream[from..*position as usize] == found[..];
-            (got, got_why) == (at, *why) && error.code() == 0x000A && refused
-        }
-        (
-            Expected::Frame { at, kind, header, payload },
-            Outcome::Frame { at: got_at, meta, header: got_header, payload: got_payload },
-        ) => {
-            kind.is_none_or(|kind| meta[..] == [kind])
-                && header.as_ref().is_none_or(|header| header == got_header)
-                && (at, payload) == (got_at, got_payload)
-        }
-        _ => false,
-    }
-}
-
-/// One vector of a stream, with every request that it makes allowed.
-fn run<F: Subject>(format: &F, row: &Row, stream: &[u8], limit: u64, expected: &str) {
-    let mut list: Vec<_> = expected.split("; ").map(outcome).collect();
-    let has = |request| list.contains(&request);
-    let mut policy = Policy { skip: has(Expected::Skip), resync: has(Expected::Resync) };
-    // Where the request is refused the same error follows. The driver asks after every error and
-    // compares; so all that is left is that it was asked, and that nothing else came out.
-    for request in [Expected::Skip, Expected::Resync] {
-        while let Some(i) = list.iter().position(|expected| *expected == request) {
-            list.remove(i);
-            if i < list.len() && list[i] == list[i - 1] {
-                list.remove(i);
-                policy = Policy::STOP;
+/// The outcomes of a stream, as Annex B writes them.
+fn steps_cell(steps: &[Step], stream: &[u8]) -> String {
+    let mut cells = Vec::new();
+    let mut last = String::new();
+    for step in steps {
+        if let Some(frame) = &step.frame {
+            cells.push(frame_cell(frame));
+        } else if let Some(found) = &step.found {
+            cells.push(format!("found, skipped {}", found["skipped"]));
+        } else if let Some(error) = &step.error {
+            let from = number(&error["at"]).unwrap() as usize;
+            last =
+                format!("error {}", error_cell(error, &stream[from.min(step.after)..step.after]));
+            cells.push(last.clone());
+        } else if let Some(request) = step.request {
+            cells.push(request.name().to_uppercase());
+            if step.answer == Some(Answer::SameError) {
+                cells.push(last.clone());
             }
+        } else {
+            cells.push("end".to_owned());
         }
     }
-    let framing = Framing::new(format.clone()).with_limit(limit);
-    let mut cuts = vec![vec![], single_bytes(stream)];
-    cuts.extend((0..=stream.len()).map(|cut| vec![cut]));
-    let mut state = 1_u64;
-    for _ in 0..50 {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(stream.len() as u64);
-        cuts.push((1..stream.len()).filter(|cut| state >> (cut % 60) & 1 == 1).collect());
-    }
-    for cuts in &cuts {
-        for path in Path::ALL.into_iter().filter(|path| path.allows(policy)) {
-            // A storage too small for the vector's limit has another one, and shows it where the
-            // document speaks of long payloads.
-            let long = |expected: &Expected| match expected {
-                Expected::Error(DecodeError::Oversize { .. }) => true,
-                Expected::Error(DecodeError::Truncated { missing, .. }) => *missing > 32,
-                _ => false,
-            };
-            if path.limit(&framing) < framing.limit() && list.iter().any(long) {
-                continue;
-            }
-            let got = chunks::run(&framing, stream, cuts, path, policy);
-            let got: Vec<_> =
-                got.iter().filter(|got| !matches!(got, Outcome::Begun { .. })).collect();
-            let mut list = list.clone();
-            if path == Path::Split {
-                list.retain(|expected| {
-                    !matches!(expected, Expected::Error(DecodeError::Truncated { .. }))
-                });
-            }
-            let all = got.len() == list.len()
-                && list.iter().zip(&got).all(|(want, got)| same::<F>(want, got, stream));
-            assert!(all, "{}, {path:?}, cuts {cuts:?}:\n{list:#?}\n{got:#?}", row.id());
-        }
-    }
+    cells.join("; ")
 }
 
-/// The layout that a cell like `h 4, o 1, w 2, big, rest` describes.
-fn layout(text: &str) -> LengthField {
-    let mut parts = text.split(", ").peekable();
-    let mut value = |name: &str| -> Option<usize> {
-        let found = parts.next_if(|part| part.starts_with(name) && part[1..].starts_with(' '))?;
-        Some(number(&found[2..]))
+/// `h 4, o 1, w 2, big, rest`, or the format's name.
+fn format_cell(name: &str) -> String {
+    let Some(text) = name.strip_prefix("field:") else { return name.to_owned() };
+    let parts: BTreeMap<_, _> = text.split(',').map(|part| part.split_once('=').unwrap()).collect();
+    let order = match (parts["width"], parts["order"]) {
+        ("1", _) => "",
+        (_, "le") => "little, ",
+        _ => "big, ",
     };
-    let header_len = value("h").expect("a header length");
-    let offset = value("o").expect("an offset");
-    let width = value("w").expect("a width");
-    let order = match parts.next_if(|part| matches!(*part, "big" | "little")) {
-        Some("little") => ByteOrder::Little,
-        Some(_) => ByteOrder::Big,
-        None => {
-            assert_eq!(width, 1, "an order");
-            ByteOrder::Big
-        }
-    };
-    let covers = match parts.next() {
-        Some("payload") => Covers::Payload,
-        Some("rest") => Covers::AfterField,
-        Some("frame") => Covers::Frame,
-        other => panic!("unknown cover {other:?}"),
-    };
-    assert_eq!(parts.next(), None);
-    LengthField::new(Layout { header_len, offset, width, order, covers }).unwrap()
+    let [h, o, w, covers] = ["header", "offset", "width", "covers"].map(|name| parts[name]);
+    format!("h {h}, o {o}, w {w}, {order}{covers}")
 }
 
-/// Does something with the format that a cell names.
-fn with_format(name: &str, work: &dyn Fn(&dyn Run)) {
-    fn each<F: Subject + 'static>(
-        format: &F,
-        name: &str,
-        work: &dyn Fn(&dyn Run),
-        found: &mut bool,
-    ) {
-        if format!("{format:?}").to_lowercase() == name {
-            *found = true;
-            work(format);
-        }
-    }
-    if name.starts_with("h ") {
-        return work(&layout(name));
-    }
-    let found = &mut false;
-    every_format!([], each, name, work, found);
-    assert!(*found, "unknown format {name}");
-}
-
-/// What a vector asks of a format.
-trait Run {
-    fn stream(&self, row: &Row, stream: &[u8], limit: u64, expected: &str);
-    fn encode(&self, limit: u64, payload: &[u8]) -> Result<(Vec<u8>, Vec<u8>), EncodeError>;
-}
-
-impl<F: Subject> Run for F {
-    fn stream(&self, row: &Row, stream: &[u8], limit: u64, expected: &str) {
-        run(self, row, stream, limit, expected);
-    }
-
-    /// The frame, and its header; of a refused frame nothing may have been written.
-    fn encode(&self, limit: u64, payload: &[u8]) -> Result<(Vec<u8>, Vec<u8>), EncodeError> {
-        let framing = Framing::new(self.clone()).with_limit(limit);
-        let meta = self.pick_meta(0);
-        let mut out = Vec::new();
-        let result = framing.encode(&meta, payload, &mut out);
-        assert_eq!(result.is_err(), out.is_empty());
-        result?;
-        let header = framing.encode_header(&meta, payload.len() as u64).unwrap();
-        Ok((out, header.as_bytes().to_vec()))
+/// A payload that an encoder is asked for; long ones are zeros, and only counted.
+fn payload_cell(payload: &[u8]) -> String {
+    if payload.len() > 16 {
+        format!("payload of {} bytes", grouped(payload.len()))
+    } else {
+        format!("payload {}", cell(payload, "empty"))
     }
 }
 
-#[test]
-fn every_vector_of_a_stream() {
-    let mut ran = 0;
-    for row in rows() {
-        match (row.section, &row.cells[..]) {
-            ("B.1" | "B.2" | "B.3" | "B.4" | "B.5", [_, stream, limit, expected]) => {
-                run(&V1, &row, &bytes(stream), number(limit), expected);
-            }
-            ("B.7", [_, format, stream, limit, expected]) => with_format(format, &|format| {
-                format.stream(&row, &bytes(stream), number(limit), expected);
-            }),
-            ("B.6" | "B.8", _) => continue,
-            (section, cells) => panic!("unknown vector in {section}: {cells:?}"),
-        }
-        ran += 1;
-    }
-    assert!(ran >= 117, "only {ran}");
-}
-
-/// The receiver of B.6 knows one kind of an application.
-fn known(kind: &Kind) -> bool {
-    kind.get() == 0x40
-}
-
-fn refusal(text: &str) -> DatagramError {
-    let words = &mut Words(text);
-    let kind = |words: &mut Words<'_>| {
-        words.want("at");
-        let at = words.number();
-        words.want("found");
-        (at, words.byte())
-    };
-    let cause = match text.split(' ').next() {
-        Some("empty") => {
-            words.next();
-            words.want("at");
-            assert_eq!(words.number::<u64>(), 0);
-            DatagramError::Empty
-        }
-        Some("misplaced-kind") => {
-            words.next();
-            let (at, kind) = kind(words);
-            DatagramError::MisplacedKind { at, kind }
-        }
-        Some("unknown-kind") => {
-            words.next();
-            let (at, kind) = kind(words);
-            DatagramError::UnknownKind { at, kind }
-        }
-        _ => match error(words) {
-            Expected::Error(error) => DatagramError::Malformed(error),
-            other => panic!("{other:?}"),
-        },
-    };
-    words.end();
-    cause
-}
-
-// spec: DGM-1, DGM-2, DGM-4, DGM-5, DGM-6, DGM-8, DGM-9
-#[test]
-fn every_vector_of_a_datagram() {
-    let mut ran = 0;
-    for row in rows().iter().filter(|row| row.of("B.6")) {
-        let [id, datagram, limit, expected] = row.cells[..] else { panic!("{:?}", row.cells) };
-        let bytes = bytes(datagram);
-        let framing = Framing::new(V1).with_limit(number(limit));
-        // Each is read behind all the others, by the same receiver: none has an influence.
-        let cut = expected == "refused: cut";
-        let reported = bytes.len() + usize::from(cut);
-        let got = framing.received(&bytes, reported, known).map(|datagram| {
-            let kind_and_payload = |frame: unstick::Frame<'_>| {
-                let at = frame.bytes().as_ptr() as usize - bytes.as_ptr() as usize;
-                let (kind, payload) = (Some(frame.meta.get()), frame.payload.to_vec());
-                Expected::Frame { at: at as u64, kind, header: None, payload }
-            };
-            datagram.map(kind_and_payload).collect::<Vec<_>>()
+/// What an encoder is asked for, and what comes out, as B.8 has them.
+fn encoder_cells(vector: &Vector) -> (String, String) {
+    let Expect::Answer(expect) = &vector.expect else { panic!("{}", vector.id) };
+    let written = expect.get("bytes").map(|bytes| parse_hex(bytes.as_str().unwrap()).unwrap());
+    let refused = "refused, nothing written".to_owned();
+    let bytes = |text: &Value| parse_hex(text.as_str().unwrap()).unwrap();
+    if let Some(frames) = &vector.frames {
+        let payload = bytes(&frames[0]["payload"]);
+        let zeros = if written.is_some() { " 0x00" } else { "" };
+        let asked = format!(
+            "kind 0x{:02X}, {}{zeros}, in a datagram of the default limit",
+            frames[0]["kind"].as_u64().unwrap(),
+            payload_cell(&payload)
+        );
+        let out = written.map_or(refused, |written| {
+            let len = grouped(written.len());
+            format!("one datagram of {len} bytes, beginning {}", cell(&written[..8], ""))
         });
-        let want = match expected.strip_prefix("refused: ") {
-            Some("cut") => Err(DatagramError::Cut { room: bytes.len() }),
-            Some(cause) => Err(refusal(cause)),
-            None if expected == "taken, nothing delivered" => Ok(Vec::new()),
-            None => Ok(expected.split("; ").map(outcome).collect()),
-        };
-        assert_eq!(got, want, "{id}");
-        ran += 1;
+        return (asked, out);
     }
-    assert!(ran >= 25, "only {ran}");
-}
-
-/// The payload that an encoder is asked for.
-fn asked(text: &str) -> Vec<u8> {
-    if let Some(of) = text.strip_prefix("payload of ") {
-        let (len, rest) = of.split_once(" bytes").expect("so many bytes");
-        assert!(matches!(rest, "" | " 0x00"), "not understood: {text}");
-        return vec![0; number(len)];
-    }
-    bytes(text.strip_prefix("payload ").unwrap_or_else(|| panic!("no payload: {text}")))
-}
-
-// spec: HDR-10, HDR-11, LIM-5, FMT-4, DGM-10
-#[test]
-fn every_vector_of_an_encoder() {
-    let mut ran = 0;
-    for row in rows().iter().filter(|row| row.of("B.8")) {
-        let [id, what, limit, expected] = row.cells[..] else { panic!("{:?}", row.cells) };
-        let limit = number(limit);
-        let refused = expected == "refused, nothing written";
-        ran += 1;
-        if let Some(what) = what.strip_prefix("kind 0x") {
-            let (kind, what) = what.split_once(", ").unwrap();
-            let kind = Kind::new(u8::from_str_radix(kind, 16).unwrap());
-            let Some(kind) = kind else {
-                assert!(refused, "{id}: this kind cannot be written");
-                continue;
-            };
-            let framing = Framing::new(V1).with_limit(limit);
-            if let Some(what) = what.strip_suffix(", in a datagram of the default limit") {
-                let mut storage = [0xEE; 2_000];
-                let mut packer = DatagramPacker::new(framing, &mut storage);
-                let pushed = packer.push(kind, &asked(what));
-                if refused {
-                    assert!(pushed.is_err() && packer.is_empty(), "{id}");
-                    continue;
-                }
-                let words = expected.strip_prefix("one datagram of ").expect("a datagram");
-                let (len, beginning) = words.split_once(" bytes, beginning ").unwrap();
-                assert_eq!(
-                    (pushed, packer.as_bytes().len()),
-                    (Ok(Pushed::Added), number(len)),
-                    "{id}"
-                );
-                assert!(packer.as_bytes().starts_with(&bytes(beginning)), "{id}");
-                continue;
-            }
-            let mut out = Vec::new();
-            let result = framing.encode(kind, &asked(what), &mut out);
-            assert_eq!(result.is_err(), refused, "{id}");
-            assert_eq!(out, if refused { Vec::new() } else { bytes(expected) }, "{id}");
-            continue;
+    let payload = parse_hex(vector.payload.as_deref().unwrap()).unwrap();
+    let asked = match (vector.kind, payload.len() <= 16) {
+        (Some(kind), _) => format!("kind 0x{kind:02X}, {}", payload_cell(&payload)),
+        (None, short) => {
+            let format = format_cell(&vector.format);
+            let comma = if format.contains(',') { ";" } else { "," };
+            assert!(!short || comma == ";", "{}", vector.id);
+            format!("{format}{comma} {}", payload_cell(&payload))
         }
-        let at = what.find("payload ").expect("a payload");
-        let (name, what) = what.split_at(at);
-        let name = name.trim_end_matches([',', ';', ' ']);
-        with_format(name, &|format| {
-            let encoded = format.encode(limit, &asked(what));
-            if refused {
-                assert!(encoded.is_err(), "{id}");
-            } else {
-                let (frame, header) = encoded.unwrap();
-                match expected.strip_prefix("header ") {
-                    Some(expected) => assert_eq!(header, bytes(expected), "{id}"),
-                    None => assert_eq!(frame, bytes(expected), "{id}"),
-                }
-            }
-        });
-    }
-    assert!(ran >= 11, "only {ran}");
+    };
+    let out = written.map_or(refused, |written| match payload.len() {
+        0..=16 => cell(&written, ""),
+        len => format!("header {}", cell(&written[..written.len() - len], "")),
+    });
+    (asked, out)
 }
 
-/// No row of the annex is passed over: every id there is was parsed, and stands there once.
+/// Every row of Annex B stands in the JSON files with the same content.
+#[test]
+fn annex_b_says_the_same() {
+    let vectors: BTreeMap<_, _> =
+        vectors().into_iter().map(|vector| (vector.id.clone(), vector)).collect();
+    let rows = rows();
+    for row in &rows {
+        let id = row.cells[0];
+        let vector = vectors.get(id).unwrap_or_else(|| panic!("no vector {id}"));
+        let stream = vector.stream().unwrap();
+        let limit = grouped(number(vector.limit.as_ref().unwrap()).unwrap() as usize);
+        let mut want = vec![id.to_owned()];
+        match (row.section, &vector.expect) {
+            ("B.8", _) => {
+                let (asked, out) = encoder_cells(vector);
+                want.extend([asked, limit, out]);
+            }
+            ("B.6", Expect::Answer(expect)) => {
+                assert_eq!(vector.known, [0x40], "{id}");
+                let out = match (expect.get("frames"), expect.get("refused")) {
+                    (Some(frames), _) if frames.as_array().unwrap().is_empty() => {
+                        "taken, nothing delivered".to_owned()
+                    }
+                    (Some(frames), _) => {
+                        let frames = frames.as_array().unwrap().iter().map(frame_cell);
+                        frames.collect::<Vec<_>>().join("; ")
+                    }
+                    (_, refused) => format!("refused: {}", error_cell(refused.unwrap(), &[])),
+                };
+                want.extend([cell(&stream, "(none)"), limit, out]);
+            }
+            (section, Expect::Steps(steps)) => {
+                if section == "B.7" {
+                    want.push(format_cell(&vector.format));
+                } else {
+                    assert_eq!(vector.format, "v1", "{id}");
+                }
+                want.extend([cell(&stream, "(none)"), limit, steps_cell(steps, &stream)]);
+            }
+            _ => panic!("{id} in {}", row.section),
+        }
+        assert_eq!(row.cells, want);
+    }
+    for section in ["B.1", "B.2", "B.3", "B.4", "B.5", "B.6", "B.7", "B.8"] {
+        assert!(rows.iter().any(|row| row.section == section), "{section}");
+    }
+}
+
+/// No row of the annex is passed over: every one there is was parsed, and ids stand there once.
 #[test]
 fn every_row_was_parsed() {
     let rows = rows();
-    let ids: BTreeSet<_> = rows.iter().map(Row::id).collect();
+    let ids: BTreeSet<_> = rows.iter().map(|row| row.cells[0]).collect();
     assert_eq!(ids.len(), rows.len(), "ids are unique");
     let (_, annex) = SPEC.split_once("\n### B.1").unwrap();
     let annex = annex.split("\n## ").next().unwrap();
-    // A row begins with an id and has bytes or a refusal in it.
     let lines = annex.lines().filter(|line| line.starts_with('|'));
     let data = lines.filter(|line| !line.starts_with("| ---") && !line.starts_with("| id |"));
     assert_eq!(data.count(), rows.len());
-    for section in ["B.1", "B.2", "B.3", "B.4", "B.5", "B.6", "B.7", "B.8"] {
-        assert!(rows.iter().any(|row| row.of(section)), "{section}");
+}
+
+/// Ids are unique and begin with a section that exists, and requirements exist.
+#[test]
+fn vectors_refer_to_what_exists() {
+    let mut ids = BTreeSet::new();
+    for vector in vectors() {
+        assert!(ids.insert(vector.id.clone()), "{} is there twice", vector.id);
+        let section = vector.section();
+        let headings = [format!("# {section} "), format!("# Annex {section}:")];
+        assert!(headings.iter().any(|heading| SPEC.contains(heading)), "{}", vector.id);
+        for id in &vector.requirements {
+            assert!(SPEC.contains(&format!("**[{id}]**")), "{}: {id}", vector.id);
+        }
+        assert!(vector.about.ends_with('.'), "{}: a sentence", vector.id);
     }
 }

@@ -8,6 +8,7 @@
 mod addr;
 mod advice;
 mod bytes;
+mod conform;
 mod content;
 mod demo;
 mod describe;
@@ -49,6 +50,7 @@ enum Command {
     Listen(listen::Args),
     Send(send::Args),
     Inspect(inspect::Args),
+    Conform(conform::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Listen(args) => listen::run(args),
         Command::Send(args) => send::run(args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Conform(args) => conform::run(&args),
     };
     match result {
         // Whoever read our output has seen enough.

@@ -1,0 +1,347 @@
+//! Plays one vector against an implementation, in lockstep: a request, an answer.
+
+use serde_json::{Map, Value, json};
+
+use super::vector::{Answer, Expect, Request, Step, Test, Vector, number, parse_hex, write_hex};
+
+/// An implementation: answers requests of the protocol in `vectors/README.md`.
+pub(crate) trait Peer {
+    /// # Errors
+    /// Why there is no answer.
+    fn ask(&mut self, request: &Value) -> Result<Value, String>;
+}
+
+/// How a vector went.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Verdict {
+    Pass,
+    Unsupported(String),
+    Fail(Failed),
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Failed {
+    /// Where the stream was cut, if there was one.
+    pub(crate) cuts: Option<Vec<usize>>,
+    pub(crate) request: String,
+    pub(crate) expected: String,
+    pub(crate) got: String,
+    /// There was no answer.
+    pub(crate) broken: bool,
+}
+
+enum Stop {
+    Unsupported(String),
+    Fail { request: String, expected: String, got: String, broken: bool },
+}
+
+/// A half header, which every receiver of datagrams refuses.
+const REFUSED_DATAGRAM: &str = "f50101";
+
+pub(crate) fn play(vector: &Vector, peer: &mut impl Peer) -> Verdict {
+    let bytes = vector.stream().unwrap_or_default();
+    if vector.test != Test::Stream {
+        return verdict(
+            None,
+            first_that_fits(vector, |expect| answer(vector, &bytes, expect, peer)),
+        );
+    }
+    for cuts in vector.every_cut(bytes.len()) {
+        let played = first_that_fits(vector, |expect| stream(vector, &bytes, &cuts, expect, peer));
+        match verdict(Some(cuts), played) {
+            Verdict::Pass => {}
+            other => return other,
+        }
+    }
+    Verdict::Pass
+}
+
+fn verdict(cuts: Option<Vec<usize>>, played: Result<(), Stop>) -> Verdict {
+    match played {
+        Ok(()) => Verdict::Pass,
+        Err(Stop::Unsupported(why)) => Verdict::Unsupported(why),
+        Err(Stop::Fail { request, expected, got, broken }) => {
+            Verdict::Fail(Failed { cuts, request, expected, got, broken })
+        }
+    }
+}
+
+/// Of several things that may come out one has to. The first is the one that is told of.
+fn first_that_fits(
+    vector: &Vector,
+    mut play: impl FnMut(&Expect) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let first = play(&vector.expect);
+    let Err(Stop::Fail { broken: false, .. }) = first else { return first };
+    if vector.or.iter().any(|expect| play(expect).is_ok()) { Ok(()) } else { first }
+}
+
+fn fail(request: &Value, expected: impl Into<String>, got: impl Into<String>) -> Stop {
+    let (request, expected, got) = (request.to_string(), expected.into(), got.into());
+    Stop::Fail { request, expected, got, broken: false }
+}
+
+fn ask(peer: &mut impl Peer, request: &Value) -> Result<Value, Stop> {
+    let answer = peer.ask(request).map_err(|got| Stop::Fail {
+        request: request.to_string(),
+        expected: "an answer".to_owned(),
+        got,
+        broken: true,
+    })?;
+    match answer.get("unsupported") {
+        None => Ok(answer),
+        Some(why) => {
+            Err(Stop::Unsupported(why.as_str().map_or_else(|| why.to_string(), str::to_owned)))
+        }
+    }
+}
+
+/// The request that sets a stream or an encoder up.
+fn request(what: &str, vector: &Vector) -> Map<String, Value> {
+    let mut request = Map::new();
+    request.insert("do".to_owned(), what.into());
+    if vector.test != Test::Datagram && vector.test != Test::EncodeDatagram {
+        request.insert("format".to_owned(), vector.format.as_str().into());
+    }
+    if let Some(limit) = &vector.limit {
+        request.insert("limit".to_owned(), limit.clone());
+    }
+    request
+}
+
+/// Everything but a stream: one request, one answer.
+fn answer(
+    vector: &Vector,
+    bytes: &[u8],
+    expect: &Expect,
+    peer: &mut impl Peer,
+) -> Result<(), Stop> {
+    let Expect::Answer(expected) = expect else { return Ok(()) };
+    let name = match vector.test {
+        Test::Stream | Test::SetUp => "start",
+        Test::Datagram => "datagram",
+        Test::Encode => "encode",
+        Test::EncodeHeader => "encode-header",
+        Test::EncodeDatagram => "encode-datagram",
+    };
+    let mut request = request(name, vector);
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            request.insert(name.to_owned(), value);
+        }
+    };
+    let hex = |text: &String| Value::String(write_hex(&parse_hex(text).unwrap_or_default()));
+    put("kind", vector.kind.map(Value::from));
+    put("header", vector.header.as_ref().map(hex));
+    put("payload", vector.payload.as_ref().map(hex));
+    put("length", vector.length.clone());
+    put("datagram_limit", vector.datagram_limit.clone());
+    put("frames", vector.frames.as_ref().map(plain));
+    if vector.test == Test::Datagram {
+        put("bytes", Some(write_hex(bytes).into()));
+        put("known", Some(vector.known.clone().into()));
+        put("cut", Some(vector.cut.into()));
+    }
+    let request = Value::Object(request);
+    let got = ask(peer, &request)?;
+    compare(&request, expected, &got)?;
+    if vector.test == Test::Datagram {
+        // No datagram has an influence on another (DGM-3).
+        let other = json!({"do": "datagram", "bytes": REFUSED_DATAGRAM, "known": [], "cut": false});
+        compare(&other, &json!({"refused": {"name": "truncated"}}), &ask(peer, &other)?)?;
+        let again = ask(peer, &request)?;
+        compare(&request, expected, &again)?;
+    }
+    Ok(())
+}
+
+fn stream(
+    vector: &Vector,
+    bytes: &[u8],
+    cuts: &[usize],
+    expect: &Expect,
+    peer: &mut impl Peer,
+) -> Result<(), Stop> {
+    let Expect::Steps(steps) = expect else { return Ok(()) };
+    let start = Value::Object(request("start", vector));
+    compare(&start, &json!({"ok": true}), &ask(peer, &start)?)?;
+    let mut run = Run { vector, bytes, cuts, pos: 0, failed: None, ended: false };
+    let mut rest = steps.as_slice();
+    while let [step, behind @ ..] = rest {
+        if step.is_action() && step.after == run.pos {
+            run.act(step, peer)?;
+            rest = behind;
+        } else if run.pos < bytes.len() && run.failed.is_none() {
+            rest = run.feed(rest, peer)?;
+        } else {
+            return Err(fail(&Value::Null, event_text(step), "nothing"));
+        }
+    }
+    run.latched(peer)
+}
+
+/// A stream on its way.
+struct Run<'a> {
+    vector: &'a Vector,
+    bytes: &'a [u8],
+    cuts: &'a [usize],
+    /// How many bytes were consumed.
+    pos: usize,
+    failed: Option<Value>,
+    ended: bool,
+}
+
+impl Run<'_> {
+    /// Gives the next piece. Returns the steps behind those that it brought.
+    fn feed<'s>(&mut self, steps: &'s [Step], peer: &mut impl Peer) -> Result<&'s [Step], Stop> {
+        // A request inside the stream is made at its byte, so the piece ends there. Behind an
+        // error the receiver stops by itself.
+        let action = steps.iter().position(Step::is_action);
+        let forced = action.and_then(|action| {
+            let step = steps.get(action)?;
+            let before = action.checked_sub(1).and_then(|before| steps.get(before));
+            let stops = before.is_some_and(|b| b.error.is_some() && b.after == step.after);
+            (!stops).then_some(step.after)
+        });
+        let next = |cuts: &mut dyn Iterator<Item = usize>| cuts.filter(|cut| *cut > self.pos).min();
+        let to = next(&mut self.cuts.iter().copied().chain(forced))
+            .unwrap_or(self.bytes.len())
+            .min(self.bytes.len());
+        let piece = self.bytes.get(self.pos..to).unwrap_or_default();
+
+        let mut count = 0;
+        let mut stop = to;
+        for step in steps {
+            if step.is_action() || step.after > to {
+                break;
+            }
+            count += 1;
+            if step.error.is_some() {
+                stop = step.after;
+                self.failed = step.event();
+                break;
+            }
+        }
+        let (brought, behind) = steps.split_at_checked(count).unwrap_or((steps, &[]));
+        let events: Vec<_> = brought.iter().filter_map(Step::event).collect();
+        let expected = json!({"consumed": stop - self.pos, "events": events});
+        let request = json!({"do": "bytes", "bytes": write_hex(piece)});
+        compare(&request, &expected, &ask(peer, &request)?)?;
+        self.pos = stop;
+        Ok(behind)
+    }
+
+    /// Makes a request, or ends the stream.
+    fn act(&mut self, step: &Step, peer: &mut impl Peer) -> Result<(), Stop> {
+        let Some(what) = step.request else {
+            let event = step.event().unwrap_or_default();
+            let request = json!({"do": "end"});
+            compare(&request, &json!({ "events": [&event] }), &ask(peer, &request)?)?;
+            self.failed = Some(event);
+            self.ended = true;
+            return Ok(());
+        };
+        let request = json!({ "do": what.name() });
+        let got = ask(peer, &request)?;
+        if what == Request::Reset {
+            (self.failed, self.ended) = (None, false);
+            return compare(&request, &json!({"ok": true}), &got);
+        }
+        let answer = step.answer.unwrap_or(Answer::Begun);
+        // FMT-2: a format without a check need not have the request at all.
+        let not_offered = what == Request::Resync
+            && self.vector.format != "v1"
+            && got.get("answer").is_some_and(|answer| answer == "not-offered");
+        if not_offered && answer != Answer::Begun {
+            return Ok(());
+        }
+        let mut expected = json!({ "answer": answer.name() });
+        match (&self.failed, answer) {
+            (Some(failed), Answer::SameError) => merge(&mut expected, failed),
+            (_, Answer::Begun) => self.failed = None,
+            _ => {}
+        }
+        compare(&request, &expected, &got)
+    }
+
+    /// What was reported last is reported for ever (ERR-4).
+    fn latched(&self, peer: &mut impl Peer) -> Result<(), Stop> {
+        let Some(failed) = &self.failed else { return Ok(()) };
+        if !self.ended {
+            let rest = self.bytes.get(self.pos..).filter(|rest| !rest.is_empty());
+            let piece = write_hex(rest.unwrap_or(&[0]));
+            let request = json!({"do": "bytes", "bytes": piece});
+            let expected = json!({"consumed": 0, "events": [failed]});
+            compare(&request, &expected, &ask(peer, &request)?)?;
+        }
+        let request = json!({"do": "end"});
+        compare(&request, &json!({ "events": [failed] }), &ask(peer, &request)?)
+    }
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from.clone());
+    }
+}
+
+fn event_text(step: &Step) -> String {
+    step.event().unwrap_or_default().to_string()
+}
+
+fn compare(request: &Value, expected: &Value, got: &Value) -> Result<(), Stop> {
+    if fits("", expected, got) {
+        return Ok(());
+    }
+    Err(fail(request, plain(expected).to_string(), got.to_string()))
+}
+
+/// Bytes as the protocol writes them, wherever they stand.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(plain).collect(),
+        Value::Object(members) => {
+            let each = |(name, value): (&String, &Value)| {
+                let value = match value.as_str() {
+                    Some(text) if is_bytes(name) => {
+                        write_hex(&parse_hex(text).unwrap_or_default()).into()
+                    }
+                    _ => plain(value),
+                };
+                (name.clone(), value)
+            };
+            Value::Object(members.iter().map(each).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn is_bytes(name: &str) -> bool {
+    matches!(name, "bytes" | "payload" | "header")
+}
+
+/// Whether an answer is the one expected. It may say more, and it may leave out the `at` of a
+/// frame and the `code` of an error.
+pub(crate) fn fits(name: &str, expected: &Value, got: &Value) -> bool {
+    match (expected, got) {
+        (Value::Object(expected), Value::Object(got)) => {
+            expected.iter().all(|(member, expected)| match got.get(member) {
+                Some(got) => fits(member, expected, got),
+                None => member == "code" || (name == "frame" && member == "at"),
+            })
+        }
+        (Value::Array(expected), Value::Array(got)) => {
+            // The frames of a datagram are frames.
+            let name = if name == "frames" { "frame" } else { name };
+            expected.len() == got.len()
+                && expected.iter().zip(got).all(|(expected, got)| fits(name, expected, got))
+        }
+        (Value::Bool(true), got) if name == "refused" => {
+            !matches!(got, Value::Null | Value::Bool(false))
+        }
+        (Value::String(expected), Value::String(got)) if is_bytes(name) => {
+            parse_hex(expected).is_ok_and(|expected| parse_hex(got) == Ok(expected))
+        }
+        _ => expected == got || (number(expected).is_some() && number(expected) == number(got)),
+    }
+}

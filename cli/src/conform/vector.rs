@@ -1,0 +1,233 @@
+//! The vectors, as they stand in `vectors/*.json`.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One file of vectors.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    #[serde(rename = "$schema")]
+    pub(crate) schema: String,
+    pub(crate) title: String,
+    pub(crate) vectors: Vec<Vector>,
+}
+
+/// What is asked, and what has to come out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Vector {
+    pub(crate) id: String,
+    pub(crate) about: String,
+    pub(crate) requirements: Vec<String>,
+    pub(crate) test: Test,
+    pub(crate) format: String,
+    pub(crate) limit: Option<Value>,
+    pub(crate) bytes: Option<String>,
+    #[serde(default)]
+    pub(crate) cuts: Vec<Vec<usize>>,
+    #[serde(default)]
+    pub(crate) known: Vec<u8>,
+    #[serde(default)]
+    pub(crate) cut: bool,
+    pub(crate) kind: Option<u8>,
+    pub(crate) header: Option<String>,
+    pub(crate) payload: Option<String>,
+    pub(crate) length: Option<Value>,
+    pub(crate) datagram_limit: Option<Value>,
+    pub(crate) frames: Option<Value>,
+    pub(crate) expect: Expect,
+    #[serde(default)]
+    pub(crate) or: Vec<Expect>,
+}
+
+/// Which part of an implementation is asked.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Test {
+    Stream,
+    Datagram,
+    Encode,
+    EncodeHeader,
+    EncodeDatagram,
+    SetUp,
+}
+
+/// The outcomes of a stream, in order, or the one answer to everything else.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Expect {
+    Steps(Vec<Step>),
+    Answer(Value),
+}
+
+/// An outcome, or a request of the caller's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Step {
+    /// How many bytes of the vector have been consumed by then.
+    pub(crate) after: usize,
+    pub(crate) frame: Option<Value>,
+    pub(crate) found: Option<Value>,
+    pub(crate) error: Option<Value>,
+    pub(crate) end: Option<bool>,
+    pub(crate) request: Option<Request>,
+    pub(crate) answer: Option<Answer>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Request {
+    Skip,
+    Resync,
+    Reset,
+}
+
+impl Request {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Resync => "resync",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Answer {
+    Begun,
+    Rejected,
+    SameError,
+}
+
+impl Answer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Rejected => "rejected",
+            Self::SameError => "same-error",
+        }
+    }
+}
+
+impl Step {
+    /// The outcome that the bytes, or the end of stream, bring: as in the protocol.
+    pub(crate) fn event(&self) -> Option<Value> {
+        let event = |name: &str, value: &Value| serde_json::json!({ name: value });
+        let frame = self.frame.as_ref().map(|frame| event("frame", frame));
+        let found = || self.found.as_ref().map(|found| event("found", found));
+        let error = || self.error.as_ref().map(|error| event("error", error));
+        let end = || self.end.map(|end| event("end", &Value::Bool(end)));
+        frame.or_else(found).or_else(error).or_else(end)
+    }
+
+    /// Whether it comes of the end of stream, not of a byte.
+    pub(crate) fn is_end(&self) -> bool {
+        self.end.is_some()
+            || self.error.as_ref().is_some_and(|error| {
+                error
+                    .get("name")
+                    .is_some_and(|name| name == "truncated" || name == "unsynchronized")
+            })
+    }
+
+    /// Whether somebody has to do something, other than to give bytes.
+    pub(crate) fn is_action(&self) -> bool {
+        self.request.is_some() || self.is_end()
+    }
+}
+
+impl Vector {
+    /// The section of the specification that the id begins with.
+    pub(crate) fn section(&self) -> &str {
+        self.id.split('-').next().unwrap_or_default()
+    }
+
+    pub(crate) fn stream(&self) -> Result<Vec<u8>, String> {
+        parse_hex(self.bytes.as_deref().unwrap_or_default())
+    }
+
+    /// The ways to cut the stream: not at all, at each byte, and those that the vector lists.
+    pub(crate) fn every_cut(&self, len: usize) -> BTreeSet<Vec<usize>> {
+        let mut all = BTreeSet::from([Vec::new(), (1..len).collect()]);
+        all.extend(self.cuts.iter().cloned());
+        all
+    }
+
+    /// What has to come out, and what may come out instead.
+    pub(crate) fn every_expect(&self) -> impl Iterator<Item = &Expect> {
+        std::iter::once(&self.expect).chain(&self.or)
+    }
+}
+
+/// Reads a file of vectors, and looks at what the types do not say.
+pub(crate) fn parse(text: &str) -> Result<Vec<Vector>, String> {
+    let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if file.schema != "./schema.json" || file.title.is_empty() {
+        return Err("no file of vectors: it names another schema, or has no title".to_owned());
+    }
+    for vector in &file.vectors {
+        let stream = vector.stream().map_err(|error| format!("{}: {error}", vector.id))?;
+        for expect in vector.every_expect() {
+            let steps = match (expect, vector.test) {
+                (Expect::Steps(steps), Test::Stream) => steps,
+                (Expect::Answer(_), test) if test != Test::Stream => continue,
+                _ => return Err(format!("{}: not what this test expects", vector.id)),
+            };
+            let mut after = 0;
+            for step in steps {
+                let what =
+                    usize::from(step.event().is_some()) + usize::from(step.request.is_some());
+                let answered = step.request.is_some_and(|request| request != Request::Reset);
+                if what != 1 || answered != step.answer.is_some() {
+                    return Err(format!("{}: a step is one outcome or one request", vector.id));
+                }
+                if step.after < after || step.after > stream.len() {
+                    return Err(format!("{}: `after` is out of order", vector.id));
+                }
+                after = step.after;
+            }
+        }
+    }
+    Ok(file.vectors)
+}
+
+/// Bytes in hexadecimal, with or without spaces; `61*300` are 300 times the same.
+pub(crate) fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
+    let wrong = || format!("no bytes in hexadecimal: `{text}`");
+    let mut bytes = Vec::new();
+    for word in text.split_ascii_whitespace() {
+        let (digits, times) = word.split_once('*').unwrap_or((word, "1"));
+        let times: usize = times.parse().map_err(|_| wrong())?;
+        if !digits.len().is_multiple_of(2) || !digits.is_ascii() || times > 1 << 20 {
+            return Err(wrong());
+        }
+        for _ in 0..times {
+            let mut rest = digits;
+            while let Some((pair, behind)) = rest.split_at_checked(2) {
+                if pair.starts_with('+') {
+                    return Err(wrong());
+                }
+                bytes.push(u8::from_str_radix(pair, 16).map_err(|_| wrong())?);
+                rest = behind;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+/// Bytes as the protocol has them.
+pub(crate) fn write_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A number; one that is too great for some languages is a string of digits.
+pub(crate) fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
