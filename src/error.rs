@@ -250,7 +250,7 @@ impl fmt::Display for DecodeError {
             Self::Oversize { at, len, limit } => write!(
                 f,
                 "byte {at}: the frame announces a payload of {len} bytes and the limit is {limit}; \
-                 raise the limit, or give the buffer more room, if the peer is right"
+                 raise the limit if the peer is right"
             ),
             Self::Truncated { at, missing, part } => {
                 let (least, part) = match part {

@@ -274,24 +274,25 @@ fn large_payloads_are_written_from_where_they_are_and_small_ones_together() {
 /// before it can still be finished.
 #[test]
 fn a_frame_that_was_not_accepted_ends_none_before_it() {
-    let framing = Framing::new(V1).with_limit(5000);
+    let framing = Framing::new(V1).with_limit(50_000);
     let mut writer = FrameWriter::with_framing(Drain::new([Step::Pending]), framing);
     run(async {
         writer.begin(Kind::TEXT, 2).await.unwrap();
         writer.payload(b"hi").await.unwrap();
-        let refused = writer.feed(Kind::BINARY, &[0; 5001]).await;
+        let refused = writer.feed(Kind::BINARY, &[0; 50_001]).await;
         assert!(matches!(refused, Err(WriteError::Encode(EncodeError::Oversize { .. }))));
     });
-    assert!(attempt(1, writer.feed(Kind::BINARY, &[0; 5000])).is_none());
+    assert!(attempt(1, writer.feed(Kind::BINARY, &[0; 50_000])).is_none());
     writer.finish().unwrap();
     run(async {
         writer.begin(Kind::TEXT, 0).await.unwrap();
-        writer.send(Kind::BINARY, &[1; 5000]).await.unwrap();
+        writer.send(Kind::BINARY, &[1; 50_000]).await.unwrap();
     });
     let over = writer.finish();
     assert!(matches!(over, Err(WriteError::Encode(EncodeError::NoFrame))), "{over:?}");
     let mut expected = Vec::new();
-    for (kind, payload) in [(Kind::TEXT, &b"hi"[..]), (Kind::TEXT, b""), (Kind::BINARY, &[1; 5000])]
+    for (kind, payload) in
+        [(Kind::TEXT, &b"hi"[..]), (Kind::TEXT, b""), (Kind::BINARY, &[1; 50_000])]
     {
         framing.encode(kind, payload, &mut expected).unwrap();
     }
