@@ -68,7 +68,7 @@ fn reader<F: Subject + Unpin>(
     let calls: [(Call, u8); 4] = u.arbitrary()?;
     let stop_after = usize::from(u.arbitrary::<u8>()?);
     let early = usize::from(u.arbitrary::<u8>()? / 4);
-    let bytes = stream(format, &input::parts(u)?);
+    let bytes = stream(format, &input::parts(u, framing.limit())?);
 
     let (_, mut want) = oracle::outcomes(format, framing.limit(), &bytes, policy);
     want.retain(|outcome| !matches!(outcome, Outcome::Begun { .. }));

@@ -22,7 +22,7 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
 
 fn receive(framing: &Framing, known: &[u8], u: &mut Unstructured<'_>) -> Result<()> {
     while !u.is_empty() {
-        let bytes = datagram_bytes(u)?;
+        let bytes = datagram_bytes(u, framing.limit())?;
         let want = oracle::datagram(framing.limit(), &bytes, known);
         let taken = take_datagram(framing, &bytes, known);
         assert_eq!(taken, want, "limit {}, {bytes:02x?}", framing.limit());
@@ -56,7 +56,7 @@ fn without_kinds(framing: &Framing, bytes: &[u8]) {
 }
 
 /// A few parts, or a run of bytes as they are.
-fn datagram_bytes(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+fn datagram_bytes(u: &mut Unstructured<'_>, limit: u64) -> Result<Vec<u8>> {
     let count = u.arbitrary::<u8>()?;
     if count >= 200 {
         let len = u.len().min(usize::from(count - 200) * 2);
@@ -72,7 +72,7 @@ fn datagram_bytes(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
                 fill: u.arbitrary()?,
             },
             5 => Part::Frame { meta: (u.arbitrary::<u8>()? % 255).into(), len: 1, fill: 0 },
-            _ => u.arbitrary()?,
+            _ => input::part(u, limit)?,
         });
     }
     Ok(stream(&V1, &parts))

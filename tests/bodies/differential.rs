@@ -69,9 +69,10 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
     let limit = input::limit(u)?.min(GREATEST);
     let pair = pair(format, limit, u.arbitrary()?);
     let cuts = u.arbitrary::<Cuts>()?;
-    let payload = input::payload((u.arbitrary::<u16>()? % 1024).into(), 0);
+    let payload = input::payload(input::length(u, limit)? as usize, 0);
     encode(&pair, &payload);
-    let bytes = if u.arbitrary()? { input::rest(u)? } else { stream(&format, &input::parts(u)?) };
+    let bytes =
+        if u.arbitrary()? { input::rest(u)? } else { stream(&format, &input::parts(u, limit)?) };
     let cuts = cuts.in_stream(&bytes);
     decode(pair, &bytes, &cuts);
     Ok(())
@@ -103,7 +104,8 @@ fn pair(format: LengthField, limit: u64, keeps: bool) -> Pair {
 /// What the codec must do, by what the crate does and the list above.
 fn expect(pair: &Pair, stream: &[u8], outcomes: &[Outcome]) -> (Vec<Vec<u8>>, End) {
     let layout = pair.format.layout();
-    let most = pair.codec.max_frame_length() as u64;
+    let (limit, most) = (pair.framing.limit(), pair.codec.max_frame_length() as u64);
+    assert!(most <= limit + pair.covered);
     let head = if pair.keeps { layout.offset + layout.width } else { layout.header_len };
     let delivered = |header: &[u8], payload: &[u8]| {
         if pair.keeps { [header, payload].concat() } else { payload.to_vec() }
@@ -112,16 +114,20 @@ fn expect(pair: &Pair, stream: &[u8], outcomes: &[Outcome]) -> (Vec<Vec<u8>>, En
     for outcome in outcomes {
         // Difference 2 and 3: the codec's limit is on the raw field.
         let refused_by_field = |payload_len: u64| payload_len + pair.covered > most;
+        let allowed = |payload_len: u64| {
+            assert!(payload_len <= limit, "{payload_len} bytes under a limit of {limit}");
+            !refused_by_field(payload_len)
+        };
         match outcome {
             Outcome::Frame { header, payload, .. } => {
-                if refused_by_field(payload.len() as u64) {
+                if !allowed(payload.len() as u64) {
                     return (frames, End::TooBig);
                 }
                 frames.push(delivered(header, payload));
             }
             Outcome::Begun { at, header, payload, .. } => {
                 let field = &header[layout.offset..layout.offset + layout.width];
-                if refused_by_field(number(field, layout.order) - pair.covered) {
+                if !allowed(number(field, layout.order) - pair.covered) {
                     return (frames, End::TooBig);
                 }
                 assert_eq!(*at as usize + header.len() + payload.len(), stream.len());

@@ -68,9 +68,10 @@ fn check<F: Subject, S: Storage>(
     let limit = if u.arbitrary()? { Some(input::limit(u)?) } else { None };
     let ops = (0..1 + u.arbitrary::<u8>()? % 48).map(|_| u.arbitrary());
     let ops = ops.collect::<Result<Vec<Op>>>()?;
-    let stream = if long { input::long_stream(u, format)? } else { input::any_stream(u, format)? };
-
     let header = format.max_header_len();
+    let near = limit.unwrap_or(room.map_or(0, |room| room.saturating_sub(header) as u64));
+    let stream = if long { input::long_stream } else { input::any_stream }(u, format, near)?;
+
     let framing = Framing::new(format.clone());
     let wanted = limit.map_or(framing.clone(), |limit| framing.clone().with_limit(limit));
     let needed = wanted.limit().saturating_add(header as u64);

@@ -95,39 +95,40 @@ impl Cuts {
     }
 }
 
-impl<'a> Arbitrary<'a> for Part {
-    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let back = |u: &mut Unstructured<'a>| u.arbitrary::<u8>().map(usize::from);
-        Ok(match u.arbitrary::<u8>()? % 10 {
-            0..=3 => Self::Frame {
-                meta: u.arbitrary::<u16>()?.into(),
-                len: u.arbitrary::<u8>()?.into(),
-                fill: u.arbitrary()?,
-            },
-            4 => Self::Frame { meta: u.arbitrary()?, len: 0, fill: 0 },
-            5 => Self::Header { meta: u.arbitrary()?, len: limit(u)?, keep: back(u)? % 40 },
-            6 => {
-                let len = usize::from(u.arbitrary::<u8>()? % 16).min(u.len());
-                Self::Bytes(u.bytes(len)?.to_vec())
-            }
-            7 => Self::Flip { back: back(u)?, bit: u.arbitrary()? },
-            8 => Self::Lose { back: back(u)? },
-            // Frames that a small storage cannot hold.
-            _ => Self::Frame {
-                meta: u.arbitrary()?,
-                len: (u.arbitrary::<u16>()? % 1024).into(),
-                fill: u.arbitrary()?,
-            },
-        })
-    }
+/// A frame's length: small, or around the limit.
+pub fn length(u: &mut Unstructured<'_>, limit: u64) -> Result<u64> {
+    Ok(match u.arbitrary::<u8>()? {
+        pick @ 192..=207 => (limit.min(1024) + u64::from(pick % 3)).saturating_sub(1),
+        208.. => (u.arbitrary::<u16>()? % 1024).into(),
+        small => small.into(),
+    })
+}
+
+pub fn part(u: &mut Unstructured<'_>, limit: u64) -> Result<Part> {
+    let back = |u: &mut Unstructured<'_>| u.arbitrary::<u8>().map(usize::from);
+    Ok(match u.arbitrary::<u8>()? % 10 {
+        0..=4 => Part::Frame {
+            meta: u.arbitrary::<u16>()?.into(),
+            len: length(u, limit)?,
+            fill: u.arbitrary()?,
+        },
+        5 => Part::Frame { meta: u.arbitrary()?, len: 0, fill: 0 },
+        6 => Part::Header { meta: u.arbitrary()?, len: self::limit(u)?, keep: back(u)? % 40 },
+        7 => {
+            let len = usize::from(u.arbitrary::<u8>()? % 16).min(u.len());
+            Part::Bytes(u.bytes(len)?.to_vec())
+        }
+        8 => Part::Flip { back: back(u)?, bit: u.arbitrary()? },
+        _ => Part::Lose { back: back(u)? },
+    })
 }
 
 /// The rest of the input as parts of a stream.
-pub fn parts(u: &mut Unstructured<'_>) -> Result<Vec<Part>> {
+pub fn parts(u: &mut Unstructured<'_>, limit: u64) -> Result<Vec<Part>> {
     let mut parts = Vec::new();
     let mut len = 0;
     while !u.is_empty() && len < STREAM {
-        let part = u.arbitrary()?;
+        let part = part(u, limit)?;
         len += match &part {
             Part::Frame { len, .. } => *len as usize + 32,
             _ => 32,
@@ -138,13 +139,17 @@ pub fn parts(u: &mut Unstructured<'_>) -> Result<Vec<Part>> {
 }
 
 /// The rest of the input as a stream: as it is, or as parts that the oracle writes.
-pub fn any_stream<F: Subject>(u: &mut Unstructured<'_>, format: &F) -> Result<Vec<u8>> {
-    if u.arbitrary()? { rest(u) } else { Ok(stream(format, &parts(u)?)) }
+pub fn any_stream<F: Subject>(u: &mut Unstructured<'_>, format: &F, limit: u64) -> Result<Vec<u8>> {
+    if u.arbitrary()? { rest(u) } else { Ok(stream(format, &parts(u, limit)?)) }
 }
 
 /// The same with frames longer than any buffer's first storage.
-pub fn long_stream<F: Subject>(u: &mut Unstructured<'_>, format: &F) -> Result<Vec<u8>> {
-    let mut parts = parts(u)?;
+pub fn long_stream<F: Subject>(
+    u: &mut Unstructured<'_>,
+    format: &F,
+    limit: u64,
+) -> Result<Vec<u8>> {
+    let mut parts = parts(u, limit)?;
     for part in &mut parts {
         if let Part::Frame { len, .. } = part {
             *len *= 97;

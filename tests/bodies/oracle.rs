@@ -24,7 +24,7 @@ fn check<F: Subject>(format: &F, u: &mut Unstructured<'_>) -> Result<()> {
     let (policy, cuts) = (input::policy(u)?, u.arbitrary::<Cuts>()?);
     let (meta, len) = (u.arbitrary()?, input::limit(u)?);
     write(&framing, meta, len);
-    let stream = input::any_stream(u, format)?;
+    let stream = input::any_stream(u, format, limit)?;
     judge(format, &stream);
     let cuts = cuts.in_stream(&stream);
     for path in Path::ALL {

@@ -19,7 +19,11 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
     let cuts = u.arbitrary::<Cuts>()?;
     let policy = if u.arbitrary()? { Policy::RESYNC } else { Policy::BOTH };
     let tries = u.arbitrary::<u8>()?;
-    let mut bytes = if u.arbitrary()? { input::rest(u)? } else { stream(&V1, &input::parts(u)?) };
+    let mut bytes = if u.arbitrary()? {
+        input::rest(u)?
+    } else {
+        stream(&V1, &input::parts(u, framing.limit())?)
+    };
     bytes.truncate(1024);
     let cuts = cuts.in_stream(&bytes);
     for path in Path::ALL.into_iter().filter(|path| path.allows(policy)) {

@@ -22,7 +22,7 @@ fn check<F: Subject>(format: &F, u: &mut Unstructured<'_>) -> Result<()> {
     if u.arbitrary()? {
         there_and_back(&framing, u)
     } else {
-        back_and_there(&framing, &input::any_stream(u, format)?);
+        back_and_there(&framing, &input::any_stream(u, format, framing.limit())?);
         Ok(())
     }
 }
@@ -37,7 +37,7 @@ fn there_and_back<F: Subject>(framing: &Framing<F>, u: &mut Unstructured<'_>) ->
     let (mut wire, mut streamed, mut sent) = (Vec::new(), Vec::new(), Vec::new());
     while !u.is_empty() && wire.len() < 4096 {
         let seed = u.arbitrary::<u16>()?.into();
-        let len = usize::from(u.arbitrary::<u16>()? % 600);
+        let len = input::length(u, framing.limit())? as usize;
         let (payload, runs) = (input::payload(len, u.arbitrary()?), u.arbitrary::<u8>()?);
         let meta = framing.format().pick_meta(seed);
         let at = wire.len();

@@ -19,7 +19,7 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
 fn check<F: Subject>(format: &F, u: &mut Unstructured<'_>) -> Result<()> {
     let framing = Framing::new(format.clone()).with_limit(input::limit(u)?);
     let (policy, cuts) = (input::policy(u)?, u.arbitrary::<Cuts>()?);
-    let stream = input::any_stream(u, format)?;
+    let stream = input::any_stream(u, format, framing.limit())?;
     let cuts = cuts.in_stream(&stream);
     for path in Path::ALL.into_iter().filter(|path| path.allows(policy)) {
         let whole = framing.clone().with_limit(path.limit(&framing));
