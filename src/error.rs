@@ -348,8 +348,11 @@ impl fmt::Display for DatagramError {
 impl Error for DatagramError {}
 
 /// Why a frame cannot be written.
+// The tag is a whole word, so that a result is moved in whole words even where it is `Ok`: halves
+// of words that overlap are stores that the next load has to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[repr(u64)]
 pub enum EncodeError {
     /// The payload is longer than the limit, or than the length field can say.
     Oversize {

@@ -109,18 +109,14 @@ impl<F: Format> Outbox<F> {
             && self.encoder.missing().is_none()
     }
 
-    /// Accepts a whole frame at once, if nothing is to be looked at or written before: most often.
+    /// Accepts a whole frame at once, if nothing is to be looked at or written before, and it can
+    /// be encoded: most often. Where it says no, nothing has changed, and [`push`](Self::push)
+    /// tells why.
     #[inline(always)]
-    pub(crate) fn push_now(
-        &mut self,
-        meta: &F::Meta,
-        payload: &[u8],
-    ) -> Option<Result<(), WriteError>> {
-        if !self.is_ready() || payload.len() >= DIRECT_LEN {
-            return None;
-        }
-        let framing = self.encoder.framing();
-        Some(framing.encode(meta, payload, &mut self.buf).map_err(WriteError::Encode))
+    pub(crate) fn push_now(&mut self, meta: &F::Meta, payload: &[u8]) -> bool {
+        self.is_ready()
+            && payload.len() < DIRECT_LEN
+            && self.encoder.framing().encode(meta, payload, &mut self.buf).is_ok()
     }
 
     /// Accepts a whole frame.

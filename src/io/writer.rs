@@ -64,8 +64,8 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
     /// is poisoned.
     pub fn feed(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> Result<(), WriteError> {
         let meta = meta.borrow();
-        if let Some(result) = self.outbox.push_now(meta, payload) {
-            return result;
+        if self.outbox.push_now(meta, payload) {
+            return Ok(());
         }
         self.ready()?;
         if Outbox::<F>::is_direct(payload.len(), true) {

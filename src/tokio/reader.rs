@@ -70,7 +70,7 @@ impl<R, F: Format> FrameReader<R, F> {
     /// A wait panics where tokio's runtime was built without its clock (`enable_time`).
     #[must_use]
     pub fn frame_timeout(mut self, after: Duration) -> Self {
-        self.incoming.clock.frame_timeout = Some(after);
+        self.incoming.clock_mut().frame_timeout = Some(after);
         self
     }
 
@@ -80,7 +80,7 @@ impl<R, F: Format> FrameReader<R, F> {
     /// As [`frame_timeout`](Self::frame_timeout).
     #[must_use]
     pub fn idle_timeout(mut self, after: Duration) -> Self {
-        self.incoming.clock.idle_timeout = Some(after);
+        self.incoming.clock_mut().idle_timeout = Some(after);
         self
     }
 
@@ -104,7 +104,9 @@ impl<R, F: Format> FrameReader<R, F> {
     /// after a time-out on a lossy line.
     pub fn reset(&mut self) {
         self.incoming.buf.reset();
-        self.incoming.clock.reset();
+        if let Some(times) = &mut self.incoming.times {
+            times.clock.reset();
+        }
         self.incoming.fused = false;
     }
 
@@ -146,10 +148,10 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     /// [`ReadError::Io`] when a read failed: nothing is lost, and the call can be made again.
     pub async fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
         let Self { inner, incoming } = self;
-        let located = match incoming.locate()? {
-            Some(located) => Some(located),
-            None => incoming.wait(inner).await?,
-        };
+        if incoming.has_whole() {
+            return Ok(Some(incoming.next_whole()?)); // most often, and there is nothing to poll
+        }
+        let located = incoming.wait(inner).await?;
         Ok(located.and_then(|located| incoming.lend(located)))
     }
 
@@ -193,23 +195,29 @@ impl<R: AsyncRead + Unpin, F: Format + Unpin> Stream for FrameReader<R, F> {
 #[derive(Debug)]
 pub(super) struct Incoming<F: Format> {
     buf: FrameBuf<Vec<u8>, F>,
-    clock: Clock,
-    /// Wakes when a time is up; made only where one is set.
-    alarm: Option<Pin<Box<Sleep>>>,
+    /// Made only where a time is set: an idle connection is to be small.
+    times: Option<Box<Times>>,
     /// The transport has said that nothing more comes.
     ended: bool,
     /// The `Stream` has yielded its error.
     fused: bool,
 }
 
+#[derive(Debug, Default)]
+struct Times {
+    clock: Clock,
+    /// Wakes when a time is up.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
 impl<F: Format> Incoming<F> {
     pub(super) fn new(framing: Framing<F>) -> Self {
         let buf = FrameBuf::growing(framing);
-        Self { buf, clock: Clock::default(), alarm: None, ended: false, fused: false }
+        Self { buf, times: None, ended: false, fused: false }
     }
 
     pub(super) fn clock_mut(&mut self) -> &mut Clock {
-        &mut self.clock
+        &mut self.times.get_or_insert_default().clock
     }
 
     pub(super) fn skip_frame(&mut self) -> Result<(), RecoverError> {
@@ -222,10 +230,15 @@ impl<F: Format> Incoming<F> {
         self.buf.into_unread()
     }
 
-    /// The next frame, if it is here. Most often it is, and there is nothing to poll.
+    /// Whether the next frame is here.
     #[inline(always)]
-    pub(super) fn locate(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
-        Ok(self.buf.locate()?)
+    pub(super) fn has_whole(&self) -> bool {
+        self.buf.has_whole()
+    }
+
+    #[inline(always)]
+    pub(super) fn next_whole(&mut self) -> Result<Frame<'_, F::Meta>, ReadError> {
+        Ok(self.buf.next_whole()?)
     }
 
     #[inline(always)]
@@ -300,7 +313,7 @@ impl<F: Format> Incoming<F> {
                 return Poll::Ready(Ok(None));
             }
             ready!(self.poll_fill(inner.as_mut(), cx))?;
-            if self.clock.is_used() && self.buf.is_waiting() {
+            if self.times.is_some() && self.buf.is_waiting() {
                 self.check_clock(false)?;
             }
         }
@@ -336,7 +349,11 @@ impl<F: Format> Incoming<F> {
     ) -> Poll<Result<(), ReadError>> {
         match self.poll_read(inner, cx) {
             Poll::Ready(Ok(0)) => self.ended = true,
-            Poll::Ready(Ok(_)) => self.clock.bytes_came(),
+            Poll::Ready(Ok(_)) => {
+                if let Some(times) = &mut self.times {
+                    times.clock.bytes_came();
+                }
+            }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
             Poll::Pending => {
@@ -349,23 +366,24 @@ impl<F: Format> Incoming<F> {
 
     /// An error if a time is up.
     fn check_clock(&mut self, nothing_to_read: bool) -> Result<(), ReadError> {
+        let Some(times) = &mut self.times else { return Ok(()) };
         let now = Instant::now().into_std();
-        self.clock.open_frame(self.buf.open_frame(), now);
+        times.clock.open_frame(self.buf.open_frame(), now);
         if nothing_to_read {
-            self.clock.nothing_to_read(now);
+            times.clock.nothing_to_read(now);
         }
-        self.clock.check(now, self.buf.position())
+        times.clock.check(now, self.buf.position())
     }
 
     fn resume(&mut self) {
-        if self.clock.is_used() {
-            self.clock.resume(Instant::now().into_std());
+        if let Some(times) = &mut self.times {
+            times.clock.resume(Instant::now().into_std());
         }
     }
 
     fn pause(&mut self) {
-        if self.clock.is_used() {
-            self.clock.pause(Instant::now().into_std());
+        if let Some(times) = &mut self.times {
+            times.clock.pause(Instant::now().into_std());
         }
     }
 
@@ -405,12 +423,11 @@ impl<F: Format> Incoming<F> {
 
     /// Nothing is there to read: an error if the time is up, else the wake-up for it.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
-        if !self.clock.is_used() {
-            return Poll::Pending;
-        }
         self.check_clock(true)?;
-        while let Some(deadline) = self.clock.deadline() {
-            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
+        while let Some(Times { clock, alarm }) = self.times.as_deref_mut()
+            && let Some(deadline) = clock.deadline()
+        {
+            let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
             if alarm.deadline() != deadline.into() {
                 alarm.as_mut().reset(deadline.into());
             }

@@ -74,13 +74,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
     /// As [`FrameReader::next_frame`]. What cannot be written shows in the next call that writes.
     pub async fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
         let Self { inner, incoming, outgoing } = self;
-        let located = match incoming.locate()? {
-            Some(located) => Some(located),
-            None => {
-                let write = |inner: Pin<&mut S>, cx: &mut Context<'_>| outgoing.write_on(inner, cx);
-                incoming.wait_and_write(inner, write).await?
-            }
-        };
+        if incoming.has_whole() {
+            return Ok(Some(incoming.next_whole()?));
+        }
+        let write = |inner: Pin<&mut S>, cx: &mut Context<'_>| outgoing.write_on(inner, cx);
+        let located = incoming.wait_and_write(inner, write).await?;
         Ok(located.and_then(|located| incoming.lend(located)))
     }
 
@@ -146,10 +144,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
         payload: &[u8],
     ) -> Result<(), WriteError> {
         let meta = meta.borrow();
-        match self.outgoing.feed_now(meta, payload) {
-            Some(result) => result,
-            None => self.outgoing.feed(&mut self.inner, meta, payload).await,
+        if self.outgoing.feed_now(meta, payload) {
+            return Ok(());
         }
+        self.outgoing.feed(&mut self.inner, meta, payload).await
     }
 
     /// As [`FrameWriter::begin`].

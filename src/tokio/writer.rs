@@ -111,10 +111,10 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
         payload: &[u8],
     ) -> Result<(), WriteError> {
         let meta = meta.borrow();
-        match self.outgoing.feed_now(meta, payload) {
-            Some(result) => result,
-            None => self.outgoing.feed(&mut self.inner, meta, payload).await,
+        if self.outgoing.feed_now(meta, payload) {
+            return Ok(());
         }
+        self.outgoing.feed(&mut self.inner, meta, payload).await
     }
 
     /// Begins a frame whose payload comes in pieces: `payload_len` bytes in all, by
@@ -218,11 +218,7 @@ impl<F: Format> Outgoing<F> {
     }
 
     #[inline(always)]
-    pub(super) fn feed_now(
-        &mut self,
-        meta: &F::Meta,
-        payload: &[u8],
-    ) -> Option<Result<(), WriteError>> {
+    pub(super) fn feed_now(&mut self, meta: &F::Meta, payload: &[u8]) -> bool {
         self.outbox.push_now(meta, payload)
     }
 
