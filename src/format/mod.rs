@@ -73,6 +73,12 @@ pub const MAX_PAYLOAD_LEN: u64 = (1 << 62) - 1;
 /// 5. If [`CANONICAL`](Self::CANONICAL), `encode_header` gives back the bytes that
 ///    `decode_header` was given.
 ///
+/// 6. No header is longer than [`max_header_len`](Self::max_header_len), nor announces more than
+///    `max_payload_len`; [`whole_header`](Self::whole_header) and
+///    [`resume_header`](Self::resume_header) answer as `decode_header` does.
+///
+/// The feature `conformance` tests a format against them, and all that rests on them.
+///
 /// A format should refuse a header as soon as its bytes allow it.
 pub trait Format {
     /// What a header says beside the length: a kind, flags, or `()`.

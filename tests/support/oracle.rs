@@ -1,6 +1,8 @@
 //! What the specification says of a stream, computed the slowest way: over the whole stream in one
-//! slice, trying one more byte at a time. It shares no code with the crate, only the error values.
+//! slice, trying one more byte at a time. It shares no code with the crate, only the types
+//! that say what came out: the error values and [`Outcome`].
 
+pub use unstick::conformance::Policy;
 use unstick::{
     ByteOrder, Covers, DatagramError, DecodeError, HeaderError, I32Be, I32Le, LengthField, Part,
     U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint,
@@ -37,49 +39,8 @@ pub trait Rules {
     }
 }
 
-/// What a receiver reports, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Frame {
-        at: u64,
-        meta: Vec<u8>,
-        header: Vec<u8>,
-        payload: Vec<u8>,
-    },
-    /// A frame of which only this much arrived. A receiver of whole frames does not report it.
-    Begun {
-        at: u64,
-        meta: Vec<u8>,
-        header: Vec<u8>,
-        payload: Vec<u8>,
-    },
-    /// `position` counts the bytes consumed: all up to the refused prefix's end.
-    Error {
-        error: DecodeError,
-        position: u64,
-    },
-    Found {
-        skipped: u64,
-    },
-    End,
-}
-
-/// What the caller does about an error; without either it stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// After an oversize frame: skip it.
-    pub skip: bool,
-    /// After any other one that allows it, and after an oversize one unless it is skipped: search.
-    pub resync: bool,
-}
-
-impl Policy {
-    pub const STOP: Self = Self { skip: false, resync: false };
-    pub const SKIP: Self = Self { skip: true, resync: false };
-    pub const RESYNC: Self = Self { skip: false, resync: true };
-    pub const BOTH: Self = Self { skip: true, resync: true };
-    pub const ALL: [Self; 4] = [Self::STOP, Self::SKIP, Self::RESYNC, Self::BOTH];
-}
+/// What a receiver reports, with the meta as bytes.
+pub type Outcome = unstick::conformance::Outcome<Vec<u8>>;
 
 /// The shortest beginning of `bytes` that is decided, and as what.
 enum Decided {

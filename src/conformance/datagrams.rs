@@ -1,0 +1,121 @@
+//! Datagrams: taken whole or refused whole, and each for itself.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::violation::ensure;
+use super::{Outcome, Policy, Promise, Violation, reference};
+use crate::datagram::DatagramPacker;
+use crate::error::{DatagramError, EncodeError};
+use crate::format::{Format, InDatagram};
+use crate::framing::Framing;
+
+type Check = Result<(), Violation>;
+type Frames<M> = Vec<(M, Vec<u8>)>;
+
+/// The promises that hold of datagrams.
+pub(super) const PROMISES: &[Promise] = &[Promise::NoPanic, Promise::Datagrams];
+
+/// A datagram of these bytes is what the reference says, also after another one.
+pub(super) fn check<F: Format>(framing: &Framing<F>, bytes: &[u8]) -> Check {
+    for known in [false, true] {
+        let want = expect(framing, bytes, known);
+        for round in ["", " after other datagrams"] {
+            let got = take(framing, bytes, known);
+            ensure!(
+                got == want,
+                Datagrams,
+                bytes,
+                "under a limit of {}{round} it gives {got:?}, and should {want:?}",
+                framing.limit()
+            );
+            let _ = take(framing, b"?", known);
+            let _ = take(framing, bytes.get(1..).unwrap_or_default(), known);
+        }
+    }
+    Ok(())
+}
+
+/// Frames that are packed come out again, and those that have no place in a datagram are not.
+pub(super) fn check_packed<F: Format>(framing: &Framing<F>, frames: &[(&F::Meta, &[u8])]) -> Check {
+    let mut storage = vec![0xEE; 4096];
+    let mut packer =
+        DatagramPacker::with_datagram_limit(Framing::new(framing.format()), &mut storage, 4096);
+    let mut want = Vec::new();
+    for (meta, payload) in frames {
+        let place = framing.format().in_datagram(meta);
+        let pushed = packer.push(*meta, payload);
+        if let InDatagram::Misplaced { kind } = place {
+            let refused = Err(EncodeError::MisplacedKind { kind });
+            ensure!(pushed == refused, Datagrams, &[], "to pack {meta:?} gives {pushed:?}");
+        } else if matches!(pushed, Ok(crate::Pushed::Added)) {
+            want.push((*meta, *payload));
+        }
+    }
+    if packer.is_empty() {
+        return Ok(());
+    }
+    let mut rest = packer.as_bytes();
+    let mut got = Vec::new();
+    let plain = Framing::new(framing.format());
+    while let Ok(Some(frame)) = plain.split_frame(&mut rest) {
+        got.push((frame.meta, frame.payload));
+    }
+    let same = got.len() == want.len()
+        && got
+            .iter()
+            .zip(&want)
+            .all(|((meta, payload), (sent, bytes))| meta == *sent && payload == bytes);
+    ensure!(
+        same && rest.is_empty(),
+        Datagrams,
+        packer.as_bytes(),
+        "{want:?} were packed, and are read as {got:?}"
+    );
+    check(&plain, packer.as_bytes())
+}
+
+fn take<F: Format>(
+    framing: &Framing<F>,
+    bytes: &[u8],
+    known: bool,
+) -> Result<Frames<F::Meta>, DatagramError> {
+    let datagram = framing.datagram_with(bytes, |_| known)?;
+    Ok(datagram.map(|frame| (frame.meta, frame.payload.to_vec())).collect())
+}
+
+/// The rules of streams for the structure of all of it, then those of each kind.
+fn expect<F: Format>(
+    framing: &Framing<F>,
+    bytes: &[u8],
+    known: bool,
+) -> Result<Frames<F::Meta>, DatagramError> {
+    if bytes.is_empty() {
+        return Err(DatagramError::Empty);
+    }
+    let outcomes = reference::outcomes(framing.format(), framing.limit(), bytes, Policy::STOP);
+    for outcome in &outcomes {
+        if let Outcome::Error { error, .. } = outcome {
+            return Err(DatagramError::Malformed(*error));
+        }
+    }
+    let mut delivered = Vec::new();
+    for outcome in outcomes {
+        let Outcome::Frame { at, meta, payload, .. } = outcome else { continue };
+        match framing.format().in_datagram(&meta) {
+            InDatagram::Misplaced { kind } => {
+                return Err(DatagramError::MisplacedKind { at, kind });
+            }
+            InDatagram::IfKnown { kind, critical: true } if !known => {
+                return Err(DatagramError::UnknownKind { at, kind });
+            }
+            InDatagram::Unknown { kind, critical: true } => {
+                return Err(DatagramError::UnknownKind { at, kind });
+            }
+            InDatagram::Unknown { .. } => {}
+            InDatagram::IfKnown { .. } if !known => {}
+            InDatagram::Delivered | InDatagram::IfKnown { .. } => delivered.push((meta, payload)),
+        }
+    }
+    Ok(delivered)
+}
