@@ -460,6 +460,20 @@ fn a_reader_goes_on_where_it_is_asked_to() {
     });
 }
 
+/// While a search goes on no frame has begun, and so none can be late.
+#[tokio::test(start_paused = true)]
+async fn a_search_is_no_frame_that_takes_too_long() {
+    let (mut ours, theirs) = tokio::io::duplex(100);
+    let mut reader = FrameReader::new(theirs).frame_timeout(Duration::from_secs(10));
+    ours.write_all(b"noise").await.unwrap();
+    assert!(matches!(reader.next_frame().await, Err(ReadError::Decode(_))));
+    let minute = Duration::from_secs(60);
+    assert!(tokio::time::timeout(minute, reader.resync()).await.is_err(), "it goes on");
+    ours.write_all(&wire_of(&[b"found".to_vec()])).await.unwrap();
+    assert_eq!(reader.resync().await.unwrap(), 5);
+    assert_eq!(reader.next_frame().await.unwrap().unwrap().payload, b"found");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_announces_and_sends_nothing_costs_a_header_and_ends() {
     // spec: LIM-7
