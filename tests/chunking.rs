@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use support::chunks::{Subject, compare_all, single_bytes};
 use support::formats::{self, Part, every_format, stream};
-use unstick::{Framing, HeaderBuf, LengthField};
+use unstick::{DecodeError, Decoder, Framing, HeaderBuf, LengthField};
 
 fn frame() -> impl Strategy<Value = Part> {
     let len = prop_oneof![Just(0_u64), 1..6_u64, 1..80_u64];
@@ -122,6 +122,22 @@ fn overlapping_candidates_are_found_under_every_cut() {
             compare_all(&framing, &bytes, &single_bytes(&bytes));
         }
     }
+}
+
+/// The byte that completes a header which a search has found is left to be decoded, so a stream that
+/// ends before it ends inside that header.
+// spec: SYN-4
+#[test]
+fn a_header_that_was_found_is_not_whole_before_its_last_byte() {
+    let mut decoder = Decoder::new();
+    let mut input = &b"?\xf5\x01\x01\0\0\0\x02\xf2hi"[..];
+    assert!(decoder.decode(&mut input).is_err());
+    assert_eq!(decoder.resync(&mut input), Ok(Some(1)));
+    assert_eq!(input, b"\xf2hi");
+    let truncated = DecodeError::Truncated { at: 8, missing: 1, part: unstick::Part::Header };
+    assert_eq!(decoder.finish(), Err(truncated));
+    assert_eq!(decoder.decode(&mut input).unwrap().unwrap().bytes, b"hi");
+    assert_eq!(decoder.finish(), Ok(()));
 }
 
 /// Equal frames in a row, also where a header is shorter than the room for one, so that the bytes
