@@ -286,8 +286,10 @@ fn a_frame_left_short_poisons_the_encoder() {
     assert_eq!(encoder.begin(Kind::TEXT, 0).map(|_| ()), error);
     encoder.payload(3).unwrap();
     encoder.begin(Kind::TEXT, 3).unwrap();
+    assert!(!encoder.is_poisoned());
     assert_eq!(encoder.finish(), error);
     for _ in 0..2 {
+        assert!(encoder.is_poisoned());
         assert_eq!(encoder.payload(3), error);
         assert_eq!(encoder.payload(0), error);
         assert_eq!(encoder.begin(Kind::TEXT, 0).map(|_| ()), error);

@@ -8,7 +8,8 @@ import json
 import sys
 from pathlib import Path
 
-# Lines that no test can run: file, the line or the function that it begins, and the reason.
+# Lines that no test can run: file, the line or the function that it begins, and the reason. A line
+# that says nothing by itself stands behind the one before it.
 NAMED = [
     ("decoder.rs", "_ => DecodeError::Header { at: pos, error: HeaderError::BrokenFormat },",
      "only a decoder that has failed is asked for its error; stands in place of a panic"),
@@ -18,6 +19,8 @@ NAMED = [
      "asked only while a payload is skipped; stands in place of a panic"),
     ("error.rs", "| Self::Unsynchronized { at, .. }",
      "errors in a datagram are shifted, and nobody searches there"),
+    ("frame_buf.rs", "return Ok(frame); }",
+     "a frame that was located stands in the storage; in place of a panic"),
     ("frame_buf.rs", "return storage;",
      "the bytes to move always fit; stands in place of a panic"),
     ("frame_buf.rs", "fn usual(&self) -> usize {",
@@ -85,8 +88,9 @@ def main():
             continue
         named = set()
         for entry in NAMED:
-            for number, line in enumerate(source, 1):
-                if entry[0] == name and line.strip() == entry[1] and number in missed.get(name, []):
+            for number in missed.get(name, []):
+                line = source[number - 1].strip()
+                if entry[0] == name and entry[1] in (line, f"{source[number - 2].strip()} {line}"):
                     named |= extent(source, number)
                     needed.add(entry)
         for number in missed.get(name, []):
@@ -96,7 +100,7 @@ def main():
     for run, count in total.values():
         row += f"{f'{run}/{count}':>12}{100 * run / count:7.1f} %"
     print(row)
-    print("\nNot run, and named:")
+    print("\nIn the core no test can run:")
     for entry in NAMED:
         name, line, why = entry
         print(f"  src/{name}: {line}  ({why})")
