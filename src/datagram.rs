@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::error::{DatagramError, EncodeError};
 use crate::format::{Format, InDatagram, V1};
-use crate::frame::Frame;
+use crate::frame::{Escaped, Frame};
 use crate::framing::Framing;
 
 /// The most bytes that a datagram is packed to, unless another limit is set: what passes nearly
@@ -144,7 +144,7 @@ impl<F: Format, K: Fn(&F::Meta) -> bool> core::iter::FusedIterator for Datagram<
 
 impl<F: Format, K> fmt::Debug for Datagram<'_, '_, F, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Datagram").field("rest", &self.rest).finish_non_exhaustive()
+        f.debug_struct("Datagram").field("rest", &Escaped(self.rest)).finish_non_exhaustive()
     }
 }
 

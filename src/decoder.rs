@@ -796,3 +796,26 @@ fn split(bytes: &[u8], len: u64) -> (&[u8], &[u8]) {
         Err(_) => (bytes, &[]),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A search that went on for 2^53 bytes goes on, and stays a search.
+    #[test]
+    fn the_count_of_skipped_bytes_saturates() {
+        let most = (1 << 53) - 1;
+        let mut decoder = Decoder::new();
+        decoder.state.phase = Phase::search(0, most - 2);
+        for skipped in [most - 1, most, most, most] {
+            assert_eq!(decoder.resync(&mut &b"?"[..]), Ok(None));
+            let error = decoder.error().unwrap();
+            assert!(
+                matches!(error, DecodeError::Unsynchronized { skipped: s, .. } if s == skipped)
+            );
+        }
+        let header = crate::header::encode(crate::header::Kind::TEXT, 0);
+        assert_eq!(decoder.resync(&mut &header[..]), Ok(Some(most)));
+    }
+}

@@ -44,6 +44,11 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The migration page's examples, as tests.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../docs/migration.md")]
+struct Migration;
+
 #[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(feature = "std")]

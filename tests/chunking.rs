@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use support::chunks::{Subject, compare_all, single_bytes};
 use support::formats::{self, Part, every_format, stream};
-use unstick::{Framing, LengthField};
+use unstick::{DecodeError, Decoder, Framing, HeaderBuf, LengthField};
 
 fn frame() -> impl Strategy<Value = Part> {
     let len = prop_oneof![Just(0_u64), 1..6_u64, 1..80_u64];
@@ -122,6 +122,39 @@ fn overlapping_candidates_are_found_under_every_cut() {
             compare_all(&framing, &bytes, &single_bytes(&bytes));
         }
     }
+}
+
+/// The byte that completes a header which a search has found is left to be decoded, so a stream that
+/// ends before it ends inside that header.
+// spec: SYN-4
+#[test]
+fn a_header_that_was_found_is_not_whole_before_its_last_byte() {
+    let mut decoder = Decoder::new();
+    let mut input = &b"?\xf5\x01\x01\0\0\0\x02\xf2hi"[..];
+    assert!(decoder.decode(&mut input).is_err());
+    assert_eq!(decoder.resync(&mut input), Ok(Some(1)));
+    assert_eq!(input, b"\xf2hi");
+    let truncated = DecodeError::Truncated { at: 8, missing: 1, part: unstick::Part::Header };
+    assert_eq!(decoder.finish(), Err(truncated));
+    assert_eq!(decoder.decode(&mut input).unwrap().unwrap().bytes, b"hi");
+    assert_eq!(decoder.finish(), Ok(()));
+}
+
+/// Equal frames in a row, also where a header is shorter than the room for one, so that the bytes
+/// behind it are the payload's.
+#[test]
+fn runs_of_equal_frames_come_out_one_by_one() {
+    fn check<F: Subject>(format: &F) {
+        let room = F::HeaderBuf::LEN as u64;
+        for len in [0, 1, 2, room.saturating_sub(1), room, room + 1, 2 * room - 1] {
+            let parts = vec![Part::Frame { meta: 1, len, fill: 0 }; 6];
+            let bytes = stream(format, &parts);
+            let framing = Framing::new(format.clone());
+            compare_all(&framing, &bytes, &[]);
+            compare_all(&framing, &bytes, &[bytes.len() / 2]);
+        }
+    }
+    every_format!(formats::layouts(), check);
 }
 
 /// Frames longer than any buffer's first storage, in reads of the sizes that sockets give.

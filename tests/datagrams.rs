@@ -123,6 +123,24 @@ fn every_kind_in_a_datagram() {
     }
 }
 
+/// Kinds of the protocol are not a caller's to know, also those that this version has not given out.
+// spec: DGM-5, DGM-6
+#[test]
+fn a_caller_knows_the_kinds_of_applications_alone() {
+    let framing = Framing::new(V1);
+    for kind in 1..=255 {
+        let bytes = frame(kind, b"a");
+        let delivered = framing.datagram_with(&bytes, |_| true).map(Iterator::count);
+        let want = match kind {
+            0x01..=0x04 | 0x40..=0x7F | 0xC0..=0xFF => Ok(1),
+            0x05 | 0x10..=0x14 | 0x80 => Err(DatagramError::MisplacedKind { at: 0, kind }),
+            0x00..=0x3F => Err(DatagramError::UnknownKind { at: 0, kind }),
+            0x81..=0xBF => Ok(0),
+        };
+        assert_eq!(delivered, want, "0x{kind:02x}");
+    }
+}
+
 /// Structure before kinds, and the first of either.
 // spec: DGM-8, DGM-2
 #[test]

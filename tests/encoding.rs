@@ -10,8 +10,8 @@ use support::formats::{self, Part, every_format, stream};
 use support::oracle::{CAP, Outcome, Policy, Rules};
 use unstick::{
     ByteOrder, Covers, DEFAULT_LIMIT, DecodeError, Decoder, EncodeError, Encoder, Format, FrameBuf,
-    Framing, HeaderBuf, Kind, Layout, LayoutError, LengthField, MAX_PAYLOAD_LEN, Parsed, U8, U16Be,
-    U64Be, V1, Varint, header,
+    Framing, HeaderBuf, HeaderError, Kind, Layout, LayoutError, LengthField, MAX_PAYLOAD_LEN,
+    Parsed, U8, U16Be, U64Be, V1, Varint, header,
 };
 
 /// What a decoder under this framing says of one header: its payload length, or the error.
@@ -286,8 +286,10 @@ fn a_frame_left_short_poisons_the_encoder() {
     assert_eq!(encoder.begin(Kind::TEXT, 0).map(|_| ()), error);
     encoder.payload(3).unwrap();
     encoder.begin(Kind::TEXT, 3).unwrap();
+    assert!(!encoder.is_poisoned());
     assert_eq!(encoder.finish(), error);
     for _ in 0..2 {
+        assert!(encoder.is_poisoned());
         assert_eq!(encoder.payload(3), error);
         assert_eq!(encoder.payload(0), error);
         assert_eq!(encoder.begin(Kind::TEXT, 0).map(|_| ()), error);
@@ -445,4 +447,94 @@ fn the_greatest_lengths_are_lengths() {
     let over = DecodeError::Oversize { at: 0, len: u64::MAX, limit: CAP };
     assert_eq!(announced(&framing, &header), Err(over));
     assert_eq!(Varint.max_payload_len(), u64::MAX);
+}
+
+/// A format that is borrowed is the same format.
+#[test]
+fn a_borrowed_format_answers_as_its_owner() {
+    fn check<F: Subject>(format: &F) {
+        fn answers<F: Format>(
+            format: F,
+            meta: &F::Meta,
+            len: u64,
+        ) -> impl PartialEq + std::fmt::Debug {
+            let mut buf = F::HeaderBuf::ZERO;
+            let used = format.encode_header(meta, len, &mut buf).unwrap();
+            let bytes = buf.as_ref()[..used].to_vec();
+            (
+                (format.max_payload_len(), format.max_header_len(), format.in_datagram(meta)),
+                format.decode_header(&bytes).map(|parsed| format!("{parsed:?}")),
+                format.resume_header(&bytes, 0).map(|parsed| format!("{parsed:?}")),
+                format.whole_header(&bytes).map(|header| format!("{header:?}")),
+                bytes,
+            )
+        }
+        for seed in 0..4 {
+            let meta = format.pick_meta(seed);
+            assert_eq!(
+                format!("{:?}", answers(format, &meta, seed)),
+                format!("{:?}", answers(format.clone(), &meta, seed))
+            );
+        }
+    }
+    every_format!(formats::layouts(), check);
+}
+
+/// A format refuses by itself what its field cannot say, whoever asks it.
+// spec: FMT-4
+#[test]
+fn a_format_refuses_a_length_that_its_field_cannot_say() {
+    fn check<F: Subject>(format: &F) {
+        let limit = format.max_payload_len();
+        let mut buf = F::HeaderBuf::ZERO;
+        let meta = format.pick_meta(1);
+        assert!(format.encode_header(&meta, limit, &mut buf).is_ok());
+        let Some(len) = limit.checked_add(1) else { return };
+        let refused = format.encode_header(&meta, len, &mut buf);
+        assert_eq!(refused, Err(EncodeError::Oversize { len, limit }));
+    }
+    every_format!(formats::layouts(), check);
+}
+
+#[test]
+fn framings_are_equal_by_what_they_mean() {
+    let framing = Framing::new(V1);
+    assert_eq!(framing, Framing::new(V1).with_limit(DEFAULT_LIMIT));
+    assert_eq!(framing, Framing::default());
+    assert_ne!(framing, Framing::new(V1).with_limit(DEFAULT_LIMIT - 1));
+    let [one, other] = [formats::layout(1), formats::layout(2)];
+    assert_eq!(Framing::new(one).with_limit(5), Framing::new(one).with_limit(5));
+    assert_ne!(Framing::new(one).with_limit(5), Framing::new(other).with_limit(5));
+    assert_eq!(Decoder::<U8>::default().limit(), 255);
+}
+
+#[test]
+fn an_owned_frame_gives_its_parts_away() {
+    let frame = Framing::new(V1).frame(Kind::TEXT, b"hello").unwrap();
+    let header = Framing::new(V1).encode_header(Kind::TEXT, 5).unwrap();
+    let copy = Clone::clone(&header);
+    assert_eq!(copy.as_ref(), header.as_bytes());
+    assert_eq!(frame.bytes(), [header.as_bytes(), b"hello"].concat());
+    assert_eq!(frame.payload(), b"hello");
+    assert_eq!(frame.into_payload(), b"hello");
+    assert_eq!(Framing::new(U8).frame((), b"").unwrap().into_payload(), b"");
+}
+
+/// The header's own functions say what the format says.
+// spec: HDR-1
+#[test]
+fn a_header_alone_is_read_and_written() {
+    let bytes = header::encode(Kind::TEXT, 2);
+    assert_eq!(bytes, *b"\xf5\x01\x01\0\0\0\x02\xf2");
+    assert_eq!(header::decode(&bytes), Ok((Kind::TEXT, 2)));
+    for (at, found, error) in [
+        (0, 0xF4, HeaderError::BadMagic { found: 0xF4 }),
+        (1, 2, HeaderError::UnsupportedVersion { found: 2 }),
+        (2, 0, HeaderError::InvalidKind),
+        (7, 0xF3, HeaderError::BadCheck { found: 0xF3, expected: 0xF2 }),
+    ] {
+        let mut bytes = bytes;
+        bytes[at] = found;
+        assert_eq!(header::decode(&bytes), Err(error));
+    }
 }

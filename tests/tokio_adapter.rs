@@ -17,7 +17,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use unstick::tokio::{FrameReader, FrameStream, FrameWriter, ReadError, WriteError};
 use unstick::{
-    DecodeError, EncodeError, Format, Framing, HeaderError, Kind, Part, U16Be, U32Be, V1,
+    DecodeError, EncodeError, Format, Framing, Header, HeaderError, Kind, Parsed, Part, U16Be,
+    U32Be, V1,
 };
 
 /// Sizes around everything that the adapters treat apart.
@@ -458,6 +459,69 @@ fn a_reader_goes_on_where_it_is_asked_to() {
             assert_eq!(error, DecodeError::Unsynchronized { at: 10, skipped: 10 });
         }
     });
+}
+
+/// A format that answers the same bytes in another way each time is an error, and no panic.
+#[test]
+fn a_format_that_changes_its_mind_is_an_error() {
+    struct Fickle(std::cell::Cell<bool>);
+
+    impl Format for Fickle {
+        type Meta = ();
+        type HeaderBuf = [u8; 4];
+
+        fn max_payload_len(&self) -> u64 {
+            U32Be.max_payload_len()
+        }
+
+        fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<()>, HeaderError> {
+            U32Be.decode_header(bytes)
+        }
+
+        fn whole_header(&self, bytes: &[u8]) -> Option<Header<()>> {
+            let known = !self.0.replace(!self.0.get());
+            U32Be.whole_header(bytes).filter(|_| known)
+        }
+
+        fn encode_header(
+            &self,
+            (): &(),
+            len: u64,
+            out: &mut [u8; 4],
+        ) -> Result<usize, EncodeError> {
+            U32Be.encode_header(&(), len, out)
+        }
+    }
+
+    let wire = b"\0\0\0\x01a\0\0\0\x01b\0\0\0\x01c";
+    let mut reader = FrameReader::with_framing(Source::new(wire, []), Fickle(true.into()));
+    let mut frames = Vec::new();
+    let error = loop {
+        match run(reader.next_frame()) {
+            Ok(Some(frame)) => frames.extend_from_slice(frame.payload),
+            Ok(None) => panic!("it ended, with {frames:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(
+        error,
+        ReadError::Decode(DecodeError::Header { error: HeaderError::BrokenFormat, .. })
+    ));
+    assert!(b"abc".starts_with(&frames));
+}
+
+/// While a search goes on no frame has begun, and so none can be late.
+#[tokio::test(start_paused = true)]
+async fn a_search_is_no_frame_that_takes_too_long() {
+    let (mut ours, theirs) = tokio::io::duplex(100);
+    let mut reader = FrameReader::new(theirs).frame_timeout(Duration::from_secs(10));
+    ours.write_all(b"noise").await.unwrap();
+    assert!(matches!(reader.next_frame().await, Err(ReadError::Decode(_))));
+    let minute = Duration::from_secs(60);
+    assert!(tokio::time::timeout(minute, reader.resync()).await.is_err(), "it goes on");
+    ours.write_all(&wire_of(&[b"found".to_vec()])).await.unwrap();
+    assert_eq!(reader.resync().await.unwrap(), 5);
+    assert_eq!(reader.next_frame().await.unwrap().unwrap().payload, b"found");
 }
 
 #[tokio::test(start_paused = true)]
