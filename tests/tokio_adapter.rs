@@ -510,6 +510,53 @@ fn a_format_that_changes_its_mind_is_an_error() {
     assert!(b"abc".starts_with(&frames));
 }
 
+/// A transport that is never pending, and each of whose reads takes a while.
+struct Slow(Source, Duration);
+
+impl tokio::io::AsyncRead for Slow {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        std::thread::sleep(self.1);
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+/// A frame is too slow although its bytes keep coming, in its header, its payload, and where it is
+/// skipped.
+#[tokio::test]
+async fn a_frame_whose_bytes_trickle_in_takes_too_long() {
+    let framing = Framing::new(V1).with_limit(2000);
+    for (len, cut) in [(2000, 0), (2000, 8), (3000, 8)] {
+        let wire = wire_of(&[vec![7; len], vec![7; 9]]);
+        let steps =
+            std::iter::once(Step::Move(cut)).chain(std::iter::repeat_n(Step::Move(1), 9999));
+        let slow = Slow(Source::new(&wire, steps), Duration::from_millis(5));
+        let mut reader = FrameReader::with_framing(slow, framing)
+            .frame_timeout(Duration::from_millis(if cut == 0 { 10 } else { 50 }));
+        let mut result = reader.next_frame().await.map(|frame| frame.is_some());
+        if len > 2000 {
+            assert!(matches!(result, Err(ReadError::Decode(DecodeError::Oversize { .. }))));
+            reader.skip_frame().unwrap();
+            result = reader.next_frame().await.map(|frame| frame.is_some());
+        }
+        assert!(matches!(result, Err(ReadError::FrameTimeout { at: 0, .. })), "{result:?}");
+    }
+}
+
+/// What is here is delivered, however long it took: only who has to wait on looks at the clock.
+#[tokio::test]
+async fn a_frame_that_is_here_is_not_too_late() {
+    let wire = wire_of(&[b"here".to_vec()]);
+    let steps = [Step::Move(9), Step::Move(1)];
+    let slow = Slow(Source::new(&wire, steps), Duration::from_millis(20));
+    let mut reader = FrameReader::new(slow).frame_timeout(Duration::from_millis(15));
+    // The last read, which brings the rest, takes longer than the frame may.
+    assert_eq!(reader.next_frame().await.unwrap().unwrap().payload, b"here");
+}
+
 /// While a search goes on no frame has begun, and so none can be late.
 #[tokio::test(start_paused = true)]
 async fn a_search_is_no_frame_that_takes_too_long() {
