@@ -22,14 +22,20 @@ pub const MAX_NAME_LEN: usize = 255;
 /// `.` and `..`.
 pub fn check_name(name: &str) -> Result<(), NameError> {
     check_len(name.as_bytes())?;
-    for (at, found) in name.char_indices() {
-        let at = u8::try_from(at).unwrap_or(u8::MAX);
-        if matches!(found, '/' | '\\' | ':') {
-            return Err(NameError::Separator { at, found });
+    // Over bytes: all characters in question have one, but for those from U+0080 to U+009F, which
+    // are C2 and their number.
+    let (mut at, mut lead) = (0u8, 0);
+    for byte in name.bytes() {
+        let found = char::from(byte);
+        match (lead, byte) {
+            (_, b'/' | b'\\' | b':') => return Err(NameError::Separator { at, found }),
+            (_, 0..=0x1F | 0x7F) => return Err(NameError::Control { at, found }),
+            (0xC2, 0x80..=0x9F) => {
+                return Err(NameError::Control { at: at.saturating_sub(1), found });
+            }
+            _ => {}
         }
-        if found.is_control() {
-            return Err(NameError::Control { at, found });
-        }
+        (at, lead) = (at.saturating_add(1), byte);
     }
     if matches!(name, "." | "..") {
         return Err(NameError::Dots);
