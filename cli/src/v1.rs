@@ -17,10 +17,7 @@ const MAX_NAME: usize = 60;
 /// The codes of a close frame that no error of the library carries.
 pub(crate) const NO_ERROR: u16 = Code::NO_ERROR.0;
 pub(crate) const OVERSIZE: u16 = Code::OVERSIZE.0;
-pub(crate) const TRUNCATED: u16 = Code::TRUNCATED.0;
 pub(crate) const UNKNOWN_KIND: u16 = Code::UNKNOWN_KIND.0;
-pub(crate) const FRAME_TIMEOUT: u16 = Code::FRAME_TIMEOUT.0;
-pub(crate) const IDLE_TIMEOUT: u16 = Code::IDLE_TIMEOUT.0;
 
 /// The name of an error's code.
 pub(crate) fn code_name(code: u16) -> &'static str {

@@ -128,7 +128,7 @@ fn bad_input_ends_that_connection_only() {
         (
             "hello that is none",
             frame(HELLO, b"\0"),
-            "byte 0: payload byte 1: a hello of 1 bytes, and it has 4 at least",
+            "byte 0: payload byte 1: a hello of 1 byte, and it has 4 at least",
             0x0100,
         ),
         ("no close", frame(TEXT, b"bye"), "byte 11: the stream ended without a close", 0),
