@@ -307,7 +307,7 @@ fn every_fault_is_found() {
 }
 
 fn find(Fault(_, from, to, ids): &Fault) -> Result<(), String> {
-    let done = with_copy(from, to, |path| conform(&["--timeout", "2"], &[path, "--conform"]));
+    let done = with_copy(from, to, |path| conform(&["--timeout", "10"], &[path, "--conform"]));
     if done.code != 1 {
         return Err(format!("it passes: {done:?}"));
     }
@@ -378,7 +378,7 @@ fn a_hang_in_one_vector_fails_that_one_only() {
     let from = "return (\"header\", header[2], int.from_bytes(header[3:7], \"big\"))";
     let to = format!("while header[2] == 0xC1: pass\n        {from}");
     let done = with_copy(from, &to, |path| {
-        conform(&["--timeout", "2", "--only", "7.1"], &[path, "--conform"])
+        conform(&["--timeout", "5", "--only", "7.1"], &[path, "--conform"])
     });
     assert_eq!(done.code, 1, "{done:?}");
     assert!(done.stdout.contains("FAIL 7.1-glued ("), "{done:?}");
