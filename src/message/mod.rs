@@ -510,7 +510,7 @@ impl fmt::Debug for FileData<'_> {
 }
 
 #[cfg(all(test, feature = "alloc"))]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use std::string::ToString;
