@@ -73,7 +73,7 @@ pub enum Message<'a> {
     },
 }
 
-/// The most that a side takes, and its name (spec, 13.5).
+/// The most that a side takes, and its name (spec, 13.1 and 14.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello<'a> {
     /// The most payload bytes that this side takes in a frame.
@@ -82,7 +82,7 @@ pub struct Hello<'a> {
     pub name: &'a str,
 }
 
-/// Nothing more comes from this side (spec, 13.4).
+/// Nothing more comes from this side (spec, 13.4 and 14.4).
 ///
 /// [`Code::NO_ERROR`] without a reason is the ordinary close, and written as an empty payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Close<'_> {
     pub const ORDINARY: Self = Close { code: Code::NO_ERROR, reason: "" };
 }
 
-/// Offers a file (spec, 13.6).
+/// Offers a file (spec, 13.1; its name, 13.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileOpen<'a> {
     /// The transfer: greater than every id that this sender opened before in this conversation.
@@ -119,7 +119,7 @@ impl FileOpen<'_> {
     const UNKNOWN: u64 = u64::MAX;
 }
 
-/// A run of the open file's bytes (spec, 13.7).
+/// A run of the open file's bytes (spec, 13.1 and 15.3).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FileData<'a> {
     /// The transfer.
@@ -135,7 +135,7 @@ impl FileData<'_> {
     pub const HEAD_LEN: usize = 12;
 }
 
-/// The open file is complete (spec, 13.8).
+/// The open file is complete (spec, 13.1 and 15.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileDone {
     /// The transfer.
@@ -163,7 +163,7 @@ impl FileDone {
     }
 }
 
-/// What became of a file (spec, 13.9).
+/// What became of a file (spec, 13.1 and 15.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStatus<'a> {
     /// The transfer: an id of the side that this goes to.
@@ -230,7 +230,7 @@ impl<'a> FileStatus<'a> {
     }
 }
 
-/// The open file is given up (spec, 13.10).
+/// The open file is given up (spec, 13.1 and 15.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileCancel<'a> {
     /// The transfer.
