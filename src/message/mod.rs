@@ -223,10 +223,11 @@ impl<'a> FileStatus<'a> {
     }
 
     /// The answer to ready: where to begin, if the sender's own first `offset` bytes have the
-    /// digest `own`. At 0, when they are others.
+    /// digest `own`. At 0, when they are others; also when the file is shorter, and `own` is
+    /// [`Digest::NONE`].
     #[must_use]
     pub fn begin_at(&self, own: Digest) -> u64 {
-        if own == self.digest { self.offset } else { 0 }
+        if own == self.digest && own != Digest::NONE { self.offset } else { 0 }
     }
 }
 
@@ -656,6 +657,8 @@ mod tests {
         let (a, b) = (Digest([1; 32]), Digest([2; 32]));
         let ready = FileStatus::ready(1, 100, a);
         assert_eq!((ready.begin_at(a), ready.begin_at(b)), (100, 0));
+        // A receiver without a digest has nothing to go on from, also if the sender has none.
+        assert_eq!(FileStatus::ready(1, 100, Digest::NONE).begin_at(Digest::NONE), 0);
         let done = FileDone { id: 1, total: 9, digest: a };
         assert_eq!((done.answer(a).code, done.answer(a).offset), (Code::STORED, 9));
         assert_eq!((done.answer(b).code, done.answer(b).offset), (Code::BAD_DIGEST, 0));
