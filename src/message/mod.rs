@@ -18,7 +18,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What may be said when is the [session's](crate::session) to know.
+//! What may be said when is the [session's](crate::session) to know. In a datagram there is no
+//! session; whoever reads messages out of one decodes all of its frames before it acts on any,
+//! because a datagram is refused whole (spec, 14.6).
 
 mod code;
 mod encoded;
