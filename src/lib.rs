@@ -9,6 +9,8 @@
 //! | a datagram | [`Framing::datagram`] | [`DatagramPacker`] |
 //! | a blocking stream | `io::FrameReader` (feature `std`) | `io::FrameWriter` |
 //! | a tokio stream | `tokio::FrameReader` (feature `tokio`) | `tokio::FrameWriter` |
+//! | a frame's payload | [`message::Message::decode`] | [`message::Message::encode`] |
+//! | a conversation | [`session::Session`]: what may come and be said, pings, closes, files | the same |
 //!
 //! A [`Framing`] is a [`Format`] and a limit; all of these take one. Without, they speak [`V1`],
 //! the format of the protocol in `spec.md`, with a limit of 1 MiB.
@@ -67,6 +69,8 @@ mod framing;
 pub mod header;
 #[cfg(feature = "std")]
 pub mod io;
+pub mod message;
+pub mod session;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 pub use datagram::{DEFAULT_DATAGRAM_LIMIT, Datagram, DatagramPacker, Pushed};

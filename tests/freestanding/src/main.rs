@@ -8,6 +8,10 @@
 
 use core::hint::black_box;
 
+use unstick::message::{
+    Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message, ResumeKey,
+};
+use unstick::session::Session;
 use unstick::{
     ByteOrder, Covers, DatagramPacker, Decoder, Encoder, Format, FrameBuf, Framing, I32Be, I32Le,
     Kind, Layout, LengthField, SelfChecking, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be,
@@ -131,6 +135,59 @@ fn everything(input: &[u8], output: &mut [u8]) {
         black_box(meta.bytes());
         each(format, meta, input, output);
     }
+    messages(input, output);
+    conversation(input);
+}
+
+/// Any payload of any kind, read and written.
+fn messages(input: &[u8], output: &mut [u8]) {
+    let Some(kind) = Kind::new(black_box(3)) else { return };
+    match Message::decode(kind, black_box(input)) {
+        Ok(message) => {
+            if let Ok(encoded) = message.encode() {
+                black_box((encoded.head(), encoded.tail(), encoded.payload_len()));
+                let framing = Framing::new(V1).with_limit(black_box(4096));
+                let _ = black_box(encoded.payload_into(output));
+                let _ = black_box(encoded.frame_into(&framing, output));
+            }
+        }
+        Err(error) => {
+            black_box((error.code(), error.at()));
+        }
+    }
+    let code = Code(black_box(9));
+    black_box((code.name(), code.meaning(), code.is_final()));
+}
+
+/// Everything that can come and be sent.
+fn conversation(input: &[u8]) {
+    let Some(kind) = Kind::new(black_box(3)) else { return };
+    let mut session = black_box(Session::new().with_kind(kind).with_peer_limit(black_box(99)));
+    let text = core::str::from_utf8(input).unwrap_or_default();
+    let (id, offset, code) = (black_box(1), black_box(2), Code(black_box(3)));
+    let (digest, key) = (Digest(black_box([4; 32])), ResumeKey(black_box([5; 16])));
+    let done = FileDone { id, total: offset, digest };
+    for message in black_box([
+        Message::Hello(Hello { limit: id, name: text }),
+        Message::Text(text),
+        Message::Ping(input),
+        Message::FileOpen(FileOpen { id, key, size: Some(offset), name: text }),
+        Message::FileData(FileData { id, offset, bytes: input }),
+        Message::FileDone(done),
+        Message::FileStatus(done.answer(digest)),
+        Message::FileStatus(FileStatus::refused(id, code, offset, text)),
+        Message::FileCancel(FileCancel { id, code, reason: text }),
+        Message::Other { kind, payload: input },
+    ]) {
+        let _ = black_box(session.send(&message));
+        let _ = black_box(session.handle_header(kind, offset));
+        let _ = black_box(session.handle_frame(kind, input));
+        session.handle_tick();
+        black_box(session.poll_transmit());
+    }
+    let _ = black_box((session.handle_end(), session.check_may_open(), session.error()));
+    black_box((session.next_transfer_id(), session.unanswered(), session.owed()));
+    session.fail(code);
 }
 
 /// All that the core does with a format.
