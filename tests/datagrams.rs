@@ -141,6 +141,21 @@ fn a_caller_knows_the_kinds_of_applications_alone() {
     }
 }
 
+/// A frame that fills a datagram by itself waits for the next one, and is no error.
+// spec: DGM-10
+#[test]
+fn a_frame_as_long_as_a_datagram_is_packed_alone() {
+    let mut storage = [0; 20];
+    let mut packer = DatagramPacker::new(Framing::new(V1), &mut storage);
+    assert_eq!(packer.push(Kind::TEXT, b""), Ok(Pushed::Added));
+    assert_eq!(packer.push(Kind::TEXT, &[7; 12]), Ok(Pushed::Full));
+    let error = EncodeError::NoRoom { needed: 21, room: 20 };
+    assert_eq!(packer.push(Kind::TEXT, &[7; 13]), Err(error));
+    packer.clear();
+    assert_eq!(packer.push(Kind::TEXT, &[7; 12]), Ok(Pushed::Added));
+    assert_eq!(packer.as_bytes().len(), 20);
+}
+
 /// Structure before kinds, and the first of either.
 // spec: DGM-8, DGM-2
 #[test]
