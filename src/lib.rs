@@ -60,6 +60,7 @@ mod framing;
 pub mod header;
 #[cfg(feature = "std")]
 pub mod io;
+mod segment;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 pub use datagram::{DEFAULT_DATAGRAM_LIMIT, Datagram, DatagramPacker, Pushed};
@@ -79,3 +80,4 @@ pub use frame::OwnedFrame;
 pub use frame_buf::{FrameBuf, Storage};
 pub use framing::{DEFAULT_LIMIT, Framing};
 pub use header::Kind;
+pub use segment::{Segments, segment_run};
