@@ -12,3 +12,4 @@ pub mod results;
 pub mod rounds;
 pub mod scaling;
 pub mod tcp;
+pub mod udp;

@@ -499,21 +499,21 @@ impl<F: Format> FrameSender<F> {
     ) -> Result<(), SendError> {
         let header = self.outgoing.check(meta.borrow(), payload)?;
         let mut made = Ok(());
-        if self.outgoing.is_full(peer) {
+        if self.outgoing.is_full(&peer) {
             made = self.make_room(peer).await;
             if let Err(SendError::Full(_)) = made {
                 return made;
             }
         }
-        self.outgoing.push(peer, &header, payload);
+        self.outgoing.push(&peer, &header, payload);
         made
     }
 
-    /// Ends the datagrams that are open: the next frame of any peer begins another one. For one
-    /// frame a datagram, and still many with a call, call it behind every feed.
+    /// Ends the datagram that the last frame went into: the peer's next frame begins another one.
+    /// For one frame a datagram, and still many with a call, call it behind every feed.
     #[inline]
     pub fn end_datagram(&mut self) {
-        self.outgoing.close_all();
+        self.outgoing.close_last();
     }
 
     /// Sends all that was accepted.
@@ -559,8 +559,8 @@ impl<F: Format> FrameSender<F> {
 
     #[cold]
     async fn make_room(&mut self, peer: SocketAddr) -> Result<(), SendError> {
-        self.outgoing.close_for(peer);
-        while self.outgoing.is_full(peer) {
+        self.outgoing.close_for(&peer);
+        while self.outgoing.is_full(&peer) {
             match self.step().await.map_err(SendError::Full)? {
                 Step::Idle => break,
                 Step::Sent => {}
@@ -574,9 +574,9 @@ impl<F: Format> FrameSender<F> {
     async fn step(&mut self) -> io::Result<Step> {
         let Self { endpoint, outgoing } = self;
         if outgoing.is_idle() {
-            return outgoing.step(endpoint);
+            return outgoing.step(&**endpoint);
         }
-        endpoint.socket().async_io(Interest::WRITABLE, || outgoing.step(endpoint)).await
+        endpoint.socket().async_io(Interest::WRITABLE, || outgoing.step(&**endpoint)).await
     }
 }
 

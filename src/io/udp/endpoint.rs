@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::vec::Vec;
 
 use super::offload::Offload;
+use super::outbox::Wire;
 
 /// The bytes of a receive slot: more than any datagram has, and as many as a run of them can have
 /// that receive offload puts together. So no datagram is cut by its slot without a word.
@@ -110,28 +111,6 @@ impl<S: Socket> Endpoint<S> {
         Ok(())
     }
 
-    /// The most datagrams that one call can send.
-    pub(crate) fn most_segments(&self) -> usize {
-        self.offload.as_ref().map_or(1, Offload::most_segments)
-    }
-
-    /// Sends the datagrams in `bytes`, of `segment_len` bytes each. If that meets a report about
-    /// something sent earlier, the receiver gets it, and they are sent once more: `Ok(true)`.
-    pub(crate) fn send(
-        &self,
-        peer: SocketAddr,
-        bytes: &[u8],
-        segment_len: usize,
-    ) -> io::Result<bool> {
-        match self.send_once(peer, bytes, segment_len) {
-            Err(error) if is_report(&error) => {
-                self.report.put(error);
-                self.send_once(peer, bytes, segment_len).map(|()| true)
-            }
-            result => result.map(|()| false),
-        }
-    }
-
     fn send_once(&self, peer: SocketAddr, bytes: &[u8], segment_len: usize) -> io::Result<()> {
         if bytes.len() > segment_len
             && let Some(offload) = &self.offload
@@ -143,11 +122,6 @@ impl<S: Socket> Endpoint<S> {
             _ => self.socket.send_one_to(bytes, peer),
         })
         .map(|_all| ())
-    }
-
-    /// Whether a run of datagrams failed because it was a run: each may pass alone.
-    pub(crate) fn is_about_run(&self, error: &io::Error) -> bool {
-        self.offload.as_ref().is_some_and(|offload| offload.is_about_run(error))
     }
 
     /// The newest report that a send has met.
@@ -168,6 +142,26 @@ impl<S: Socket> Endpoint<S> {
             Some(held) => held.clone_from(waker),
             none => *none = Some(waker.clone()),
         });
+    }
+}
+
+impl<S: Socket> Wire for Endpoint<S> {
+    fn most_segments(&self) -> usize {
+        self.offload.as_ref().map_or(1, Offload::most_segments)
+    }
+
+    fn send(&self, peer: SocketAddr, bytes: &[u8], segment_len: usize) -> io::Result<bool> {
+        match self.send_once(peer, bytes, segment_len) {
+            Err(error) if is_report(&error) => {
+                self.report.put(error);
+                self.send_once(peer, bytes, segment_len).map(|()| true)
+            }
+            result => result.map(|()| false),
+        }
+    }
+
+    fn is_about_run(&self, error: &io::Error) -> bool {
+        self.offload.as_ref().is_some_and(|offload| offload.is_about_run(error))
     }
 }
 

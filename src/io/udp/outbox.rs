@@ -6,7 +6,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::vec::Vec;
 
-use super::endpoint::{Endpoint, Socket};
 use super::item::{SendError, SendStats};
 use crate::datagram::{DEFAULT_DATAGRAM_LIMIT, check_place};
 use crate::encode::EncodedHeader;
@@ -25,6 +24,19 @@ const MOST_HELD_BYTES: usize = 4 << 20;
 const MOST_PEERS: usize = 1_024;
 /// Batches whose memory is kept once they are sent.
 const KEPT: usize = 4;
+
+/// What datagrams are sent with.
+pub(crate) trait Wire {
+    /// The most datagrams that one call can send.
+    fn most_segments(&self) -> usize;
+
+    /// Sends the datagrams in `bytes`, of `segment_len` bytes each. If that meets a report about
+    /// something sent earlier, the receiver gets it, and they are sent once more: `Ok(true)`.
+    fn send(&self, peer: SocketAddr, bytes: &[u8], segment_len: usize) -> io::Result<bool>;
+
+    /// Whether a run of datagrams failed because it was a run: each may pass alone.
+    fn is_about_run(&self, error: &io::Error) -> bool;
+}
 
 /// A sender without its socket.
 pub(crate) struct Outgoing<F: Format> {
@@ -118,23 +130,21 @@ impl<F: Format> Outgoing<F> {
 
     /// Whether something has to be sent before a frame for this peer is accepted.
     #[inline]
-    pub(crate) fn is_full(&mut self, peer: SocketAddr) -> bool {
-        let (limit, held, used) = (self.limit, self.held, self.used);
-        held > MOST_HELD_BYTES
-            || match self.find(peer) {
-                Some(batch) => {
-                    batch.closed.len() >= MOST_HELD
-                        || !batch.closed.is_empty() && batch.open + limit > MOST_BYTES
-                }
-                None => used >= MOST_PEERS,
+    pub(crate) fn is_full(&mut self, peer: &SocketAddr) -> bool {
+        let is_there = self.turn_to(peer);
+        self.held > MOST_HELD_BYTES
+            || match self.batches.get(self.last) {
+                Some(batch) if is_there => batch.is_full(self.limit),
+                _ => self.used >= MOST_PEERS,
             }
     }
 
-    /// Accepts a frame that was checked.
+    /// Accepts a frame that was checked, for the peer that [`is_full`](Self::is_full) was asked of
+    /// last.
     #[inline]
-    pub(crate) fn push(&mut self, peer: SocketAddr, header: &EncodedHeader<F>, payload: &[u8]) {
-        if self.find(peer).is_none() {
-            self.add(peer);
+    pub(crate) fn push(&mut self, peer: &SocketAddr, header: &EncodedHeader<F>, payload: &[u8]) {
+        if !self.is_last(peer) {
+            self.add(*peer);
         }
         let Some(batch) = self.batches.get_mut(self.last) else { return };
         let before = batch.bytes.len();
@@ -147,6 +157,16 @@ impl<F: Format> Outgoing<F> {
         batch.open_frames += 1;
     }
 
+    /// Closes the datagram that the last frame went into.
+    #[inline]
+    pub(crate) fn close_last(&mut self) {
+        if let Some(batch) = self.batches.get_mut(self.last)
+            && self.last < self.used
+        {
+            batch.close(batch.bytes.len());
+        }
+    }
+
     /// Closes what is open, so that all of it is sent.
     pub(crate) fn close_all(&mut self) {
         for batch in self.batches.iter_mut().take(self.used) {
@@ -154,17 +174,17 @@ impl<F: Format> Outgoing<F> {
         }
     }
 
-    /// The same where a full sender holds nothing for this peer, or too much for all of them: then
-    /// all of it has to go.
-    pub(crate) fn close_for(&mut self, peer: SocketAddr) {
-        if self.held > MOST_HELD_BYTES || self.find(peer).is_none() {
+    /// Closes what has to go before a full sender accepts a frame for this peer: all of it, if it
+    /// holds too much in all or for too many.
+    pub(crate) fn close_for(&mut self, peer: &SocketAddr) {
+        if self.held > MOST_HELD_BYTES || !self.turn_to(peer) {
             self.close_all();
         }
     }
 
     /// Makes one call that sends, if something is closed. "Would block" is the only error, and
     /// nothing changes then.
-    pub(crate) fn step<S: Socket>(&mut self, endpoint: &Endpoint<S>) -> io::Result<Step> {
+    pub(crate) fn step(&mut self, wire: &impl Wire) -> io::Result<Step> {
         let mut batches = self.batches.iter_mut().take(self.used);
         let Some(batch) = batches.find(|batch| !batch.closed.is_empty()) else {
             self.rest();
@@ -172,13 +192,13 @@ impl<F: Format> Outgoing<F> {
         };
         let Some(peer) = batch.peer else { return Ok(Step::Idle) };
         loop {
-            let most = if batch.alone > 0 { 1 } else { endpoint.most_segments() };
+            let most = if batch.alone > 0 { 1 } else { wire.most_segments() };
             let lens = batch.closed.iter().map(|packed| packed.len);
             let segment_len = lens.clone().next().unwrap_or_default();
             let count = segment_run(lens.clone(), most, MOST_BYTES);
             let len: usize = lens.take(count).sum();
             let bytes = batch.bytes.get(batch.sent..batch.sent + len).unwrap_or_default();
-            match endpoint.send(peer, bytes, segment_len) {
+            match wire.send(peer, bytes, segment_len) {
                 Ok(repeated) => {
                     let frames = batch.advance(count, len);
                     self.held = self.held.saturating_sub(len);
@@ -190,7 +210,7 @@ impl<F: Format> Outgoing<F> {
                     return Ok(Step::Sent);
                 }
                 Err(error) if would_block(&error) => return Err(error),
-                Err(error) if count > 1 && endpoint.is_about_run(&error) => batch.alone = count,
+                Err(error) if count > 1 && wire.is_about_run(&error) => batch.alone = count,
                 Err(error) => {
                     let frames = batch.advance(count, len);
                     self.held = self.held.saturating_sub(len);
@@ -209,14 +229,23 @@ impl<F: Format> Outgoing<F> {
         self.batches.iter().take(self.used).all(|batch| batch.closed.is_empty())
     }
 
-    /// The batch for this peer, which is the last one then.
+    /// Whether the last frame went to this peer.
     #[inline]
-    fn find(&mut self, peer: SocketAddr) -> Option<&Batch> {
-        let last = self.batches.get(self.last).filter(|_| self.last < self.used);
-        if last.is_none_or(|batch| batch.peer != Some(peer)) {
-            self.last = *self.by_peer.get(&peer)?;
+    fn is_last(&self, peer: &SocketAddr) -> bool {
+        self.last < self.used
+            && self.batches.get(self.last).is_some_and(|batch| batch.peer.as_ref() == Some(peer))
+    }
+
+    /// Makes this peer the last one, if something is held for it.
+    #[inline]
+    fn turn_to(&mut self, peer: &SocketAddr) -> bool {
+        if !self.is_last(peer) {
+            match self.by_peer.get(peer) {
+                Some(&batch) => self.last = batch,
+                None => return false,
+            }
         }
-        self.batches.get(self.last)
+        true
     }
 
     fn add(&mut self, peer: SocketAddr) {
@@ -243,6 +272,13 @@ impl<F: Format> Outgoing<F> {
 }
 
 impl Batch {
+    /// Whether one call can hardly send more than is closed.
+    #[inline]
+    fn is_full(&self, limit: usize) -> bool {
+        !self.closed.is_empty()
+            && (self.closed.len() >= MOST_HELD || self.open.saturating_add(limit) > MOST_BYTES)
+    }
+
     /// Ends the open datagram at `end`.
     fn close(&mut self, end: usize) {
         if end > self.open {
@@ -288,5 +324,210 @@ impl<F: Format> fmt::Debug for Outgoing<F> {
             .field("held", &self.held)
             .field("stats", &self.stats)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+mod tests {
+    use core::cell::RefCell;
+    use std::string::ToString;
+    use std::vec;
+
+    use super::*;
+    use crate::format::U8;
+    use crate::segment::Segments;
+
+    /// Answers as it is told, and keeps what it took.
+    struct Script {
+        most: usize,
+        answers: RefCell<VecDeque<io::ErrorKind>>,
+        took: RefCell<Vec<(SocketAddr, Vec<Vec<u8>>)>>,
+    }
+
+    impl Script {
+        fn new(most: usize, answers: &[io::ErrorKind]) -> Self {
+            let answers = RefCell::new(answers.iter().copied().collect());
+            Self { most, answers, took: RefCell::default() }
+        }
+    }
+
+    impl Wire for Script {
+        fn most_segments(&self) -> usize {
+            self.most
+        }
+
+        fn send(&self, peer: SocketAddr, bytes: &[u8], segment_len: usize) -> io::Result<bool> {
+            match self.answers.borrow_mut().pop_front() {
+                // As an answer it is none: a call that succeeds.
+                None | Some(io::ErrorKind::Interrupted) => {}
+                Some(kind) => return Err(kind.into()),
+            }
+            let datagrams = Segments::new(bytes, segment_len).map(<[u8]>::to_vec).collect();
+            self.took.borrow_mut().push((peer, datagrams));
+            Ok(false)
+        }
+
+        fn is_about_run(&self, error: &io::Error) -> bool {
+            error.kind() == io::ErrorKind::InvalidInput
+        }
+    }
+
+    fn peer(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
+    fn outgoing(limit: usize) -> Outgoing<U8> {
+        let mut outgoing = Outgoing::new(Framing::new(U8));
+        outgoing.set_limit(limit);
+        outgoing
+    }
+
+    fn feed(outgoing: &mut Outgoing<U8>, to: u16, payload: &[u8]) {
+        let header = outgoing.check(&(), payload).unwrap();
+        assert!(!outgoing.is_full(&peer(to)));
+        outgoing.push(&peer(to), &header, payload);
+    }
+
+    fn lens(script: &Script) -> Vec<Vec<usize>> {
+        let took = script.took.borrow();
+        took.iter().map(|(_, datagrams)| datagrams.iter().map(Vec::len).collect()).collect()
+    }
+
+    #[test]
+    fn runs_are_sent_with_one_call_and_nothing_is_reordered() {
+        let script = Script::new(64, &[]);
+        let mut out = outgoing(10);
+        for payload in [&b"1234"[..], b"5678", b"abcd", b"efgh", b"i", b"jklmnopqr", b"s"] {
+            feed(&mut out, 1, payload);
+        }
+        out.close_all();
+        while matches!(out.step(&script).unwrap(), Step::Sent) {}
+        assert_eq!(lens(&script), [vec![10, 10, 2], vec![10, 2]]);
+        let bytes: Vec<u8> = script.took.borrow().iter().flat_map(|(_, d)| d.concat()).collect();
+        assert_eq!(bytes, b"\x041234\x045678\x04abcd\x04efgh\x01i\x09jklmnopqr\x01s");
+        let SendStats { datagrams, frames, bytes, calls, lost, .. } = out.stats();
+        assert_eq!((datagrams, frames, bytes, calls, lost), (5, 7, 34, 2, 0));
+    }
+
+    #[test]
+    fn each_peer_has_datagrams_of_its_own() {
+        let script = Script::new(64, &[]);
+        let mut out = outgoing(100);
+        for round in 0..3_u8 {
+            for to in 1..=5 {
+                feed(&mut out, to, &[round, to.to_le_bytes()[0]]);
+            }
+        }
+        out.close_all();
+        while matches!(out.step(&script).unwrap(), Step::Sent) {}
+        let want: Vec<_> = (1..=5_u8)
+            .map(|to| (peer(to.into()), vec![vec![2, 0, to, 2, 1, to, 2, 2, to]]))
+            .collect();
+        assert_eq!(*script.took.borrow(), want);
+        assert!(matches!(out.step(&script).unwrap(), Step::Idle));
+        assert_eq!((out.used, out.by_peer.len(), out.held), (0, 0, 0));
+        assert!(out.batches.len() <= KEPT, "memory is given back");
+    }
+
+    #[test]
+    fn nothing_changes_when_it_would_block() {
+        let script = Script::new(64, &[io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut]);
+        let mut out = outgoing(10);
+        feed(&mut out, 1, b"12345");
+        out.close_all();
+        for _ in 0..2 {
+            assert!(would_block(&out.step(&script).err().unwrap()));
+            assert_eq!(out.stats(), SendStats::default());
+        }
+        assert!(matches!(out.step(&script).unwrap(), Step::Sent));
+        assert_eq!(lens(&script), [[6]]);
+    }
+
+    #[test]
+    fn what_is_lost_takes_nothing_with_it() {
+        let script = Script::new(2, &[io::ErrorKind::PermissionDenied]);
+        let mut out = outgoing(6);
+        for payload in [b"11111", b"22222", b"33333"] {
+            feed(&mut out, 7, payload);
+        }
+        feed(&mut out, 8, b"other");
+        out.close_all();
+        let Step::Lost(lost) = out.step(&script).unwrap() else { panic!("it was refused") };
+        let text = lost.to_string();
+        assert!(text.starts_with("2 datagrams to 127.0.0.1:7 were not sent: "), "{text}");
+        while matches!(out.step(&script).unwrap(), Step::Sent) {}
+        let took = script.took.borrow();
+        assert_eq!(took[0], (peer(7), vec![b"\x0533333".to_vec()]));
+        assert_eq!(took[1], (peer(8), vec![b"\x05other".to_vec()]));
+        let SendStats { datagrams, frames, lost, lost_frames, .. } = out.stats();
+        assert_eq!((datagrams, frames, lost, lost_frames), (2, 2, 2, 2));
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_is_sent_one_by_one() {
+        use io::ErrorKind::{Interrupted as Sent, InvalidInput, PermissionDenied};
+        let script = Script::new(3, &[InvalidInput, Sent, PermissionDenied, Sent]);
+        let mut out = outgoing(6);
+        for payload in [b"11111", b"22222", b"33333", b"44444", b"55555"] {
+            feed(&mut out, 1, payload);
+        }
+        out.close_all();
+        assert!(matches!(out.step(&script).unwrap(), Step::Sent));
+        assert!(matches!(
+            out.step(&script).unwrap(),
+            Step::Lost(SendError::Lost { datagrams: 1, .. })
+        ));
+        while matches!(out.step(&script).unwrap(), Step::Sent) {}
+        // The run's three one by one, of which one was lost, and then the others as a run.
+        assert_eq!(lens(&script), [vec![6], vec![6], vec![6, 6]]);
+        assert_eq!(out.stats().lost, 1);
+    }
+
+    #[test]
+    fn what_is_held_has_an_end() {
+        // Datagrams for one peer.
+        let script = Script::new(64, &[]);
+        let mut out = outgoing(2);
+        for i in 0..=MOST_HELD {
+            assert!(!out.is_full(&peer(1)), "{i}");
+            let header = out.check(&(), b"x").unwrap();
+            out.push(&peer(1), &header, b"x");
+        }
+        assert!(out.is_full(&peer(1)), "and one is open");
+        out.close_for(&peer(1));
+        assert!(matches!(out.step(&script).unwrap(), Step::Sent));
+        assert!(!out.is_full(&peer(1)));
+        assert_eq!(lens(&script)[0].len(), MOST_HELD);
+        // Peers.
+        let mut out = outgoing(200);
+        for port in 1..=u16::try_from(MOST_PEERS).unwrap() {
+            feed(&mut out, port, b"hello");
+        }
+        assert!(out.is_full(&peer(9_999)) && !out.is_full(&peer(1)));
+        out.close_for(&peer(9_999));
+        while out.is_full(&peer(9_999)) {
+            out.step(&script).unwrap();
+        }
+        assert_eq!(out.stats().datagrams, MOST_PEERS as u64);
+        // Bytes for all of them.
+        let mut out = outgoing(60_000);
+        let mut count = 0;
+        while !out.is_full(&peer(count % 500 + 1)) {
+            let header = out.check(&(), &[7; 255]).unwrap();
+            out.push(&peer(count % 500 + 1), &header, &[7; 255]);
+            count += 1;
+        }
+        assert_eq!(usize::from(count), MOST_HELD_BYTES / 256 + 1);
+    }
+
+    #[test]
+    fn a_frame_for_no_datagram_is_refused_before_anything_is_sent() {
+        let out = outgoing(10);
+        assert!(out.check(&(), b"123456789").is_ok());
+        let refused = out.check(&(), b"1234567890").err().unwrap();
+        assert!(matches!(refused, SendError::TooLong { len: 11, limit: 10 }));
+        let refused = out.check(&(), &[0; 256]).err().unwrap();
+        assert!(matches!(refused, SendError::Encode(EncodeError::Oversize { len: 256, .. })));
     }
 }

@@ -363,21 +363,21 @@ impl<F: Format> FrameSender<F> {
     ) -> Result<(), SendError> {
         let header = self.outgoing.check(meta.borrow(), payload)?;
         let mut made = Ok(());
-        if self.outgoing.is_full(peer) {
+        if self.outgoing.is_full(&peer) {
             made = self.make_room(peer);
             if let Err(SendError::Full(_)) = made {
                 return made;
             }
         }
-        self.outgoing.push(peer, &header, payload);
+        self.outgoing.push(&peer, &header, payload);
         made
     }
 
-    /// Ends the datagrams that are open: the next frame of any peer begins another one. For one
-    /// frame a datagram, and still many with a call, call it behind every feed.
+    /// Ends the datagram that the last frame went into: the peer's next frame begins another one.
+    /// For one frame a datagram, and still many with a call, call it behind every feed.
     #[inline]
     pub fn end_datagram(&mut self) {
-        self.outgoing.close_all();
+        self.outgoing.close_last();
     }
 
     /// Sends all that was accepted.
@@ -389,7 +389,7 @@ impl<F: Format> FrameSender<F> {
     pub fn flush(&mut self) -> Result<(), SendError> {
         self.outgoing.close_all();
         loop {
-            match self.outgoing.step(&self.endpoint).map_err(SendError::Blocked)? {
+            match self.outgoing.step(&*self.endpoint).map_err(SendError::Blocked)? {
                 Step::Idle => return Ok(()),
                 Step::Sent => {}
                 Step::Lost(error) => return Err(error),
@@ -420,9 +420,9 @@ impl<F: Format> FrameSender<F> {
 
     #[cold]
     fn make_room(&mut self, peer: SocketAddr) -> Result<(), SendError> {
-        self.outgoing.close_for(peer);
-        while self.outgoing.is_full(peer) {
-            match self.outgoing.step(&self.endpoint).map_err(SendError::Full)? {
+        self.outgoing.close_for(&peer);
+        while self.outgoing.is_full(&peer) {
+            match self.outgoing.step(&*self.endpoint).map_err(SendError::Full)? {
                 Step::Idle => break,
                 Step::Sent => {}
                 Step::Lost(error) => return Err(error),
