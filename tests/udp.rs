@@ -411,6 +411,38 @@ fn a_receiver_that_waits_learns_what_a_send_has_met() {
     });
 }
 
+/// Also where nothing more is sent.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_receiver_that_waits_is_woken_by_a_refused_connection() {
+    run(async {
+        for offload in [true, false] {
+            let how = How { v6: true, connected: false, offload };
+            let (one, two, addr) = sockets(how);
+            one.connect(addr).unwrap();
+            drop(two);
+            let mut socket = asynchronous(one, how);
+            let (receiver, sender) = socket.halves();
+            for _ in 0..3 {
+                let mut waiting = pin!(receiver.recv());
+                assert!(poll_once(waiting.as_mut()).is_pending());
+                sender.send(Kind::TEXT, b"to nobody").await.unwrap();
+                match waiting.await.unwrap() {
+                    Received::Undelivered(error) => {
+                        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(socket.stats().0.undelivered, 3);
+            // And the stream of the same.
+            assert!(poll_once(pin!(socket.next())).is_pending());
+            socket.send(Kind::TEXT, b"to nobody").await.unwrap();
+            assert!(matches!(socket.next().await, Some(Ok(Received::Undelivered(_)))));
+        }
+    });
+}
+
 /// A call that is dropped while it waits takes nothing with it.
 #[test]
 fn a_dropped_receive_loses_nothing() {

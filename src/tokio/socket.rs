@@ -2,16 +2,18 @@
 
 use core::borrow::Borrow;
 use core::cell::Cell;
-use core::future::poll_fn;
+use core::fmt;
+use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
+use std::boxed::Box;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::vec;
 use std::vec::Vec;
 
-use ::tokio::io::Interest;
+use ::tokio::io::{Interest, Ready};
 use ::tokio::net::UdpSocket;
 use futures_core::Stream;
 
@@ -115,7 +117,7 @@ impl<F: Format> FrameSocket<F> {
     {
         let endpoint = Arc::new(endpoint);
         let incoming = Incoming::new(framing.clone());
-        let receiver = FrameReceiver { endpoint: Arc::clone(&endpoint), incoming };
+        let receiver = FrameReceiver { endpoint: Arc::clone(&endpoint), incoming, errors: None };
         let sender = FrameSender { endpoint, outgoing: Outgoing::new(framing) };
         Self { receiver, sender }
     }
@@ -309,6 +311,16 @@ impl<F: Format + Unpin> Stream for FrameSocket<F> {
 pub struct FrameReceiver<F: Format = V1> {
     endpoint: Arc<Endpoint<UdpSocket>>,
     incoming: Incoming<F>,
+    errors: Option<Errors>,
+}
+
+/// Waits for an error of a connected socket, which does not make it readable.
+struct Errors(Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + Sync>>);
+
+impl fmt::Debug for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Errors")
+    }
 }
 
 impl<F: Format> FrameReceiver<F> {
@@ -324,12 +336,11 @@ impl<F: Format> FrameReceiver<F> {
     /// # Errors
     /// The socket's own. The call can be made again.
     pub async fn recv(&mut self) -> io::Result<Received<Frames<'_, F>>> {
-        let Self { endpoint, incoming } = self;
-        let arrival = match incoming.next() {
+        let arrival = match self.incoming.next() {
             Some(arrival) => arrival,
-            None => poll_fn(|cx| poll_arrival(endpoint, incoming, cx)).await?,
+            None => poll_fn(|cx| self.poll_arrival(cx)).await?,
         };
-        Ok(incoming.judge(arrival))
+        Ok(self.incoming.judge(arrival))
     }
 
     /// The same with frames that do not borrow the receiver.
@@ -357,49 +368,66 @@ impl<F: Format> FrameReceiver<F> {
     pub fn get_ref(&self) -> &UdpSocket {
         self.endpoint.socket()
     }
+
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arrival>> {
+        let socket = self.endpoint.socket();
+        loop {
+            if let Some(arrival) = self.incoming.next() {
+                return Poll::Ready(Ok(arrival));
+            }
+            if let Some(report) = self.endpoint.take_report() {
+                return Poll::Ready(Ok(Arrival::Undelivered(report)));
+            }
+            let Poll::Ready(readable) = socket.poll_recv_ready(cx) else {
+                give_back(&mut self.incoming);
+                return self.poll_report(cx).map_ok(Arrival::Undelivered);
+            };
+            readable?;
+            if !self.incoming.has_slots() {
+                self.incoming.set_slots(lend());
+            }
+            match socket.try_io(Interest::READABLE, || self.incoming.recv(&self.endpoint)) {
+                Ok(Some(arrival)) => return Poll::Ready(Ok(arrival)),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Waits for a report about something sent earlier: the system's, or one that a send meets.
+    fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<io::Error>> {
+        let socket = self.endpoint.socket();
+        // Only of a connected socket the system has any.
+        while self.endpoint.peer().is_some() {
+            let errors = self.errors.get_or_insert_with(|| {
+                let endpoint = Arc::clone(&self.endpoint);
+                Errors(Box::pin(async move { endpoint.socket().ready(Interest::ERROR).await }))
+            });
+            let Poll::Ready(ready) = errors.0.as_mut().poll(cx) else { break };
+            self.errors = None;
+            ready?;
+            // Not ready any more, until the next one; "would block" is how to say so.
+            let _ = socket.try_io(Interest::ERROR, || {
+                Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock))
+            });
+            if let Ok(Some(report)) = socket.take_error() {
+                return Poll::Ready(Ok(report));
+            }
+        }
+        self.endpoint.wake_on_report(cx.waker());
+        // One may have come before there was somebody to wake.
+        self.endpoint.take_report().map_or(Poll::Pending, |report| Poll::Ready(Ok(report)))
+    }
 }
 
 impl<F: Format + Unpin> Stream for FrameReceiver<F> {
     type Item = io::Result<Received<Vec<OwnedFrame<F::Meta>>>>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { endpoint, incoming } = self.get_mut();
-        let arrival = ready!(poll_arrival(endpoint, incoming, cx))?;
-        Poll::Ready(Some(Ok(incoming.judge(arrival).into_owned())))
-    }
-}
-
-fn poll_arrival<F: Format>(
-    endpoint: &Endpoint<UdpSocket>,
-    incoming: &mut Incoming<F>,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<Arrival>> {
-    loop {
-        if let Some(arrival) = incoming.next() {
-            return Poll::Ready(Ok(arrival));
-        }
-        if let Some(report) = endpoint.take_report() {
-            return Poll::Ready(Ok(Arrival::Undelivered(report)));
-        }
-        let Poll::Ready(readable) = endpoint.socket().poll_recv_ready(cx) else {
-            give_back(incoming);
-            endpoint.wake_on_report(cx.waker());
-            // One may have come before there was somebody to wake.
-            return match endpoint.take_report() {
-                Some(report) => Poll::Ready(Ok(Arrival::Undelivered(report))),
-                None => Poll::Pending,
-            };
-        };
-        readable?;
-        if !incoming.has_slots() {
-            incoming.set_slots(lend());
-        }
-        match endpoint.socket().try_io(Interest::READABLE, || incoming.recv(endpoint)) {
-            Ok(Some(arrival)) => return Poll::Ready(Ok(arrival)),
-            Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Poll::Ready(Err(error)),
-        }
+        let receiver = self.get_mut();
+        let arrival = ready!(receiver.poll_arrival(cx))?;
+        Poll::Ready(Some(Ok(receiver.incoming.judge(arrival).into_owned())))
     }
 }
 
