@@ -91,8 +91,10 @@ fn payloads() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What arrived: its source, and frames or a reason.
-type Item = (SocketAddr, Result<Vec<Vec<u8>>, DatagramError>);
+/// The payloads of a datagram, or why it was refused.
+type Taken = Result<Vec<Vec<u8>>, DatagramError>;
+/// What arrived, and from where.
+type Item = (SocketAddr, Taken);
 
 fn item<'a>(received: Received<io::Frames<'a>>) -> Item {
     match received {
@@ -220,7 +222,7 @@ fn refused_datagrams_are_items() {
     let missing = |at, missing, part| {
         Err(DatagramError::Malformed(DecodeError::Truncated { at, missing, part }))
     };
-    let cases: Vec<(Vec<u8>, Result<Vec<Vec<u8>>, DatagramError>)> = vec![
+    let cases: Vec<(Vec<u8>, Taken)> = vec![
         (vec![], Err(DatagramError::Empty)),
         // Only a header, and a single byte: pitfalls 2 and 3.
         (header::encode(Kind::TEXT, 4).to_vec(), missing(8, 4, Part::Payload)),
