@@ -386,7 +386,12 @@ impl<F: Format> FrameReceiver<F> {
             if !self.incoming.has_slots() {
                 self.incoming.set_slots(lend());
             }
-            match socket.try_io(Interest::READABLE, || self.incoming.recv(&self.endpoint)) {
+            let received = match self.endpoint.has_offload() {
+                true => socket.try_io(Interest::READABLE, || self.incoming.recv(&self.endpoint)),
+                // Each call looks by itself whether the socket is readable.
+                false => self.incoming.recv(&self.endpoint),
+            };
+            match received {
                 Ok(Some(arrival)) => return Poll::Ready(Ok(arrival)),
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -525,16 +530,11 @@ impl<F: Format> FrameSender<F> {
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        let header = self.outgoing.check(meta.borrow(), payload)?;
-        let mut made = Ok(());
-        if self.outgoing.is_full(&peer) {
-            made = self.make_room(peer).await;
-            if let Err(SendError::Full(_)) = made {
-                return made;
-            }
+        let meta = meta.borrow();
+        if self.outgoing.push_now(&peer, meta, payload) {
+            return Ok(());
         }
-        self.outgoing.push(&peer, &header, payload);
-        made
+        self.feed_slowly(peer, meta, payload).await
     }
 
     /// Ends the datagram that the last frame went into: the peer's next frame begins another one.
@@ -555,12 +555,9 @@ impl<F: Format> FrameSender<F> {
     /// when the runtime is shutting down.
     pub async fn flush(&mut self) -> Result<(), SendError> {
         self.outgoing.close_all();
-        loop {
-            match self.step().await.map_err(SendError::Blocked)? {
-                Step::Idle => return Ok(()),
-                Step::Sent => {}
-                Step::Lost(error) => return Err(error),
-            }
+        match self.steps().await.map_err(SendError::Blocked)? {
+            Step::Lost(error) => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -585,26 +582,37 @@ impl<F: Format> FrameSender<F> {
         self.endpoint.socket()
     }
 
+    /// Where something has to be sent before, or nothing can be.
     #[cold]
-    async fn make_room(&mut self, peer: SocketAddr) -> Result<(), SendError> {
-        self.outgoing.close_for(&peer);
-        while self.outgoing.is_full(&peer) {
-            match self.step().await.map_err(SendError::Full)? {
-                Step::Idle => break,
-                Step::Sent => {}
-                Step::Lost(error) => return Err(error),
-            }
+    async fn feed_slowly(
+        &mut self,
+        peer: SocketAddr,
+        meta: &F::Meta,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        let header = self.outgoing.check(meta, payload)?;
+        let made = self.make_room(peer).await;
+        if !matches!(made, Err(SendError::Full(_))) {
+            self.outgoing.push(&peer, &header, payload);
         }
-        Ok(())
+        made
     }
 
-    /// Sends once, as soon as the socket takes something.
-    async fn step(&mut self) -> io::Result<Step> {
+    async fn make_room(&mut self, peer: SocketAddr) -> Result<(), SendError> {
+        self.outgoing.close_for(&peer);
+        match self.steps().await.map_err(SendError::Full)? {
+            Step::Lost(error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends all that is closed, as soon as the socket takes it, until something is lost.
+    async fn steps(&mut self) -> io::Result<Step> {
         let Self { endpoint, outgoing } = self;
         if outgoing.is_idle() {
-            return outgoing.step(&**endpoint);
+            return outgoing.steps(&**endpoint);
         }
-        endpoint.socket().async_io(Interest::WRITABLE, || outgoing.step(&**endpoint)).await
+        endpoint.socket().async_io(Interest::WRITABLE, || outgoing.steps(&**endpoint)).await
     }
 }
 

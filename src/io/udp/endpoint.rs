@@ -105,10 +105,26 @@ impl<S: Socket> Endpoint<S> {
         if let Some(offload) = &self.offload {
             return offload.recv(&self.socket, slots, filled);
         }
-        let slot = slots.get_mut(..SLOT_LEN).unwrap_or_default();
-        let (len, source) = uninterrupted(|| self.socket.recv_one(slot))?;
-        filled.push(Filled { source, len, segment_len: len });
+        // Of a socket that blocks there is one slot.
+        for slot in slots.chunks_exact_mut(SLOT_LEN) {
+            match uninterrupted(|| self.socket.recv_one(slot)) {
+                Ok((len, source)) => filled.push(Filled { source, len, segment_len: len }),
+                Err(error) if filled.is_empty() => return Err(error),
+                Err(error) => {
+                    // What came before it is delivered first. Any other error comes again.
+                    if is_report(&error) {
+                        self.report.put(error);
+                    }
+                    break;
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Whether one call can receive several datagrams.
+    pub(crate) fn has_offload(&self) -> bool {
+        self.offload.is_some()
     }
 
     fn send_once(&self, peer: SocketAddr, bytes: &[u8], segment_len: usize) -> io::Result<()> {

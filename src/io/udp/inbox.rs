@@ -110,7 +110,8 @@ impl<F: Format> Incoming<F> {
         (self.slot, self.at) = (0, 0);
         match endpoint.recv(&mut self.slots, &mut self.filled) {
             Ok(()) => {
-                self.stats.calls += 1;
+                let calls = if endpoint.has_offload() { 1 } else { self.filled.len() };
+                self.stats.calls += calls as u64;
                 Ok(None)
             }
             Err(error) if is_report(&error) => Ok(Some(Arrival::Undelivered(error))),

@@ -128,6 +128,17 @@ impl<F: Format> Outgoing<F> {
         Ok(header)
     }
 
+    /// Accepts a frame; `false` if something has to be sent before, or no datagram can hold it.
+    #[inline]
+    pub(crate) fn push_now(&mut self, peer: &SocketAddr, meta: &F::Meta, payload: &[u8]) -> bool {
+        let Ok(header) = self.check(meta, payload) else { return false };
+        if self.is_full(peer) {
+            return false;
+        }
+        self.push(peer, &header, payload);
+        true
+    }
+
     /// Whether something has to be sent before a frame for this peer is accepted.
     #[inline]
     pub(crate) fn is_full(&mut self, peer: &SocketAddr) -> bool {
@@ -139,8 +150,8 @@ impl<F: Format> Outgoing<F> {
             }
     }
 
-    /// Accepts a frame that was checked, for the peer that [`is_full`](Self::is_full) was asked of
-    /// last.
+    /// Accepts a frame that was checked, full or not, for the peer that [`is_full`](Self::is_full)
+    /// was asked of last.
     #[inline]
     pub(crate) fn push(&mut self, peer: &SocketAddr, header: &EncodedHeader<F>, payload: &[u8]) {
         if !self.is_last(peer) {
@@ -179,6 +190,18 @@ impl<F: Format> Outgoing<F> {
     pub(crate) fn close_for(&mut self, peer: &SocketAddr) {
         if self.held > MOST_HELD_BYTES || !self.turn_to(peer) {
             self.close_all();
+        }
+    }
+
+    /// Sends all that is closed, until something is lost. "Would block" is the only error: what is
+    /// not sent is kept.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn steps(&mut self, wire: &impl Wire) -> io::Result<Step> {
+        loop {
+            match self.step(wire)? {
+                Step::Sent => {}
+                step => return Ok(step),
+            }
         }
     }
 

@@ -361,16 +361,11 @@ impl<F: Format> FrameSender<F> {
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        let header = self.outgoing.check(meta.borrow(), payload)?;
-        let mut made = Ok(());
-        if self.outgoing.is_full(&peer) {
-            made = self.make_room(peer);
-            if let Err(SendError::Full(_)) = made {
-                return made;
-            }
+        let meta = meta.borrow();
+        if self.outgoing.push_now(&peer, meta, payload) {
+            return Ok(());
         }
-        self.outgoing.push(&peer, &header, payload);
-        made
+        self.feed_slowly(peer, meta, payload)
     }
 
     /// Ends the datagram that the last frame went into: the peer's next frame begins another one.
@@ -418,7 +413,22 @@ impl<F: Format> FrameSender<F> {
         self.endpoint.socket()
     }
 
+    /// Where something has to be sent before, or nothing can be.
     #[cold]
+    fn feed_slowly(
+        &mut self,
+        peer: SocketAddr,
+        meta: &F::Meta,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        let header = self.outgoing.check(meta, payload)?;
+        let made = self.make_room(peer);
+        if !matches!(made, Err(SendError::Full(_))) {
+            self.outgoing.push(&peer, &header, payload);
+        }
+        made
+    }
+
     fn make_room(&mut self, peer: SocketAddr) -> Result<(), SendError> {
         self.outgoing.close_for(&peer);
         while self.outgoing.is_full(&peer) {
