@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use unstick::tokio::{
     FrameReceiver, FrameSender, FrameSocket, Received, RecvStats, Refusals, SendError, SendStats,
 };
-use unstick::{DatagramError, Frame};
+use unstick::{DatagramError, EncodeError, Frame};
 
 use crate::addr::Addr;
 use crate::bytes::{count, count_bytes};
@@ -440,14 +440,18 @@ impl Talk<'_> {
         payload: &[u8],
     ) -> Result<(), Failure> {
         let meta = self.shape.meta(payload);
-        sender.feed(meta, payload).await.map_err(|error| match error {
-            SendError::TooLong { len, limit } => Failure::job(format!(
-                "message {} has {} and a datagram may have {limit}; \
-                 raise --datagram-limit, or send it over TCP",
-                self.sent + 1,
-                count_bytes(len as u64)
-            )),
-            error => Failure::job(format!("cannot send message {}: {error}", self.sent + 1)),
+        sender.feed(meta, payload).await.map_err(|error| {
+            let number = self.sent + 1;
+            if let SendError::Encode(error) = &error
+                && let EncodeError::NoRoom { needed, room } = **error
+            {
+                return Failure::job(format!(
+                    "message {number} has {} and a datagram may have {room}; \
+                     raise --datagram-limit, or send it over TCP",
+                    count_bytes(needed as u64)
+                ));
+            }
+            Failure::job(format!("cannot send message {number}: {error}"))
         })?;
         self.sent += 1;
         Ok(())

@@ -33,8 +33,8 @@ mod writer;
 pub use error::{ReadError, WriteError};
 pub use reader::FrameReader;
 pub use udp::{
-    FrameReceiver, FrameSender, FrameSocket, Frames, Received, RecvStats, Refusals, SendError,
-    SendStats,
+    FrameReceiver, FrameSender, FrameSocket, Frames, Lost, Received, RecvStats, Refusals,
+    SendError, SendStats,
 };
 pub use writer::FrameWriter;
 

@@ -38,7 +38,7 @@ mod stream;
 mod writer;
 
 pub use crate::io::{
-    Frames, ReadError, Received, RecvStats, Refusals, SendError, SendStats, WriteError,
+    Frames, Lost, ReadError, Received, RecvStats, Refusals, SendError, SendStats, WriteError,
 };
 pub use reader::FrameReader;
 pub use socket::{FrameReceiver, FrameSender, FrameSocket};

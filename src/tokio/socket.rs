@@ -520,7 +520,7 @@ impl<F: Format> FrameSender<F> {
     /// The frame of a dropped call was not accepted.
     ///
     /// # Errors
-    /// [`SendError::Encode`] and [`SendError::TooLong`] when no datagram can hold the frame: it was
+    /// [`SendError::Encode`] when no datagram can hold the frame: it was
     /// not accepted, and nothing is sent. [`SendError::Lost`] when the system did not send what was
     /// accepted before; the frame was accepted.
     #[inline]

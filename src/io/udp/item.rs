@@ -1,6 +1,7 @@
 //! What comes of receiving and sending, and the counts of both.
 
 use core::fmt;
+use std::boxed::Box;
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
@@ -57,19 +58,14 @@ impl<F: Format> Received<Frames<'_, F>> {
 }
 
 /// Why a frame, or datagrams that were accepted before, cannot be sent.
+///
+/// It is two words long, so that a call which does not fail hands over no more.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The frame cannot be encoded, or has no place in a datagram. It was not accepted, and
-    /// nothing was sent.
-    Encode(EncodeError),
-    /// The frame alone is longer than a datagram may be. It was not accepted, and nothing was sent.
-    TooLong {
-        /// The frame's bytes, header included.
-        len: usize,
-        /// The datagram limit, in bytes.
-        limit: usize,
-    },
+    /// The frame cannot be encoded, has no place in a datagram, or is alone longer than one may be
+    /// ([`EncodeError::NoRoom`]). It was not accepted, and nothing was sent.
+    Encode(Box<EncodeError>),
     /// The socket is not connected, and no peer was named. The frame was not accepted.
     NotConnected,
     /// What was accepted before has to go first, and the socket takes nothing now: it is
@@ -81,25 +77,38 @@ pub enum SendError {
     /// The system did not send a datagram, or a run of them that it was given with one call: these
     /// are lost. This call's frame was accepted; what else was accepted is kept, and the next
     /// flush goes on with it.
-    Lost {
-        /// Where they were to go.
-        peer: SocketAddr,
-        /// How many.
-        datagrams: usize,
-        /// What the system says: "message too long", say.
-        error: io::Error,
-    },
+    Lost(Box<Lost>),
+}
+
+impl From<EncodeError> for SendError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(Box::new(error))
+    }
+}
+
+/// Datagrams that the system did not send.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Lost {
+    /// Where they were to go.
+    pub peer: SocketAddr,
+    /// How many.
+    pub datagrams: usize,
+    /// What the system says: "message too long", say.
+    pub error: io::Error,
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Encode(error) => error.fmt(f),
-            Self::TooLong { len, limit } => write!(
-                f,
-                "the frame has {len} bytes and a datagram may have {limit}; \
-                 split it, send it over a stream, or raise the datagram limit"
-            ),
+            Self::Encode(error) => match **error {
+                EncodeError::NoRoom { needed, room } => write!(
+                    f,
+                    "the frame has {needed} bytes and a datagram may have {room}; \
+                     split it, send it over a stream, or raise the datagram limit"
+                ),
+                error => error.fmt(f),
+            },
             Self::NotConnected => {
                 f.write_str("the socket is not connected; name a peer, or connect it first")
             }
@@ -111,12 +120,14 @@ impl fmt::Display for SendError {
             Self::Blocked(error) => {
                 write!(f, "nothing can be sent now: {error}; all of it is kept, flush again")
             }
-            Self::Lost { peer, datagrams: 1, error } => {
-                write!(f, "a datagram to {peer} was not sent: {error}")
-            }
-            Self::Lost { peer, datagrams, error } => {
-                write!(f, "{datagrams} datagrams to {peer} were not sent: {error}")
-            }
+            Self::Lost(lost) => match &**lost {
+                Lost { peer, datagrams: 1, error } => {
+                    write!(f, "a datagram to {peer} was not sent: {error}")
+                }
+                Lost { peer, datagrams, error } => {
+                    write!(f, "{datagrams} datagrams to {peer} were not sent: {error}")
+                }
+            },
         }
     }
 }
@@ -125,7 +136,8 @@ impl Error for SendError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         // The text holds the cause's: a report of the whole chain must not print it twice.
         match self {
-            Self::Full(error) | Self::Blocked(error) | Self::Lost { error, .. } => error.source(),
+            Self::Full(error) | Self::Blocked(error) => error.source(),
+            Self::Lost(lost) => lost.error.source(),
             _ => None,
         }
     }
@@ -214,7 +226,7 @@ mod tests {
 
     #[test]
     fn errors_say_what_to_try() {
-        let error = SendError::TooLong { len: 1_201, limit: 1_200 };
+        let error = SendError::from(EncodeError::NoRoom { needed: 1_201, room: 1_200 });
         assert_eq!(
             error.to_string(),
             "the frame has 1201 bytes and a datagram may have 1200; \
@@ -223,10 +235,11 @@ mod tests {
         let peer = SocketAddr::from(([127, 0, 0, 1], 9));
         let lost = |datagrams| {
             let error = io::Error::from(io::ErrorKind::PermissionDenied);
-            SendError::Lost { peer, datagrams, error }.to_string()
+            SendError::Lost(Box::new(Lost { peer, datagrams, error })).to_string()
         };
         assert!(lost(1).starts_with("a datagram to 127.0.0.1:9 was not sent: "), "{}", lost(1));
         assert!(lost(3).starts_with("3 datagrams to 127.0.0.1:9 were not sent: "));
+        assert_eq!(size_of::<Result<(), SendError>>(), 2 * size_of::<usize>());
         assert!(SendError::Blocked(io::ErrorKind::WouldBlock.into()).source().is_none());
     }
 }

@@ -7,7 +7,7 @@ mod offload;
 mod outbox;
 mod socket;
 
-pub use item::{Frames, Received, RecvStats, Refusals, SendError, SendStats};
+pub use item::{Frames, Lost, Received, RecvStats, Refusals, SendError, SendStats};
 pub use socket::{FrameReceiver, FrameSender, FrameSocket};
 
 #[cfg(feature = "tokio")]

@@ -1,12 +1,13 @@
 //! What was accepted and not yet sent: frames, packed into datagrams, for each peer apart.
 
 use core::fmt;
+use std::boxed::Box;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::vec::Vec;
 
-use super::item::{SendError, SendStats};
+use super::item::{Lost, SendError, SendStats};
 use crate::datagram::{DEFAULT_DATAGRAM_LIMIT, check_place};
 use crate::encode::EncodedHeader;
 use crate::error::EncodeError;
@@ -118,12 +119,12 @@ impl<F: Format> Outgoing<F> {
         &self,
         meta: &F::Meta,
         payload: &[u8],
-    ) -> Result<EncodedHeader<F>, SendError> {
+    ) -> Result<EncodedHeader<F>, EncodeError> {
         check_place(self.framing.format(), meta)?;
         let header = self.framing.encode_header(meta, payload.len() as u64)?;
-        let len = header.as_bytes().len().saturating_add(payload.len());
-        if len > self.limit {
-            return Err(SendError::TooLong { len, limit: self.limit });
+        if self.is_too_long(&header, payload) {
+            let len = header.as_bytes().len().saturating_add(payload.len());
+            return Err(EncodeError::NoRoom { needed: len, room: self.limit });
         }
         Ok(header)
     }
@@ -131,12 +132,22 @@ impl<F: Format> Outgoing<F> {
     /// Accepts a frame; `false` if something has to be sent before, or no datagram can hold it.
     #[inline]
     pub(crate) fn push_now(&mut self, peer: &SocketAddr, meta: &F::Meta, payload: &[u8]) -> bool {
-        let Ok(header) = self.check(meta, payload) else { return false };
-        if self.is_full(peer) {
+        // The same as `check`, without a result that takes longer to hand over than to find.
+        if check_place(self.framing.format(), meta).is_err() {
             return false;
         }
-        self.push(peer, &header, payload);
-        true
+        match self.framing.encode_header(meta, payload.len() as u64) {
+            Ok(header) if !self.is_too_long(&header, payload) && !self.is_full(peer) => {
+                self.push(peer, &header, payload);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[inline]
+    fn is_too_long(&self, header: &EncodedHeader<F>, payload: &[u8]) -> bool {
+        header.as_bytes().len().saturating_add(payload.len()) > self.limit
     }
 
     /// Whether something has to be sent before a frame for this peer is accepted.
@@ -239,8 +250,8 @@ impl<F: Format> Outgoing<F> {
                     self.held = self.held.saturating_sub(len);
                     self.stats.lost += count as u64;
                     self.stats.lost_frames += frames;
-                    let lost = SendError::Lost { peer, datagrams: count, error };
-                    return Ok(Step::Lost(lost));
+                    let lost = Lost { peer, datagrams: count, error };
+                    return Ok(Step::Lost(SendError::Lost(Box::new(lost))));
                 }
             }
         }
@@ -329,12 +340,6 @@ impl Batch {
 fn would_block(error: &io::Error) -> bool {
     // The second is a write time-out, on some systems.
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
-impl From<EncodeError> for SendError {
-    fn from(error: EncodeError) -> Self {
-        Self::Encode(error)
-    }
 }
 
 /// Payloads may be secret: lengths only.
@@ -497,10 +502,10 @@ mod tests {
         }
         out.close_all();
         assert!(matches!(out.step(&script).unwrap(), Step::Sent));
-        assert!(matches!(
-            out.step(&script).unwrap(),
-            Step::Lost(SendError::Lost { datagrams: 1, .. })
-        ));
+        let Step::Lost(SendError::Lost(lost)) = out.step(&script).unwrap() else {
+            panic!("it was refused")
+        };
+        assert_eq!(lost.datagrams, 1);
         while matches!(out.step(&script).unwrap(), Step::Sent) {}
         // The run's three one by one, of which one was lost, and then the others as a run.
         assert_eq!(lens(&script), [vec![6], vec![6], vec![6, 6]]);
@@ -549,8 +554,8 @@ mod tests {
         let out = outgoing(10);
         assert!(out.check(&(), b"123456789").is_ok());
         let refused = out.check(&(), b"1234567890").err().unwrap();
-        assert!(matches!(refused, SendError::TooLong { len: 11, limit: 10 }));
+        assert_eq!(refused, EncodeError::NoRoom { needed: 11, room: 10 });
         let refused = out.check(&(), &[0; 256]).err().unwrap();
-        assert!(matches!(refused, SendError::Encode(EncodeError::Oversize { len: 256, .. })));
+        assert_eq!(refused, EncodeError::Oversize { len: 256, limit: 255 });
     }
 }

@@ -350,7 +350,7 @@ impl<F: Format> FrameSender<F> {
     /// [`flush`](Self::flush).
     ///
     /// # Errors
-    /// [`SendError::Encode`] and [`SendError::TooLong`] when no datagram can hold the frame:
+    /// [`SendError::Encode`] when no datagram can hold the frame:
     /// nothing is sent. [`SendError::Full`] when the socket takes nothing now. The frame was not
     /// accepted then. [`SendError::Lost`] when the system did not send what was accepted before;
     /// the frame was accepted.
