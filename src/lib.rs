@@ -9,6 +9,7 @@
 //! | a datagram | [`Framing::datagram`] | [`DatagramPacker`] |
 //! | a blocking stream | `io::FrameReader` (feature `std`) | `io::FrameWriter` |
 //! | a tokio stream | `tokio::FrameReader` (feature `tokio`) | `tokio::FrameWriter` |
+//! | a UDP socket | `io::FrameSocket`, `tokio::FrameSocket` | the same |
 //!
 //! A [`Framing`] is a [`Format`] and a limit; all of these take one. Without, they speak [`V1`],
 //! the format of the protocol in `spec.md`, with a limit of 1 MiB.
@@ -34,7 +35,7 @@
 //!
 //! The core, which is everything but `io` and `tokio`, is `no_std`, needs no allocator, depends on
 //! nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows, owned
-//! frames), `std` (the default), `tokio`.
+//! frames), `std` (the default), `tokio`, and `udp` (many datagrams with one call of the system).
 //!
 //! This crate has modules called `io` and `tokio`: import its items by name, not with `*`.
 #![cfg_attr(docsrs, feature(doc_cfg))]

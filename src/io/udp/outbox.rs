@@ -296,7 +296,9 @@ impl<F: Format> Outgoing<F> {
 
     /// Forgets the peers once nothing is left for any, and gives memory back.
     fn rest(&mut self) {
-        if self.batches.iter().take(self.used).all(|batch| batch.bytes.is_empty()) {
+        let is_empty = self.batches.iter().take(self.used).all(|batch| batch.bytes.is_empty());
+        // The next frame is likely for the same peer, if there was only one.
+        if is_empty && self.used > 1 {
             self.used = 0;
             self.by_peer.clear();
             self.batches.truncate(KEPT);
