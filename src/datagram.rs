@@ -3,8 +3,9 @@
 use core::borrow::Borrow;
 use core::fmt;
 
+use crate::decoder::Decoder;
 use crate::error::{DatagramError, EncodeError};
-use crate::format::{Format, InDatagram, V1};
+use crate::format::{Format, HeaderBuf, InDatagram, V1};
 use crate::frame::{Escaped, Frame};
 use crate::framing::Framing;
 
@@ -12,7 +13,8 @@ use crate::framing::Framing;
 /// every network without being divided.
 pub const DEFAULT_DATAGRAM_LIMIT: usize = 1_200;
 
-/// A datagram that consists of whole frames: iterate over it to get them.
+/// A datagram that consists of whole frames: iterate over it to get them. It knows how many they
+/// are.
 ///
 /// Every frame was checked before the first one is lent, so none of a datagram's frames counts if
 /// one is bad, and nothing carries over to the next datagram.
@@ -34,6 +36,8 @@ pub const DEFAULT_DATAGRAM_LIMIT: usize = 1_200;
 pub struct Datagram<'f, 'a, F: Format = V1, K = fn(&<F as Format>::Meta) -> bool> {
     framing: &'f Framing<F>,
     rest: &'a [u8],
+    /// The frames in `rest` that are delivered.
+    left: usize,
     known: K,
 }
 
@@ -66,10 +70,24 @@ impl<F: Format> Framing<F> {
         if bytes.is_empty() {
             return Err(DatagramError::Empty);
         }
-        // The structure of all of it comes first, then the kinds.
-        self.each_frame(bytes, |_, _| Ok(()))?;
-        self.each_frame(bytes, |at, frame| deliver(self.format(), frame, at, &known).map(|_| ()))?;
-        Ok(Datagram { framing: self, rest: bytes, known })
+        let framing = Framing::new(self.format()).with_limit(self.limit());
+        let mut decoder = Decoder::with_framing(framing);
+        // The structure of all of it comes before the first kind that refuses it.
+        let (mut at, mut left, mut refused) = (0_u64, 0_usize, Ok(()));
+        let structure = decoder.for_each(bytes, |piece| {
+            if let Some(header) = piece.header
+                && refused.is_ok()
+            {
+                match deliver(self.format(), &header.meta, at, &known) {
+                    Ok(delivered) => left += usize::from(delivered),
+                    Err(error) => refused = Err(error),
+                }
+                at = at.saturating_add(header.frame_len());
+            }
+        });
+        structure.and_then(|()| decoder.finish()).map_err(DatagramError::Malformed)?;
+        refused?;
+        Ok(Datagram { framing: self, rest: bytes, left, known })
     }
 
     /// Checks what a transport says it received: the first `len` bytes of `buf`. More than `buf`
@@ -89,34 +107,19 @@ impl<F: Format> Framing<F> {
         let bytes = buf.get(..len).ok_or(DatagramError::Cut { room: buf.len() })?;
         self.datagram_with(bytes, known)
     }
-
-    fn each_frame<'a>(
-        &self,
-        bytes: &'a [u8],
-        mut each: impl FnMut(u64, &Frame<'a, F::Meta>) -> Result<(), DatagramError>,
-    ) -> Result<(), DatagramError> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let at = (bytes.len() - rest.len()) as u64;
-            let frame = self
-                .take_frame(&mut rest)
-                .map_err(|error| DatagramError::Malformed(error.shifted(at)))?;
-            each(at, &frame)?;
-        }
-        Ok(())
-    }
 }
 
 /// Whether a frame is delivered, ignored, or refuses its datagram.
+#[inline]
 fn deliver<F: Format>(
     format: &F,
-    frame: &Frame<'_, F::Meta>,
+    meta: &F::Meta,
     at: u64,
     known: &impl Fn(&F::Meta) -> bool,
 ) -> Result<bool, DatagramError> {
-    match format.in_datagram(&frame.meta) {
+    match format.in_datagram(meta) {
         InDatagram::Delivered => Ok(true),
-        InDatagram::IfKnown { .. } if known(&frame.meta) => Ok(true),
+        InDatagram::IfKnown { .. } if known(meta) => Ok(true),
         InDatagram::IfKnown { kind, critical: true }
         | InDatagram::Unknown { kind, critical: true } => {
             Err(DatagramError::UnknownKind { at, kind })
@@ -129,14 +132,44 @@ fn deliver<F: Format>(
 impl<'a, F: Format, K: Fn(&F::Meta) -> bool> Iterator for Datagram<'_, 'a, F, K> {
     type Item = Frame<'a, F::Meta>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         // All of it was checked when the datagram was taken.
-        while let Ok(frame) = self.framing.take_frame(&mut self.rest) {
-            if let Ok(true) = deliver(self.framing.format(), &frame, 0, &self.known) {
+        while self.left > 0 {
+            let frame = self.take()?;
+            if let Ok(true) = deliver(self.framing.format(), &frame.meta, 0, &self.known) {
+                self.left -= 1;
                 return Some(frame);
             }
         }
         None
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<'a, F: Format, K> Datagram<'_, 'a, F, K> {
+    /// The next frame, delivered or not.
+    #[inline]
+    fn take(&mut self) -> Option<Frame<'a, F::Meta>> {
+        let header = self.framing.format().whole_header(self.rest)?;
+        if header.header_len == 0 || header.header_len > F::HeaderBuf::LEN {
+            return None; // only a format that contradicts itself
+        }
+        let len = usize::try_from(header.frame_len()).ok()?;
+        let (bytes, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Frame::from_parts(header.meta, header.header_len, bytes)
+    }
+}
+
+impl<F: Format, K: Fn(&F::Meta) -> bool> ExactSizeIterator for Datagram<'_, '_, F, K> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.left
     }
 }
 
@@ -144,7 +177,19 @@ impl<F: Format, K: Fn(&F::Meta) -> bool> core::iter::FusedIterator for Datagram<
 
 impl<F: Format, K> fmt::Debug for Datagram<'_, '_, F, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Datagram").field("rest", &Escaped(self.rest)).finish_non_exhaustive()
+        f.debug_struct("Datagram")
+            .field("left", &self.left)
+            .field("rest", &Escaped(self.rest))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a frame of this kind may be sent in a datagram.
+#[inline]
+pub(crate) fn check_place<F: Format>(format: &F, meta: &F::Meta) -> Result<(), EncodeError> {
+    match format.in_datagram(meta) {
+        InDatagram::Misplaced { kind } => Err(EncodeError::MisplacedKind { kind }),
+        _ => Ok(()),
     }
 }
 
@@ -214,9 +259,7 @@ impl<'b, F: Format> DatagramPacker<'b, F> {
         payload: &[u8],
     ) -> Result<Pushed, EncodeError> {
         let meta = meta.borrow();
-        if let InDatagram::Misplaced { kind } = self.framing.format().in_datagram(meta) {
-            return Err(EncodeError::MisplacedKind { kind });
-        }
+        check_place(self.framing.format(), meta)?;
         let room = self.storage.len();
         let spare = self.storage.get_mut(self.len..).unwrap_or_default();
         match self.framing.encode_into(meta, payload, spare) {

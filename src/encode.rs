@@ -31,6 +31,21 @@ impl<F: Format> EncodedHeader<F> {
     }
 }
 
+#[cfg(feature = "alloc")]
+impl<F: Format> EncodedHeader<F> {
+    /// Appends the header and its payload to `out`.
+    #[inline]
+    pub(crate) fn append(&self, payload: &[u8], out: &mut alloc::vec::Vec<u8>) {
+        out.reserve(self.len + payload.len());
+        if self.len == F::HeaderBuf::LEN {
+            out.extend_from_slice(self.buf.as_ref()); // of a length that the compiler knows
+        } else {
+            out.extend_from_slice(self.as_bytes());
+        }
+        out.extend_from_slice(payload);
+    }
+}
+
 impl<F: Format> AsRef<[u8]> for EncodedHeader<F> {
     fn as_ref(&self) -> &[u8] {
         self.as_bytes()
@@ -109,14 +124,7 @@ impl<F: Format> Framing<F> {
         payload: &[u8],
         out: &mut alloc::vec::Vec<u8>,
     ) -> Result<(), EncodeError> {
-        let header = self.encode_header(meta, payload.len() as u64)?;
-        out.reserve(header.len + payload.len());
-        if header.len == F::HeaderBuf::LEN {
-            out.extend_from_slice(header.buf.as_ref()); // of a length that the compiler knows
-        } else {
-            out.extend_from_slice(header.as_bytes());
-        }
-        out.extend_from_slice(payload);
+        self.encode_header(meta, payload.len() as u64)?.append(payload, out);
         Ok(())
     }
 }

@@ -218,6 +218,7 @@ impl DecodeError {
     }
 
     /// The same error for bytes that began `by` bytes further on.
+    #[cfg(feature = "conformance")]
     pub(crate) const fn shifted(mut self, by: u64) -> Self {
         match &mut self {
             Self::Header { at, .. }

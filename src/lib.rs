@@ -11,6 +11,7 @@
 //! | a tokio stream | `tokio::FrameReader` (feature `tokio`) | `tokio::FrameWriter` |
 //! | a frame's payload | [`message::Message::decode`] | [`message::Message::encode`] |
 //! | a conversation | [`session::Session`]: what may come and be said, pings, closes, files | the same |
+//! | a UDP socket | `io::FrameSocket`, `tokio::FrameSocket` | the same |
 //!
 //! A [`Framing`] is a [`Format`] and a limit; all of these take one. Without, they speak [`V1`],
 //! the format of the protocol in `spec.md`, with a limit of 1 MiB.
@@ -36,7 +37,7 @@
 //!
 //! The core, which is everything but `io` and `tokio`, is `no_std`, needs no allocator, depends on
 //! nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows, owned
-//! frames), `std` (the default), `tokio`.
+//! frames), `std` (the default), `tokio`, and `udp` (many datagrams with one call of the system).
 //!
 //! This crate has modules called `io` and `tokio`: import its items by name, not with `*`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -70,6 +71,7 @@ pub mod header;
 #[cfg(feature = "std")]
 pub mod io;
 pub mod message;
+mod segment;
 pub mod session;
 #[cfg(feature = "tokio")]
 pub mod tokio;
@@ -90,3 +92,4 @@ pub use frame::OwnedFrame;
 pub use frame_buf::{FrameBuf, Storage};
 pub use framing::{DEFAULT_LIMIT, Framing};
 pub use header::Kind;
+pub use segment::{Segments, segment_run};

@@ -229,3 +229,33 @@ fn work_is_linear_in_the_stream() {
         }
     }
 }
+
+/// What is kept of a datagram is as long as the frame, and not a receive buffer.
+#[test]
+#[cfg(feature = "std")]
+fn a_kept_frame_of_a_datagram_keeps_no_receive_buffer() {
+    use std::net::UdpSocket;
+    use unstick::io::{FrameSocket, Received};
+
+    let local = || UdpSocket::bind("127.0.0.1:0").unwrap();
+    let receive = |payloads: usize| {
+        let mut kept = Vec::with_capacity(payloads);
+        let mut sender = FrameSocket::new(local());
+        let mut receiver = FrameSocket::new(local());
+        let addr = receiver.get_ref().local_addr().unwrap();
+        let counted = measure(|| {
+            while kept.len() < payloads {
+                sender.send_to(addr, Kind::TEXT, b"ten bytes!").unwrap();
+                match receiver.recv_owned().unwrap() {
+                    Received::Datagram { mut frames, .. } => kept.append(&mut frames),
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        assert!(kept.iter().all(|frame| frame.payload() == b"ten bytes!"));
+        counted.bytes_current
+    };
+    // The sockets' own buffers are in both.
+    let each = (receive(101) - receive(1)) / 100;
+    assert!((18..64).contains(&each), "{each} bytes for each frame");
+}

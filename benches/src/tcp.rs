@@ -472,12 +472,12 @@ fn pair() -> io::Result<(net::TcpStream, net::TcpStream)> {
     Ok((theirs, ours))
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap()
 }
 
 /// What this process has used of user CPU time, in all its threads.
-fn user_time() -> Duration {
+pub(crate) fn user_time() -> Duration {
     let used = getrusage(UsageWho::RUSAGE_SELF).unwrap().user_time();
     let seconds = u64::try_from(used.tv_sec()).unwrap_or(0);
     Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(used.tv_usec()).unwrap_or(0))

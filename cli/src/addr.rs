@@ -13,8 +13,8 @@ use tokio::net::UnixStream;
 use crate::output::Failure;
 
 /// How addresses are written, for the help.
-pub(crate) const ADDR_HELP: &str = "HOST:PORT, [IPv6]:PORT, :PORT for this machine only, or \
-                                    unix:PATH";
+pub(crate) const ADDR_HELP: &str = "HOST:PORT, [IPv6]:PORT, :PORT for this machine only, \
+                                    udp:HOST:PORT, or unix:PATH";
 
 /// A place to listen at or to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,17 +24,29 @@ pub(crate) enum Addr {
         host: String,
         port: u16,
     },
+    /// The same for datagrams.
+    Udp {
+        host: String,
+        port: u16,
+    },
     Unix(PathBuf),
 }
 
 impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tcp { host, port } => write_host_port(f, host, *port),
+            Self::Udp { host, port } => {
+                f.write_str("udp:")?;
+                write_host_port(f, host, *port)
+            }
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+fn write_host_port(f: &mut fmt::Formatter<'_>, host: &str, port: u16) -> fmt::Result {
+    if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
 }
 
 impl FromStr for Addr {
@@ -49,6 +61,12 @@ impl FromStr for Addr {
                 return Err("this system has no Unix sockets; give HOST:PORT".to_owned());
             }
             return Ok(Self::Unix(path.into()));
+        }
+        if let Some(rest) = text.strip_prefix("udp:").filter(|rest| !rest.starts_with("//")) {
+            return match rest.parse()? {
+                Self::Tcp { host, port } => Ok(Self::Udp { host, port }),
+                _ => Err(format!("behind udp: give HOST:PORT, and not `{rest}`")),
+            };
         }
         if let Some((scheme, _)) = text.split_once("://") {
             return Err(format!("leave the scheme `{scheme}://` out, give HOST:PORT"));
@@ -108,6 +126,8 @@ impl Addr {
             Self::Tcp { host, port } => {
                 TcpStream::connect((host.as_str(), *port)).await.map(halves)
             }
+            // Datagrams have a path of their own: see `udp`.
+            Self::Udp { .. } => Err(io::ErrorKind::Unsupported.into()),
             #[cfg(unix)]
             Self::Unix(path) => UnixStream::connect(path).await.map(unix_halves),
             #[cfg(not(unix))]
@@ -134,7 +154,9 @@ impl Addr {
                 "the socket belongs to somebody else, look at its permissions".to_owned()
             }
             (Self::Unix(_), _) => "is the path a Unix socket?".to_owned(),
-            (Self::Tcp { .. }, _) => "are host and port right, and the network up?".to_owned(),
+            (Self::Tcp { .. } | Self::Udp { .. }, _) => {
+                "are host and port right, and the network up?".to_owned()
+            }
         }
     }
 }
@@ -145,10 +167,18 @@ mod tests {
 
     #[test]
     fn addresses_come_back_as_they_went() {
-        for text in ["127.0.0.1:7000", "localhost:0", "[::1]:7000", "unix:/tmp/a b", "unix:x:1"] {
+        for text in [
+            "127.0.0.1:7000",
+            "localhost:0",
+            "[::1]:7000",
+            "unix:/tmp/a b",
+            "unix:x:1",
+            "udp:[::1]:9",
+        ] {
             assert_eq!(text.parse::<Addr>().unwrap().to_string(), text);
         }
         assert_eq!(":7000".parse::<Addr>().unwrap().to_string(), "127.0.0.1:7000");
+        assert_eq!("udp::7000".parse::<Addr>().unwrap().to_string(), "udp:127.0.0.1:7000");
     }
 
     #[test]
@@ -163,6 +193,9 @@ mod tests {
             ("unix:", "path"),
             ("http://127.0.0.1:7431", "leave the scheme `http://` out, give HOST:PORT"),
             ("tcp://[::1]:7431/x", "leave the scheme `tcp://` out, give HOST:PORT"),
+            ("udp:7431", "`7431` has no host"),
+            ("udp:unix:x", "behind udp: give HOST:PORT"),
+            ("udp://127.0.0.1:1", "leave the scheme `udp://` out"),
             ("7431", "`7431` has no host; for this machine write `:7431`"),
             ("70000", "port is missing"),
             ("tcp:localhost:7431", "`tcp:localhost` is no host; give HOST:PORT"),

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use unstick::{
     ByteOrder, Covers, EncodeError, FieldMeta, Format, Framing, Header, HeaderBuf, HeaderError,
-    I32Be, I32Le, Kind, Layout, LengthField, Parsed, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le,
-    U64Be, U64Le, V1, Varint,
+    I32Be, I32Le, InDatagram, Kind, Layout, LengthField, Parsed, U8, U16Be, U16Le, U24Be, U24Le,
+    U32Be, U32Le, U64Be, U64Le, V1, Varint,
 };
 
 use crate::bytes::parse_bytes;
@@ -155,6 +155,10 @@ macro_rules! formats {
                     $(Self::$name(format) => encode(format, meta, len, out),)+
                     Self::LengthField(format) => encode(format, meta, len, out),
                 }
+            }
+
+            fn in_datagram(&self, meta: &AnyMeta) -> InDatagram {
+                meta.kind().map_or(InDatagram::Delivered, Kind::in_datagram)
             }
         }
     };

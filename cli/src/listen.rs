@@ -17,6 +17,7 @@ use crate::listener::Listener;
 use crate::output::{Failure, json};
 use crate::printer::Printer;
 use crate::serve::{Event, Reply, Rules, serve};
+use crate::udp;
 use crate::v1::parse_kind;
 
 /// How long to wait after a connection could not be taken: what is missing, such as a free file
@@ -30,44 +31,47 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// Listen, and print every message that arrives, until interrupted.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine only, or unix:PATH. Port 0 takes any free
-    /// one; 0.0.0.0 listens to the whole network.
-    addr: Addr,
+    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine only, udp:HOST:PORT for datagrams, or
+    /// unix:PATH. Port 0 takes any free one; 0.0.0.0 listens to the whole network.
+    pub(crate) addr: Addr,
     #[command(flatten)]
-    framing: FramingArgs,
+    pub(crate) framing: FramingArgs,
     /// Answer each message: with the same (`echo`), in upper case (`upper`), or with a text
     /// (`text:echo` for a text that would mean something else).
     #[arg(long, value_name = "echo|upper|TEXT")]
-    reply: Option<String>,
+    pub(crate) reply: Option<String>,
     /// End a connection whose frame is not complete after so long, or that does not take an answer:
     /// seconds, such as 30, 0.5 or 5s.
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
     frame_timeout: Duration,
     /// End a connection that sends nothing for so long, such as 60 or 60s [default: never].
     #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
-    idle_timeout: Option<Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
     /// Skip a frame that is over the limit, and go on behind it; else it ends the connection.
     #[arg(long)]
-    skip_oversize: bool,
+    pub(crate) skip_oversize: bool,
     /// Take messages of this application's kind too, such as 0x41 (v1; can be repeated).
     #[arg(long = "kind", value_name = "KIND", value_parser = parse_kind)]
-    kinds: Vec<Kind>,
+    pub(crate) kinds: Vec<Kind>,
     /// How many peers are served at once; more have to wait.
     #[arg(long, value_name = "N", default_value_t = 4096)]
     max_connections: usize,
     /// How many characters of each message to show.
     #[arg(long, value_name = "CHARS", default_value_t = 200)]
-    preview: u16,
+    pub(crate) preview: u16,
     /// One JSON object a line, for scripts, with the whole messages.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     raise_open_files();
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::job(format!("cannot start: {error}")))?;
-    let result = runtime.block_on(listen(args));
+    let result = match args.addr {
+        Addr::Udp { .. } => runtime.block_on(udp::listen(args)),
+        _ => runtime.block_on(listen(args)),
+    };
     runtime.shutdown_background();
     result
 }
@@ -184,7 +188,7 @@ fn is_about_one_peer(error: &io::Error) -> bool {
 }
 
 /// The signals that end the program.
-struct Signals {
+pub(crate) struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -192,7 +196,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> Result<Self, Failure> {
+    pub(crate) fn new() -> Result<Self, Failure> {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
@@ -206,7 +210,7 @@ impl Signals {
         Ok(Self {})
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {
             _ = self.interrupt.recv() => {}

@@ -40,6 +40,8 @@ impl Listener {
                     }
                 }
             }
+            // Datagrams have a path of their own: see `udp`.
+            Addr::Udp { .. } => Err(Failure::job("datagrams make no connections")),
             #[cfg(unix)]
             Addr::Unix(path) => unix::Socket::bind(path)
                 .await

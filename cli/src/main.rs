@@ -1,5 +1,5 @@
-//! The `unstick` command: moves messages over TCP and Unix sockets, and looks into captured byte
-//! streams.
+//! The `unstick` command: moves messages over TCP, UDP and Unix sockets, and looks into captured
+//! byte streams.
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)
@@ -27,6 +27,7 @@ mod relay;
 mod send;
 mod serve;
 mod source;
+mod udp;
 mod v1;
 
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use unstick::{Frame, Framing, Kind};
 
 use crate::addr::{Addr, Incoming, Outgoing};
 use crate::advice::explain_read;
-use crate::bytes::{count, count_bytes, parse_seconds};
+use crate::bytes::{count, count_bytes, parse_bytes, parse_seconds};
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
 use crate::goodbye::part;
 use crate::hex;
@@ -22,6 +22,7 @@ use crate::printer::Printer;
 use crate::prompt;
 use crate::serve::Message;
 use crate::source::{self, Payloads};
+use crate::udp;
 use crate::v1::{self, Close, Hello, Refusal, Said, parse_kind};
 
 /// How long to wait for a peer's hello before it is sent more than it need take without one.
@@ -40,13 +41,13 @@ const LAST_LINES: Duration = Duration::from_millis(100);
                   a prompt."
 )]
 pub(crate) struct Args {
-    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine, or unix:PATH.
-    addr: Addr,
+    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine, udp:HOST:PORT for datagrams, or unix:PATH.
+    pub(crate) addr: Addr,
     #[command(flatten)]
-    framing: FramingArgs,
+    pub(crate) framing: FramingArgs,
     /// A message to send (can be repeated).
     #[arg(long = "text", value_name = "TEXT")]
-    texts: Vec<String>,
+    pub(crate) texts: Vec<String>,
     /// The messages' kind, such as binary, ping or 0x41 (v1) [default: text, or binary for what
     /// is not UTF-8].
     #[arg(long, value_name = "KIND", value_parser = parse_kind)]
@@ -57,23 +58,32 @@ pub(crate) struct Args {
     header: Option<String>,
     /// Wait for one answer to each message, and fail if one is missing.
     #[arg(long)]
-    expect_reply: bool,
+    pub(crate) expect_reply: bool,
+    /// Pack messages into datagrams of at most so many bytes (udp: addresses) [default: 1200].
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) datagram_limit: Option<u64>,
     /// How long to wait: for the connection, for the peer to take a message, for the next answer,
     /// for the peer's end; seconds, such as 10, 0.5 or 5s.
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = parse_seconds)]
-    timeout: Duration,
+    pub(crate) timeout: Duration,
     /// One JSON object a line for each answer, for scripts.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let shape = Shape::new(&args)?;
+    if args.datagram_limit.is_some() && !matches!(args.addr, Addr::Udp { .. }) {
+        return Err(Failure::Usage("--datagram-limit goes with a udp: address".to_owned()));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::job(format!("cannot start: {error}")))?;
-    let result = runtime.block_on(send(args, shape));
+    let result = match args.addr {
+        Addr::Udp { .. } => runtime.block_on(udp::send(args, shape)),
+        _ => runtime.block_on(send(args, shape)),
+    };
     // A thread may still wait for standard input.
     runtime.shutdown_background();
     result
@@ -81,7 +91,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 
 /// What the headers of the messages say, and which frames are answers to them.
 #[derive(Clone, Copy)]
-struct Shape {
+pub(crate) struct Shape {
     format: AnyFormat,
     kind: Option<Kind>,
     header: Option<AnyMeta>,
@@ -113,7 +123,7 @@ impl Shape {
     }
 
     /// What the header of a message with this payload says.
-    fn meta(&self, payload: &[u8]) -> AnyMeta {
+    pub(crate) fn meta(&self, payload: &[u8]) -> AnyMeta {
         self.header.unwrap_or_else(|| {
             let fitting = match std::str::from_utf8(payload) {
                 Ok(_) => Kind::TEXT,
@@ -123,8 +133,13 @@ impl Shape {
         })
     }
 
+    /// The kind that was asked for.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        self.kind
+    }
+
     /// Whether a pong is what we wait for.
-    fn pings(&self) -> bool {
+    pub(crate) fn pings(&self) -> bool {
         self.kind == Some(Kind::PING)
     }
 }

@@ -38,7 +38,7 @@ impl Reply {
         }
     }
 
-    fn to(&self, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn to(&self, payload: &[u8]) -> Vec<u8> {
         match self {
             Self::Echo => payload.to_vec(),
             Self::Upper => match std::str::from_utf8(payload) {

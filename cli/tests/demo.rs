@@ -11,8 +11,11 @@ use support::*;
 fn all_messages_arrive_intact() {
     let done = run(&["demo", "--messages", "300", "--seed", "7"], b"");
     assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    assert!(done.stdout.contains("\ntotal: 600 messages sent, 600 arrived, 600 intact\n"));
     let last = done.stdout.lines().last().unwrap();
-    assert_eq!(last, "total: 600 messages sent, 600 arrived, 600 intact");
+    assert_eq!(last, "  no message was torn or mixed with another one");
+    assert!(done.stdout.contains("\n  sent      300 messages in "), "{done:?}");
+    assert!(done.stdout.contains(" damaged inside, which framing cannot see;\n"), "{done:?}");
     assert!(done.stdout.contains("the decoder delivered  what the bytes were"), "{done:?}");
     assert!(done.stdout.contains("of the reads, and what was in them:\n"), "{done:?}");
     assert!(done.stdout.contains("takes a read for a message would have been wrong each time"));
@@ -45,10 +48,13 @@ fn json_is_one_object_a_line() {
     let done = run(&["demo", "--messages", "40", "--json"], b"");
     let events: Vec<Value> =
         done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(events.len(), 3);
+    assert_eq!(events.len(), 4);
     assert_eq!(events[0]["intact"], 40);
     assert!(events[1]["cut_inside"].as_u64().unwrap() > 0);
     assert_eq!(events[2]["intact"], 80);
+    let number = |name: &str| events[3][name].as_u64().unwrap();
+    assert_eq!((number("sent"), number("torn"), number("wrong")), (40, 0, 0));
+    assert_eq!(number("intact") + number("lost"), 40);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Frames over blocking streams: anything that is [`std::io::Read`] or [`std::io::Write`].
+//! Frames over blocking streams: anything that is [`std::io::Read`] or [`std::io::Write`]. And in
+//! datagrams, over [`std::net::UdpSocket`]: [`FrameSocket`].
 //!
 //! ```
 //! use unstick::Kind;
@@ -26,13 +27,20 @@ mod clock;
 mod error;
 mod outbox;
 mod reader;
+mod udp;
 mod writer;
 
 pub use error::{ReadError, WriteError};
 pub use reader::FrameReader;
+pub use udp::{
+    FrameReceiver, FrameSender, FrameSocket, Frames, Lost, Received, RecvStats, Refusals,
+    SendError, SendStats,
+};
 pub use writer::FrameWriter;
 
 #[cfg(feature = "tokio")]
 pub(crate) use clock::Clock;
 #[cfg(feature = "tokio")]
 pub(crate) use outbox::Outbox;
+#[cfg(feature = "tokio")]
+pub(crate) use udp::{Arrival, Endpoint, Incoming, Outgoing, SLOT_LEN, Socket, Step};

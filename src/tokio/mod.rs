@@ -1,5 +1,6 @@
 //! Frames over tokio's streams: anything that is [`AsyncRead`](::tokio::io::AsyncRead) or
-//! [`AsyncWrite`](::tokio::io::AsyncWrite), so TCP, Unix sockets, TLS and in-memory pipes.
+//! [`AsyncWrite`](::tokio::io::AsyncWrite), so TCP, Unix sockets, TLS and in-memory pipes. And in
+//! datagrams, over [`UdpSocket`](::tokio::net::UdpSocket): [`FrameSocket`].
 //!
 //! ```
 //! use unstick::Kind;
@@ -32,10 +33,14 @@
 //! only before its first byte is written, else the writer is poisoned. Each method says it.
 
 mod reader;
+mod socket;
 mod stream;
 mod writer;
 
-pub use crate::io::{ReadError, WriteError};
+pub use crate::io::{
+    Frames, Lost, ReadError, Received, RecvStats, Refusals, SendError, SendStats, WriteError,
+};
 pub use reader::FrameReader;
+pub use socket::{FrameReceiver, FrameSender, FrameSocket};
 pub use stream::FrameStream;
 pub use writer::FrameWriter;

@@ -1,7 +1,9 @@
 //! A datagram is taken whole or refused whole, and nothing carries over.
 
 use arbitrary::{Result, Unstructured};
-use unstick::{DatagramError, DatagramPacker, EncodeError, Framing, Kind, Pushed, V1};
+use unstick::{
+    DatagramError, DatagramPacker, EncodeError, Framing, Kind, Pushed, Segments, V1, segment_run,
+};
 
 use super::input;
 use crate::support::chunks::take_datagram;
@@ -9,7 +11,8 @@ use crate::support::formats::{Part, stream};
 use crate::support::oracle::{self, Rules};
 
 /// Datagrams one after another through the same receiver: each is what the oracle says of it
-/// alone. And frames packed to datagrams come out in order, with none too long.
+/// alone. And frames packed to datagrams come out in order, with none too long, also when the
+/// datagrams are put behind each other for offload and taken apart again.
 pub fn datagram(data: &[u8]) {
     let _ = read(&mut Unstructured::new(data));
 }
@@ -92,6 +95,7 @@ fn pack(framing: &Framing, known: &[u8], u: &mut Unstructured<'_>) -> Result<()>
         None => DatagramPacker::new(*framing, &mut storage),
     };
     let mut packed = Vec::new();
+    let mut datagrams = Vec::new();
     let mut pushes = 0;
     while !u.is_empty() && pushes < 64 {
         pushes += 1;
@@ -127,13 +131,36 @@ fn pack(framing: &Framing, known: &[u8], u: &mut Unstructured<'_>) -> Result<()>
         if want == Ok(Pushed::Full) {
             assert_eq!(arrives(framing, packer.as_bytes(), known), deliverable(&packed, known));
             packed.clear();
+            datagrams.push(packer.as_bytes().to_vec());
             packer.clear();
             assert_eq!(packer.push(kind, &payload), Ok(Pushed::Added), "alone it fits");
             packed.push((number, payload));
         }
     }
     assert_eq!(arrives(framing, packer.as_bytes(), known), deliverable(&packed, known));
+    if !packer.is_empty() {
+        datagrams.push(packer.as_bytes().to_vec());
+    }
+    offload(&datagrams, 1 + pushes % 5, 1 + most * 3);
     Ok(())
+}
+
+/// Datagrams in runs, as one call sends each: they come apart as they were, and no run could have
+/// been longer.
+fn offload(datagrams: &[Vec<u8>], most: usize, most_bytes: usize) {
+    let mut rest = datagrams;
+    while let Some(first) = rest.first() {
+        let count = segment_run(rest.iter().map(Vec::len), most, most_bytes);
+        let (run, behind) = rest.split_at(count);
+        let bytes = run.concat();
+        assert!(Segments::new(&bytes, first.len()).eq(run.iter()));
+        assert!(count <= most && (count == 1 || bytes.len() <= most_bytes));
+        let next = behind.first().map_or(usize::MAX, Vec::len);
+        let ends_short = run[count - 1].len() < first.len();
+        let fits = next <= first.len() && bytes.len() + next <= most_bytes;
+        assert!(ends_short || count == most || !fits, "{count} of {}", rest.len());
+        rest = behind;
+    }
 }
 
 fn arrives(framing: &Framing, bytes: &[u8], known: &[u8]) -> Option<oracle::Frames> {

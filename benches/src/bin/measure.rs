@@ -10,7 +10,7 @@ use unstick_bench::case::{CHUNKS, Chunk, Frames, PAYLOADS, cold_payloads};
 use unstick_bench::decode::{self, Counted, Timed};
 use unstick_bench::results::Results;
 use unstick_bench::rounds::{Contender, Plan, measure, passes};
-use unstick_bench::{encode, scaling, tcp};
+use unstick_bench::{encode, scaling, tcp, udp};
 
 fn main() {
     let (mut plan, mut name) = (Plan::ordinary(), "measure".to_owned());
@@ -28,6 +28,7 @@ fn main() {
     cold_decoding(&mut results, &plan);
     encoding(&mut results, &plan);
     connections(&mut results, &plan);
+    datagrams(&mut results, &plan);
     growth(&mut results, &plan);
     results.seconds = start.elapsed().as_secs();
     println!("measured in {} s", results.seconds);
@@ -110,6 +111,16 @@ fn connections(results: &mut Results, plan: &Plan) {
             let contenders = tcp::Request::ALL.map(run).into();
             measure(results, plan, plan.tcp_turn, &case, 1, contenders);
         }
+    }
+}
+
+fn datagrams(results: &mut Results, plan: &Plan) {
+    let case = format!("udp-oneway/{}", unstick_bench::case::bytes_name(udp::LEN));
+    if plan.wants(&case) {
+        let run = |who: udp::Way| -> Contender<'_> {
+            (who.name().into(), Box::new(move |count| who.run(count)))
+        };
+        measure(results, plan, plan.tcp_turn, &case, 1, udp::Way::ALL.map(run).into());
     }
 }
 

@@ -1,7 +1,7 @@
 //! Makes the report from what was measured: `benches/report.md` and a plot, light and dark.
 //!
-//! It reads `measure.json`, `lto.json` and `connections.json` from `target/unstick-bench/`, the
-//! committed instruction counts, and criterion's estimates where they are. What a short run
+//! It reads `measure.json`, `lto.json`, `connections.json` and `hostile.json` from
+//! `target/unstick-bench/`, the committed instruction counts, and criterion's estimates where they are. What a short run
 //! measured goes to `target/unstick-bench/` and not beside the committed report.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -11,9 +11,10 @@ use std::fs;
 use std::path::Path;
 
 use unstick_bench::case::{CHUNKS, PAYLOADS, bytes_name};
+use unstick_bench::hostile::Hostile;
 use unstick_bench::plot;
 use unstick_bench::results::{Results, median, package, ratio, rustc_version, target};
-use unstick_bench::{scaling, tcp};
+use unstick_bench::{scaling, tcp, udp};
 
 /// A difference below this is not called a loss.
 const NOISE: f64 = 1.02;
@@ -27,6 +28,7 @@ fn main() {
     let report = Report {
         lto: Results::load("lto"),
         connections: Results::load("connections"),
+        hostile: hostile(),
         instructions: instructions(),
         measured,
     };
@@ -47,6 +49,7 @@ struct Report {
     measured: Results,
     lto: Option<Results>,
     connections: Option<Results>,
+    hostile: Option<Hostile>,
     instructions: BTreeMap<String, f64>,
 }
 
@@ -99,6 +102,7 @@ impl Report {
         self.decoding(&mut out);
         self.encoding(&mut out);
         self.connections(&mut out);
+        self.datagrams(&mut out);
         self.growth(&mut out);
         self.counts(&mut out);
         criterion(&mut out);
@@ -116,6 +120,7 @@ impl Report {
         self.chunk_targets(&mut rows);
         self.encode_targets(&mut rows);
         self.tcp_targets(&mut rows);
+        self.udp_targets(&mut rows);
         self.memory_target(&mut rows);
         for row in &rows {
             let (sign, bound) = match row.bound {
@@ -245,6 +250,23 @@ impl Report {
             self.times(rows, &case, "unstick-flush-each", "unstick", AtLeast(1.0));
             self.times(rows, &case, "tokio-util-flush-each", "unstick", AtLeast(1.0));
         }
+    }
+
+    fn udp_targets(&self, rows: &mut Vec<Row>) {
+        let case = format!("udp-oneway/{}", bytes_name(udp::LEN));
+        for (way, least) in [
+            (udp::Way::Unstick, 1.0),
+            (udp::Way::UnstickOffload, 30.0),
+            (udp::Way::UnstickPacked, 20.0),
+            (udp::Way::UnstickPackedOffload, 200.0),
+        ] {
+            let over = udp::Way::TokioUtil.name();
+            self.times(rows, &case, over, way.name(), Bound::AtLeast(least));
+        }
+        let found = self.hostile.map(|hostile| [hostile.unaccounted() as f64; 3]);
+        let what = "datagrams that neither arrived, nor were refused, nor dropped by the kernel, \
+                    while a hostile peer floods the socket";
+        rows.push(Row { what: what.into(), bound: Bound::AtMost(0.0), unit: "", found });
     }
 
     fn memory_target(&self, rows: &mut Vec<Row>) {
@@ -475,6 +497,31 @@ impl Report {
         }
     }
 
+    fn datagrams(&self, out: &mut String) {
+        writeln!(
+            out,
+            "\n## UDP on loopback: messages of {} bytes a second, and nanoseconds of user CPU time a message\n\n\
+             Packed is into datagrams of at most {} bytes; else each message has a datagram of its own. Offload is \
+             many datagrams with a call, to send and to receive.\n",
+            udp::LEN,
+            udp::PACKED
+        )
+        .unwrap();
+        let len = bytes_name(udp::LEN);
+        let cases = [(len.clone(), format!("udp-oneway/{len}"))];
+        self.rate_table(out, &cases, &udp::Way::ALL.map(udp::Way::name));
+        let Some(Hostile { bad, good, delivered, refused, dropped, .. }) = self.hostile else {
+            return;
+        };
+        writeln!(
+            out,
+            "\nA hostile peer sent {bad} malformed datagrams as fast as it could, and a well-behaved one {good} meanwhile, \
+             to the same socket: {delivered} of these were delivered, {refused} of the others refused with source and \
+             reason, and {dropped} of both dropped by the kernel, whose buffer was full."
+        )
+        .unwrap();
+    }
+
     fn rate_table(&self, out: &mut String, cases: &[(String, String)], who: &[&str]) {
         writeln!(out, "| | {} |\n| --- |{}", who.join(" | "), " --- |".repeat(who.len())).unwrap();
         for (name, case) in cases {
@@ -590,6 +637,11 @@ fn thousands(rate: f64) -> String {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn hostile() -> Option<Hostile> {
+    let text = fs::read_to_string(target().join("unstick-bench/hostile.json")).ok()?;
+    serde_json::from_str(&text).ok()
 }
 
 fn instructions() -> BTreeMap<String, f64> {

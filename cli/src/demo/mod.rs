@@ -1,5 +1,7 @@
 //! `unstick demo`: shows that messages arrive as they were sent, whatever happens to the bytes on
-//! the way, over real sockets.
+//! the way, over real sockets; and that datagrams do, each whole or not at all.
+
+mod udp;
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -30,7 +32,8 @@ const STUCK: Duration = Duration::from_secs(30);
 /// Some characters of Chinese, three or four bytes each in UTF-8.
 const CHINESE: &str = "粘包是指多个数据包被合并成一个，或一个被拆成几段。流没有边界，消息有𠮷";
 
-/// See messages survive real sockets and a relay that cuts and merges their bytes at random.
+/// See messages survive real sockets and a relay that cuts and merges their bytes at random, and
+/// one that loses and damages datagrams.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How many messages to send over each transport.
@@ -97,16 +100,38 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     } else {
         out.line(format_args!("\ntotal: {}", total.line()))?;
     }
+    let datagrams = datagrams(args, seed, &mut out)?;
     out.flush()?;
-    if total.is_good() {
-        Ok(())
-    } else {
-        Err(Failure::job(format!(
+    if !total.is_good() {
+        return Err(Failure::job(format!(
             "{} did not arrive intact; repeat it with {}",
             count(total.sent - total.intact, "message"),
             args.again(seed)
-        )))
+        )));
     }
+    if !datagrams {
+        return Err(Failure::job(format!(
+            "UDP: a message was torn or mixed; repeat it with {}",
+            args.again(seed)
+        )));
+    }
+    Ok(())
+}
+
+/// Sends messages in datagrams. Says whether all that arrived was whole.
+fn datagrams(args: &Args, seed: u64, out: &mut Out) -> Result<bool, Failure> {
+    if !args.json {
+        out.line("\nUDP: the relay drops, doubles, reorders, cuts and damages datagrams")?;
+        out.flush()?;
+    }
+    let report =
+        udp::run(args.messages, seed).map_err(|error| Failure::job(format!("UDP: {error}")))?;
+    if args.json {
+        out.line(json(&Event::Udp { seed, report: &report }))?;
+    } else {
+        report.show(out)?;
+    }
+    Ok(report.is_good())
 }
 
 /// A connection from a writer to a reader.
@@ -156,6 +181,11 @@ enum Event<'a> {
     Total {
         #[serde(flatten)]
         counts: &'a Counts,
+    },
+    Udp {
+        seed: u64,
+        #[serde(flatten)]
+        report: &'a udp::Report,
     },
 }
 

@@ -1,0 +1,563 @@
+//! What was accepted and not yet sent: frames, packed into datagrams, for each peer apart.
+
+use core::fmt;
+use std::boxed::Box;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::vec::Vec;
+
+use super::item::{Lost, SendError, SendStats};
+use crate::datagram::{DEFAULT_DATAGRAM_LIMIT, check_place};
+use crate::encode::EncodedHeader;
+use crate::error::EncodeError;
+use crate::format::Format;
+use crate::framing::Framing;
+use crate::segment::segment_run;
+
+/// The most bytes that one call can send: what a datagram over IPv4 has room for.
+const MOST_BYTES: usize = 65_507;
+/// Datagrams for one peer that are held before they are sent: no call sends more.
+const MOST_HELD: usize = 64;
+/// Bytes for all peers that are held, about, before all of it is sent.
+const MOST_HELD_BYTES: usize = 4 << 20;
+/// Peers that something is held for before all of it is sent.
+const MOST_PEERS: usize = 1_024;
+/// Batches whose memory is kept once they are sent.
+const KEPT: usize = 4;
+
+/// What datagrams are sent with.
+pub(crate) trait Wire {
+    /// The most datagrams that one call can send.
+    fn most_segments(&self) -> usize;
+
+    /// Sends the datagrams in `bytes`, of `segment_len` bytes each. If that meets a report about
+    /// something sent earlier, the receiver gets it, and they are sent once more: `Ok(true)`.
+    fn send(&self, peer: SocketAddr, bytes: &[u8], segment_len: usize) -> io::Result<bool>;
+
+    /// Whether a run of datagrams failed because it was a run: each may pass alone.
+    fn is_about_run(&self, error: &io::Error) -> bool;
+}
+
+/// A sender without its socket.
+pub(crate) struct Outgoing<F: Format> {
+    framing: Framing<F>,
+    /// The most bytes of a datagram.
+    limit: usize,
+    /// The first `used` are in use; the others lend their memory.
+    batches: Vec<Batch>,
+    used: usize,
+    by_peer: HashMap<SocketAddr, usize>,
+    /// The batch that the last frame went to.
+    last: usize,
+    /// Bytes in all batches, about.
+    held: usize,
+    stats: SendStats,
+}
+
+/// Datagrams for a peer, behind each other. Frames are appended to the last one, which is open.
+#[derive(Default)]
+struct Batch {
+    peer: Option<SocketAddr>,
+    bytes: Vec<u8>,
+    /// The bytes that were sent.
+    sent: usize,
+    /// Datagrams that get no further frame.
+    closed: VecDeque<Packed>,
+    /// Where the open datagram begins, and how many frames it has.
+    open: usize,
+    open_frames: u32,
+    /// So many of the next datagrams are sent one by one.
+    alone: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Packed {
+    len: usize,
+    frames: u32,
+}
+
+/// What one step of sending came to.
+pub(crate) enum Step {
+    /// There was nothing to send.
+    Idle,
+    /// The system took datagrams; there may be more.
+    Sent,
+    /// The system did not take them, and they are gone.
+    Lost(SendError),
+}
+
+impl<F: Format> Outgoing<F> {
+    pub(crate) fn new(framing: Framing<F>) -> Self {
+        Self {
+            framing,
+            limit: DEFAULT_DATAGRAM_LIMIT,
+            batches: Vec::new(),
+            used: 0,
+            by_peer: HashMap::new(),
+            last: 0,
+            held: 0,
+            stats: SendStats::default(),
+        }
+    }
+
+    pub(crate) fn set_limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    pub(crate) fn framing(&self) -> &Framing<F> {
+        &self.framing
+    }
+
+    pub(crate) fn stats(&self) -> SendStats {
+        self.stats
+    }
+
+    /// The header of a frame that a datagram can hold; an error for any other.
+    #[inline]
+    pub(crate) fn check(
+        &self,
+        meta: &F::Meta,
+        payload: &[u8],
+    ) -> Result<EncodedHeader<F>, EncodeError> {
+        check_place(self.framing.format(), meta)?;
+        let header = self.framing.encode_header(meta, payload.len() as u64)?;
+        if self.is_too_long(&header, payload) {
+            let len = header.as_bytes().len().saturating_add(payload.len());
+            return Err(EncodeError::NoRoom { needed: len, room: self.limit });
+        }
+        Ok(header)
+    }
+
+    /// Accepts a frame; `false` if something has to be sent before, or no datagram can hold it.
+    #[inline]
+    pub(crate) fn push_now(&mut self, peer: &SocketAddr, meta: &F::Meta, payload: &[u8]) -> bool {
+        // The same as `check`, without a result that takes longer to hand over than to find.
+        if check_place(self.framing.format(), meta).is_err() {
+            return false;
+        }
+        match self.framing.encode_header(meta, payload.len() as u64) {
+            Ok(header) if !self.is_too_long(&header, payload) && !self.is_full(peer) => {
+                self.push(peer, &header, payload);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[inline]
+    fn is_too_long(&self, header: &EncodedHeader<F>, payload: &[u8]) -> bool {
+        header.as_bytes().len().saturating_add(payload.len()) > self.limit
+    }
+
+    /// Whether something has to be sent before a frame for this peer is accepted.
+    #[inline]
+    pub(crate) fn is_full(&mut self, peer: &SocketAddr) -> bool {
+        let is_there = self.turn_to(peer);
+        self.held > MOST_HELD_BYTES
+            || match self.batches.get(self.last) {
+                Some(batch) if is_there => batch.is_full(self.limit),
+                _ => self.used >= MOST_PEERS,
+            }
+    }
+
+    /// Accepts a frame that was checked, full or not, for the peer that [`is_full`](Self::is_full)
+    /// was asked of last.
+    #[inline]
+    pub(crate) fn push(&mut self, peer: &SocketAddr, header: &EncodedHeader<F>, payload: &[u8]) {
+        if !self.is_last(peer) {
+            self.add(*peer);
+        }
+        let Some(batch) = self.batches.get_mut(self.last) else { return };
+        let before = batch.bytes.len();
+        header.append(payload, &mut batch.bytes);
+        self.held += batch.bytes.len() - before;
+        if batch.bytes.len() - batch.open > self.limit {
+            // The datagram had no room for it: it begins the next.
+            batch.close(before);
+        }
+        batch.open_frames += 1;
+    }
+
+    /// Closes the datagram that the last frame went into.
+    #[inline]
+    pub(crate) fn close_last(&mut self) {
+        if let Some(batch) = self.batches.get_mut(self.last)
+            && self.last < self.used
+        {
+            batch.close(batch.bytes.len());
+        }
+    }
+
+    /// Closes what is open, so that all of it is sent.
+    pub(crate) fn close_all(&mut self) {
+        for batch in self.batches.iter_mut().take(self.used) {
+            batch.close(batch.bytes.len());
+        }
+    }
+
+    /// Closes what has to go before a full sender accepts a frame for this peer: all of it, if it
+    /// holds too much in all or for too many.
+    pub(crate) fn close_for(&mut self, peer: &SocketAddr) {
+        if self.held > MOST_HELD_BYTES || !self.turn_to(peer) {
+            self.close_all();
+        }
+    }
+
+    /// Sends all that is closed, until something is lost. "Would block" is the only error: what is
+    /// not sent is kept.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn steps(&mut self, wire: &impl Wire) -> io::Result<Step> {
+        loop {
+            match self.step(wire)? {
+                Step::Sent => {}
+                step => return Ok(step),
+            }
+        }
+    }
+
+    /// Makes one call that sends, if something is closed. "Would block" is the only error, and
+    /// nothing changes then.
+    pub(crate) fn step(&mut self, wire: &impl Wire) -> io::Result<Step> {
+        let mut batches = self.batches.iter_mut().take(self.used);
+        let Some(batch) = batches.find(|batch| !batch.closed.is_empty()) else {
+            self.rest();
+            return Ok(Step::Idle);
+        };
+        let Some(peer) = batch.peer else { return Ok(Step::Idle) };
+        loop {
+            let most = if batch.alone > 0 { 1 } else { wire.most_segments() };
+            let lens = batch.closed.iter().map(|packed| packed.len);
+            let segment_len = lens.clone().next().unwrap_or_default();
+            let count = segment_run(lens.clone(), most, MOST_BYTES);
+            let len: usize = lens.take(count).sum();
+            let bytes = batch.bytes.get(batch.sent..batch.sent + len).unwrap_or_default();
+            match wire.send(peer, bytes, segment_len) {
+                Ok(repeated) => {
+                    let frames = batch.advance(count, len);
+                    self.held = self.held.saturating_sub(len);
+                    self.stats.datagrams += count as u64;
+                    self.stats.frames += frames;
+                    self.stats.bytes += len as u64;
+                    self.stats.calls += 1;
+                    self.stats.repeated += u64::from(repeated);
+                    return Ok(Step::Sent);
+                }
+                Err(error) if would_block(&error) => return Err(error),
+                Err(error) if count > 1 && wire.is_about_run(&error) => batch.alone = count,
+                Err(error) => {
+                    let frames = batch.advance(count, len);
+                    self.held = self.held.saturating_sub(len);
+                    self.stats.lost += count as u64;
+                    self.stats.lost_frames += frames;
+                    let lost = Lost { peer, datagrams: count, error };
+                    return Ok(Step::Lost(SendError::Lost(Box::new(lost))));
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is closed that waits to be sent.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.batches.iter().take(self.used).all(|batch| batch.closed.is_empty())
+    }
+
+    /// Whether the last frame went to this peer.
+    #[inline]
+    fn is_last(&self, peer: &SocketAddr) -> bool {
+        self.last < self.used
+            && self.batches.get(self.last).is_some_and(|batch| batch.peer.as_ref() == Some(peer))
+    }
+
+    /// Makes this peer the last one, if something is held for it.
+    #[inline]
+    fn turn_to(&mut self, peer: &SocketAddr) -> bool {
+        if !self.is_last(peer) {
+            match self.by_peer.get(peer) {
+                Some(&batch) => self.last = batch,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn add(&mut self, peer: SocketAddr) {
+        if self.used == self.batches.len() {
+            self.batches.push(Batch::default());
+        }
+        if let Some(batch) = self.batches.get_mut(self.used) {
+            batch.peer = Some(peer);
+        }
+        self.last = self.used;
+        self.by_peer.insert(peer, self.used);
+        self.used += 1;
+    }
+
+    /// Forgets the peers once nothing is left for any, and gives memory back.
+    fn rest(&mut self) {
+        let is_empty = self.batches.iter().take(self.used).all(|batch| batch.bytes.is_empty());
+        // The next frame is likely for the same peer, if there was only one.
+        if is_empty && self.used > 1 {
+            self.used = 0;
+            self.by_peer.clear();
+            self.batches.truncate(KEPT);
+            self.held = 0;
+        }
+    }
+}
+
+impl Batch {
+    /// Whether one call can hardly send more than is closed.
+    #[inline]
+    fn is_full(&self, limit: usize) -> bool {
+        !self.closed.is_empty()
+            && (self.closed.len() >= MOST_HELD || self.open.saturating_add(limit) > MOST_BYTES)
+    }
+
+    /// Ends the open datagram at `end`.
+    fn close(&mut self, end: usize) {
+        if end > self.open {
+            self.closed.push_back(Packed { len: end - self.open, frames: self.open_frames });
+            (self.open, self.open_frames) = (end, 0);
+        }
+    }
+
+    /// Drops the first `count` datagrams, `len` bytes in all. Says how many frames they had.
+    fn advance(&mut self, count: usize, len: usize) -> u64 {
+        let frames = self.closed.drain(..count).map(|packed| u64::from(packed.frames)).sum();
+        self.alone = self.alone.saturating_sub(count);
+        self.sent += len;
+        if self.closed.is_empty() {
+            // What is open moves to the front: less than a datagram, once for each batch.
+            self.bytes.drain(..self.sent);
+            self.open -= self.sent;
+            self.sent = 0;
+        }
+        frames
+    }
+}
+
+/// Whether nothing can be sent now, and later it can.
+fn would_block(error: &io::Error) -> bool {
+    // The second is a write time-out, on some systems.
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// Payloads may be secret: lengths only.
+impl<F: Format> fmt::Debug for Outgoing<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("limit", &self.framing.limit())
+            .field("datagram_limit", &self.limit)
+            .field("peers", &self.used)
+            .field("held", &self.held)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+mod tests {
+    use core::cell::RefCell;
+    use std::string::ToString;
+    use std::vec;
+
+    use super::*;
+    use crate::format::U8;
+    use crate::segment::Segments;
+
+    /// Answers as it is told, and keeps what it took.
+    struct Script {
+        most: usize,
+        answers: RefCell<VecDeque<io::ErrorKind>>,
+        took: RefCell<Vec<(SocketAddr, Vec<Vec<u8>>)>>,
+    }
+
+    impl Script {
+        fn new(most: usize, answers: &[io::ErrorKind]) -> Self {
+            let answers = RefCell::new(answers.iter().copied().collect());
+            Self { most, answers, took: RefCell::default() }
+        }
+    }
+
+    impl Wire for Script {
+        fn most_segments(&self) -> usize {
+            self.most
+        }
+
+        fn send(&self, peer: SocketAddr, bytes: &[u8], segment_len: usize) -> io::Result<bool> {
+            match self.answers.borrow_mut().pop_front() {
+                // As an answer it is none: a call that succeeds.
+                None | Some(io::ErrorKind::Interrupted) => {}
+                Some(kind) => return Err(kind.into()),
+            }
+            let datagrams = Segments::new(bytes, segment_len).map(<[u8]>::to_vec).collect();
+            self.took.borrow_mut().push((peer, datagrams));
+            Ok(false)
+        }
+
+        fn is_about_run(&self, error: &io::Error) -> bool {
+            error.kind() == io::ErrorKind::InvalidInput
+        }
+    }
+
+    fn peer(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
+    fn outgoing(limit: usize) -> Outgoing<U8> {
+        let mut outgoing = Outgoing::new(Framing::new(U8));
+        outgoing.set_limit(limit);
+        outgoing
+    }
+
+    fn feed(outgoing: &mut Outgoing<U8>, to: u16, payload: &[u8]) {
+        let header = outgoing.check(&(), payload).unwrap();
+        assert!(!outgoing.is_full(&peer(to)));
+        outgoing.push(&peer(to), &header, payload);
+    }
+
+    fn lens(script: &Script) -> Vec<Vec<usize>> {
+        let took = script.took.borrow();
+        took.iter().map(|(_, datagrams)| datagrams.iter().map(Vec::len).collect()).collect()
+    }
+
+    #[test]
+    fn runs_are_sent_with_one_call_and_nothing_is_reordered() {
+        let script = Script::new(64, &[]);
+        let mut out = outgoing(10);
+        for payload in [&b"1234"[..], b"5678", b"abcd", b"efgh", b"i", b"jklmnopqr", b"s"] {
+            feed(&mut out, 1, payload);
+        }
+        out.close_all();
+        while matches!(out.step(&script).unwrap(), Step::Sent) {}
+        assert_eq!(lens(&script), [vec![10, 10, 2], vec![10, 2]]);
+        let bytes: Vec<u8> = script.took.borrow().iter().flat_map(|(_, d)| d.concat()).collect();
+        assert_eq!(bytes, b"\x041234\x045678\x04abcd\x04efgh\x01i\x09jklmnopqr\x01s");
+        let SendStats { datagrams, frames, bytes, calls, lost, .. } = out.stats();
+        assert_eq!((datagrams, frames, bytes, calls, lost), (5, 7, 34, 2, 0));
+    }
+
+    #[test]
+    fn each_peer_has_datagrams_of_its_own() {
+        let script = Script::new(64, &[]);
+        let mut out = outgoing(100);
+        for round in 0..3_u8 {
+            for to in 1..=5 {
+                feed(&mut out, to, &[round, to.to_le_bytes()[0]]);
+            }
+        }
+        out.close_all();
+        while matches!(out.step(&script).unwrap(), Step::Sent) {}
+        let want: Vec<_> = (1..=5_u8)
+            .map(|to| (peer(to.into()), vec![vec![2, 0, to, 2, 1, to, 2, 2, to]]))
+            .collect();
+        assert_eq!(*script.took.borrow(), want);
+        assert!(matches!(out.step(&script).unwrap(), Step::Idle));
+        assert_eq!((out.used, out.by_peer.len(), out.held), (0, 0, 0));
+        assert!(out.batches.len() <= KEPT, "memory is given back");
+    }
+
+    #[test]
+    fn nothing_changes_when_it_would_block() {
+        let script = Script::new(64, &[io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut]);
+        let mut out = outgoing(10);
+        feed(&mut out, 1, b"12345");
+        out.close_all();
+        for _ in 0..2 {
+            assert!(would_block(&out.step(&script).err().unwrap()));
+            assert_eq!(out.stats(), SendStats::default());
+        }
+        assert!(matches!(out.step(&script).unwrap(), Step::Sent));
+        assert_eq!(lens(&script), [[6]]);
+    }
+
+    #[test]
+    fn what_is_lost_takes_nothing_with_it() {
+        let script = Script::new(2, &[io::ErrorKind::PermissionDenied]);
+        let mut out = outgoing(6);
+        for payload in [b"11111", b"22222", b"33333"] {
+            feed(&mut out, 7, payload);
+        }
+        feed(&mut out, 8, b"other");
+        out.close_all();
+        let Step::Lost(lost) = out.step(&script).unwrap() else { panic!("it was refused") };
+        let text = lost.to_string();
+        assert!(text.starts_with("2 datagrams to 127.0.0.1:7 were not sent: "), "{text}");
+        while matches!(out.step(&script).unwrap(), Step::Sent) {}
+        let took = script.took.borrow();
+        assert_eq!(took[0], (peer(7), vec![b"\x0533333".to_vec()]));
+        assert_eq!(took[1], (peer(8), vec![b"\x05other".to_vec()]));
+        let SendStats { datagrams, frames, lost, lost_frames, .. } = out.stats();
+        assert_eq!((datagrams, frames, lost, lost_frames), (2, 2, 2, 2));
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_is_sent_one_by_one() {
+        use io::ErrorKind::{Interrupted as Sent, InvalidInput, PermissionDenied};
+        let script = Script::new(3, &[InvalidInput, Sent, PermissionDenied, Sent]);
+        let mut out = outgoing(6);
+        for payload in [b"11111", b"22222", b"33333", b"44444", b"55555"] {
+            feed(&mut out, 1, payload);
+        }
+        out.close_all();
+        assert!(matches!(out.step(&script).unwrap(), Step::Sent));
+        let Step::Lost(SendError::Lost(lost)) = out.step(&script).unwrap() else {
+            panic!("it was refused")
+        };
+        assert_eq!(lost.datagrams, 1);
+        while matches!(out.step(&script).unwrap(), Step::Sent) {}
+        // The run's three one by one, of which one was lost, and then the others as a run.
+        assert_eq!(lens(&script), [vec![6], vec![6], vec![6, 6]]);
+        assert_eq!(out.stats().lost, 1);
+    }
+
+    #[test]
+    fn what_is_held_has_an_end() {
+        // Datagrams for one peer.
+        let script = Script::new(64, &[]);
+        let mut out = outgoing(2);
+        for i in 0..=MOST_HELD {
+            assert!(!out.is_full(&peer(1)), "{i}");
+            let header = out.check(&(), b"x").unwrap();
+            out.push(&peer(1), &header, b"x");
+        }
+        assert!(out.is_full(&peer(1)), "and one is open");
+        out.close_for(&peer(1));
+        assert!(matches!(out.step(&script).unwrap(), Step::Sent));
+        assert!(!out.is_full(&peer(1)));
+        assert_eq!(lens(&script)[0].len(), MOST_HELD);
+        // Peers.
+        let mut out = outgoing(200);
+        for port in 1..=u16::try_from(MOST_PEERS).unwrap() {
+            feed(&mut out, port, b"hello");
+        }
+        assert!(out.is_full(&peer(9_999)) && !out.is_full(&peer(1)));
+        out.close_for(&peer(9_999));
+        while out.is_full(&peer(9_999)) {
+            out.step(&script).unwrap();
+        }
+        assert_eq!(out.stats().datagrams, MOST_PEERS as u64);
+        // Bytes for all of them.
+        let mut out = outgoing(60_000);
+        let mut count = 0;
+        while !out.is_full(&peer(count % 500 + 1)) {
+            let header = out.check(&(), &[7; 255]).unwrap();
+            out.push(&peer(count % 500 + 1), &header, &[7; 255]);
+            count += 1;
+        }
+        assert_eq!(usize::from(count), MOST_HELD_BYTES / 256 + 1);
+    }
+
+    #[test]
+    fn a_frame_for_no_datagram_is_refused_before_anything_is_sent() {
+        let out = outgoing(10);
+        assert!(out.check(&(), b"123456789").is_ok());
+        let refused = out.check(&(), b"1234567890").err().unwrap();
+        assert_eq!(refused, EncodeError::NoRoom { needed: 11, room: 10 });
+        let refused = out.check(&(), &[0; 256]).err().unwrap();
+        assert_eq!(refused, EncodeError::Oversize { len: 256, limit: 255 });
+    }
+}

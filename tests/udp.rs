@@ -1,0 +1,663 @@
+//! Frames in datagrams over real sockets on loopback: bound and connected, IPv4 and IPv6, blocking
+//! and tokio, with offload (where the feature `udp` is on and the system has it) and without.
+#![cfg(feature = "tokio")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
+mod support;
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::pin::pin;
+use std::thread;
+use std::time::Duration;
+
+use futures::StreamExt;
+use support::script::poll_once;
+use unstick::io::{self, Received, SendError};
+use unstick::{DatagramError, DecodeError, EncodeError, Framing, Kind, Part, V1, header, tokio};
+
+/// Nothing on this machine takes so long, unless it is stuck.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Everything that a socket can be made as.
+#[derive(Clone, Copy, Debug)]
+struct How {
+    v6: bool,
+    connected: bool,
+    offload: bool,
+}
+
+fn all() -> impl Iterator<Item = How> {
+    (0..8).map(|bits| How { v6: bits & 1 > 0, connected: bits & 2 > 0, offload: bits & 4 > 0 })
+}
+
+/// Two sockets, and the second one's address.
+fn sockets(how: How) -> (UdpSocket, UdpSocket, SocketAddr) {
+    let bind = || {
+        let socket = match how.v6 {
+            true => UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)),
+            false => UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)),
+        };
+        let socket = socket.unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    };
+    let (one, two) = (bind(), bind());
+    if how.connected {
+        one.connect(two.local_addr().unwrap()).unwrap();
+        two.connect(one.local_addr().unwrap()).unwrap();
+    }
+    let addr = two.local_addr().unwrap();
+    (one, two, addr)
+}
+
+fn blocking(socket: UdpSocket, how: How) -> io::FrameSocket {
+    match how.offload {
+        true => io::FrameSocket::new(socket),
+        false => io::FrameSocket::without_offload(socket, V1),
+    }
+}
+
+fn asynchronous(socket: UdpSocket, how: How) -> tokio::FrameSocket {
+    socket.set_nonblocking(true).unwrap();
+    let socket = ::tokio::net::UdpSocket::from_std(socket).unwrap();
+    match how.offload {
+        true => tokio::FrameSocket::new(socket),
+        false => tokio::FrameSocket::without_offload(socket, V1),
+    }
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { ::tokio::time::timeout(PATIENCE, work).await.expect("it is stuck") })
+}
+
+fn bound() -> UdpSocket {
+    sockets(How { v6: false, connected: false, offload: false }).0
+}
+
+fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Framing::new(V1).encode(Kind::new(kind).unwrap(), payload, &mut bytes).unwrap();
+    bytes
+}
+
+/// Payloads of all sizes that a datagram of the default limit can hold.
+fn payloads() -> Vec<Vec<u8>> {
+    (0..200_usize)
+        .map(|i| vec![i as u8; [3, 60, 0, 1_192, 700, 64][i % 6] + i % 3 * usize::from(i % 6 != 3)])
+        .collect()
+}
+
+/// The payloads of a datagram, or why it was refused.
+type Taken = Result<Vec<Vec<u8>>, DatagramError>;
+/// What arrived, and from where.
+type Item = (SocketAddr, Taken);
+
+fn item<'a>(received: Received<io::Frames<'a>>) -> Item {
+    match received {
+        Received::Datagram { source, frames } => {
+            let count = frames.len();
+            let frames: Vec<_> = frames.map(|frame| frame.payload.to_vec()).collect();
+            assert_eq!(frames.len(), count, "it knows how many there are");
+            (source, Ok(frames))
+        }
+        Received::Refused { source, error } => (source, Err(error)),
+        Received::Undelivered(error) => panic!("{error}"),
+    }
+}
+
+fn check_stats(sent: io::SendStats, received: io::RecvStats, payloads: &[Vec<u8>]) {
+    assert_eq!(sent.frames, payloads.len() as u64);
+    let bytes: usize = payloads.iter().map(|payload| payload.len() + 8).sum();
+    assert_eq!((sent.bytes, sent.lost, sent.lost_frames), (bytes as u64, 0, 0));
+    assert_eq!((received.datagrams, received.frames), (sent.datagrams, sent.frames));
+    assert_eq!((received.bytes, received.refused.total()), (sent.bytes, 0));
+    // Packed as full as can be: no two neighbours would fit one datagram.
+    assert!(sent.datagrams < sent.frames / 2, "{sent:?}");
+    assert!(sent.calls <= sent.datagrams && received.calls <= received.datagrams);
+}
+
+// spec: DGM-1, DGM-7, DGM-10
+#[test]
+fn blocking_sockets_deliver_what_was_fed() {
+    for how in all() {
+        let (one, two, addr) = sockets(how);
+        let from = one.local_addr().unwrap();
+        let (mut sender, mut receiver) = (blocking(one, how), blocking(two, how));
+        let payloads = payloads();
+        let fed = payloads.clone();
+        let receiving = thread::spawn(move || {
+            let mut got = Vec::new();
+            while got.len() < fed.len() {
+                let (source, frames) = item(receiver.recv().unwrap());
+                assert_eq!(source, from);
+                got.extend(frames.unwrap());
+            }
+            assert_eq!(got, fed);
+            receiver.stats().0
+        });
+        for payload in &payloads {
+            match how.connected {
+                true => sender.feed(Kind::BINARY, payload).unwrap(),
+                false => sender.feed_to(addr, Kind::BINARY, payload).unwrap(),
+            }
+        }
+        sender.flush().unwrap();
+        check_stats(sender.stats().1, receiving.join().unwrap(), &payloads);
+    }
+}
+
+// spec: DGM-1, DGM-7, DGM-10
+#[test]
+fn tokio_sockets_deliver_what_was_fed() {
+    for how in all() {
+        run(async {
+            let (one, two, addr) = sockets(how);
+            let from = one.local_addr().unwrap();
+            let (mut sender, mut receiver) = (asynchronous(one, how), asynchronous(two, how));
+            let payloads = payloads();
+            let send = async {
+                for payload in &payloads {
+                    match how.connected {
+                        true => sender.feed(Kind::BINARY, payload).await.unwrap(),
+                        false => sender.feed_to(addr, Kind::BINARY, payload).await.unwrap(),
+                    }
+                }
+                sender.flush().await.unwrap();
+                sender.stats().1
+            };
+            let receive = async {
+                let mut got = Vec::new();
+                while got.len() < payloads.len() {
+                    let (source, frames) = item(receiver.recv().await.unwrap());
+                    assert_eq!(source, from);
+                    got.extend(frames.unwrap());
+                }
+                assert_eq!(got, payloads);
+                receiver.stats().0
+            };
+            let (sent, received) = ::tokio::join!(send, receive);
+            check_stats(sent, received, &payloads);
+        });
+    }
+}
+
+/// The same datagrams go out with offload and without: a plain socket sees them one by one.
+#[test]
+fn offload_does_not_show_on_the_wire() {
+    let seen = [true, false].map(|offload| {
+        let (one, two, addr) = sockets(How { v6: false, connected: false, offload });
+        let mut sender = blocking(one, How { v6: false, connected: false, offload });
+        let mut datagrams = Vec::new();
+        let mut buf = [0; 2_000];
+        for payloads in payloads().chunks(40) {
+            let before = sender.stats().1.datagrams;
+            for payload in payloads {
+                sender.feed_to(addr, Kind::BINARY, payload).unwrap();
+            }
+            sender.flush().unwrap();
+            for _ in before..sender.stats().1.datagrams {
+                let (len, _) = two.recv_from(&mut buf).unwrap();
+                assert!(len <= 1_200);
+                datagrams.push(buf[..len].to_vec());
+            }
+        }
+        (datagrams, sender.stats().1.calls)
+    });
+    assert_eq!(seen[0].0, seen[1].0);
+    #[cfg(all(feature = "udp", target_os = "linux"))]
+    assert!(seen[0].1 < seen[1].1, "{} calls, and {} without", seen[0].1, seen[1].1);
+}
+
+/// Each refused datagram is an item with its source and reason, is counted, and changes nothing for
+/// the next.
+// spec: DGM-1, DGM-2, DGM-3, DGM-4, DGM-5, DGM-6, DGM-8
+#[test]
+fn refused_datagrams_are_items() {
+    let whole = [frame(1, b"one"), frame(1, b"two")].concat();
+    let good = Ok(vec![b"good".to_vec()]);
+    let missing = |at, missing, part| {
+        Err(DatagramError::Malformed(DecodeError::Truncated { at, missing, part }))
+    };
+    let cases: Vec<(Vec<u8>, Taken)> = vec![
+        (vec![], Err(DatagramError::Empty)),
+        // Only a header, and a single byte: pitfalls 2 and 3.
+        (header::encode(Kind::TEXT, 4).to_vec(), missing(8, 4, Part::Payload)),
+        (vec![0xF5], missing(1, 7, Part::Header)),
+        (whole[..21].to_vec(), missing(21, 1, Part::Payload)),
+        (frame(5, b""), Err(DatagramError::MisplacedKind { at: 0, kind: 5 })),
+        (
+            [frame(1, b"a"), frame(0x20, b"")].concat(),
+            Err(DatagramError::UnknownKind { at: 9, kind: 0x20 }),
+        ),
+        (frame(0x40, b""), Err(DatagramError::UnknownKind { at: 0, kind: 0x40 })),
+        (frame(0x41, b"known"), Ok(vec![b"known".to_vec()])),
+        (frame(0xC1, b"ignored"), Ok(vec![])),
+        ([&whole[..], &vec![b'x'; 300]].concat(), Err(DatagramError::Cut { room: 200 })),
+    ];
+    for how in all().filter(|how| !how.connected) {
+        let (raw, two, addr) = sockets(how);
+        let from = raw.local_addr().unwrap();
+        let known = |kind: &Kind| kind.get() == 0x41;
+        let mut receiver = blocking(two, how).known(known).recv_limit(200);
+        for (bytes, want) in &cases {
+            raw.send_to(bytes, addr).unwrap();
+            raw.send_to(&frame(2, b"good"), addr).unwrap();
+            assert_eq!(item(receiver.recv().unwrap()), (from, want.clone()), "{bytes:02x?}");
+            assert_eq!(item(receiver.recv().unwrap()), (from, good.clone()));
+        }
+        let stats = receiver.stats().0;
+        let io::Refusals { cut, empty, malformed, misplaced_kind, unknown_kind, .. } =
+            stats.refused;
+        assert_eq!((cut, empty, malformed, misplaced_kind, unknown_kind), (1, 1, 3, 1, 2));
+        assert_eq!(stats.refused.total(), 8);
+        assert_eq!((stats.datagrams, stats.frames), (12, 11));
+        assert_eq!(stats.refused_bytes, 8 + 1 + 21 + 8 + 17 + 8 + 322);
+    }
+}
+
+/// A cut between two frames would parse: the limit is applied to all that arrived.
+// spec: DGM-9
+#[test]
+fn a_datagram_above_the_receive_limit_is_cut() {
+    for how in all().filter(|how| !how.connected) {
+        let (raw, two, addr) = sockets(how);
+        let (one, both) = (frame(1, b"one"), [frame(1, b"one"), frame(1, b"two")].concat());
+        let mut receiver = blocking(two, how).recv_limit(one.len());
+        for (bytes, taken) in [(&one, true), (&both, false), (&one, true)] {
+            raw.send_to(bytes, addr).unwrap();
+            let (_, got) = item(receiver.recv().unwrap());
+            let cut = DatagramError::Cut { room: one.len() };
+            assert_eq!(got, if taken { Ok(vec![b"one".to_vec()]) } else { Err(cut) });
+        }
+    }
+}
+
+// spec: DGM-10
+#[test]
+fn the_longest_datagrams_pass_and_longer_ones_are_reported() {
+    for how in all() {
+        let (one, two, addr) = sockets(how);
+        let (mut sender, mut receiver) = (blocking(one, how), blocking(two, how));
+        sender = sender.datagram_limit(70_000);
+        // Over IPv6 the interface's largest packet decides, which loopback has at 65,536 bytes.
+        let most = if how.v6 { 65_536 - 48 } else { 65_507 };
+        let payload = vec![0x77; most - 8];
+        sender.send_to(addr, Kind::BINARY, &payload).unwrap();
+        assert_eq!(item(receiver.recv().unwrap()).1, Ok(vec![payload]), "{how:?}");
+        // What the system says is said of that datagram, and those behind it go.
+        sender.feed_to(addr, Kind::BINARY, &[1; 65_520]).unwrap();
+        sender.end_datagram();
+        match sender.feed_to(addr, Kind::BINARY, b"behind") {
+            Err(SendError::Lost(lost)) => assert_eq!((lost.peer, lost.datagrams), (addr, 1)),
+            other => panic!("{how:?}: {other:?}"),
+        }
+        sender.flush().unwrap(); // what met it was accepted
+        assert_eq!(item(receiver.recv().unwrap()).1, Ok(vec![b"behind".to_vec()]));
+        assert_eq!(sender.stats().1.lost, 1);
+
+        // A frame over the limit is an error before anything is sent.
+        let mut sender = sender.datagram_limit(1_200);
+        sender.feed_to(addr, Kind::BINARY, b"kept").unwrap();
+        let refused = sender.send_to(addr, Kind::BINARY, &[0; 1_193]).unwrap_err();
+        let too_long = EncodeError::NoRoom { needed: 1_201, room: 1_200 };
+        assert!(matches!(refused, SendError::Encode(error) if *error == too_long));
+        let refused = sender.send_to(addr, Kind::CLOSE, b"").unwrap_err();
+        let misplaced = EncodeError::MisplacedKind { kind: 5 };
+        assert!(matches!(refused, SendError::Encode(error) if *error == misplaced));
+        sender.send_to(addr, Kind::BINARY, &[0; 1_180]).unwrap();
+        assert_eq!(item(receiver.recv().unwrap()).1.unwrap()[0], b"kept");
+    }
+}
+
+#[test]
+fn a_socket_without_a_peer_needs_one_named() {
+    let mut sender = io::FrameSocket::new(bound());
+    assert!(matches!(sender.send(Kind::TEXT, b"x"), Err(SendError::NotConnected)));
+    let nobody = run(async {
+        let mut sender = asynchronous(bound(), How { v6: false, connected: false, offload: true });
+        sender.feed(Kind::TEXT, b"x").await
+    });
+    assert!(matches!(nobody, Err(SendError::NotConnected)));
+}
+
+/// A non-blocking socket stays one, and a blocking one too.
+#[test]
+fn a_socket_that_has_nothing_says_so() {
+    let socket = bound();
+    socket.set_nonblocking(true).unwrap();
+    let mut receiver = io::FrameSocket::new(socket);
+    for _ in 0..2 {
+        assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+    let socket = bound();
+    socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let mut receiver = io::FrameSocket::new(socket);
+    let start = std::time::Instant::now();
+    let kind = receiver.recv().unwrap_err().kind();
+    assert!(matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{kind}");
+    assert!(start.elapsed() >= Duration::from_millis(19), "it waited");
+}
+
+/// "Connection refused" of a connected socket says that an earlier datagram did not arrive. It is an
+/// item of its own, and the datagram that met it is sent again.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_refused_connection_is_an_item_and_costs_no_datagram() {
+    for how in all().filter(|how| !how.connected) {
+        let (one, two, addr) = sockets(how);
+        one.connect(addr).unwrap();
+        drop(two);
+        let mut sender = blocking(one, how);
+        sender.send(Kind::TEXT, b"to nobody").unwrap();
+        // Now there is somebody, and the report about the first is still there.
+        let listener = blocking(UdpSocket::bind(addr).unwrap(), how);
+        listener.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut listener = listener;
+        sender.send(Kind::TEXT, b"to somebody").unwrap();
+        assert_eq!(item(listener.recv().unwrap()).1, Ok(vec![b"to somebody".to_vec()]));
+        assert_eq!(sender.stats().1.repeated, 1);
+        match sender.recv().unwrap() {
+            Received::Undelivered(error) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(sender.stats().0.undelivered, 1);
+
+        // The receiver meets a report by itself, too.
+        drop(listener);
+        sender.send(Kind::TEXT, b"to nobody").unwrap();
+        assert!(matches!(sender.recv().unwrap(), Received::Undelivered(_)));
+        // And a program that never receives asks for it.
+        let (_, mut sender) = sender.split();
+        sender.send(Kind::TEXT, b"to nobody").unwrap();
+        sender.send(Kind::TEXT, b"to nobody").unwrap();
+        assert_eq!(sender.take_report().unwrap().kind(), ErrorKind::ConnectionRefused);
+        assert!(sender.take_report().is_none());
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_receiver_that_waits_learns_what_a_send_has_met() {
+    run(async {
+        for offload in [true, false] {
+            let how = How { v6: false, connected: false, offload };
+            let (one, two, addr) = sockets(how);
+            one.connect(addr).unwrap();
+            drop(two);
+            let (mut receiver, mut sender) = asynchronous(one, how).split();
+            let waiting = ::tokio::spawn(async move {
+                for _ in 0..3 {
+                    match receiver.recv().await.unwrap() {
+                        Received::Undelivered(error) => {
+                            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+            });
+            // Whoever meets it first, the receiver gets it.
+            while !waiting.is_finished() {
+                sender.send(Kind::TEXT, b"to nobody").await.unwrap_or_else(|error| {
+                    // Sent again, and met the next report already.
+                    assert!(matches!(error, SendError::Lost(_)), "{error}");
+                });
+                ::tokio::task::yield_now().await;
+            }
+            waiting.await.unwrap();
+        }
+    });
+}
+
+/// Also where nothing more is sent.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_receiver_that_waits_is_woken_by_a_refused_connection() {
+    run(async {
+        for offload in [true, false] {
+            let how = How { v6: true, connected: false, offload };
+            let (one, two, addr) = sockets(how);
+            one.connect(addr).unwrap();
+            drop(two);
+            let mut socket = asynchronous(one, how);
+            let (receiver, sender) = socket.halves();
+            for _ in 0..3 {
+                let mut waiting = pin!(receiver.recv());
+                assert!(poll_once(waiting.as_mut()).is_pending());
+                sender.send(Kind::TEXT, b"to nobody").await.unwrap();
+                match waiting.await.unwrap() {
+                    Received::Undelivered(error) => {
+                        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(socket.stats().0.undelivered, 3);
+            // And the stream of the same.
+            assert!(poll_once(pin!(socket.next())).is_pending());
+            socket.send(Kind::TEXT, b"to nobody").await.unwrap();
+            assert!(matches!(socket.next().await, Some(Ok(Received::Undelivered(_)))));
+        }
+    });
+}
+
+/// A call that is dropped while it waits takes nothing with it.
+#[test]
+fn a_dropped_receive_loses_nothing() {
+    for offload in [true, false] {
+        run(async {
+            let how = How { v6: false, connected: false, offload };
+            let (one, two, addr) = sockets(how);
+            let mut receiver = asynchronous(two, how);
+            let mut got = Vec::new();
+            for round in 0..100_u32 {
+                // Dropped while nothing is there, and at every wait while something comes.
+                for _ in 0..3 {
+                    assert!(poll_once(pin!(receiver.recv())).is_pending());
+                }
+                for part in 0..3_u32 {
+                    one.send_to(&frame(2, &(round * 3 + part).to_be_bytes()), addr).unwrap();
+                }
+                while got.len() < (round as usize + 1) * 3 {
+                    match poll_once(pin!(receiver.recv())) {
+                        std::task::Poll::Ready(received) => {
+                            got.extend(item(received.unwrap()).1.unwrap());
+                        }
+                        std::task::Poll::Pending => ::tokio::task::yield_now().await,
+                    }
+                }
+            }
+            let want: Vec<_> = (0..300_u32).map(|i| i.to_be_bytes().to_vec()).collect();
+            assert_eq!(got, want);
+        });
+    }
+}
+
+/// A sender whose call is dropped sent the frame or did not accept it, as its documentation says.
+#[test]
+fn a_dropped_send_takes_nothing_back_and_nothing_twice() {
+    for offload in [true, false] {
+        let how = How { v6: false, connected: false, offload };
+        run(async {
+            let (one, two, addr) = sockets(how);
+            let mut receiver = blocking(two, how);
+            // The runtime does not know yet that the socket can be written to: the first wait of a
+            // new one is one, and there the call is dropped.
+            let mut sender = asynchronous(one, how);
+            for i in 0..64_u32 {
+                sender.feed_to(addr, Kind::BINARY, &i.to_be_bytes()).await.unwrap();
+                sender.end_datagram();
+            }
+            for _ in 0..3 {
+                let dropped = poll_once(pin!(sender.feed_to(addr, Kind::BINARY, b"not accepted")));
+                assert!(dropped.is_pending());
+            }
+            assert!(poll_once(pin!(sender.flush())).is_pending());
+            sender.send_to(addr, Kind::BINARY, &64_u32.to_be_bytes()).await.unwrap();
+            for i in 0..=64_u32 {
+                assert_eq!(item(receiver.recv().unwrap()).1, Ok(vec![i.to_be_bytes().to_vec()]));
+            }
+            assert_eq!(sender.stats().1.frames, 65);
+        });
+    }
+}
+
+#[test]
+fn a_socket_is_a_stream_of_owned_frames() {
+    run(async {
+        let how = How { v6: true, connected: false, offload: true };
+        let (one, two, addr) = sockets(how);
+        let from = one.local_addr().unwrap();
+        let mut socket = asynchronous(two, how);
+        one.send_to(&[frame(1, b"one"), frame(2, b"two")].concat(), addr).unwrap();
+        one.send_to(b"?", addr).unwrap();
+        one.send_to(&frame(1, b"three"), addr).unwrap();
+        let items: Vec<_> = socket.by_ref().take(3).map(Result::unwrap).collect().await;
+        match &items[0] {
+            Received::Datagram { source, frames } => {
+                assert_eq!(*source, from);
+                assert_eq!((frames[0].meta, frames[0].payload()), (Kind::TEXT, &b"one"[..]));
+                assert_eq!((frames[1].meta, frames[1].payload()), (Kind::BINARY, &b"two"[..]));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(items[1], Received::Refused { source, .. } if source == from));
+        assert!(matches!(&items[2], Received::Datagram { frames, .. } if frames.len() == 1));
+        assert!(poll_once(pin!(socket.next())).is_pending(), "it never ends");
+    });
+}
+
+/// Answers go out while the frames that they answer are borrowed, to each peer its own.
+#[test]
+fn many_peers_are_answered_from_borrowed_frames() {
+    run(async {
+        let how = How { v6: false, connected: false, offload: true };
+        let (server, _, _) = sockets(how);
+        let addr = server.local_addr().unwrap();
+        let mut server = asynchronous(server, how);
+        let serve = async {
+            let mut frames_seen = 0;
+            while frames_seen < 8 * 30 {
+                let (receiver, sender) = server.halves();
+                let Received::Datagram { source, frames } = receiver.recv().await.unwrap() else {
+                    panic!("a datagram was refused");
+                };
+                for frame in frames {
+                    sender.feed_to(source, frame.meta, frame.payload).await.unwrap();
+                    frames_seen += 1;
+                }
+                sender.flush().await.unwrap();
+            }
+        };
+        let clients = futures::future::join_all((0..8_u8).map(|client| async move {
+            let mut socket = asynchronous(bound(), how);
+            for i in 0..30_u8 {
+                socket.feed_to(addr, Kind::BINARY, &[client, i]).await.unwrap();
+            }
+            socket.flush().await.unwrap();
+            let mut got = Vec::new();
+            while got.len() < 30 {
+                let (source, frames) = item(socket.recv().await.unwrap());
+                assert_eq!(source, addr);
+                got.extend(frames.unwrap());
+            }
+            let want: Vec<_> = (0..30_u8).map(|i| vec![client, i]).collect();
+            assert_eq!(got, want);
+        }));
+        ::tokio::join!(serve, clients);
+    });
+}
+
+/// What the kernel dropped at this socket, for want of room in its buffer.
+#[cfg(target_os = "linux")]
+fn dropped(port: u16) -> u64 {
+    let table = std::fs::read_to_string("/proc/net/udp").unwrap();
+    let local = format!(":{port:04X}");
+    let line = table.lines().find(|line| {
+        line.split_whitespace().nth(1).is_some_and(|address| address.ends_with(&local))
+    });
+    line.unwrap().split_whitespace().last().unwrap().parse().unwrap()
+}
+
+/// A hostile peer costs others nothing but room in the kernel's buffer, and every datagram is
+/// accounted for. `benches/` has the same with a million.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_hostile_peer_takes_no_datagram_of_another() {
+    const GOOD: u64 = 2_000;
+    const BAD: u64 = 20_000;
+    for offload in [true, false] {
+        let how = How { v6: false, connected: false, offload };
+        let (good, two, addr) = sockets(how);
+        let from = good.local_addr().unwrap();
+        let evil = bound();
+        let evil_from = evil.local_addr().unwrap();
+        two.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let mut receiver = blocking(two, how);
+        let hostile = thread::spawn(move || {
+            let bad = [
+                vec![],
+                vec![0xF5],
+                frame(1, b"whole")[..12].to_vec(),
+                frame(5, b""),
+                vec![0; 900],
+            ];
+            for i in 0..BAD as usize {
+                evil.send_to(&bad[i % bad.len()], addr).unwrap();
+            }
+        });
+        let well_behaved = thread::spawn(move || {
+            for i in 0..GOOD {
+                good.send_to(&frame(2, &i.to_be_bytes()), addr).unwrap();
+            }
+        });
+        let (mut last, mut taken, mut refused) = (None, 0, 0);
+        loop {
+            match receiver.recv() {
+                Ok(Received::Datagram { source, mut frames }) => {
+                    assert_eq!(source, from);
+                    let number =
+                        u64::from_be_bytes(frames.next().unwrap().payload.try_into().unwrap());
+                    assert!(frames.next().is_none() && last.is_none_or(|last| last < number));
+                    last = Some(number);
+                    taken += 1;
+                }
+                Ok(Received::Refused { source, .. }) => {
+                    assert_eq!(source, evil_from);
+                    refused += 1;
+                }
+                Ok(other) => panic!("{other:?}"),
+                Err(_) if hostile.is_finished() && well_behaved.is_finished() => break,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        hostile.join().unwrap();
+        well_behaved.join().unwrap();
+        let dropped = dropped(addr.port());
+        assert_eq!(taken + refused + dropped, GOOD + BAD, "{taken} {refused} {dropped}");
+        assert!(taken + dropped >= GOOD && taken > 0);
+        let stats = receiver.stats().0;
+        assert_eq!((stats.datagrams, stats.refused.total()), (taken, refused));
+    }
+}
+
+#[test]
+#[cfg(feature = "udp")]
+fn buffer_sizes_can_be_set() {
+    let socket = io::FrameSocket::new(bound());
+    let small = socket.set_recv_buffer_size(16 << 10).unwrap();
+    let large = socket.set_recv_buffer_size(128 << 10).unwrap();
+    assert!(small >= 16 << 10 && large > small, "{small} {large}");
+    assert!(socket.set_send_buffer_size(64 << 10).unwrap() >= 64 << 10);
+    run(async {
+        let how = How { v6: false, connected: false, offload: true };
+        let socket = asynchronous(bound(), how);
+        assert!(socket.set_recv_buffer_size(128 << 10).unwrap() >= 128 << 10);
+        assert!(socket.set_send_buffer_size(64 << 10).unwrap() >= 64 << 10);
+    });
+}
