@@ -460,7 +460,7 @@ pub struct FrameSender<F: Format = V1> {
 }
 
 impl<F: Format> FrameSender<F> {
-    /// Accepts a frame for the peer that the socket is connected to, and flushes.
+    /// Accepts a frame for the peer that the socket was connected to when it was given, and flushes.
     ///
     /// # Cancel safety
     /// As [`send_to`](Self::send_to).
@@ -495,7 +495,7 @@ impl<F: Format> FrameSender<F> {
         self.flush().await
     }
 
-    /// Accepts a frame for the peer that the socket is connected to.
+    /// Accepts a frame for the peer that the socket was connected to when it was given.
     ///
     /// # Cancel safety
     /// The frame of a dropped call was not accepted.

@@ -311,7 +311,7 @@ pub struct FrameSender<F: Format = V1> {
 }
 
 impl<F: Format> FrameSender<F> {
-    /// Accepts a frame for the peer that the socket is connected to, and flushes.
+    /// Accepts a frame for the peer that the socket was connected to when it was given, and flushes.
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to), and [`SendError::NotConnected`].
@@ -335,7 +335,7 @@ impl<F: Format> FrameSender<F> {
         self.flush()
     }
 
-    /// Accepts a frame for the peer that the socket is connected to.
+    /// Accepts a frame for the peer that the socket was connected to when it was given.
     ///
     /// # Errors
     /// As [`feed_to`](Self::feed_to), and [`SendError::NotConnected`].
