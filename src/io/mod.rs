@@ -23,16 +23,21 @@
 //! ```
 
 mod clock;
+mod connection;
+mod conversation;
 mod error;
 mod outbox;
 mod reader;
 mod writer;
 
-pub use error::{ReadError, WriteError};
+pub use connection::{Connection, Transport};
+pub use error::{ConnectionError, ReadError, WriteError};
 pub use reader::FrameReader;
 pub use writer::FrameWriter;
 
 #[cfg(feature = "tokio")]
 pub(crate) use clock::Clock;
+#[cfg(feature = "tokio")]
+pub(crate) use conversation::{Conversation, Meaning};
 #[cfg(feature = "tokio")]
 pub(crate) use outbox::Outbox;

@@ -15,7 +15,7 @@ use ::tokio::time::{Instant, Sleep, sleep_until};
 use futures_core::Stream;
 
 use crate::error::RecoverError;
-use crate::format::{Format, SelfChecking, V1};
+use crate::format::{Format, Header, SelfChecking, V1};
 use crate::frame::{Frame, OwnedFrame};
 use crate::frame_buf::{BUSY_LEN, FrameBuf, Located};
 use crate::framing::Framing;
@@ -212,6 +212,10 @@ impl<F: Format> Incoming<F> {
         &mut self.clock
     }
 
+    pub(super) fn limit(&self) -> u64 {
+        self.buf.framing().limit()
+    }
+
     pub(super) fn skip_frame(&mut self) -> Result<(), RecoverError> {
         self.buf.skip_frame()?;
         self.fused = false;
@@ -295,15 +299,45 @@ impl<F: Format> Incoming<F> {
             if let Some(located) = self.buf.locate()? {
                 return Poll::Ready(Ok(Some(located)));
             }
-            if self.ended {
-                self.buf.finish()?;
+            if !ready!(self.poll_more(inner.as_mut(), cx))? {
                 return Poll::Ready(Ok(None));
             }
-            ready!(self.poll_fill(inner.as_mut(), cx))?;
-            if self.clock.is_used() && self.buf.is_waiting() {
-                self.check_clock(false)?;
+        }
+    }
+
+    /// Reads once; `false` says that the stream ended between two frames.
+    pub(super) fn poll_more<R: AsyncRead>(
+        &mut self,
+        inner: Pin<&mut R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool, ReadError>> {
+        if self.ended {
+            self.buf.finish()?;
+            return Poll::Ready(Ok(false));
+        }
+        ready!(self.poll_fill(inner, cx))?;
+        if self.clock.is_used() && self.buf.is_waiting() {
+            self.check_clock(false)?;
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// Reads to the stream's end, and drops what comes.
+    pub(super) fn poll_discard<R: AsyncRead>(
+        &mut self,
+        mut inner: Pin<&mut R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 4096];
+        while !self.ended {
+            let mut scratch = ReadBuf::new(&mut scratch);
+            match ready!(inner.as_mut().poll_read(cx, &mut scratch)) {
+                Ok(()) => self.ended = scratch.filled().is_empty(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_resync<R: AsyncRead>(
@@ -357,13 +391,18 @@ impl<F: Format> Incoming<F> {
         self.clock.check(now, self.buf.position())
     }
 
-    fn resume(&mut self) {
+    /// The header of the frame that has begun and is not whole.
+    pub(super) fn begun(&self) -> Option<Header<F::Meta>> {
+        self.buf.begun()
+    }
+
+    pub(super) fn resume(&mut self) {
         if self.clock.is_used() {
             self.clock.resume(Instant::now().into_std());
         }
     }
 
-    fn pause(&mut self) {
+    pub(super) fn pause(&mut self) {
         if self.clock.is_used() {
             self.clock.pause(Instant::now().into_std());
         }
