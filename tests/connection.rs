@@ -307,9 +307,8 @@ fn a_peer_that_pings_and_never_reads_gets_one_pong() {
     assert!(run(connection.recv()).is_err(), "the end without a close");
     let (line, _, pending) = connection.into_inner();
     assert!(line.drain.bytes.is_empty());
-    let first = format!("{:?}", Message::Pong(&pings[0]));
-    assert!(pending.len() <= 12 + 12, "{:?}", shown(&pending));
-    assert!(pending.is_empty() || shown(&pending).len() == 1 || shown(&pending)[0] == first);
+    let pongs = shown(&pending);
+    assert!(pongs.len() == 1 && pongs[0].starts_with("Pong"), "{pongs:?}");
 }
 
 #[test]
@@ -400,6 +399,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn nothing_is_lost_or_doubled_wherever_a_call_is_dropped(
         reads in prop::collection::vec(step(), 0..100),
