@@ -20,6 +20,11 @@ use serde_json::{Value, json};
 use support::chunks::{self, Path, Subject, single_bytes};
 use support::formats::every_format;
 use support::oracle::{Outcome, Policy};
+use unstick::message::{
+    Close, Code, Digest, Encoded, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello,
+    Message, MessageError, ResumeKey,
+};
+use unstick::session::{Event, Session, SessionError};
 use unstick::{
     ByteOrder, Covers, DatagramError, DatagramPacker, DecodeError, Decoder, EncodeError, Framing,
     HeaderError, Kind, Layout, LengthField, Part, Piece, Pushed, RecoverError, V1,
@@ -39,7 +44,7 @@ fn vectors() -> Vec<Vector> {
             all.extend(parsed.unwrap_or_else(|why| panic!("{}: {why}", path.display())));
         }
     }
-    assert!(all.len() >= 540, "only {}", all.len());
+    assert!(all.len() >= 700, "only {}", all.len());
     all
 }
 
@@ -64,6 +69,7 @@ fn more_cuts(vector: &Vector, random: usize) -> Vec<Vec<usize>> {
 struct Core {
     path: Path,
     receiver: Option<Box<dyn Receiver>>,
+    session: Session,
 }
 
 /// A stream's receiver, of any format.
@@ -271,7 +277,220 @@ impl Peer for Core {
                 Some(datagram) => json!({ "bytes": write_hex(&datagram) }),
                 None => return refused(),
             },
+            "message" => decoded(request),
+            "encode-message" => {
+                let text = Strings::of(&request["message"]);
+                match text.message(&request["message"]).map(|message| message.encode()) {
+                    Some(Ok(encoded)) => json!({
+                        "kind": encoded.kind().get(), "payload": write_hex(&encoded.to_payload()),
+                    }),
+                    _ => return refused(),
+                }
+            }
+            "conversation" => {
+                let known = request["known"].as_array().unwrap().iter();
+                let known = known.map(|kind| Kind::new(kind.as_u64().unwrap() as u8).unwrap());
+                self.session = known.fold(Session::new(), Session::with_kind);
+                json!({"ok": true})
+            }
+            "receive" => self.receive(request),
+            "end-of-stream" => match self.session.handle_end() {
+                Ok(()) => self.said(json!({"event": "clean"})),
+                Err(error) => self.said(session_error(error)),
+            },
+            "tick" => {
+                self.session.handle_tick();
+                self.said(json!({}))
+            }
+            "send" => {
+                let text = Strings::of(&request["message"]);
+                let message = text.message(&request["message"]).unwrap();
+                match self.session.send(&message) {
+                    Ok(encoded) => {
+                        assert_eq!(encoded, message.encode().unwrap());
+                        json!({"ok": true})
+                    }
+                    Err(_) => return refused(),
+                }
+            }
             other => panic!("no request: {other}"),
+        })
+    }
+}
+
+// ------------------------------------------------------------------------------- messages
+
+impl Core {
+    fn receive(&mut self, request: &Value) -> Value {
+        let (kind, payload) = match request.get("message") {
+            Some(message) => {
+                let text = Strings::of(message);
+                let encoded = text.message(message).unwrap().encode().unwrap();
+                (encoded.kind(), encoded.to_payload())
+            }
+            None => raw(request),
+        };
+        // The header alone tells no other error than the whole does.
+        let early = self.session.clone().handle_header(kind, payload.len() as u64);
+        let whole = self.session.handle_frame(kind, &payload);
+        assert!(early.is_ok() || early.err() == whole.err(), "{early:?}, {whole:?}");
+        let answer = match whole {
+            Ok(event) => json!({ "event": event_name(&event) }),
+            Err(error) => session_error(error),
+        };
+        if request["hold"] == true { answer } else { self.said(answer) }
+    }
+
+    /// The answer, with all that the session says by itself.
+    fn said(&mut self, mut answer: Value) -> Value {
+        let mut says = Vec::new();
+        while let Some(encoded) = self.session.poll_transmit() {
+            says.push(message_json(&encoded));
+        }
+        answer["says"] = says.into();
+        answer
+    }
+}
+
+fn raw(request: &Value) -> (Kind, Vec<u8>) {
+    let kind = Kind::new(request["kind"].as_u64().unwrap() as u8).unwrap();
+    (kind, parse_hex(request["payload"].as_str().unwrap()).unwrap())
+}
+
+fn session_error(error: SessionError) -> Value {
+    let code = error.code();
+    json!({"error": {"name": code.name().unwrap(), "code": code.0}})
+}
+
+fn event_name(event: &Event<'_>) -> &'static str {
+    match event {
+        Event::Nothing => "nothing",
+        Event::Hello(_) => "hello",
+        Event::Text(_) => "text",
+        Event::Binary(_) => "binary",
+        Event::Application { .. } => "application",
+        Event::Pong(_) => "pong",
+        Event::Close(_) => "close",
+        Event::FileOpen(_) => "file-open",
+        Event::FileData(_) => "file-data",
+        Event::FileDone(_) => "file-done",
+        Event::FileCancel(_) => "file-cancel",
+        Event::FileRefused { .. } => "file-refused",
+        Event::FileReady(_) => "file-ready",
+        Event::FileWorking(_) => "file-working",
+        Event::FileEnd(_) => "file-end",
+        other => panic!("{other:?}"),
+    }
+}
+
+fn decoded(request: &Value) -> Value {
+    let (kind, payload) = raw(request);
+    match Message::decode(kind, &payload) {
+        Ok(message) => json!({ "message": message_json(&message.encode().unwrap()) }),
+        Err(error) => {
+            let code = error.code();
+            let mut refused =
+                json!({"name": code.name().unwrap(), "code": code.0, "at": error.at()});
+            if let MessageError::Name { id, .. } = error {
+                refused["transfer"] = id.into();
+            }
+            json!({ "refused": refused })
+        }
+    }
+}
+
+/// A message as the vectors have it.
+fn message_json(encoded: &Encoded<'_>) -> Value {
+    let payload = encoded.to_payload();
+    let message = Message::decode(encoded.kind(), &payload).unwrap();
+    let mut out = match message {
+        Message::Hello(Hello { limit, name }) => json!({"limit": limit, "name": name}),
+        Message::Text(text) => json!({ "text": text }),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => {
+            json!({ "payload": write_hex(bytes) })
+        }
+        Message::Close(Close { code, reason }) => json!({"code": code.0, "reason": reason}),
+        Message::FileOpen(FileOpen { id, key, size, name }) => {
+            json!({"transfer": id, "key": write_hex(&key.0), "size": size, "name": name})
+        }
+        Message::FileData(FileData { id, offset, bytes }) => {
+            json!({"transfer": id, "offset": offset, "payload": write_hex(bytes)})
+        }
+        Message::FileDone(FileDone { id, total, digest }) => {
+            json!({"transfer": id, "total": total, "digest": write_hex(&digest.0)})
+        }
+        Message::FileStatus(FileStatus { id, code, offset, digest, reason }) => json!({
+            "transfer": id, "code": code.0, "offset": offset,
+            "digest": write_hex(&digest.0), "reason": reason,
+        }),
+        Message::FileCancel(FileCancel { id, code, reason }) => {
+            json!({"transfer": id, "code": code.0, "reason": reason})
+        }
+        Message::Other { kind, payload } => {
+            return json!({"type": "other", "kind": kind.get(), "payload": write_hex(payload)});
+        }
+        other => panic!("{other:?}"),
+    };
+    out["type"] = message.kind().name().unwrap().into();
+    out
+}
+
+/// What a message of the vectors borrows.
+struct Strings {
+    text: String,
+    payload: Vec<u8>,
+}
+
+impl Strings {
+    fn of(value: &Value) -> Self {
+        let names = ["text", "name", "reason"];
+        let text = names.iter().find_map(|name| value.get(name)?.as_str()).unwrap_or_default();
+        let payload = value.get("payload").map(|payload| parse_hex(payload.as_str().unwrap()));
+        Self { text: text.to_owned(), payload: payload.transpose().unwrap().unwrap_or_default() }
+    }
+
+    fn message(&self, value: &Value) -> Option<Message<'_>> {
+        let number = |name: &str| number(&value[name]).unwrap();
+        let array = |name: &str| parse_hex(value[name].as_str().unwrap()).unwrap();
+        let id = || u32::try_from(number("transfer")).unwrap();
+        let code = || Code(u16::try_from(number("code")).unwrap());
+        let digest = || Digest(array("digest").try_into().unwrap());
+        let (text, bytes) = (self.text.as_str(), self.payload.as_slice());
+        Some(match value["type"].as_str()? {
+            "hello" => {
+                Message::Hello(Hello { limit: u32::try_from(number("limit")).unwrap(), name: text })
+            }
+            "text" => Message::Text(text),
+            "binary" => Message::Binary(bytes),
+            "ping" => Message::Ping(bytes),
+            "pong" => Message::Pong(bytes),
+            "close" => Message::Close(Close { code: code(), reason: text }),
+            "file-open" => Message::FileOpen(FileOpen {
+                id: id(),
+                key: ResumeKey(array("key").try_into().unwrap()),
+                size: (!value["size"].is_null()).then(|| number("size")),
+                name: text,
+            }),
+            "file-data" => {
+                Message::FileData(FileData { id: id(), offset: number("offset"), bytes })
+            }
+            "file-done" => {
+                Message::FileDone(FileDone { id: id(), total: number("total"), digest: digest() })
+            }
+            "file-status" => Message::FileStatus(FileStatus {
+                id: id(),
+                code: code(),
+                offset: number("offset"),
+                digest: digest(),
+                reason: text,
+            }),
+            "file-cancel" => {
+                Message::FileCancel(FileCancel { id: id(), code: code(), reason: text })
+            }
+            _ => Message::Other {
+                kind: Kind::new(u8::try_from(number("kind")).unwrap())?,
+                payload: bytes,
+            },
         })
     }
 }
@@ -449,7 +668,7 @@ fn layout(text: &str) -> Option<LengthField> {
 #[test]
 fn every_vector_step_by_step() {
     for path in [Path::Decode, Path::Pieces, Path::ForEach] {
-        let mut core = Core { path, receiver: None };
+        let mut core = Core { path, receiver: None, session: Session::new() };
         for mut vector in vectors() {
             if vector.test == Test::Stream {
                 vector.cuts = more_cuts(&vector, 10);
@@ -477,7 +696,7 @@ fn a_wrong_answer_is_seen() {
             Ok(answer)
         }
     }
-    let mut wrong = Wrong(Core { path: Path::Decode, receiver: None });
+    let mut wrong = Wrong(Core { path: Path::Decode, receiver: None, session: Session::new() });
     for vector in vectors().iter().filter(|vector| vector.test != Test::SetUp) {
         assert!(matches!(play::play(vector, &mut wrong), Verdict::Fail(_)), "{}", vector.id);
     }

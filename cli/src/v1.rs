@@ -1,50 +1,31 @@
-//! The payloads of version 1 that this command knows: hello and close, and the names of the
-//! errors' codes (spec, chapter 9).
+//! What this command does with the messages of version 1: hello and close as it keeps and shows
+//! them, and the names of the registry's codes (spec, chapters 9 and 16).
 
 use std::fmt;
 
 use unstick::Kind;
+use unstick::message::{self, Code, Encoded, Message};
 
 use crate::bytes::{count_bytes, in_units};
 use crate::preview::escaped;
 
-/// The most bytes of a ping's payload.
-pub(crate) const MAX_PING: usize = 64;
-/// What a receiver that sent no hello is sent at most, in payload bytes (spec, 6.1).
-pub(crate) const LIMIT_WITHOUT_HELLO: u64 = 65_536;
+pub(crate) use unstick::session::LIMIT_WITHOUT_HELLO;
 
 /// The most characters of a peer's name that are shown in brief.
 const MAX_NAME: usize = 60;
 
 /// The codes of a close frame that no error of the library carries.
-pub(crate) const NO_ERROR: u16 = 0x0000;
-pub(crate) const OVERSIZE: u16 = 0x0005;
-pub(crate) const TRUNCATED: u16 = 0x0006;
-pub(crate) const UNKNOWN_KIND: u16 = 0x0007;
-pub(crate) const FRAME_TIMEOUT: u16 = 0x0008;
-pub(crate) const IDLE_TIMEOUT: u16 = 0x0009;
-/// A payload that its kind does not allow: the first code of the messages' range.
-pub(crate) const BAD_MESSAGE: u16 = 0x0100;
+pub(crate) const NO_ERROR: u16 = Code::NO_ERROR.0;
+pub(crate) const OVERSIZE: u16 = Code::OVERSIZE.0;
+pub(crate) const UNKNOWN_KIND: u16 = Code::UNKNOWN_KIND.0;
 
 /// The name of an error's code.
 pub(crate) fn code_name(code: u16) -> &'static str {
-    match code {
-        NO_ERROR => "no-error",
-        0x0001 => "bad-magic",
-        0x0002 => "unsupported-version",
-        0x0003 => "invalid-kind",
-        0x0004 => "bad-check",
-        OVERSIZE => "oversize",
-        TRUNCATED => "truncated",
-        UNKNOWN_KIND => "unknown-kind",
-        FRAME_TIMEOUT => "frame-timeout",
-        IDLE_TIMEOUT => "idle-timeout",
-        0x000A => "bad-length",
-        0x000B => "refused-datagram",
-        0x000C => "unsynchronized",
-        BAD_MESSAGE => "bad-message",
-        0x8000.. => "an application's code",
-        _ => "reserved",
+    let code = Code(code);
+    match code.name() {
+        Some(name) => name,
+        None if code.is_application() => "an application's code",
+        None => "reserved",
     }
 }
 
@@ -56,17 +37,6 @@ pub(crate) struct Close {
 }
 
 impl Close {
-    pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
-        match payload {
-            [] => Some(Self { code: NO_ERROR, reason: String::new() }),
-            [hi, lo, reason @ ..] => Some(Self {
-                code: u16::from_be_bytes([*hi, *lo]),
-                reason: std::str::from_utf8(reason).ok()?.to_owned(),
-            }),
-            [_] => None,
-        }
-    }
-
     /// The ordinary close.
     pub(crate) fn ordinary() -> Self {
         Self { code: NO_ERROR, reason: String::new() }
@@ -80,15 +50,26 @@ impl Close {
     /// The payload, with as much of the reason as `limit` bytes have room for; the ordinary close
     /// has none.
     pub(crate) fn encode(&self, limit: u64) -> Vec<u8> {
-        let mut payload = self.code.to_be_bytes().to_vec();
-        match room(limit, payload.len()) {
+        let room = |used| room(limit, used);
+        let close = match room(2) {
             Some(room) if *self != Self::ordinary() => {
-                payload.extend_from_slice(beginning(&self.reason, room));
-                payload
+                message::Close { code: Code(self.code), reason: beginning(&self.reason, room) }
             }
-            _ => Vec::new(),
-        }
+            _ => message::Close::ORDINARY,
+        };
+        payload(&Message::Close(close))
     }
+}
+
+impl From<message::Close<'_>> for Close {
+    fn from(close: message::Close<'_>) -> Self {
+        Self { code: close.code.0, reason: close.reason.to_owned() }
+    }
+}
+
+/// The payload of a message that is well formed.
+fn payload(message: &Message<'_>) -> Vec<u8> {
+    message.encode().as_ref().map(Encoded::to_payload).unwrap_or_default()
 }
 
 impl fmt::Display for Close {
@@ -112,9 +93,9 @@ fn room(limit: u64, used: usize) -> Option<usize> {
 }
 
 /// As much of the text as fits: in whole words, or if there is only one in whole characters.
-fn beginning(text: &str, room: usize) -> &[u8] {
+fn beginning(text: &str, room: usize) -> &str {
     if room >= text.len() {
-        return text.as_bytes();
+        return text;
     }
     let end = (0..=room).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
     let (fits, rest) = text.split_at_checked(end).unwrap_or_default();
@@ -122,7 +103,7 @@ fn beginning(text: &str, room: usize) -> &[u8] {
         Some((words, _)) if !rest.starts_with(' ') => words,
         _ => fits,
     };
-    words.trim_end().as_bytes()
+    words.trim_end()
 }
 
 /// What a hello says.
@@ -139,18 +120,17 @@ impl Hello {
         Self { limit: u32::try_from(limit).unwrap_or(u32::MAX), name }
     }
 
-    pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
-        let (limit, name) = payload.split_first_chunk()?;
-        let name = std::str::from_utf8(name).ok()?.to_owned();
-        Some(Self { limit: u32::from_be_bytes(*limit), name })
-    }
-
     /// The payload, with as much of the name as `limit` bytes have room for; none if that is less
     /// than a hello.
     pub(crate) fn encode(&self, limit: u64) -> Option<Vec<u8>> {
-        let mut payload = self.limit.to_be_bytes().to_vec();
-        payload.extend_from_slice(beginning(&self.name, room(limit, payload.len())?));
-        Some(payload)
+        let name = beginning(&self.name, room(limit, 4)?);
+        Some(payload(&Message::Hello(message::Hello { limit: self.limit, name })))
+    }
+}
+
+impl From<message::Hello<'_>> for Hello {
+    fn from(hello: message::Hello<'_>) -> Self {
+        Self { limit: hello.limit, name: hello.name.to_owned() }
     }
 }
 
@@ -205,45 +185,35 @@ pub(crate) struct Refusal {
 
 /// Reads a frame. `kinds` are the applications' kinds that are messages.
 pub(crate) fn understand(kind: Kind, payload: &[u8], kinds: &[Kind]) -> Result<Said, Refusal> {
-    let bad = |what: &str| {
-        let why = format!("a {kind} frame {what}; the peer builds it wrongly");
-        Err(Refusal { code: BAD_MESSAGE, why })
+    let unknown = |advice: &str| {
+        let why = format!("the kind {kind} is critical and not known here; {advice}");
+        Err(Refusal { code: UNKNOWN_KIND, why })
     };
-    match kind {
-        Kind::TEXT if std::str::from_utf8(payload).is_err() => bad("that is not UTF-8"),
-        Kind::TEXT | Kind::BINARY => Ok(Said::Message),
-        Kind::PING | Kind::PONG if payload.len() > MAX_PING => {
-            bad(&format!("of {} bytes, and it may have {MAX_PING}", payload.len()))
-        }
-        Kind::PING => Ok(Said::Ping),
-        Kind::PONG => Ok(Said::Pong),
-        Kind::CLOSE => match Close::parse(payload) {
-            Some(close) => Ok(Said::Close(close)),
-            None => bad("that is not a code and a UTF-8 reason"),
-        },
-        Kind::HELLO => match Hello::parse(payload) {
-            Some(hello) => Ok(Said::Hello(hello)),
-            None => bad("that is not a limit and a UTF-8 name"),
-        },
+    if matches!(kind.get(), 0x10..=0x14) {
+        return unknown("files are not part of this release");
+    }
+    let message = Message::decode(kind, payload)
+        .map_err(|error| Refusal { code: error.code().0, why: error.to_string() })?;
+    match message {
+        Message::Text(_) | Message::Binary(_) => Ok(Said::Message),
+        Message::Ping(_) => Ok(Said::Ping),
+        Message::Pong(_) => Ok(Said::Pong),
+        Message::Close(close) => Ok(Said::Close(close.into())),
+        Message::Hello(hello) => Ok(Said::Hello(hello.into())),
         _ if kinds.contains(&kind) => Ok(Said::Message),
-        _ if kind.is_critical() => {
-            let advice = match kind.get() {
-                0x10..=0x14 => "files are not part of this release",
-                0x40.. => "is it an application's, to be named with --kind?",
-                _ => "does the peer run a newer release?",
-            };
-            let why = format!("the kind {kind} is critical and not known here; {advice}");
-            Err(Refusal { code: UNKNOWN_KIND, why })
+        _ if kind.is_application() && kind.is_critical() => {
+            unknown("is it an application's, to be named with --kind?")
         }
+        _ if kind.is_critical() => unknown("does the peer run a newer release?"),
         _ => Ok(Said::Unknown),
     }
 }
 
 /// What a payload says, where its kind gives its bytes a meaning and the payload keeps to it.
 pub(crate) fn describe(kind: Kind, payload: &[u8]) -> Option<String> {
-    match kind {
-        Kind::CLOSE => Close::parse(payload).map(|close| close.to_string()),
-        Kind::HELLO => Hello::parse(payload).map(|hello| hello.to_string()),
+    match Message::decode(kind, payload).ok()? {
+        Message::Close(close) => Some(Close::from(close).to_string()),
+        Message::Hello(hello) => Some(Hello::from(hello).to_string()),
         _ => None,
     }
 }
@@ -273,11 +243,15 @@ fn kinds() -> impl Iterator<Item = Kind> {
 mod tests {
     use super::*;
 
+    fn read(kind: Kind, payload: &[u8]) -> Option<Said> {
+        understand(kind, payload, &[]).ok()
+    }
+
     #[test]
     fn a_close_comes_back_as_it_went() {
         for (code, reason) in [(0, ""), (5, ""), (0x8001, "时间到"), (0, "bye")] {
             let close = Close { code, reason: reason.to_owned() };
-            assert_eq!(Close::parse(&close.encode(1000)), Some(close));
+            assert_eq!(read(Kind::CLOSE, &close.encode(1000)), Some(Said::Close(close)));
         }
         let close = Close { code: 5, reason: "粘包".to_owned() };
         assert_eq!(close.encode(7), b"\x00\x05\xe7\xb2\x98");
@@ -288,8 +262,8 @@ mod tests {
         assert_eq!(&close.encode(19)[2..], b"byte 0: the kind");
         assert_eq!(&close.encode(17)[2..], b"byte 0: the");
         assert_eq!(&close.encode(5)[2..], b"byt");
-        assert_eq!(Close::parse(&[0]), None);
-        assert_eq!(Close::parse(&[0, 1, 0xff]), None);
+        assert_eq!(read(Kind::CLOSE, &[0]), None);
+        assert_eq!(read(Kind::CLOSE, &[0, 1, 0xff]), None);
         let close = Close { code: 5, reason: "too\x1b long".to_owned() };
         assert_eq!(close.to_string(), r"code 0x0005 (oversize): too\u{1b} long");
     }
@@ -297,10 +271,11 @@ mod tests {
     #[test]
     fn a_hello_comes_back_as_it_went() {
         let hello = Hello::ours(1 << 20);
-        assert_eq!(Hello::parse(&hello.encode(100).unwrap()), Some(hello.clone()));
+        let said = read(Kind::HELLO, &hello.encode(100).unwrap());
+        assert_eq!(said, Some(Said::Hello(hello.clone())));
         assert_eq!(hello.encode(6).unwrap(), b"\0\x10\0\0un");
         assert_eq!(hello.encode(3), None);
-        assert_eq!(Hello::parse(&[0, 1, 0]), None);
+        assert_eq!(read(Kind::HELLO, &[0, 1, 0]), None);
         assert_eq!(Hello::ours(u64::MAX).limit, u32::MAX);
     }
 

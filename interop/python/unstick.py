@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The unstick protocol, version 1, part 1: framing. One file, nothing but the standard library.
+"""The unstick protocol, version 1: framing, messages and files. One file, nothing but the standard
+library.
 
 Written from spec.md alone, without a look at any other implementation; the comments name its
 requirements (HDR-2) and sections (7.4). Encode, and decode whole frames:
@@ -9,11 +10,16 @@ requirements (HDR-2) and sections (7.4). Encode, and decode whole frames:
     [(1, b'hello'), (2, b'')]
 
 `Decoder` is the receiver of chapter 7, with skip, resync and reset; `read_datagram` and
-`encode_datagram` are chapter 8; `FORMATS`, `Layout` and `format_named` are Annex A.
+`encode_datagram` are chapter 8; `FORMATS`, `Layout` and `format_named` are Annex A. `decode_message`
+and `encode_message` are chapter 13, `Session` is chapters 14 and 15; `Client` sends and receives
+over a socket.
 `python3 unstick.py --conform` answers the requests of `unstick conform`.
 """
 
+import hashlib
 import json
+import os
+import socket
 import sys
 from collections import namedtuple
 
@@ -528,6 +534,628 @@ def read_datagram(data, *, limit=None, known=(), cut=False):
     return delivered
 
 
+# ------------------------------------------------------------------------- messages, chapter 13
+
+# COD-1
+CODES.update({
+    "bad-message": 0x0100, "misplaced-message": 0x0101, "bad-transfer-id": 0x0102,
+    "too-many-transfers": 0x0103, "unclosed": 0x0104, "shutting-down": 0x0105, "busy": 0x0106,
+    "too-slow": 0x0107, "ready": 0x0110, "working": 0x0111, "stored": 0x0120, "exists": 0x0121,
+    "cancelled": 0x0130, "bad-name": 0x0131, "second-open": 0x0132, "bad-offset": 0x0133,
+    "excess": 0x0134, "wrong-total": 0x0135, "bad-digest": 0x0136, "too-large": 0x0137,
+    "no-space": 0x0138, "quota": 0x0139, "not-accepted": 0x013A, "storage-failed": 0x013B,
+    "given-up": 0x0150, "changed": 0x0151, "unreadable": 0x0152,
+})
+
+_KIND_NAMES = {number: name for name, number in KINDS.items()}
+
+# Fixed fields: name, bytes; then what stands behind them: None, or a field's name.
+_FIELDS = {
+    "hello": ([("limit", 4)], "name"),
+    "text": ([], "text"),
+    "binary": ([], "payload"),
+    "ping": ([], "payload"),
+    "pong": ([], "payload"),
+    "close": ([("code", 2)], "reason"),
+    "file-open": ([("transfer", 4), ("key", 16), ("size", 8)], "name"),
+    "file-data": ([("transfer", 4), ("offset", 8)], "payload"),
+    "file-done": ([("transfer", 4), ("total", 8), ("digest", 32)], None),
+    "file-status": ([("transfer", 4), ("code", 2), ("offset", 8), ("digest", 32)], "reason"),
+    "file-cancel": ([("transfer", 4), ("code", 2)], "reason"),
+}
+_TEXTS = ("text", "reason", "name")
+_BYTES = ("payload", "key", "digest")
+NO_DIGEST = bytes(32)
+UNKNOWN_SIZE = (1 << 64) - 1
+
+
+class BadMessage(Exception):
+    """A payload that its kind cannot have. `name` is the code's name, `at` an offset in the payload;
+    `transfer` is there if only that file is refused (MSG-11)."""
+
+    def __init__(self, name, at, transfer=None):
+        super().__init__("%s at payload byte %d" % (name, at))
+        self.name, self.at, self.transfer = name, at, transfer
+
+
+def _first_broken(data):
+    """The offset of the first byte that belongs to no character (MSG-2), or None."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start
+    return None
+
+
+def bad_name(name):
+    """Where a file's name, as bytes, breaks a rule of 13.6; None if it breaks none."""
+    if not name:
+        return 0
+    if len(name) > 255:
+        return 255
+    broken = _first_broken(name)
+    if broken is not None:
+        return broken
+    text = name.decode("utf-8")
+    for place, char in enumerate(text):
+        if char in "/\\:" or ord(char) < 0x20 or 0x7F <= ord(char) <= 0x9F:  # MSG-13
+            return len(text[:place].encode("utf-8"))
+    return 0 if text in (".", "..") else None
+
+
+def _judge_length(kind, length):
+    name = _KIND_NAMES.get(kind)
+    if name is None:
+        return
+    fields, _ = _FIELDS[name]
+    least = sum(size for _, size in fields)
+    if name in ("ping", "pong") and length > 64:  # MSG-3
+        raise BadMessage("bad-message", 64)
+    if name == "close" and length == 0:  # MSG-4
+        return
+    if length < least or (name == "file-data" and length == least):  # MSG-5
+        raise BadMessage("bad-message", length)
+    if name == "file-done" and length > least:
+        raise BadMessage("bad-message", least)
+
+
+def decode_message(kind, payload):
+    """A message as a dict with its `type`, the fields of 13.1, and `payload` for bytes; `BadMessage`.
+
+    >>> decode_message(0x05, b"\\x80\\x01bye")
+    {'type': 'close', 'code': 32769, 'reason': 'bye'}
+    """
+    payload = bytes(payload)
+    _judge_length(kind, len(payload))
+    if kind not in _KIND_NAMES:
+        return {"type": "other", "kind": kind, "payload": payload}
+    message = {"type": _KIND_NAMES[kind]}
+    fields, tail = _FIELDS[message["type"]]
+    if message["type"] == "close" and not payload:
+        return {"type": "close", "code": 0, "reason": ""}
+    at = 0
+    for name, size in fields:
+        value = payload[at:at + size]
+        message[name] = value if name in _BYTES else int.from_bytes(value, "big")
+        at += size
+    if message.get("size") == UNKNOWN_SIZE:  # MSG-8
+        message["size"] = None
+    rest = payload[at:]
+    if message["type"] == "file-open":
+        wrong = bad_name(rest)
+        if wrong is not None:
+            raise BadMessage("bad-name", at + wrong, message["transfer"])
+    if tail in _TEXTS:
+        broken = _first_broken(rest)
+        if broken is not None:
+            raise BadMessage("bad-message", at + broken)
+        message[tail] = rest.decode("utf-8")
+    elif tail is not None:
+        message[tail] = rest
+    return message
+
+
+def encode_message(message):
+    """Kind and payload of a message; `Rejected` for one that no receiver may take (MSG-6).
+
+    >>> encode_message({"type": "hello", "limit": 65536, "name": "py"})
+    (128, b'\\x00\\x01\\x00\\x00py')
+    """
+    message = dict(message)
+    name = message["type"]
+    if name == "other":
+        kind, payload = message["kind"], bytes(message["payload"])
+    else:
+        kind = KINDS[name]
+        fields, tail = _FIELDS[name]
+        if message.get("size", 0) is None:
+            message["size"] = UNKNOWN_SIZE
+        out = []
+        for field, size in fields:
+            value = message[field]
+            if isinstance(value, int):
+                value = value.to_bytes(size, "big")
+            if len(value) != size:
+                raise Rejected("%s has %d bytes" % (field, size))
+            out.append(bytes(value))
+        if tail is not None:
+            rest = message[tail]
+            out.append(rest.encode("utf-8") if isinstance(rest, str) else bytes(rest))
+        payload = b"".join(out)
+        if name == "close" and payload == b"\0\0":  # MSG-4
+            payload = b""
+    try:
+        decode_message(kind, payload)
+    except BadMessage as why:
+        raise Rejected(str(why)) from None
+    return kind, payload
+
+
+# --------------------------------------------------------------- the conversation, chapters 14, 15
+
+
+class Broken(Exception):
+    """The conversation is over: a rule was broken. `name` is the code's name."""
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.name = name
+
+
+class _OpenFile:
+    """The open file of one direction: its position is None before any data."""
+
+    def __init__(self, transfer, size):
+        self.transfer, self.size = transfer, size
+        self.held, self.position = None, None
+
+    def may_be_at(self, offset):
+        if self.position is None:
+            return offset == 0 or offset == self.held
+        return offset == self.position
+
+    def wrong_data(self, offset, count):
+        """The name of what is wrong, or None (FIL-8, FIL-9)."""
+        if not self.may_be_at(offset):
+            return "bad-offset"
+        if offset + count > (UNKNOWN_SIZE if self.size is None else self.size):
+            return "excess"
+        self.position = offset + count
+        return None
+
+    def right_total(self, total):
+        """FIL-10."""
+        return self.may_be_at(total) and (self.size is None or self.size == total)
+
+
+class Session:
+    """The rules of a conversation, without a socket: `receive` and `end` take what comes, `send` is
+    asked before anything is written, `says` gives what has to be written beside that.
+
+    `known`: the applications' kinds that are known.
+    """
+
+    def __init__(self, known=()):
+        self.known = frozenset(known)
+        if not all(0x40 <= kind <= 0x7F or 0xC0 <= kind <= 0xFF for kind in self.known):
+            raise Rejected("only kinds of applications can be made known")  # CNV-9
+        self.peer_limit, self.own_limit = 65_536, 65_536
+        self.heard = self.spoke = self.closed = self.peer_closed = False
+        self.error, self._last_words = None, None
+        self._pong, self._ping = None, None
+        # The receiver's half (15.5): owed is transfer -> "asked", "done", or ("refused", name).
+        self._in_last, self._in_open, self._owed, self._working = -1, None, {}, set()
+        # The sender's half (15.4): transfer -> whether done was sent.
+        self._out_last, self._out_open, self._unanswered = -1, None, {}
+
+    # What arrives.
+
+    def receive(self, kind, payload):
+        """The event's name and the message; `Broken`, once and for ever (CNV-10)."""
+        if self.error is not None:
+            raise Broken(self.error)
+        try:
+            return self._receive(kind, bytes(payload))
+        except BadMessage as why:
+            self._fail(why.name)
+        except Broken as why:
+            self._fail(why.name)
+        raise Broken(self.error)
+
+    def _fail(self, name):
+        if self.error is None:
+            self.error = self._last_words = name
+
+    def _receive(self, kind, payload):
+        first, self.heard = not self.heard, True
+        if self.peer_closed:  # CNV-5
+            raise Broken("misplaced-message")
+        if kind == KINDS["hello"] and not first:  # CNV-1
+            raise Broken("misplaced-message")
+        if kind not in _KIND_NAMES and kind not in self.known:  # CNV-9
+            if kind < 0x80:
+                raise Broken("unknown-kind")
+            return "nothing", None
+        try:
+            message = decode_message(kind, payload)
+        except BadMessage as why:
+            if why.transfer is None:
+                raise
+            return self._opened(why.transfer, None)
+        work = getattr(self, "_on_" + message["type"].replace("-", "_"))
+        event = work(message)
+        return event, message
+
+    def _on_hello(self, message):
+        self.peer_limit = message["limit"]
+        return "hello"
+
+    def _on_text(self, _):
+        return "text"
+
+    def _on_binary(self, _):
+        return "binary"
+
+    def _on_other(self, _):
+        return "application"
+
+    def _on_ping(self, message):
+        if len(message["payload"]) <= self.peer_limit:  # CNV-3
+            self._pong = message["payload"]
+        return "nothing"
+
+    def _on_pong(self, message):
+        if message["payload"] != self._ping:  # CNV-4
+            return "nothing"
+        self._ping = None
+        return "pong"
+
+    def _on_close(self, _):
+        self.peer_closed = True
+        if self._in_open is not None:
+            self._owed.pop(self._in_open.transfer, None)
+            self._in_open = None
+        return "close"
+
+    def _opened(self, transfer, message):
+        """An open; without a message, one with a bad name."""
+        if self.peer_limit < 46:  # FIL-20
+            raise Broken("misplaced-message")
+        if transfer <= self._in_last:  # FIL-1
+            raise Broken("bad-transfer-id")
+        self._in_last = transfer
+        if self.closed:  # CNV-6
+            return "nothing", None
+        if len(self._owed) >= 64:  # FIL-3
+            raise Broken("too-many-transfers")
+        self._owed[transfer] = "asked"
+        if message is None:
+            self._refuse(transfer, "bad-name")
+        elif self._in_open is not None:
+            self._refuse(transfer, "second-open")  # FIL-6
+        else:
+            self._in_open = _OpenFile(transfer, message["size"])
+            return "file-open", message
+        return "file-refused", message
+
+    def _on_file_open(self, message):
+        return self._opened(message["transfer"], message)[0]
+
+    def _refuse(self, transfer, name):
+        if transfer in self._owed:
+            self._owed[transfer] = ("refused", name)
+        if self._in_open is not None and self._in_open.transfer == transfer:
+            self._in_open = None
+        return "file-refused"
+
+    def _is_open(self, message):
+        if message["transfer"] > self._in_last:  # FIL-2
+            raise Broken("bad-transfer-id")
+        return self._in_open is not None and self._in_open.transfer == message["transfer"]
+
+    def _on_file_data(self, message):
+        if not self._is_open(message):  # FIL-7
+            return "nothing"
+        wrong = self._in_open.wrong_data(message["offset"], len(message["payload"]))
+        return "file-data" if wrong is None else self._refuse(message["transfer"], wrong)
+
+    def _on_file_done(self, message):
+        if not self._is_open(message):
+            return "nothing"
+        if not self._in_open.right_total(message["total"]):
+            return self._refuse(message["transfer"], "wrong-total")
+        self._in_open = None
+        if message["transfer"] in self._owed:
+            self._owed[message["transfer"]] = "done"
+            self._working.discard(message["transfer"])
+        return "file-done"
+
+    def _on_file_cancel(self, message):
+        if not self._is_open(message):
+            return "nothing"
+        self._refuse(message["transfer"], "cancelled")  # FIL-11
+        return "file-cancel"
+
+    def _on_file_status(self, message):
+        transfer, code = message["transfer"], message["code"]
+        if transfer not in self._unanswered:  # FIL-16
+            raise Broken("bad-transfer-id")
+        is_open = self._out_open is not None and self._out_open.transfer == transfer
+        if code == CODES["ready"]:
+            if not is_open or self._out_open.position is not None:
+                return "nothing"
+            if self._out_open.held is not None:
+                raise Broken("misplaced-message")
+            self._out_open.held = message["offset"]
+            return "file-ready"
+        if code == CODES["stored"] and not self._unanswered[transfer]:
+            raise Broken("misplaced-message")
+        if 0x0110 <= code <= 0x011F:  # FIL-13
+            return "file-working"
+        del self._unanswered[transfer]
+        if is_open:
+            self._out_open = None
+        return "file-end"
+
+    def end(self):
+        """The end of stream; `Broken` if it is not clean (CNV-8)."""
+        if self.error is None and not self.peer_closed:
+            self.error = "unclosed"  # local: nobody is told
+        if self.error is not None:
+            raise Broken(self.error)
+
+    def tick(self):
+        """Some seconds have passed (FIL-19)."""
+        for transfer, state in self._owed.items():
+            opened = self._in_open if state == "asked" else None
+            if state == "done" or (opened and opened.held is None and opened.position is None):
+                self._working.add(transfer)
+
+    # What is sent.
+
+    def says(self):
+        """The (kind, payload) that this side has to write by itself, in order."""
+        out = []
+        if self.closed:
+            return out
+        if self.error is not None:
+            if self._last_words is not None:
+                self.closed = True
+                if self.peer_limit >= 2:  # CNV-11
+                    out.append(encode_message(
+                        {"type": "close", "code": CODES[self._last_words], "reason": ""}))
+            self._last_words = None
+            return out
+        if self._pong is not None:
+            out.append(encode_message({"type": "pong", "payload": self._pong}))
+            self._pong = None
+        for transfer, state in sorted(self._owed.items()):
+            if isinstance(state, tuple):
+                out.append(encode_message(status(transfer, state[1])))
+                del self._owed[transfer]
+                self._working.discard(transfer)
+        for transfer in sorted(self._working & set(self._owed)):
+            out.append(encode_message(status(transfer, "working")))
+        self._working.clear()
+        self.spoke = self.spoke or bool(out)
+        return out
+
+    def send(self, message):
+        """Kind and payload to be written; `Rejected` if the message has no place now."""
+        if self.closed or self.error is not None:
+            raise Rejected("the conversation is closed")  # CNV-5
+        kind, payload = encode_message(message)
+        if len(payload) > self.peer_limit:  # CNV-2
+            raise Rejected("the peer takes %d bytes" % self.peer_limit)
+        message = decode_message(kind, payload)
+        work = getattr(self, "_send_" + message["type"].replace("-", "_"), None)
+        if work is not None:
+            work(message)
+        self.spoke = True
+        return kind, payload
+
+    def _send_hello(self, message):
+        if self.spoke:
+            raise Rejected("a hello is the first message")
+        self.own_limit = message["limit"]
+
+    def _send_other(self, message):
+        if not message["kind"] & 0x40:
+            raise Rejected("the kind is reserved")
+
+    def _send_ping(self, message):
+        self._ping = message["payload"]
+
+    def _send_close(self, _):
+        self.closed = True
+
+    def _send_file_open(self, message):
+        transfer = message["transfer"]
+        if self.peer_closed or self.own_limit < 46:  # CNV-7, FIL-20
+            raise Rejected("there would be no answer")
+        if self._out_open is not None or len(self._unanswered) >= 64:  # FIL-3
+            raise Rejected("another file first")
+        if transfer <= self._out_last:  # FIL-1
+            raise Rejected("the id is not above the last")
+        self._out_last = transfer
+        self._unanswered[transfer] = False
+        self._out_open = _OpenFile(transfer, message["size"])
+
+    def _own(self, message):
+        if self._out_open is None or self._out_open.transfer != message["transfer"]:
+            raise Rejected("it is not the open file")  # FIL-4
+        return self._out_open
+
+    def _send_file_data(self, message):
+        wrong = self._own(message).wrong_data(message["offset"], len(message["payload"]))
+        if wrong is not None:
+            raise Rejected(wrong)
+
+    def _send_file_done(self, message):
+        if not self._own(message).right_total(message["total"]):
+            raise Rejected("wrong-total")
+        self._unanswered[message["transfer"]] = True
+        self._out_open = None
+
+    def _send_file_cancel(self, message):
+        self._own(message)
+        self._out_open = None
+
+    def _send_file_status(self, message):
+        transfer, code = message["transfer"], message["code"]
+        state = self._owed.get(transfer)
+        if state is None or isinstance(state, tuple):
+            raise Rejected("no answer is owed")  # FIL-5
+        opened = self._in_open
+        if opened is not None and opened.transfer != transfer:
+            opened = None
+        if code == CODES["ready"]:  # FIL-14
+            if opened is None or opened.held is not None or opened.position is not None:
+                raise Rejected("too late for ready")
+            if opened.size is not None and message["offset"] > opened.size:
+                raise Rejected("the part is larger than the file")
+            opened.held = message["offset"]
+        elif code == CODES["stored"] and state != "done":  # FIL-15
+            raise Rejected("it is not done")
+        elif not 0x0110 <= code <= 0x011F:
+            del self._owed[transfer]
+            if opened is not None:
+                self._in_open = None
+
+    @property
+    def may_open(self):
+        """Whether a file can be opened now."""
+        return (self.error is None and not self.closed and not self.peer_closed
+                and self._out_open is None and len(self._unanswered) < 64)
+
+    @property
+    def next_transfer(self):
+        """The id for the next open."""
+        return max(self._out_last + 1, 1)
+
+    @property
+    def open_transfer(self):
+        """The transfer that this side has open, or None."""
+        return None if self._out_open is None else self._out_open.transfer
+
+
+def status(transfer, name, offset=0, digest=NO_DIGEST, reason=""):
+    """A file-status, by the name of its code."""
+    return {"type": "file-status", "transfer": transfer, "code": CODES[name], "offset": offset,
+            "digest": digest, "reason": reason}
+
+
+# ------------------------------------------------------------------------------------ a client
+
+
+class Client:
+    """Text and files over a socket, and what the peer says.
+
+        with Client(socket.create_connection(("localhost", 7000))) as client:
+            client.text("hello")
+            print(client.file("report.pdf", open("report.pdf", "rb").read()))
+            for event, message in client.close():
+                print(event, message)
+
+    It reads only while it waits for something, so it suits short conversations. Files that the peer
+    offers are refused.
+    """
+
+    def __init__(self, sock, *, name="unstick.py", limit=DEFAULT_LIMIT):
+        self.socket, self.session, self._decoder = sock, Session(), Decoder(limit=limit)
+        self._assembler, self._arrived = Assembler(), []
+        self._send({"type": "hello", "limit": limit, "name": name})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def _send(self, message):
+        self.socket.sendall(encode(*self.session.send(message), limit=0xFFFFFFFF))
+
+    def _read(self):
+        """Reads once. False at the end of the stream."""
+        data = self.socket.recv(65_536)
+        if not data:
+            end = self._decoder.end()
+            if isinstance(end, Error):
+                raise StreamError(end)
+            self.session.end()
+            return False
+        for event in self._decoder.feed(data)[1]:
+            event = self._assembler.take(event)
+            if isinstance(event, Error):
+                raise StreamError(event)
+            if not isinstance(event, Frame):
+                continue
+            try:
+                name, message = self.session.receive(event.kind, event.payload)
+                if name == "file-open":
+                    self._send(status(message["transfer"], "not-accepted"))
+                elif name != "nothing":
+                    self._arrived.append((name, message))
+            finally:
+                for frame in self.session.says():
+                    self.socket.sendall(encode(*frame))
+        return True
+
+    def events(self):
+        """What has arrived since the last call: (event, message)."""
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    def text(self, text):
+        """Sends a text."""
+        self._send({"type": "text", "text": text})
+
+    def _wait(self, wanted):
+        """Reads until such an event is there, and takes it out of those to come."""
+        while True:
+            for place, (name, message) in enumerate(self._arrived):
+                if wanted(name, message):
+                    return self._arrived.pop(place)
+            if not self._read():
+                raise Broken("unclosed")
+
+    def file(self, name, content, *, key=None):
+        """Sends a file and waits for what becomes of it: its final status. With a `key` it goes on
+        with an earlier try (15.7)."""
+        digest = hashlib.sha256(content).digest()
+        transfer = self.session.next_transfer
+        self._send({"type": "file-open", "transfer": transfer, "key": key or os.urandom(16),
+                    "size": len(content), "name": name})
+        mine = lambda name, message: (name in ("file-ready", "file-end")
+                                      and message["transfer"] == transfer)
+        position = 0
+        if key is not None:
+            event, message = self._wait(mine)
+            if event == "file-end":
+                return message
+            held = message["offset"]
+            own = hashlib.sha256(content[:held]).digest() if held <= len(content) else None
+            position = held if own == message["digest"] else 0  # FIL-17
+        step = min(self.session.peer_limit, 65_536) - 12
+        while position < len(content) and self.session.open_transfer == transfer:
+            run = content[position:position + step]
+            self._send({"type": "file-data", "transfer": transfer, "offset": position,
+                        "payload": run})
+            position += len(run)
+        if self.session.open_transfer == transfer:
+            self._send({"type": "file-done", "transfer": transfer, "total": len(content),
+                        "digest": digest})
+        return self._wait(lambda name, message: name == "file-end" and mine(name, message))[1]
+
+    def close(self):
+        """Says that this was all, and reads on until the peer's end (14.4). Returns the events."""
+        self._send({"type": "close", "code": 0, "reason": ""})
+        self.socket.shutdown(socket.SHUT_WR)
+        while self._read():
+            pass
+        return self.events()
+
+
 # ------------------------------------------------------------- what `unstick conform` asks
 
 
@@ -535,7 +1163,7 @@ class _Conform:
     """Answers requests of the conformance protocol: one object in, one object out."""
 
     def __init__(self):
-        self.decoder = self.assembler = None
+        self.decoder = self.assembler = self.session = None
 
     @staticmethod
     def number(value):
@@ -643,6 +1271,73 @@ class _Conform:
         return {"bytes": encode_datagram(
             content, limit=self.number(request.get("limit")),
             datagram_limit=DEFAULT_DATAGRAM_LIMIT if limit is None else limit).hex()}
+
+    # Messages are objects with their `type`; bytes are hexadecimal.
+
+    @staticmethod
+    def message_in(message):
+        out = {}
+        for name, value in message.items():
+            if name in _BYTES:
+                value = bytes.fromhex(value)
+            elif name not in _TEXTS + ("type",) and isinstance(value, str):
+                value = int(value)
+            out[name] = value
+        return out
+
+    @staticmethod
+    def message_out(message):
+        return {name: value.hex() if isinstance(value, bytes) else value
+                for name, value in message.items()}
+
+    def do_message(self, request):
+        try:
+            message = decode_message(request["kind"], bytes.fromhex(request["payload"]))
+        except BadMessage as why:
+            refused = {"name": why.name, "code": CODES[why.name], "at": why.at}
+            if why.transfer is not None:
+                refused["transfer"] = why.transfer
+            return {"refused": refused}
+        return {"message": self.message_out(message)}
+
+    def do_encode_message(self, request):
+        kind, payload = encode_message(self.message_in(request["message"]))
+        return {"kind": kind, "payload": payload.hex()}
+
+    def do_conversation(self, request):
+        self.session = Session(request.get("known", ()))
+        return {"ok": True}
+
+    def said(self, answer, hold=False):
+        if not hold:
+            answer["says"] = [self.message_out(decode_message(*frame))
+                              for frame in self.session.says()]
+        return answer
+
+    def happened(self, work, hold=False):
+        try:
+            answer = {"event": work()}
+        except Broken as why:
+            answer = {"error": {"name": why.name, "code": CODES[why.name]}}
+        return self.said(answer, hold)
+
+    def do_receive(self, request):
+        if "message" in request:
+            frame = encode_message(self.message_in(request["message"]))
+        else:
+            frame = request["kind"], bytes.fromhex(request["payload"])
+        return self.happened(lambda: self.session.receive(*frame)[0], request.get("hold", False))
+
+    def do_end_of_stream(self, _):
+        return self.happened(lambda: self.session.end() or "clean")
+
+    def do_tick(self, _):
+        self.session.tick()
+        return self.said({})
+
+    def do_send(self, request):
+        self.session.send(self.message_in(request["message"]))
+        return {"ok": True}
 
 
 def _main(arguments):

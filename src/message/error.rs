@@ -86,8 +86,8 @@ impl fmt::Display for MessageError {
         match *self {
             Self::TooShort { kind, len, least } => write!(
                 f,
-                "a {kind} of {len} bytes, and it has {least} at least; \
-                 does the peer leave out a field?"
+                "a {kind} of {}, and it has {least} at least; does the peer leave out a field?",
+                Bytes(len)
             ),
             Self::TooLong { kind, len, most } => write!(
                 f,
@@ -115,6 +115,18 @@ impl fmt::Display for MessageError {
 }
 
 impl Error for MessageError {}
+
+/// A number of bytes, in words.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 byte"),
+            len => write!(f, "{len} bytes"),
+        }
+    }
+}
 
 /// Why a name is none that a file may have (spec, 13.6). It is refused and never changed into
 /// another one.

@@ -11,9 +11,11 @@ mod datagram;
 mod differential;
 mod frame_buf;
 mod input;
+mod message;
 mod oracle;
 mod resync;
 mod roundtrip;
+mod session;
 mod split;
 
 #[cfg(feature = "tokio")]
@@ -21,9 +23,11 @@ pub use adapter::adapter;
 pub use datagram::datagram;
 pub use differential::differential;
 pub use frame_buf::frame_buf;
+pub use message::message;
 pub use oracle::oracle;
 pub use resync::resync;
 pub use roundtrip::roundtrip;
+pub use session::session;
 pub use split::split;
 
 pub type Body = fn(&[u8]);
@@ -37,6 +41,8 @@ pub const ALL: &[(&str, Body)] = &[
     ("datagram", datagram),
     ("resync", resync),
     ("frame_buf", frame_buf),
+    ("message", message),
+    ("session", session),
     #[cfg(feature = "tokio")]
     ("adapter", adapter),
 ];

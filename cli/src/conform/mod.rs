@@ -55,7 +55,7 @@ macro_rules! embedded {
     };
 }
 
-embedded! { "header" "limits" "streams" "skip" "resync" "datagrams" "encoders" "annex-a" }
+embedded! { "header" "limits" "streams" "skip" "resync" "datagrams" "encoders" "annex-a" "messages" "conversations" }
 
 /// The sections that vectors are named after.
 const SECTIONS: &[(&str, &str)] = &[
@@ -75,6 +75,20 @@ const SECTIONS: &[(&str, &str)] = &[
     ("8", "datagrams"),
     ("8.4", "datagrams, the sender"),
     ("10", "versions"),
+    ("13.1", "payloads"),
+    ("13.3", "ping and pong"),
+    ("13.4", "close"),
+    ("13.5", "lengths and fields"),
+    ("13.6", "the name of a file"),
+    ("14.1", "the beginning"),
+    ("14.2", "unknown kinds"),
+    ("14.3", "answers to pings"),
+    ("14.4", "close and end"),
+    ("14.5", "the end by an error"),
+    ("15.2", "transfers and their ids"),
+    ("15.4", "the sender of files"),
+    ("15.5", "the receiver of files"),
+    ("15.6", "statuses"),
     ("A.1", "other headers: common rules"),
     ("A.2", "fixed prefixes"),
     ("A.3", "varint"),

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::vector::{Answer, Expect, Request, Step, Test, Vector, number, parse_hex, write_hex};
+use super::vector::{
+    Act, Answer, Expect, Request, Sent, Step, Test, Vector, number, parse_hex, write_hex,
+};
 
 /// An implementation: answers requests of the protocol in `vectors/README.md`.
 pub(crate) trait Peer {
@@ -96,6 +98,47 @@ fn ask(peer: &mut impl Peer, request: &Value) -> Result<Value, Stop> {
     }
 }
 
+/// What happens in a conversation, one thing after the other.
+fn conversation(vector: &Vector, acts: &[Act], peer: &mut impl Peer) -> Result<(), Stop> {
+    let start = json!({"do": "conversation", "known": vector.known});
+    compare(&start, &json!({"ok": true}), &ask(peer, &start)?)?;
+    for act in acts {
+        let (request, expected) = request_of(act);
+        compare(&request, &expected, &ask(peer, &request)?)?;
+    }
+    Ok(())
+}
+
+/// The request, and the answer that it has to have.
+fn request_of(act: &Act) -> (Value, Value) {
+    let mut request = match (&act.receive, &act.send) {
+        (Some(frame), _) if frame.get("type").is_none() => {
+            let mut request = plain(frame);
+            merge(&mut request, &json!({"do": "receive"}));
+            request
+        }
+        (Some(message), _) => json!({"do": "receive", "message": plain(message)}),
+        (_, Some(message)) => json!({"do": "send", "message": plain(message)}),
+        _ if act.end.is_some() => json!({"do": "end-of-stream"}),
+        _ => json!({"do": "tick"}),
+    };
+    if act.hold {
+        merge(&mut request, &json!({"hold": true}));
+    }
+    let mut expected = match act.answer {
+        Some(Sent::Ok) => json!({"ok": true}),
+        Some(Sent::Refused) => json!({"refused": true}),
+        None => json!({}),
+    };
+    let came = [("event", &act.event), ("error", &act.error), ("says", &act.says)];
+    for (name, value) in came {
+        if let Some(value) = value {
+            merge(&mut expected, &json!({ name: value }));
+        }
+    }
+    (request, expected)
+}
+
 /// The request that sets a stream or an encoder up.
 fn request(what: &str, vector: &Vector) -> Map<String, Value> {
     let mut request = Map::new();
@@ -116,13 +159,20 @@ fn answer(
     expect: &Expect,
     peer: &mut impl Peer,
 ) -> Result<(), Stop> {
-    let Expect::Answer(expected) = expect else { return Ok(()) };
+    let expected = match expect {
+        Expect::Answer(expected) => expected,
+        Expect::Acts(acts) => return conversation(vector, acts, peer),
+        Expect::Steps(_) => return Ok(()),
+    };
     let name = match vector.test {
         Test::Stream | Test::SetUp => "start",
         Test::Datagram => "datagram",
         Test::Encode => "encode",
         Test::EncodeHeader => "encode-header",
         Test::EncodeDatagram => "encode-datagram",
+        Test::Message => "message",
+        Test::EncodeMessage => "encode-message",
+        Test::Conversation => "conversation",
     };
     let mut request = request(name, vector);
     let mut put = |name: &str, value: Option<Value>| {
@@ -137,6 +187,7 @@ fn answer(
     put("length", vector.length.clone());
     put("datagram_limit", vector.datagram_limit.clone());
     put("frames", vector.frames.as_ref().map(plain));
+    put("message", vector.message.as_ref().map(plain));
     if vector.test == Test::Datagram {
         put("bytes", Some(write_hex(bytes).into()));
         put("known", Some(vector.known.clone().into()));
@@ -317,7 +368,7 @@ fn plain(value: &Value) -> Value {
 }
 
 fn is_bytes(name: &str) -> bool {
-    matches!(name, "bytes" | "payload" | "header")
+    matches!(name, "bytes" | "payload" | "header" | "key" | "digest")
 }
 
 /// Whether an answer is the one expected. It may say more, and it may leave out the `at` of a

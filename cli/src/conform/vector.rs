@@ -38,6 +38,7 @@ pub(crate) struct Vector {
     pub(crate) length: Option<Value>,
     pub(crate) datagram_limit: Option<Value>,
     pub(crate) frames: Option<Value>,
+    pub(crate) message: Option<Value>,
     pub(crate) expect: Expect,
     #[serde(default)]
     pub(crate) or: Vec<Expect>,
@@ -53,13 +54,18 @@ pub(crate) enum Test {
     EncodeHeader,
     EncodeDatagram,
     SetUp,
+    Message,
+    EncodeMessage,
+    Conversation,
 }
 
-/// The outcomes of a stream, in order, or the one answer to everything else.
+/// The outcomes of a stream, in order, what happens in a conversation, or the one answer to
+/// everything else.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Expect {
     Steps(Vec<Step>),
+    Acts(Vec<Act>),
     Answer(Value),
 }
 
@@ -75,6 +81,31 @@ pub(crate) struct Step {
     pub(crate) end: Option<bool>,
     pub(crate) request: Option<Request>,
     pub(crate) answer: Option<Answer>,
+}
+
+/// Something that happens in a conversation, and what comes of it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Act {
+    pub(crate) receive: Option<Value>,
+    pub(crate) send: Option<Value>,
+    pub(crate) end: Option<bool>,
+    pub(crate) tick: Option<bool>,
+    /// What the session says is not asked for yet.
+    #[serde(default)]
+    pub(crate) hold: bool,
+    pub(crate) event: Option<Value>,
+    pub(crate) error: Option<Value>,
+    pub(crate) says: Option<Value>,
+    pub(crate) answer: Option<Sent>,
+}
+
+/// What becomes of a message that is to be sent.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Sent {
+    Ok,
+    Refused,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -140,6 +171,19 @@ impl Step {
     }
 }
 
+impl Act {
+    /// Whether it is one thing that happens, and what comes of that.
+    fn is_one(&self) -> bool {
+        let sent = self.send.is_some();
+        let what = [self.receive.is_some(), sent, self.end.is_some(), self.tick.is_some()];
+        let came = self.event.is_some() || self.error.is_some();
+        what.iter().filter(|what| **what).count() == 1
+            && sent == self.answer.is_some()
+            && came == (self.receive.is_some() || self.end.is_some())
+            && (self.event.is_none() || self.error.is_none())
+    }
+}
+
 impl Vector {
     /// The section of the specification that the id begins with.
     pub(crate) fn section(&self) -> &str {
@@ -174,6 +218,12 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Vector>, String> {
         for expect in vector.every_expect() {
             let steps = match (expect, vector.test) {
                 (Expect::Steps(steps), Test::Stream) => steps,
+                (Expect::Acts(acts), Test::Conversation) => {
+                    if !acts.iter().all(Act::is_one) {
+                        return Err(format!("{}: each act is one thing", vector.id));
+                    }
+                    continue;
+                }
                 (Expect::Answer(_), test) if test != Test::Stream => continue,
                 _ => return Err(format!("{}: not what this test expects", vector.id)),
             };
