@@ -652,6 +652,33 @@ async fn a_slow_frame_and_a_silent_peer_are_told_why_it_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_idle() {
+    let (ours, _theirs) = duplex(1000);
+    let mut connection = Connection::new(ours).frame_timeout(SOON / 5).idle_timeout(SOON);
+    let begin = Instant::now();
+    let error = connection.send(&Message::Binary(&[1; 60_000])).await.unwrap_err();
+    assert_eq!((error.code(), begin.elapsed()), (Some(Code::IDLE_TIMEOUT), SOON));
+    let error = connection.feed(&Message::Text("more")).await.unwrap_err();
+    assert_eq!(error.code(), Some(Code::IDLE_TIMEOUT));
+    assert_eq!(connection.recv().await.unwrap_err().code(), Some(Code::IDLE_TIMEOUT));
+
+    // But not while it takes something, however slowly.
+    let (ours, mut theirs) = duplex(1000);
+    let mut connection = Connection::new(ours).frame_timeout(SOON / 5).idle_timeout(SOON);
+    theirs.write_all(&wire(&Message::Text("hi"))[..9]).await.unwrap(); // nor is this late
+    let peer = async {
+        loop {
+            tokio::time::sleep(SOON / 2).await;
+            let _ = theirs.read(&mut [0; 2000]).await.unwrap();
+        }
+    };
+    tokio::select! {
+        sent = connection.send(&Message::Binary(&[1; 60_000])) => sent.unwrap(),
+        () = peer => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_reads_slowly_and_says_nothing_is_not_idle() {
     let (ours, mut theirs) = duplex(1000);
     let mut connection = Connection::new(ours).idle_timeout(SOON);

@@ -172,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Sets how long a peer may send nothing, and take nothing of what is sent to it, while it is
-    /// waited for.
+    /// waited for: by every call.
     ///
     /// # Panics
     /// As [`frame_timeout`](Self::frame_timeout).
@@ -224,9 +224,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// transport they end the conversation, and every further call returns the same. What cannot
     /// be written shows in the next call that writes.
     pub async fn recv(&mut self) -> Result<Option<Event<'_>>, ConnectionError> {
-        let found = {
-            let waiting = Waiting(self);
-            poll_fn(|cx| waiting.0.poll_recv(cx)).await?
+        let found = match self.next_here()? {
+            Some(found) => Some(found),
+            None => {
+                let waiting = Waiting(self);
+                poll_fn(|cx| waiting.0.poll_recv(cx)).await?
+            }
         };
         Ok(found.and_then(|found| self.lend(found)))
     }
@@ -282,10 +285,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     ///
     /// # Errors
     /// [`ConnectionError::Send`] when the message has no place now, or is over the peer's limit.
-    /// [`ConnectionError::Write`] when the transport failed. In both cases it was not accepted.
+    /// [`ConnectionError::Write`] when the transport failed; [`ConnectionError::Read`] when the peer
+    /// was idle for too long. In each case it was not accepted.
     /// After a failed write, [`recv`](Self::recv) may still have what the peer said before it went.
     pub async fn feed(&mut self, message: &Message<'_>) -> Result<(), ConnectionError> {
-        poll_fn(|cx| self.poll_feed(message, cx)).await
+        if !self.conversation.has_room() {
+            let waiting = Waiting(self);
+            poll_fn(|cx| {
+                let has_room = waiting.0.poll_room(cx);
+                waiting.0.or_stuck(has_room, cx)
+            })
+            .await?;
+        }
+        // There is room now: this does not wait.
+        poll_fn(|cx| Poll::Ready(self.accept(message, cx))).await
     }
 
     /// Accepts a message without waiting and without writing: an answer, in the middle of something
@@ -306,9 +319,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// What a dropped call did not write is left to the next one.
     ///
     /// # Errors
-    /// [`ConnectionError::Write`] when the transport failed; what was not written is kept.
+    /// [`ConnectionError::Write`] when the transport failed; [`ConnectionError::Read`] when the peer
+    /// was idle for too long. What was not written is kept.
     pub async fn flush(&mut self) -> Result<(), ConnectionError> {
-        Ok(poll_fn(|cx| self.poll_write(cx)).await?)
+        let waiting = Waiting(self);
+        poll_fn(|cx| {
+            let written = waiting.0.poll_write(cx);
+            waiting.0.or_stuck(written, cx)
+        })
+        .await
     }
 
     /// Tells the session that some seconds have passed: see [`Session::handle_tick`].
@@ -389,16 +408,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    fn poll_feed(
+    fn accept(
         &mut self,
         message: &Message<'_>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), ConnectionError>> {
-        ready!(self.poll_room(cx))?;
+    ) -> Result<(), ConnectionError> {
         let Self { inner, incoming, conversation, .. } = self;
         let vectored = inner.is_write_vectored();
-        let write = |slices: &[IoSlice<'_>]| poll_write_some(inner, incoming, slices, cx);
-        Poll::Ready(conversation.accept(message, vectored, write))
+        conversation
+            .accept(message, vectored, |slices| poll_write_some(inner, incoming, slices, cx))
+    }
+
+    /// What a write came to; an error once it has waited for too long.
+    fn or_stuck(
+        &mut self,
+        written: Poll<Result<(), WriteError>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ConnectionError>> {
+        if let Poll::Ready(written) = written {
+            return Poll::Ready(Ok(written?));
+        }
+        let error = ready!(self.incoming.poll_stuck(cx));
+        Poll::Ready(Err(self.conversation.cannot_read(error)))
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {

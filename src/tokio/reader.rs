@@ -449,14 +449,35 @@ impl<F: Format> Incoming<F> {
         }
         self.check_clock(true)?;
         while let Some(deadline) = self.clock.deadline() {
-            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
-            if alarm.deadline() != deadline.into() {
-                alarm.as_mut().reset(deadline.into());
-            }
-            ready!(alarm.as_mut().poll(cx));
+            ready!(self.poll_alarm(deadline.into(), cx));
             self.check_clock(true)?;
         }
         Poll::Pending
+    }
+
+    /// Nothing can be written, and nobody reads: the error once the idle time is up.
+    pub(super) fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<ReadError> {
+        self.resume();
+        while self.clock.idle_timeout.is_some() {
+            let now = Instant::now().into_std();
+            self.clock.nothing_to_read(now);
+            if let Err(error) = self.clock.check_idle(now, self.buf.position()) {
+                return Poll::Ready(error);
+            }
+            match self.clock.idle_deadline() {
+                Some(deadline) => ready!(self.poll_alarm(deadline.into(), cx)),
+                None => break, // beyond all time
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_alarm(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if alarm.deadline() != deadline {
+            alarm.as_mut().reset(deadline);
+        }
+        alarm.as_mut().poll(cx)
     }
 }
 
