@@ -11,6 +11,7 @@
 //! | a tokio stream | `tokio::FrameReader` (feature `tokio`) | `tokio::FrameWriter` |
 //! | a frame's payload | [`message::Message::decode`] | [`message::Message::encode`] |
 //! | a conversation | [`session::Session`]: what may come and be said, pings, closes, files | the same |
+//! | one over a stream | `io::Connection`, `tokio::Connection` | the same |
 //!
 //! A [`Framing`] is a [`Format`] and a limit; all of these take one. Without, they speak [`V1`],
 //! the format of the protocol in `spec.md`, with a limit of 1 MiB.
