@@ -95,6 +95,7 @@ async fn two_sides_talk_and_end_cleanly() {
 
 #[test]
 fn an_end_without_a_close_is_a_cut() {
+    // spec: CNV-8
     let mut cut = after(&wire(&Message::Text("hi")), []);
     assert_eq!(run(cut.recv()).unwrap(), Some(Event::Text("hi")));
     for _ in 0..3 {
@@ -131,6 +132,7 @@ fn run_with_clock<T>(future: impl Future<Output = T>) -> T {
 
 #[test]
 fn an_error_of_the_peers_is_answered_with_a_close_that_has_its_code() {
+    // spec: CNV-1, CNV-9, CNV-10
     let unknown = Kind::new(0x3F).unwrap();
     let mut header_only = unstick::header::encode(unknown, 1_000_000).to_vec();
     let cases: &[(&[u8], Code)] = &[
@@ -206,6 +208,7 @@ async fn a_close_after_an_error_reaches_a_peer_that_is_still_writing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_close_waits_for_the_peers_end_and_not_for_ever() {
+    // spec: CNV-6
     // The peer never ends.
     let (mut a, b) = pair(64);
     let begin = Instant::now();
@@ -255,6 +258,7 @@ async fn a_close_waits_for_the_peers_end_and_not_for_ever() {
 
 #[tokio::test]
 async fn who_feeds_a_close_still_receives_what_is_on_its_way() {
+    // spec: CNV-6
     let (mut a, mut b) = pair(32);
     let us = async {
         a.feed(&Message::Close(Close::ORDINARY)).await.unwrap();
@@ -276,6 +280,7 @@ async fn who_feeds_a_close_still_receives_what_is_on_its_way() {
 
 #[tokio::test]
 async fn a_close_goes_without_its_reason_where_the_peer_has_no_room_for_it() {
+    // spec: CNV-11
     let said = wire(&Message::Hello(Hello { limit: 4, name: "" }));
     let mut connection = after(&[said, wire(&Message::Close(Close::ORDINARY))].concat(), []);
     assert!(matches!(connection.recv().await.unwrap(), Some(Event::Hello(_))));
@@ -287,6 +292,7 @@ async fn a_close_goes_without_its_reason_where_the_peer_has_no_room_for_it() {
 
 #[tokio::test]
 async fn the_peers_limit_is_kept_and_its_hello_changes_it() {
+    // spec: CNV-2
     let mut connection = after(&wire(&Message::Hello(Hello { limit: 70_000, name: "" })), []);
     let large = vec![1; 70_000];
     let error = connection.feed(&Message::Binary(&large)).await.unwrap_err();
@@ -301,6 +307,7 @@ async fn the_peers_limit_is_kept_and_its_hello_changes_it() {
 
 #[test]
 fn a_peer_that_pings_and_never_reads_gets_one_pong() {
+    // spec: CNV-3
     let pings: Vec<_> = (0..10_000_u32).map(u32::to_be_bytes).collect();
     let said = wires(pings.iter().map(|ping| Message::Ping(ping)));
     let mut connection = after(&said, never());
@@ -573,6 +580,31 @@ async fn one_side_that_waits_for_both_is_enough() {
     let text = Message::Text(&text);
     let both = async { tokio::join!(a.send(&text), b.send(&text)) };
     assert!(timeout(SOON, both).await.is_err());
+}
+
+#[test]
+fn behind_a_close_there_is_no_room_but_events() {
+    let said = wires([Message::Text("late"), Message::Close(Close::ORDINARY)]);
+    let source = Source::new(&said, [Step::Pending]);
+    let mut connection = Connection::new(Line::new(source, Drain::default()));
+    run(connection.feed(&Message::Close(Close::ORDINARY))).unwrap();
+    assert_eq!(run(connection.recv_or_room()).unwrap(), Some(Turn::Event(Event::Text("late"))));
+    let close = Event::Close(Close::ORDINARY);
+    assert_eq!(run(connection.recv_or_room()).unwrap(), Some(Turn::Event(close)));
+    assert_eq!(run(connection.recv_or_room()).unwrap(), None);
+    assert!(connection.get_ref().drain.is_shut);
+}
+
+#[tokio::test]
+async fn what_was_on_its_way_when_a_small_limit_was_announced_is_taken() {
+    let bytes = vec![1; 65_536];
+    let said = wire(&Message::Binary(&bytes));
+    let line = Line::new(Source::new(&said, []), Drain::default());
+    let mut connection = Connection::with_limit(line, 100);
+    connection.announce("").unwrap();
+    assert_eq!(connection.recv().await.unwrap(), Some(Event::Binary(&bytes)));
+    let hello = Message::Hello(Hello { limit: 100, name: "" });
+    assert_eq!(connection.get_ref().drain.bytes, wire(&hello));
 }
 
 #[test]

@@ -110,6 +110,7 @@ mod with_tokio {
 
 #[test]
 fn an_end_without_a_close_is_a_cut_and_one_behind_it_is_not() {
+    // spec: CNV-8
     let whole = [wire(&Message::Text("hi")), wire(&Message::Close(Close::ORDINARY))].concat();
     for cut in 0..whole.len() {
         let mut connection = after(&whole[..cut], []);
@@ -136,6 +137,7 @@ fn an_end_without_a_close_is_a_cut_and_one_behind_it_is_not() {
 
 #[test]
 fn an_error_of_the_peers_is_answered_with_a_close_that_has_its_code() {
+    // spec: CNV-9, CNV-10
     let (ours, mut theirs) = sockets();
     let mut connection = Connection::new(ours);
     // Judged by its header, before the payload is there; the rest is read, and lost by nobody.
@@ -178,6 +180,7 @@ fn a_slow_frame_is_told_why_it_ended() {
 
 #[test]
 fn a_close_does_not_wait_for_ever() {
+    // spec: CNV-6
     let (ours, theirs) = sockets();
     ours.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
     let mut connection = Connection::new(ours);

@@ -14,7 +14,7 @@ use crate::frame_buf::Located;
 use crate::framing::{DEFAULT_LIMIT, Framing};
 use crate::header::Kind;
 use crate::message::{Close, Hello, Message};
-use crate::session::{Event, Session};
+use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 
 /// A stream of which one half can end: what [`Connection`] needs beside reading and writing.
 pub trait Transport: Read + Write {
@@ -104,6 +104,7 @@ impl Transport for std::os::unix::net::UnixStream {
 pub struct Connection<S> {
     reader: FrameReader<S>,
     conversation: Conversation,
+    limit: u32,
     /// Writing was ended.
     is_shut: bool,
 }
@@ -118,12 +119,15 @@ impl<S: Transport> Connection<S> {
         Self::with_limit(inner, u32::try_from(DEFAULT_LIMIT).unwrap_or(u32::MAX))
     }
 
-    /// The same with a limit of `payload_bytes` for each frame that is received.
+    /// The same with a limit of `payload_bytes` for each frame that is received. One of at most
+    /// 65,536 is taken all the same: the peer may not have seen the hello that announces less.
     pub fn with_limit(inner: S, payload_bytes: u32) -> Self {
-        let framing = Framing::new(V1).with_limit(payload_bytes.into());
+        let limit = LIMIT_WITHOUT_HELLO.max(payload_bytes.into());
+        let framing = Framing::new(V1).with_limit(limit);
         Self {
             reader: FrameReader::with_framing(inner, framing),
             conversation: Conversation::new(),
+            limit: payload_bytes,
             is_shut: false,
         }
     }
@@ -157,8 +161,7 @@ impl<S: Transport> Connection<S> {
     /// [`SendError::LateHello`](crate::session::SendError::LateHello) when something was sent
     /// already.
     pub fn announce(&mut self, name: &str) -> Result<(), ConnectionError> {
-        let limit = u32::try_from(self.reader.framing().limit()).unwrap_or(u32::MAX);
-        self.try_feed(&Message::Hello(Hello { limit, name }))
+        self.try_feed(&Message::Hello(Hello { limit: self.limit, name }))
     }
 
     /// The rules, and how far the conversation is: the peer's limit, the next transfer's id, how

@@ -21,6 +21,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Those are frames. [`Connection`] speaks the protocol's messages, and keeps its rules.
 
 mod clock;
 mod connection;

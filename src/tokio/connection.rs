@@ -17,7 +17,7 @@ use crate::framing::{DEFAULT_LIMIT, Framing};
 use crate::header::Kind;
 use crate::io::{ConnectionError, Conversation, Meaning, WriteError};
 use crate::message::{Close, Hello, Message};
-use crate::session::{Event, Session};
+use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 
 /// A conversation in the version-1 protocol over anything that is [`AsyncRead`] and
 /// [`AsyncWrite`]: messages and files in both directions, pings and closes.
@@ -114,6 +114,7 @@ pub struct Connection<S> {
     inner: S,
     incoming: Incoming<V1>,
     conversation: Conversation,
+    limit: u32,
     /// Something was read since the last room.
     has_read: bool,
     /// Writing was ended.
@@ -142,12 +143,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Self::with_limit(inner, u32::try_from(DEFAULT_LIMIT).unwrap_or(u32::MAX))
     }
 
-    /// The same with a limit of `payload_bytes` for each frame that is received.
+    /// The same with a limit of `payload_bytes` for each frame that is received. One of at most
+    /// 65,536 is taken all the same: the peer may not have seen the hello that announces less.
     pub fn with_limit(inner: S, payload_bytes: u32) -> Self {
+        let limit = LIMIT_WITHOUT_HELLO.max(payload_bytes.into());
+        let framing = Framing::new(V1).with_limit(limit);
         Self {
             inner,
-            incoming: Incoming::new(Framing::new(V1).with_limit(payload_bytes.into())),
+            incoming: Incoming::new(framing),
             conversation: Conversation::new(),
+            limit: payload_bytes,
             has_read: false,
             is_shut: false,
         }
@@ -189,8 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// [`SendError::LateHello`](crate::session::SendError::LateHello) when something was sent
     /// already.
     pub fn announce(&mut self, name: &str) -> Result<(), ConnectionError> {
-        let limit = u32::try_from(self.incoming.limit()).unwrap_or(u32::MAX);
-        self.try_feed(&Message::Hello(Hello { limit, name }))
+        self.try_feed(&Message::Hello(Hello { limit: self.limit, name }))
     }
 
     /// The rules, and how far the conversation is: the peer's limit, the next transfer's id, how

@@ -26,7 +26,8 @@
 //! # }
 //! ```
 //!
-//! Those are frames. [`Connection`] speaks the protocol's messages, and keeps its rules.
+//! Those are frames. [`Connection`] speaks the protocol's messages, and keeps its rules. Its calls
+//! can be dropped anywhere.
 //!
 //! # Cancel safety
 //! A read that is dropped before it ends loses nothing. A frame whose payload is below 32 KiB is

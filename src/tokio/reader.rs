@@ -212,10 +212,6 @@ impl<F: Format> Incoming<F> {
         &mut self.clock
     }
 
-    pub(super) fn limit(&self) -> u64 {
-        self.buf.framing().limit()
-    }
-
     pub(super) fn skip_frame(&mut self) -> Result<(), RecoverError> {
         self.buf.skip_frame()?;
         self.fused = false;
