@@ -18,7 +18,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What may be said when is the [session's](crate::session) to know.
+//! What may be said when is the [session's](crate::session) to know. In a datagram there is no
+//! session; whoever reads messages out of one decodes all of its frames before it acts on any,
+//! because a datagram is refused whole (spec, 14.6).
 
 mod code;
 mod encoded;
@@ -73,7 +75,7 @@ pub enum Message<'a> {
     },
 }
 
-/// The most that a side takes, and its name (spec, 13.5).
+/// The most that a side takes, and its name (spec, 13.1 and 14.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello<'a> {
     /// The most payload bytes that this side takes in a frame.
@@ -82,7 +84,7 @@ pub struct Hello<'a> {
     pub name: &'a str,
 }
 
-/// Nothing more comes from this side (spec, 13.4).
+/// Nothing more comes from this side (spec, 13.4 and 14.4).
 ///
 /// [`Code::NO_ERROR`] without a reason is the ordinary close, and written as an empty payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,7 +100,7 @@ impl Close<'_> {
     pub const ORDINARY: Self = Close { code: Code::NO_ERROR, reason: "" };
 }
 
-/// Offers a file (spec, 13.6).
+/// Offers a file (spec, 13.1; its name, 13.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileOpen<'a> {
     /// The transfer: greater than every id that this sender opened before in this conversation.
@@ -119,7 +121,7 @@ impl FileOpen<'_> {
     const UNKNOWN: u64 = u64::MAX;
 }
 
-/// A run of the open file's bytes (spec, 13.7).
+/// A run of the open file's bytes (spec, 13.1 and 15.3).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FileData<'a> {
     /// The transfer.
@@ -135,7 +137,7 @@ impl FileData<'_> {
     pub const HEAD_LEN: usize = 12;
 }
 
-/// The open file is complete (spec, 13.8).
+/// The open file is complete (spec, 13.1 and 15.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileDone {
     /// The transfer.
@@ -163,7 +165,7 @@ impl FileDone {
     }
 }
 
-/// What became of a file (spec, 13.9).
+/// What became of a file (spec, 13.1 and 15.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStatus<'a> {
     /// The transfer: an id of the side that this goes to.
@@ -223,14 +225,15 @@ impl<'a> FileStatus<'a> {
     }
 
     /// The answer to ready: where to begin, if the sender's own first `offset` bytes have the
-    /// digest `own`. At 0, when they are others.
+    /// digest `own`. At 0, when they are others; also when the file is shorter, and `own` is
+    /// [`Digest::NONE`].
     #[must_use]
     pub fn begin_at(&self, own: Digest) -> u64 {
-        if own == self.digest { self.offset } else { 0 }
+        if own == self.digest && own != Digest::NONE { self.offset } else { 0 }
     }
 }
 
-/// The open file is given up (spec, 13.10).
+/// The open file is given up (spec, 13.1 and 15.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileCancel<'a> {
     /// The transfer.
@@ -510,7 +513,7 @@ impl fmt::Debug for FileData<'_> {
 }
 
 #[cfg(all(test, feature = "alloc"))]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use std::string::ToString;
@@ -656,6 +659,8 @@ mod tests {
         let (a, b) = (Digest([1; 32]), Digest([2; 32]));
         let ready = FileStatus::ready(1, 100, a);
         assert_eq!((ready.begin_at(a), ready.begin_at(b)), (100, 0));
+        // A receiver without a digest has nothing to go on from, also if the sender has none.
+        assert_eq!(FileStatus::ready(1, 100, Digest::NONE).begin_at(Digest::NONE), 0);
         let done = FileDone { id: 1, total: 9, digest: a };
         assert_eq!((done.answer(a).code, done.answer(a).offset), (Code::STORED, 9));
         assert_eq!((done.answer(b).code, done.answer(b).offset), (Code::BAD_DIGEST, 0));

@@ -55,7 +55,7 @@
 //! or refuses with [`Code::BUSY`].
 //!
 //! # Memory
-//! A session has about two kilobytes and never more: two pings, and twice
+//! A session has less than 1.5 KiB, and never more: two pings, and twice
 //! [`MAX_TRANSFERS`] transfers.
 
 mod error;
