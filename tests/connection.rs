@@ -645,6 +645,35 @@ fn a_ping_is_answered_in_the_middle_of_an_upload_that_never_waits() {
 }
 
 #[test]
+fn what_the_session_says_goes_out_before_a_close_and_is_flushed() {
+    let source =
+        || Source::new(&wire(&Message::Ping(b"?")), [Step::Move(100)].into_iter().chain(never()));
+    let mut connection = Connection::new(Line::new(source(), Drain::default()));
+    run(connection.feed(&Message::Text("one"))).unwrap();
+    assert_eq!(run(connection.recv_or_room()).unwrap(), Some(Turn::Room));
+    run(connection.send(&Message::Close(Close::ORDINARY))).unwrap();
+    let expected = [Message::Text("one"), Message::Pong(b"?"), Message::Close(Close::ORDINARY)];
+    let expected: Vec<_> = expected.iter().map(|message| format!("{message:?}")).collect();
+    assert_eq!(shown(&connection.get_ref().drain.bytes), expected);
+
+    let mut connection = Connection::new(Line::new(source(), Drain::default()));
+    assert!(attempt(2, connection.recv()).is_none());
+    let drain = &connection.get_ref().drain;
+    assert_eq!(drain.bytes, wire(&Message::Pong(b"?")));
+    assert_eq!(drain.flushed, drain.bytes.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_has_its_place_where_answers_have_none() {
+    let (ours, _theirs) = duplex(100);
+    let mut connection = Connection::new(ours);
+    while connection.try_feed(&Message::Text("an answer that nobody reads")).is_ok() {}
+    let error = connection.close(Close::ORDINARY, SOON).await.unwrap_err();
+    assert!(matches!(error, ConnectionError::CloseTimeout { .. }), "{error}");
+    assert!(connection.session().is_closed());
+}
+
+#[test]
 fn where_nothing_can_be_written_there_is_room_and_the_feed_says_why() {
     let broken = std::iter::repeat_n(Step::Fail(ErrorKind::BrokenPipe), 100);
     let steps = [Step::Move(10)].into_iter().chain(broken);
