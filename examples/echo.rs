@@ -1,29 +1,21 @@
-//! An echo server for many clients, and one client, over real TCP.
+//! An echo server for many clients: every frame goes back as it came.
 //!
 //! ```console
-//! cargo run --example echo --features tokio
+//! cargo run --example echo --features tokio -- 127.0.0.1:7000
 //! ```
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use unstick::Kind;
-use unstick::tokio::{FrameReader, FrameStream, FrameWriter};
+use unstick::tokio::{FrameReader, FrameWriter};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let addr = listener.local_addr()?;
-    tokio::select! {
-        result = client(addr) => result,
-        result = server(listener) => result,
-    }
-}
-
-async fn server(listener: TcpListener) -> Result<(), Error> {
+    let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:7000".into());
+    let listener = TcpListener::bind(addr).await?;
+    println!("listening on {}", listener.local_addr()?);
     loop {
         let (socket, peer) = listener.accept().await?;
         tokio::spawn(async move {
@@ -34,7 +26,7 @@ async fn server(listener: TcpListener) -> Result<(), Error> {
     }
 }
 
-/// Sends every frame back as it came, until the client ends between two of them.
+/// Until the client ends between two frames.
 async fn serve(socket: TcpStream) -> Result<(), Error> {
     let (read, write) = socket.into_split();
     let mut reader = FrameReader::new(read)
@@ -44,16 +36,5 @@ async fn serve(socket: TcpStream) -> Result<(), Error> {
     while let Some(frame) = reader.next_frame().await? {
         writer.send(frame.meta, frame.payload).await?; // borrowed: nothing was copied
     }
-    Ok(())
-}
-
-async fn client(addr: SocketAddr) -> Result<(), Error> {
-    let mut stream = FrameStream::new(TcpStream::connect(addr).await?);
-    for text in ["hello", "", "粘包"] {
-        stream.send(Kind::TEXT, text.as_bytes()).await?;
-        let answer = stream.next_frame().await?.ok_or("the server ended")?;
-        println!("{text:?} came back as {:?}", String::from_utf8_lossy(answer.payload));
-    }
-    stream.shutdown().await?;
     Ok(())
 }

@@ -89,6 +89,7 @@ pub struct FrameBuf<S, F: Format = V1> {
 }
 
 /// A frame that stands in the storage.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Located<M> {
     meta: M,
     header_len: usize,
@@ -392,6 +393,18 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
             Some(self.skipping)
         } else {
             (self.start != self.end).then(|| self.position())
+        }
+    }
+
+    /// The header of the frame that has begun and is not whole, once that is all there.
+    #[cfg(feature = "std")]
+    pub(crate) fn begun(&self) -> Option<Header<F::Meta>> {
+        if self.decoder.finish().is_err() {
+            return None; // failed, or skipping
+        }
+        match self.decoder.format().decode_header(self.unread()) {
+            Ok(Parsed::Header(header)) => Some(header),
+            Ok(Parsed::Need(_)) | Err(_) => None,
         }
     }
 

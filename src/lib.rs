@@ -9,9 +9,10 @@
 //! | a datagram | [`Framing::datagram`] | [`DatagramPacker`] |
 //! | a blocking stream | `io::FrameReader` (feature `std`) | `io::FrameWriter` |
 //! | a tokio stream | `tokio::FrameReader` (feature `tokio`) | `tokio::FrameWriter` |
+//! | a UDP socket | `io::FrameSocket`, `tokio::FrameSocket` | the same |
 //! | a frame's payload | [`message::Message::decode`] | [`message::Message::encode`] |
 //! | a conversation | [`session::Session`]: what may come and be said, pings, closes, files | the same |
-//! | a UDP socket | `io::FrameSocket`, `tokio::FrameSocket` | the same |
+//! | one over a stream | `io::Connection`, `tokio::Connection` | the same |
 //!
 //! A [`Framing`] is a [`Format`] and a limit; all of these take one. Without, they speak [`V1`],
 //! the format of the protocol in `spec.md`, with a limit of 1 MiB.

@@ -1,40 +1,348 @@
-//! The examples do what they say.
-#![cfg(all(feature = "tokio", feature = "udp"))]
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+//! The examples, run as programs and talked to over sockets.
+#![cfg(feature = "tokio")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
-use std::env;
-use std::process::Command;
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
-/// What an example prints. Cargo builds it with the tests, unless it is asked for this one alone.
-fn run(name: &str) -> String {
-    let tests = env::current_exe().unwrap();
+use unstick::io::{Connection, FrameReader, FrameWriter};
+use unstick::message::{Close, Code, Digest, FileData, FileDone, FileOpen, Message, ResumeKey};
+use unstick::session::Event;
+use unstick::{Kind, io::ConnectionError};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// An example that `cargo test` built beside the tests.
+fn program(name: &str) -> Command {
+    let tests = std::env::current_exe().unwrap();
     let built = tests.ancestors().nth(2).unwrap().join("examples").join(name);
-    let mut command = Command::new(&built);
-    if !built.exists() {
-        command = Command::new(env::var_os("CARGO").unwrap());
-        command.args(["run", "-q", "--all-features", "--example", name]);
+    let built = built.with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(
+        built.exists(),
+        "{} is not built: `cargo test` does, `--test` alone needs `cargo build --examples` before",
+        built.display()
+    );
+    Command::new(built)
+}
+
+fn output(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// A server that runs until it is dropped.
+struct Server {
+    child: Child,
+    addr: SocketAddr,
+}
+
+impl Server {
+    fn start(name: &str, args: &[&Path]) -> Self {
+        let mut command = program(name);
+        command.arg("127.0.0.1:0").args(args).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        let addr = line.trim_end().strip_prefix("listening on ").expect(&line).parse().unwrap();
+        Self { child, addr }
     }
-    let done = command.output().unwrap();
-    assert!(done.status.success(), "{name}: {done:?}");
-    String::from_utf8(done.stdout).unwrap()
+
+    fn socket(&self) -> TcpStream {
+        let socket = TcpStream::connect(self.addr).unwrap();
+        socket.set_read_timeout(Some(SOON)).unwrap();
+        socket
+    }
+
+    fn connect(&self) -> Connection<TcpStream> {
+        Connection::new(self.socket())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the server says next, which is a text.
+fn text(connection: &mut Connection<TcpStream>) -> String {
+    match connection.recv().unwrap() {
+        Some(Event::Text(text)) => text.to_owned(),
+        event => panic!("{event:?}"),
+    }
+}
+
+#[test]
+fn the_echo_server_sends_every_frame_back_to_its_client() {
+    let server = Server::start("echo", &[]);
+    let sockets: Vec<_> = (0..20_u8).map(|i| (i, server.socket())).collect();
+    for (i, socket) in sockets {
+        let mut writer = FrameWriter::new(socket.try_clone().unwrap());
+        let mut reader = FrameReader::new(socket);
+        for payload in [vec![i], vec![], vec![i; 100_000]] {
+            writer.send(Kind::BINARY, &payload).unwrap();
+            let frame = reader.next_frame().unwrap().unwrap();
+            assert_eq!((frame.meta, frame.payload), (Kind::BINARY, &payload[..]));
+        }
+    }
+
+    // In pieces of one byte, two frames at once, and then what is none.
+    let mut socket = server.socket();
+    let two = b"\xf5\x01\x01\0\0\0\x02\xf2hi".repeat(2);
+    for byte in &two {
+        socket.write_all(&[*byte]).unwrap();
+    }
+    socket.write_all(b"GET /").unwrap();
+    let mut back = Vec::new();
+    let end = socket.read_to_end(&mut back);
+    assert!(end.is_ok() || end.unwrap_err().kind() == ErrorKind::ConnectionReset);
+    assert_eq!(back, two);
+}
+
+#[test]
+fn the_upper_case_server_answers_many_clients_and_keeps_the_rules() {
+    let server = Server::start("uppercase", &[]);
+    let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for (i, client) in clients.iter_mut().enumerate() {
+        client.feed(&Message::Text(&format!("hello {i}, 粘包 ß"))).unwrap();
+        client.feed(&Message::Ping(b"there?")).unwrap();
+        client.feed(&Message::Text("")).unwrap();
+    }
+    for (i, client) in clients.iter_mut().enumerate() {
+        let mut texts = Vec::new();
+        let mut has_pong = false;
+        while texts.len() < 2 || !has_pong {
+            match client.recv().unwrap() {
+                Some(Event::Text(text)) => texts.push(text.to_owned()),
+                Some(Event::Pong(b"there?")) => has_pong = true,
+                event => panic!("{event:?}"),
+            }
+        }
+        assert_eq!(texts, [format!("HELLO {i}, 粘包 SS"), String::new()]);
+        client.close(Close::ORDINARY, SOON).unwrap();
+    }
+
+    let mut stranger = server.socket();
+    stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    stranger.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut connection = Connection::new(stranger);
+    match connection.recv().unwrap() {
+        Some(Event::Close(close)) => assert_eq!(close.code, Code::BAD_MAGIC),
+        event => panic!("{event:?}"),
+    }
+    assert_eq!(connection.recv().unwrap(), None);
+}
+
+#[test]
+fn the_greeter_greets_until_exit() {
+    let server = Server::start("greeter", &[]);
+    let mut client = server.connect();
+    assert_eq!(text(&mut client), "Welcome!");
+    for name in ["Ada", "粘包", ""] {
+        client.send(&Message::Text(name)).unwrap();
+        assert_eq!(text(&mut client), format!("Hello, {name}!"));
+    }
+    client.send(&Message::Text("exit")).unwrap();
+    assert_eq!(client.recv().unwrap(), Some(Event::Close(Close::ORDINARY)));
+    client.close(Close::ORDINARY, SOON).unwrap();
+
+    // Or until the client has enough.
+    let mut client = server.connect();
+    assert_eq!(text(&mut client), "Welcome!");
+    client.close(Close::ORDINARY, SOON).unwrap();
+}
+
+#[test]
+fn the_service_bot_welcomes_and_answers_everything_alike() {
+    let server = Server::start("service_bot", &[]);
+    let mut client = server.connect();
+    assert!(
+        matches!(client.recv().unwrap(), Some(Event::Hello(hello)) if hello.name == "service bot")
+    );
+    assert!(text(&mut client).starts_with("Welcome to customer service."));
+    client.feed(&Message::Text("Where is my parcel?")).unwrap();
+    client.feed(&Message::Text("And the other one?")).unwrap();
+    let answer = text(&mut client);
+    assert_eq!(answer, "Thank you for your question. We will come back to you.");
+    assert_eq!(text(&mut client), answer);
+    client.close(Close::ORDINARY, SOON).unwrap();
+}
+
+/// Offers a file to the server, whole, and says what became of it.
+fn upload(
+    server: &Server,
+    name: &str,
+    bytes: &[u8],
+    digest: Digest,
+) -> Result<Code, ConnectionError> {
+    let mut client = server.connect();
+    let size = Some(bytes.len() as u64);
+    let open = FileOpen { id: 1, key: ResumeKey([1; 16]), size, name };
+    client.feed(&Message::FileOpen(open))?;
+    client.feed(&Message::FileData(FileData { id: 1, offset: 0, bytes }))?;
+    client.send(&Message::FileDone(FileDone { id: 1, total: bytes.len() as u64, digest }))?;
+    let code = loop {
+        match client.recv()?.expect("a final status") {
+            Event::FileEnd(status) => break status.code,
+            event => assert!(matches!(event, Event::FileReady(_)), "{event:?}"),
+        }
+    };
+    client.close(Close::ORDINARY, SOON)?;
+    Ok(code)
+}
+
+#[test]
+fn the_upload_client_and_server_move_a_file() {
+    let (from, inbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::start("upload_server", &[inbox.path()]);
+    let path = from.path().join("报告.bin");
+    let content: Vec<_> = (0..5_000_000_u32).map(|i| (i / 7).to_le_bytes()[0]).collect();
+    let send = |content: &[u8]| {
+        fs::write(&path, content).unwrap();
+        output(program("upload_client").arg(server.addr.to_string()).arg(&path))
+    };
+    let sent = send(&content);
+    assert!(sent.status.success(), "{sent:?}");
+    let said = String::from_utf8(sent.stdout).unwrap();
+    assert!(said.starts_with("报告.bin: stored, 5000000 bytes, SHA-256 "), "{said}");
+    let stored = inbox.path().join("报告.bin");
+    assert!(fs::read(&stored).unwrap() == content, "it arrived changed");
+
+    // Nothing is replaced.
+    let again = send(b"another one");
+    assert!(!again.status.success(), "{again:?}");
+    assert!(String::from_utf8(again.stdout).unwrap().contains("exists"));
+    assert!(fs::read(&stored).unwrap() == content);
+
+    // An empty one; and one whose digest is wrong, or that is cut, leaves nothing.
+    assert_eq!(upload(&server, "wrong", b"bytes", Digest([1; 32])).unwrap(), Code::BAD_DIGEST);
+    let mut cut = server.connect();
+    let open = FileOpen { id: 1, key: ResumeKey([1; 16]), size: None, name: "cut" };
+    cut.send(&Message::FileOpen(open)).unwrap();
+    assert!(matches!(cut.recv().unwrap(), Some(Event::FileReady(_))));
+    cut.send(&Message::FileData(FileData { id: 1, offset: 0, bytes: b"half" })).unwrap();
+    drop(cut);
+    let path = from.path().join("empty");
+    fs::write(&path, b"").unwrap();
+    let empty = output(program("upload_client").arg(server.addr.to_string()).arg(&path));
+    assert!(empty.status.success(), "{empty:?}");
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(inbox.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    for _ in 0..100 {
+        if names().len() == 2 {
+            break;
+        }
+        thread::sleep(SOON / 100); // the server has yet to see the cut
+    }
+    assert_eq!(names(), ["empty", "报告.bin"]);
+}
+
+#[test]
+fn a_format_of_ones_own_is_spoken_over_a_socket() {
+    let server = Server::start("custom_format", &[]);
+    let mut socket = server.socket();
+    let said = b"S\0\x07\0\x02hiS\x01\0\0\0";
+    for piece in said.chunks(3) {
+        socket.write_all(piece).unwrap();
+    }
+    let mut back = vec![0; said.len()];
+    socket.read_exact(&mut back).unwrap();
+    assert_eq!(back, said);
+    socket.write_all(b"L\0\x07\0\0").unwrap();
+    assert_eq!(socket.read(&mut back).unwrap(), 0);
+
+    // A letter that is none, and a message that is too long for its limit.
+    for bad in [&b"X"[..], b"S\0\0\xff\xff"] {
+        let mut socket = server.socket();
+        socket.write_all(bad).unwrap();
+        assert_eq!(socket.read(&mut back).unwrap(), 0);
+    }
+}
+
+/// Serves one request with these bytes, in pieces of this many.
+fn serve_http(response: &'static [u8], piece: usize) -> Output {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let server = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.set_nodelay(true).unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            socket.read_exact(&mut byte).unwrap();
+            request.push(byte[0]);
+        }
+        for piece in response.chunks(piece) {
+            if socket.write_all(piece).is_err() {
+                break; // it has seen enough
+            }
+        }
+        String::from_utf8(request).unwrap()
+    });
+    let output = output(program("http_response").args([&addr, "/a.txt"]));
+    let request = server.join().unwrap();
+    assert!(request.starts_with("GET /a.txt HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains(&format!("\r\nHost: {addr}\r\n")), "{request}");
+    output
+}
+
+#[test]
+fn an_http_response_is_a_header_and_a_payload() {
+    let response =
+        b"HTTP/1.1 200 OK\r\nServer: x\r\ncontent-LENGTH: 12\r\n\r\nhello\r\n\r\nyouand more";
+    for piece in [1, 7, 1000] {
+        let got = serve_http(response, piece);
+        assert!(got.status.success(), "{got:?}");
+        assert_eq!(got.stdout, b"hello\r\n\r\nyou");
+        assert_eq!(got.stderr, b"status 200, 12 bytes\n");
+    }
+    let got = serve_http(b"HTTP/1.1 204 No Content\r\n\r\n", 3);
+    assert!(got.status.success() && got.stdout.is_empty(), "{got:?}");
+
+    let refused: [(&[u8], &str); 7] = [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nhello", "Truncated"),
+        (b"HTTP/1.1 200 OK\r\n\r\nuntil the end", "Custom"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n1", "Custom"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n1", "Custom"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n1", "Custom"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n1", "Oversize"),
+        (b"SSH-2.0-OpenSSH\r\n", "Custom"),
+    ];
+    for (response, why) in refused {
+        let got = serve_http(response, 1);
+        let said = String::from_utf8(got.stderr).unwrap();
+        assert!(!got.status.success() && said.contains(why), "{said}");
+        assert!(got.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_format_that_exists_is_read_without_an_allocator() {
+    let got = output(&mut program("existing_format"));
+    assert!(got.status.success(), "{got:?}");
+    let said = String::from_utf8(got.stdout).unwrap();
+    assert!(said.contains("PDU [03, 00, 6b, 00, 02]"), "{said}");
 }
 
 #[test]
 fn udp_readings() {
-    let printed = run("udp_readings");
+    let printed = output(&mut program("udp_readings"));
+    assert!(printed.status.success(), "{printed:?}");
+    let printed = String::from_utf8(printed.stdout).unwrap();
     assert!(printed.starts_with("RecvStats { datagrams: "), "{printed}");
     for sensor in 0..3 {
         let line = format!("sensor {sensor}: reading 1000 is the newest\n");
         assert!(printed.contains(&line), "{printed}");
     }
-}
-
-#[test]
-fn echo() {
-    assert!(run("echo").contains("\"粘包\" came back as \"粘包\"\n"));
-}
-
-#[test]
-fn existing_format() {
-    assert!(!run("existing_format").is_empty());
 }

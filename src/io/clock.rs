@@ -63,8 +63,14 @@ impl Clock {
         {
             return Err(ReadError::FrameTimeout { at, after });
         }
+        self.check_idle(now, consumed)
+    }
+
+    /// The same for idle time alone: nobody reads, so no frame can be late.
+    pub(crate) fn check_idle(&self, now: Instant, consumed: u64) -> Result<(), ReadError> {
         if let Some(since) = self.idle
-            && let Some(after) = self.idle_timeout.filter(|after| is_up(since, after))
+            && let Some(after) = self.idle_timeout
+            && now.duration_since(since) >= after
         {
             return Err(ReadError::IdleTimeout { at: consumed, after });
         }
@@ -74,9 +80,13 @@ impl Clock {
     /// When to check again, if nothing happens before.
     #[cfg(feature = "tokio")]
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let up = |since: Option<Instant>, after: Option<Duration>| since?.checked_add(after?);
-        let frame = up(self.frame.map(|(_, since)| since), self.frame_timeout);
-        frame.into_iter().chain(up(self.idle, self.idle_timeout)).min()
+        let since = |(_, since): (u64, Instant)| since.checked_add(self.frame_timeout?);
+        self.frame.and_then(since).into_iter().chain(self.idle_deadline()).min()
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn idle_deadline(&self) -> Option<Instant> {
+        self.idle?.checked_add(self.idle_timeout?)
     }
 
     /// A new stream.

@@ -6,6 +6,8 @@ use std::io;
 use std::time::Duration;
 
 use crate::error::{DecodeError, EncodeError};
+use crate::message::Code;
+use crate::session::{SendError, SessionError};
 
 /// Why there is no next frame.
 #[derive(Debug)]
@@ -127,5 +129,94 @@ impl Error for WriteError {
 impl From<EncodeError> for WriteError {
     fn from(error: EncodeError) -> Self {
         Self::Encode(error)
+    }
+}
+
+/// Why a call on a connection failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// Nothing can be read. Unless it is the transport's, the error latches: the conversation is
+    /// over, and the peer is told by a close with the error's code.
+    Read(ReadError),
+    /// The peer broke a rule of the conversation, or ended it without a close. The error latches;
+    /// the peer is told by a close with the error's code.
+    Session(SessionError),
+    /// The message has no place now. Nothing changed.
+    Send(SendError),
+    /// The transport takes nothing. What was accepted is kept.
+    Write(WriteError),
+    /// The peer does not read what it is answered, and 64 KiB of it wait: nothing was accepted.
+    Full,
+    /// The peer did not end the stream in time: what it has read is not known.
+    CloseTimeout {
+        /// How long it was waited for.
+        after: Duration,
+    },
+}
+
+impl ConnectionError {
+    /// This error's number in the registry (spec, chapters 9 and 16); `None` for the transport's,
+    /// and where only the call failed and not the conversation.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Read(error) => error.code().map(Code),
+            Self::Session(error) => Some(error.code()),
+            Self::Send(_) | Self::Write(_) | Self::Full | Self::CloseTimeout { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for ConnectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(error) => error.fmt(f),
+            Self::Session(error) => error.fmt(f),
+            Self::Send(error) => error.fmt(f),
+            Self::Write(error) => error.fmt(f),
+            Self::Full => f.write_str(
+                "the peer sends and does not read its answers; wait for room, or end with it",
+            ),
+            Self::CloseTimeout { after } => write!(
+                f,
+                "the peer did not end the connection within {after:?} after the close; \
+                 is it stuck, or still sending?"
+            ),
+        }
+    }
+}
+
+impl Error for ConnectionError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Read(error) => error.source(),
+            Self::Write(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<ReadError> for ConnectionError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<SessionError> for ConnectionError {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+impl From<SendError> for ConnectionError {
+    fn from(error: SendError) -> Self {
+        Self::Send(error)
+    }
+}
+
+impl From<WriteError> for ConnectionError {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
     }
 }

@@ -22,15 +22,20 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Those are frames. [`Connection`] speaks the protocol's messages, and keeps its rules.
 
 mod clock;
+mod connection;
+mod conversation;
 mod error;
 mod outbox;
 mod reader;
 mod udp;
 mod writer;
 
-pub use error::{ReadError, WriteError};
+pub use connection::{Connection, Transport};
+pub use error::{ConnectionError, ReadError, WriteError};
 pub use reader::FrameReader;
 pub use udp::{
     FrameReceiver, FrameSender, FrameSocket, Frames, Lost, Received, RecvStats, Refusals,
@@ -40,6 +45,8 @@ pub use writer::FrameWriter;
 
 #[cfg(feature = "tokio")]
 pub(crate) use clock::Clock;
+#[cfg(feature = "tokio")]
+pub(crate) use conversation::{Conversation, Meaning};
 #[cfg(feature = "tokio")]
 pub(crate) use outbox::Outbox;
 #[cfg(feature = "tokio")]

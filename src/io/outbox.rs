@@ -139,13 +139,36 @@ impl<F: Format> Outbox<F> {
         meta: impl Borrow<F::Meta>,
         payload_len: usize,
     ) -> Result<(), WriteError> {
+        self.begin_direct_behind(meta, &[], payload_len)
+    }
+
+    /// The same, where the payload's first bytes are copied, and the `rest_len` behind them are
+    /// passed by.
+    pub(crate) fn begin_direct_behind(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        first: &[u8],
+        rest_len: usize,
+    ) -> Result<(), WriteError> {
         self.settle()?;
         self.encoder.check_boundary()?;
         self.make_room();
-        let header = self.encoder.framing().encode_header(meta, payload_len as u64)?;
+        let payload_len = (first.len() as u64).saturating_add(rest_len as u64);
+        let header = self.encoder.framing().encode_header(meta, payload_len)?;
         self.direct = Some(Direct { mark: self.buf.len(), sent: 0 });
         self.buf.extend_from_slice(header.as_bytes());
+        self.buf.extend_from_slice(first);
         Ok(())
+    }
+
+    /// Copies what is not written of the payload that is passed by: the frame is accepted, and
+    /// nobody has to wait with it.
+    pub(crate) fn keep_direct(&mut self, payload: &[u8]) {
+        if let Some(Direct { sent, .. }) = self.direct.take() {
+            self.make_room();
+            self.buf.extend_from_slice(payload.get(sent..).unwrap_or_default());
+            self.encoder.end_complete();
+        }
     }
 
     /// Begins a streamed frame.

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use super::clock::Clock;
 use super::error::ReadError;
 use crate::error::RecoverError;
-use crate::format::{Format, SelfChecking, V1};
+use crate::format::{Format, Header, SelfChecking, V1};
 use crate::frame::{Frame, OwnedFrame};
 use crate::frame_buf::{FrameBuf, Located};
 use crate::framing::Framing;
@@ -130,6 +130,44 @@ impl<R: Read, F: Format> FrameReader<R, F> {
     /// The transport, and the bytes that were read from it and are not consumed.
     pub fn into_inner(self) -> (R, Vec<u8>) {
         (self.inner, self.buf.into_unread())
+    }
+
+    /// The next frame, if it is here.
+    pub(super) fn locate(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
+        Ok(self.buf.locate()?)
+    }
+
+    pub(super) fn lend(&self, located: Located<F::Meta>) -> Option<Frame<'_, F::Meta>> {
+        self.buf.lend(located)
+    }
+
+    /// The header of the frame that has begun and is not whole.
+    pub(super) fn begun(&self) -> Option<Header<F::Meta>> {
+        self.buf.begun()
+    }
+
+    /// Reads once, where no frame is here; `false` says that the stream ended between two.
+    pub(super) fn more(&mut self) -> Result<bool, ReadError> {
+        if self.ended {
+            self.buf.finish()?;
+            return Ok(false);
+        }
+        self.wait(|reader| {
+            reader.check_clock(false)?;
+            reader.fill()
+        })?;
+        Ok(true)
+    }
+
+    /// Reads once, and drops what comes; `false` says that the stream ended.
+    pub(super) fn discard(&mut self) -> io::Result<bool> {
+        if !self.ended {
+            match self.inner.read(&mut [0; 4096]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => self.ended = read? == 0,
+            }
+        }
+        Ok(!self.ended)
     }
 
     /// Does what may take time, and lets the clock run meanwhile.

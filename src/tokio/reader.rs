@@ -15,7 +15,7 @@ use ::tokio::time::{Instant, Sleep, sleep_until};
 use futures_core::Stream;
 
 use crate::error::RecoverError;
-use crate::format::{Format, SelfChecking, V1};
+use crate::format::{Format, Header, SelfChecking, V1};
 use crate::frame::{Frame, OwnedFrame};
 use crate::frame_buf::{BUSY_LEN, FrameBuf, Located};
 use crate::framing::Framing;
@@ -210,6 +210,16 @@ struct Times {
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
+impl Times {
+    fn poll_alarm(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if alarm.deadline() != deadline {
+            alarm.as_mut().reset(deadline);
+        }
+        alarm.as_mut().poll(cx)
+    }
+}
+
 impl<F: Format> Incoming<F> {
     pub(super) fn new(framing: Framing<F>) -> Self {
         let buf = FrameBuf::growing(framing);
@@ -228,6 +238,12 @@ impl<F: Format> Incoming<F> {
 
     pub(super) fn into_unread(self) -> Vec<u8> {
         self.buf.into_unread()
+    }
+
+    /// The next frame, if it is here.
+    #[inline(always)]
+    pub(super) fn locate(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
+        Ok(self.buf.locate()?)
     }
 
     /// Whether the next frame is here.
@@ -308,15 +324,45 @@ impl<F: Format> Incoming<F> {
             if let Some(located) = self.buf.locate()? {
                 return Poll::Ready(Ok(Some(located)));
             }
-            if self.ended {
-                self.buf.finish()?;
+            if !ready!(self.poll_more(inner.as_mut(), cx))? {
                 return Poll::Ready(Ok(None));
             }
-            ready!(self.poll_fill(inner.as_mut(), cx))?;
-            if self.times.is_some() && self.buf.is_waiting() {
-                self.check_clock(false)?;
+        }
+    }
+
+    /// Reads once; `false` says that the stream ended between two frames.
+    pub(super) fn poll_more<R: AsyncRead>(
+        &mut self,
+        inner: Pin<&mut R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool, ReadError>> {
+        if self.ended {
+            self.buf.finish()?;
+            return Poll::Ready(Ok(false));
+        }
+        ready!(self.poll_fill(inner, cx))?;
+        if self.times.is_some() && self.buf.is_waiting() {
+            self.check_clock(false)?;
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// Reads to the stream's end, and drops what comes.
+    pub(super) fn poll_discard<R: AsyncRead>(
+        &mut self,
+        mut inner: Pin<&mut R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 4096];
+        while !self.ended {
+            let mut scratch = ReadBuf::new(&mut scratch);
+            match ready!(inner.as_mut().poll_read(cx, &mut scratch)) {
+                Ok(()) => self.ended = scratch.filled().is_empty(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_resync<R: AsyncRead>(
@@ -349,11 +395,7 @@ impl<F: Format> Incoming<F> {
     ) -> Poll<Result<(), ReadError>> {
         match self.poll_read(inner, cx) {
             Poll::Ready(Ok(0)) => self.ended = true,
-            Poll::Ready(Ok(_)) => {
-                if let Some(times) = &mut self.times {
-                    times.clock.bytes_came();
-                }
-            }
+            Poll::Ready(Ok(_)) => self.bytes_moved(),
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
             Poll::Pending => {
@@ -362,6 +404,13 @@ impl<F: Format> Incoming<F> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The peer is not idle.
+    pub(super) fn bytes_moved(&mut self) {
+        if let Some(times) = &mut self.times {
+            times.clock.bytes_came();
+        }
     }
 
     /// An error if a time is up.
@@ -375,13 +424,18 @@ impl<F: Format> Incoming<F> {
         times.clock.check(now, self.buf.position())
     }
 
-    fn resume(&mut self) {
+    /// The header of the frame that has begun and is not whole.
+    pub(super) fn begun(&self) -> Option<Header<F::Meta>> {
+        self.buf.begun()
+    }
+
+    pub(super) fn resume(&mut self) {
         if let Some(times) = &mut self.times {
             times.clock.resume(Instant::now().into_std());
         }
     }
 
-    fn pause(&mut self) {
+    pub(super) fn pause(&mut self) {
         if let Some(times) = &mut self.times {
             times.clock.pause(Instant::now().into_std());
         }
@@ -424,15 +478,30 @@ impl<F: Format> Incoming<F> {
     /// Nothing is there to read: an error if the time is up, else the wake-up for it.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
         self.check_clock(true)?;
-        while let Some(Times { clock, alarm }) = self.times.as_deref_mut()
-            && let Some(deadline) = clock.deadline()
+        while let Some(times) = self.times.as_deref_mut()
+            && let Some(deadline) = times.clock.deadline()
         {
-            let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
-            if alarm.deadline() != deadline.into() {
-                alarm.as_mut().reset(deadline.into());
-            }
-            ready!(alarm.as_mut().poll(cx));
+            ready!(times.poll_alarm(deadline.into(), cx));
             self.check_clock(true)?;
+        }
+        Poll::Pending
+    }
+
+    /// Nothing can be written, and nobody reads: the error once the idle time is up.
+    pub(super) fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<ReadError> {
+        self.resume();
+        while let Some(times) = self.times.as_deref_mut()
+            && times.clock.idle_timeout.is_some()
+        {
+            let now = Instant::now().into_std();
+            times.clock.nothing_to_read(now);
+            if let Err(error) = times.clock.check_idle(now, self.buf.position()) {
+                return Poll::Ready(error);
+            }
+            match times.clock.idle_deadline() {
+                Some(deadline) => ready!(times.poll_alarm(deadline.into(), cx)),
+                None => break, // beyond all time
+            }
         }
         Poll::Pending
     }

@@ -205,3 +205,84 @@ pub fn attempt<T>(polls: usize, call: impl Future<Output = T>) -> Option<T> {
     }
     None
 }
+
+/// Both directions, each after its own script.
+#[derive(Debug)]
+pub struct Line {
+    pub source: Source,
+    pub drain: Drain,
+}
+
+impl Line {
+    pub fn new(source: Source, drain: Drain) -> Self {
+        Self { source, drain }
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.source.read(buf)
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.drain.write(buf)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.drain.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.drain.flush()
+    }
+}
+
+#[cfg(feature = "std")]
+impl unstick::io::Transport for Line {
+    fn end_writing(&mut self) -> io::Result<()> {
+        self.drain.is_shut = true;
+        Ok(())
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.source).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.drain).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.drain).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.drain).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.drain).poll_shutdown(cx)
+    }
+}
