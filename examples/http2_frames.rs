@@ -99,11 +99,10 @@ mod tests {
         let ping = Http2Meta { kind: 6, flags: 1, stream: 0 };
         let data = Http2Meta { kind: 0, flags: 0xFF, stream: 0x7FFF_FFFF };
         let settings = Http2Meta { kind: 4, flags: 0, stream: 0 };
-        Kit::new(framing(), [ping, data]).example(
-            settings,
-            b"\0\x03\0\0\0\x64",
-            b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64",
-        )
+        Kit::new(framing(), [ping, data])
+            .example(settings, b"\0\x03\0\0\0\x64", b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64")
+            // Every byte of the length field in use.
+            .example_header(data, 0x01_02_03, b"\x01\x02\x03\0\xFF\x7F\xFF\xFF\xFF")
     }
 
     unstick::conformance_tests!(http2, kit());

@@ -15,15 +15,20 @@ use support::oracle::Rules;
 use unstick::conformance::{Kit, Promise, Violation};
 use unstick::{
     EncodeError, Format, Framing, Header, HeaderError, InDatagram, Kind, Parsed, SelfChecking, U8,
-    V1, Varint,
+    U16Be, V1, Varint,
 };
 
 fn kit<F: Subject>(format: &F) -> Kit<F> {
     let metas = [0, 1, 0x7F, 0xFE, u64::MAX].map(|seed| format.pick_meta(seed));
     let framing = Framing::new(format.clone()).with_limit(300);
     let meta = format.pick_meta(3);
-    let bytes = [&Rules::write(format, &F::describe(&meta), 2).unwrap()[..], b"hi"].concat();
-    Kit::new(framing, metas).example(meta, b"hi", bytes).cases(40)
+    let header = |len| Rules::write(format, &F::describe(&meta), len);
+    let bytes = [&header(2).unwrap()[..], b"hi"].concat();
+    let kit = Kit::new(framing, metas).example(meta.clone(), b"hi", bytes).cases(40);
+    match header(260) {
+        Some(header) => kit.example_header(meta, 260, header),
+        None => kit,
+    }
 }
 
 #[test]
@@ -40,6 +45,7 @@ fn v1() -> Kit<V1> {
     let kinds = (1..=255).filter_map(Kind::new);
     Kit::self_checking(V1, kinds)
         .example(Kind::TEXT, "你好", b"\xf5\x01\x01\0\0\0\x06\x4e\xe4\xbd\xa0\xe5\xa5\xbd")
+        .example_header(Kind::TEXT, 0x0102_0304, b"\xf5\x01\x01\x01\x02\x03\x04\xad")
         .refuses(b"\xf4")
         .refuses(b"\xf5\x02")
         .refuses(b"\xf5\x01\x01\0\0\0\x06\x4f")
@@ -50,7 +56,7 @@ unstick::conformance_tests!(version_1, v1(), resync);
 unstick::conformance_tests!(
     varint,
     Kit::new(Framing::new(Varint).with_limit(1_000), [()])
-        .example((), [7; 200], [&[0xC8, 0x01][..], &[7; 200]].concat())
+        .example((), [7; 300], [&[0xAC, 0x02][..], &[7; 300]].concat())
         .refuses(b"\x80\0")
 );
 
@@ -95,7 +101,7 @@ enum Bug {
     DatagramsRemember,
 }
 
-/// Every fault, and a promise that it breaks.
+/// Every fault, and the promises that it breaks: those of the format, and what comes of them.
 const BUGS: &[(Bug, Promise)] = &[
     (Bug::ShorterHeaderIsComplete, Promise::ShortestHeader),
     (Bug::ChangesItsMind, Promise::DecidedForGood),
@@ -104,6 +110,7 @@ const BUGS: &[(Bug, Promise)] = &[
     (Bug::ReadsPayload, Promise::NoOverRead),
     (Bug::NeedsTooMany, Promise::HonestNeed),
     (Bug::NeedsAsMany, Promise::HonestNeed),
+    (Bug::EndsForgotten, Promise::BytesAlone),
     (Bug::EndsForgotten, Promise::EveryEndIsClassified),
     (Bug::HeaderOfNoBytes, Promise::ShortestHeader),
     (Bug::HeaderBeyondInput, Promise::ShortestHeader),
@@ -128,6 +135,7 @@ const BUGS: &[(Bug, Promise)] = &[
     (Bug::ResumeMiscounts, Promise::ResumeHeaderAgrees),
     (Bug::RefusesOneChunking, Promise::BytesAlone),
     (Bug::RefusesOneChunking, Promise::ChunkingIsInvisible),
+    (Bug::ErrorsDiffer, Promise::BytesAlone),
     (Bug::ErrorsDiffer, Promise::ErrorsLatch),
     (Bug::ErrorCodeOfTheProtocol, Promise::OwnErrorCodes),
     (Bug::PanicsOnShortInput, Promise::NoPanic),
@@ -217,6 +225,7 @@ impl Format for Mine {
         }
         let Some(&[_, kind, a, b, c, d]) = bytes.first_chunk() else {
             return Ok(Parsed::Need(match self.bug {
+                Bug::HeadersOfTwoLengths if bytes.len() < 2 => 2,
                 Bug::NeedsTooMany if bytes.len() < 4 => 8,
                 Bug::NeedsAsMany => bytes.len(),
                 // By what it was asked before, and not by the bytes.
@@ -306,7 +315,10 @@ impl SelfChecking for Mine {}
 fn mine(bug: Bug) -> Kit<Mine> {
     let framing = Framing::new(Mine::new(bug)).with_limit(1 << 20);
     Kit::self_checking(framing, [1, 7, 0x80])
+        // It has a mark and no check.
+        .unchecked_bits([0xFF; 6])
         .example(9, b"hi", b"\xA7\x09\0\0\0\x02hi")
+        .example_header(9, 0x0102_0304, b"\xA7\x09\x01\x02\x03\x04")
         .refuses(b"\xA6")
         .cases(32)
 }
@@ -325,6 +337,38 @@ fn every_fault_is_caught_by_the_promise_that_it_breaks() {
             panic!("{bug:?} keeps {promise}");
         };
         assert_eq!(violation.promise(), *promise, "{bug:?}: {violation}");
+        // What is a consequence points to what this same fault breaks first.
+        if let Some(law) = violation.law() {
+            assert!(BUGS.contains(&(*bug, law)), "{bug:?} breaks no {law}: {violation}");
+        }
+    }
+}
+
+/// A test that fails has found its own promise broken, or one that it rests on; whatever the fault.
+#[test]
+fn a_consequence_points_to_what_it_rests_on() {
+    let failure = |bug, promise| mine(bug).check_promise(promise).unwrap_err();
+    let consequences = [
+        (Bug::WaitsForPayload, Promise::ChunkingIsInvisible, Promise::NoOverRead),
+        (Bug::EndsForgotten, Promise::EveryEndIsClassified, Promise::BytesAlone),
+        (Bug::NeedsTooMany, Promise::ChunkingIsInvisible, Promise::HonestNeed),
+        (Bug::NeedsAsMany, Promise::LimitSymmetry, Promise::HonestNeed),
+        (Bug::HeaderBeyondInput, Promise::Datagrams, Promise::ShortestHeader),
+        (Bug::PanicsOnMeta, Promise::Progress, Promise::NoPanic),
+    ];
+    for (bug, promise, law) in consequences {
+        let violation = failure(bug, promise);
+        assert_eq!((violation.promise(), violation.law()), (promise, Some(law)), "{violation}");
+        let text = violation.to_string();
+        let see = format!("see `{law}`: {}\n", law.says());
+        assert!(text.starts_with(promise.name()) && text.contains(&see), "{text}");
+    }
+    for bug in BUGS.iter().map(|(bug, _)| *bug) {
+        // `no_panic` is about panics alone.
+        if let Err(violation) = mine(bug).check_promise(Promise::NoPanic) {
+            assert_eq!((violation.promise(), violation.law()), (Promise::NoPanic, None));
+            assert!(BUGS.contains(&(bug, Promise::NoPanic)), "{bug:?}: {violation}");
+        }
     }
 }
 
@@ -363,11 +407,116 @@ fn a_violation_can_be_read() {
     let violation =
         mine(Bug::WaitsForPayload).check_promise(Promise::ChunkingIsInvisible).unwrap_err();
     let text = violation.to_string();
-    assert!(text.contains("read as a stream, cut at ["), "{text}");
+    assert!(text.contains("see `no_over_read`: "), "{text}");
 
     let violation = mine(Bug::PanicsOnMeta).check_promise(Promise::Progress).unwrap_err();
-    assert_eq!(violation.promise(), Promise::NoPanic, "a panic is told wherever it happens");
+    assert_eq!(violation.promise(), Promise::Progress);
+    assert_eq!(violation.law(), Some(Promise::NoPanic), "a panic is told wherever it happens");
     assert!(violation.found().contains("`encode_header` panicked: kind 128"), "{violation}");
+
+    let found = |bug, promise| mine(bug).check_promise(promise).unwrap_err().to_string();
+    let text = found(Bug::EncoderTakesAnyLength, Promise::TrueMaxPayload);
+    assert!(text.contains("meta 1 with a payload length of 4294967296 was written"), "{text}");
+    let text = found(Bug::DecoderTakesAnyMark, Promise::EncodeUndoesDecode);
+    assert!(text.contains("a check, or reserved bits"), "{text}");
+    let text = found(Bug::DatagramsRemember, Promise::Datagrams);
+    assert!(text.contains("with payload ["), "{text}");
+}
+
+/// A mark, two bytes of length, and the sum of those bytes that are covered.
+struct Summed {
+    covers: [bool; 3],
+}
+
+impl Summed {
+    fn check(&self, bytes: [u8; 3]) -> u8 {
+        let covered = bytes.iter().zip(self.covers).filter(|(_, covers)| *covers);
+        covered.fold(0x55, |sum, (byte, _)| sum ^ byte)
+    }
+}
+
+impl Format for Summed {
+    type Meta = ();
+    type HeaderBuf = [u8; 4];
+
+    fn max_payload_len(&self) -> u64 {
+        u16::MAX.into()
+    }
+
+    fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<()>, HeaderError> {
+        if bytes.first().is_some_and(|mark| *mark != MARK) {
+            return Err(HeaderError::Custom { code: 0x8001 });
+        }
+        let Some(&[mark, hi, lo, check]) = bytes.first_chunk() else {
+            return Ok(Parsed::Need(4));
+        };
+        if check != self.check([mark, hi, lo]) {
+            return Err(HeaderError::Custom { code: 0x8002 });
+        }
+        let payload_len = u16::from_be_bytes([hi, lo]).into();
+        Ok(Parsed::Header(Header { meta: (), payload_len, header_len: 4 }))
+    }
+
+    fn encode_header(&self, (): &(), len: u64, out: &mut [u8; 4]) -> Result<usize, EncodeError> {
+        let limit = self.max_payload_len();
+        let len = u16::try_from(len).map_err(|_| EncodeError::Oversize { len, limit })?;
+        let [hi, lo] = len.to_be_bytes();
+        *out = [MARK, hi, lo, self.check([MARK, hi, lo])];
+        Ok(4)
+    }
+}
+
+impl SelfChecking for Summed {}
+
+/// A kit whose example is right whatever the check covers: the sum over it is the same.
+fn summed(covers: [bool; 3]) -> Kit<Summed> {
+    let framing = Framing::new(Summed { covers }).with_limit(100);
+    let check = Summed { covers }.check([MARK, 0, 1]);
+    Kit::self_checking(framing, [()]).example((), b"!", [MARK, 0, 1, check, b'!']).cases(16)
+}
+
+#[test]
+fn a_byte_that_a_check_leaves_out_is_found() {
+    let whole = summed([true; 3]);
+    assert_eq!(whole.check(), Ok(()));
+    // The mark needs no check: it has one value.
+    assert_eq!(summed([false, true, true]).check(), Ok(()));
+    for (covers, left_out) in
+        [([true, false, true], [0, 0xFF, 0, 0]), ([true, true, false], [0, 0, 0xFF, 0])]
+    {
+        let violation = summed(covers).check().unwrap_err();
+        assert_eq!(violation.promise(), Promise::SingleBitErrors, "{violation}");
+        let violation = summed(covers).check_promise(Promise::SingleBitErrors).unwrap_err();
+        assert!(violation.found().contains("Kit::unchecked_bits"), "{violation}");
+        let violation = summed(covers).check_bytes(b"\0\x01\0\0\x02").unwrap_err();
+        assert_eq!(violation.promise(), Promise::SingleBitErrors, "{violation}");
+        assert_eq!(summed(covers).unchecked_bits(left_out).check(), Ok(()));
+        let one_short = left_out.map(|byte| byte & 0x7F);
+        assert!(summed(covers).unchecked_bits(one_short).check().is_err());
+    }
+}
+
+/// What a fuzzer saves, and proptest shrinks to, is what shows the fault, and not just any bytes.
+#[test]
+fn bytes_show_only_what_they_say() {
+    for (bug, _) in BUGS {
+        // Those that a single byte shows, such as the one that every prefix is followed by.
+        let shown = match bug {
+            Bug::PanicsOnShortInput => Some(Promise::NoPanic),
+            Bug::NeedsAsMany => Some(Promise::HonestNeed),
+            _ => None,
+        };
+        let kit = mine(*bug);
+        for bytes in [&b""[..], b"\xA7"] {
+            let found = kit.check_bytes(bytes).err().map(|violation| violation.promise());
+            assert_eq!(found, shown, "{bug:?} {bytes:02x?}");
+        }
+    }
+    // The length that is needed to see it, and no byte more.
+    let kit = mine(Bug::EncoderCutsLength);
+    assert_eq!(kit.check_bytes(b"\0\x02\0\0\xFF\xFE"), Ok(()));
+    let violation = kit.check_bytes(b"\0\x03\0\0\x01\0\0").unwrap_err();
+    assert!(violation.found().contains("a payload length of 65536"), "{violation}");
 }
 
 /// What a kit cannot do without it asks for.
@@ -378,9 +527,35 @@ fn a_kit_says_what_it_lacks() {
     assert_eq!(promise(no_example.check()), Promise::KnownBytes);
     assert_eq!(no_example.check_promise(Promise::Progress), Ok(()));
     let no_meta = Kit::new(U8, []);
-    assert_eq!(promise(no_meta.check()), Promise::DecodeUndoesEncode);
+    assert_eq!(promise(no_meta.check()), Promise::KnownBytes);
+    assert_eq!(promise(no_meta.check_promise(Promise::Progress)), Promise::Progress);
     let no_search = Kit::new(V1, [Kind::TEXT]).check_promise(Promise::ResyncIsExact);
     assert_eq!(promise(no_search), Promise::ResyncIsExact);
+    let no_search = Kit::new(V1, [Kind::TEXT]).check_promise(Promise::SingleBitErrors);
+    assert_eq!(promise(no_search), Promise::SingleBitErrors);
+    // What `conformance_tests!` asks for without `resync`.
+    assert_eq!(Kit::new(V1, [Kind::TEXT]).check_resync_is_left_out(), Ok(()));
+    let forgotten = v1().check_resync_is_left_out().unwrap_err();
+    assert!(forgotten.found().contains("add `resync`"), "{forgotten}");
+}
+
+/// Of a length field's upper bytes short examples say nothing.
+#[test]
+fn an_example_with_a_long_length_is_asked_for() {
+    let known = |kit: Kit<U16Be>| kit.check_promise(Promise::KnownBytes);
+    let kit = |limit| {
+        Kit::new(Framing::new(U16Be).with_limit(limit), [()]).example((), b"hi", b"\0\x02hi")
+    };
+    assert_eq!(known(kit(255)), Ok(()));
+    let violation = known(kit(256)).unwrap_err();
+    assert!(violation.found().contains("`example_header`"), "{violation}");
+    assert!(known(kit(256).example_header((), 255, b"\0\xFF")).is_err());
+    assert_eq!(known(kit(256).example_header((), 0x0102, b"\x01\x02")), Ok(()));
+    assert_eq!(known(kit(256).example((), [7; 256], [&[1, 0][..], &[7; 256]].concat())), Ok(()));
+    for wrong in [&b"\x02\x01"[..], b"\x01", b"\x01\x02\x03"] {
+        let violation = known(kit(256).example_header((), 0x0102, wrong)).unwrap_err();
+        assert!(violation.found().contains("a payload length of 258 is read as"), "{violation}");
+    }
 }
 
 #[test]

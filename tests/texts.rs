@@ -297,7 +297,7 @@ fn a_log_shows_bytes_escaped_and_in_part() {
     let datagram = framing.datagram(&wire).unwrap();
     assert_eq!(
         format!("{datagram:?}"),
-        r#"Datagram { rest: b"\xf5\x01\x01\x00\x00\x00\x03\xdda\x1b\n", .. }"#
+        r#"Datagram { left: 1, rest: b"\xf5\x01\x01\x00\x00\x00\x03\xdda\x1b\n", .. }"#
     );
     let mut storage = [0; 16];
     let mut packer = DatagramPacker::new(framing, &mut storage);

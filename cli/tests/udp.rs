@@ -86,7 +86,7 @@ fn refused_datagrams_are_named_and_change_nothing() {
         );
     }
     raw.send(&frame(TEXT, b"\xff")).unwrap();
-    listen.err.line("a text frame that is not UTF-8");
+    listen.err.line("payload byte 0: a text that is not UTF-8");
     // A ping is not answered, and no message.
     raw.send(&[frame(PING, b"p"), frame(0x41, b"known")].concat()).unwrap();
     listen.out.line("\"known\"");

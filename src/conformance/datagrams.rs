@@ -1,9 +1,11 @@
 //! Datagrams: taken whole or refused whole, and each for itself.
 
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt::Debug;
 
-use super::violation::ensure;
+use super::violation::{Hex, ensure};
 use super::{Outcome, Policy, Promise, Violation, reference};
 use crate::datagram::DatagramPacker;
 use crate::error::{DatagramError, EncodeError};
@@ -26,8 +28,10 @@ pub(super) fn check<F: Format>(framing: &Framing<F>, bytes: &[u8]) -> Check {
                 got == want,
                 Datagrams,
                 bytes,
-                "under a limit of {}{round} it gives {got:?}, and should {want:?}",
-                framing.limit()
+                "under a limit of {}{round} it gives {}, and should give {}",
+                framing.limit(),
+                shown(&got),
+                shown(&want)
             );
             let _ = take(framing, b"?", known);
             let _ = take(framing, bytes.get(1..).unwrap_or_default(), known);
@@ -70,9 +74,26 @@ pub(super) fn check_packed<F: Format>(framing: &Framing<F>, frames: &[(&F::Meta,
         same && rest.is_empty(),
         Datagrams,
         packer.as_bytes(),
-        "{want:?} were packed, and are read as {got:?}"
+        "{} were packed, and are read as {}",
+        listed(&want),
+        listed(&got)
     );
     check(&plain, packer.as_bytes())
+}
+
+fn shown<M: Debug>(result: &Result<Frames<M>, DatagramError>) -> String {
+    match result {
+        Ok(frames) => listed(frames),
+        Err(error) => alloc::format!("an error ({error})"),
+    }
+}
+
+fn listed<M: Debug>(frames: &[(M, impl AsRef<[u8]>)]) -> String {
+    let one = |(meta, payload): &(M, _)| {
+        alloc::format!("meta {meta:?} with payload {}", Hex(AsRef::as_ref(payload)))
+    };
+    let frames: Vec<String> = frames.iter().map(one).collect();
+    if frames.is_empty() { "no frame".into() } else { frames.join(", ") }
 }
 
 fn take<F: Format>(

@@ -106,6 +106,22 @@ impl Path {
     }
 }
 
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Decode => "by `Decoder::decode`",
+            Self::Pieces => "by `Decoder::pieces`",
+            Self::ForEach => "by `Decoder::for_each`",
+            Self::Array => "by `FrameBuf` over an array",
+            Self::Slice => "by `FrameBuf` over a slice, its frames taken when it is full",
+            Self::Boxed => "by `FrameBuf` over a boxed slice",
+            Self::Vec => "by `FrameBuf` over a `Vec`",
+            Self::LazyVec => "by `FrameBuf` over a `Vec`, its frames taken late",
+            Self::Split => "by `Framing::split_frame`",
+        })
+    }
+}
+
 /// How to search in a format that checks itself, on every storage.
 pub(super) struct Search<F: Format> {
     decoder: for<'f> fn(&mut Decoder<&'f F>, &mut &[u8]) -> Resynced,
@@ -269,6 +285,17 @@ fn unsynchronized(error: Option<DecodeError>) -> bool {
     matches!(error, Some(DecodeError::Unsynchronized { .. }))
 }
 
+/// Whether to ask a search, byte by byte, once more if it says the same to everything: at its first
+/// steps always, and then ever more rarely, for that takes longer than the search.
+fn worth_asking(error: Option<DecodeError>) -> bool {
+    match error {
+        Some(DecodeError::Unsynchronized { skipped, .. }) => {
+            skipped < 4 || skipped.is_power_of_two()
+        }
+        _ => true,
+    }
+}
+
 struct Unfinished<M> {
     at: u64,
     meta: M,
@@ -388,7 +415,9 @@ fn decode<'f, F: Format>(
                         &[],
                         "while a search goes on the error is {error:?}"
                     );
-                    latched(&decoder, b"more")?;
+                    if worth_asking(error) {
+                        latched(&decoder, b"more")?;
+                    }
                     break;
                 };
                 searching = false;
@@ -709,7 +738,9 @@ fn take_frames<F: Format, S: Storage>(
                         &[],
                         "while a search goes on the error is {error:?}"
                     );
-                    buf_latched(buf)?;
+                    if worth_asking(error) {
+                        buf_latched(buf)?;
+                    }
                     return Ok(state);
                 }
                 refused => {
@@ -735,12 +766,12 @@ fn take_frames<F: Format, S: Storage>(
             }
             Err(error) => error,
         };
-        buf_latched(buf)?;
         let now = buf.error();
         ensure!(now == Some(error), ErrorsLatch, &[], "{error:?} turned into {now:?}");
         if state == State::Stopped {
             return Ok(state);
         }
+        buf_latched(buf)?;
         let position = buf.position();
         out.push(Outcome::Error { error, position });
         if policy.skip && matches!(error, DecodeError::Oversize { .. }) {

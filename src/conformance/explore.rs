@@ -265,6 +265,7 @@ pub(super) fn streams<F: Format>(
 pub(super) struct Writer<'a, F: Format> {
     pub(super) format: &'a F,
     pub(super) metas: &'a [F::Meta],
+    /// Parts of headers to strew in; without any, those that the format writes.
     pub(super) seeds: &'a [Vec<u8>],
 }
 
@@ -278,10 +279,13 @@ impl<F: Format> Writer<'_, F> {
         out
     }
 
+    fn header(&self, meta: usize, len: u64) -> Option<Vec<u8>> {
+        let meta = self.metas.get(meta.checked_rem(self.metas.len())?)?;
+        frames::write(self.format, meta, len)
+    }
+
     fn frame(&self, meta: usize, len: u64, out: &mut Vec<u8>) {
-        let meta = self.metas.get(meta.checked_rem(self.metas.len()).unwrap_or_default());
-        let Some(meta) = meta else { return };
-        let Some(header) = frames::write(self.format, meta, len) else { return };
+        let Some(header) = self.header(meta, len) else { return };
         out.extend_from_slice(&header);
         // A payload that looks like headers: whoever loses the place goes on reading in it.
         let looks = self.seeds.iter().flatten().chain(&header).copied().chain([0x5A]).cycle();
@@ -292,16 +296,17 @@ impl<F: Format> Writer<'_, F> {
     pub(super) fn follow(&self, instructions: &[u8], limit: u64) -> Vec<u8> {
         let mut out = Vec::new();
         for instruction in instructions.chunks(3) {
-            let &[part, a, b] = instruction.first_chunk().unwrap_or(&[0, 0, 0]);
+            let Some(&[part, a, b]) = instruction.first_chunk() else { break };
             let back = |out: &[u8]| out.len().checked_sub(usize::from(a % 48) + 1);
             match part % 10 {
                 0..=3 => self.frame(a.into(), u64::from(b % 24).min(limit), &mut out),
                 4 => self.frame(a.into(), limit.min(600) + u64::from(b % 3), &mut out),
                 5 => self.frame(a.into(), 0, &mut out),
                 6 => {
-                    let seed = self.seeds.get(usize::from(a) % self.seeds.len().max(1));
-                    let seed = seed.map_or(&[][..], |seed| seed);
-                    out.extend_from_slice(seed.get(..usize::from(b % 40)).unwrap_or(seed));
+                    let seed = self.seeds.get(usize::from(a) % self.seeds.len().max(1)).cloned();
+                    let header = seed.or_else(|| self.header(a.into(), b.into()));
+                    let header = header.unwrap_or_default();
+                    out.extend_from_slice(header.get(..usize::from(b % 40)).unwrap_or(&header));
                 }
                 7 => out.extend_from_slice(&[a, b]),
                 8 => {

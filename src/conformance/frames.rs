@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::violation::{ensure, fail};
+use super::violation::{Hex, Labelled, ensure, fail};
 use super::{Promise, Violation};
 use crate::decoder::Decoder;
 use crate::error::{DecodeError, EncodeError};
@@ -64,7 +64,7 @@ fn bytes_alone<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Check {
     let results =
         (format.encode_header(meta, len, &mut first), format.encode_header(meta, len, &mut again));
     let (Ok(used), Ok(used_again)) = results else {
-        ensure!(results.0 == results.1, BytesAlone, &[], "{meta:?}, {len}: {results:?}");
+        ensure!(results.0 == results.1, BytesAlone, &[], "{}: {results:?}", Labelled(meta, len));
         return Ok(());
     };
     let first = first.as_ref().get(..used).unwrap_or_default();
@@ -73,7 +73,9 @@ fn bytes_alone<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Check {
         first == again,
         BytesAlone,
         first,
-        "{meta:?} and {len} were written so into a room of zeros, and into another as {again:02x?}"
+        "{} was written so into a room of zeros, and into a room of other bytes as {}",
+        Labelled(meta, len),
+        Hex(again)
     );
     Ok(())
 }
@@ -86,8 +88,9 @@ fn header_fits<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Check {
             (1..=most.min(room)).contains(&used),
             HeaderFits,
             out.as_ref(),
-            "`encode_header` says that {meta:?} and {len} have {used} bytes; `max_header_len` is \
-             {most}, `HeaderBuf` has {room}"
+            "`encode_header` says that the header for {} has {used} bytes; `max_header_len` is \
+             {most}, `HeaderBuf` has {room}",
+            Labelled(meta, len)
         );
     }
     Ok(())
@@ -101,14 +104,16 @@ fn true_max_payload<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Check {
             len <= most,
             TrueMaxPayload,
             out.as_ref().get(..used).unwrap_or_default(),
-            "a header for {meta:?} and {len} was written; `max_payload_len` is {most}, so \
-             `EncodeError::Oversize` is due"
+            "a header for {} was written; `max_payload_len` is {most}, so `EncodeError::Oversize` \
+             is due",
+            Labelled(meta, len)
         ),
         Err(error) => ensure!(
             len > most,
             TrueMaxPayload,
             &[],
-            "{meta:?} and {len} were refused ({error}); `max_payload_len` is {most}"
+            "{} was refused ({error}); `max_payload_len` is {most}",
+            Labelled(meta, len)
         ),
     }
     Ok(())
@@ -127,7 +132,8 @@ fn decode_undoes_encode<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Chec
         answer => fail!(
             DecodeUndoesEncode,
             &bytes,
-            "{meta:?} with a payload of {len} was written so, and is read as {answer:?}"
+            "{} was written so, and is read as {answer:?}",
+            Labelled(meta, len)
         ),
     }
 }
@@ -143,7 +149,8 @@ fn limit_symmetry<F: Format>(framing: &Framing<F>, meta: &F::Meta, len: u64) -> 
         written.as_ref().err() == want.as_ref(),
         LimitSymmetry,
         &[],
-        "under a limit of {limit}, to write {meta:?} and {len} gives {:?}",
+        "under a limit of {limit}, to write {} gives {:?}",
+        Labelled(meta, len),
         written.as_ref().map(|_| ())
     );
     // The header that the encoder did not write, a decoder with the same limit refuses.
@@ -158,7 +165,8 @@ fn limit_symmetry<F: Format>(framing: &Framing<F>, meta: &F::Meta, len: u64) -> 
         read == want,
         LimitSymmetry,
         &bytes,
-        "under a limit of {limit}, a header for {meta:?} and {len} is read as {read:?}"
+        "under a limit of {limit}, a header for {} is read as {read:?}",
+        Labelled(meta, len)
     );
     Ok(())
 }

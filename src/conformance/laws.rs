@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::violation::{ensure, fail};
+use super::violation::{Hex, ensure, fail};
 use super::{Promise, Violation};
 use crate::error::HeaderError;
 use crate::format::{Format, Header, HeaderBuf, Parsed};
@@ -29,8 +29,45 @@ pub(super) const PROMISES: &[Promise] = &[
     Promise::OwnErrorCodes,
     Promise::DecodeUndoesEncode,
     Promise::EncodeUndoesDecode,
+    Promise::SingleBitErrors,
     Promise::ResyncIsExact,
 ];
+
+/// What a format answers for itself, and all else rests on: where one of these is broken, what else
+/// is found is its consequence.
+const LAWS: &[Promise] = &[
+    Promise::NoPanic,
+    Promise::BytesAlone,
+    Promise::ShortestHeader,
+    Promise::NoOverRead,
+    Promise::DecidedForGood,
+    Promise::HonestNeed,
+    Promise::HeaderFits,
+    Promise::TrueMaxPayload,
+    Promise::WholeHeaderAgrees,
+    Promise::ResumeHeaderAgrees,
+];
+
+/// The laws that a promise rests on, if it is no law itself.
+pub(super) fn beneath(promise: Promise) -> &'static [Promise] {
+    let alone = promise == Promise::OwnErrorCodes || LAWS.contains(&promise);
+    if alone { &[] } else { LAWS }
+}
+
+/// The first of these laws that does not hold of a header somewhere in the bytes.
+pub(super) fn broken_within<F: Format>(
+    format: &F,
+    laws: &[Promise],
+    bytes: &[u8],
+) -> Option<Violation> {
+    let window = F::HeaderBuf::LEN.saturating_add(4);
+    (0..bytes.len()).find_map(|from| {
+        let beginning = bytes.get(from..).unwrap_or_default();
+        let beginning = beginning.get(..window).unwrap_or(beginning);
+        let prefixes = Prefixes::new(format, beginning, None);
+        laws.iter().find_map(|law| prefixes.check(*law).err())
+    })
+}
 
 /// Some bytes, and the format's answer to every beginning of them.
 pub(super) struct Prefixes<'a, F: Format> {
@@ -38,14 +75,15 @@ pub(super) struct Prefixes<'a, F: Format> {
     bytes: &'a [u8],
     /// `answers[n]` is the one to the first `n` bytes.
     answers: Vec<Answer<F::Meta>>,
-    self_checking: bool,
+    /// Of a format that checks itself: the bits that its check leaves out on purpose.
+    unchecked: Option<F::HeaderBuf>,
 }
 
 impl<'a, F: Format> Prefixes<'a, F> {
-    pub(super) fn new(format: &'a F, bytes: &'a [u8], self_checking: bool) -> Self {
+    pub(super) fn new(format: &'a F, bytes: &'a [u8], unchecked: Option<F::HeaderBuf>) -> Self {
         let prefix = |len| format.decode_header(bytes.get(..len).unwrap_or_default());
         let answers = (0..=bytes.len()).map(prefix).collect();
-        Self { format, bytes, answers, self_checking }
+        Self { format, bytes, answers, unchecked }
     }
 
     /// One of [`PROMISES`].
@@ -69,6 +107,7 @@ impl<'a, F: Format> Prefixes<'a, F> {
             Promise::OwnErrorCodes => self.own_error_codes(),
             Promise::DecodeUndoesEncode => self.decode_undoes_encode(),
             Promise::EncodeUndoesDecode => self.encode_undoes_decode(),
+            Promise::SingleBitErrors => self.single_bit_errors(),
             Promise::ResyncIsExact => self.header_of_one_length(),
             _ => Ok(()),
         }
@@ -194,14 +233,14 @@ impl<'a, F: Format> Prefixes<'a, F> {
 
     fn header_fits(&self) -> Check {
         let (most, room) = (self.format.max_header_len(), F::HeaderBuf::LEN);
-        ensure!(
-            (1..=room).contains(&most),
-            HeaderFits,
-            &[],
-            "`max_header_len` is {most}, `HeaderBuf` has {room}"
-        );
         for (len, header) in self.headers() {
             let own = header.header_len;
+            ensure!(
+                (1..=room).contains(&most),
+                HeaderFits,
+                self.prefix(len),
+                "`max_header_len` is {most}, `HeaderBuf` has {room}"
+            );
             ensure!(
                 own <= most,
                 HeaderFits,
@@ -294,7 +333,8 @@ impl<'a, F: Format> Prefixes<'a, F> {
             answer => fail!(
                 DecodeUndoesEncode,
                 bytes,
-                "{header:?}, written again as {again:02x?}, is read as {answer:?}"
+                "{header:?}, written again as {}, is read as {answer:?}",
+                Hex(again)
             ),
         }
     }
@@ -306,19 +346,36 @@ impl<'a, F: Format> Prefixes<'a, F> {
         }
         let mut out = F::HeaderBuf::ZERO;
         let written = self.format.encode_header(&header.meta, header.payload_len, &mut out);
-        let again = written.map(|len| out.as_ref().get(..len).unwrap_or_default());
+        let again = match written {
+            Ok(len) => out.as_ref().get(..len).unwrap_or_default(),
+            Err(error) => fail!(
+                EncodeUndoesDecode,
+                bytes,
+                "{header:?} was read, and is refused when it is written: {error}"
+            ),
+        };
         ensure!(
-            again == Ok(bytes),
+            again == bytes,
             EncodeUndoesDecode,
             bytes,
-            "{header:?} is written as {again:02x?}; if a header may have several forms, say \
-             `const CANONICAL: bool = false`"
+            "{header:?} is written as {}; if a header may have several forms, say \
+             `const CANONICAL: bool = false`; but if the header has a check, or reserved bits that \
+             must be refused, `decode_header` accepts too much",
+            Hex(again)
         );
         Ok(())
     }
 
+    fn single_bit_errors(&self) -> Check {
+        let (Some((bytes, _)), Some(unchecked)) = (self.exact_header(), &self.unchecked) else {
+            return Ok(());
+        };
+        single_bit_errors(self.format, bytes, unchecked)
+    }
+
     fn header_of_one_length(&self) -> Check {
-        let Some((bytes, header)) = self.exact_header().filter(|_| self.self_checking) else {
+        let searched = self.unchecked.is_some();
+        let Some((bytes, header)) = self.exact_header().filter(|_| searched) else {
             return Ok(());
         };
         let room = F::HeaderBuf::LEN;
@@ -331,6 +388,37 @@ impl<'a, F: Format> Prefixes<'a, F> {
         );
         Ok(())
     }
+}
+
+/// No bit of this header, changed, leaves it one, but for those that are unchecked on purpose.
+pub(super) fn single_bit_errors<F: Format>(
+    format: &F,
+    header: &[u8],
+    unchecked: &F::HeaderBuf,
+) -> Check {
+    let mut changed = header.to_vec();
+    for (at, left_out) in (0..header.len()).zip(unchecked.as_ref()) {
+        for bit in (0..8).map(|bit| 1_u8 << bit).filter(|bit| left_out & bit == 0) {
+            let flip = |bytes: &mut [u8]| {
+                bytes.get_mut(at).map_or(0, |byte| {
+                    *byte ^= bit;
+                    *byte
+                })
+            };
+            let now = flip(&mut changed);
+            let answer = format.decode_header(&changed);
+            ensure!(
+                !matches!(answer, Ok(Parsed::Header(_))),
+                SingleBitErrors,
+                header,
+                "with byte {at} changed to {now:02x} it is still a header, {answer:?}; does the \
+                 check cover that byte? If it leaves out bits on purpose, name them with \
+                 `Kit::unchecked_bits`"
+            );
+            flip(&mut changed);
+        }
+    }
+    Ok(())
 }
 
 fn count(bytes: usize) -> alloc::string::String {

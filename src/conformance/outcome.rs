@@ -1,7 +1,9 @@
 //! What a receiver reports of a stream.
 
 use alloc::vec::Vec;
+use core::fmt;
 
+use super::violation::Hex;
 use crate::error::DecodeError;
 
 /// One of the things that a receiver reports of a stream, in order.
@@ -62,6 +64,27 @@ impl<M> Outcome<M> {
     }
 }
 
+/// As a report has it: numbers in decimal, bytes in hexadecimal.
+impl<M: fmt::Debug> fmt::Display for Outcome<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, at, meta, header, payload) = match self {
+            Self::Frame { at, meta, header, payload } => ("a frame", at, meta, header, payload),
+            Self::Begun { at, meta, header, payload } => {
+                ("the beginning of a frame", at, meta, header, payload)
+            }
+            Self::Error { error, position } => {
+                return write!(f, "an error behind {position} bytes ({error})");
+            }
+            Self::Found { skipped } => {
+                return write!(f, "a header, found behind {skipped} skipped bytes");
+            }
+            Self::End => return f.write_str("the end, behind a frame"),
+        };
+        write!(f, "{what} at byte {at}: meta {meta:?}, header {}, ", Hex(header))?;
+        write!(f, "payload {}", Hex(payload))
+    }
+}
+
 /// What the caller does about an error; without either it stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -83,4 +106,15 @@ impl Policy {
     pub const BOTH: Self = Self { skip: true, resync: true };
     /// All four.
     pub const ALL: [Self; 4] = [Self::STOP, Self::SKIP, Self::RESYNC, Self::BOTH];
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.skip, self.resync) {
+            (false, false) => "up to the first error",
+            (true, false) => "with oversize frames skipped",
+            (false, true) => "with a search after every error",
+            (true, true) => "with oversize frames skipped, and a search after other errors",
+        })
+    }
 }

@@ -86,6 +86,8 @@ promises! {
         "No memory is reserved because a header announces a payload.";
     Datagrams, "datagrams",
         "A datagram is taken whole or refused whole, and has no effect on the next.";
+    SingleBitErrors, "single_bit_errors",
+        "In a format that checks itself no header with one bit changed is accepted as a header.";
     ResyncIsExact, "resync_is_exact",
         "A search for the next header finds the first one there is, and counts what it skipped, \
          the same under every cut.";

@@ -13,6 +13,7 @@ use super::{Path, Policy, Promise};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Violation {
     promise: Promise,
+    law: Option<Promise>,
     found: String,
     bytes: Vec<u8>,
     stream: Option<Stream>,
@@ -29,7 +30,7 @@ struct Stream {
 
 impl Violation {
     pub(super) fn new(promise: Promise, bytes: &[u8], found: String) -> Self {
-        Self { promise, found, bytes: bytes.to_vec(), stream: None }
+        Self { promise, law: None, found, bytes: bytes.to_vec(), stream: None }
     }
 
     pub(super) fn in_stream(
@@ -45,10 +46,23 @@ impl Violation {
         self
     }
 
-    /// The promise that was not kept.
+    /// The same, as what keeps another promise from being tested: it rests on this one.
+    pub(super) fn keeps_from(self, promise: Promise) -> Self {
+        Self { promise, law: Some(self.promise), ..self }
+    }
+
+    /// The promise that was not kept: of [`Kit::check_promise`](super::Kit::check_promise), the one
+    /// that it was asked for.
     #[must_use]
     pub fn promise(&self) -> Promise {
         self.promise
+    }
+
+    /// The promise that is broken in truth, if that is another one, on which
+    /// [`promise`](Self::promise) rests. Then what was found, and the bytes, are that one's.
+    #[must_use]
+    pub fn law(&self) -> Option<Promise> {
+        self.law
     }
 
     /// What was found, and what should have been, in words.
@@ -72,14 +86,16 @@ impl Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { promise, found, bytes, stream } = self;
+        let Self { promise, law, found, bytes, stream } = self;
         writeln!(f, "{promise}: {}", promise.says())?;
+        if let Some(law) = law {
+            let says = law.says();
+            writeln!(f, "  It rests on another promise, which is broken; see `{law}`: {says}")?;
+        }
         write!(f, "  found: {found}\n  bytes: {}", Hex(bytes))?;
         if let Some(Stream { limit, cuts, path, policy }) = stream {
-            write!(
-                f,
-                "\n  read as a stream, cut at {cuts:?}, limit {limit}, {path:?}, {policy:?}"
-            )?;
+            let cuts = Cuts { cuts, len: bytes.len() };
+            write!(f, "\n  read: {cuts}; {path}; limit {limit}; {policy}")?;
         }
         Ok(())
     }
@@ -108,6 +124,33 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
+/// Where a stream was cut.
+struct Cuts<'a> {
+    cuts: &'a [usize],
+    len: usize,
+}
+
+impl fmt::Display for Cuts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cuts {
+            [] => f.write_str("the whole stream, uncut"),
+            cuts if cuts.len() > 2 && cuts.iter().copied().eq(1..self.len) => {
+                f.write_str("the stream byte by byte")
+            }
+            cuts => write!(f, "the stream cut at {cuts:?}"),
+        }
+    }
+}
+
+/// A meta and a length, each with its name.
+pub(super) struct Labelled<'a, M>(pub(super) &'a M, pub(super) u64);
+
+impl<M: fmt::Debug> fmt::Display for Labelled<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "meta {:?} with a payload length of {}", self.0, self.1)
+    }
+}
+
 /// Returns a [`Violation`] of a promise, found in these bytes.
 macro_rules! fail {
     ($promise:ident, $bytes:expr, $($text:tt)+) => {
@@ -129,3 +172,38 @@ macro_rules! ensure {
     };
 }
 pub(super) use ensure;
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn the_way_a_stream_was_read_is_told_in_words() {
+        let stream = b"\x02hi";
+        let read = |cuts: &[usize], policy| {
+            let found = "first came the end, behind a frame".into();
+            let violation = Violation::new(Promise::EveryEndIsClassified, stream, found);
+            violation.in_stream(stream, 90_000, cuts, Path::Decode, policy).to_string()
+        };
+        let text = read(&[], Policy::STOP);
+        let way = "read: the whole stream, uncut; by `Decoder::decode`; limit 90000; up to the";
+        assert!(text.contains(way), "{text}");
+        let text = read(&[1, 2], Policy::SKIP);
+        assert!(text.contains("the stream cut at [1, 2]; by"), "{text}");
+        assert!(text.ends_with("with oversize frames skipped"), "{text}");
+        assert!(text.contains("  bytes: [02, 68, 69]\n"), "{text}");
+    }
+
+    #[test]
+    fn a_consequence_keeps_what_was_found_of_its_law() {
+        let law = Violation::new(Promise::HonestNeed, b"\xFF", "`Need(0)`".into());
+        let violation = law.clone().keeps_from(Promise::Progress);
+        assert_eq!(violation.promise(), Promise::Progress);
+        assert_eq!(violation.law(), Some(Promise::HonestNeed));
+        assert_eq!((violation.found(), violation.bytes()), (law.found(), law.bytes()));
+        let text = violation.to_string();
+        assert!(text.contains("see `honest_need`: `Need` asks for more bytes"), "{text}");
+    }
+}

@@ -180,6 +180,9 @@ pub enum InDatagram {
 /// A format whose headers are all as long as its [`HeaderBuf`](Format::HeaderBuf), at most 255
 /// bytes, and tell themselves from other bytes by a check, so that a lost position can be found
 /// again. Of the formats that ship only [`V1`] is one.
+///
+/// The trait is empty: to implement it is to promise this. At least every single bit that changes in
+/// a header is to be seen, and best also every short burst; a mark alone is no check.
 pub trait SelfChecking: Format {}
 
 /// What [`Format::decode_header`] found.
