@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::time::{sleep, timeout};
 use unstick::tokio::{
-    FrameReceiver, FrameSender, FrameSocket, Received, RecvStats, Refusals, SendError, SendStats,
+    FrameReceiver, FrameSender, FrameSocket, Frames, Received, RecvStats, Refusals, SendError,
+    SendStats,
 };
 use unstick::{DatagramError, EncodeError, Frame};
 
@@ -234,9 +235,16 @@ async fn serve(
             Err(error) => return Err(Failure::job(format!("cannot receive: {error}"))),
         };
         datagram += 1;
-        for frame in frames {
+        let said = match messages(frames.clone(), args.kinds.as_slice()) {
+            Ok(said) => said,
+            Err(why) => {
+                printer.complain(&format!("{source}: {why}")).await;
+                continue;
+            }
+        };
+        for (frame, is_message) in frames.zip(said) {
             // A ping is not answered: its source may be forged (spec, 8.1).
-            if !is_message(&frame, args.kinds.as_slice(), source, printer).await {
+            if !is_message {
                 continue;
             }
             if args.json {
@@ -258,22 +266,16 @@ async fn serve(
     }
 }
 
-/// Whether a frame is a message for the user. Says what is wrong with one whose payload is not
-/// what its kind says.
-async fn is_message(
-    frame: &Frame<'_, AnyMeta>,
-    kinds: &[unstick::Kind],
-    source: SocketAddr,
-    printer: &Printer,
-) -> bool {
-    let Some(kind) = frame.meta.kind() else { return true };
-    match v1::understand(kind, frame.payload, kinds) {
-        Ok(said) => said == Said::Message,
-        Err(Refusal { why, .. }) => {
-            printer.complain(&format!("{source}: {why}")).await;
-            false
-        }
-    }
+/// Which of a datagram's frames are messages for the user; none, and why, if a payload is not what
+/// its kind says: a datagram is taken or refused whole (spec, 14.6).
+fn messages(frames: Frames<'_, AnyFormat>, kinds: &[unstick::Kind]) -> Result<Vec<bool>, String> {
+    let is_message = |frame: Frame<'_, AnyMeta>| match frame.meta.kind() {
+        Some(kind) => v1::understand(kind, frame.payload, kinds)
+            .map(|said| said == Said::Message)
+            .map_err(|Refusal { why, .. }| why),
+        None => Ok(true),
+    };
+    frames.map(is_message).collect()
 }
 
 /// A message as one line.
@@ -463,7 +465,7 @@ impl Talk<'_> {
 
     async fn received(
         &mut self,
-        received: io::Result<Received<unstick::tokio::Frames<'_, AnyFormat>>>,
+        received: io::Result<Received<Frames<'_, AnyFormat>>>,
     ) -> Result<(), Failure> {
         let (source, frames) = match received {
             Ok(Received::Datagram { source, frames }) => (source, frames),
@@ -482,13 +484,16 @@ impl Talk<'_> {
         };
         self.datagram += 1;
         let kinds: Vec<_> = self.shape.kind().into_iter().collect();
-        for frame in frames {
+        let said = match messages(frames.clone(), &kinds) {
+            Ok(said) => said,
+            Err(why) => {
+                self.printer.complain(&format!("{source}: {why}")).await;
+                return Ok(());
+            }
+        };
+        for (frame, is_message) in frames.zip(said) {
             let is_pong = frame.meta.kind() == Some(unstick::Kind::PONG);
-            let is_answer = if self.shape.pings() {
-                is_pong
-            } else {
-                is_message(&frame, &kinds, source, &self.printer).await
-            };
+            let is_answer = if self.shape.pings() { is_pong } else { is_message };
             if !is_answer {
                 continue;
             }

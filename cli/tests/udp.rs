@@ -85,7 +85,7 @@ fn refused_datagrams_are_named_and_change_nothing() {
             "{line}"
         );
     }
-    raw.send(&frame(TEXT, b"\xff")).unwrap();
+    raw.send(&[frame(TEXT, b"lost"), frame(TEXT, b"\xff")].concat()).unwrap();
     listen.err.line("payload byte 0: a text that is not UTF-8");
     // A ping is not answered, and no message.
     raw.send(&[frame(PING, b"p"), frame(0x41, b"known")].concat()).unwrap();
