@@ -1,7 +1,6 @@
 //! The bar that shows how far a file is, on a terminal only.
 
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::oneshot;
@@ -44,11 +43,12 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.reset();
-        bar.set_length(size.unwrap_or(0));
+        // Nothing of the file before is drawn again.
+        bar.set_draw_target(ProgressDrawTarget::hidden());
         bar.set_message(escaped(name));
+        bar.set_length(size.unwrap_or(0));
+        bar.reset();
         bar.set_draw_target(ProgressDrawTarget::stderr());
-        bar.enable_steady_tick(Duration::from_millis(200));
     }
 
     /// So much was there before, and says nothing about the rate.
@@ -68,7 +68,6 @@ impl Bar {
     /// Takes the bar away.
     pub(crate) fn end(&self) {
         if let Some(bar) = &self.0 {
-            bar.disable_steady_tick();
             bar.finish_and_clear();
         }
     }
