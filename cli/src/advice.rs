@@ -1,6 +1,7 @@
 //! Errors of a stream with what to try: this command knows which formats there are, and so more
 //! than the library does.
 
+use unstick::session::SessionError;
 use unstick::tokio::ReadError;
 use unstick::{DecodeError, Format, HeaderError, Kind, Parsed};
 
@@ -41,6 +42,17 @@ pub(crate) fn explain_read(error: &ReadError, format: AnyFormat) -> String {
     match error {
         ReadError::Decode(error) => explain(error, format),
         error => error.to_string(),
+    }
+}
+
+/// The same for what breaks the rules of a conversation.
+pub(crate) fn explain_session(error: SessionError) -> String {
+    let text = error.to_string();
+    match error {
+        SessionError::UnknownKind { kind } if kind.is_application() => {
+            format!("{}; is it an application's, to be named with --kind?", without_advice(&text))
+        }
+        _ => text,
     }
 }
 

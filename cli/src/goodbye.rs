@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 use unstick::Kind;
 use unstick::tokio::{FrameReader, FrameWriter};
 
-use crate::addr::{Incoming, Outgoing};
+use crate::addr::Outgoing;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::v1::Close;
 
@@ -21,7 +21,7 @@ const DRAIN_BYTES: u64 = 64 << 20;
 /// Says goodbye, and waits a bounded time for the peer to take it. A v1 peer takes payloads of at
 /// most `takes` bytes.
 pub(crate) async fn part(
-    reader: FrameReader<Incoming, AnyFormat>,
+    reader: FrameReader<impl AsyncRead + Unpin, AnyFormat>,
     mut writer: FrameWriter<Outgoing, AnyFormat>,
     close: Close,
     takes: u64,
@@ -29,8 +29,10 @@ pub(crate) async fn part(
     let goodbye = async {
         let framing = *writer.framing();
         if framing.format().is_v1() {
-            let close = close.encode(framing.limit().min(takes));
-            writer.send(AnyMeta::Kind(Kind::CLOSE), &close).await?;
+            // An error that has no room stays unsaid: an empty close would say that all is well.
+            if let Some(close) = close.encode(framing.limit().min(takes)) {
+                writer.send(AnyMeta::Kind(Kind::CLOSE), &close).await?;
+            }
         }
         writer.shutdown().await
     };

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 
 use serde::Serialize;
+use unstick::message::Code;
 use unstick::{DecodeError, Decoder, Format, Header, HeaderError, Piece, RecoverError, V1};
 
 use crate::advice::{explain, guess};
@@ -344,7 +345,7 @@ impl<'a, F: Format> Inspector<'a, F> {
         let message = self.explain(&error);
         if self.args.json {
             let (at, code) = (error.at(), error.code());
-            let name = v1::code_name(code);
+            let name = v1::code_name(Code(code));
             self.out.line(json(&Event::Error { at, byte, code, name, message: &message }))?;
         }
         let oversize = matches!(error, DecodeError::Oversize { .. });
@@ -453,7 +454,7 @@ impl<'a, F: Format> Inspector<'a, F> {
             .meta
             .kind()
             .filter(|_| whole)
-            .and_then(|kind| v1::describe(kind, &frame.beginning));
+            .and_then(|kind| v1::describe(kind, &frame.beginning, width));
         let header = frame.meta.header();
         let kind = frame.meta.kind().map(|kind| kind.to_string());
         let (at, len, arrived) = (frame.at, frame.len, frame.seen);

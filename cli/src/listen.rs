@@ -3,26 +3,32 @@
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{interval, sleep, timeout};
 use unstick::Kind;
 
 use crate::addr::Addr;
 use crate::bytes::{count, parse_seconds};
 use crate::format::FramingArgs;
+use crate::inbox::InboxArgs;
 use crate::listener::Listener;
-use crate::output::{Failure, json};
+use crate::output::{Failure, json, note};
 use crate::printer::Printer;
 use crate::serve::{Event, Reply, Rules, serve};
+use crate::tls::{self, TlsAcceptor, TlsArgs};
 use crate::udp;
 use crate::v1::parse_kind;
 
 /// How long to wait after a connection could not be taken: what is missing, such as a free file
 /// descriptor, does not come back at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The threads that write, digest and sync files.
+const DISK_THREADS: usize = 32;
+/// How often parts are looked for that nobody went on with.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
 /// How long connections have to say goodbye when the program ends.
 const ENDING: Duration = Duration::from_secs(3);
 /// How long the last lines may take when the program ends.
@@ -62,11 +68,18 @@ pub(crate) struct Args {
     /// One JSON object a line, for scripts, with the whole messages.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) inbox: InboxArgs,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     raise_open_files();
-    let runtime = tokio::runtime::Runtime::new()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(DISK_THREADS)
+        .build()
         .map_err(|error| Failure::job(format!("cannot start: {error}")))?;
     let result = match args.addr {
         Addr::Udp { .. } => runtime.block_on(udp::listen(args)),
@@ -90,7 +103,15 @@ fn raise_open_files() {
 
 async fn listen(args: Args) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
+    let inbox = args.inbox.inbox()?;
+    let tls = args.tls.acceptor(&args.addr)?;
     let listener = Listener::bind(&args.addr).await?;
+    if tls.is_none() && listener.is_open_to_the_network() {
+        note(
+            "unstick: warning: everyone on the network can connect, read along and send; \
+             use --tls-cert, --tls-key and --tls-ca, or listen on 127.0.0.1",
+        );
+    }
     let (printer, outcome) = Printer::start();
     let addr = listener.local_addr();
     printer
@@ -110,34 +131,56 @@ async fn listen(args: Args) -> Result<(), Failure> {
         kinds: args.kinds,
         preview: args.preview.into(),
         json: args.json,
+        inbox,
+        min_rate: args.inbox.min_rate,
         messages: AtomicU64::new(0),
+        files: AtomicU64::new(0),
     });
-    accept(listener, rules, args.max_connections.max(1), printer, outcome, &mut signals).await
+    let entrance = Entrance { listener, tls, max_connections: args.max_connections.max(1) };
+    accept(entrance, rules, printer, outcome, &mut signals).await
+}
+
+/// Where connections come in.
+struct Entrance {
+    listener: Listener,
+    tls: Option<TlsAcceptor>,
+    max_connections: usize,
 }
 
 async fn accept(
-    listener: Listener,
+    entrance: Entrance,
     rules: Arc<Rules>,
-    max_connections: usize,
     printer: Printer,
     mut outcome: oneshot::Receiver<Result<(), Failure>>,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
+    let Entrance { listener, tls, max_connections } = entrance;
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut number = 1;
     let mut failing = false;
+    let mut sweeps = interval(SWEEP);
     loop {
         tokio::select! {
+            _ = sweeps.tick() => if let Some(inbox) = rules.inbox.clone() {
+                spawn_blocking(move || inbox.remove_old_parts(SystemTime::now()));
+            },
             accepted = listener.accept(number), if connections.len() < max_connections => {
                 match accepted {
                     Ok((incoming, outgoing, peer)) => {
                         failing = false;
                         number += 1;
                         let (rules, printer) = (Arc::clone(&rules), printer.clone());
-                        let stopped = stopped.clone();
+                        let (tls, stopped) = (tls.clone(), stopped.clone());
                         connections.spawn(async move {
-                            serve(&rules, printer, (incoming, outgoing), peer, stopped).await;
+                            let halves = match tls {
+                                Some(tls) => tls::accept(&tls, incoming, outgoing, rules.frame_timeout).await,
+                                None => Ok((incoming, outgoing)),
+                            };
+                            match halves {
+                                Ok(halves) => serve(&rules, printer, halves, peer, stopped).await,
+                                Err(why) => printer.complain(&format!("{peer}: {why}")).await,
+                            }
                         });
                     }
                     Err(error) if is_about_one_peer(&error) => {}
@@ -169,10 +212,14 @@ async fn accept(
     drop(connections);
     if !rules.json {
         let messages = count(rules.messages.load(Ordering::Relaxed), "message");
+        let files = match rules.files.load(Ordering::Relaxed) {
+            0 => String::new(),
+            files => format!(" and {}", count(files, "file")),
+        };
         let peers = count(number - 1, "peer");
         // Behind the `^C` that a terminal shows.
         let line = if io::stderr().is_terminal() { "\n" } else { "" };
-        printer.note_now(format!("{line}stopped after {messages} from {peers}"));
+        printer.note_now(format!("{line}stopped after {messages}{files} from {peers}"));
     }
     drop(printer);
     match timeout(LAST_LINES, outcome).await {

@@ -63,6 +63,17 @@ impl Listener {
         }
     }
 
+    /// Whether other machines can connect.
+    pub(crate) fn is_open_to_the_network(&self) -> bool {
+        match self {
+            Self::Tcp(listener) => {
+                listener.local_addr().is_ok_and(|addr| !addr.ip().to_canonical().is_loopback())
+            }
+            #[cfg(unix)]
+            Self::Unix(_) => false,
+        }
+    }
+
     /// The next connection, and who it comes from. `number` names a peer without an address.
     pub(crate) async fn accept(&self, number: u64) -> io::Result<(Incoming, Outgoing, String)> {
         match self {

@@ -1,6 +1,7 @@
 //! The prompt of `unstick send` on a terminal, and answers that appear above the line being typed.
 
 use std::io;
+use std::path::Path;
 
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
@@ -9,17 +10,18 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::output::Failure;
 use crate::printer::Printer;
-use crate::source::Payloads;
+use crate::source::{Item, Items};
+use crate::transfer::FileItem;
 
 /// What is typed, where answers are shown, and what became of showing them.
 pub(crate) struct Prompt {
-    pub(crate) payloads: Payloads,
+    pub(crate) items: Items,
     pub(crate) printer: Printer,
     pub(crate) outcome: oneshot::Receiver<Result<(), Failure>>,
     pub(crate) terminal: Terminal,
 }
 
-/// Prompts until Ctrl-D or Ctrl-C.
+/// Prompts until `/quit`, Ctrl-D or Ctrl-C.
 pub(crate) fn start() -> Result<Prompt, Failure> {
     let terminal = Terminal::save();
     let failed = |error| Failure::job(format!("cannot prompt on this terminal: {error}"));
@@ -31,11 +33,14 @@ pub(crate) fn start() -> Result<Prompt, Failure> {
     let mut above = editor.create_external_printer().map_err(failed)?;
     let (printer, outcome) =
         Printer::showing(move |line| above.print(line).map_err(io::Error::other));
-    let (sender, payloads) = mpsc::channel(1);
+    let (sender, items) = mpsc::channel(1);
     std::thread::spawn(move || {
         loop {
             let line = match editor.readline("> ") {
-                Ok(line) => Ok(line.into_bytes()),
+                Ok(line) => match parse(&line) {
+                    Some(item) => Ok(item),
+                    None => return,
+                },
                 Err(ReadlineError::Eof | ReadlineError::Interrupted) => return,
                 Err(error) => Err(Failure::job(format!("cannot read the terminal: {error}"))),
             };
@@ -45,7 +50,22 @@ pub(crate) fn start() -> Result<Prompt, Failure> {
             }
         }
     });
-    Ok(Prompt { payloads, printer, outcome, terminal })
+    Ok(Prompt { items, printer, outcome, terminal })
+}
+
+/// What a line asks for; `None` to end. Every other line is a message as it is, one that begins
+/// with a slash too.
+fn parse(line: &str) -> Option<Item> {
+    match line.trim_end().split_once(' ') {
+        None if line.trim_end() == "/quit" => None,
+        None if line.trim_end() == "/file" => {
+            Some(Item::Mistake("give a path: /file PATH".to_owned()))
+        }
+        Some(("/file", path)) => {
+            Some(FileItem::new(Path::new(path.trim()), None).map_or_else(Item::Mistake, Item::File))
+        }
+        _ => Some(Item::Message(line.as_bytes().to_vec())),
+    }
 }
 
 /// How the terminal was before the prompt. A program that ends while the prompt waits has to put
@@ -74,5 +94,26 @@ impl Terminal {
             return raw;
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_lines_are_commands_and_all_others_messages() {
+        assert_eq!(parse("/quit "), None);
+        for text in ["", " /quit", "/quit now", "/files", "/home/me", "//file x"] {
+            assert_eq!(parse(text), Some(Item::Message(text.into())));
+        }
+        for (line, why) in [("/file", "/file PATH"), ("/file /nowhere/at all", "/nowhere/at all")] {
+            assert!(
+                matches!(parse(line), Some(Item::Mistake(said)) if said.contains(why)),
+                "{line}"
+            );
+        }
+        let Some(Item::File(file)) = parse("/file  Cargo.toml ") else { panic!("no file") };
+        assert_eq!(file.name, "Cargo.toml");
     }
 }

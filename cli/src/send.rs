@@ -1,5 +1,6 @@
-//! `unstick send`: sends messages, and shows what comes back.
+//! `unstick send`: sends messages and files, and shows what comes back.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal};
 use std::pin::pin;
 use std::time::Duration;
@@ -7,11 +8,15 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use unstick::message::{
+    self, Code, Digest, FileCancel, FileData, FileDone, FileOpen, Message, ResumeKey,
+};
+use unstick::session::{self, LIMIT_WITHOUT_HELLO, SendError, Session};
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{Frame, Framing, Kind};
 
 use crate::addr::{Addr, Incoming, Outgoing};
-use crate::advice::explain_read;
+use crate::advice::{explain_read, explain_session};
 use crate::bytes::{count, count_bytes, parse_bytes, parse_seconds};
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
 use crate::goodbye::part;
@@ -19,11 +24,15 @@ use crate::hex;
 use crate::output::{Failure, json, note};
 use crate::preview::{escaped, plain_hex};
 use crate::printer::Printer;
+use crate::progress::Bar;
 use crate::prompt;
-use crate::serve::Message;
-use crate::source::{self, Payloads};
+use crate::serve::Shown;
+use crate::source::{self, Item, ItemArgs, Items};
+use crate::tally::{Fate, Tally};
+use crate::tls::TlsArgs;
+use crate::transfer::{FileItem, Keys, Source, Unsendable};
 use crate::udp;
-use crate::v1::{self, Close, Hello, Refusal, Said, parse_kind};
+use crate::v1::{self, Close, parse_kind};
 
 /// How long to wait for a peer's hello before it is sent more than it need take without one.
 const HELLO_WAIT: Duration = Duration::from_secs(1);
@@ -33,21 +42,32 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const LAST_CLOSE: Duration = Duration::from_millis(100);
 /// When the conversation breaks, the prompt has so long to show the answers that it was given.
 const LAST_LINES: Duration = Duration::from_millis(100);
+/// From this size on a file is announced before it is sent: the receiver may have a part of it, or
+/// all. Smaller ones go without waiting.
+const ASK_FROM: u64 = 1 << 20;
+/// The most bytes of a file in one frame: few enough that a slow line has them through in time.
+const MOST_DATA: u64 = 128 << 10;
+/// From so many bytes on a payload is not copied.
+const PASSED_BY: usize = 32 << 10;
 
-/// Send messages, and show what comes back.
+/// Send messages and files, and show what comes back.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Without --text each line of standard input is a message; on a terminal there is \
-                  a prompt."
+    after_help = "Without FILE and --text each line of standard input is a message; on a terminal \
+                  there is a prompt, where `/file PATH` sends a file and `/quit` ends. At the end a \
+                  table says what became of the files. One that was broken off goes on where it \
+                  stopped when it is sent again."
 )]
 pub(crate) struct Args {
     /// HOST:PORT, [IPv6]:PORT, :PORT for this machine, udp:HOST:PORT for datagrams, or unix:PATH.
     pub(crate) addr: Addr,
     #[command(flatten)]
     pub(crate) framing: FramingArgs,
-    /// A message to send (can be repeated).
-    #[arg(long = "text", value_name = "TEXT")]
-    pub(crate) texts: Vec<String>,
+    #[command(flatten)]
+    pub(crate) items: ItemArgs,
+    /// What the receiver is to call the one FILE [default: its own name].
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// The messages' kind, such as binary, ping or 0x41 (v1) [default: text, or binary for what
     /// is not UTF-8].
     #[arg(long, value_name = "KIND", value_parser = parse_kind)]
@@ -66,9 +86,11 @@ pub(crate) struct Args {
     /// for the peer's end; seconds, such as 10, 0.5 or 5s.
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = parse_seconds)]
     pub(crate) timeout: Duration,
-    /// One JSON object a line for each answer, for scripts.
+    /// One JSON object a line for each answer and each file, for scripts.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
@@ -106,6 +128,20 @@ impl Shape {
         if let Some(kind @ (Kind::CLOSE | Kind::HELLO)) = args.kind {
             return Err(Failure::Usage(format!("a {kind} is sent anyway; give another --kind")));
         }
+        if let Some(kind) = args.kind.filter(|kind| (0x10..=0x14).contains(&kind.get())) {
+            let why = format!("a {kind} is part of a file's transfer; give a FILE to send");
+            return Err(Failure::Usage(why));
+        }
+        if let Some(kind) = args.kind.filter(|kind| kind.name().is_none() && !kind.is_application())
+        {
+            return Err(Failure::Usage(format!(
+                "the kind {kind} is reserved; take 0x40 to 0x7f, or 0xc0 to 0xff for what may be \
+                 skipped"
+            )));
+        }
+        if !format.is_v1() && args.items.has_files() {
+            return Err(Failure::Usage("only v1 has files; leave out --format".to_owned()));
+        }
         let header = match &args.header {
             Some(text) => {
                 let bytes = hex::parse(text)
@@ -120,6 +156,18 @@ impl Shape {
             None => None,
         };
         Ok(Self { format, kind: args.kind, header })
+    }
+
+    /// The rules of the conversation; `takes` is what the user says that the peer takes.
+    fn session(&self, takes: Option<u64>) -> Session {
+        let session = match takes {
+            Some(takes) => Session::new().with_peer_limit(takes),
+            None => Session::new(),
+        };
+        match self.kind {
+            Some(kind) => session.with_kind(kind),
+            None => session,
+        }
     }
 
     /// What the header of a message with this payload says.
@@ -151,10 +199,10 @@ struct Progress {
     frames: u64,
     /// Those of them that are answers.
     answers: u64,
-    /// What the peer takes.
-    hello: Option<Hello>,
-    /// The payload of the newest ping that was not answered.
-    ping: Option<Vec<u8>>,
+    /// Whether the peer said how much it takes.
+    hello: bool,
+    /// Whether the session has something to say.
+    owes: bool,
     /// Messages that went.
     sent: u64,
     /// There are no more messages.
@@ -196,8 +244,25 @@ impl Unsaid {
     }
 }
 
+/// What both directions share.
+struct Shared {
+    session: RefCell<Session>,
+    /// What became of the files.
+    tally: RefCell<Tally>,
+}
+
 async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
-    let connected = timeout(args.timeout, args.addr.connect()).await.map_err(|_| {
+    let is_prompt_due = args.items.is_empty();
+    let given = args.items.items(args.name.as_deref())?;
+    let tls = args.tls.connector(&args.addr)?;
+    let connect = async {
+        let (incoming, outgoing) = args.addr.connect().await?;
+        match &tls {
+            Some(tls) => tls.connect(incoming, outgoing).await,
+            None => Ok((incoming, outgoing)),
+        }
+    };
+    let connected = timeout(args.timeout, connect).await.map_err(|_| {
         Failure::job(format!(
             "cannot connect to {}: no answer within {:?}; are host and port right?",
             args.addr, args.timeout
@@ -207,18 +272,25 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
     let framing = args.framing.framing();
 
     let mut terminal = None;
-    let on_terminal = args.texts.is_empty() && !args.json && {
-        io::stdin().is_terminal() && io::stdout().is_terminal()
-    };
-    let (payloads, (printer, mut outcome)) = if on_terminal {
-        note(&format!("connected to {}; each line is a message, Ctrl-D ends", args.addr));
+    let on_terminal =
+        is_prompt_due && !args.json && { io::stdin().is_terminal() && io::stdout().is_terminal() };
+    let bar = Bar::new(!on_terminal);
+    let (items, (printer, mut outcome)) = if on_terminal {
+        note(&format!(
+            "connected to {}; each line is a message, /file PATH sends a file, /quit ends",
+            args.addr
+        ));
         let prompt = prompt::start()?;
         terminal = Some(prompt.terminal);
-        (prompt.payloads, (prompt.printer, prompt.outcome))
-    } else if args.texts.is_empty() {
+        (prompt.items, (prompt.printer, prompt.outcome))
+    } else if is_prompt_due {
         (source::lines(framing.limit()), Printer::start())
     } else {
-        (source::given(args.texts), Printer::start())
+        (source::given(given), bar.printer())
+    };
+    let shared = Shared {
+        session: RefCell::new(shape.session(args.framing.limit)),
+        tally: RefCell::default(),
     };
 
     let mut reader = FrameReader::with_framing(incoming, framing);
@@ -228,7 +300,8 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
         reader: &mut reader,
         shape,
         progress: &progress,
-        printer,
+        shared: &shared,
+        printer: printer.clone(),
         json: args.json,
         prompted: terminal.is_some(),
         at: 0,
@@ -239,7 +312,12 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
         shape,
         progress: &progress,
         seen: seen.clone(),
-        payloads,
+        shared: &shared,
+        items,
+        addr: &args.addr,
+        keys: None,
+        printer: printer.clone(),
+        bar: bar.clone(),
         limit_is_known: args.framing.limit.is_some(),
         waited_for_hello: false,
         expect_reply: args.expect_reply,
@@ -265,11 +343,12 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
             note("");
         }
     }
+    bar.end();
     let result = match result {
         Ok(()) => Ok(()),
         Err(Broken::Failed(failure)) => Err(failure),
         Err(Broken::Refused { close, message }) => {
-            let takes = v1::limit_after(progress.borrow().hello.as_ref());
+            let takes = shared.session.borrow().peer_limit();
             part(reader, writer, close, takes).await;
             Err(Failure::Job(message))
         }
@@ -277,6 +356,12 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
     if printed {
         return result;
     }
+    let tally = shared.tally.into_inner();
+    for line in tally.lines(args.json) {
+        printer.line(line).await;
+    }
+    drop(printer);
+    let result = result.and_then(|()| tally.judge());
     // The printer is gone; the answers that it still has are printed before the program ends.
     if let (Ok(()), Ok(Err(failure))) = (&result, outcome.await) {
         return Err(failure);
@@ -313,7 +398,7 @@ async fn converse(
         };
         // If the peer gave up, its close says more than a failed write.
         return Err(match timeout(LAST_WORDS, reading).await {
-            Ok(Ok(Some(close))) if close.code != v1::NO_ERROR => gave_up(&close),
+            Ok(Ok(Some(close))) if !close.is_ordinary() => gave_up(&close),
             Ok(Err(broken @ Broken::Refused { .. })) => broken,
             _ => Broken::Failed(failure),
         });
@@ -342,7 +427,7 @@ async fn silence(mut seen: watch::Receiver<Progress>, limit: Duration) {
 /// Whether it was a good end, when everything was said and answered.
 fn judge(is_v1: bool, close: Option<Close>) -> Result<(), Broken> {
     match close {
-        Some(close) if close.code != v1::NO_ERROR => Err(gave_up(&close)),
+        Some(close) if !close.is_ordinary() => Err(gave_up(&close)),
         None if is_v1 => Err(Broken::job(format!(
             "the peer ended the connection without a close; \
              it may not have taken everything{SPEAKS_V1}"
@@ -365,7 +450,7 @@ fn ended_early(
     let advice = if is_v1 && close.is_none() && *frames == 0 { SPEAKS_V1 } else { "" };
     let answers = if expect_reply { format!(", {answers} answered") } else { String::new() };
     let how = match close {
-        Some(close) if close.code != v1::NO_ERROR => format!("gave up: {close}"),
+        Some(close) if !close.is_ordinary() => format!("gave up: {close}"),
         Some(_) => "closed the conversation".to_owned(),
         None => "ended the connection".to_owned(),
     };
@@ -377,6 +462,7 @@ struct Reading<'a> {
     reader: &'a mut FrameReader<Incoming, AnyFormat>,
     shape: Shape,
     progress: &'a watch::Sender<Progress>,
+    shared: &'a Shared,
     printer: Printer,
     json: bool,
     /// Whether answers appear among what the user types.
@@ -392,14 +478,22 @@ enum Event<'a> {
     Message {
         at: u64,
         #[serde(flatten)]
-        message: Message<'a>,
+        message: Shown<'a>,
     },
+}
+
+/// What a frame of the peer's is here.
+enum Heard {
+    Message,
+    Pong,
+    Close(Close),
+    /// The session has it.
+    Other,
 }
 
 impl Reading<'_> {
     /// Reads until the peer's end, with its close if there was one.
     async fn run(mut self) -> Result<Option<Close>, Broken> {
-        let kinds: Vec<_> = self.shape.kind.into_iter().collect();
         loop {
             let frame = match self.reader.next_frame().await {
                 Ok(Some(frame)) => frame,
@@ -411,49 +505,77 @@ impl Reading<'_> {
                 }
                 Err(error) => {
                     let message = explain_read(&error, self.shape.format);
-                    let close = Close::telling(error.code().unwrap_or(v1::NO_ERROR), &message);
+                    let close = Close::telling(error.code().map_or(Code::NO_ERROR, Code), &message);
                     return Err(Broken::Refused { close, message });
                 }
             };
             let at = self.at;
             self.at += frame.bytes().len() as u64;
-            let said = match frame.meta.kind() {
-                Some(kind) => v1::understand(kind, frame.payload, &kinds),
-                None => Ok(Said::Message),
+            let heard = match frame.meta.kind() {
+                Some(kind) => self.shared.hear(kind, frame.payload),
+                None => Ok(Heard::Message),
             };
-            let said = said.map_err(|Refusal { code, why }| {
-                let message = format!("byte {at}: {why}");
-                Broken::Refused { close: Close::telling(code, &message), message }
+            let heard = heard.map_err(|error| {
+                let message = format!("byte {at}: {}", explain_session(error));
+                Broken::Refused { close: Close::telling(error.code(), &message), message }
             })?;
-            let is_answer = match said {
-                Said::Message => !self.shape.pings(),
-                Said::Pong => self.shape.pings(),
+            let is_answer = match heard {
+                Heard::Message => !self.shape.pings(),
+                Heard::Pong => self.shape.pings(),
                 _ => false,
             };
-            if matches!(said, Said::Message) || is_answer {
+            if matches!(heard, Heard::Message) || is_answer {
                 let line = show(&frame, at, self.json, self.prompted);
                 self.printer.line(line).await;
             }
+            let is_hello = frame.meta.kind() == Some(Kind::HELLO);
+            let is_ping = frame.meta.kind() == Some(Kind::PING);
             self.progress.send_modify(|progress| {
                 progress.frames += 1;
                 progress.answers += u64::from(is_answer);
-                match &said {
-                    Said::Ping => progress.ping = Some(frame.payload.to_vec()),
-                    Said::Hello(hello) => progress.hello = Some(hello.clone()),
-                    _ => {}
-                }
+                progress.hello |= is_hello;
+                progress.owes |= is_ping;
             });
-            if let Said::Close(close) = said {
+            if let Heard::Close(close) = heard {
                 return Ok(Some(close));
             }
         }
     }
 }
 
+impl Shared {
+    /// Takes a frame of version 1.
+    fn hear(&self, kind: Kind, payload: &[u8]) -> Result<Heard, session::SessionError> {
+        Ok(match self.session.borrow_mut().handle_frame(kind, payload)? {
+            session::Event::Text(_)
+            | session::Event::Binary(_)
+            | session::Event::Application { .. } => Heard::Message,
+            session::Event::Pong(_) => Heard::Pong,
+            session::Event::Close(close) => Heard::Close(close.into()),
+            session::Event::FileReady(status) => {
+                self.tally.borrow_mut().ready(&status);
+                Heard::Other
+            }
+            session::Event::FileEnd(status) => {
+                self.tally.borrow_mut().end(&status);
+                Heard::Other
+            }
+            session::Event::FileOpen(open) => {
+                // This program takes no files here.
+                let code = Code::NOT_ACCEPTED;
+                let status = message::FileStatus::refused(open.id, code, 0, code.meaning());
+                self.tally.borrow_mut().owe(status);
+                Heard::Other
+            }
+            _ => Heard::Other,
+        })
+    }
+}
+
 /// An answer as one line.
 fn show(frame: &Frame<'_, AnyMeta>, at: u64, as_json: bool, prompted: bool) -> String {
     if as_json {
-        return json(&Event::Message { at, message: Message::new(frame.meta, frame.payload) });
+        return json(&Event::Message { at, message: Shown::new(frame.meta, frame.payload) });
     }
     let shown = match std::str::from_utf8(frame.payload) {
         Ok(text) => escaped(text),
@@ -469,7 +591,13 @@ struct Writing<'a> {
     shape: Shape,
     progress: &'a watch::Sender<Progress>,
     seen: watch::Receiver<Progress>,
-    payloads: Payloads,
+    shared: &'a Shared,
+    items: Items,
+    addr: &'a Addr,
+    /// Made for the first file.
+    keys: Option<Keys>,
+    printer: Printer,
+    bar: Bar,
     /// Whether the user says how much the peer takes.
     limit_is_known: bool,
     /// Whether the peer had its time to say how much it takes.
@@ -479,7 +607,7 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// Sends all messages, waits for the answers that are expected, and says that this was all.
+    /// Sends all there is, waits for the answers that are expected, and says that this was all.
     async fn run(mut self) -> Result<(), Unsaid> {
         let said = self.all().await;
         if let Err(Unsaid::GivenUp(_)) = said {
@@ -492,24 +620,29 @@ impl Writing<'_> {
     async fn all(&mut self) -> Result<(), Unsaid> {
         if self.framing.format().is_v1() {
             let limit = self.framing.limit();
-            if let Some(hello) = Hello::ours(limit).encode(limit) {
-                self.feed(AnyMeta::Kind(Kind::HELLO), &hello).await?;
+            if let Some(hello) = v1::hello(limit, limit) {
+                self.say(&hello).await?;
             }
         }
         loop {
-            if self.payloads.is_empty() {
+            if self.items.is_empty() {
                 self.flush().await?;
             }
             tokio::select! {
-                payload = self.payloads.recv() => match payload {
-                    Some(payload) => self.message(&payload.map_err(Unsaid::GivenUp)?).await?,
+                item = self.items.recv() => match item {
+                    Some(item) => match item.map_err(Unsaid::GivenUp)? {
+                        Item::Message(payload) => self.message(&payload).await?,
+                        Item::File(file) => self.file(file).await?,
+                        Item::Mistake(why) => self.printer.complain(&why).await,
+                    },
                     None => break,
                 },
-                _ = self.seen.changed() => self.pong().await?,
+                _ = self.seen.changed() => self.answer().await?,
             }
         }
         self.flush().await?;
         self.progress.send_modify(|progress| progress.all_sent = true);
+        self.statuses().await?;
         if self.expect_reply {
             self.answers().await?;
         }
@@ -519,17 +652,27 @@ impl Writing<'_> {
     /// Says that this was all.
     async fn close(&mut self) -> Result<(), Unsaid> {
         if self.framing.format().is_v1() {
-            self.feed(AnyMeta::Kind(Kind::CLOSE), &[]).await?;
+            self.say(&Message::Close(message::Close::ORDINARY)).await?;
         }
-        in_time(self.timeout, self.writer.shutdown()).await
+        in_time(self.timeout, &self.seen, self.writer.shutdown()).await
     }
 
     async fn message(&mut self, payload: &[u8]) -> Result<(), Unsaid> {
         let number = self.seen.borrow().sent + 1;
         let meta = self.shape.meta(payload);
         self.check_len(number, meta, payload.len() as u64).await?;
-        self.feed(meta, payload).await?;
+        match meta.kind() {
+            Some(kind) => self.say(&Message::Other { kind, payload }).await?,
+            None => {
+                in_time(self.timeout, &self.seen, self.writer.feed(meta, payload)).await?;
+            }
+        }
         self.progress.send_modify(|progress| progress.sent += 1);
+        if self.shape.pings() && self.expect_reply {
+            // A pong answers the newest ping alone.
+            self.flush().await?;
+            self.answers().await?;
+        }
         Ok(())
     }
 
@@ -543,20 +686,20 @@ impl Writing<'_> {
                 count_bytes(len)
             )));
         }
-        if meta.kind().is_none() || len <= v1::LIMIT_WITHOUT_HELLO.min(self.takes()) {
+        if meta.kind().is_none() || len <= LIMIT_WITHOUT_HELLO.min(self.takes()) {
             return Ok(());
         }
-        if self.seen.borrow().hello.is_none() && !self.waited_for_hello {
+        if !self.seen.borrow().hello && !self.waited_for_hello {
             self.waited_for_hello = true;
             self.flush().await?;
-            let hello = self.seen.wait_for(|progress| progress.hello.is_some());
+            let hello = self.seen.wait_for(|progress| progress.hello);
             let _ = timeout(HELLO_WAIT.min(self.timeout), hello).await;
-            self.pong().await?;
+            self.answer().await?;
         }
-        let said = match &self.seen.borrow().hello {
-            Some(_) => "its hello says",
-            None if self.limit_is_known => return Ok(()),
-            None => "it sent no hello; if you know better, set --limit",
+        let said = match self.seen.borrow().hello {
+            true => "its hello says",
+            false if self.limit_is_known => return Ok(()),
+            false => "it sent no hello; if you know better, set --limit",
         };
         let takes = self.takes();
         if len > takes {
@@ -570,23 +713,190 @@ impl Writing<'_> {
 
     /// The most payload bytes that the peer takes, as far as it said.
     fn takes(&self) -> u64 {
-        v1::limit_after(self.seen.borrow().hello.as_ref())
+        self.shared.session.borrow().peer_limit()
     }
 
-    /// Answers the newest ping, if there is one.
-    async fn pong(&mut self) -> Result<(), Unsaid> {
-        if self.seen.borrow_and_update().ping.is_none() {
+    /// Sends a file; one that cannot be sent is told at the end.
+    async fn file(&mut self, item: FileItem) -> Result<(), Unsaid> {
+        if !self.framing.format().is_v1() {
+            self.printer.complain("only v1 has files; send it without --format").await;
             return Ok(());
         }
-        let mut ping = None;
-        self.progress.send_modify(|progress| ping = progress.ping.take());
-        match ping {
-            Some(payload) => {
-                self.feed(AnyMeta::Kind(Kind::PONG), &payload).await?;
-                self.flush().await
+        let entry = self.shared.tally.borrow_mut().begin(&item);
+        let mut source = match Source::open(&item).await {
+            Ok(source) => source,
+            Err(error) => {
+                self.settle(entry, Fate::Unreadable(error));
+                return Ok(());
             }
-            None => Ok(()),
+        };
+        let size = source.size();
+        let id = self.room_for_open().await?;
+        self.shared.tally.borrow_mut().opened(entry, id, size);
+        let key = self.key(&item).map_err(Unsaid::GivenUp)?;
+        self.say(&Message::FileOpen(FileOpen { id, key, size, name: &item.name })).await?;
+        self.bar.begin(&item.name, size);
+        let sent = self.content(id, entry, &mut source).await;
+        self.bar.end();
+        match sent {
+            Ok(()) => Ok(()),
+            Err(Unsent::Unsaid(unsaid)) => Err(unsaid),
+            Err(Unsent::Source(why)) => {
+                let (code, fate) = match why {
+                    Unsendable::Changed => (Code::CHANGED, Fate::Changed),
+                    Unsendable::Unreadable(error) => (Code::UNREADABLE, Fate::Unreadable(error)),
+                };
+                self.settle(entry, fate);
+                if !self.is_over(id) {
+                    let reason = code.meaning();
+                    self.say(&Message::FileCancel(FileCancel { id, code, reason })).await?;
+                }
+                Ok(())
+            }
         }
+    }
+
+    fn key(&mut self, item: &FileItem) -> Result<ResumeKey, Failure> {
+        match &mut self.keys {
+            Some(keys) => keys.of(item),
+            none => none.insert(Keys::new(self.addr)?).of(item),
+        }
+    }
+
+    async fn content(&mut self, id: u32, entry: usize, source: &mut Source) -> Result<(), Unsent> {
+        if source.size().is_some_and(|size| size >= ASK_FROM) {
+            let ready = self.ready(id, entry).await?;
+            if let Some((held, digest)) = ready.filter(|(held, _)| *held > 0) {
+                // Of a file that is shorter the whole is no beginning.
+                let fits = source.size().is_some_and(|size| held <= size);
+                if fits && source.digest_beginning(held).await? == digest {
+                    self.bar.skip(held);
+                } else if fits {
+                    source.rewind().await?;
+                }
+            }
+        }
+        loop {
+            let mut offset = source.position();
+            let Some(mut chunk) = source.next().await? else { break };
+            let most = self.takes().min(MOST_DATA).saturating_sub(FileData::HEAD_LEN as u64);
+            let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
+            while let Some((bytes, rest)) = chunk.split_at_checked(most.min(chunk.len()))
+                && !bytes.is_empty()
+            {
+                if self.is_over(id) {
+                    return self.over(entry, source).await;
+                }
+                self.say(&Message::FileData(FileData { id, offset, bytes })).await?;
+                self.answer().await?;
+                self.bar.advance(bytes.len() as u64);
+                offset += bytes.len() as u64;
+                chunk = rest;
+            }
+        }
+        let (total, digest) = source.finish().await?;
+        self.shared.tally.borrow_mut().digested(entry, total, digest);
+        if !self.is_over(id) {
+            self.say(&Message::FileDone(FileDone { id, total, digest })).await?;
+        }
+        Ok(())
+    }
+
+    /// The receiver has decided before all was sent. Where it has a file of that size, its digest
+    /// says whether it is this one.
+    async fn over(&mut self, entry: usize, source: &mut Source) -> Result<(), Unsent> {
+        let size = source.size().unwrap_or(0);
+        if self.shared.tally.borrow().is_there(entry, size) {
+            source.rewind().await?;
+            while source.next().await?.is_some() {}
+            let (total, digest) = source.finish().await?;
+            self.shared.tally.borrow_mut().digested(entry, total, digest);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing more is to be sent for a file.
+    fn is_over(&self, id: u32) -> bool {
+        self.shared.session.borrow().open_transfer() != Some(id)
+    }
+
+    fn settle(&self, entry: usize, fate: Fate) {
+        self.shared.tally.borrow_mut().settle(entry, fate);
+    }
+
+    /// Waits until a file may be opened; its id.
+    async fn room_for_open(&mut self) -> Result<u32, Unsaid> {
+        loop {
+            self.seen.borrow_and_update();
+            let may = self.shared.session.borrow().check_may_open();
+            match may {
+                Ok(()) => break,
+                Err(SendError::TooManyTransfers) => self.sign_of_life().await?,
+                Err(error) => return Err(Unsaid::refused(format!("cannot send a file: {error}"))),
+            }
+        }
+        let id = self.shared.session.borrow().next_transfer_id();
+        id.ok_or_else(|| Unsaid::given_up("too many files for one connection; send the rest anew"))
+    }
+
+    /// Waits until the receiver says how much of the open file it holds, or that it does not want
+    /// it.
+    async fn ready(&mut self, id: u32, entry: usize) -> Result<Option<(u64, Digest)>, Unsaid> {
+        loop {
+            self.seen.borrow_and_update();
+            let ready = self.shared.tally.borrow().held(entry);
+            if ready.is_some() || self.is_over(id) {
+                return Ok(ready);
+            }
+            self.sign_of_life().await?;
+        }
+    }
+
+    /// Waits until every file has its final status.
+    async fn statuses(&mut self) -> Result<(), Unsaid> {
+        loop {
+            self.seen.borrow_and_update();
+            if self.shared.session.borrow().unanswered() == 0 {
+                return Ok(());
+            }
+            self.sign_of_life().await?;
+        }
+    }
+
+    /// Waits until the peer says something: that it is at work, at least.
+    async fn sign_of_life(&mut self) -> Result<(), Unsaid> {
+        self.answer().await?;
+        self.flush().await?;
+        match timeout(self.timeout, self.seen.changed()).await {
+            Ok(_) => self.answer().await,
+            Err(_late) => Err(Unsaid::given_up(format!(
+                "the peer said nothing about a file for {:?}; does it still run?",
+                self.timeout
+            ))),
+        }
+    }
+
+    /// Says what the peer waits for: a pong, or that its file is not wanted here.
+    async fn answer(&mut self) -> Result<(), Unsaid> {
+        let owes = std::mem::take(&mut self.shared.tally.borrow_mut().owed);
+        for status in owes {
+            self.say(&Message::FileStatus(status)).await?;
+        }
+        if !self.seen.borrow_and_update().owes {
+            return Ok(());
+        }
+        self.progress.send_modify(|progress| progress.owes = false);
+        loop {
+            let next = self
+                .shared
+                .session
+                .borrow_mut()
+                .poll_transmit()
+                .map(|encoded| (AnyMeta::Kind(encoded.kind()), encoded.to_payload()));
+            let Some((meta, payload)) = next else { break };
+            in_time(self.timeout, &self.seen, self.writer.feed(meta, &payload)).await?;
+        }
+        self.flush().await
     }
 
     /// Waits until every message is answered.
@@ -596,7 +906,7 @@ impl Writing<'_> {
             if answers >= sent {
                 return Ok(());
             }
-            self.pong().await?;
+            self.answer().await?;
             if let Err(_late) = timeout(self.timeout, self.seen.changed()).await {
                 return Err(Unsaid::given_up(format!(
                     "no answer within {:?} ({} sent, {answers} answered); does the peer answer?",
@@ -607,30 +917,72 @@ impl Writing<'_> {
         }
     }
 
-    async fn feed(&mut self, meta: AnyMeta, payload: &[u8]) -> Result<(), Unsaid> {
-        in_time(self.timeout, self.writer.feed(meta, payload)).await
+    /// Sends a message of version 1. One for which it is too late is left out: its file is over.
+    async fn say(&mut self, message: &Message<'_>) -> Result<(), Unsaid> {
+        let encoded = match self.shared.session.borrow_mut().send(message) {
+            Ok(encoded) => encoded,
+            Err(SendError::NotOpen { .. } | SendError::NotOwed { .. }) => return Ok(()),
+            Err(error) => return Err(Unsaid::given_up(format!("cannot send: {error}"))),
+        };
+        let Self { writer, seen, .. } = self;
+        let meta = AnyMeta::Kind(encoded.kind());
+        let written = async {
+            if encoded.head().is_empty() || encoded.tail().len() < PASSED_BY {
+                return writer.feed(meta, &encoded.to_payload()).await;
+            }
+            // A large one is written from where it is.
+            writer.begin(meta, encoded.payload_len()).await?;
+            writer.payload(encoded.head()).await?;
+            writer.payload(encoded.tail()).await?;
+            writer.finish()
+        };
+        in_time(self.timeout, seen, written).await
     }
 
     async fn flush(&mut self) -> Result<(), Unsaid> {
-        in_time(self.timeout, self.writer.flush()).await
+        in_time(self.timeout, &self.seen, self.writer.flush()).await
     }
 }
 
-/// A write that the peer has to take in time.
+/// Why a file was not sent to its end.
+enum Unsent {
+    Unsaid(Unsaid),
+    Source(Unsendable),
+}
+
+impl From<Unsaid> for Unsent {
+    fn from(unsaid: Unsaid) -> Self {
+        Self::Unsaid(unsaid)
+    }
+}
+
+impl From<Unsendable> for Unsent {
+    fn from(why: Unsendable) -> Self {
+        Self::Source(why)
+    }
+}
+
+/// A write that the peer has to take in time; or it says meanwhile that it is at work.
 async fn in_time(
     limit: Duration,
+    seen: &watch::Receiver<Progress>,
     written: impl Future<Output = Result<(), WriteError>>,
 ) -> Result<(), Unsaid> {
-    match timeout(limit, written).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(WriteError::Encode(error))) => {
-            Err(Unsaid::given_up(format!("cannot send: {error}")))
-        }
-        Ok(Err(error)) => Err(Unsaid::refused(format!(
-            "cannot send: {error}; did the peer end, or refuse something?"
-        ))),
-        Err(_late) => {
-            Err(Unsaid::refused(format!("the peer took nothing for {limit:?}; does it read?")))
-        }
+    let mut written = pin!(written);
+    loop {
+        let frames = seen.borrow().frames;
+        return match timeout(limit, &mut written).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(WriteError::Encode(error))) => {
+                Err(Unsaid::given_up(format!("cannot send: {error}")))
+            }
+            Ok(Err(error)) => Err(Unsaid::refused(format!(
+                "cannot send: {error}; did the peer end, or refuse something?"
+            ))),
+            Err(_late) if seen.borrow().frames > frames => continue,
+            Err(_late) => {
+                Err(Unsaid::refused(format!("the peer took nothing for {limit:?}; does it read?")))
+            }
+        };
     }
 }

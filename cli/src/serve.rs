@@ -1,25 +1,33 @@
 //! One connection of `unstick listen`, from its first byte to its last.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use unstick::message::{Code, Encoded, FileStatus, Hello, Message};
+use unstick::session::{self, SendError, Session};
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, Frame, Framing, Kind};
 
 use crate::addr::{Incoming, Outgoing};
-use crate::advice::explain_read;
+use crate::advice::{explain_read, explain_session};
 use crate::bytes::{count, count_bytes};
 use crate::content::Content;
+use crate::dialect;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::goodbye::part;
+use crate::inbox::Inbox;
+use crate::meter::{Meter, Metered};
 use crate::output::json;
-use crate::preview::preview;
+use crate::preview::{escaped, preview};
 use crate::printer::Printer;
-use crate::v1::{self, Close, Hello, Refusal, Said, without_advice};
+use crate::rate::LeastRate;
+use crate::uploads::{Answer, Outcome, Uploads};
+use crate::v1::{self, Close, without_advice};
 
 /// What a message is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +60,10 @@ impl Reply {
 
 /// How long a peer may take to say hello before it is shown as connected without it.
 const ANNOUNCE: Duration = Duration::from_millis(200);
+/// How often the rate of an upload is looked at.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
+/// After so many of these a peer that waits is told that its file is being worked on.
+const TICKS_TO_WORKING: u32 = 3;
 
 /// What holds for every connection.
 pub(crate) struct Rules {
@@ -64,8 +76,14 @@ pub(crate) struct Rules {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) preview: usize,
     pub(crate) json: bool,
+    /// Where files go.
+    pub(crate) inbox: Option<Arc<Inbox>>,
+    /// The least bytes a second of an upload.
+    pub(crate) min_rate: u64,
     /// The messages that came, on all connections.
     pub(crate) messages: AtomicU64,
+    /// The files that were stored.
+    pub(crate) files: AtomicU64,
 }
 
 /// A line of `--json`.
@@ -87,7 +105,23 @@ pub(crate) enum Event<'a> {
         peer: &'a str,
         at: u64,
         #[serde(flatten)]
-        message: Message<'a>,
+        message: Shown<'a>,
+    },
+    File {
+        peer: &'a str,
+        /// As the sender calls it.
+        name: &'a str,
+        /// `stored`, `exists`, or why it is refused.
+        status: String,
+        /// Under which name it is there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stored_as: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        size: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<&'a str>,
     },
     Error {
         peer: &'a str,
@@ -102,13 +136,14 @@ pub(crate) enum Event<'a> {
     Ended {
         peer: &'a str,
         messages: u64,
+        files: u64,
         clean: bool,
     },
 }
 
 /// A message, whole, for scripts.
 #[derive(Serialize)]
-pub(crate) struct Message<'a> {
+pub(crate) struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,7 +153,7 @@ pub(crate) struct Message<'a> {
     content: Content<'a>,
 }
 
-impl<'a> Message<'a> {
+impl<'a> Shown<'a> {
     pub(crate) fn new(meta: AnyMeta, payload: &'a [u8]) -> Self {
         Self {
             kind: meta.kind().map(|kind| kind.to_string()),
@@ -130,22 +165,22 @@ impl<'a> Message<'a> {
 }
 
 /// Why a conversation is over.
-enum End {
+pub(crate) enum End {
     /// Both sides know that everything was said.
     Clean,
     /// This program ends.
     Stopped,
     /// It went wrong. Where the peer can be told, with which code.
-    Error { at: Option<u64>, code: Option<u16>, message: String },
+    Error { at: Option<u64>, code: Option<Code>, message: String },
 }
 
 impl End {
-    fn at(at: u64, code: u16, message: String) -> Self {
+    pub(crate) fn at(at: u64, code: Code, message: &str) -> Self {
         let message = format!("byte {at}: {message}");
         Self::Error { at: Some(at), code: Some(code), message }
     }
 
-    fn transport(message: String) -> Self {
+    pub(crate) fn transport(message: String) -> Self {
         Self::Error { at: None, code: None, message }
     }
 
@@ -155,13 +190,16 @@ impl End {
             ReadError::FrameTimeout { at, .. } | ReadError::IdleTimeout { at, .. } => Some(*at),
             _ => None,
         };
-        Self::Error { at, code: error.code(), message: explain_read(error, format) }
+        Self::Error { at, code: error.code().map(Code), message: explain_read(error, format) }
     }
 
-    /// What the peer is told.
-    fn close(&self) -> Close {
+    /// What the peer is told. `owes` says whether it waits for an answer.
+    fn close(&self, owes: bool) -> Close {
         match self {
             Self::Error { code: Some(code), message, .. } => Close::telling(*code, message),
+            Self::Stopped if owes => {
+                Close::telling(Code::SHUTTING_DOWN, Code::SHUTTING_DOWN.meaning())
+            }
             Self::Clean | Self::Stopped | Self::Error { code: None, .. } => Close::ordinary(),
         }
     }
@@ -173,27 +211,56 @@ pub(crate) async fn serve(
     printer: Printer,
     (incoming, outgoing): (Incoming, Outgoing),
     peer: String,
+    stop: watch::Receiver<bool>,
+) {
+    let log = Log { rules, printer, peer, announced: false, messages: 0, files: 0 };
+    match &rules.inbox {
+        Some(inbox) if !rules.framing.format().is_v1() => {
+            dialect::serve(rules, Arc::clone(inbox), log, (incoming, outgoing), stop).await;
+        }
+        _ => converse(rules, log, (incoming, outgoing), stop).await,
+    }
+}
+
+/// The same in the project's own protocol, or where each frame is a message.
+async fn converse(
+    rules: &Rules,
+    log: Log<'_>,
+    (incoming, outgoing): (Incoming, Outgoing),
     mut stop: watch::Receiver<bool>,
 ) {
+    let (incoming, meter) = Metered::new(incoming);
     let mut reader =
         FrameReader::with_framing(incoming, rules.framing).frame_timeout(rules.frame_timeout);
     if let Some(after) = rules.idle_timeout {
         reader = reader.idle_timeout(after);
     }
+    let session = rules.kinds.iter().fold(Session::new(), |session, kind| session.with_kind(*kind));
     let mut talk = Talk {
         rules,
         writer: FrameWriter::with_framing(outgoing, rules.framing),
-        log: Log { rules, printer, peer, announced: false },
-        messages: 0,
+        log,
+        session,
+        uploads: Uploads::new(rules.inbox.clone()),
+        rate: LeastRate::new(rules.min_rate),
+        open: None,
         at: 0,
-        hello: None,
+        heard_hello: false,
         spoken: false,
+        over: false,
     };
     talk.log.connected().await;
-    let end = talk.run(&mut reader, &mut stop).await;
-    talk.log.ended(&end, talk.messages).await;
-    let takes = talk.takes();
-    part(reader, talk.writer, end.close(), takes).await;
+    let end = talk.run(&mut reader, &meter, &mut stop).await;
+    let close = end.close(talk.session.owed() > 0);
+    let takes = talk.session.peer_limit();
+    let Talk { mut log, mut uploads, writer, .. } = talk;
+    // What is complete is stored, and what arrived of the rest kept, also if nobody can be told.
+    uploads.keep_parts();
+    while let Some(outcome) = uploads.next().await {
+        log.file(&outcome).await;
+    }
+    log.ended(&end).await;
+    part(reader, writer, close, takes).await;
 }
 
 /// The conversation with one peer.
@@ -201,55 +268,79 @@ struct Talk<'a> {
     rules: &'a Rules,
     writer: FrameWriter<Outgoing, AnyFormat>,
     log: Log<'a>,
-    messages: u64,
+    session: Session,
+    uploads: Uploads,
+    rate: LeastRate,
+    /// The file that is being received, so that its rate counts.
+    open: Option<u32>,
     /// The stream offset of the next frame.
     at: u64,
-    /// What the peer said of itself, if it did.
-    hello: Option<Hello>,
+    heard_hello: bool,
     /// Whether we sent a frame; a hello is the first or none.
     spoken: bool,
+    /// Whether the peer closed, and only its files' answers are missing.
+    over: bool,
+}
+
+/// What comes next.
+enum Turn<'a> {
+    Frame(Result<Option<Frame<'a, AnyMeta>>, ReadError>),
+    Outcome(Option<Outcome>),
+    Tick,
+    Announce,
+    Stop,
 }
 
 impl Talk<'_> {
     async fn run(
         &mut self,
-        reader: &mut FrameReader<Incoming, AnyFormat>,
+        reader: &mut FrameReader<Metered<Incoming>, AnyFormat>,
+        meter: &Meter,
         stop: &mut watch::Receiver<bool>,
     ) -> End {
         // Only v1 peers say hello.
         let patience = if self.rules.framing.format().is_v1() { ANNOUNCE } else { Duration::ZERO };
         let mut announce = pin!(sleep(patience));
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.reset();
+        let mut ticked = 0;
         loop {
-            let next = {
-                let mut next = pin!(reader.next_frame());
-                loop {
-                    let next = tokio::select! {
-                        biased; // a hello that is there is part of the announcement
-                        _ = stop.wait_for(|stop| *stop) => return End::Stopped,
-                        next = &mut next => Some(next),
-                        () = &mut announce, if !self.log.announced => None,
-                    };
-                    match next {
-                        Some(next) => break next,
-                        None => self.log.announce(None).await,
-                    }
-                }
+            if self.over && self.uploads.is_empty() {
+                return End::Clean;
+            }
+            let reads = !self.over && self.uploads.has_room();
+            let works = !self.uploads.is_empty() || self.open.is_some();
+            let position = reader.position();
+            let turn = tokio::select! {
+                biased; // a hello that is there is part of the announcement
+                _ = stop.wait_for(|stop| *stop) => Turn::Stop,
+                outcome = self.uploads.next(), if !self.uploads.is_empty() => Turn::Outcome(outcome),
+                _ = ticks.tick(), if works => Turn::Tick,
+                frame = reader.next_frame(), if reads => Turn::Frame(frame),
+                () = &mut announce, if !self.log.announced => Turn::Announce,
             };
-            let over = match next {
-                Ok(Some(frame)) => self.frame(&frame).await,
-                Ok(None) => Err(self.end_of_stream()),
-                Err(error) => match error {
+            let over = match turn {
+                Turn::Stop => Err(End::Stopped),
+                Turn::Announce => {
+                    self.log.announce(None).await;
+                    Ok(())
+                }
+                Turn::Outcome(outcome) => self.outcome(outcome).await,
+                Turn::Tick => {
+                    ticked += 1;
+                    let begun = meter.bytes().saturating_sub(position);
+                    self.tick(ticked % TICKS_TO_WORKING == 0, reads, begun).await
+                }
+                Turn::Frame(Ok(Some(frame))) => self.frame(&frame).await,
+                Turn::Frame(Ok(None)) => Err(self.end_of_stream()),
+                Turn::Frame(Err(error)) => match error {
                     ReadError::Decode(DecodeError::Oversize { at, len, .. })
                         if self.rules.skip_oversize && reader.skip_frame().is_ok() =>
                     {
                         self.at = reader.position().saturating_add(len); // behind its header
-                        self.log
-                            .error(
-                                Some(at),
-                                error.code(),
-                                &format!("{}; skipped", without_advice(&error.to_string())),
-                            )
-                            .await;
+                        let message = format!("{}; skipped", without_advice(&error.to_string()));
+                        self.log.error(Some(at), error.code().map(Code), &message).await;
                         Ok(())
                     }
                     error => Err(End::read(&error, *self.rules.framing.format())),
@@ -261,31 +352,54 @@ impl Talk<'_> {
         }
     }
 
-    /// Deals with a frame. An `Err` ends the conversation, a clean end too.
+    /// Deals with a frame. An `Err` ends the conversation.
     async fn frame(&mut self, frame: &Frame<'_, AnyMeta>) -> Result<(), End> {
         let at = self.at;
         self.at += frame.bytes().len() as u64;
         let Some(kind) = frame.meta.kind() else { return self.message(at, frame).await };
-        let said = v1::understand(kind, frame.payload, &self.rules.kinds)
-            .map_err(|Refusal { code, why }| End::at(at, code, why))?;
-        match said {
-            Said::Message => self.message(at, frame).await,
-            Said::Ping => self.send(AnyMeta::Kind(Kind::PONG), frame.payload).await,
-            Said::Hello(hello) => self.hello(hello).await,
-            Said::Close(close) if close.code == v1::NO_ERROR => Err(End::Clean),
-            Said::Close(close) => {
-                let message = format!("byte {at}: the peer gave up: {close}");
-                Err(End::Error { at: Some(at), code: None, message })
+        let event = self
+            .session
+            .handle_frame(kind, frame.payload)
+            .map_err(|error| End::at(at, error.code(), &explain_session(error)))?;
+        match event {
+            session::Event::Text(_)
+            | session::Event::Binary(_)
+            | session::Event::Application { .. } => self.message(at, frame).await?,
+            session::Event::Hello(hello) => self.hello(&hello).await?,
+            session::Event::Close(close) if close.code == Code::NO_ERROR => {
+                self.over = true;
+                self.open = None;
+                self.uploads.keep_parts();
             }
-            Said::Pong | Said::Unknown => Ok(()),
+            session::Event::Close(close) => {
+                let message = format!("byte {at}: the peer gave up: {}", Close::from(close));
+                return Err(End::Error { at: Some(at), code: None, message });
+            }
+            session::Event::FileOpen(open) => self.uploads.open(&open),
+            session::Event::FileData(data) => {
+                if self.open.replace(data.id) != Some(data.id) {
+                    self.rate.restart();
+                }
+                self.rate.arrived(data.bytes.len() as u64);
+                self.uploads.data(data.id, data.offset, data.bytes);
+            }
+            session::Event::FileDone(done) => {
+                self.open = None;
+                self.uploads.done(done.id, done.total, Some(done.digest));
+            }
+            session::Event::FileCancel(cancel) => {
+                self.given_up(cancel.id, cancel.code, cancel.reason).await;
+            }
+            session::Event::FileRefused { id, code } => self.given_up(id, code, "").await,
+            // This program offers no files, and sends no pings that count.
+            _ => {}
         }
+        self.transmit().await
     }
 
     /// Shows a message, and answers it.
     async fn message(&mut self, at: u64, frame: &Frame<'_, AnyMeta>) -> Result<(), End> {
-        self.messages += 1;
-        self.rules.messages.fetch_add(1, Ordering::Relaxed);
-        self.log.message(at, frame).await;
+        self.log.message(at, frame.meta, frame.payload).await;
         match &self.rules.reply {
             Some(reply) => self.send(frame.meta, &reply.to(frame.payload)).await,
             None => Ok(()),
@@ -293,52 +407,107 @@ impl Talk<'_> {
     }
 
     /// A peer that says hello first is told ours.
-    async fn hello(&mut self, hello: Hello) -> Result<(), End> {
-        self.log.hello(&hello).await;
-        self.hello = Some(hello);
-        if !self.spoken {
-            let limit = self.rules.framing.limit();
-            if let Some(ours) = Hello::ours(limit).encode(limit.min(self.takes())) {
-                self.send(AnyMeta::Kind(Kind::HELLO), &ours).await?;
+    async fn hello(&mut self, hello: &Hello<'_>) -> Result<(), End> {
+        self.log.hello(hello).await;
+        self.heard_hello = true;
+        let limit = self.rules.framing.limit();
+        match v1::hello(limit, limit.min(self.session.peer_limit())) {
+            Some(ours) if !self.spoken => self.say(&ours).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The sender gave a file up, or the session refused it.
+    async fn given_up(&mut self, id: u32, code: Code, reason: &str) {
+        if self.open == Some(id) {
+            self.open = None;
+        }
+        let name = self.uploads.name(id).map(str::to_owned);
+        self.uploads.drop_part(id);
+        self.log.given_up(name.as_deref(), code, reason).await;
+    }
+
+    /// Tells the sender what became of its file.
+    async fn outcome(&mut self, outcome: Option<Outcome>) -> Result<(), End> {
+        let Some(outcome) = outcome else { return Ok(()) };
+        let status = outcome.answer.status(outcome.id);
+        let room = self.session.peer_limit().saturating_sub(FileStatus::HEAD_LEN as u64);
+        let reason = if status.reason.len() as u64 <= room { status.reason } else { "" };
+        let status = FileStatus { reason, ..status };
+        let said = match self.session.send(&Message::FileStatus(status)) {
+            Ok(encoded) => write(self.rules, &mut self.writer, &encoded).await,
+            // It crossed what the sender said meanwhile: data, or that it gives the file up.
+            Err(_) => Ok(()),
+        };
+        self.spoken = true;
+        if status.code.is_final() && self.open == Some(outcome.id) {
+            self.open = None;
+        }
+        self.log.file(&outcome).await;
+        said
+    }
+
+    /// A second has passed.
+    async fn tick(&mut self, tells: bool, reads: bool, begun: u64) -> Result<(), End> {
+        self.uploads.flush();
+        if self.open.is_some()
+            && reads
+            && let Err(slow) = self.rate.waited(TICK, begun)
+        {
+            return Err(End::at(self.at, Code::TOO_SLOW, &slow.message()));
+        }
+        if tells {
+            self.session.handle_tick();
+            if !reads && !self.over {
+                // The disk is slower than the peer, who shall not think that nobody is here.
+                self.say(&Message::Ping(b"")).await?;
             }
+            self.transmit().await?;
         }
         Ok(())
     }
 
-    /// The most payload bytes that the peer takes.
-    fn takes(&self) -> u64 {
-        v1::limit_after(self.hello.as_ref())
+    /// Sends what the session says by itself.
+    async fn transmit(&mut self) -> Result<(), End> {
+        while let Some(encoded) = self.session.poll_transmit() {
+            self.spoken = true;
+            write(self.rules, &mut self.writer, &encoded).await?;
+        }
+        Ok(())
     }
 
-    /// Sends a frame, if the peer takes one of this size, and in time.
+    /// Sends a message that fits everywhere.
+    async fn say(&mut self, message: &Message<'_>) -> Result<(), End> {
+        match self.session.send(message) {
+            Ok(encoded) => {
+                self.spoken = true;
+                write(self.rules, &mut self.writer, &encoded).await
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Sends an answer, if the peer takes one of this size, and in time.
     async fn send(&mut self, meta: AnyMeta, payload: &[u8]) -> Result<(), End> {
-        self.spoken = true;
-        let len = payload.len() as u64;
-        let most = self.takes();
-        if meta.kind().is_some() && len > most {
-            let said = if self.hello.is_some() { "its hello says" } else { "it sent no hello" };
-            return Err(End::Error {
-                at: None,
-                code: Some(v1::OVERSIZE),
-                message: format!(
-                    "the answer has {} and the peer takes {most} at most ({said})",
-                    count_bytes(len)
-                ),
-            });
+        if let Some(kind) = meta.kind() {
+            self.spoken = true;
+            return match self.session.send(&Message::Other { kind, payload }) {
+                Ok(encoded) => write(self.rules, &mut self.writer, &encoded).await,
+                Err(SendError::TooLong { len, limit }) => {
+                    let said = if self.heard_hello { "its hello says" } else { "it sent no hello" };
+                    Err(End::Error {
+                        at: None,
+                        code: Some(Code::OVERSIZE),
+                        message: format!(
+                            "the answer has {} and the peer takes {limit} at most ({said})",
+                            count_bytes(len)
+                        ),
+                    })
+                }
+                Err(error) => Err(End::transport(format!("the answer cannot be sent: {error}"))),
+            };
         }
-        match timeout(self.rules.frame_timeout, self.writer.send(meta, payload)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(WriteError::Encode(error))) => Err(End::Error {
-                at: None,
-                code: Some(v1::OVERSIZE),
-                message: format!("the answer cannot be sent: {error}"),
-            }),
-            Ok(Err(error)) => Err(End::transport(format!("cannot send the answer: {error}"))),
-            Err(_) => Err(End::transport(format!(
-                "the peer did not take an answer within {:?}; does it read?",
-                self.rules.frame_timeout
-            ))),
-        }
+        in_time(self.rules, self.writer.send(meta, payload)).await
     }
 
     fn end_of_stream(&self) -> End {
@@ -358,13 +527,45 @@ impl Talk<'_> {
     }
 }
 
+/// Writes a message of the session's.
+async fn write(
+    rules: &Rules,
+    writer: &mut FrameWriter<Outgoing, AnyFormat>,
+    encoded: &Encoded<'_>,
+) -> Result<(), End> {
+    let meta = AnyMeta::Kind(encoded.kind());
+    in_time(rules, writer.send(meta, &encoded.to_payload())).await
+}
+
+/// A write that the peer has to take in time.
+pub(crate) async fn in_time(
+    rules: &Rules,
+    written: impl Future<Output = Result<(), WriteError>>,
+) -> Result<(), End> {
+    match timeout(rules.frame_timeout, written).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(WriteError::Encode(error))) => Err(End::Error {
+            at: None,
+            code: Some(Code::OVERSIZE),
+            message: format!("the answer cannot be sent: {error}"),
+        }),
+        Ok(Err(error)) => Err(End::transport(format!("cannot send the answer: {error}"))),
+        Err(_) => Err(End::transport(format!(
+            "the peer did not take an answer within {:?}; does it read?",
+            rules.frame_timeout
+        ))),
+    }
+}
+
 /// Tells what happens on a connection.
-struct Log<'a> {
+pub(crate) struct Log<'a> {
     rules: &'a Rules,
     printer: Printer,
     peer: String,
     /// Whether it was said that the peer is there.
     announced: bool,
+    messages: u64,
+    files: u64,
 }
 
 impl Log<'_> {
@@ -374,63 +575,138 @@ impl Log<'_> {
         }
     }
 
-    async fn connected(&self) {
+    pub(crate) async fn connected(&self) {
         self.event(Event::Connected { peer: &self.peer }).await;
     }
 
     /// Says that the peer is there, in one line with its hello if that came first.
-    async fn announce(&mut self, hello: Option<&Hello>) {
+    pub(crate) async fn announce(&mut self, hello: Option<&Hello<'_>>) {
         if self.announced {
             return;
         }
         self.announced = true;
         if !self.rules.json {
-            let hello = hello.map_or_else(String::new, |hello| format!(" ({})", hello.brief()));
+            let hello = hello.map_or_else(String::new, |hello| format!(" ({})", v1::brief(hello)));
             self.printer.note(format!("{} connected{hello}", self.peer)).await;
         }
     }
 
-    async fn hello(&mut self, hello: &Hello) {
+    async fn hello(&mut self, hello: &Hello<'_>) {
         let peer = &self.peer;
-        self.event(Event::Hello { peer, limit: hello.limit, name: &hello.name }).await;
+        self.event(Event::Hello { peer, limit: hello.limit, name: hello.name }).await;
         if self.announced && !self.rules.json {
-            self.printer.note(format!("{peer} says hello: {}", hello.brief())).await;
+            self.printer.note(format!("{peer} says hello: {}", v1::brief(hello))).await;
         }
         self.announce(Some(hello)).await;
     }
 
-    async fn message(&mut self, at: u64, frame: &Frame<'_, AnyMeta>) {
+    pub(crate) async fn message(&mut self, at: u64, meta: AnyMeta, payload: &[u8]) {
+        self.messages += 1;
+        self.rules.messages.fetch_add(1, Ordering::Relaxed);
         self.announce(None).await;
-        let (peer, payload) = (&self.peer, frame.payload);
+        let peer = &self.peer;
         if self.rules.json {
-            let message = Message::new(frame.meta, payload);
+            let message = Shown::new(meta, payload);
             return self.event(Event::Message { peer, at, message }).await;
         }
         let len = payload.len();
         let content = preview(payload, len as u64, self.rules.preview);
-        let meta = frame.meta.kind().map(|kind| kind.to_string()).or_else(|| frame.meta.header());
+        let meta = meta.kind().map(|kind| kind.to_string()).or_else(|| meta.header());
         let meta = meta.map_or_else(String::new, |meta| format!("{meta:<6}  "));
         self.printer.line(format!("{peer:<21}  {meta}{len:>8}  {content}")).await;
     }
 
-    async fn error(&mut self, at: Option<u64>, code: Option<u16>, message: &str) {
+    /// What became of a file.
+    pub(crate) async fn file(&mut self, outcome: &Outcome) {
+        let Outcome { name, answer, .. } = outcome;
+        match answer {
+            Answer::Ready { .. } => {}
+            Answer::Stored { size, digest, to } => {
+                self.files += 1;
+                self.rules.files.fetch_add(1, Ordering::Relaxed);
+                self.announce(None).await;
+                let peer = &self.peer;
+                if self.rules.json {
+                    let event = Event::File {
+                        peer,
+                        name,
+                        status: "stored".to_owned(),
+                        stored_as: Some(to),
+                        size: Some(*size),
+                        digest: Some(digest.to_string()),
+                        message: None,
+                    };
+                    return self.event(event).await;
+                }
+                let to = escaped(to);
+                self.printer
+                    .line(format!("{peer:<21}  file    {size:>8}  {to}  sha256 {digest}"))
+                    .await;
+            }
+            Answer::Exists(there) => {
+                let what = match there {
+                    Some(_) => {
+                        "a file of this name and size is there; the sender finds out whether it is this one"
+                    }
+                    None => "a file of this name is there; give it another with --name",
+                };
+                self.refused(Some(name), Code::EXISTS, what).await;
+            }
+            Answer::Refused(refusal) => {
+                let what = match &refusal.cause {
+                    Some(cause) => format!("{}: {cause}", refusal.code.meaning()),
+                    None => refusal.code.meaning().to_owned(),
+                };
+                let advice = match refusal.code {
+                    Code::TOO_LARGE => "; to take it raise --max-file",
+                    Code::NOT_ACCEPTED => "; to take files give --dir",
+                    _ => "",
+                };
+                self.refused(Some(name), refusal.code, &format!("{what}{advice}")).await;
+            }
+        }
+    }
+
+    async fn given_up(&mut self, name: Option<&str>, code: Code, reason: &str) {
+        let what = if reason.is_empty() { code.meaning().to_owned() } else { escaped(reason) };
+        self.refused(name, code, &what).await;
+    }
+
+    /// A file that is not stored: no error of the connection's, which goes on.
+    async fn refused(&mut self, name: Option<&str>, code: Code, message: &str) {
+        self.announce(None).await;
+        let peer = &self.peer;
+        let shown =
+            name.map_or_else(|| "a file".to_owned(), |name| format!("\"{}\"", escaped(name)));
+        self.printer.complain(&format!("{peer}: {shown} is not stored: {code}, {message}")).await;
+        let name = name.unwrap_or_default();
+        let (status, message) = (code.to_string(), Some(message));
+        let (stored_as, size, digest) = (None, None, None);
+        self.event(Event::File { peer, name, status, stored_as, size, digest, message }).await;
+    }
+
+    pub(crate) async fn error(&mut self, at: Option<u64>, code: Option<Code>, message: &str) {
         self.announce(None).await;
         let peer = &self.peer;
         self.printer.complain(&format!("{peer}: {message}")).await;
         let name = code.map(v1::code_name);
+        let code = code.map(|code| code.0);
         self.event(Event::Error { peer, at, code, name, message }).await;
     }
 
-    async fn ended(&mut self, end: &End, messages: u64) {
+    pub(crate) async fn ended(&mut self, end: &End) {
         self.announce(None).await;
         if let End::Error { at, code, message } = end {
             self.error(*at, *code, message).await;
         }
-        let peer = &self.peer;
+        let (peer, messages, files) = (&self.peer, self.messages, self.files);
         let clean = matches!(end, End::Clean);
-        self.event(Event::Ended { peer, messages, clean }).await;
+        self.event(Event::Ended { peer, messages, files, clean }).await;
         if !self.rules.json && clean {
-            let after = count(messages, "message");
+            let mut after = count(messages, "message");
+            if files > 0 {
+                after = format!("{after} and {}", count(files, "file"));
+            }
             self.printer.note(format!("{peer} ended after {after}")).await;
         }
     }

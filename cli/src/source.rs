@@ -1,32 +1,128 @@
-//! Where the messages that are sent come from, beside the command line.
+//! Where what is sent comes from.
 
 use std::io::{self, BufRead, Read};
+use std::path::PathBuf;
 
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use tokio::sync::mpsc;
 
 use crate::bytes::count_bytes;
 use crate::output::Failure;
+use crate::transfer::FileItem;
 
 /// How many lines are read ahead of what is sent.
 const AHEAD: usize = 64;
 
-/// The payloads to send, one by one; it ends when there are no more.
-pub(crate) type Payloads = mpsc::Receiver<Result<Vec<u8>, Failure>>;
+/// What is sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    Message(Vec<u8>),
+    File(FileItem),
+    /// Something that cannot be sent; it says why.
+    Mistake(String),
+}
 
-/// Payloads that are all there.
-pub(crate) fn given(texts: Vec<String>) -> Payloads {
-    let (sender, payloads) = mpsc::channel(texts.len().max(1));
-    for text in texts {
+/// What is to be sent, one by one; it ends when there is no more.
+pub(crate) type Items = mpsc::Receiver<Result<Item, Failure>>;
+
+/// Items that are all there.
+pub(crate) fn given(given: Vec<Item>) -> Items {
+    let (sender, items) = mpsc::channel(given.len().max(1));
+    for item in given {
         // There is room for all.
-        let _ = sender.try_send(Ok(text.into_bytes()));
+        let _ = sender.try_send(Ok(item));
     }
-    payloads
+    items
+}
+
+/// The FILE and --text arguments, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct ItemArgs(Vec<ItemArg>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum ItemArg {
+    Text(String),
+    File(PathBuf),
+}
+
+impl ItemArgs {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn has_files(&self) -> bool {
+        self.0.iter().any(|item| matches!(item, ItemArg::File(_)))
+    }
+
+    /// The items themselves; `name` is that of the only file.
+    pub(crate) fn items(self, name: Option<&str>) -> Result<Vec<Item>, Failure> {
+        let files = self.0.iter().filter(|item| matches!(item, ItemArg::File(_))).count();
+        if name.is_some() && files != 1 {
+            return Err(Failure::Usage("--name names one FILE; give just one".to_owned()));
+        }
+        let item = |item| match item {
+            ItemArg::Text(text) => Ok(Item::Message(text.into_bytes())),
+            ItemArg::File(path) => FileItem::new(&path, name).map(Item::File).map_err(Failure::Job),
+        };
+        self.0.into_iter().map(item).collect()
+    }
+
+    fn arg(command: Command) -> Command {
+        command
+            .arg(
+                Arg::new("file")
+                    .value_name("FILE")
+                    .help(
+                        "Files to send, `-` for standard input (with --name). Files and texts go \
+                         in the order given",
+                    )
+                    .num_args(0..)
+                    .action(ArgAction::Append)
+                    .value_parser(value_parser!(PathBuf)),
+            )
+            .arg(
+                Arg::new("text")
+                    .long("text")
+                    .value_name("TEXT")
+                    .help("A message to send (can be repeated)")
+                    .action(ArgAction::Append),
+            )
+    }
+}
+
+impl Args for ItemArgs {
+    fn augment_args(command: Command) -> Command {
+        Self::arg(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::arg(command)
+    }
+}
+
+impl FromArgMatches for ItemArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut items = Self::default();
+        items.update_from_arg_matches(matches)?;
+        Ok(items)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let indices = |id| matches.indices_of(id).into_iter().flatten();
+        let texts = matches.get_many("text").into_iter().flatten().cloned().map(ItemArg::Text);
+        let files = matches.get_many("file").into_iter().flatten().cloned().map(ItemArg::File);
+        let mut items: Vec<_> =
+            indices("text").zip(texts).chain(indices("file").zip(files)).collect();
+        items.sort_by_key(|(index, _)| *index);
+        self.0 = items.into_iter().map(|(_, item)| item).collect();
+        Ok(())
+    }
 }
 
 /// Each line of standard input, without its end. A line of more than `limit` bytes is an error, and
 /// never more than that of it is held.
-pub(crate) fn lines(limit: u64) -> Payloads {
-    let (sender, payloads) = mpsc::channel(AHEAD);
+pub(crate) fn lines(limit: u64) -> Items {
+    let (sender, items) = mpsc::channel(AHEAD);
     std::thread::spawn(move || {
         let mut input = io::stdin().lock();
         let mut number: u64 = 0;
@@ -36,12 +132,12 @@ pub(crate) fn lines(limit: u64) -> Payloads {
             let failed = line.is_err();
             let Some(line) = line.transpose() else { return };
             // If nobody takes it, the connection is over.
-            if sender.blocking_send(line).is_err() || failed {
+            if sender.blocking_send(line.map(Item::Message)).is_err() || failed {
                 return;
             }
         }
     });
-    payloads
+    items
 }
 
 fn next_line(
@@ -78,6 +174,19 @@ fn next_line(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_and_texts_keep_their_order() {
+        let command = ItemArgs::augment_args(Command::new("send"));
+        let line = ["send", "--text", "one", "a", "b", "--text=two", "c", "--text", "", "-"];
+        let items = ItemArgs::from_arg_matches(&command.get_matches_from(line)).unwrap();
+        let text = |text: &str| ItemArg::Text(text.to_owned());
+        let file = |path: &str| ItemArg::File(path.into());
+        let expected =
+            [text("one"), file("a"), file("b"), text("two"), file("c"), text(""), file("-")];
+        assert_eq!(items.0, expected);
+        assert!(matches!(items.items(Some("x")), Err(Failure::Usage(_))));
+    }
 
     #[test]
     fn lines_lose_their_ends_and_nothing_else() {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::time::{sleep, timeout};
+use unstick::message::{Code, Message};
 use unstick::tokio::{
     FrameReceiver, FrameSender, FrameSocket, Frames, Received, RecvStats, Refusals, SendError,
     SendStats,
@@ -23,12 +24,14 @@ use crate::preview::{escaped, plain_hex, preview};
 use crate::printer::Printer;
 use crate::prompt;
 use crate::send::{self, Shape};
-use crate::serve::{Message, Reply};
-use crate::source;
-use crate::v1::{self, Refusal, Said};
+use crate::serve::{Reply, Shown};
+use crate::source::{self, Item, Items};
+use crate::v1;
 
 /// What a receiver asks the system for, so that bursts are not lost. It need not give so much.
 const RECV_BUFFER: usize = 4 << 20;
+const NO_FILES: &str = "files do not travel in datagrams; leave `udp:` out";
+const NO_TLS: &str = "there is no TLS over datagrams here; leave `udp:` or the --tls options out";
 /// How long to listen, behind the last message, for the news that nobody is there.
 const NEWS: Duration = Duration::from_millis(200);
 /// How long the last lines may take when the program ends.
@@ -46,7 +49,7 @@ enum Event<'a> {
         /// The datagram that it came in, counted from 1.
         datagram: u64,
         #[serde(flatten)]
-        message: Message<'a>,
+        message: Shown<'a>,
     },
     Refused {
         peer: SocketAddr,
@@ -155,6 +158,12 @@ pub(crate) async fn listen(args: listen::Args) -> Result<(), Failure> {
             "datagrams have no connection; leave out --idle-timeout and --skip-oversize".to_owned(),
         ));
     }
+    if args.inbox.dir.is_some() {
+        return Err(Failure::Usage(NO_FILES.to_owned()));
+    }
+    if args.tls.is_given() {
+        return Err(Failure::Usage(NO_TLS.to_owned()));
+    }
     let Addr::Udp { host, port } = &args.addr else { return Ok(()) };
     let mut signals = Signals::new()?;
     let socket = UdpSocket::bind((host.as_str(), *port)).await.map_err(|error| {
@@ -248,7 +257,7 @@ async fn serve(
                 continue;
             }
             if args.json {
-                let message = Message::new(frame.meta, frame.payload);
+                let message = Shown::new(frame.meta, frame.payload);
                 printer.line(json(&Event::Message { peer: source, datagram, message })).await;
             } else {
                 printer.line(row(&frame, source, args.preview.into())).await;
@@ -269,11 +278,13 @@ async fn serve(
 /// Which of a datagram's frames are messages for the user; none, and why, if a payload is not what
 /// its kind says: a datagram is taken or refused whole (spec, 14.6).
 fn messages(frames: Frames<'_, AnyFormat>, kinds: &[unstick::Kind]) -> Result<Vec<bool>, String> {
-    let is_message = |frame: Frame<'_, AnyMeta>| match frame.meta.kind() {
-        Some(kind) => v1::understand(kind, frame.payload, kinds)
-            .map(|said| said == Said::Message)
-            .map_err(|Refusal { why, .. }| why),
-        None => Ok(true),
+    let is_message = |frame: Frame<'_, AnyMeta>| {
+        let Some(kind) = frame.meta.kind() else { return Ok(true) };
+        match Message::decode(kind, frame.payload) {
+            Ok(Message::Text(_) | Message::Binary(_)) => Ok(true),
+            Ok(_) => Ok(kinds.contains(&kind)),
+            Err(error) => Err(error.to_string()),
+        }
     };
     frames.map(is_message).collect()
 }
@@ -295,13 +306,21 @@ async fn refused(source: SocketAddr, error: &DatagramError, as_json: bool, print
             DatagramError::Malformed(cause) => cause.code(),
             _ => error.code(),
         };
-        let (at, name) = (offset(error), v1::code_name(code));
+        let (at, name) = (offset(error), v1::code_name(Code(code)));
         let event = Event::Refused { peer: source, at, code, name, message: &message };
         printer.line(json(&event)).await;
     }
 }
 
-pub(crate) async fn send(args: send::Args, shape: Shape) -> Result<(), Failure> {
+pub(crate) async fn send(mut args: send::Args, shape: Shape) -> Result<(), Failure> {
+    if args.items.has_files() {
+        return Err(Failure::Usage(NO_FILES.to_owned()));
+    }
+    if args.tls.is_given() {
+        return Err(Failure::Usage(NO_TLS.to_owned()));
+    }
+    let piped = args.items.is_empty();
+    let given = std::mem::take(&mut args.items).items(None)?;
     let framing = args.framing.framing();
     let mut socket = FrameSocket::with_framing(connect(&args.addr).await?, framing)
         .known(move |meta| meta.kind().is_some() && meta.kind() == shape.kind());
@@ -311,18 +330,17 @@ pub(crate) async fn send(args: send::Args, shape: Shape) -> Result<(), Failure> 
     let _ = socket.set_recv_buffer_size(RECV_BUFFER);
 
     let mut terminal = None;
-    let on_terminal = args.texts.is_empty() && !args.json && {
-        io::stdin().is_terminal() && io::stdout().is_terminal()
-    };
-    let (payloads, (printer, mut outcome)) = if on_terminal {
+    let on_terminal =
+        piped && !args.json && { io::stdin().is_terminal() && io::stdout().is_terminal() };
+    let (items, (printer, mut outcome)) = if on_terminal {
         note(&format!("sending to {}; each line is a message, Ctrl-D ends", args.addr));
         let prompt = prompt::start()?;
         terminal = Some(prompt.terminal);
-        (prompt.payloads, (prompt.printer, prompt.outcome))
-    } else if args.texts.is_empty() {
+        (prompt.items, (prompt.printer, prompt.outcome))
+    } else if piped {
         (source::lines(framing.limit()), Printer::start())
     } else {
-        (source::given(args.texts.clone()), Printer::start())
+        (source::given(given), Printer::start())
     };
     let mut talk = Talk {
         args: &args,
@@ -334,7 +352,7 @@ pub(crate) async fn send(args: send::Args, shape: Shape) -> Result<(), Failure> 
         datagram: 0,
     };
     let result = tokio::select! {
-        result = talk.run(&mut socket, payloads) => result,
+        result = talk.run(&mut socket, items) => result,
         written = &mut outcome => match written {
             Ok(Err(failure)) => Err(failure),
             _ => Err(Failure::OutputClosed),
@@ -395,16 +413,18 @@ impl Talk<'_> {
     async fn run(
         &mut self,
         socket: &mut FrameSocket<AnyFormat>,
-        mut payloads: source::Payloads,
+        mut items: Items,
     ) -> Result<(), Failure> {
         let (receiver, sender) = socket.halves();
         loop {
-            if payloads.is_empty() {
+            if items.is_empty() {
                 self.flush(sender).await?;
             }
             tokio::select! {
-                payload = payloads.recv() => match payload {
-                    Some(payload) => self.message(sender, &payload?).await?,
+                item = items.recv() => match item.transpose()? {
+                    Some(Item::Message(payload)) => self.message(sender, &payload).await?,
+                    Some(Item::File(_)) => self.printer.complain(NO_FILES).await,
+                    Some(Item::Mistake(why)) => self.printer.complain(&why).await,
                     None => break,
                 },
                 received = receiver.recv() => self.received(received).await?,
@@ -506,7 +526,7 @@ impl Talk<'_> {
     /// An answer as one line.
     fn line(&self, frame: &Frame<'_, AnyMeta>, peer: SocketAddr) -> String {
         if self.args.json {
-            let message = Message::new(frame.meta, frame.payload);
+            let message = Shown::new(frame.meta, frame.payload);
             return json(&Event::Message { peer, datagram: self.datagram, message });
         }
         let shown = match std::str::from_utf8(frame.payload) {

@@ -102,10 +102,16 @@ fn bad_input_ends_that_connection_only() {
             7,
         ),
         (
-            "file kind",
+            "file-open that is none",
             frame(0x10, b"?"),
-            "the kind file-open is critical and not known here; files are not part of this release",
-            7,
+            "byte 0: payload byte 1: a file-open of 1 byte, and it has 28 at least",
+            0x0100,
+        ),
+        (
+            "reason cut inside a character",
+            frame(0x14, b"\0\0\0\x01\x01\x51ok\xe7\xb2"),
+            "byte 0: payload byte 8: ",
+            0x0100,
         ),
         (
             "long ping",

@@ -9,7 +9,9 @@ import pty
 import select
 import socket
 import struct
+import subprocess
 import sys
+import tempfile
 import termios
 import time
 
@@ -21,13 +23,16 @@ class Session:
 
     def __init__(self, program):
         listener = socket.create_server(("127.0.0.1", 0))
-        self.child, self.terminal = pty.fork()
-        if self.child == 0:
-            port = listener.getsockname()[1]
-            os.environ["TERM"] = "xterm"
-            os.execv(program, [program, "send", f"127.0.0.1:{port}", "--format", "i32le"])
+        port = listener.getsockname()[1]
+        self.run([program, "send", f"127.0.0.1:{port}", "--format", "i32le"])
         self.peer, _ = listener.accept()
         self.peer.settimeout(PATIENCE)
+
+    def run(self, command):
+        self.child, self.terminal = pty.fork()
+        if self.child == 0:
+            os.environ["TERM"] = "xterm"
+            os.execv(command[0], command)
         self.shown = b""
 
     def see(self, text):
@@ -126,6 +131,50 @@ def interrupted(program):
     assert session.exit_code() == 0, session.shown
 
 
+def commands(program):
+    session = Session(program)
+    session.see("> ")
+    session.type("/file /nowhere/at/all\r")
+    session.see("cannot send /nowhere/at/all: ")
+    session.prompted()
+    session.type("/files are text\r")
+    assert session.received() == "/files are text"
+    session.prompted()
+    session.type("/quit\r")
+    assert session.received() is None
+    session.peer.close()
+    assert session.exit_code() == 0, session.shown
+
+
+def files(program):
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_STATE_HOME"] = folder
+        inbox = os.path.join(folder, "inbox")
+        listener = subprocess.Popen(
+            [program, "listen", "127.0.0.1:0", "--dir", inbox],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        addr = listener.stdout.readline().split()[-1].decode()
+        path = os.path.join(folder, "a file.txt")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("content")
+        session = Session.__new__(Session)
+        session.run([program, "send", addr])
+        session.see("> ")
+        session.type(f"/file {path}\r")
+        end = time.monotonic() + PATIENCE
+        while not os.path.exists(os.path.join(inbox, "a file.txt")):
+            assert time.monotonic() < end, session.shown
+            time.sleep(0.01)
+        session.prompted()
+        session.type("/quit\r")
+        session.see("stored")
+        assert session.exit_code() == 0, session.shown
+        listener.kill()
+        listener.wait()
+
+
 if __name__ == "__main__":
-    for scenario in (typed_and_answered, ended_by_the_peer, interrupted):
+    for scenario in (typed_and_answered, ended_by_the_peer, interrupted, commands, files):
         scenario(sys.argv[1])

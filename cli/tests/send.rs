@@ -44,7 +44,7 @@ fn messages_go_and_answers_come() {
     let done = send(&["--json", "--text", "粘", "--expect-reply"], b"");
     let event: Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!((&event["kind"], &event["text"]), (&"text".into(), &"粘".into()));
-    send(&["--kind", "0x20", "--text", "?"], b"").fails(1, "code 0x0007 (unknown-kind)");
+    send(&["--kind", "0x41", "--text", "?"], b"").fails(1, "code 0x0007 (unknown-kind)");
     listen.out.line("ff fe");
 }
 

@@ -10,13 +10,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use unstick::message::{Digest, FileData, FileDone, FileOpen, FileStatus, Message, ResumeKey};
 use unstick::{Framing, Kind, V1};
 
 /// Nothing here takes so long, unless it is stuck.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn unstick() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_unstick"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unstick"));
+    // What it remembers from run to run is the tests' own.
+    command.env("XDG_STATE_HOME", std::env::temp_dir().join("unstick-tests"));
+    command
 }
 
 /// What a command left.
@@ -272,6 +276,189 @@ pub fn close_code(frames: &[(u8, Vec<u8>)]) -> Option<u16> {
     match frames.last()? {
         (CLOSE, payload) => Some(payload.first_chunk().map_or(0, |code| u16::from_be_bytes(*code))),
         _ => None,
+    }
+}
+
+/// A message of version 1, as a frame.
+pub fn message(message: Message<'_>) -> Vec<u8> {
+    let encoded = message.encode().unwrap();
+    frame(encoded.kind().get(), &encoded.to_payload())
+}
+
+/// The messages of a file's transfer.
+pub fn open(id: u32, key: u8, size: Option<u64>, name: &str) -> Vec<u8> {
+    message(Message::FileOpen(FileOpen { id, key: ResumeKey([key; 16]), size, name }))
+}
+
+pub fn data(id: u32, offset: u64, bytes: &[u8]) -> Vec<u8> {
+    message(Message::FileData(FileData { id, offset, bytes }))
+}
+
+pub fn done(id: u32, bytes: &[u8]) -> Vec<u8> {
+    let (total, digest) = (bytes.len() as u64, digest(bytes));
+    message(Message::FileDone(FileDone { id, total, digest }))
+}
+
+pub fn digest(bytes: &[u8]) -> Digest {
+    use sha2::Digest as _;
+    Digest(sha2::Sha256::digest(bytes).into())
+}
+
+/// The bytes of a file that repeats nothing.
+pub fn content(len: usize, seed: u64) -> Vec<u8> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    std::iter::repeat_with(|| rng.u8(..)).take(len).collect()
+}
+
+/// A conversation by hand with something that receives files.
+pub struct Peer {
+    pub stream: TcpStream,
+    frames: unstick::io::FrameReader<TcpStream>,
+}
+
+impl Peer {
+    pub fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let frames = unstick::io::FrameReader::new(stream.try_clone().unwrap());
+        Self { stream, frames }
+    }
+
+    pub fn say(&mut self, bytes: &[u8]) -> &mut Self {
+        self.stream.write_all(bytes).unwrap();
+        self
+    }
+
+    /// The next frame that is neither a hello nor a sign of life.
+    pub fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            let frame = self.frames.next_frame().unwrap()?;
+            let (kind, payload) = (frame.meta.get(), frame.payload.to_vec());
+            match Message::decode(frame.meta, &payload) {
+                Ok(Message::FileStatus(status)) if status.code.0 == 0x0111 => {}
+                Ok(Message::Hello(_) | Message::Ping(_)) => {}
+                _ => return Some((kind, payload)),
+            }
+        }
+    }
+
+    /// The next status: of which transfer, which, and its offset and digest.
+    #[track_caller]
+    pub fn status(&mut self) -> (u32, String, u64, Digest) {
+        let (kind, payload) = self.next().expect("a status");
+        match Message::decode(Kind::new(kind).unwrap(), &payload) {
+            Ok(Message::FileStatus(FileStatus { id, code, offset, digest, .. })) => {
+                (id, code.to_string(), offset, digest)
+            }
+            other => panic!("{other:?} and no status"),
+        }
+    }
+
+    /// Asserts the next statuses, in any order.
+    #[track_caller]
+    pub fn expect(&mut self, statuses: &[(u32, &str)]) {
+        let mut found: Vec<_> = statuses.iter().map(|_| self.status()).collect();
+        found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let found: Vec<_> = found.iter().map(|(id, code, ..)| (*id, code.as_str())).collect();
+        let mut expected = statuses.to_vec();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+
+    /// Offers a file, and waits until it is welcome. What is held, and its digest.
+    #[track_caller]
+    pub fn offer(&mut self, id: u32, key: u8, size: Option<u64>, name: &str) -> (u64, Digest) {
+        self.say(&open(id, key, size, name));
+        let (found, status, held, digest) = self.status();
+        assert_eq!((found, status.as_str()), (id, "ready"));
+        (held, digest)
+    }
+
+    /// Sends a whole file; its final status.
+    #[track_caller]
+    pub fn send(&mut self, id: u32, key: u8, name: &str, bytes: &[u8]) -> String {
+        let mut all = open(id, key, Some(bytes.len() as u64), name);
+        for (i, chunk) in bytes.chunks(60_000).enumerate() {
+            all.extend(data(id, i as u64 * 60_000, chunk));
+        }
+        all.extend(done(id, bytes));
+        self.say(&all);
+        loop {
+            match self.status() {
+                (found, code, ..) if found == id && code != "ready" => return code,
+                (found, ..) => assert_eq!(found, id),
+            }
+        }
+    }
+
+    /// Closes behind the other side, which has nothing more to say.
+    #[track_caller]
+    pub fn close_after(&mut self) {
+        assert_eq!(self.next(), Some((CLOSE, vec![])));
+        self.say(&frame(CLOSE, b""));
+    }
+
+    /// Closes, and asserts that the other side does, and says nothing else.
+    #[track_caller]
+    pub fn close(&mut self) {
+        self.say(&frame(CLOSE, b""));
+        assert_eq!(self.next(), Some((CLOSE, vec![])));
+        assert_eq!(self.next(), None);
+    }
+}
+
+/// Waits until it is so.
+#[track_caller]
+pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "not {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A fresh folder in the tests' own, removed at the end.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        let path = path(name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn str(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    pub fn write(&self, name: &str, bytes: &[u8]) -> String {
+        std::fs::write(self.path(name), bytes).unwrap();
+        self.str(name)
+    }
+
+    /// The names in a folder of it.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(folder)).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// The same without parts.
+    pub fn files(&self, folder: &str) -> Vec<String> {
+        let names = self.names(folder).into_iter();
+        names.filter(|name| !name.starts_with(".unstick-")).collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

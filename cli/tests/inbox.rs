@@ -1,0 +1,487 @@
+//! `unstick listen --dir`: whatever a sender does, a file is whole under its name or not there, and
+//! nothing outside the inbox is touched.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sha2::Digest as _;
+use support::*;
+use unstick::message::{Code, Digest, FileCancel, Message};
+
+struct Receiver {
+    folder: Folder,
+    listen: Listen,
+}
+
+impl Receiver {
+    fn new(name: &str, args: &[&str]) -> Self {
+        let folder = Folder::new(name);
+        let listen = Listen::start(&[&["--dir", &folder.str("inbox")], args].concat());
+        Self { folder, listen }
+    }
+
+    fn peer(&self) -> Peer {
+        Peer::new(self.listen.connect())
+    }
+
+    fn files(&self) -> Vec<String> {
+        self.folder.files("inbox")
+    }
+
+    fn parts(&self) -> usize {
+        self.folder.names("inbox").len() - self.files().len()
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.folder.path("inbox").join(name)).unwrap()
+    }
+
+    /// Waits until so much of a file is written.
+    fn settled(&self, part_len: u64) {
+        eventually("written", || {
+            let entries = fs::read_dir(self.folder.path("inbox")).unwrap();
+            entries.flatten().any(|entry| entry.metadata().is_ok_and(|part| part.len() == part_len))
+        });
+    }
+}
+
+/// The name of a part, as the inbox makes it.
+fn part_name(key: u8, name: &str) -> String {
+    let hash = sha2::Sha256::new().chain_update([key; 16]).chain_update(name).finalize();
+    let digits: String = hash.iter().take(20).map(|byte| format!("{byte:02x}")).collect();
+    format!(".unstick-{digits}.part")
+}
+
+#[test]
+fn a_file_is_stored_whole_and_only_then_has_its_name() {
+    let receiver = Receiver::new("inbox-whole", &[]);
+    let bytes = content(300_000, 1);
+    let mut peer = receiver.peer();
+    assert_eq!(peer.offer(1, 1, Some(300_000), "报告.bin"), (0, Digest::OF_NOTHING));
+    for (i, chunk) in bytes.chunks(50_000).enumerate() {
+        peer.say(&data(1, i as u64 * 50_000, chunk));
+        assert!(receiver.files().is_empty());
+    }
+    peer.say(&done(1, &bytes));
+    assert_eq!(peer.status(), (1, "stored".to_owned(), 300_000, digest(&bytes)));
+    assert!(receiver.read("报告.bin") == bytes);
+    // Empty ones, of a size that is said and one that is not.
+    assert_eq!(peer.send(2, 1, "empty", b""), "stored");
+    peer.offer(3, 1, None, "empty too");
+    peer.say(&done(3, b"")).expect(&[(3, "stored")]);
+    peer.close();
+    assert_eq!(receiver.files(), ["empty", "empty too", "报告.bin"]);
+    assert_eq!(receiver.parts(), 0);
+    let done = receiver.listen.interrupt();
+    assert!(done.stdout.contains(&format!("报告.bin  sha256 {}", digest(&bytes))), "{done:?}");
+    assert!(done.stderr.contains("ended after 0 messages and 3 files"), "{done:?}");
+}
+
+#[test]
+fn without_a_folder_every_file_is_refused_and_the_rest_goes_on() {
+    let listen = Listen::start(&[]);
+    let mut peer = Peer::new(listen.connect());
+    assert_eq!(peer.send(1, 1, "a", b"bytes"), "not-accepted");
+    peer.say(&frame(TEXT, b"still there"));
+    peer.close();
+    listen.out.line("still there");
+    listen.err.line("\"a\" is not stored: not-accepted");
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused() {
+    let receiver = Receiver::new("inbox-names", &[]);
+    let mut peer = receiver.peer();
+    let long = "x".repeat(256);
+    let names: [&[u8]; 14] = [
+        b"a/b",
+        b"/etc/passwd",
+        b"..",
+        b".",
+        b"../up",
+        b"a\\b",
+        b"c:d",
+        b"a\0b",
+        b"\x1b[2J",
+        b"a\x7f",
+        b"",
+        b"\xff",
+        long.as_bytes(),
+        b".UNSTICK-x",
+    ];
+    for (id, name) in (1u32..).zip(names) {
+        let payload = [&id.to_be_bytes()[..], &[0; 23], &[5], name].concat();
+        peer.say(&frame(0x10, &payload)).say(&data(id, 0, b"bytes")).say(&done(id, b"bytes"));
+        peer.expect(&[(id, "bad-name")]);
+    }
+    // 255 bytes are fine, and so is what only looks dangerous.
+    for (id, name) in (100..).zip([&long[1..], "...", "~", "-rf", " ", "con"]) {
+        assert_eq!(peer.send(id, 1, name, b"x"), "stored", "{name}");
+    }
+    peer.close();
+    assert_eq!(receiver.folder.names(""), ["inbox"]);
+    assert_eq!(receiver.files().len(), 6);
+}
+
+#[test]
+fn links_are_not_followed() {
+    let receiver = Receiver::new("inbox-links", &[]);
+    let outside = receiver.folder.write("outside", b"precious");
+    let inbox = receiver.folder.path("inbox");
+    symlink(&outside, inbox.join("link")).unwrap();
+    symlink("/nowhere/at/all", inbox.join("dangling")).unwrap();
+    symlink(&outside, inbox.join(part_name(1, "by a link"))).unwrap();
+    fs::hard_link(&outside, inbox.join(part_name(1, "by a second name"))).unwrap();
+    fs::create_dir(inbox.join(part_name(1, "a folder"))).unwrap();
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        inbox.join(part_name(1, "a pipe")),
+        rustix::fs::Mode::RWXU,
+    )
+    .unwrap();
+    let mut peer = receiver.peer();
+    for (id, (name, status)) in (1..).zip([
+        ("link", "exists"),
+        ("dangling", "exists"),
+        ("by a link", "storage-failed"),
+        ("by a second name", "storage-failed"),
+        ("a folder", "storage-failed"),
+        ("a pipe", "storage-failed"),
+        ("fine", "stored"),
+    ]) {
+        assert_eq!(peer.send(id, 1, name, b"stranger"), status, "{name}");
+    }
+    // What is there is not told of, even where it has the same size.
+    peer.say(&open(20, 1, Some(8), "link"));
+    assert_eq!(peer.status(), (20, "exists".to_owned(), 0, Digest::NONE));
+    // A link that is planted while the file arrives.
+    peer.offer(21, 1, Some(8), "later");
+    peer.say(&data(21, 0, b"stranger"));
+    symlink(&outside, inbox.join("later")).unwrap();
+    peer.say(&done(21, b"stranger"));
+    peer.expect(&[(21, "exists")]);
+    peer.close();
+    assert_eq!(fs::read(&outside).unwrap(), b"precious");
+    assert!(fs::symlink_metadata(inbox.join("later")).unwrap().is_symlink());
+    assert_eq!(receiver.read("fine"), b"stranger");
+}
+
+#[test]
+fn what_breaks_the_rules_of_a_transfer_is_refused_with_its_code() {
+    let receiver = Receiver::new("inbox-rules", &["--max-file", "1000"]);
+    let mut peer = receiver.peer();
+    let wrong = message(Message::FileDone(unstick::message::FileDone {
+        id: 5,
+        total: 5,
+        digest: Digest([9; 32]),
+    }));
+    let cancel =
+        message(Message::FileCancel(FileCancel { id: 9, code: Code::CHANGED, reason: "" }));
+    for (id, bytes, status) in [
+        (1, [data(1, 0, b"more than five"), done(1, b"more than five")].concat(), "excess"),
+        (2, [data(2, 0, b"12"), data(2, 2, b"3456")].concat(), "excess"),
+        (3, [data(3, 0, b"1234"), done(3, b"1234")].concat(), "wrong-total"),
+        (4, [data(4, 0, b"12"), data(4, 3, b"45")].concat(), "bad-offset"),
+        (5, [data(5, 0, b"12345"), wrong].concat(), "bad-digest"),
+        (
+            9,
+            [data(9, 0, b"123"), cancel, data(9, 3, b"45"), done(9, b"12345")].concat(),
+            "cancelled",
+        ),
+    ] {
+        assert_eq!(peer.offer(id, 1, Some(5), "a"), (0, Digest::OF_NOTHING), "{status}");
+        peer.say(&bytes);
+        peer.expect(&[(id, status)]);
+        eventually("removed", || receiver.parts() == 0);
+        assert!(receiver.files().is_empty(), "{status}");
+    }
+    // Too large, as announced and as it comes.
+    peer.say(&open(10, 1, Some(1001), "a"));
+    peer.expect(&[(10, "too-large")]);
+    peer.offer(11, 1, None, "a");
+    peer.say(&data(11, 0, &[0; 1000])).say(&data(11, 1000, b"1"));
+    peer.expect(&[(11, "too-large")]);
+    // A second open does the first no harm.
+    peer.offer(20, 1, Some(5), "a");
+    peer.say(&data(20, 0, b"123")).say(&open(21, 2, Some(5), "b"));
+    peer.expect(&[(21, "second-open")]);
+    peer.say(&data(21, 0, b"12345")).say(&data(20, 3, b"45")).say(&done(20, b"12345"));
+    peer.expect(&[(20, "stored")]);
+    assert_eq!((receiver.read("a"), receiver.parts()), (b"12345".to_vec(), 0));
+    // Without an open there is nothing to go on with.
+    peer.say(&data(22, 0, b"1"));
+    let close = peer.next().unwrap();
+    assert_eq!((close.0, &close.1[..2]), (CLOSE, &Code::BAD_TRANSFER_ID.0.to_be_bytes()[..]));
+}
+
+#[test]
+fn a_part_is_kept_and_found_by_name_and_key_alone() {
+    let receiver = Receiver::new("inbox-resume", &[]);
+    let bytes = content(200_000, 2);
+    let mut first = receiver.peer();
+    first.offer(1, 1, Some(200_000), "a");
+    first.say(&data(1, 0, &bytes[..120_000]));
+    drop(first);
+    receiver.settled(120_000);
+    let held = |key, name| receiver.peer().offer(1, key, Some(200_000), name);
+    assert_eq!(held(2, "a"), (0, Digest::OF_NOTHING));
+    assert_eq!(held(1, "b"), (0, Digest::OF_NOTHING));
+    assert_eq!(held(1, "a"), (120_000, digest(&bytes[..120_000])));
+    // Another sender stores a file of that name meanwhile; then another one has it.
+    assert_eq!(receiver.peer().send(1, 7, "a", b"theirs"), "stored");
+    let mut back = receiver.peer();
+    back.say(&open(1, 1, Some(200_000), "a"));
+    back.expect(&[(1, "exists")]);
+    assert_eq!((receiver.parts(), receiver.read("a")), (0, b"theirs".to_vec()));
+    fs::remove_file(receiver.folder.path("inbox/a")).unwrap();
+
+    // It goes on where it stopped, in a listener that was killed and started anew, too.
+    let mut first = receiver.peer();
+    first.say(&open(1, 1, Some(200_000), "a")).say(&data(1, 0, &bytes[..120_000]));
+    receiver.settled(120_000);
+    let Receiver { folder, listen } = receiver;
+    drop(listen);
+    let listen = Listen::start(&["--dir", &folder.str("inbox")]);
+    let mut peer = Peer::new(listen.connect());
+    let held = peer.offer(1, 1, Some(200_000), "a");
+    assert_eq!(held, (120_000, digest(&bytes[..120_000])));
+    peer.say(&data(1, 120_000, &bytes[120_000..])).say(&done(1, &bytes));
+    peer.expect(&[(1, "stored")]);
+    assert!(fs::read(folder.path("inbox/a")).unwrap() == bytes);
+    // What is held may be all, or of another file, or too much.
+    for (held, size) in [(&b"12345"[..], 5), (b"xyz", 5), (b"1234567", 5)] {
+        fs::write(folder.path("inbox").join(part_name(3, "c")), held).unwrap();
+        peer = Peer::new(listen.connect());
+        let (offset, found) = peer.offer(1, 3, Some(size), "c");
+        let begin = if found == digest(b"12345") { offset } else { 0 };
+        assert_eq!(begin, if held == b"12345" { 5 } else { 0 });
+        if begin == 0 {
+            peer.say(&data(1, 0, b"12345"));
+        }
+        peer.say(&done(1, b"12345"));
+        peer.expect(&[(1, "stored")]);
+        assert_eq!(fs::read(folder.path("inbox/c")).unwrap(), b"12345");
+        fs::remove_file(folder.path("inbox/c")).unwrap();
+    }
+}
+
+#[test]
+fn two_senders_of_one_name_do_not_mix() {
+    let receiver = Receiver::new("inbox-two", &[]);
+    let (a, b) = (content(100_000, 3), content(100_000, 4));
+    let (mut one, mut two) = (receiver.peer(), receiver.peer());
+    one.offer(1, 1, Some(100_000), "same");
+    assert_eq!(two.offer(1, 2, Some(100_000), "same"), (0, Digest::OF_NOTHING));
+    for i in 0..10 {
+        let at = i * 10_000;
+        one.say(&data(1, at as u64, &a[at..at + 10_000]));
+        two.say(&data(1, at as u64, &b[at..at + 10_000]));
+    }
+    one.say(&done(1, &a));
+    one.expect(&[(1, "stored")]);
+    two.say(&done(1, &b));
+    assert_eq!(two.status(), (1, "exists".to_owned(), 100_000, digest(&a)));
+    assert!(receiver.read("same") == a);
+    assert_eq!(receiver.parts(), 0);
+    // With the same key it is the same sender, who is to wait for its own end.
+    one.offer(2, 5, Some(5), "mine");
+    two.say(&open(2, 5, Some(5), "mine"));
+    two.expect(&[(2, "busy")]);
+    one.say(&data(2, 0, b"12345")).say(&done(2, b"12345"));
+    one.expect(&[(2, "stored")]);
+}
+
+#[test]
+fn the_same_file_again_counts_as_stored_and_is_there_once() {
+    for (policy, again, other, files) in [
+        ("refuse", "exists", "exists", &["a.txt"][..]),
+        ("rename", "stored", "stored", &["a (2).txt", "a.txt"]),
+    ] {
+        let receiver = Receiver::new(&format!("inbox-{policy}"), &["--on-exists", policy]);
+        let mut peer = receiver.peer();
+        assert_eq!(peer.send(1, 1, "a.txt", b"one"), "stored");
+        assert_eq!(peer.send(2, 2, "a.txt", b"one"), again);
+        assert_eq!(peer.send(3, 1, "a.txt", b"two"), other);
+        assert_eq!(peer.send(4, 1, "a.txt", b"two"), other);
+        assert_eq!(
+            (receiver.files(), receiver.parts()),
+            (files.iter().map(|&f| f.into()).collect(), 0)
+        );
+        assert_eq!(receiver.read("a.txt"), b"one");
+        // The digest of what is there says that the first one is this one.
+        if policy == "refuse" {
+            peer.say(&open(9, 1, Some(3), "a.txt"));
+            assert_eq!(peer.status(), (9, "exists".to_owned(), 3, digest(b"one")));
+        }
+    }
+}
+
+#[test]
+fn late_messages_belong_to_their_own_transfers() {
+    let receiver = Receiver::new("inbox-late", &[]);
+    let mut peer = receiver.peer();
+    let cancel =
+        |id| message(Message::FileCancel(FileCancel { id, code: Code::GIVEN_UP, reason: "" }));
+    let mut all = Vec::new();
+    for id in [1, 3, 5] {
+        all.extend([open(id, 1, Some(5), "a"), data(id, 0, b"123"), cancel(id)].concat());
+        all.extend([open(id + 1, 1, Some(5), &format!("b{id}")), data(id, 3, b"45")].concat());
+        all.extend([done(id, b"12345"), cancel(id), data(id + 1, 0, b"abcde")].concat());
+        all.extend(done(id + 1, b"abcde"));
+    }
+    peer.say(&all).say(&frame(CLOSE, b""));
+    let mut last = Vec::new();
+    while let Some((kind, payload)) = peer.next() {
+        if kind == 0x13 && payload[4..6] != Code::READY.0.to_be_bytes() {
+            let number = u16::from_be_bytes([payload[4], payload[5]]);
+            last.push((payload[3], Code(number).to_string()));
+        }
+    }
+    last.sort();
+    let of = |id: u8| (id, if id % 2 == 1 { "cancelled" } else { "stored" }.to_owned());
+    assert_eq!(last, (1..=6).map(of).collect::<Vec<_>>());
+    assert_eq!(
+        (receiver.files(), receiver.parts()),
+        (vec!["b1".into(), "b3".into(), "b5".into()], 0)
+    );
+}
+
+#[test]
+fn a_disk_that_takes_nothing_refuses_with_a_status() {
+    let receiver = Receiver::new("inbox-gone", &[]);
+    let mut peer = receiver.peer();
+    fs::remove_dir(receiver.folder.path("inbox")).unwrap();
+    assert_eq!(peer.send(1, 1, "a", b"12345"), "storage-failed");
+    peer.say(&frame(TEXT, b"and goes on"));
+    receiver.listen.out.line("and goes on");
+    receiver.listen.err.line("\"a\" is not stored: storage-failed");
+}
+
+/// A listener whose inbox is a disk of its own, of 1 MiB; none where the system does not let us.
+fn on_a_small_disk(folder: &Folder) -> Option<Listen> {
+    let inbox = folder.path("inbox");
+    fs::create_dir(&inbox).unwrap();
+    let script = "mount -t tmpfs -o size=1m none \"$1\" && exec \"$2\" listen :0 --dir \"$1\"";
+    let sh = ["--mount", "--user", "--map-root-user", "sh", "-c"];
+    let may = Command::new("unshare").args(sh).args(["mount -t tmpfs none /mnt"]).status();
+    if !may.is_ok_and(|status| status.success()) {
+        eprintln!("not tried: this system mounts no disks for users");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(sh).arg(script).arg("sh").arg(&inbox).arg(env!("CARGO_BIN_EXE_unstick"));
+    Some(Listen::of(&mut command))
+}
+
+#[test]
+fn a_full_disk_refuses_that_file_and_others_go_on() {
+    let folder = Folder::new("inbox-full");
+    let Some(listen) = on_a_small_disk(&folder) else { return };
+    let (mut large, mut small) = (Peer::new(listen.connect()), Peer::new(listen.connect()));
+    small.offer(1, 2, Some(3), "small");
+    small.say(&data(1, 0, b"12"));
+    thread::sleep(Duration::from_millis(1_500)); // by then they are on that disk
+    let bytes = content(2 << 20, 5);
+    large.offer(1, 1, Some(2 << 20), "large");
+    for (i, chunk) in bytes.chunks(60_000).enumerate() {
+        large.say(&data(1, i as u64 * 60_000, chunk));
+    }
+    let (_, status, kept, _) = large.status();
+    assert_eq!(status, "no-space");
+    assert!(kept > 500_000, "{kept}");
+    listen.err.line("\"large\" is not stored: no-space, the receiver's disk is full: ");
+    // Others still have their connections, and what they have on disk already.
+    small.say(&frame(TEXT, b"still there"));
+    listen.out.line("still there");
+    small.say(&data(1, 2, b"3")).say(&done(1, b"123"));
+    small.expect(&[(1, "stored")]);
+}
+
+#[test]
+fn slow_uploads_end_and_a_normal_one_beside_them_is_not_held_up() {
+    let receiver = Receiver::new("inbox-slow", &["--min-rate", "20"]);
+    let mut slow: Vec<_> = (0..500).map(|_| receiver.peer()).collect();
+    for (i, peer) in slow.iter_mut().enumerate() {
+        // Half of them in frames of a byte, half in one frame.
+        if i % 2 == 0 {
+            peer.say(&open(1, 1, Some(1000), &format!("slow {i}"))).say(&data(1, 0, b"0"));
+        } else {
+            let begun = data(1, 1, &[0; 900]);
+            peer.say(&open(1, 1, Some(1000), &format!("slow {i}"))).say(&data(1, 0, b"0"));
+            peer.say(&begun[..20]);
+        }
+    }
+    let began = Instant::now();
+    let bytes = content(3_000_000, 6);
+    let mut stored = false;
+    for second in 1_u64.. {
+        thread::sleep(Duration::from_secs(1));
+        let mut alive = 0;
+        for (i, peer) in slow.iter_mut().enumerate() {
+            use std::io::Write;
+            let byte = if i % 2 == 0 { data(1, second, b"0") } else { vec![0] };
+            alive += usize::from(peer.stream.write_all(&byte).is_ok());
+        }
+        if second == 2 {
+            let began = Instant::now();
+            assert_eq!(receiver.peer().send(1, 9, "normal", &bytes), "stored");
+            stored = began.elapsed() < Duration::from_secs(5);
+        }
+        if alive == 0 {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{alive} of them live on");
+    }
+    assert!(stored && receiver.read("normal") == bytes);
+    receiver.listen.err.lines("the file came too slowly, ", 500);
+    assert_eq!(receiver.files(), ["normal"]);
+}
+
+#[test]
+fn old_parts_go_and_others_stay() {
+    let folder = Folder::new("inbox-old");
+    fs::create_dir(folder.path("inbox")).unwrap();
+    for name in [part_name(1, "old"), part_name(1, "new"), "old".to_owned()] {
+        let path = folder.write(&format!("inbox/{name}"), b"12345");
+        if !name.contains(&part_name(1, "new")) {
+            let old = std::time::SystemTime::now() - Duration::from_secs(8 * 24 * 60 * 60);
+            fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
+        }
+    }
+    let _listen = Listen::start(&["--dir", &folder.str("inbox")]);
+    assert_eq!(folder.names("inbox"), [part_name(1, "new"), "old".to_owned()]);
+}
+
+#[test]
+fn the_python_client_is_received() {
+    let receiver = Receiver::new("inbox-python", &[]);
+    let client = r#"
+import hashlib, socket, sys, unstick
+
+content = bytes(i * 7 % 251 for i in range(200_000))
+with unstick.Client(socket.create_connection(("127.0.0.1", int(sys.argv[1])))) as client:
+    client.text("粘包")
+    for name, data in [("new.bin", content), ("empty.bin", b""), ("new.bin", content), ("a/b", b"")]:
+        try:
+            status = client.file(name, data, key=b"k" * 16)
+            print(name, hex(status["code"]), status["digest"] == hashlib.sha256(data).digest())
+        except Exception as error:
+            print(name, "refused")
+    client.close()
+"#;
+    let port = receiver.listen.addr.rsplit_once(':').unwrap().1;
+    let mut python = Command::new("python3");
+    python.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
+    python.env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/../interop/python"));
+    finish(python.args(["-c", client, port]), b"")
+        .succeeds("new.bin 0x120 True\nempty.bin 0x120 True\nnew.bin 0x121 True\na/b refused\n");
+    assert_eq!(receiver.files(), ["empty.bin", "new.bin"]);
+    receiver.listen.err.line("ended after 1 message and 2 files");
+}
