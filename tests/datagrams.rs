@@ -143,6 +143,20 @@ fn a_caller_knows_the_kinds_of_applications_alone() {
 
 /// A frame that fills a datagram by itself waits for the next one, and is no error.
 // spec: DGM-10
+/// How many frames come is known before the first, those that are skipped not counted.
+#[test]
+fn a_datagram_says_how_many_frames_it_has() {
+    let skipped = frame(0x81, b"");
+    let wire = [frame(1, b"a"), skipped.clone(), frame(2, b""), frame(1, b"c"), skipped].concat();
+    let framing = Framing::<V1>::default();
+    let mut datagram = framing.datagram(&wire).unwrap();
+    for left in [3, 2, 1, 0] {
+        assert_eq!((datagram.len(), datagram.size_hint()), (left, (left, Some(left))));
+        assert_eq!(datagram.next().is_some(), left > 0);
+    }
+    assert!(datagram.next().is_none());
+}
+
 #[test]
 fn a_frame_as_long_as_a_datagram_is_packed_alone() {
     let mut storage = [0; 20];
