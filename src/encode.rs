@@ -34,7 +34,7 @@ impl<F: Format> EncodedHeader<F> {
 #[cfg(feature = "alloc")]
 impl<F: Format> EncodedHeader<F> {
     /// Appends the header and its payload to `out`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append(&self, payload: &[u8], out: &mut alloc::vec::Vec<u8>) {
         out.reserve(self.len + payload.len());
         if self.len == F::HeaderBuf::LEN {

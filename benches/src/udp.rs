@@ -125,8 +125,9 @@ impl Way {
         if self == Self::TokioUtil {
             let mut socket = UdpFramed::new(socket, tokio_util_length_codec());
             let payload = Bytes::from(payload);
+            let mut looks = flow.looks();
             for sent in 0..flow.count {
-                if flow.is_full(sent) {
+                if looks.is_full(sent) {
                     SinkExt::<(Bytes, _)>::flush(&mut socket).await.unwrap();
                     flow.wait(sent);
                 }
@@ -135,8 +136,9 @@ impl Way {
             return SinkExt::<(Bytes, _)>::flush(&mut socket).await.unwrap();
         }
         let (_, mut sender) = self.frame_socket::<F>(socket).split();
+        let mut looks = flow.looks();
         for sent in 0..flow.count {
-            if flow.is_full(sent) {
+            if looks.is_full(sent) {
                 sender.flush().await.unwrap();
                 flow.wait(sent);
             }
@@ -203,8 +205,9 @@ fn over_std(flow: &Flow) -> Turn {
         |socket, peer| {
             let (_, mut sender) = frame_socket(socket);
             let payload = [0x5A; LEN];
+            let mut looks = flow.looks();
             for sent in 0..flow.count {
-                if flow.is_full(sent) {
+                if looks.is_full(sent) {
                     sender.flush().unwrap();
                     flow.wait(sent);
                 }
@@ -238,12 +241,9 @@ struct Flow {
 }
 
 impl Flow {
-    /// Whether the sender has to look how many have arrived. Not before every message, so that the
-    /// look costs nobody anything.
-    fn is_full(&self, sent: usize) -> bool {
-        sent > 0
-            && sent.is_multiple_of(self.window / 8)
-            && sent - self.arrived.load(Ordering::Acquire) > self.window * 7 / 8
+    /// For a sender that begins.
+    fn looks(&self) -> Looks<'_> {
+        Looks { flow: self, next: self.window / 8 }
     }
 
     /// Waits until there is room for as many as are sent before the next look.
@@ -260,6 +260,28 @@ impl Flow {
                 std::process::exit(1);
             }
         }
+    }
+}
+
+/// When a sender looks how many have arrived. Not before every message, and without a division, so
+/// that the looks cost nobody anything.
+struct Looks<'a> {
+    flow: &'a Flow,
+    next: usize,
+}
+
+impl Looks<'_> {
+    /// Whether the sender has to wait before it sends more than these.
+    #[inline(always)]
+    fn is_full(&mut self, sent: usize) -> bool {
+        sent == self.next && self.look(sent)
+    }
+
+    #[inline(never)]
+    fn look(&mut self, sent: usize) -> bool {
+        let Flow { window, arrived, .. } = self.flow;
+        self.next += window / 8;
+        sent - arrived.load(Ordering::Acquire) > window * 7 / 8
     }
 }
 

@@ -524,17 +524,22 @@ impl<F: Format> FrameSender<F> {
     /// not accepted, and nothing is sent. [`SendError::Lost`] when the system did not send what was
     /// accepted before; the frame was accepted.
     #[inline]
-    pub async fn feed_to(
+    // An `async fn` copies its arguments when it is polled, and to read an address as a whole that
+    // was written in parts a moment ago takes longer than all the rest.
+    #[expect(clippy::manual_async_fn, reason = "a block uses what it captures where it is")]
+    pub fn feed_to(
         &mut self,
         peer: SocketAddr,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> Result<(), SendError> {
-        let meta = meta.borrow();
-        if self.outgoing.push_now(&peer, meta, payload) {
-            return Ok(());
+    ) -> impl Future<Output = Result<(), SendError>> {
+        async move {
+            let meta = meta.borrow();
+            if self.outgoing.push_now(&peer, meta, payload) {
+                return Ok(());
+            }
+            self.feed_slowly(peer, meta, payload).await
         }
-        self.feed_slowly(peer, meta, payload).await
     }
 
     /// Ends the datagram that the last frame went into: the peer's next frame begins another one.

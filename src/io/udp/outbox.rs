@@ -130,19 +130,39 @@ impl<F: Format> Outgoing<F> {
     }
 
     /// Accepts a frame; `false` if something has to be sent before, or no datagram can hold it.
-    #[inline]
+    ///
+    /// One function that stands by itself: what is around it, an `async fn`, is then small enough
+    /// to become a part of its caller.
+    #[inline(never)]
     pub(crate) fn push_now(&mut self, peer: &SocketAddr, meta: &F::Meta, payload: &[u8]) -> bool {
-        // The same as `check`, without a result that takes longer to hand over than to find.
-        if check_place(self.framing.format(), meta).is_err() {
+        // The same as `check` and `is_full`, without results that take longer to hand over than to
+        // find.
+        if check_place(self.framing.format(), meta).is_err() || self.held > MOST_HELD_BYTES {
             return false;
         }
-        match self.framing.encode_header(meta, payload.len() as u64) {
-            Ok(header) if !self.is_too_long(&header, payload) && !self.is_full(peer) => {
-                self.push(peer, &header, payload);
-                true
-            }
-            _ => false,
+        let Ok(header) = self.framing.encode_header(meta, payload.len() as u64) else {
+            return false;
+        };
+        let len = header.as_bytes().len().saturating_add(payload.len());
+        if self.is_last(peer)
+            && let Some(batch) = self.batches.get_mut(self.last)
+            && batch.has_room_in_open(len, self.limit)
+        {
+            batch.append(&header, payload);
+            self.held += len;
+            return true;
         }
+        self.push_next(peer, &header, payload)
+    }
+
+    /// The same where the frame begins a datagram, or cannot be accepted.
+    #[inline(never)]
+    fn push_next(&mut self, peer: &SocketAddr, header: &EncodedHeader<F>, payload: &[u8]) -> bool {
+        let is_accepted = !self.is_too_long(header, payload) && !self.is_full(peer);
+        if is_accepted {
+            self.push(peer, header, payload);
+        }
+        is_accepted
     }
 
     #[inline]
@@ -151,7 +171,6 @@ impl<F: Format> Outgoing<F> {
     }
 
     /// Whether something has to be sent before a frame for this peer is accepted.
-    #[inline]
     pub(crate) fn is_full(&mut self, peer: &SocketAddr) -> bool {
         let is_there = self.turn_to(peer);
         self.held > MOST_HELD_BYTES
@@ -161,22 +180,18 @@ impl<F: Format> Outgoing<F> {
             }
     }
 
-    /// Accepts a frame that was checked, full or not, for the peer that [`is_full`](Self::is_full)
-    /// was asked of last.
-    #[inline]
+    /// Accepts a frame that was checked, full or not.
     pub(crate) fn push(&mut self, peer: &SocketAddr, header: &EncodedHeader<F>, payload: &[u8]) {
-        if !self.is_last(peer) {
+        if !self.turn_to(peer) {
             self.add(*peer);
         }
         let Some(batch) = self.batches.get_mut(self.last) else { return };
-        let before = batch.bytes.len();
-        header.append(payload, &mut batch.bytes);
-        self.held += batch.bytes.len() - before;
-        if batch.bytes.len() - batch.open > self.limit {
-            // The datagram had no room for it: it begins the next.
-            batch.close(before);
+        let len = header.as_bytes().len() + payload.len();
+        if !batch.has_room_in_open(len, self.limit) {
+            batch.close(batch.bytes.len());
         }
-        batch.open_frames += 1;
+        batch.append(header, payload);
+        self.held += len;
     }
 
     /// Closes the datagram that the last frame went into.
@@ -264,14 +279,13 @@ impl<F: Format> Outgoing<F> {
     }
 
     /// Whether the last frame went to this peer.
-    #[inline]
+    #[inline(always)]
     fn is_last(&self, peer: &SocketAddr) -> bool {
         self.last < self.used
             && self.batches.get(self.last).is_some_and(|batch| batch.peer.as_ref() == Some(peer))
     }
 
     /// Makes this peer the last one, if something is held for it.
-    #[inline]
     fn turn_to(&mut self, peer: &SocketAddr) -> bool {
         if !self.is_last(peer) {
             match self.by_peer.get(peer) {
@@ -308,6 +322,18 @@ impl<F: Format> Outgoing<F> {
 }
 
 impl Batch {
+    /// Whether a frame of `len` bytes can go into the datagram that was begun.
+    #[inline(always)]
+    fn has_room_in_open(&self, len: usize, limit: usize) -> bool {
+        self.open_frames > 0 && self.bytes.len() - self.open <= limit.saturating_sub(len)
+    }
+
+    #[inline(always)]
+    fn append<F: Format>(&mut self, header: &EncodedHeader<F>, payload: &[u8]) {
+        header.append(payload, &mut self.bytes);
+        self.open_frames += 1;
+    }
+
     /// Whether one call can hardly send more than is closed.
     #[inline]
     fn is_full(&self, limit: usize) -> bool {
