@@ -638,6 +638,23 @@ fn what_the_peer_has_no_room_for_is_not_said() {
     let mut session = Session::new();
     say(&mut session, &Message::Hello(Hello { limit: 45, name: "" }));
     assert_eq!(send(&mut session, &open(1, None)), "NoRoomForStatus");
+    let mut session = Session::new();
+    say(&mut session, &Message::Hello(Hello { limit: 46, name: "" }));
+    assert_eq!(send(&mut session, &open(1, None)), "ok");
+
+    // A status says why in words, where they fit.
+    let words = Code::SECOND_OPEN.meaning();
+    for (limit, want) in [(46 + words.len() - 1, ""), (46 + words.len(), words)] {
+        let mut session = limited(u32::try_from(limit).unwrap());
+        assert_eq!(receive(&mut session, &open(1, None)), "offered");
+        let second = open(2, None).encode().unwrap().to_payload();
+        session.handle_frame(Kind::FILE_OPEN, &second).unwrap();
+        let status = session.poll_transmit().unwrap().to_payload();
+        match Message::decode(Kind::FILE_STATUS, &status) {
+            Ok(Message::FileStatus(status)) => assert_eq!(status.reason, want),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]
