@@ -23,6 +23,7 @@ mod listen;
 mod listener;
 mod meter;
 mod output;
+mod pcap;
 mod preview;
 mod printer;
 mod progress;

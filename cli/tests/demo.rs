@@ -4,8 +4,10 @@
 
 mod support;
 
+use etherparse::{SlicedPacket, TransportSlice};
 use serde_json::Value;
 use support::*;
+use unstick::{Framing, V1};
 
 #[test]
 fn all_messages_arrive_intact() {
@@ -55,6 +57,61 @@ fn json_is_one_object_a_line() {
     let number = |name: &str| events[3][name].as_u64().unwrap();
     assert_eq!((number("sent"), number("torn"), number("wrong")), (40, 0, 0));
     assert_eq!(number("intact") + number("lost"), 40);
+}
+
+#[test]
+fn a_capture_has_what_the_relay_passed_on() {
+    let folder = Folder::new("demo-pcap");
+    let path = folder.str("demo.pcap");
+    let args = ["demo", "--messages", "60", "--seed", "5", "--json", "--pcap"];
+    let done = run(&[&args[..], &[path.as_str()]].concat(), b"");
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    let events: Vec<Value> =
+        done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+
+    let file = std::fs::read(&path).unwrap();
+    let number = |at: usize| u32::from_ne_bytes(file[at..at + 4].try_into().unwrap());
+    assert_eq!((number(0), number(20)), (0xa1b2_c3d4, 101));
+    let (mut stream, mut flags, mut datagrams) = (Vec::new(), Vec::new(), 0);
+    let mut at = 24;
+    while at < file.len() {
+        let len = number(at + 8) as usize;
+        assert_eq!(number(at + 12) as usize, len);
+        let packet = SlicedPacket::from_ip(&file[at + 16..at + 16 + len]).unwrap();
+        match packet.transport.unwrap() {
+            TransportSlice::Tcp(tcp) => {
+                flags.push((tcp.syn(), tcp.ack(), tcp.fin()));
+                // The reply to the beginning is the only segment of the other direction.
+                if flags.len() != 2 {
+                    assert_eq!(u64::from(tcp.destination_port()), events[0]["port"]);
+                    let expected = if tcp.syn() { 0 } else { 1 + stream.len() };
+                    assert_eq!(tcp.sequence_number() as usize, expected);
+                }
+                stream.extend_from_slice(tcp.payload());
+            }
+            TransportSlice::Udp(_) => datagrams += 1,
+            other => panic!("{other:?}"),
+        }
+        at += 16 + len;
+    }
+    assert_eq!(flags[..3], [(true, false, false), (true, true, false), (false, true, false)]);
+    assert_eq!(*flags.last().unwrap(), (false, true, true));
+
+    assert_eq!(stream.len() as u64, events[0]["bytes"]);
+    let mut rest = &stream[..];
+    let frames = std::iter::from_fn(|| Framing::new(V1).split_frame(&mut rest).unwrap()).count();
+    assert_eq!((frames, rest), (60, &[][..]));
+    let udp = &events[3];
+    assert_eq!(udp["taken"].as_u64().unwrap() + udp["refused"].as_u64().unwrap(), datagrams);
+}
+
+#[test]
+fn a_capture_that_cannot_be_written_is_an_error() {
+    let folder = Folder::new("demo-nowhere");
+    let path = folder.str("nowhere/demo.pcap");
+    let done = run(&["demo", "--messages", "1", "--pcap", &path], b"");
+    assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{done:?}");
+    assert!(done.stderr.starts_with("unstick: cannot write "), "{done:?}");
 }
 
 #[test]

@@ -4,7 +4,8 @@
 mod udp;
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,6 +20,7 @@ use unstick::{DecodeError, Decoder, Framing, Kind, Piece, V1};
 use crate::bytes::{count, count_bytes};
 use crate::describe::{Span, describe};
 use crate::output::{Failure, Out, complain, json};
+use crate::pcap::{Capture, Ends};
 use crate::relay::{Damage, relay};
 
 /// How many messages go over each transport, unless it is said.
@@ -46,6 +48,10 @@ pub(crate) struct Args {
     /// Let the relay damage one byte, to see that it shows.
     #[arg(long)]
     damage: bool,
+    /// Writes what the relay passed on to FILE as a capture, for Wireshark: a segment for each of
+    /// its writes over TCP, and the datagrams. A Unix socket has no packets.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
     /// One JSON object a line, for scripts.
     #[arg(long)]
     json: bool,
@@ -70,6 +76,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::from(now.subsec_nanos())
     });
+    let cannot = |error| {
+        let path = args.pcap.as_deref().unwrap_or("".as_ref());
+        Failure::job(format!("cannot write {}: {error}", path.display()))
+    };
+    let capture = args.pcap.as_deref().map(Capture::create).transpose().map_err(cannot)?;
+    let capture = capture.as_ref();
     let mut out = Out::new();
     if !args.json {
         out.line(format_args!(
@@ -82,7 +94,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             out.line(format_args!("\n{name}: sender -> relay -> receiver"))?;
             out.flush()?;
         }
-        let report = transport(args, seed, *connect)
+        let report = transport(args, seed, *connect, capture)
             .map_err(|error| Failure::job(format!("{name}: {error}")))?;
         total.add(&report.counts);
         if args.json {
@@ -100,8 +112,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     } else {
         out.line(format_args!("\ntotal: {}", total.line()))?;
     }
-    let datagrams = datagrams(args, seed, &mut out)?;
+    let datagrams = datagrams(args, seed, capture, &mut out)?;
     out.flush()?;
+    capture.map_or(Ok(()), Capture::finish).map_err(cannot)?;
     if !total.is_good() {
         return Err(Failure::job(format!(
             "{} did not arrive intact; repeat it with {}",
@@ -119,13 +132,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Sends messages in datagrams. Says whether all that arrived was whole.
-fn datagrams(args: &Args, seed: u64, out: &mut Out) -> Result<bool, Failure> {
+fn datagrams(
+    args: &Args,
+    seed: u64,
+    capture: Option<&Capture>,
+    out: &mut Out,
+) -> Result<bool, Failure> {
     if !args.json {
         out.line("\nUDP: the relay drops, doubles, reorders, cuts and damages datagrams")?;
         out.flush()?;
     }
-    let report =
-        udp::run(args.messages, seed).map_err(|error| Failure::job(format!("UDP: {error}")))?;
+    let report = udp::run(args.messages, seed, capture)
+        .map_err(|error| Failure::job(format!("UDP: {error}")))?;
     if args.json {
         out.line(json(&Event::Udp { seed, report: &report }))?;
     } else {
@@ -135,7 +153,14 @@ fn datagrams(args: &Args, seed: u64, out: &mut Out) -> Result<bool, Failure> {
 }
 
 /// A connection from a writer to a reader.
-type Connect = fn() -> io::Result<(Box<dyn Write + Send>, Box<dyn Read + Send>)>;
+struct Connection {
+    writer: Box<dyn Write + Send>,
+    reader: Box<dyn Read + Send>,
+    /// If there are packets.
+    ends: Option<Ends>,
+}
+
+type Connect = fn() -> io::Result<Connection>;
 
 const TRANSPORTS: &[(&str, Connect)] = &[
     ("TCP", tcp),
@@ -143,7 +168,7 @@ const TRANSPORTS: &[(&str, Connect)] = &[
     ("Unix socket", unix),
 ];
 
-fn tcp() -> io::Result<(Box<dyn Write + Send>, Box<dyn Read + Send>)> {
+fn tcp() -> io::Result<Connection> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let sender = TcpStream::connect(listener.local_addr()?)?;
     let ours = sender.local_addr()?;
@@ -157,15 +182,24 @@ fn tcp() -> io::Result<(Box<dyn Write + Send>, Box<dyn Read + Send>)> {
     sender.set_nodelay(true)?;
     sender.set_write_timeout(Some(STUCK))?;
     receiver.set_read_timeout(Some(STUCK))?;
-    Ok((Box::new(sender), Box::new(receiver)))
+    let ends = ends(ours, receiver.local_addr()?);
+    Ok(Connection { writer: Box::new(sender), reader: Box::new(receiver), ends })
+}
+
+/// The ends of what goes from one socket to another, as a capture has them.
+fn ends(from: SocketAddr, to: SocketAddr) -> Option<Ends> {
+    match (from, to) {
+        (SocketAddr::V4(from), SocketAddr::V4(to)) => Some((from, to)),
+        _ => None, // this demo has none
+    }
 }
 
 #[cfg(unix)]
-fn unix() -> io::Result<(Box<dyn Write + Send>, Box<dyn Read + Send>)> {
+fn unix() -> io::Result<Connection> {
     let (sender, receiver) = std::os::unix::net::UnixStream::pair()?;
     sender.set_write_timeout(Some(STUCK))?;
     receiver.set_read_timeout(Some(STUCK))?;
-    Ok((Box::new(sender), Box::new(receiver)))
+    Ok(Connection { writer: Box::new(sender), reader: Box::new(receiver), ends: None })
 }
 
 /// Line of `--json`.
@@ -224,6 +258,9 @@ struct Report {
     cut_inside: u64,
     cut_in_header: u64,
     millis: u128,
+    /// The receiver's port, if there is a capture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     /// The first message that is not what was sent.
@@ -301,6 +338,9 @@ fn show(out: &mut Out, report: &Report) -> Result<(), Failure> {
         let recv = format!("#{recv}");
         out.line(format_args!("  {recv:>7}  {bytes:>7}  {delivered:<width$}  {holds}"))?;
     }
+    if let Some(port) = report.port {
+        out.line(format_args!("  the capture has this at TCP port {port}"))?;
+    }
     let Report { recvs, cut_inside, cut_in_header, .. } = report;
     out.line(format_args!(
         "  {} in {}; {} ended inside a message, {cut_in_header} of them in its header",
@@ -318,24 +358,37 @@ fn show(out: &mut Out, report: &Report) -> Result<(), Failure> {
 }
 
 /// Sends all messages over one transport, and receives them.
-fn transport(args: &Args, seed: u64, connect: Connect) -> io::Result<Report> {
+fn transport(
+    args: &Args,
+    seed: u64,
+    connect: Connect,
+    capture: Option<&Capture>,
+) -> io::Result<Report> {
     let began = Instant::now();
-    let (from_sender, to_relay) = connect()?;
-    let (from_relay, to_receiver) = connect()?;
+    let first = connect()?;
+    let second = connect()?;
+    let (from_relay, port): (Box<dyn Write + Send>, _) = match (capture, second.ends) {
+        (Some(capture), Some(ends)) => {
+            (Box::new(capture.record(ends, second.writer)), Some(ends.1.port()))
+        }
+        _ => (second.writer, None),
+    };
     let (digests, expected) = mpsc::channel();
     let messages = args.messages;
     // Some byte of the first half, so that the messages behind it are seen, too.
     let damage = args.damage.then(|| Rng::with_seed(seed).u64(..messages * 64));
-    thread::spawn(move || send(messages, seed, from_sender, &digests));
-    let relayed = thread::spawn(move || relay(to_relay, from_relay, Rng::with_seed(!seed), damage));
+    thread::spawn(move || send(messages, seed, first.writer, &digests));
+    let relayed =
+        thread::spawn(move || relay(first.reader, from_relay, Rng::with_seed(!seed), damage));
 
     let bar = ProgressBar::new(messages);
     if let Ok(style) = ProgressStyle::with_template("  {wide_bar} {pos}/{len} messages, {eta}") {
         bar.set_style(style);
     }
     let mut receiver = Receiver::new(expected, bar);
-    receiver.run(to_receiver)?;
+    receiver.run(second.reader)?;
     let mut report = receiver.report;
+    report.port = port;
     // Behind an error the receiver is gone, and the relay fails for that.
     if report.error.is_none()
         && let Ok(relayed) = relayed.join()
@@ -461,6 +514,7 @@ impl Receiver {
                 cut_inside: 0,
                 cut_in_header: 0,
                 millis: 0,
+                port: None,
                 error: None,
                 wrong: None,
                 samples: Vec::new(),

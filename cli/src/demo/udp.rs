@@ -16,6 +16,7 @@ use unstick::{DEFAULT_DATAGRAM_LIMIT, Kind};
 use super::STUCK;
 use crate::bytes::count;
 use crate::output::{Failure, Out};
+use crate::pcap::Capture;
 
 /// The messages of a turn.
 const TURN: u64 = 40;
@@ -113,13 +114,15 @@ impl Report {
 }
 
 /// Sends so many messages through the relay.
-pub(super) fn run(messages: u64, seed: u64) -> io::Result<Report> {
+pub(super) fn run(messages: u64, seed: u64, capture: Option<&Capture>) -> io::Result<Report> {
     let mut rng = Rng::with_seed(seed);
     let mut relay = Relay { rng: Rng::with_seed(!seed), held: Vec::new(), fates: HashMap::new() };
     let mut sender = FrameSocket::new(local()?);
     let (relay_in, relay_out) = (local()?, local()?);
     let mut receiver = FrameSocket::new(local()?);
     let (in_addr, end_addr) = (relay_in.local_addr()?, receiver.get_ref().local_addr()?);
+
+    let ends = super::ends(relay_out.local_addr()?, end_addr);
 
     let mut report = Report::default();
     let mut arrived: HashMap<u64, u64> = HashMap::new();
@@ -142,6 +145,9 @@ pub(super) fn run(messages: u64, seed: u64) -> io::Result<Report> {
         }
         for (fate, datagram) in &out {
             relay_out.send_to(datagram, end_addr)?;
+            if let (Some(capture), Some(ends)) = (capture, ends) {
+                capture.datagram(ends, datagram);
+            }
             report.judge(*fate, &mut receiver, &mut arrived)?;
         }
     }
@@ -273,7 +279,7 @@ mod tests {
     #[test]
     fn the_relay_does_all_of_it_and_nothing_is_torn() {
         for seed in 0..5 {
-            let report = run(2_000, seed).unwrap();
+            let report = run(2_000, seed, None).unwrap();
             assert!(report.is_good(), "{seed}: {} {}", report.torn, report.wrong);
             let Report { passed, dropped, doubled, reordered, truncated, damaged, .. } = report;
             let all = [passed, dropped, doubled, reordered, truncated, damaged];

@@ -1,0 +1,1242 @@
+-- A Wireshark dissector for version 1 of the unstick protocol (spec.md), over TCP and UDP.
+--
+-- README.md, beside this file, says how to use it and lists the fields. Numbers of sections and names of
+-- requirements in the comments are those of spec.md. It runs with Lua 5.2 (Wireshark 4.0) up to 5.4 (4.4
+-- and later), and uses no library beside Wireshark's own.
+
+local unstick = Proto("unstick", "unstick")
+
+local HEADER_LEN = 8
+local MAGIC, VERSION = 0xF5, 0x01
+local U64_MAX = UInt64(0xFFFFFFFF, 0xFFFFFFFF)
+-- The most frames that a packet's line in the list names.
+local MOST_IN_INFO = 8
+
+-- The names and numbers of the protocol ------------------------------------------------------------------
+
+-- 5.2. A kind added there is added here, and its payload to PAYLOADS below.
+local KINDS = {
+    [0x01] = "text",
+    [0x02] = "binary",
+    [0x03] = "ping",
+    [0x04] = "pong",
+    [0x05] = "close",
+    [0x10] = "file-open",
+    [0x11] = "file-data",
+    [0x12] = "file-done",
+    [0x13] = "file-status",
+    [0x14] = "file-cancel",
+    [0x80] = "hello",
+}
+
+-- DGM-4: the kinds that have no place in a datagram.
+local STREAM_ONLY = {
+    [0x05] = true, [0x10] = true, [0x11] = true, [0x12] = true, [0x13] = true, [0x14] = true, [0x80] = true,
+}
+
+-- Chapters 9 and 16.
+local CODES = {
+    [0x0000] = "no-error",
+    [0x0001] = "bad-magic",
+    [0x0002] = "unsupported-version",
+    [0x0003] = "invalid-kind",
+    [0x0004] = "bad-check",
+    [0x0005] = "oversize",
+    [0x0006] = "truncated",
+    [0x0007] = "unknown-kind",
+    [0x0008] = "frame-timeout",
+    [0x0009] = "idle-timeout",
+    [0x000A] = "bad-length",
+    [0x000B] = "refused-datagram",
+    [0x000C] = "unsynchronized",
+    [0x0100] = "bad-message",
+    [0x0101] = "misplaced-message",
+    [0x0102] = "bad-transfer-id",
+    [0x0103] = "too-many-transfers",
+    [0x0104] = "unclosed",
+    [0x0105] = "shutting-down",
+    [0x0106] = "busy",
+    [0x0107] = "too-slow",
+    [0x0110] = "ready",
+    [0x0111] = "working",
+    [0x0120] = "stored",
+    [0x0121] = "exists",
+    [0x0130] = "cancelled",
+    [0x0131] = "bad-name",
+    [0x0132] = "second-open",
+    [0x0133] = "bad-offset",
+    [0x0134] = "excess",
+    [0x0135] = "wrong-total",
+    [0x0136] = "bad-digest",
+    [0x0137] = "too-large",
+    [0x0138] = "no-space",
+    [0x0139] = "quota",
+    [0x013A] = "not-accepted",
+    [0x013B] = "storage-failed",
+    [0x0150] = "given-up",
+    [0x0151] = "changed",
+    [0x0152] = "unreadable",
+}
+
+local CODE_OF = {}
+for code, name in pairs(CODES) do
+    CODE_OF[name] = code
+end
+
+-- Fields -------------------------------------------------------------------------------------------------
+
+local CHECK_STATUS = { [0] = "bad", [1] = "good" }
+
+local f = {
+    frame = ProtoField.none("unstick.frame", "Frame"),
+    magic = ProtoField.uint8("unstick.magic", "Magic", base.HEX),
+    version = ProtoField.uint8("unstick.version", "Version", base.DEC),
+    kind = ProtoField.uint8("unstick.kind", "Kind", base.HEX, KINDS),
+    skippable = ProtoField.bool("unstick.kind.skippable", "Class", 8, { "skippable", "critical" }, 0x80),
+    application = ProtoField.bool("unstick.kind.application", "Belongs to", 8, { "applications", "the protocol" }, 0x40),
+    len = ProtoField.uint32("unstick.len", "Payload length", base.DEC),
+    check = ProtoField.uint8("unstick.check", "Check", base.HEX),
+    check_status = ProtoField.uint8("unstick.check.status", "Check status", base.DEC, CHECK_STATUS),
+    check_expected = ProtoField.uint8("unstick.check.expected", "Check expected", base.HEX),
+    at = ProtoField.uint64("unstick.at", "Stream offset", base.DEC),
+    payload = ProtoField.bytes("unstick.payload", "Payload"),
+    limit = ProtoField.uint32("unstick.limit", "Limit", base.DEC),
+    application_name = ProtoField.string("unstick.application", "Application"),
+    text = ProtoField.string("unstick.text", "Text"),
+    binary = ProtoField.bytes("unstick.binary", "Binary"),
+    ping = ProtoField.bytes("unstick.ping", "Ping"),
+    pong = ProtoField.bytes("unstick.pong", "Pong"),
+    code = ProtoField.uint16("unstick.code", "Code", base.HEX, CODES),
+    reason = ProtoField.string("unstick.reason", "Reason"),
+    transfer = ProtoField.uint32("unstick.transfer", "Transfer", base.DEC),
+    resume_key = ProtoField.bytes("unstick.resume_key", "Resume key"),
+    size = ProtoField.uint64("unstick.size", "Size", base.DEC),
+    size_known = ProtoField.bool("unstick.size.known", "Size known"),
+    name = ProtoField.string("unstick.name", "Name"),
+    offset = ProtoField.uint64("unstick.offset", "Offset", base.DEC),
+    data = ProtoField.bytes("unstick.data", "Data"),
+    total = ProtoField.uint64("unstick.total", "Total", base.DEC),
+    digest = ProtoField.bytes("unstick.digest", "Digest"),
+    opened_in = ProtoField.framenum("unstick.opened_in", "Opened in", base.NONE),
+    missing = ProtoField.uint32("unstick.missing", "Missing bytes", base.DEC),
+    skipped = ProtoField.uint64("unstick.skipped", "Skipped bytes", base.DEC),
+    undecoded = ProtoField.bytes("unstick.undecoded", "Bytes of no frame"),
+    continued = ProtoField.bytes("unstick.continued", "More of a payload"),
+    error = ProtoField.uint16("unstick.error", "Error", base.HEX, CODES),
+    error_at = ProtoField.uint64("unstick.error.at", "Error at", base.DEC),
+    refused = ProtoField.string("unstick.refused", "Datagram refused, cause"),
+}
+
+local fields = {}
+for _, field in pairs(f) do
+    fields[#fields + 1] = field
+end
+unstick.fields = fields
+
+-- Expert infos: the errors of the protocol, by name, and notes that are none. The sentence is added on use.
+local MALFORMED, SEQUENCE, NOTE = expert.group.MALFORMED, expert.group.SEQUENCE, expert.group.UNDECODED
+local experts = {}
+for name, group in pairs({
+    ["bad-magic"] = MALFORMED,
+    ["unsupported-version"] = MALFORMED,
+    ["invalid-kind"] = MALFORMED,
+    ["bad-check"] = MALFORMED,
+    ["oversize"] = MALFORMED,
+    ["truncated"] = MALFORMED,
+    ["unknown-kind"] = MALFORMED,
+    ["refused-datagram"] = MALFORMED,
+    ["unsynchronized"] = MALFORMED,
+    ["bad-message"] = MALFORMED,
+    ["bad-name"] = MALFORMED,
+    ["misplaced-kind"] = MALFORMED,
+    ["empty"] = MALFORMED,
+    ["misplaced-message"] = SEQUENCE,
+    ["bad-transfer-id"] = SEQUENCE,
+    ["too-many-transfers"] = SEQUENCE,
+    ["second-open"] = SEQUENCE,
+    ["bad-offset"] = SEQUENCE,
+    ["excess"] = SEQUENCE,
+    ["wrong-total"] = SEQUENCE,
+    ["unopened"] = NOTE,
+    ["found"] = NOTE,
+    ["not-captured"] = NOTE,
+    ["not-reassembled"] = NOTE,
+}) do
+    local severity = expert.severity.ERROR
+    if group == SEQUENCE then
+        severity = expert.severity.WARN
+    elseif group == NOTE then
+        severity = expert.severity.NOTE
+    end
+    experts[name] = ProtoExpert.new("unstick.expert." .. name:gsub("-", "_"), name, group, severity)
+end
+unstick.experts = experts
+
+-- Preferences --------------------------------------------------------------------------------------------
+
+unstick.prefs.limit = Pref.uint("Limit", 1048576, "The longest payload that the receivers accept, in bytes (6.1)")
+unstick.prefs.ports = Pref.range("Ports", "", "TCP and UDP ports of this protocol, beside what is recognised", 65535)
+unstick.prefs.known =
+    Pref.range("Known kinds", "64-127,192-255", "The kinds of applications that the receivers know (5.1)", 255)
+
+local tcp_port, udp_port = DissectorTable.get("tcp.port"), DissectorTable.get("udp.port")
+local ports, known = "", {}
+
+local function read_known()
+    known = {}
+    for first, last in (unstick.prefs.known .. ","):gmatch("(%d+)-?(%d*),") do
+        for kind = tonumber(first), tonumber(last) or tonumber(first) do
+            known[kind] = kind % 128 >= 64
+        end
+    end
+end
+
+function unstick.prefs_changed()
+    if ports ~= unstick.prefs.ports then
+        if ports ~= "" then
+            tcp_port:remove(ports, unstick)
+            udp_port:remove(ports, unstick)
+        end
+        ports = unstick.prefs.ports
+        if ports ~= "" then
+            tcp_port:add(ports, unstick)
+            udp_port:add(ports, unstick)
+        end
+    end
+    read_known()
+end
+read_known()
+
+-- The header (chapters 3 and 4) --------------------------------------------------------------------------
+
+-- Lua 5.2 has no operator for this, and 5.4 no library.
+local function xor(a, b)
+    local result, bit = 0, 1
+    while a > 0 or b > 0 do
+        if a % 2 ~= b % 2 then
+            result = result + bit
+        end
+        a, b, bit = (a - a % 2) / 2, (b - b % 2) / 2, bit * 2
+    end
+    return result
+end
+
+local CRC = {}
+for byte = 0, 255 do
+    local r = byte
+    for _ = 1, 8 do
+        r = r >= 128 and xor((r * 2) % 256, 0x2F) or r * 2
+    end
+    CRC[byte] = r
+end
+
+-- CHK-1, of the first seven bytes.
+local function check_of(bytes)
+    local r = 0xFF
+    for i = 1, 7 do
+        r = CRC[xor(r, bytes:byte(i))]
+    end
+    return xor(r, 0xFF)
+end
+
+-- Judges at most eight bytes as 7.3 does. Gives the header, if it is complete, and the name of an error, what
+-- it found, and how many bytes were enough to decide that. Neither: more bytes are needed.
+local function read_header(bytes)
+    local magic, version, kind, a, b, c, d, check = bytes:byte(1, HEADER_LEN)
+    if magic and magic ~= MAGIC then
+        return nil, "bad-magic", ("found 0x%02x where a frame has to begin with 0xf5"):format(magic), 1
+    elseif version and version ~= VERSION then
+        return nil, "unsupported-version", ("found version %d, and this dissector knows 1"):format(version), 2
+    elseif kind == 0 then
+        return nil, "invalid-kind", "0x00 is no kind", 3
+    elseif not check then
+        return nil
+    end
+    local expected = check_of(bytes)
+    if check ~= expected then
+        return nil, "bad-check", ("found 0x%02x, expected 0x%02x"):format(check, expected), HEADER_LEN
+    end
+    local header = { kind = kind, len = ((a * 256 + b) * 256 + c) * 256 + d }
+    if header.len > unstick.prefs.limit then
+        local text = "a payload of %.0f bytes, and the limit is %.0f"
+        return header, "oversize", text:format(header.len, unstick.prefs.limit), HEADER_LEN
+    end
+    return header
+end
+
+local function kind_name(kind)
+    return KINDS[kind] or ("kind 0x%02x"):format(kind)
+end
+
+-- KND-1 and 5.2: a critical kind that the receiver does not know.
+local function is_unknown_critical(kind)
+    return kind < 0x80 and not KINDS[kind] and not known[kind]
+end
+
+-- The tree -----------------------------------------------------------------------------------------------
+
+local function u64(number)
+    return UInt64(number % 4294967296, math.floor(number / 4294967296))
+end
+
+local function count(number, what)
+    return ("%.0f %s%s"):format(number, what, number == 1 and "" or "s")
+end
+
+-- Text of a peer's for one line of a terminal: short, and without control characters.
+local function printable(text)
+    local short = text:sub(1, 48):gsub("[\192-\255][\128-\191]*$", "")
+    if #text <= 48 then
+        short = text
+    else
+        short = short .. "…"
+    end
+    local function escape(bytes)
+        return (bytes:gsub(".", function(byte)
+            return ("\\x%02x"):format(byte:byte())
+        end))
+    end
+    return (short:gsub("[\0-\31\127]", escape):gsub("\194[\128-\159]", escape))
+end
+
+-- Adds an error of the protocol, with its code if it has one.
+local function report(item, range, name, at, text)
+    if CODE_OF[name] then
+        item:add(f.error, range, CODE_OF[name]):set_generated()
+    end
+    if at then
+        item:add(f.error_at, range, u64(at)):set_generated()
+    end
+    item:add_proto_expert_info(experts[name], name .. ": " .. text)
+end
+
+local function note(item, name, text)
+    item:add_proto_expert_info(experts[name], text)
+end
+
+local function add_text(item, field, tvb, at, len)
+    if len > 0 then
+        item:add_packet_field(field, tvb:range(at, len), ENC_UTF_8)
+    else
+        item:add(field, tvb:range(at, 0), "")
+    end
+end
+
+-- Adds what there is of a header: `n` bytes at `at`.
+local function add_header(item, tvb, at, n)
+    if n >= 1 then
+        item:add(f.magic, tvb:range(at, 1))
+    end
+    if n >= 2 then
+        item:add(f.version, tvb:range(at + 1, 1))
+    end
+    if n >= 3 then
+        local kind = item:add(f.kind, tvb:range(at + 2, 1))
+        kind:add(f.skippable, tvb:range(at + 2, 1))
+        kind:add(f.application, tvb:range(at + 2, 1))
+    end
+    if n >= 7 then
+        item:add(f.len, tvb:range(at + 3, 4))
+    end
+    if n >= HEADER_LEN then
+        local range = tvb:range(at + 7, 1)
+        local found, expected = range:uint(), check_of(tvb:raw(at, 7))
+        local check = item:add(f.check, range)
+        check:add(f.check_status, range, found == expected and 1 or 0):set_generated()
+        if found ~= expected then
+            check:add(f.check_expected, range, expected):set_generated()
+        end
+    end
+end
+
+-- Payloads (chapter 13) ----------------------------------------------------------------------------------
+
+-- MSG-2: where the first byte stands that belongs to no character, from 0; nil if there is none.
+local function bad_utf8(text)
+    local at = 1
+    while true do
+        at = text:find("[\128-\255]", at)
+        if not at then
+            return nil
+        end
+        local first, second = text:byte(at, at + 1)
+        local least, most, more = 0x80, 0xBF, 0
+        if first >= 0xC2 and first <= 0xDF then
+            more = 1
+        elseif first >= 0xE0 and first <= 0xEF then
+            more = 2
+            least = first == 0xE0 and 0xA0 or least
+            most = first == 0xED and 0x9F or most
+        elseif first >= 0xF0 and first <= 0xF4 then
+            more = 3
+            least = first == 0xF0 and 0x90 or least
+            most = first == 0xF4 and 0x8F or most
+        end
+        if more == 0 or not second or second < least or second > most then
+            return at - 1
+        end
+        for i = at + 2, at + more do
+            local byte = text:byte(i)
+            if not byte or byte < 0x80 or byte > 0xBF then
+                return at - 1
+            end
+        end
+        at = at + more + 1
+    end
+end
+
+-- 13.6: what is wrong with a name, and where in it; nil if nothing is.
+local function bad_name(name)
+    if name == "" then
+        return 0, "a name has at least one byte"
+    elseif #name > 255 then
+        return 255, "a name has at most 255 bytes"
+    end
+    local at = bad_utf8(name)
+    if at then
+        return at, "the name is not UTF-8"
+    elseif name == "." or name == ".." then
+        return 0, "the name is that of a folder"
+    end
+    at = name:find("[/\\:]")
+    if at then
+        return at - 1, "the name has a separator"
+    end
+    at = name:find("[\0-\31\127]") or name:find("\194[\128-\159]")
+    if at then
+        return at - 1, "the name has a control character"
+    end
+end
+
+-- Each kind's fields. A reader gets the frame's item, the buffer, and where in it the payload stands and ends;
+-- it gives words for the frame's line, what the tables of chapter 15 need, and the first fault: its name,
+-- the offset in the payload, and a sentence. `least` and `most` are judged before (MSG-3 to MSG-5).
+local function reads_text(field)
+    return function(item, tvb, at, len)
+        local bad = bad_utf8(tvb:raw(at, len))
+        add_text(item, field, tvb, at, len)
+        if bad then
+            return nil, nil, { "bad-message", bad, "the text is not UTF-8" }
+        end
+    end
+end
+
+local function reads_bytes(field)
+    return function(item, tvb, at, len)
+        if len > 0 then
+            item:add(field, tvb:range(at, len))
+        end
+    end
+end
+
+-- The text behind `fixed` bytes.
+local function trailing_text(item, field, tvb, at, len, fixed)
+    local bad = bad_utf8(tvb:raw(at + fixed, len - fixed))
+    add_text(item, field, tvb, at + fixed, len - fixed)
+    return bad and { "bad-message", fixed + bad, "the text is not UTF-8" }
+end
+
+local function code_name(code)
+    return CODES[code] or ("0x%04x"):format(code)
+end
+
+local PAYLOADS = {
+    [0x01] = { read = reads_text(f.text) },
+    [0x02] = { read = reads_bytes(f.binary) },
+    [0x03] = { most = 64, read = reads_bytes(f.ping) },
+    [0x04] = { most = 64, read = reads_bytes(f.pong) },
+    [0x05] = {
+        read = function(item, tvb, at, len)
+            if len == 0 then
+                return nil
+            elseif len == 1 then
+                item:add(f.payload, tvb:range(at, 1))
+                return nil, nil, { "bad-message", 1, "a close is empty, or has a code of two bytes" }
+            end
+            item:add(f.code, tvb:range(at, 2))
+            local fault = trailing_text(item, f.reason, tvb, at, len, 2)
+            return code_name(tvb:range(at, 2):uint()), nil, fault
+        end,
+    },
+    [0x10] = {
+        least = 28,
+        read = function(item, tvb, at, len)
+            local id, size = tvb:range(at, 4):uint(), tvb:range(at + 20, 8):uint64()
+            item:add(f.transfer, tvb:range(at, 4))
+            item:add(f.resume_key, tvb:range(at + 4, 16))
+            local shown = item:add(f.size, tvb:range(at + 20, 8), size)
+            local is_known = size ~= U64_MAX
+            if not is_known then
+                shown:append_text(" (not known)")
+            end
+            shown:add(f.size_known, tvb:range(at + 20, 8), is_known):set_generated()
+            add_text(item, f.name, tvb, at + 28, len - 28)
+            local name = tvb:raw(at + 28, len - 28)
+            local bad, why = bad_name(name)
+            local about = { id = id, size = is_known and size or nil, bad_name = bad ~= nil }
+            if bad then
+                return ("%.0f"):format(id), about, { "bad-name", 28 + bad, why }
+            end
+            return ('%.0f "%s"'):format(id, printable(name)), about
+        end,
+    },
+    [0x11] = {
+        least = 13,
+        read = function(item, tvb, at, len)
+            local id, offset = tvb:range(at, 4):uint(), tvb:range(at + 4, 8):uint64()
+            item:add(f.transfer, tvb:range(at, 4))
+            item:add(f.offset, tvb:range(at + 4, 8), offset)
+            item:add(f.data, tvb:range(at + 12, len - 12))
+            return ("%.0f at %s"):format(id, tostring(offset)), { id = id, offset = offset, len = len - 12 }
+        end,
+    },
+    [0x12] = {
+        least = 44,
+        most = 44,
+        read = function(item, tvb, at)
+            local id, total = tvb:range(at, 4):uint(), tvb:range(at + 4, 8):uint64()
+            item:add(f.transfer, tvb:range(at, 4))
+            item:add(f.total, tvb:range(at + 4, 8), total)
+            item:add(f.digest, tvb:range(at + 12, 32))
+            return ("%.0f"):format(id), { id = id, total = total }
+        end,
+    },
+    [0x13] = {
+        least = 46,
+        read = function(item, tvb, at, len)
+            local id, code = tvb:range(at, 4):uint(), tvb:range(at + 4, 2):uint()
+            local offset = tvb:range(at + 6, 8):uint64()
+            item:add(f.transfer, tvb:range(at, 4))
+            item:add(f.code, tvb:range(at + 4, 2))
+            item:add(f.offset, tvb:range(at + 6, 8), offset)
+            item:add(f.digest, tvb:range(at + 14, 32))
+            local fault = trailing_text(item, f.reason, tvb, at, len, 46)
+            local about = { id = id, code = code, offset = offset }
+            return ("%.0f %s"):format(id, code_name(code)), about, fault
+        end,
+    },
+    [0x14] = {
+        least = 6,
+        read = function(item, tvb, at, len)
+            local id = tvb:range(at, 4):uint()
+            item:add(f.transfer, tvb:range(at, 4))
+            item:add(f.code, tvb:range(at + 4, 2))
+            local fault = trailing_text(item, f.reason, tvb, at, len, 6)
+            return ("%.0f %s"):format(id, code_name(tvb:range(at + 4, 2):uint())), { id = id }, fault
+        end,
+    },
+    [0x80] = {
+        least = 4,
+        read = function(item, tvb, at, len)
+            item:add(f.limit, tvb:range(at, 4))
+            local fault = trailing_text(item, f.application_name, tvb, at, len, 4)
+            local name = not fault and len > 4 and ('"%s"'):format(printable(tvb:raw(at + 4, len - 4)))
+            return name or nil, { limit = tvb:range(at, 4):uint() }, fault
+        end,
+    },
+}
+
+-- The first fault that can be judged by the header alone (MSG-3 to MSG-5).
+local function bad_length(kind, len)
+    local payload = PAYLOADS[kind] or {}
+    local least, most = payload.least or 0, payload.most
+    if len < least then
+        return { "bad-message", len, ("a %s has at least %s"):format(kind_name(kind), count(least, "byte")) }
+    elseif most and len > most then
+        return { "bad-message", most, ("a %s has at most %s"):format(kind_name(kind), count(most, "byte")) }
+    end
+end
+
+-- Adds the payload's fields, which is there as a whole. Gives words, facts and a fault, as the readers do.
+local function add_payload(item, tvb, at, header)
+    local fault = bad_length(header.kind, header.len)
+    local payload = PAYLOADS[header.kind]
+    if fault or not payload then
+        reads_bytes(f.payload)(item, tvb, at, header.len)
+        return nil, nil, fault
+    end
+    return payload.read(item, tvb, at, header.len)
+end
+
+-- Adds a frame's item with its header.
+local function add_frame(tree, tvb, at, header)
+    local len = math.min(HEADER_LEN + header.len, tvb:captured_len() - at)
+    local item = tree:add(f.frame, tvb:range(at, len))
+    item:set_text(("Frame: %s, %s"):format(kind_name(header.kind), count(header.len, "byte")))
+    add_header(item, tvb, at, HEADER_LEN)
+    return item
+end
+
+-- Adds what there is of a payload that is not all there.
+local function add_part(item, tvb, at)
+    if tvb:captured_len() > at then
+        item:add(f.payload, tvb:range(at, tvb:captured_len() - at))
+    end
+end
+
+-- The line in the packet list: what a call found, behind what calls before found in the same packet.
+local function show_info(pinfo, found)
+    if #found == 0 then
+        return
+    end
+    local text = table.concat(found, ", ", 1, math.min(#found, MOST_IN_INFO))
+    if #found > MOST_IN_INFO then
+        text = ("%s and %d more"):format(text, #found - MOST_IN_INFO)
+    end
+    if pinfo.private["unstick_info"] then
+        pinfo.cols.info:append(", " .. text)
+    else
+        pinfo.private["unstick_info"] = "1"
+        pinfo.cols.protocol:set("unstick")
+        pinfo.cols.info:set(text)
+    end
+end
+
+local function summary(header, words)
+    local text = kind_name(header.kind)
+    if words then
+        text = text .. " " .. words
+    end
+    return header.len > 0 and ("%s %.0f B"):format(text, header.len) or text
+end
+
+-- Datagrams (chapter 8) ----------------------------------------------------------------------------------
+
+-- Takes a datagram apart. Gives its frames, and why it is refused: a name, an offset and a sentence.
+local function split_datagram(tvb)
+    local captured, reported = tvb:captured_len(), tvb:reported_len()
+    local frames, at = {}, 0
+    if reported == 0 then
+        return frames, { "empty", 0, "a datagram has at least one frame" }
+    end
+    while at < reported do
+        local n = math.min(HEADER_LEN, captured - at)
+        if n <= 0 then
+            return frames, nil, at -- the capture does not have the rest
+        end
+        local header, name, text, enough = read_header(tvb:raw(at, n))
+        if name then
+            return frames, { name, at, text, enough = enough, header = header }
+        elseif not header and at + n < reported and n < HEADER_LEN then
+            return frames, nil, at -- the capture does not have it
+        elseif not header then
+            local missing = HEADER_LEN - n
+            text = ("the datagram ends in a header, at least %s missing"):format(count(missing, "byte"))
+            return frames, { "truncated", reported, text, rest = at, missing = missing }
+        end
+        local missing = at + HEADER_LEN + header.len - reported
+        frames[#frames + 1] = { at = at, header = header, missing = missing }
+        if missing > 0 then
+            text = ("the datagram ends in a payload, %s missing"):format(count(missing, "byte"))
+            return frames, { "truncated", reported, text, missing = missing }
+        end
+        at = at + HEADER_LEN + header.len
+    end
+    for _, frame in ipairs(frames) do
+        local kind = frame.header.kind
+        if STREAM_ONLY[kind] then
+            return frames, { "misplaced-kind", frame.at, kind_name(kind) .. " has no place in a datagram" }
+        elseif is_unknown_critical(kind) then
+            return frames, { "unknown-kind", frame.at, kind_name(kind) .. " is critical and not known" }
+        end
+    end
+    return frames, nil
+end
+
+local function dissect_datagram(tvb, pinfo, root)
+    local captured = tvb:captured_len()
+    local frames, refusal, lost = split_datagram(tvb)
+    local tree = root:add(unstick, tvb:range(0, captured))
+    local found = {}
+    for _, frame in ipairs(frames) do
+        local header, at = frame.header, frame.at
+        local item = add_frame(tree, tvb, at, header)
+        item:add(f.at, tvb:range(at, HEADER_LEN), u64(at)):set_generated()
+        local words, fault, _
+        if at + HEADER_LEN + header.len <= captured then
+            words, _, fault = add_payload(item, tvb, at + HEADER_LEN, header)
+        else
+            add_part(item, tvb, at + HEADER_LEN)
+        end
+        -- 14.6; what chapter 8 refuses comes first.
+        refusal = refusal or fault
+        found[#found + 1] = summary(header, words)
+    end
+    if refusal then
+        local name, at, text = refusal[1], refusal[2], refusal[3]
+        if refusal.header then
+            add_frame(tree, tvb, at, refusal.header)
+        elseif refusal.enough or refusal.rest then
+            local start, n = refusal.rest or at, refusal.enough or captured - refusal.rest
+            local item = tree:add(f.frame, tvb:range(start, n))
+            item:set_text("Frame: not complete, or none")
+            add_header(item, tvb, start, n)
+        end
+        local range = tvb:range(0, captured)
+        local item = tree:add(f.refused, range, name):set_generated()
+        report(item, range, name, at, text)
+        if refusal.missing then
+            item:add(f.missing, range, refusal.missing):set_generated()
+        end
+        note(item, "refused-datagram", "refused-datagram: its receiver delivers none of its frames")
+        tree:append_text(", refused: " .. name)
+        table.insert(found, 1, "refused: " .. name)
+    elseif lost or captured < tvb:reported_len() then
+        note(tree, "not-captured", "the capture has only the beginning of this datagram: it is not judged")
+    end
+    show_info(pinfo, found)
+    return tvb:len()
+end
+
+-- Streams (chapter 7) ------------------------------------------------------------------------------------
+
+-- A longer payload is not gathered, but shown piece by piece.
+local MOST_GATHERED = 64 * 1024 * 1024
+local PORT_TYPE_TCP = 2
+
+-- What is known of each direction of each connection. It changes while a packet is seen for the first time
+-- only. What a packet needs when it is shown again is kept by its number, for each call: fields of TCP cannot
+-- be asked for then, because they are not always there the first time.
+local sides = {} -- by addresses and ports: of the newest connection that has these
+local calls = {} -- by the packet's number and the number of the call in it
+local senders = {} -- by the packet's number: the direction it belongs to
+
+function unstick.init()
+    sides, calls, senders = {}, {}, {}
+end
+
+local function new_side()
+    return {
+        at = 0, -- the stream offset of the next byte
+        due = 0, -- bytes of a payload that come and are not gathered
+        search = nil, -- the stream offset of the error behind which a header is searched
+        quiet = false, -- whether it is searched only because the capture has a gap
+        held_back = 0, -- the bytes that come again, in front of the next segment
+        missing = nil, -- how many bytes have to come behind these, if that is known
+        ended_in = nil, -- the packet that ends it
+        -- 14.1, 14.4, 15.5:
+        frames = 0,
+        closed = false,
+        limit = nil,
+        last_id = nil,
+        open = nil,
+        opened = {}, -- the packet of each file-open
+        done = {},
+        owed = {},
+        owed_count = 0,
+    }
+end
+
+local function keys_of(pinfo)
+    local source = tostring(pinfo.src) .. " " .. pinfo.src_port
+    local destination = tostring(pinfo.dst) .. " " .. pinfo.dst_port
+    return source .. " " .. destination, destination .. " " .. source
+end
+
+-- A connection begins.
+local function begin(pinfo)
+    local ours, theirs = keys_of(pinfo)
+    sides[ours], sides[theirs] = new_side(), new_side()
+end
+
+-- The direction of a packet that is seen for the first time, and the other one.
+local function sides_of(pinfo)
+    local ours, theirs = keys_of(pinfo)
+    if not sides[ours] then
+        begin(pinfo)
+    end
+    return sides[ours], sides[theirs]
+end
+
+-- The rules of chapters 14 and 15 that the order of messages can break. Each is given what a frame says, the
+-- direction it goes, and the other; and gives the name of an error and a sentence, or nothing.
+local RULES = {}
+
+-- A final status, or what leads to one: the transfer is not the open file any more.
+local function close_file(side, id)
+    if side.open and side.open.id == id then
+        side.open = nil
+    end
+end
+
+RULES[0x80] = function(about, side)
+    side.limit = about.limit
+    if side.frames > 0 then
+        return "misplaced-message", "a hello is the first frame of its stream, or is not sent (CNV-1)"
+    end
+end
+
+RULES[0x05] = function(_, side)
+    side.closed = true
+end
+
+RULES[0x10] = function(about, side)
+    if side.limit and side.limit < 46 then
+        return "misplaced-message", "who opens files has room for a status of 46 bytes (FIL-20)"
+    elseif side.last_id and about.id <= side.last_id then
+        return "bad-transfer-id", ("not above the last one, %.0f (FIL-1)"):format(side.last_id)
+    elseif side.owed_count >= 64 then
+        return "too-many-transfers", "64 transfers have no final status yet (FIL-3)"
+    end
+    side.last_id = about.id
+    side.owed[about.id] = true
+    side.owed_count = side.owed_count + 1
+    if about.bad_name then
+        return nil
+    elseif side.open then
+        return "second-open", ("transfer %.0f is open (FIL-6)"):format(side.open.id)
+    end
+    side.open = { id = about.id, size = about.size }
+end
+
+-- FIL-2, and whether the rules for the open file concern a message. A file whose beginning the capture does
+-- not have is not judged.
+local function concerns_open(about, side)
+    if not side.last_id then
+        return false, "unopened", "the capture does not have the file-open of this transfer"
+    elseif about.id > side.last_id then
+        return false, "bad-transfer-id", "this transfer was never opened (FIL-2)"
+    end
+    return side.open and side.open.id == about.id
+end
+
+RULES[0x11] = function(about, side)
+    local concerns, name, text = concerns_open(about, side)
+    if not concerns then
+        return name, text
+    end
+    local open = side.open
+    local starts_right = about.offset == (open.position or UInt64(0))
+    if not open.position and open.held then
+        starts_right = starts_right or about.offset == open.held
+    end
+    if not starts_right and not open.lost then
+        close_file(side, about.id)
+        local expected = tostring(open.position or UInt64(0))
+        return "bad-offset", ("data at %s, expected at %s (FIL-8)"):format(tostring(about.offset), expected)
+    end
+    local position = about.offset + about.len
+    if position < about.offset or (open.size and position > open.size) then
+        close_file(side, about.id)
+        return "excess", "data beyond the announced size (FIL-9)"
+    end
+    open.position, open.lost = position, false
+end
+
+RULES[0x12] = function(about, side)
+    local concerns, name, text = concerns_open(about, side)
+    if not concerns then
+        return name, text
+    end
+    local open = side.open
+    local is_end = about.total == (open.position or UInt64(0))
+    if not open.position and open.held then
+        is_end = is_end or about.total == open.held
+    end
+    close_file(side, about.id)
+    if not is_end and not open.lost then
+        local position = tostring(open.position or UInt64(0))
+        return "wrong-total", ("a total of %s, and data up to %s (FIL-10)"):format(tostring(about.total), position)
+    elseif open.size and about.total ~= open.size then
+        return "wrong-total", ("announced were %s bytes (FIL-10)"):format(tostring(open.size))
+    end
+    side.done[about.id] = true
+end
+
+RULES[0x14] = function(about, side)
+    local concerns, name, text = concerns_open(about, side)
+    if concerns then
+        close_file(side, about.id)
+    end
+    return name, text
+end
+
+RULES[0x13] = function(about, _, other)
+    local id, code = about.id, about.code
+    if not other.last_id then
+        return "unopened", "the capture does not have the file-open of this transfer"
+    elseif not other.owed[id] then
+        return "bad-transfer-id", "this transfer waits for no status (FIL-16)"
+    end
+    local open = other.open and other.open.id == id and other.open
+    if code == CODE_OF["ready"] then
+        if open and not open.position and open.held then
+            return "misplaced-message", "a second ready (FIL-14)"
+        elseif open and not open.position then
+            open.held = about.offset
+        end
+    elseif code < 0x0110 or code > 0x011F then
+        if code == CODE_OF["stored"] and not other.done[id] then
+            return "misplaced-message", "stored before done (FIL-15)"
+        end
+        other.owed[id], other.done[id] = nil, nil
+        other.owed_count = other.owed_count - 1
+        close_file(other, id)
+    end
+end
+
+-- Takes a whole frame into account. Gives what the rules have against it.
+local function judge_order(header, about, side, other)
+    local name, text
+    if side.closed then
+        name, text = "misplaced-message", "a frame behind a close (CNV-5)"
+    elseif about and RULES[header.kind] then
+        name, text = RULES[header.kind](about, side, other)
+    elseif header.kind == 0x05 then
+        side.closed = true
+    end
+    side.frames = side.frames + 1
+    return name and { name, text }
+end
+
+-- Frames were lost for the rules: the open file's position is not known.
+local function forget_position(side)
+    side.frames = side.frames + 1
+    if side.open then
+        side.open.lost = true
+    end
+end
+
+-- The first place from `from` on where a header stands that a search accepts (SYN-2), and the header; or
+-- where one may begin that is not all there; or the end.
+local function search_header(tvb, from)
+    local bytes = tvb:raw(from, tvb:captured_len() - from)
+    local at = 1
+    while true do
+        at = bytes:find("\xF5", at, true)
+        if not at then
+            return from + #bytes
+        end
+        local header, name = read_header(bytes:sub(at, at + HEADER_LEN - 1))
+        if not name then
+            return from + at - 1, header
+        end
+        at = at + 1
+    end
+end
+
+local function dissect_stream(tvb, pinfo, root)
+    local captured, reported = tvb:captured_len(), tvb:reported_len()
+    local is_new = not pinfo.visited
+    local number = (tonumber(pinfo.private["unstick_calls"]) or 0) + 1
+    pinfo.private["unstick_calls"] = tostring(number)
+    local key = pinfo.number .. "." .. number
+    if is_new then
+        local side, other = sides_of(pinfo)
+        calls[key] = {
+            side = side,
+            other = other,
+            -- How the call began.
+            at = side.at,
+            due = side.due,
+            search = side.search,
+            quiet = side.quiet,
+            held_back = side.held_back,
+            -- What the rules had against its frames.
+            verdicts = {},
+        }
+        side.held_back, side.missing = 0, nil
+    end
+    local call = calls[key]
+    if not call then
+        return tvb:len() -- no call of the first time: TCP asks for what it will ask for again
+    end
+    local side, other = call.side, call.other
+    local base, due, search, quiet, held_back = call.at, call.due, call.search, call.quiet, call.held_back
+    -- In a packet that the capture cut nothing is to be waited for.
+    local can_wait = (pinfo.can_desegment or 0) > 0 and captured == reported
+    local gap = captured < reported and "the capture has not all of this packet" or "TCP does not reassemble here"
+    local gap_name = captured < reported and "not-captured" or "not-reassembled"
+
+    local tree_item
+    local function tree()
+        tree_item = tree_item or root:add(unstick, tvb:range(0, captured))
+        return tree_item
+    end
+    local found, nth, at = {}, 0, 0
+
+    local function finish(consumed)
+        if is_new then
+            side.at, side.due, side.search, side.quiet = base + consumed, due, search, quiet
+        end
+        if tree_item then
+            tree_item:set_len(math.min(consumed, captured))
+        end
+        show_info(pinfo, found)
+        return tvb:len()
+    end
+    -- Asks for the bytes from `from` on again, with those that are missing, if it is known how many.
+    local function wait(from, missing)
+        pinfo.desegment_offset = from
+        pinfo.desegment_len = missing or DESEGMENT_ONE_MORE_SEGMENT
+        if is_new then
+            side.held_back, side.missing = reported - from, missing
+        end
+        return finish(from)
+    end
+    local function show_rest(from, to)
+        if to > from then
+            tree():add(f.undecoded, tvb:range(from, to - from))
+        end
+    end
+
+    while at < reported do
+        if due > 0 then
+            local n = math.min(due, reported - at)
+            if at < captured then
+                tree():add(f.continued, tvb:range(at, math.min(n, captured - at)))
+                found[#found + 1] = ("more of a payload %.0f B"):format(n)
+            end
+            due, at = due - n, at + n
+        elseif at >= captured then
+            search, quiet, at = base + at, true, reported
+            if is_new then
+                forget_position(side)
+            end
+        elseif search then
+            local place, header = search_header(tvb, at)
+            local missing = header and place + HEADER_LEN + header.len - reported or 0
+            -- What was held back can only be asked for again as a whole, or not at all.
+            local is_stuck = can_wait and place > 0 and place <= held_back
+            if is_stuck and (not header or missing > 0) and missing <= MOST_GATHERED then
+                return wait(0, header and missing)
+            elseif header then
+                show_rest(at, place)
+                if not quiet then
+                    local skipped = base + place - search
+                    local item = tree():add(f.skipped, tvb:range(place, HEADER_LEN), u64(skipped)):set_generated()
+                    note(item, "found", ("a header, %s behind the error"):format(count(skipped, "byte")))
+                end
+                search, quiet, at = nil, false, place
+            elseif place < captured and can_wait then
+                show_rest(at, place)
+                return wait(place)
+            else
+                show_rest(at, captured)
+                at = reported
+            end
+        else
+            local n = math.min(HEADER_LEN, captured - at)
+            local header, name, text, enough = read_header(tvb:raw(at, n))
+            local stop = header and at + HEADER_LEN + header.len
+            if name == "oversize" then
+                local item = add_frame(tree(), tvb, at, header)
+                report(item, tvb:range(at + 3, 4), name, base + at, text)
+                found[#found + 1] = summary(header) .. " (oversize)"
+                due, at = header.len, at + HEADER_LEN
+                if is_new then
+                    forget_position(side)
+                end
+            elseif name then
+                local item = tree():add(f.frame, tvb:range(at, enough))
+                item:set_text("Frame: none, " .. name)
+                add_header(item, tvb, at, enough)
+                report(item, tvb:range(at, enough), name, base + at, text)
+                found[#found + 1] = name
+                search, at = base + at, at + 1
+                if is_new then
+                    forget_position(side)
+                end
+            elseif header and stop <= captured then
+                local item = add_frame(tree(), tvb, at, header)
+                local words, about, fault = add_payload(item, tvb, at + HEADER_LEN, header)
+                local line = summary(header, words)
+                nth = nth + 1
+                if is_new then
+                    call.verdicts[nth] = judge_order(header, about, side, other)
+                end
+                if fault then
+                    report(item, tvb:range(at + HEADER_LEN, header.len), fault[1], fault[2], fault[3])
+                    line = line .. " (" .. fault[1] .. ")"
+                end
+                if is_unknown_critical(header.kind) then
+                    local text = kind_name(header.kind) .. " is critical and not known"
+                    report(item, tvb:range(at + 2, 1), "unknown-kind", base + at, text)
+                    line = line .. " (unknown-kind)"
+                end
+                local verdict = call.verdicts[nth]
+                if verdict and CODE_OF[verdict[1]] then
+                    report(item, tvb:range(at, HEADER_LEN), verdict[1], base + at, verdict[2])
+                    line = line .. " (" .. verdict[1] .. ")"
+                elseif verdict then
+                    note(item, verdict[1], verdict[2])
+                end
+                item:add(f.at, tvb:range(at, HEADER_LEN), u64(base + at)):set_generated()
+                if about and about.id then
+                    local opener = header.kind == 0x13 and other or side
+                    if header.kind == 0x10 and is_new then
+                        opener.opened[about.id] = opener.opened[about.id] or pinfo.number
+                    elseif header.kind ~= 0x10 and opener.opened[about.id] then
+                        item:add(f.opened_in, opener.opened[about.id]):set_generated()
+                    end
+                end
+                found[#found + 1] = line
+                at = stop
+            elseif header and stop <= reported then
+                local item = add_frame(tree(), tvb, at, header)
+                add_part(item, tvb, at + HEADER_LEN)
+                note(item, "not-captured", gap)
+                found[#found + 1] = summary(header)
+                at = stop
+                if is_new then
+                    forget_position(side)
+                end
+            elseif can_wait and not header then
+                return wait(at)
+            elseif can_wait and header.len <= MOST_GATHERED then
+                return wait(at, stop - reported)
+            else
+                -- The capture cut the packet, or nothing is put together.
+                local item
+                if header then
+                    item = add_frame(tree(), tvb, at, header)
+                    add_part(item, tvb, at + HEADER_LEN)
+                    found[#found + 1] = summary(header)
+                else
+                    item = tree():add(f.frame, tvb:range(at, n))
+                    item:set_text("Frame: the beginning of a header")
+                    add_header(item, tvb, at, n)
+                    found[#found + 1] = "part of a header"
+                end
+                note(item, gap_name, gap)
+                if header then
+                    due = stop - reported
+                else
+                    search, quiet = base + at, true
+                end
+                at = reported
+                if is_new then
+                    forget_position(side)
+                end
+            end
+        end
+    end
+    return finish(reported)
+end
+
+-- The end of a stream --------------------------------------------------------------------------------------
+
+-- A segment with FIN is often empty, and then no dissector is asked. This one sees every packet.
+local end_of_stream = Proto("unstick_end", "unstick, the end of a stream")
+
+local tcp_seq = Field.new("tcp.seq")
+local tcp_len = Field.new("tcp.len")
+local tcp_fin = Field.new("tcp.flags.fin")
+local tcp_reset = Field.new("tcp.flags.reset")
+
+-- The value of the innermost field of that name; nil if there is none.
+local function last(field)
+    local all = { field() }
+    return all[1] and all[#all].value
+end
+
+local function is_set(field)
+    local value = last(field)
+    return value == true or value == 1
+end
+
+-- What the end of the stream is an error for (7.4): a name, the stream offset, a sentence, and how many bytes
+-- are missing.
+local function judge_end(side)
+    local have, missing = side.held_back, side.missing
+    local is_search = side.search and not missing
+    if have > 0 and missing then
+        -- TCP gathers the rest of a frame unasked; its sequence numbers, from 1 on, say how much of it came.
+        local seq, len = last(tcp_seq), last(tcp_len)
+        local more = seq and len and seq + len - 1 - side.at - have
+        if more and more > 0 and more < missing then
+            have, missing = have + more, missing - more
+        end
+    elseif have > 0 then
+        missing = HEADER_LEN - have
+    elseif side.due > 0 then
+        missing = side.due
+    end
+    local at = side.at + have
+    if is_search then
+        local text = ("the stream ends, %s behind the error"):format(count(at - side.search, "byte"))
+        return not side.quiet and { "unsynchronized", at, text } or nil
+    elseif missing then
+        local least = have > 0 and not side.missing and "a header, at least" or "a frame,"
+        local text = ("the stream ends in %s %s missing"):format(least, count(missing, "byte"))
+        return { "truncated", at, text, missing }
+    end
+end
+
+function end_of_stream.dissector(tvb, pinfo, root)
+    if next(sides) == nil or pinfo.port_type ~= PORT_TYPE_TCP then
+        return
+    end
+    if not pinfo.visited then
+        senders[pinfo.number] = sides[keys_of(pinfo)]
+    end
+    local side = senders[pinfo.number]
+    if not side or not (is_set(tcp_fin) or is_set(tcp_reset)) then
+        return
+    end
+    side.ended_in = side.ended_in or pinfo.number
+    local ended = side.ended_in == pinfo.number and judge_end(side)
+    if ended then
+        local name, at, text, missing = ended[1], ended[2], ended[3], ended[4]
+        local range = tvb:range(0, 0)
+        local tree = root:add(unstick, range)
+        tree:append_text(": " .. text)
+        report(tree, range, name, at, text)
+        if missing then
+            tree:add(f.missing, range, missing):set_generated()
+        end
+        pinfo.cols.info:append(" (" .. name .. ")")
+    end
+end
+
+register_postdissector(end_of_stream)
+
+-- Registration -------------------------------------------------------------------------------------------
+
+-- The first packet of a connection comes by way of its port, or is recognised; all that follow come here. So
+-- connections that use the same ports one after the other are told apart.
+local stream = Proto("unstick_stream", "unstick, a known stream")
+
+function stream.dissector(tvb, pinfo, root)
+    return dissect_stream(tvb, pinfo, root)
+end
+
+local function first_of_stream(tvb, pinfo, root)
+    if not pinfo.visited then
+        begin(pinfo)
+    end
+    pinfo.conversation = stream
+    return dissect_stream(tvb, pinfo, root)
+end
+
+function unstick.dissector(tvb, pinfo, root)
+    if pinfo.port_type == PORT_TYPE_TCP then
+        return first_of_stream(tvb, pinfo, root)
+    end
+    return dissect_datagram(tvb, pinfo, root)
+end
+
+-- Takes what begins with a header whose check is right.
+local function is_recognised(tvb)
+    return tvb:captured_len() >= HEADER_LEN and read_header(tvb:raw(0, HEADER_LEN)) ~= nil
+end
+
+unstick:register_heuristic("tcp", function(tvb, pinfo, root)
+    if not is_recognised(tvb) then
+        return false
+    end
+    first_of_stream(tvb, pinfo, root)
+    return true
+end)
+
+unstick:register_heuristic("udp", function(tvb, pinfo, root)
+    if not is_recognised(tvb) then
+        return false
+    end
+    pinfo.conversation = unstick
+    dissect_datagram(tvb, pinfo, root)
+    return true
+end)
+
+tcp_port:add_for_decode_as(unstick)
+udp_port:add_for_decode_as(unstick)
