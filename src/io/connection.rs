@@ -342,6 +342,13 @@ impl<S: Transport> Connection<S> {
     }
 }
 
+impl<S> Connection<S> {
+    /// Accepts the cancel of a file that nobody finishes.
+    pub(super) fn give_up(&mut self, cancel: &Message<'_>) {
+        self.conversation.give_up(cancel);
+    }
+}
+
 /// A blocking write is never pending.
 fn now(result: Poll<Result<(), WriteError>>) -> Result<(), WriteError> {
     match result {

@@ -165,6 +165,14 @@ impl Conversation {
         Ok(())
     }
 
+    /// Accepts the cancel of a file, which each open can have once, in any case.
+    pub(crate) fn give_up(&mut self, cancel: &Message<'_>) {
+        let unwaited = core::mem::take(&mut self.unwaited);
+        // Where the session does not send it, the file is not open any more.
+        let _ = self.accept_unwaited(cancel);
+        self.unwaited = self.unwaited.saturating_add(unwaited);
+    }
+
     /// Closes, if the conversation is not over. The reason is left out where the peer's limit has
     /// no room for it.
     pub(crate) fn close(&mut self, close: Close<'_>) -> Result<(), ConnectionError> {

@@ -498,6 +498,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
+impl<S> Connection<S> {
+    /// Accepts the cancel of a file that nobody finishes.
+    pub(super) fn give_up(&mut self, cancel: &Message<'_>) {
+        self.conversation.give_up(cancel);
+    }
+}
+
 impl<S: AsyncWrite + Unpin> Connection<S> {
     /// Makes room for a message.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
