@@ -404,6 +404,51 @@ fn a_full_disk_refuses_that_file_and_others_go_on() {
     small.expect(&[(1, "stored")]);
 }
 
+#[test]
+fn a_file_that_the_system_finds_too_long_is_refused_and_others_go_on() {
+    let folder = Folder::new("inbox-limit");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 100 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_unstick")]);
+    command.args(["listen", ":0", "--dir", &folder.str("inbox")]);
+    let listen = Listen::of(&mut command);
+    let (mut large, mut small) = (Peer::new(listen.connect()), Peer::new(listen.connect()));
+    small.offer(1, 2, Some(3), "small");
+    small.say(&data(1, 0, b"12"));
+    assert_eq!(large.send(1, 1, "large", &content(300_000, 5)), "too-large");
+    listen.err.line("\"large\" is not stored: too-large, ");
+    small.say(&data(1, 2, b"3")).say(&done(1, b"123")).expect(&[(1, "stored")]);
+    // The connection goes on, and of the large file nothing is left.
+    assert_eq!(large.send(2, 1, "other", b"12345"), "stored");
+    assert_eq!(folder.names("inbox"), ["other", "small"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_refuses_with_a_status() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("inbox-read-only");
+    let inbox = folder.path("inbox");
+    fs::create_dir(&inbox).unwrap();
+    fs::write(inbox.join("there"), b"12345").unwrap();
+    fs::set_permissions(&inbox, fs::Permissions::from_mode(0o555)).unwrap();
+    // Root may write everywhere, without its capabilities not.
+    let mut command = if rustix::process::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-all", "--inh-caps=-all", env!("CARGO_BIN_EXE_unstick")]);
+        command
+    } else {
+        unstick()
+    };
+    let listen = Listen::of(command.args(["listen", ":0", "--dir", &folder.str("inbox")]));
+    let mut peer = Peer::new(listen.connect());
+    assert_eq!(peer.send(1, 1, "a", b"12345"), "storage-failed");
+    listen.err.line("\"a\" is not stored: storage-failed");
+    assert_eq!(peer.send(2, 1, "there", b"12345"), "exists");
+    peer.say(&frame(TEXT, b"and goes on"));
+    listen.out.line("and goes on");
+    assert_eq!(folder.names("inbox"), ["there"]);
+    fs::set_permissions(&inbox, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 /// Leaves so many bytes of a file behind, as a connection does that breaks.
 fn leave_part(receiver: &Receiver, key: u8, name: &str, len: usize) {
     let mut peer = receiver.peer();
