@@ -12,9 +12,9 @@ impl<S: Transport> Connection<S> {
     /// Offers a file, to be sent from its beginning: [`write`](FileSender::write) its bytes, and
     /// [`finish`](FileSender::finish) with its digest.
     ///
-    /// `name` is one component of a path, 1 to 255 bytes (spec, 13.6). `size` is in bytes, `None`
-    /// if it is not known; no other number of bytes can then be sent. What the peer says beside
-    /// what concerns this file goes to `other`, and what that returns is sent: `|_| None` where the
+    /// `name` is one component of a path, 1 to 255 bytes (spec, 13.6). `size` is in bytes, and then
+    /// exactly so many have to be sent; `None` if it is not known. What the peer says beside what
+    /// concerns this file goes to `other`, and what that returns is sent: `|_| None` where the
     /// peer says nothing else, or [`FileReceiver::handle`](crate::session::FileReceiver::handle) if
     /// it sends files.
     ///

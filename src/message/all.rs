@@ -86,7 +86,7 @@ impl fmt::Display for RefusedMessage {
 impl Error for RefusedMessage {}
 
 #[cfg(all(test, feature = "alloc"))]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use crate::format::V1;
