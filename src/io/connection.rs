@@ -194,7 +194,8 @@ impl<S: Transport> Connection<S> {
         self.reader.position()
     }
 
-    /// The stream offset of the first byte of the frame that the last event came of: for a log.
+    /// The stream offset of the first byte of the last frame that was taken: that of an event, or
+    /// of what broke a rule by its payload. For a log.
     pub fn event_at(&self) -> u64 {
         self.conversation.event_at
     }
@@ -220,8 +221,8 @@ impl<S: Transport> Connection<S> {
     /// # Errors
     /// [`ConnectionError::Read`] and [`ConnectionError::Session`]: but for a failure of the
     /// transport, a time-out of the socket too, they end the conversation, and every further call
-    /// returns the same. What cannot be written shows in the next call that writes. With [`skip_oversize`](Self::skip_oversize)
-    /// an oversize frame does not latch.
+    /// returns the same. What cannot be written shows in the next call that writes. With
+    /// [`skip_oversize`](Self::skip_oversize) an oversize frame does not latch.
     pub fn recv(&mut self) -> Result<Option<Event<'_>>, ConnectionError> {
         let found = self.next_found()?;
         Ok(found.and_then(|(located, meaning)| Some(meaning.event(self.reader.lend(located)?))))

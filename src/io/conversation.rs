@@ -33,7 +33,7 @@ pub(crate) struct Conversation {
     pub(crate) explain: Option<fn(&ConnectionError) -> String>,
     /// Whether a frame over the limit is passed over, and does not end the conversation.
     pub(crate) skips_oversize: bool,
-    /// The stream offset of the frame that the last event came of.
+    /// The stream offset of the last frame that was taken.
     pub(crate) event_at: u64,
     /// The transport did not take all that was accepted, when it was last asked.
     is_blocked: bool,

@@ -227,7 +227,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.incoming.position()
     }
 
-    /// The stream offset of the first byte of the frame that the last event came of: for a log.
+    /// The stream offset of the first byte of the last frame that was taken: that of an event, or
+    /// of what broke a rule by its payload. For a log.
     pub fn event_at(&self) -> u64 {
         self.conversation.event_at
     }
