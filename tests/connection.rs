@@ -279,14 +279,14 @@ async fn who_feeds_a_close_still_receives_what_is_on_its_way() {
 }
 
 #[tokio::test]
-async fn a_close_goes_without_its_reason_where_the_peer_has_no_room_for_it() {
+async fn a_close_goes_with_a_shorter_reason_where_the_peer_has_no_room_for_all() {
     // spec: CNV-11
     let said = wire(&Message::Hello(Hello { limit: 4, name: "" }));
     let mut connection = after(&[said, wire(&Message::Close(Close::ORDINARY))].concat(), []);
     assert!(matches!(connection.recv().await.unwrap(), Some(Event::Hello(_))));
     let close = Close { code: Code::SHUTTING_DOWN, reason: "too long a reason" };
     connection.close(close, SOON).await.unwrap();
-    let expected = Message::Close(Close { reason: "", ..close });
+    let expected = Message::Close(Close { reason: "to", ..close });
     assert_eq!(shown(&connection.get_ref().drain.bytes), [format!("{expected:?}")]);
 }
 
@@ -824,4 +824,87 @@ fn errors_say_what_to_try() {
     assert!(error.to_string().starts_with("byte 3: "), "{error}");
     assert!(std::error::Error::source(&error).is_none(), "the text has it all");
     assert_eq!((late.code(), ConnectionError::Full.code()), (None, None));
+}
+
+#[test]
+fn a_reason_is_shortened_to_what_the_peer_takes() {
+    // spec: CNV-11
+    let written = |limit, reason| {
+        let mut connection = after(&wire(&Message::Hello(Hello { limit, name: "" })), []);
+        run(connection.recv()).unwrap();
+        run_with_clock(async {
+            let close = Close { code: Code::BUSY, reason };
+            let _ = connection.close(close, SOON).await;
+        });
+        shown(&connection.get_ref().drain.bytes)
+    };
+    let close = |reason| [format!("{:?}", Message::Close(Close { code: Code::BUSY, reason }))];
+    assert_eq!(written(100, "粘包"), close("粘包"));
+    assert_eq!(written(8, "粘包"), close("粘包"));
+    assert_eq!(written(7, "粘包"), close("粘"));
+    assert_eq!(written(2, "粘包"), close(""));
+    assert!(written(1, "粘包").is_empty(), "an empty one would say that all is well");
+}
+
+#[test]
+fn an_error_is_told_in_the_applications_words() {
+    let told = |said: &[u8]| {
+        let line = Line::new(Source::new(said, []), Drain::default());
+        let mut connection = Connection::new(line).explain_errors(|error| format!("no: {error}"));
+        let error = loop {
+            if let Err(error) = run(connection.recv()) {
+                break error;
+            }
+        };
+        run_with_clock(async { connection.close(Close::ORDINARY, SOON).await.unwrap_err() });
+        (error, shown(&connection.get_ref().drain.bytes))
+    };
+    let close = |code, reason: &str| [format!("{:?}", Message::Close(Close { code, reason }))];
+    let (error, said) = told(b"GET /");
+    assert_eq!(said, close(Code::BAD_MAGIC, &format!("no: {error}")));
+    let (error, said) = told(&unstick::header::encode(Kind::new(0x3F).unwrap(), 9));
+    assert_eq!(said, close(Code::UNKNOWN_KIND, &format!("no: {error}")));
+    let hello = wire(&Message::Hello(Hello { limit: 6, name: "" }));
+    let (_, said) = told(&[hello, b"GET /".to_vec()].concat());
+    assert_eq!(said, close(Code::BAD_MAGIC, "no: "));
+    // There is nobody to be told of a cut.
+    assert!(told(&wire(&Message::Text("hi"))).1.is_empty());
+}
+
+#[test]
+fn oversize_frames_are_passed_over_where_that_is_asked_for() {
+    let large = unstick::header::encode(Kind::BINARY, 70_000);
+    let said = [
+        wire(&Message::Text("one")),
+        [&large[..], &[1; 70_000]].concat(),
+        wire(&Message::Ping(b"")),
+        wire(&Message::Text("two")),
+        [&large[..], &[2; 70_000]].concat(),
+        wire(&Message::Close(Close::ORDINARY)),
+    ]
+    .concat();
+    for most in [7, 1000, 1_000_000] {
+        let reads = (0..30_000).map(|_| Step::Move(most));
+        let line = Line::new(Source::new(&said, reads), Drain::default());
+        let mut connection = Connection::with_limit(line, 65_536).skip_oversize();
+        let oversize = |at| DecodeError::Oversize { at, len: 70_000, limit: 65_536 };
+        assert_eq!(run(connection.recv()).unwrap(), Some(Event::Text("one")));
+        assert_eq!((connection.event_at(), connection.position()), (0, 11));
+        let error = run(connection.recv()).unwrap_err();
+        assert!(matches!(error, ConnectionError::Read(ReadError::Decode(e)) if e == oversize(11)));
+        assert_eq!(run(connection.recv()).unwrap(), Some(Event::Text("two")), "{most}");
+        let at = 11 + 8 + 70_000 + 8;
+        assert_eq!((connection.event_at(), connection.position()), (at, at + 11));
+        // A close reads over them too, and is told in the end that all is well.
+        run_with_clock(async { connection.close(Close::ORDINARY, SOON).await.unwrap() });
+        let expected = [Message::Pong(b""), Message::Close(Close::ORDINARY)];
+        let expected: Vec<_> = expected.iter().map(|message| format!("{message:?}")).collect();
+        assert_eq!(shown(&connection.get_ref().drain.bytes), expected);
+    }
+    // Nothing else is passed over.
+    let line = Line::new(Source::new(b"GET /", []), Drain::default());
+    let mut connection = Connection::new(line).skip_oversize();
+    for _ in 0..2 {
+        assert_eq!(run(connection.recv()).unwrap_err().code(), Some(Code::BAD_MAGIC));
+    }
 }

@@ -218,7 +218,7 @@ fn the_upload_client_and_server_move_a_file() {
     // Nothing is replaced.
     let again = send(b"another one");
     assert!(!again.status.success(), "{again:?}");
-    assert!(String::from_utf8(again.stdout).unwrap().contains("exists"));
+    assert!(String::from_utf8(again.stderr).unwrap().contains("exists"));
     assert!(fs::read(&stored).unwrap() == content);
 
     // An empty one; and one whose digest is wrong, or that is cut, leaves nothing.

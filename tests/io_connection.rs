@@ -363,3 +363,34 @@ fn the_rules_and_limits_are_the_sessions() {
     let expected: Vec<_> = expected.iter().map(|message| format!("{message:?}")).collect();
     assert_eq!(shown(&connection.get_ref().drain.bytes), expected);
 }
+
+#[test]
+fn oversize_frames_are_passed_over_and_other_errors_told_in_the_applications_words() {
+    let large = unstick::header::encode(Kind::BINARY, 70_000);
+    let close = wire(&Message::Close(Close::ORDINARY));
+    let said = [
+        wire(&Message::Text("one")),
+        [&large[..], &[1; 70_000]].concat(),
+        wire(&Message::Text("two")),
+        [&large[..], &[2; 70_000]].concat(),
+        close.clone(),
+    ]
+    .concat();
+    for most in [9, 1_000_000] {
+        let reads = (0..30_000).map(|_| Step::Move(most));
+        let line = Line::new(Source::new(&said, reads), Drain::default());
+        let mut connection = Connection::with_limit(line, 65_536).skip_oversize();
+        assert_eq!(connection.recv().unwrap(), Some(Event::Text("one")));
+        let error = connection.recv().unwrap_err();
+        assert!(matches!(error, ConnectionError::Read(ReadError::Decode(_))), "{error}");
+        assert_eq!(connection.recv().unwrap(), Some(Event::Text("two")));
+        let at = 11 + 8 + 70_000;
+        assert_eq!((connection.event_at(), connection.position()), (at, at + 11));
+        connection.close(Close::ORDINARY, SOON).unwrap();
+        assert_eq!(connection.get_ref().drain.bytes, close);
+    }
+    let mut connection = after(b"GET /", []).explain_errors(|_| "v1 only".to_owned());
+    assert_eq!(connection.recv().unwrap_err().code(), Some(Code::BAD_MAGIC));
+    let close = Message::Close(Close { code: Code::BAD_MAGIC, reason: "v1 only" });
+    assert_eq!(connection.get_ref().drain.bytes, wire(&close));
+}

@@ -70,7 +70,8 @@ fn cited() -> BTreeMap<String, Vec<String>> {
         let in_src = path.components().any(|part| part.as_os_str() == "src");
         let mut in_tests = !in_src;
         for (number, line) in text.lines().enumerate() {
-            in_tests |= line.trim() == "#[cfg(test)]";
+            in_tests |=
+                ["#[cfg(test)]", "#[cfg(all(test, feature = \"alloc\"))]"].contains(&line.trim());
             let mut comment = line.trim_start();
             // Beside its tests a source file has those in its documentation.
             let counts = if in_tests { ["//", "#"] } else { ["///", "//!"] };

@@ -240,6 +240,9 @@ pub(crate) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// A file beyond the system's limit is an error of its write, and does not end the program.
+    #[cfg(unix)]
+    _file_size: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -247,10 +250,12 @@ impl Signals {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
+            const XFSZ: i32 = rustix::process::Signal::XFSZ.as_raw();
             let failed = |error| Failure::job(format!("cannot wait for signals: {error}"));
             Ok(Self {
                 interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
                 terminate: signal(SignalKind::terminate()).map_err(failed)?,
+                _file_size: signal(SignalKind::from_raw(XFSZ)).map_err(failed)?,
             })
         }
         #[cfg(not(unix))]

@@ -658,7 +658,7 @@ impl Log<'_> {
                     None => refusal.code.meaning().to_owned(),
                 };
                 let advice = match refusal.code {
-                    Code::TOO_LARGE => "; to take it raise --max-file",
+                    Code::TOO_LARGE => "; to take it raise --max-file, or --max-parts",
                     Code::NOT_ACCEPTED => "; to take files give --dir",
                     _ => "",
                 };

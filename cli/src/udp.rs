@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::time::{sleep, timeout};
-use unstick::message::{Code, Message};
+use unstick::message::{Code, Message, RefusedMessage};
 use unstick::tokio::{
     FrameReceiver, FrameSender, FrameSocket, Frames, Received, RecvStats, Refusals, SendError,
     SendStats,
@@ -276,17 +276,19 @@ async fn serve(
 }
 
 /// Which of a datagram's frames are messages for the user; none, and why, if a payload is not what
-/// its kind says: a datagram is taken or refused whole (spec, 14.6).
-fn messages(frames: Frames<'_, AnyFormat>, kinds: &[unstick::Kind]) -> Result<Vec<bool>, String> {
-    let is_message = |frame: Frame<'_, AnyMeta>| {
-        let Some(kind) = frame.meta.kind() else { return Ok(true) };
-        match Message::decode(kind, frame.payload) {
-            Ok(Message::Text(_) | Message::Binary(_)) => Ok(true),
-            Ok(_) => Ok(kinds.contains(&kind)),
-            Err(error) => Err(error.to_string()),
-        }
+/// its kind says.
+fn messages(
+    frames: Frames<'_, AnyFormat>,
+    kinds: &[unstick::Kind],
+) -> Result<Vec<bool>, RefusedMessage> {
+    // In other formats each frame is a message.
+    let frames =
+        frames.map(|frame| (frame.meta.kind().unwrap_or(unstick::Kind::BINARY), frame.payload));
+    let is_message = |message: Message<'_>| match message {
+        Message::Text(_) | Message::Binary(_) => true,
+        message => kinds.contains(&message.kind()),
     };
-    frames.map(is_message).collect()
+    Ok(Message::decode_all(frames)?.map(is_message).collect())
 }
 
 /// A message as one line.

@@ -433,7 +433,14 @@ fn write(mut part: Part, hasher: Option<Sha256>, chunk: Arc<Vec<u8>>, restart: b
     let begun = if restart { part.restart() } else { Ok(()) };
     match begun.and_then(|()| part.write(&chunk)) {
         Ok(()) => Step::Wrote { part, hasher, chunk },
-        Err(error) => Step::Failed(Refusal::io(error, part.len())),
+        Err(error) => Step::Failed(match Refusal::io(error, part.len()) {
+            // The next try will not be shorter.
+            refusal @ Refusal { code: Code::TOO_LARGE, .. } => {
+                part.remove();
+                Refusal { kept: 0, ..refusal }
+            }
+            refusal => refusal,
+        }),
     }
 }
 

@@ -405,6 +405,111 @@ fn a_full_disk_refuses_that_file_and_others_go_on() {
 }
 
 #[test]
+fn a_file_that_the_system_finds_too_long_is_refused_and_others_go_on() {
+    let folder = Folder::new("inbox-limit");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 100 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_unstick")]);
+    command.args(["listen", ":0", "--dir", &folder.str("inbox")]);
+    let listen = Listen::of(&mut command);
+    let (mut large, mut small) = (Peer::new(listen.connect()), Peer::new(listen.connect()));
+    small.offer(1, 2, Some(3), "small");
+    small.say(&data(1, 0, b"12"));
+    assert_eq!(large.send(1, 1, "large", &content(300_000, 5)), "too-large");
+    listen.err.line("\"large\" is not stored: too-large, ");
+    small.say(&data(1, 2, b"3")).say(&done(1, b"123")).expect(&[(1, "stored")]);
+    // The connection goes on, and of the large file nothing is left.
+    assert_eq!(large.send(2, 1, "other", b"12345"), "stored");
+    assert_eq!(folder.names("inbox"), ["other", "small"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_refuses_with_a_status() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("inbox-read-only");
+    let inbox = folder.path("inbox");
+    fs::create_dir(&inbox).unwrap();
+    fs::write(inbox.join("there"), b"12345").unwrap();
+    fs::set_permissions(&inbox, fs::Permissions::from_mode(0o555)).unwrap();
+    // Root may write everywhere, without its capabilities not.
+    let mut command = if rustix::process::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-all", "--inh-caps=-all", env!("CARGO_BIN_EXE_unstick")]);
+        command
+    } else {
+        unstick()
+    };
+    let listen = Listen::of(command.args(["listen", ":0", "--dir", &folder.str("inbox")]));
+    let mut peer = Peer::new(listen.connect());
+    assert_eq!(peer.send(1, 1, "a", b"12345"), "storage-failed");
+    listen.err.line("\"a\" is not stored: storage-failed");
+    assert_eq!(peer.send(2, 1, "there", b"12345"), "exists");
+    peer.say(&frame(TEXT, b"and goes on"));
+    listen.out.line("and goes on");
+    assert_eq!(folder.names("inbox"), ["there"]);
+    fs::set_permissions(&inbox, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Leaves so many bytes of a file behind, as a connection does that breaks.
+fn leave_part(receiver: &Receiver, key: u8, name: &str, len: usize) {
+    let mut peer = receiver.peer();
+    peer.offer(1, key, None, name);
+    peer.say(&data(1, 0, &content(len, key.into())));
+    drop(peer);
+    let path = receiver.folder.path("inbox").join(part_name(key, name));
+    eventually("left", || fs::metadata(&path).is_ok_and(|part| part.len() == len as u64));
+    // One connection's end is one line: nobody is at work on the part any more.
+    receiver.listen.err.lines("the stream ended without a close", usize::from(key));
+}
+
+#[test]
+fn parts_together_are_bounded_and_the_oldest_make_room() {
+    let receiver = Receiver::new("inbox-parts", &["--max-parts", "10000"]);
+    leave_part(&receiver, 1, "oldest", 4_000);
+    leave_part(&receiver, 2, "newer", 4_500);
+    let names = || receiver.folder.names("inbox");
+    assert_eq!(receiver.parts(), 2);
+    let mut peer = receiver.peer();
+    assert_eq!(peer.send(1, 9, "fits", &content(1_500, 9)), "stored");
+    assert_eq!(receiver.parts(), 2, "there was room");
+    assert_eq!(peer.send(2, 9, "new", &content(5_000, 9)), "stored");
+    assert_eq!(names(), [part_name(2, "newer"), "fits".to_owned(), "new".to_owned()]);
+    // What is stored is no part, and takes nothing from the others.
+    assert_eq!(peer.send(3, 9, "new 2", &content(5_500, 9)), "stored");
+    assert_eq!(peer.offer(4, 2, None, "newer").0, 4_500);
+
+    // What is on its way in is not removed for another: that one is refused, and may come again.
+    let mut other = receiver.peer();
+    assert_eq!(other.send(1, 8, "late", &content(6_000, 8)), "busy");
+    receiver.listen.err.line("--max-parts");
+    let rest = content(4_500 + 5_500, 2);
+    peer.say(&data(4, 4_500, &rest[4_500..])).say(&done(4, &rest)).expect(&[(4, "stored")]);
+    assert!(receiver.read("newer") == rest);
+    assert_eq!(other.send(2, 8, "late", &content(6_000, 8)), "stored");
+    // What will never have room is told so at once.
+    other.say(&open(3, 8, Some(10_001), "huge")).expect(&[(3, "too-large")]);
+    assert_eq!(receiver.parts(), 0);
+}
+
+#[test]
+fn parts_of_an_earlier_run_are_bounded_too() {
+    let folder = Folder::new("inbox-parts-before");
+    fs::create_dir(folder.path("inbox")).unwrap();
+    for (key, age) in [(1, 30), (2, 90), (3, 60)] {
+        let path = folder.write(&format!("inbox/{}", part_name(key, "a")), &[key; 4_000]);
+        let modified = std::time::SystemTime::now() - Duration::from_secs(age);
+        fs::File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+    }
+    fs::write(folder.path("inbox").join("a file"), [0; 50_000]).unwrap();
+    let listen = Listen::start(&["--dir", &folder.str("inbox"), "--max-parts", "9000"]);
+    let mut left = [part_name(1, "a"), part_name(3, "a"), "a file".to_owned()];
+    left.sort();
+    assert_eq!(folder.names("inbox"), left);
+    let mut peer = Peer::new(listen.connect());
+    peer.say(&open(1, 3, Some(9_001), "a")).expect(&[(1, "too-large")]);
+    assert_eq!(peer.offer(2, 1, Some(9_000), "a").0, 4_000);
+}
+
+#[test]
 fn slow_uploads_end_and_a_normal_one_beside_them_is_not_held_up() {
     let receiver = Receiver::new("inbox-slow", &["--min-rate", "20"]);
     let mut slow: Vec<_> = (0..500).map(|_| receiver.peer()).collect();

@@ -3,6 +3,7 @@
 use core::task::Poll;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::string::String;
 use std::time::{Duration, Instant};
 use std::vec::Vec;
 
@@ -139,6 +140,24 @@ impl<S: Transport> Connection<S> {
         self
     }
 
+    /// Sets the reason that the peer is told of an error that ends the conversation, in place of
+    /// the code's [meaning](crate::message::Code::meaning): such as the error's own text. It is
+    /// shortened to what the peer takes.
+    #[must_use]
+    pub fn explain_errors(mut self, explain: fn(&ConnectionError) -> String) -> Self {
+        self.conversation.explain = Some(explain);
+        self
+    }
+
+    /// Has a frame whose payload is over the limit passed over. [`recv`](Self::recv) returns its
+    /// error once, and goes on behind it when it is called again. (The peer is not told: it was, if
+    /// this side [announced](Self::announce) its limit.)
+    #[must_use]
+    pub fn skip_oversize(mut self) -> Self {
+        self.conversation.skips_oversize = true;
+        self
+    }
+
     /// Sets how long a frame may take from its first byte to its last; see
     /// [`FrameReader::frame_timeout`].
     #[must_use]
@@ -170,6 +189,17 @@ impl<S: Transport> Connection<S> {
         &self.conversation.session
     }
 
+    /// The stream offset behind the last frame that was taken.
+    pub fn position(&self) -> u64 {
+        self.reader.position()
+    }
+
+    /// The stream offset of the first byte of the last frame that was taken: that of an event, or
+    /// of what broke a rule by its payload. For a log.
+    pub fn event_at(&self) -> u64 {
+        self.conversation.event_at
+    }
+
     /// The transport.
     pub fn get_ref(&self) -> &S {
         self.reader.get_ref()
@@ -191,7 +221,8 @@ impl<S: Transport> Connection<S> {
     /// # Errors
     /// [`ConnectionError::Read`] and [`ConnectionError::Session`]: but for a failure of the
     /// transport, a time-out of the socket too, they end the conversation, and every further call
-    /// returns the same. What cannot be written shows in the next call that writes.
+    /// returns the same. What cannot be written shows in the next call that writes. With
+    /// [`skip_oversize`](Self::skip_oversize) an oversize frame does not latch.
     pub fn recv(&mut self) -> Result<Option<Event<'_>>, ConnectionError> {
         let found = self.next_found()?;
         Ok(found.and_then(|(located, meaning)| Some(meaning.event(self.reader.lend(located)?))))
@@ -253,7 +284,7 @@ impl<S: Transport> Connection<S> {
     /// either direction is lost with the connection. What comes meanwhile is dropped.
     ///
     /// The time is checked between reads and writes. So that these end, set the socket's own
-    /// time-outs. The reason is left out where the peer's limit has no room for it.
+    /// time-outs. The reason is shortened to what the peer's limit has room for.
     ///
     /// # Errors
     /// The peer ended without a close, or it did not end `within` that time; or an error had ended
@@ -289,7 +320,7 @@ impl<S: Transport> Connection<S> {
                 Ok(true)
             }
             // If it is not the transport's, what follows is dropped.
-            Err(error) => self.conversation.check().err().map_or(Err(error), |_| Ok(false)),
+            Err(error) => self.conversation.end_of_close(error).map(|()| false),
         }
     }
 
@@ -306,11 +337,13 @@ impl<S: Transport> Connection<S> {
     fn wait_for_found(&mut self) -> Result<Option<Found>, ConnectionError> {
         loop {
             let Self { reader, conversation, .. } = self;
-            while let Some(located) =
-                reader.locate().map_err(|error| conversation.cannot_read(error))?
+            while let Some(located) = reader
+                .locate()
+                .map_err(|error| conversation.not_located(error, || reader.skip_frame()))?
             {
+                let position = reader.position();
                 if let Some(frame) = reader.lend(located)
-                    && let Some(meaning) = conversation.take(&frame)?
+                    && let Some(meaning) = conversation.take(&frame, position)?
                 {
                     return Ok(Some((located, meaning)));
                 }
@@ -339,6 +372,13 @@ impl<S: Transport> Connection<S> {
             self.is_shut = true;
         }
         Ok(())
+    }
+}
+
+impl<S> Connection<S> {
+    /// Accepts the cancel of a file that nobody finishes.
+    pub(super) fn give_up(&mut self, cancel: &Message<'_>) {
+        self.conversation.give_up(cancel);
     }
 }
 

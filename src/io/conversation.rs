@@ -4,27 +4,37 @@
 use core::fmt;
 use core::task::{Poll, ready};
 use std::io::{self, IoSlice};
+use std::string::String;
 use std::time::Duration;
 use std::vec::Vec;
 
 use super::error::{ConnectionError, ReadError, WriteError};
 use super::outbox::Outbox;
-use crate::error::DecodeError;
+use crate::error::{DecodeError, RecoverError};
 use crate::format::{Header, V1};
 use crate::frame::Frame;
 use crate::framing::Framing;
 use crate::header::{HEADER_LEN, Kind};
 use crate::message::{Close, Code, Encoded, Message};
-use crate::session::{Event, SendError, Session, SessionError};
+use crate::session::{Event, Session, SessionError};
 
 /// With so many bytes accepted for which nobody waited, and of which the peer has not read all, no
 /// more are.
 const UNWAITED_LEN: usize = 64 * 1024;
 
+/// The bytes of a close before its reason.
+const CODE_LEN: usize = 2;
+
 pub(crate) struct Conversation {
     pub(crate) session: Session,
     outbox: Outbox<V1>,
     failure: Option<Failure>,
+    /// The reason that the peer is told, if it is not the code's meaning.
+    pub(crate) explain: Option<fn(&ConnectionError) -> String>,
+    /// Whether a frame over the limit is passed over, and does not end the conversation.
+    pub(crate) skips_oversize: bool,
+    /// The stream offset of the last frame that was taken.
+    pub(crate) event_at: u64,
     /// The transport did not take all that was accepted, when it was last asked.
     is_blocked: bool,
     /// Something was accepted since the transport was flushed.
@@ -49,6 +59,9 @@ impl Conversation {
             // How much may be sent is the session's to know.
             outbox: Outbox::new(Framing::new(V1).with_limit(u64::MAX)),
             failure: None,
+            explain: None,
+            skips_oversize: false,
+            event_at: 0,
             is_blocked: false,
             is_dirty: false,
             unwaited: 0,
@@ -76,8 +89,14 @@ impl Conversation {
         Ok(())
     }
 
-    /// Takes a frame; `None` if the application has nothing to do with it.
-    pub(crate) fn take(&mut self, frame: &Frame<'_>) -> Result<Option<Meaning>, ConnectionError> {
+    /// Takes a frame, behind which `position` is; `None` if the application has nothing to do with
+    /// it.
+    pub(crate) fn take(
+        &mut self,
+        frame: &Frame<'_>,
+        position: u64,
+    ) -> Result<Option<Meaning>, ConnectionError> {
+        self.event_at = position.saturating_sub(frame.bytes().len() as u64);
         match self.session.handle_frame(frame.meta, frame.payload) {
             Ok(event) => Ok(Meaning::of(&event)),
             Err(error) => Err(self.broke(error)),
@@ -101,6 +120,27 @@ impl Conversation {
             self.session.fail(Code(code));
         }
         self.fail(failure)
+    }
+
+    /// No frame was found where one begins. `skip` passes over one that is over the limit, if that
+    /// was asked for; the conversation goes on behind it.
+    pub(crate) fn not_located(
+        &mut self,
+        error: ReadError,
+        skip: impl FnOnce() -> Result<(), RecoverError>,
+    ) -> ConnectionError {
+        let is_oversize = matches!(error, ReadError::Decode(DecodeError::Oversize { .. }));
+        if is_oversize && self.skips_oversize && self.failure.is_none() && skip().is_ok() {
+            return error.into();
+        }
+        self.cannot_read(error)
+    }
+
+    /// What an error of reading means for a close that waits for the peer's end: it goes on where
+    /// what follows is to be dropped, or was only passed over.
+    pub(crate) fn end_of_close(&self, error: ConnectionError) -> Result<(), ConnectionError> {
+        let is_passed_over = matches!(error, ConnectionError::Read(ReadError::Decode(_)));
+        if self.failure.is_some() || is_passed_over { Ok(()) } else { Err(error) }
     }
 
     fn broke(&mut self, error: SessionError) -> ConnectionError {
@@ -165,19 +205,23 @@ impl Conversation {
         Ok(())
     }
 
-    /// Closes, if the conversation is not over. The reason is left out where the peer's limit has
-    /// no room for it.
+    /// Accepts the cancel of a file, which each open can have once, in any case.
+    pub(crate) fn give_up(&mut self, cancel: &Message<'_>) {
+        let unwaited = core::mem::take(&mut self.unwaited);
+        // Where the session does not send it, the file is not open any more.
+        let _ = self.accept_unwaited(cancel);
+        self.unwaited = self.unwaited.saturating_add(unwaited);
+    }
+
+    /// Closes, if the conversation is not over. The reason is shortened to what the peer's limit
+    /// has room for.
     pub(crate) fn close(&mut self, close: Close<'_>) -> Result<(), ConnectionError> {
         if self.is_over() {
             return Ok(());
         }
         self.unwaited = 0; // it is the last one
-        match self.accept_unwaited(&Message::Close(close)) {
-            Err(ConnectionError::Send(SendError::TooLong { .. })) => {
-                self.accept_unwaited(&Message::Close(Close { reason: "", ..close }))
-            }
-            result => result,
-        }
+        let reason = fitting(close.reason, self.session.peer_limit());
+        self.accept_unwaited(&Message::Close(Close { reason, ..close }))
     }
 
     /// Writes until all is written: what was accepted, and what the session says by itself. That is
@@ -217,9 +261,22 @@ impl Conversation {
     /// Collects what the session has to say by itself, and says whether it was anything.
     fn transmit(&mut self) -> Result<bool, WriteError> {
         let mut any = false;
+        let limit = self.session.peer_limit();
+        let failure = self.failure;
         while let Some(encoded) = self.session.poll_transmit() {
-            push(&mut self.outbox, &encoded)?;
             any = true;
+            if let (Kind::CLOSE, Some(failure), Some(explain)) =
+                (encoded.kind(), failure, self.explain)
+            {
+                let error = ConnectionError::from(failure);
+                let (code, text) = (error.code().unwrap_or_default(), explain(&error));
+                let close = Message::Close(Close { code, reason: fitting(&text, limit) });
+                if let Ok(encoded) = close.encode() {
+                    push(&mut self.outbox, &encoded)?;
+                    continue;
+                }
+            }
+            push(&mut self.outbox, &encoded)?;
         }
         self.is_dirty |= any;
         Ok(any)
@@ -233,6 +290,13 @@ impl Conversation {
         }
         Ok(self.session.send(message)?)
     }
+}
+
+/// As much of a close's reason as a payload of `limit` bytes has room for, in whole characters.
+fn fitting(reason: &str, limit: u64) -> &str {
+    let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(CODE_LEN);
+    let end = (0..=room.min(reason.len())).rev().find(|&end| reason.is_char_boundary(end));
+    reason.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 /// Collects a whole frame.

@@ -3,11 +3,15 @@
 use core::fmt;
 use std::error::Error;
 use std::io;
+use std::string::String;
 use std::time::Duration;
 
 use crate::error::{DecodeError, EncodeError};
 use crate::message::Code;
 use crate::session::{SendError, SessionError};
+
+/// The most characters of a peer's reason that an error's text has.
+const MAX_REASON: usize = 200;
 
 /// Why there is no next frame.
 #[derive(Debug)]
@@ -153,6 +157,21 @@ pub enum ConnectionError {
         /// How long it was waited for.
         after: Duration,
     },
+    /// The receiver does not have the file: it refuses it, or another one has its name. The
+    /// conversation goes on.
+    FileRefused {
+        /// Why.
+        code: Code,
+        /// The same for people; may be empty. A peer chose it: escape it before it is shown.
+        reason: String,
+    },
+    /// The peer closed before it said what became of the file.
+    FileUnanswered {
+        /// Why it closed.
+        code: Code,
+        /// The same for people; may be empty. A peer chose it: escape it before it is shown.
+        reason: String,
+    },
 }
 
 impl ConnectionError {
@@ -163,7 +182,12 @@ impl ConnectionError {
         match self {
             Self::Read(error) => error.code().map(Code),
             Self::Session(error) => Some(error.code()),
-            Self::Send(_) | Self::Write(_) | Self::Full | Self::CloseTimeout { .. } => None,
+            Self::Send(_)
+            | Self::Write(_)
+            | Self::Full
+            | Self::CloseTimeout { .. }
+            | Self::FileRefused { .. }
+            | Self::FileUnanswered { .. } => None,
         }
     }
 }
@@ -183,8 +207,35 @@ impl fmt::Display for ConnectionError {
                 "the peer did not end the connection within {after:?} after the close; \
                  is it stuck, or still sending?"
             ),
+            Self::FileRefused { code, reason } => {
+                write!(f, "the receiver does not have the file: {code}")?;
+                write_reason(f, *code, reason)?;
+                match *code {
+                    Code::EXISTS => f.write_str("; send it under another name"),
+                    Code::BUSY => f.write_str("; try again later"),
+                    _ => f.write_str("; what does the receiver take?"),
+                }
+            }
+            Self::FileUnanswered { code, reason } => {
+                write!(f, "the peer closed before it had answered for the file: {code}")?;
+                write_reason(f, *code, reason)?;
+                f.write_str("; send it again")
+            }
         }
     }
+}
+
+/// Why, for people: in the peer's words, or in those of the registry.
+fn write_reason(f: &mut fmt::Formatter<'_>, code: Code, reason: &str) -> fmt::Result {
+    let reason = if reason.is_empty() { code.meaning() } else { reason };
+    if reason.is_empty() {
+        return Ok(());
+    }
+    f.write_str(" (")?;
+    for char in reason.chars().take(MAX_REASON) {
+        write!(f, "{}", char.escape_debug())?;
+    }
+    f.write_str(if reason.chars().nth(MAX_REASON).is_some() { "…)" } else { ")" })
 }
 
 impl Error for ConnectionError {

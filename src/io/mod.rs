@@ -29,13 +29,16 @@ mod clock;
 mod connection;
 mod conversation;
 mod error;
+mod file_sender;
 mod outbox;
 mod reader;
+mod sending;
 mod udp;
 mod writer;
 
 pub use connection::{Connection, Transport};
 pub use error::{ConnectionError, ReadError, WriteError};
+pub use file_sender::FileSender;
 pub use reader::FrameReader;
 pub use udp::{
     FrameReceiver, FrameSender, FrameSocket, Frames, Lost, Received, RecvStats, Refusals,
@@ -49,5 +52,7 @@ pub(crate) use clock::Clock;
 pub(crate) use conversation::{Conversation, Meaning};
 #[cfg(feature = "tokio")]
 pub(crate) use outbox::Outbox;
+#[cfg(feature = "tokio")]
+pub(crate) use sending::Sending;
 #[cfg(feature = "tokio")]
 pub(crate) use udp::{Arrival, Endpoint, Incoming, Outgoing, SLOT_LEN, Socket, Step};

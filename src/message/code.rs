@@ -155,6 +155,29 @@ impl Code {
     }
 }
 
+/// What a sender is told when the disk fails.
+#[cfg(feature = "std")]
+impl From<std::io::ErrorKind> for Code {
+    fn from(kind: std::io::ErrorKind) -> Self {
+        use std::io::ErrorKind;
+        match kind {
+            ErrorKind::StorageFull => Self::NO_SPACE,
+            ErrorKind::QuotaExceeded => Self::QUOTA,
+            ErrorKind::FileTooLarge => Self::TOO_LARGE,
+            ErrorKind::InvalidFilename => Self::BAD_NAME,
+            ErrorKind::AlreadyExists => Self::EXISTS,
+            _ => Self::STORAGE_FAILED,
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl From<std::io::Error> for Code {
+    fn from(error: std::io::Error) -> Self {
+        error.kind().into()
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
@@ -189,6 +212,23 @@ mod tests {
         });
         assert_eq!(rows.count(), CODES.len(), "the specification has a code that is not here");
         assert!(CODES.is_sorted_by(|a, b| a.number < b.number));
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn a_disk_that_fails_has_a_code() {
+        use std::io::{Error, ErrorKind};
+        let codes = [
+            (ErrorKind::StorageFull, Code::NO_SPACE),
+            (ErrorKind::QuotaExceeded, Code::QUOTA),
+            (ErrorKind::FileTooLarge, Code::TOO_LARGE),
+            (ErrorKind::InvalidFilename, Code::BAD_NAME),
+            (ErrorKind::AlreadyExists, Code::EXISTS),
+            (ErrorKind::PermissionDenied, Code::STORAGE_FAILED),
+        ];
+        for (kind, code) in codes {
+            assert_eq!(Code::from(Error::from(kind)), code);
+        }
     }
 
     #[test]

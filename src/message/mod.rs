@@ -19,9 +19,10 @@
 //! ```
 //!
 //! What may be said when is the [session's](crate::session) to know. In a datagram there is no
-//! session; whoever reads messages out of one decodes all of its frames before it acts on any,
-//! because a datagram is refused whole (spec, 14.6).
+//! session, and a datagram is refused whole: [`Message::decode_all`] reads all of its messages, or
+//! says which one is malformed.
 
+mod all;
 mod code;
 mod encoded;
 mod error;
@@ -32,6 +33,7 @@ use core::fmt;
 use crate::frame::Escaped;
 use crate::header::Kind;
 
+pub use all::{Messages, RefusedMessage};
 pub use code::Code;
 pub use encoded::Encoded;
 pub use error::{MessageError, NameError};

@@ -41,7 +41,10 @@
 //! [`FileDone`], and the next file may be opened; [`Event::FileEnd`] says later what became of it.
 //! When it comes for the file that is open, stop sending that.
 //!
-//! **To receive them**, answer events by sending a [`FileStatus`]:
+//! (Connections have a `send_file` that does so.)
+//!
+//! **To receive them**, answer events by sending a [`FileStatus`]. A [`FileReceiver`] does, with
+//! what the application has for a disk; who wants more does what it does:
 //!
 //! | event | what the application does | and sends |
 //! | --- | --- | --- |
@@ -61,6 +64,7 @@
 mod error;
 mod incoming;
 mod outgoing;
+mod receiver;
 mod transfer;
 
 use crate::format::copy;
@@ -73,6 +77,7 @@ use crate::message::{
 pub use error::{SendError, SessionError};
 use incoming::Incoming;
 use outgoing::Outgoing;
+pub use receiver::{FileReceiver, IncomingFile};
 
 /// What a receiver that sent no hello is sent at most, in payload bytes (spec, 6.1).
 pub const LIMIT_WITHOUT_HELLO: u64 = 65_536;

@@ -5,6 +5,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker, ready};
 use core::time::Duration;
 use std::io::{self, IoSlice};
+use std::string::String;
 use std::vec::Vec;
 
 use ::tokio::io::{AsyncRead, AsyncWrite};
@@ -165,6 +166,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self
     }
 
+    /// Sets the reason that the peer is told of an error that ends the conversation, in place of
+    /// the code's [meaning](crate::message::Code::meaning): such as the error's own text. It is
+    /// shortened to what the peer takes.
+    #[must_use]
+    pub fn explain_errors(mut self, explain: fn(&ConnectionError) -> String) -> Self {
+        self.conversation.explain = Some(explain);
+        self
+    }
+
+    /// Has a frame whose payload is over the limit passed over. [`recv`](Self::recv) returns its
+    /// error once, and goes on behind it when it is called again. (The peer is not told: it was, if
+    /// this side [announced](Self::announce) its limit.)
+    #[must_use]
+    pub fn skip_oversize(mut self) -> Self {
+        self.conversation.skips_oversize = true;
+        self
+    }
+
     /// Sets how long a frame may take from its first byte to its last. Only the time in which a
     /// call waits for the peer's bytes counts, also one that is dropped.
     ///
@@ -203,6 +222,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         &self.conversation.session
     }
 
+    /// The stream offset behind the last frame that was taken.
+    pub fn position(&self) -> u64 {
+        self.incoming.position()
+    }
+
+    /// The stream offset of the first byte of the last frame that was taken: that of an event, or
+    /// of what broke a rule by its payload. For a log.
+    pub fn event_at(&self) -> u64 {
+        self.conversation.event_at
+    }
+
     /// The transport.
     pub fn get_ref(&self) -> &S {
         &self.inner
@@ -226,7 +256,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// # Errors
     /// [`ConnectionError::Read`] and [`ConnectionError::Session`]: but for a failure of the
     /// transport they end the conversation, and every further call returns the same. What cannot
-    /// be written shows in the next call that writes.
+    /// be written shows in the next call that writes. With [`skip_oversize`](Self::skip_oversize)
+    /// an oversize frame does not latch.
     pub async fn recv(&mut self) -> Result<Option<Event<'_>>, ConnectionError> {
         let found = match self.next_here()? {
             Some(found) => Some(found),
@@ -343,7 +374,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// ended it; ends writing; and reads on until the peer ends, so that nothing on its way in
     /// either direction is lost with the connection. What comes meanwhile is dropped.
     ///
-    /// The reason is left out where the peer's limit has no room for it.
+    /// The reason is shortened to what the peer's limit has room for.
     ///
     /// # Cancel safety
     /// Call it again, or drop the connection.
@@ -442,7 +473,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(Some(_)) => {}
                 Ok(None) => return self.poll_write(cx).map_err(ConnectionError::Write),
                 // If it is not the transport's, there is a close to write now.
-                Err(error) => self.conversation.check().err().map_or(Err(error), |_| Ok(()))?,
+                Err(error) => self.conversation.end_of_close(error)?,
             }
         }
         let written = self.poll_write(cx);
@@ -463,11 +494,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn next_located(&mut self) -> Result<Option<Found>, ConnectionError> {
         let Self { incoming, conversation, .. } = self;
-        while let Some(located) =
-            incoming.locate().map_err(|error| conversation.cannot_read(error))?
+        while let Some(located) = incoming
+            .locate()
+            .map_err(|error| conversation.not_located(error, || incoming.skip_frame()))?
         {
+            let position = incoming.position();
             if let Some(frame) = incoming.lend(located)
-                && let Some(meaning) = conversation.take(&frame)?
+                && let Some(meaning) = conversation.take(&frame, position)?
             {
                 return Ok(Some((located, meaning)));
             }
@@ -495,6 +528,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// `close` to wait for.
     fn offer(&mut self) {
         let _ = self.poll_write(&mut Context::from_waker(Waker::noop()));
+    }
+}
+
+impl<S> Connection<S> {
+    /// Accepts the cancel of a file that nobody finishes.
+    pub(super) fn give_up(&mut self, cancel: &Message<'_>) {
+        self.conversation.give_up(cancel);
     }
 }
 

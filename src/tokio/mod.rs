@@ -36,6 +36,7 @@
 //! only before its first byte is written, else the writer is poisoned. Each method says it.
 
 mod connection;
+mod file_sender;
 mod reader;
 mod socket;
 mod stream;
@@ -46,6 +47,7 @@ pub use crate::io::{
     WriteError,
 };
 pub use connection::{Connection, Turn};
+pub use file_sender::FileSender;
 pub use reader::FrameReader;
 pub use socket::{FrameReceiver, FrameSender, FrameSocket};
 pub use stream::FrameStream;

@@ -236,6 +236,10 @@ impl<F: Format> Incoming<F> {
         Ok(())
     }
 
+    pub(super) fn position(&self) -> u64 {
+        self.buf.position()
+    }
+
     pub(super) fn into_unread(self) -> Vec<u8> {
         self.buf.into_unread()
     }

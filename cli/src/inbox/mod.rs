@@ -87,11 +87,8 @@ impl Refusal {
 
     pub(crate) fn io(cause: io::Error, kept: u64) -> Self {
         let code = match cause.kind() {
-            io::ErrorKind::StorageFull => Code::NO_SPACE,
-            io::ErrorKind::QuotaExceeded => Code::QUOTA,
-            io::ErrorKind::FileTooLarge => Code::TOO_LARGE,
-            io::ErrorKind::InvalidFilename => Code::BAD_NAME,
-            _ => Code::STORAGE_FAILED,
+            io::ErrorKind::ResourceBusy => Code::BUSY,
+            kind => kind.into(),
         };
         Self { code, kept, cause: Some(cause) }
     }
@@ -103,6 +100,7 @@ impl Inbox {
         path: &Path,
         on_exists: OnExists,
         max_file: Option<u64>,
+        max_parts: u64,
     ) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             Failure::job(format!(
@@ -116,19 +114,20 @@ impl Inbox {
         let inbox = Self {
             dir: Arc::new(dir),
             names,
-            in_use: Arc::default(),
+            in_use: Arc::new(part::InUse::new(max_parts)),
             on_exists,
             max_file,
             named: AtomicU64::new(0),
             synced: Mutex::new(0),
         };
         inbox.remove_old_parts(SystemTime::now());
+        inbox.in_use.make_room(&inbox.dir).map_err(failed)?;
         Ok(inbox)
     }
 
-    /// The most bytes of a file.
+    /// The most bytes of a file, which is a part first.
     pub(crate) fn max_file(&self) -> u64 {
-        self.max_file.unwrap_or(u64::MAX)
+        self.max_file.unwrap_or(u64::MAX).min(self.in_use.most())
     }
 
     /// Answers an offer. The digest of what a part holds is cut short once `begun` says that the
@@ -297,6 +296,11 @@ pub(crate) struct InboxArgs {
     /// Refuse files that are larger, such as 4GiB [default: no limit].
     #[arg(long, value_name = "BYTES", requires = "dir", value_parser = crate::bytes::parse_bytes)]
     max_file: Option<u64>,
+    /// The most that files which are not whole yet take together, those of broken uploads included:
+    /// of these the oldest are removed to make room. No file can be larger.
+    #[arg(long, value_name = "BYTES", requires = "dir", default_value = "64GiB",
+          value_parser = crate::bytes::parse_bytes)]
+    max_parts: u64,
     /// What to do with a file whose name is taken: refuse it, or give it a number, as in `a
     /// (2).txt`. The same file, byte for byte, counts as stored either way.
     #[arg(long, value_name = "WHAT", requires = "dir", default_value = "refuse")]
@@ -310,7 +314,7 @@ pub(crate) struct InboxArgs {
 impl InboxArgs {
     /// The inbox asked for.
     pub(crate) fn inbox(&self) -> Result<Option<Arc<Inbox>>, Failure> {
-        let open = |dir: &PathBuf| Inbox::open(dir, self.on_exists, self.max_file);
+        let open = |dir: &PathBuf| Inbox::open(dir, self.on_exists, self.max_file, self.max_parts);
         Ok(self.dir.as_ref().map(open).transpose()?.map(Arc::new))
     }
 }

@@ -1,21 +1,125 @@
 //! What arrived of a file that is not whole yet, beside the place where it will be.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::{self, Read, Seek, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, File, OpenOptions};
 use sha2::{Digest as _, Sha256};
 use unstick::message::Digest;
 
+use super::name;
+
 /// The bytes that are read at once to digest a file.
 const CHUNK: usize = 256 << 10;
 
-/// The parts that this program is at work on, by name.
+/// The parts that this program is at work on, and what all parts of the folder take together.
+#[derive(Debug)]
+pub(super) struct InUse {
+    parts: Mutex<Parts>,
+    /// The most bytes of all parts together.
+    most: u64,
+    /// One at a time makes room.
+    makes_room: Mutex<()>,
+}
+
 #[derive(Debug, Default)]
-pub(super) struct InUse(Mutex<HashSet<String>>);
+struct Parts {
+    /// The bytes of those in use, by name.
+    in_use: HashMap<String, u64>,
+    /// The bytes of all others, as far as is known here: another program may serve the folder.
+    others: u64,
+}
+
+impl Parts {
+    fn taken(&self) -> u64 {
+        self.in_use.values().fold(self.others, |sum, len| sum.saturating_add(*len))
+    }
+}
+
+impl InUse {
+    pub(super) fn new(most: u64) -> Self {
+        Self { parts: Mutex::default(), most, makes_room: Mutex::default() }
+    }
+
+    /// The most bytes of all parts together.
+    pub(super) fn most(&self) -> u64 {
+        self.most
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts `more` bytes for a part in use, if all parts have room for them.
+    fn try_reserve(&self, name: &str, more: u64) -> bool {
+        let mut parts = self.parts();
+        let fits = parts.taken().saturating_add(more) <= self.most;
+        if fits && let Some(len) = parts.in_use.get_mut(name) {
+            *len = len.saturating_add(more);
+        }
+        fits
+    }
+
+    /// A part in use has so many bytes now.
+    fn resize(&self, name: &str, now: u64) {
+        if let Some(len) = self.parts().in_use.get_mut(name) {
+            *len = now;
+        }
+    }
+
+    /// The same, after parts that nobody is at work on were removed, the oldest first.
+    fn reserve(self: &Arc<Self>, dir: &Arc<Dir>, name: &str, more: u64) -> io::Result<()> {
+        if self.try_reserve(name, more) {
+            return Ok(());
+        }
+        let _one = self.makes_room.lock().unwrap_or_else(PoisonError::into_inner);
+        for oldest in self.count_others(dir)? {
+            if self.try_reserve(name, more) {
+                return Ok(());
+            }
+            remove(dir, self, oldest);
+        }
+        if self.try_reserve(name, more) {
+            return Ok(());
+        }
+        let what = "files that are on their way in take all that --max-parts gives them";
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, what))
+    }
+
+    /// Removes parts that nobody is at work on, the oldest first, until all have room.
+    pub(super) fn make_room(self: &Arc<Self>, dir: &Arc<Dir>) -> io::Result<()> {
+        for oldest in self.count_others(dir)? {
+            if self.try_reserve("", 0) {
+                break;
+            }
+            remove(dir, self, oldest);
+        }
+        Ok(())
+    }
+
+    /// Counts the parts that are not in use, and names them, the oldest first.
+    fn count_others(&self, dir: &Dir) -> io::Result<Vec<String>> {
+        let mut others = Vec::new();
+        for entry in dir.entries()?.flatten() {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if name::is_part(&name)
+                && let Ok(metadata) = entry.metadata()
+                && metadata.is_file()
+            {
+                let modified = metadata.modified().ok().map(|modified| modified.into_std());
+                others.push((modified, name, metadata.len()));
+            }
+        }
+        let mut parts = self.parts();
+        others.retain(|(_, name, _)| !parts.in_use.contains_key(name));
+        parts.others = others.iter().map(|(_, _, len)| len).sum();
+        others.sort_unstable();
+        Ok(others.into_iter().map(|(_, name, _)| name).collect())
+    }
+}
 
 /// Says that a part is in use, until it is dropped.
 #[derive(Debug)]
@@ -26,15 +130,32 @@ struct Claim {
 
 impl Claim {
     fn new(name: String, in_use: &Arc<InUse>) -> Option<Self> {
-        let mut names = in_use.0.lock().unwrap_or_else(PoisonError::into_inner);
-        names.insert(name.clone()).then(|| Self { name, in_use: Arc::clone(in_use) })
+        let mut parts = in_use.parts();
+        if parts.in_use.contains_key(&name) {
+            return None;
+        }
+        parts.in_use.insert(name.clone(), 0);
+        Some(Self { name, in_use: Arc::clone(in_use) })
+    }
+
+    /// It has so many bytes, which were counted among the others.
+    fn adopt(&self, len: u64) {
+        let mut parts = self.in_use.parts();
+        parts.others = parts.others.saturating_sub(len);
+        parts.in_use.insert(self.name.clone(), len);
+    }
+
+    /// Its bytes are no part any more.
+    fn forget(&self) {
+        self.in_use.resize(&self.name, 0);
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut names = self.in_use.0.lock().unwrap_or_else(PoisonError::into_inner);
-        names.remove(&self.name);
+        let mut parts = self.in_use.parts();
+        let left = parts.in_use.remove(&self.name).unwrap_or(0);
+        parts.others = parts.others.saturating_add(left);
     }
 }
 
@@ -87,6 +208,7 @@ impl Part {
                     return Err(Unavailable::Io(io::Error::other(what)));
                 }
                 let (dir, len) = (Arc::clone(dir), metadata.len());
+                claim.adopt(len);
                 return Ok(Self { file, dir, claim, len, is_over: false });
             }
         }
@@ -120,17 +242,20 @@ impl Part {
     pub(crate) fn restart(&mut self) -> io::Result<()> {
         self.len = 0;
         self.file.set_len(0)?;
+        self.claim.forget();
         self.file.rewind()
     }
 
-    /// Appends bytes.
+    /// Appends bytes, if all parts together have room for them.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.claim.in_use.reserve(&self.dir, &self.claim.name, bytes.len() as u64)?;
         let written = self.file.write_all(bytes);
         self.len = match written {
             Ok(()) => self.len.saturating_add(bytes.len() as u64),
             // What fits on a disk that is full stays for a next try.
             Err(_) => self.file.metadata().map_or(self.len, |metadata| metadata.len()),
         };
+        self.claim.in_use.resize(&self.claim.name, self.len);
         written
     }
 
@@ -142,6 +267,7 @@ impl Part {
     /// Gives it this name, if nothing else has it.
     pub(super) fn rename(&mut self, name: &str) -> io::Result<()> {
         rename_new(&self.dir, &self.claim.name, name)?;
+        self.claim.forget();
         self.is_over = true;
         Ok(())
     }
@@ -154,7 +280,9 @@ impl Part {
     fn remove_now(&mut self) {
         self.is_over = true;
         // What cannot be removed stays, and is found by nobody else.
-        let _ = self.dir.remove_file(&self.claim.name);
+        if self.dir.remove_file(&self.claim.name).is_ok() {
+            self.claim.forget();
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use core::hint::black_box;
 use unstick::message::{
     Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message, ResumeKey,
 };
-use unstick::session::Session;
+use unstick::session::{FileReceiver, IncomingFile, Session};
 use unstick::{
     ByteOrder, Covers, DatagramPacker, Decoder, Encoder, Format, FrameBuf, Framing, I32Be, I32Le,
     Kind, Layout, LengthField, Segments, SelfChecking, U8, U16Be, U16Le, U24Be, U24Le, U32Be,
@@ -159,6 +159,24 @@ fn messages(input: &[u8], output: &mut [u8]) {
     black_box((code.name(), code.meaning(), code.is_final()));
 }
 
+struct Discarded;
+
+impl IncomingFile for Discarded {
+    type Error = Code;
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Code> {
+        if black_box(bytes).is_empty() { Err(Code::NO_SPACE) } else { Ok(()) }
+    }
+
+    fn digest(&mut self) -> Digest {
+        black_box(Digest::OF_NOTHING)
+    }
+
+    fn store(self) -> Result<(), Code> {
+        Err(black_box(Code::EXISTS))
+    }
+}
+
 /// Everything that can come and be sent.
 fn conversation(input: &[u8]) {
     let Some(kind) = Kind::new(black_box(3)) else { return };
@@ -167,6 +185,7 @@ fn conversation(input: &[u8]) {
     let (id, offset, code) = (black_box(1), black_box(2), Code(black_box(3)));
     let (digest, key) = (Digest(black_box([4; 32])), ResumeKey(black_box([5; 16])));
     let done = FileDone { id, total: offset, digest };
+    let mut files = FileReceiver::new(black_box(99), |_: &FileOpen<'_>| Ok(black_box(Discarded)));
     for message in black_box([
         Message::Hello(Hello { limit: id, name: text }),
         Message::Text(text),
@@ -181,7 +200,9 @@ fn conversation(input: &[u8]) {
     ]) {
         let _ = black_box(session.send(&message));
         let _ = black_box(session.handle_header(kind, offset));
-        let _ = black_box(session.handle_frame(kind, input));
+        if let Ok(event) = black_box(session.handle_frame(kind, input)) {
+            black_box(files.handle(&event));
+        }
         session.handle_tick();
         black_box(session.poll_transmit());
     }
