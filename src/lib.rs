@@ -58,6 +58,8 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "tokio-util")]
+pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod datagram;
