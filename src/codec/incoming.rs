@@ -227,9 +227,11 @@ impl<F: Format> Incoming<F> {
         if needed > USUAL_LEN {
             self.grew |= needed > buf.capacity();
             self.quiet = 0;
-            // As much room as there are bytes: a buffer that shares its memory with payloads would
-            // else grow by a byte.
-            buf.reserve(needed.saturating_sub(buf.len()).min(buf.len()));
+            // A full buffer doubles: one that shares its memory with payloads would else grow by
+            // the byte that `Framed` asks for.
+            if buf.len() == buf.capacity() {
+                buf.reserve(needed.saturating_sub(buf.len()).min(buf.len()));
+            }
         } else if self.grew {
             self.quiet = self.quiet.saturating_add(1);
             if self.quiet >= QUIET_READS {
