@@ -147,6 +147,8 @@ impl Error for HeaderError {}
 
 /// Which part of a frame a stream ended in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Part {
     /// In the header; what is missing is at least so much.
     Header,
@@ -466,6 +468,7 @@ impl Error for RecoverError {}
 
 /// Why a read buffer cannot be built over this storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct StorageError {
     /// The bytes that the largest frame within the limit may need.
     pub needed: u64,

@@ -39,8 +39,8 @@
 //!
 //! The core, which is everything but `io`, `tokio` and `codec`, is `no_std`, needs no allocator,
 //! depends on nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows,
-//! owned frames), `std` (the default), `tokio`, `tokio-util`, and `udp` (many datagrams with one
-//! call of the system).
+//! owned frames), `std` (the default), `tokio`, `tokio-util`, `udp` (many datagrams with one
+//! call of the system), and `serde`.
 //!
 //! This crate has modules called `io` and `tokio`: import its items by name, not with `*`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -77,6 +77,8 @@ pub mod header;
 pub mod io;
 pub mod message;
 mod segment;
+#[cfg(feature = "serde")]
+mod serialize;
 pub mod session;
 #[cfg(feature = "tokio")]
 pub mod tokio;

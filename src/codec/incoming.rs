@@ -14,6 +14,9 @@ const USUAL_LEN: usize = 8 * 1024;
 /// After so many reads in a row that needed no more than that.
 const QUIET_READS: u8 = 8;
 
+/// A frame's header, and all its bytes.
+type Split<F> = (Header<<F as Format>::Meta>, BytesMut);
+
 /// One step of a search; a function, so that only who starts one needs a format that allows it.
 type Search<F> = fn(&mut Decoder<F>, &[u8]) -> Result<(usize, Option<u64>), RecoverError>;
 
@@ -100,13 +103,9 @@ impl<F: Format> Incoming<F> {
         Ok(())
     }
 
-    /// Splits the next whole frame off: its header, and all its bytes. `Ok(None)` says that more
-    /// bytes are needed.
+    /// Splits the next whole frame off. `Ok(None)` says that more bytes are needed.
     #[inline]
-    pub(super) fn next(
-        &mut self,
-        buf: &mut BytesMut,
-    ) -> Result<Option<(Header<F::Meta>, BytesMut)>, DecodeError> {
+    pub(super) fn next(&mut self, buf: &mut BytesMut) -> Result<Option<Split<F>>, DecodeError> {
         if let Some(error) = self.ended {
             return Err(error);
         }
@@ -126,7 +125,7 @@ impl<F: Format> Incoming<F> {
     pub(super) fn next_at_end(
         &mut self,
         buf: &mut BytesMut,
-    ) -> Result<Option<(Header<F::Meta>, BytesMut)>, DecodeError> {
+    ) -> Result<Option<Split<F>>, DecodeError> {
         if let Some(frame) = self.next(buf)? {
             return Ok(Some(frame));
         }
@@ -149,22 +148,14 @@ impl<F: Format> Incoming<F> {
     }
 
     #[inline]
-    fn take(
-        &mut self,
-        header: Header<F::Meta>,
-        frame_len: usize,
-        buf: &mut BytesMut,
-    ) -> (Header<F::Meta>, BytesMut) {
+    fn take(&mut self, header: Header<F::Meta>, frame_len: usize, buf: &mut BytesMut) -> Split<F> {
         self.decoder.consume(frame_len);
         self.forget_looks();
         (header, buf.split_to(frame_len.min(buf.len())))
     }
 
     #[inline(never)]
-    fn next_slowly(
-        &mut self,
-        buf: &mut BytesMut,
-    ) -> Result<Option<(Header<F::Meta>, BytesMut)>, DecodeError> {
+    fn next_slowly(&mut self, buf: &mut BytesMut) -> Result<Option<Split<F>>, DecodeError> {
         if let Some(search) = self.search
             && !self.searched(search, buf)
         {

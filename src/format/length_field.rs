@@ -13,6 +13,8 @@ const MAX_WIDTH: usize = 8;
 
 /// Which byte of an integer comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum ByteOrder {
     /// The most significant: network byte order.
     Big,
@@ -22,6 +24,8 @@ pub enum ByteOrder {
 
 /// What the number in a length field counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Covers {
     /// The payload alone.
     Payload,
@@ -33,6 +37,8 @@ pub enum Covers {
 
 /// A header of fixed size with a length field in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Layout {
     /// The header's bytes, 1 to 32.
     pub header_len: usize,
@@ -111,7 +117,20 @@ impl Error for LayoutError {}
 /// assert_eq!(&out, b"OK\x00\x06hi");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// With the feature `serde` it can stand in a configuration file, as its [`Layout`], which is
+/// checked when it is read:
+///
+/// ```toml
+/// header_len = 4
+/// offset = 2
+/// width = 2
+/// order = "big"    # or "little"
+/// covers = "frame" # or "payload", "after_field"
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Layout", into = "Layout"))]
 pub struct LengthField {
     layout: Layout,
 }
@@ -174,6 +193,20 @@ impl LengthField {
     /// The largest number that the field can hold.
     fn field_max(&self) -> u64 {
         u64::MAX >> (64 - 8 * self.layout.width)
+    }
+}
+
+impl TryFrom<Layout> for LengthField {
+    type Error = LayoutError;
+
+    fn try_from(layout: Layout) -> Result<Self, LayoutError> {
+        Self::new(layout)
+    }
+}
+
+impl From<LengthField> for Layout {
+    fn from(format: LengthField) -> Self {
+        format.layout
     }
 }
 

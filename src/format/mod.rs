@@ -196,6 +196,7 @@ pub enum Parsed<M> {
 
 /// A complete header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Header<M> {
     /// What the header says beside the length.
     pub meta: M,
