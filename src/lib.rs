@@ -40,7 +40,7 @@
 //! The core, which is everything but `io`, `tokio` and `codec`, is `no_std`, needs no allocator,
 //! depends on nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows,
 //! owned frames), `std` (the default), `tokio`, `tokio-util`, `udp` (many datagrams with one
-//! call of the system), and `serde`.
+//! call of the system), `serde`, and `defmt`.
 //!
 //! This crate has modules called `io` and `tokio`: import its items by name, not with `*`.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -13,6 +13,7 @@ const MAX_WIDTH: usize = 8;
 
 /// Which byte of an integer comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum ByteOrder {
@@ -24,6 +25,7 @@ pub enum ByteOrder {
 
 /// What the number in a length field counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Covers {
@@ -37,6 +39,7 @@ pub enum Covers {
 
 /// A header of fixed size with a length field in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Layout {
@@ -54,6 +57,7 @@ pub struct Layout {
 
 /// Why a [`Layout`] describes no header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LayoutError {
     /// A header has 1 to 32 bytes.
@@ -129,6 +133,7 @@ impl Error for LayoutError {}
 /// covers = "frame" # or "payload", "after_field"
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "Layout", into = "Layout"))]
 pub struct LengthField {
@@ -294,5 +299,13 @@ impl FieldMeta {
 impl fmt::Debug for FieldMeta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FieldMeta({:02x?})", self.bytes())
+    }
+}
+
+/// In a log as with `Debug`: the header's bytes, and no room behind them.
+#[cfg(feature = "defmt")]
+impl defmt::Format for FieldMeta {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "FieldMeta({=[u8]:02x})", self.bytes());
     }
 }
