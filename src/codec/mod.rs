@@ -1,4 +1,4 @@
-//! Codecs for [`tokio_util::codec::Framed`](Framed): what takes the place of a
+//! Codecs for [`tokio_util::codec::Framed`]: what takes the place of a
 //! `LengthDelimitedCodec` in a program that has a `Framed` and wants to keep it.
 //!
 //! - [`PayloadCodec`] gives and takes payloads alone, and says the same on every header.
@@ -52,7 +52,6 @@
 //! These codecs are for streams. In a `UdpFramed` one damaged datagram would be the last; for
 //! datagrams there is [`io::FrameSocket`](crate::io::FrameSocket).
 //!
-//! [`Framed`]: tokio_util::codec::Framed
 //! [`DecodeError::Truncated`]: crate::DecodeError::Truncated
 
 mod error;
