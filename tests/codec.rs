@@ -230,6 +230,29 @@ fn a_search_ends_with_the_stream() {
     }
 }
 
+/// An end that came too early is nothing to search behind; a search that it cut short is.
+// spec: SYN-6
+#[test]
+fn a_search_goes_on_behind_an_end_and_starts_at_none() {
+    let mut buf = BytesMut::from(&b"\xf5\x01"[..]);
+    let mut codec = FrameCodec::new();
+    codec.decode_eof(&mut buf).unwrap_err();
+    assert!(matches!(codec.error(), Some(DecodeError::Truncated { .. })));
+    assert_eq!(codec.resync(), Err(RecoverError::NotFailed));
+    assert!(matches!(codec.error(), Some(DecodeError::Truncated { .. })));
+
+    let mut buf = BytesMut::from(&b"?\xf5\x01"[..]);
+    let mut codec = FrameCodec::new();
+    codec.decode(&mut buf).unwrap_err();
+    codec.resync().unwrap();
+    codec.decode_eof(&mut buf).unwrap_err();
+    assert_eq!(codec.error(), Some(DecodeError::Unsynchronized { at: 3, skipped: 3 }));
+    codec.resync().unwrap();
+    buf.extend_from_slice(b"\x01\0\0\0\x02\xf2hi");
+    assert_eq!(codec.decode(&mut buf).unwrap().unwrap().payload, "hi");
+    assert_eq!((codec.skipped(), codec.position()), (1, 11));
+}
+
 /// A transport that ends and goes on, as a file that is written to: behind a clean end it does, in
 /// a frame that was called truncated it does not.
 #[test]
