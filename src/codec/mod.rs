@@ -32,10 +32,9 @@
 //! [`Bytes::copy_from_slice`](tokio_util::bytes::Bytes::copy_from_slice).
 //!
 //! # Memory
-//! Nothing is reserved because a header announces it: while a frame arrives, the buffer is given
-//! room for at most as much as it holds. After a frame that it had to grow for beyond 8 KiB it goes
-//! back to that, once eight reads in a row needed no more. What grows beyond that is the peer's
-//! and the limit's business: memory is at most a small multiple of what arrived of one frame.
+//! Nothing is reserved because a header announces it: while a frame arrives, the buffer gets room for
+//! at most as much again as it holds. After a frame that it had to grow for beyond 8 KiB it goes
+//! back to that, once eight reads in a row needed no more.
 //!
 //! # The end of a stream
 //! `Framed` tells the codec when the stream has ended. Between two frames that is an end; anywhere
