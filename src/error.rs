@@ -8,6 +8,7 @@ use core::fmt;
 ///
 /// It knows the bytes, not where they stand in a stream: [`DecodeError::Header`] adds that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum HeaderError {
     /// The first byte is not [`MAGIC`](crate::header::MAGIC).
@@ -147,6 +148,9 @@ impl Error for HeaderError {}
 
 /// Which part of a frame a stream ended in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Part {
     /// In the header; what is missing is at least so much.
     Header,
@@ -158,6 +162,7 @@ pub enum Part {
 ///
 /// Offsets count bytes from the start of the stream, or of the slice that was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DecodeError {
     /// Bytes that are no header.
@@ -286,6 +291,7 @@ impl Error for DecodeError {}
 ///
 /// Offsets count bytes from the start of the datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DatagramError {
     /// The datagram was longer than the buffer it was received in.
@@ -352,6 +358,7 @@ impl Error for DatagramError {}
 // The tag is a whole word, so that a result is moved in whole words even where it is `Ok`: halves
 // of words that overlap are stores that the next load has to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 #[repr(u64)]
 pub enum EncodeError {
@@ -442,6 +449,7 @@ impl Error for EncodeError {}
 
 /// Why a decoder cannot go on the way that was asked for. It stays as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RecoverError {
     /// There is no error to go on from.
@@ -466,6 +474,8 @@ impl Error for RecoverError {}
 
 /// Why a read buffer cannot be built over this storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct StorageError {
     /// The bytes that the largest frame within the limit may need.
     pub needed: u64,

@@ -124,9 +124,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     pub(crate) fn build(storage: S, framing: Framing<F>) -> Self {
         // No slice is longer than `isize::MAX` bytes, so no storage grows beyond that.
         let most = if S::GROWS { isize::MAX.unsigned_abs() } else { storage.bytes().len() };
-        let fits = most.saturating_sub(framing.format().max_header_len()) as u64;
-        let framing = if framing.limit() > fits { framing.with_limit(fits) } else { framing };
-        let decoder = Decoder::with_framing(framing);
+        let decoder = Decoder::with_framing(framing.within(most));
         Self {
             storage,
             decoder,

@@ -58,6 +58,12 @@ impl<F: Format> Framing<F> {
         self.explicit
     }
 
+    /// The same for a buffer of `room` bytes: a limit that is too large for it becomes what fits.
+    pub(crate) fn within(self, room: usize) -> Self {
+        let fits = room.saturating_sub(self.format.max_header_len()) as u64;
+        if self.limit > fits { self.with_limit(fits) } else { self }
+    }
+
     pub(crate) fn into_format(self) -> F {
         self.format
     }

@@ -36,6 +36,8 @@ const CRC_AFTER_VERSION: u8 = crc_step(crc_step(CRC_INIT, MAGIC), VERSION);
 /// assert_eq!(Kind::new(0), None);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Kind(NonZeroU8);
 
 impl Kind {

@@ -9,6 +9,7 @@
 //! | a datagram | [`Framing::datagram`] | [`DatagramPacker`] |
 //! | a blocking stream | `io::FrameReader` (feature `std`) | `io::FrameWriter` |
 //! | a tokio stream | `tokio::FrameReader` (feature `tokio`) | `tokio::FrameWriter` |
+//! | a `Framed` of tokio-util | `codec::FrameCodec`, `codec::PayloadCodec` (feature `tokio-util`) | the same |
 //! | a UDP socket | `io::FrameSocket`, `tokio::FrameSocket` | the same |
 //! | a frame's payload | [`message::Message::decode`] | [`message::Message::encode`] |
 //! | a conversation | [`session::Session`]: what may come and be said, pings, closes, files | the same |
@@ -36,9 +37,10 @@
 //! # Ok::<(), unstick::DecodeError>(())
 //! ```
 //!
-//! The core, which is everything but `io` and `tokio`, is `no_std`, needs no allocator, depends on
-//! nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows, owned
-//! frames), `std` (the default), `tokio`, and `udp` (many datagrams with one call of the system).
+//! The core, which is everything but `io`, `tokio` and `codec`, is `no_std`, needs no allocator,
+//! depends on nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows,
+//! owned frames), `std` (the default), `tokio`, `tokio-util`, `udp` (many datagrams with one
+//! call of the system), `serde`, and `defmt`.
 //!
 //! This crate has modules called `io` and `tokio`: import its items by name, not with `*`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -49,7 +51,7 @@
 struct Readme;
 
 /// The migration page's examples, as tests.
-#[cfg(all(doctest, feature = "tokio"))]
+#[cfg(all(doctest, feature = "tokio", feature = "tokio-util"))]
 #[doc = include_str!("../docs/migration.md")]
 struct Migration;
 
@@ -58,6 +60,8 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "tokio-util")]
+pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod datagram;
@@ -73,6 +77,8 @@ pub mod header;
 pub mod io;
 pub mod message;
 mod segment;
+#[cfg(feature = "serde")]
+mod serialize;
 pub mod session;
 #[cfg(feature = "tokio")]
 pub mod tokio;

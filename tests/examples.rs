@@ -270,6 +270,38 @@ fn a_format_of_ones_own_is_spoken_over_a_socket() {
     }
 }
 
+/// `LengthDelimitedCodec` on the client's side: it speaks the same.
+#[test]
+#[cfg(feature = "tokio-util")]
+fn a_framed_server_keeps_all_but_its_codec() {
+    use futures::{SinkExt, StreamExt};
+    use tokio_util::bytes::Bytes;
+    use tokio_util::codec::{Framed, LengthDelimitedCodec};
+
+    let server = Server::start("framed", &[]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let conversations = async {
+        let clients = (0..20_u8).map(async |i| {
+            let socket = tokio::net::TcpStream::connect(server.addr).await.unwrap();
+            let mut framed = Framed::new(socket, LengthDelimitedCodec::new());
+            for payload in [vec![b'a' + i], vec![], vec![b'a' + i; 300_000]] {
+                framed.send(Bytes::from(payload.clone())).await.unwrap();
+                let reply = framed.next().await.unwrap().unwrap();
+                assert_eq!(reply, payload.to_ascii_uppercase());
+            }
+        });
+        futures::future::join_all(clients).await;
+    };
+    runtime.block_on(async { tokio::time::timeout(SOON, conversations).await }).unwrap();
+
+    // A length over the limit ends the connection, and nothing is sent back.
+    let mut socket = server.socket();
+    socket.write_all(b"\0\0\0\x02hi\0\x10\0\x01").unwrap();
+    let mut back = Vec::new();
+    socket.read_to_end(&mut back).unwrap();
+    assert_eq!(back, b"\0\0\0\x02HI");
+}
+
 /// Serves one request with these bytes, in pieces of this many.
 fn serve_http(response: &'static [u8], piece: usize) -> Output {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,6 +1,7 @@
 //! The situations in which tokio-util tests its `LengthDelimitedCodec`, here: a row for each of the
 //! 41 tests in `tokio-util/tests/length_delimited.rs` of version 0.7.20, under that test's name.
 //!
+//! Each row runs through the adapters, the core, and (feature `tokio-util`) the codecs of this crate.
 //! The codec itself is run beside every row, so that what `docs/migration.md` says of both is true.
 //! Rows whose name is a sentence are not from there: they are what a user who migrates would trip
 //! over.
@@ -350,6 +351,8 @@ fn read<F: Subject>(format: &F, row: &Reading) {
     let mut codec = (row.codec)(&mut Builder::new()).new_read(source());
     let framing = Framing::new(format.clone()).with_limit(row.limit);
     let mut reader = FrameReader::with_framing(source(), framing.clone());
+    #[cfg(feature = "tokio-util")]
+    in_framed::read(format, row, source());
     for read in row.reads {
         match *read {
             Read::Frame(want) => {
@@ -583,6 +586,8 @@ fn write<F: Subject + Unpin>(format: &F, row: &Writing, owned: bool) {
     let mut codec = (row.codec)(&mut Builder::new()).new_write(sink());
     let mut framing = Framing::new(format.clone()).with_limit(row.limit);
     let mut writer = FrameWriter::with_framing(sink(), framing.clone());
+    #[cfg(feature = "tokio-util")]
+    in_framed::write(format, row, sink());
     for write in row.writes {
         match *write {
             Write::Accepts(payload) => {
@@ -691,6 +696,8 @@ fn write_single_frame_length_adjusted() {
     assert_eq!(wire, b"\0\0\0\x0babcdefghi");
     assert_eq!(wire, theirs);
     assert_eq!(framing.split_frame(&mut &wire[..]).unwrap().unwrap().payload, b"abcdefghi");
+    #[cfg(feature = "tokio-util")]
+    in_framed::there_and_back(framing, b"abcdefghi", b"\0\0\0\x0babcdefghi");
 }
 
 /// A transport that takes no byte.
@@ -720,6 +727,8 @@ fn write_zero() {
     }
     // Nothing is lost: what was accepted is still there.
     assert_eq!(writer.into_inner().1, b"\0\0\0\x06abcdef");
+    #[cfg(feature = "tokio-util")]
+    in_framed::write_zero();
 }
 
 #[test]
@@ -729,6 +738,8 @@ fn encode_overflow() {
     let before = full.clone();
     Framing::new(U32Be).encode((), b"hello", &mut full).unwrap();
     assert_eq!(full, [&before[..], b"\0\0\0\x05hello"].concat());
+    #[cfg(feature = "tokio-util")]
+    in_framed::encode_overflow();
 }
 
 /// A limit that was asked for, or not, and what it comes to.
@@ -869,6 +880,141 @@ fn limit<F: Subject>(format: &F, row: &Limit) {
     let found = framing.encode(&meta, &vec![7; len as usize], &mut wire);
     assert_eq!(found, Err(EncodeError::Oversize { len, limit }), "{}", row.name);
     assert_eq!(wire, before, "{}", row.name);
+    #[cfg(feature = "tokio-util")]
+    in_framed::limit(&framing, row);
+}
+
+/// The rows through this crate's codecs, in the `Framed` that the other one was in.
+#[cfg(feature = "tokio-util")]
+mod in_framed {
+    use unstick::codec::{CodecError, PayloadCodec};
+
+    use super::*;
+
+    fn codec<F: Subject>(format: &F, limit: u64) -> PayloadCodec<F> {
+        let framing = Framing::new(format.clone()).with_limit(limit);
+        PayloadCodec::with_meta(framing, format.pick_meta(0)).unwrap()
+    }
+
+    pub(super) fn read<F: Subject>(format: &F, row: &Reading, source: Source) {
+        let mut framed = FramedRead::new(source, codec(format, row.limit));
+        for read in row.reads {
+            let name = row.name;
+            match *read {
+                Read::Frame(want) => {
+                    let want = if row.keeps { &want[row.layout.header_len..] } else { want };
+                    let found = next(&mut framed).map(|item| item.map(Result::unwrap));
+                    assert_eq!(found, Poll::Ready(Some(BytesMut::from(want))), "{name}");
+                }
+                Read::Pending => assert!(next(&mut framed).is_pending(), "{name}"),
+                Read::End => assert!(matches!(next(&mut framed), Poll::Ready(None)), "{name}"),
+                Read::Fails(error) | Read::FailsOnlyHere(error) => {
+                    match next(&mut framed) {
+                        Poll::Ready(Some(Err(CodecError::Decode(found)))) => {
+                            assert_eq!(found, error, "{name}");
+                        }
+                        other => panic!("{name}: {other:?}"),
+                    }
+                    assert!(matches!(next(&mut framed), Poll::Ready(None)), "{name}");
+                    assert_eq!(framed.decoder().error(), Some(error), "{name}");
+                }
+                Read::CodecLimit(_) => {}
+                // The buffer stays, and what is in it.
+                Read::NewLimit(limit) => framed = framed.map_decoder(|_| codec(format, limit)),
+            }
+        }
+    }
+
+    fn next<F: Subject>(
+        framed: &mut FramedRead<Source, PayloadCodec<F>>,
+    ) -> Poll<Option<Result<BytesMut, CodecError>>> {
+        let cx = &mut Context::from_waker(Waker::noop());
+        pin!(framed).poll_next(cx)
+    }
+
+    pub(super) fn write<F: Subject>(format: &F, row: &Writing, sink: Drain) {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut framed = FramedWrite::new(sink, codec(format, row.limit));
+        for write in row.writes {
+            let mut sink = pin!(&mut framed);
+            let name = row.name;
+            match *write {
+                Write::Accepts(payload) => {
+                    assert!(Sink::<&[u8]>::poll_ready(sink.as_mut(), cx).is_ready(), "{name}");
+                    Sink::<&[u8]>::start_send(sink, payload).unwrap();
+                }
+                Write::Refuses(payload, error) => {
+                    assert!(Sink::<&[u8]>::poll_ready(sink.as_mut(), cx).is_ready(), "{name}");
+                    match Sink::<&[u8]>::start_send(sink, payload) {
+                        Err(CodecError::Encode(found)) => assert_eq!(found, error, "{name}"),
+                        other => panic!("{name}: {other:?}"),
+                    }
+                }
+                Write::Flushes => {
+                    let flushed = Sink::<&[u8]>::poll_flush(sink, cx);
+                    assert!(matches!(flushed, Poll::Ready(Ok(()))), "{name}");
+                }
+                Write::Pending => {
+                    assert!(Sink::<&[u8]>::poll_flush(sink, cx).is_pending(), "{name}");
+                }
+                Write::CodecLimit(_) => {}
+                // What was accepted under the old limit stays, and is written.
+                Write::NewLimit(limit) => framed = framed.map_encoder(|_| codec(format, limit)),
+            }
+        }
+        assert!(framed.write_buffer().is_empty(), "{}", row.name);
+        if row.layout.header_len == row.layout.width {
+            assert_eq!(framed.get_ref().bytes, row.wire, "{}", row.name);
+        }
+    }
+
+    pub(super) fn there_and_back<F: unstick::Format<Meta = ()>>(
+        framing: Framing<F>,
+        payload: &[u8],
+        wire: &[u8],
+    ) {
+        let mut codec = PayloadCodec::new(framing);
+        let mut out = BytesMut::new();
+        codec.encode(payload, &mut out).unwrap();
+        assert_eq!(out, wire);
+        let decoded = tokio_util::codec::Decoder::decode(&mut codec, &mut out).unwrap();
+        assert_eq!(decoded.unwrap(), payload);
+    }
+
+    pub(super) fn write_zero() {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut framed = FramedWrite::new(Full, PayloadCodec::new(U32Be));
+        Sink::<&[u8]>::start_send(Pin::new(&mut framed), b"abcdef").unwrap();
+        match Sink::<&[u8]>::poll_flush(Pin::new(&mut framed), cx) {
+            Poll::Ready(Err(CodecError::Io(error))) => {
+                assert_eq!(error.kind(), io::ErrorKind::WriteZero);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(framed.write_buffer(), &b"\0\0\0\x06abcdef"[..]);
+    }
+
+    pub(super) fn encode_overflow() {
+        let mut full = BytesMut::with_capacity(1024);
+        full.resize(full.capacity(), b'a');
+        let before = full.clone();
+        PayloadCodec::new(U32Be).encode(b"hello", &mut full).unwrap();
+        assert_eq!(full, [&before[..], b"\0\0\0\x05hello"].concat());
+    }
+
+    pub(super) fn limit<F: Subject>(framing: &Framing<F>, row: &Limit) {
+        let meta = framing.format().pick_meta(0);
+        let mut codec = PayloadCodec::with_meta(framing.clone(), meta).unwrap();
+        assert_eq!(codec.framing().limit(), row.here, "{}", row.name);
+        let longest = vec![7; row.here as usize];
+        let mut wire = BytesMut::new();
+        codec.encode(&longest, &mut wire).unwrap();
+        let decoded = tokio_util::codec::Decoder::decode(&mut codec, &mut wire).unwrap();
+        assert_eq!(decoded.unwrap(), longest, "{}", row.name);
+        let refused = codec.encode([&longest[..], &[7]].concat(), &mut wire);
+        assert!(matches!(refused, Err(CodecError::Encode(EncodeError::Oversize { .. }))));
+        assert!(wire.is_empty(), "{}", row.name);
+    }
 }
 
 /// Situations that are a test each, and no row.

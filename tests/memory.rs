@@ -259,3 +259,87 @@ fn a_kept_frame_of_a_datagram_keeps_no_receive_buffer() {
     let each = (receive(101) - receive(1)) / 100;
     assert!((18..64).contains(&each), "{each} bytes for each frame");
 }
+
+/// In tokio-util's `Framed` the buffer is not the codec's own: it asks for no room that a header
+/// announced.
+// spec: LIM-7
+#[test]
+#[cfg(feature = "tokio-util")]
+fn a_codec_lets_the_buffer_follow_what_arrives() {
+    use tokio_util::bytes::BytesMut;
+    use tokio_util::codec::Decoder;
+    use unstick::codec::FrameCodec;
+
+    let limit = 4 << 20;
+    let framing = Framing::new(V1).with_limit(limit);
+    let header = framing.encode_header(Kind::BINARY, limit).unwrap();
+
+    // A header, byte by byte: no room but its own.
+    let mut buf = BytesMut::new();
+    let mut codec = FrameCodec::with_framing(framing);
+    for byte in header.as_bytes() {
+        buf.extend_from_slice(&[*byte]);
+        let counted = measure(|| assert!(codec.decode(&mut buf).unwrap().is_none()));
+        assert!(counted.bytes_total <= 16, "{counted:?}");
+    }
+
+    // A payload that comes in pieces: a small multiple of what has come. The reads are those of
+    // `Framed`, into what room there is.
+    let mut rest = &vec![0; 4 << 20][..];
+    let mut codec = FrameCodec::with_framing(framing);
+    let mut arrived = header.as_bytes().len();
+    let mut frame = None;
+    let counted = measure(|| {
+        let mut buf = BytesMut::with_capacity(8 * 1024);
+        buf.extend_from_slice(header.as_bytes());
+        while frame.is_none() {
+            frame = codec.decode(&mut buf).unwrap();
+            assert!(buf.capacity() <= 2 * arrived + 8 * 1024, "{} for {arrived}", buf.capacity());
+            buf.reserve(1);
+            let read = rest.len().min(buf.capacity() - buf.len()).min(10_000);
+            buf.extend_from_slice(&rest[..read]);
+            (rest, arrived) = (&rest[read..], arrived + read);
+        }
+    });
+    assert_eq!(frame.unwrap().payload.len(), 4 << 20);
+    assert!(counted.bytes_max <= 3 * (4 << 20) + 8 * 1024, "{counted:?}");
+}
+
+/// After a large frame the buffer goes back, unless the caller asked for one that large.
+#[test]
+#[cfg(feature = "tokio-util")]
+fn a_codecs_buffer_shrinks_again() {
+    use tokio_util::bytes::BytesMut;
+    use tokio_util::codec::Decoder;
+    use unstick::U32Be;
+    use unstick::codec::PayloadCodec;
+
+    let large = [&(500_000_u32).to_be_bytes()[..], &vec![1; 500_000]].concat();
+    // A frame, and the beginning of another one.
+    let small = b"\0\0\0\x05small\0\0";
+    for (capacity, keeps) in [(8 * 1024, false), (1 << 20, true)] {
+        let mut codec = PayloadCodec::new(U32Be);
+        let mut buf = BytesMut::with_capacity(capacity);
+        let mut read = |buf: &mut BytesMut, bytes: &[u8]| {
+            buf.reserve(1);
+            buf.extend_from_slice(bytes);
+            let mut count = 0;
+            while codec.decode(buf).unwrap().is_some() {
+                count += 1;
+            }
+            count
+        };
+        let frames: usize = large.chunks(5_000).map(|chunk| read(&mut buf, chunk)).sum();
+        assert_eq!(frames, 1);
+        assert_eq!(read(&mut buf, small), 1);
+        for _ in 0..20 {
+            assert_eq!(read(&mut buf, &small[..9][2..]), 1);
+            assert_eq!(read(&mut buf, b"\0\0"), 0);
+        }
+        assert_eq!(&buf[..], b"\0\0");
+        buf.clear();
+        // What is there, with what was split off and is free again.
+        let _ = buf.try_reclaim(100_000);
+        assert_eq!(buf.capacity() >= 100_000, keeps, "{}", buf.capacity());
+    }
+}

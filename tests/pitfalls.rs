@@ -285,3 +285,146 @@ fn p16_incomplete_is_not_malformed() {
     assert_eq!(decoder.finish(), Err(malformed));
     assert_ne!(truncated.code(), malformed.code());
 }
+
+/// The same mistakes, as a codec in tokio-util's `Framed` could make them.
+#[cfg(feature = "tokio-util")]
+mod in_a_codec {
+    use tokio_util::bytes::BytesMut;
+    use tokio_util::codec::{Decoder, Encoder};
+    use unstick::codec::{CodecError, FrameCodec, PayloadCodec};
+
+    use super::*;
+
+    fn error<T: std::fmt::Debug>(result: Result<T, CodecError>) -> DecodeError {
+        match result {
+            Err(CodecError::Decode(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    // spec: END-3, END-4
+    #[test]
+    fn p01_an_end_right_behind_a_header_is_no_clean_end() {
+        let truncated = DecodeError::Truncated { at: 4, missing: 9, part: Part::Payload };
+        let mut buf = BytesMut::from(&[0, 0, 0, 9][..]);
+        let mut codec = PayloadCodec::new(U32Be);
+        assert!(codec.decode(&mut buf).unwrap().is_none());
+        assert_eq!(error(codec.decode_eof(&mut buf)), truncated);
+        assert_eq!(error(codec.decode_eof(&mut buf)), truncated);
+        assert_eq!(error(codec.decode(&mut buf)), truncated);
+        // Also where the header and the end come at once.
+        let mut codec = PayloadCodec::new(U32Be);
+        assert_eq!(error(codec.decode_eof(&mut buf)), truncated);
+    }
+
+    // spec: FMT-1, LIM-1, LIM-5
+    #[test]
+    fn p05_what_is_encoded_is_decoded_whatever_the_length_covers() {
+        for covers in [Covers::Payload, Covers::AfterField, Covers::Frame] {
+            let order = ByteOrder::Big;
+            let layout = Layout { header_len: 4, offset: 1, width: 1, order, covers };
+            let format = LengthField::new(layout).unwrap();
+            let meta = format.meta(&[0xAA; 4]).unwrap();
+            for limit in [0, 5, 200, 256] {
+                let framing = Framing::new(format).with_limit(limit);
+                let mut codec = PayloadCodec::with_meta(framing, meta).unwrap();
+                for len in 0..300 {
+                    let mut wire = BytesMut::new();
+                    let encoded = codec.encode(vec![1; len], &mut wire);
+                    let fits = len as u64 <= framing.limit();
+                    assert_eq!(encoded.is_ok(), fits);
+                    assert_eq!(wire.first(), fits.then_some(&0xAA));
+                    let decoded = codec.decode(&mut wire).unwrap();
+                    assert_eq!(decoded.map(|payload| payload.len()), fits.then_some(len));
+                }
+            }
+        }
+    }
+
+    // spec: LIM-7
+    #[test]
+    fn p06_four_bytes_reserve_no_megabytes() {
+        let mut codec = PayloadCodec::new(Framing::new(U32Be).with_limit(u64::MAX));
+        let mut buf = BytesMut::from(&[0x7F, 0xFF, 0xFF, 0xFF][..]);
+        for _ in 0..20 {
+            assert!(codec.decode(&mut buf).unwrap().is_none());
+            buf.reserve(1);
+        }
+        assert!(buf.capacity() <= 64, "{}", buf.capacity());
+    }
+
+    // spec: ERR-4, LIM-2
+    #[test]
+    fn p07_what_was_refused_is_refused_again() {
+        let mut codec = FrameCodec::with_framing(Framing::new(V1).with_limit(4));
+        let oversize = DecodeError::Oversize { at: 0, len: 5, limit: 4 };
+        let mut buf = BytesMut::new();
+        let mut refused = 0;
+        for byte in text(b"fives") {
+            buf.extend_from_slice(&[byte]);
+            for _ in 0..2 {
+                match codec.decode(&mut buf) {
+                    Ok(None) => assert!(buf.len() < 8),
+                    result => {
+                        assert_eq!(error(result), oversize);
+                        refused += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(refused, 2 * 6);
+        assert_eq!(error(codec.decode_eof(&mut buf)), oversize);
+    }
+
+    // spec: SKP-2, ERR-4
+    #[test]
+    fn p08_after_an_oversize_frame_its_payload_is_no_header() {
+        let mut sent = text(&text(b"inside"));
+        sent.extend(text(b"next"));
+        for cut in 0..=sent.len() {
+            let mut codec = FrameCodec::with_framing(Framing::new(V1).with_limit(10));
+            let mut payloads = Vec::new();
+            let mut buf = BytesMut::new();
+            for chunk in [&sent[..cut], &sent[cut..]] {
+                buf.extend_from_slice(chunk);
+                loop {
+                    match codec.decode(&mut buf) {
+                        Ok(Some(frame)) => payloads.push(frame.payload),
+                        Ok(None) => break,
+                        Err(_) => codec.skip_frame().unwrap(),
+                    }
+                }
+            }
+            assert!(codec.decode_eof(&mut buf).unwrap().is_none());
+            assert_eq!(payloads, [&b"next"[..]], "cut at {cut}");
+        }
+    }
+
+    // spec: STR-2
+    #[test]
+    fn p11_an_oversize_frame_is_one_error_under_every_cut() {
+        let sent = [text(b"ok"), text(b"oversize"), text(b"ok")].concat();
+        let oversize = DecodeError::Oversize { at: 10, len: 8, limit: 4 };
+        for cut in 0..=sent.len() {
+            let mut codec = FrameCodec::with_framing(Framing::new(V1).with_limit(4));
+            let mut buf = BytesMut::from(&sent[..cut]);
+            let mut frames = 0;
+            let mut errors = Vec::new();
+            for chunk in [&[][..], &sent[cut..]] {
+                buf.extend_from_slice(chunk);
+                loop {
+                    match codec.decode(&mut buf) {
+                        Ok(Some(_)) => frames += 1,
+                        Ok(None) => break,
+                        result => {
+                            errors.push(error(result));
+                            break;
+                        }
+                    }
+                }
+            }
+            assert_eq!(frames, 1, "cut at {cut}");
+            assert!(!errors.is_empty() && errors.iter().all(|error| *error == oversize));
+        }
+    }
+}

@@ -13,6 +13,9 @@ const MAX_WIDTH: usize = 8;
 
 /// Which byte of an integer comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum ByteOrder {
     /// The most significant: network byte order.
     Big,
@@ -22,6 +25,9 @@ pub enum ByteOrder {
 
 /// What the number in a length field counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Covers {
     /// The payload alone.
     Payload,
@@ -33,6 +39,9 @@ pub enum Covers {
 
 /// A header of fixed size with a length field in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Layout {
     /// The header's bytes, 1 to 32.
     pub header_len: usize,
@@ -48,6 +57,7 @@ pub struct Layout {
 
 /// Why a [`Layout`] describes no header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LayoutError {
     /// A header has 1 to 32 bytes.
@@ -111,7 +121,21 @@ impl Error for LayoutError {}
 /// assert_eq!(&out, b"OK\x00\x06hi");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// With the feature `serde` it can stand in a configuration file, as its [`Layout`], which is
+/// checked when it is read:
+///
+/// ```toml
+/// header_len = 4
+/// offset = 2
+/// width = 2
+/// order = "big"    # or "little"
+/// covers = "frame" # or "payload", "after_field"
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Layout", into = "Layout"))]
 pub struct LengthField {
     layout: Layout,
 }
@@ -174,6 +198,20 @@ impl LengthField {
     /// The largest number that the field can hold.
     fn field_max(&self) -> u64 {
         u64::MAX >> (64 - 8 * self.layout.width)
+    }
+}
+
+impl TryFrom<Layout> for LengthField {
+    type Error = LayoutError;
+
+    fn try_from(layout: Layout) -> Result<Self, LayoutError> {
+        Self::new(layout)
+    }
+}
+
+impl From<LengthField> for Layout {
+    fn from(format: LengthField) -> Self {
+        format.layout
     }
 }
 
@@ -261,5 +299,13 @@ impl FieldMeta {
 impl fmt::Debug for FieldMeta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FieldMeta({:02x?})", self.bytes())
+    }
+}
+
+/// In a log as with `Debug`: the header's bytes, and no room behind them.
+#[cfg(feature = "defmt")]
+impl defmt::Format for FieldMeta {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "FieldMeta({=[u8]:02x})", self.bytes());
     }
 }

@@ -153,6 +153,7 @@ pub trait Format {
 
 /// What becomes of a frame in a datagram, by its kind (spec, chapter 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum InDatagram {
     /// It is delivered.
     Delivered,
@@ -187,6 +188,7 @@ pub trait SelfChecking: Format {}
 
 /// What [`Format::decode_header`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Parsed<M> {
     /// A complete header.
     Header(Header<M>),
@@ -196,6 +198,8 @@ pub enum Parsed<M> {
 
 /// A complete header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Header<M> {
     /// What the header says beside the length.
     pub meta: M,

@@ -13,6 +13,8 @@ use core::fmt;
 /// assert!(Code::STORED.is_final() && !Code::WORKING.is_final());
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Code(pub u16);
 
 /// What the registry says of a code.

@@ -10,6 +10,7 @@ use crate::header::Kind;
 ///
 /// Offsets count from the payload's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum MessageError {
     /// The payload ends before its fixed fields do.
@@ -133,6 +134,7 @@ impl fmt::Display for Bytes {
 ///
 /// Offsets count from the name's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum NameError {
     /// There is none.

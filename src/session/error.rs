@@ -10,6 +10,7 @@ use crate::message::{Code, FileStatus, MessageError};
 /// Why a conversation is over: the peer broke its rules. It latches, and the peer is told by a
 /// close with [`code`](Self::code).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SessionError {
     /// A payload is none that its kind can have.
@@ -148,6 +149,7 @@ impl Error for SessionError {}
 
 /// Why a message cannot be sent now. Nothing changed, and nothing of it may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SendError {
     /// The message is none that its kind can be.

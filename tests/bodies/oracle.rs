@@ -7,8 +7,8 @@ use super::input::{self, Cuts, any_format};
 use crate::support::chunks::{Path, Subject, compare};
 use crate::support::oracle::{CAP, Policy, Rules, Verdict};
 
-/// Streams that are nearly right, in any format: every path gives what the oracle gives. And every
-/// beginning of the stream is, as a header, what the oracle says that it is.
+/// Streams that are nearly right, in any format: every path, and the codecs, give what the oracle
+/// gives. And every beginning of the stream is, as a header, what the oracle says that it is.
 pub fn oracle(data: &[u8]) {
     let _ = read(&mut Unstructured::new(data));
 }
@@ -31,6 +31,8 @@ fn check<F: Subject>(format: &F, u: &mut Unstructured<'_>) -> Result<()> {
         let policy = if path.allows(policy) { policy } else { Policy::STOP };
         compare(&framing, &stream, &cuts, path, policy);
     }
+    #[cfg(feature = "tokio-util")]
+    crate::support::codec::compare(&framing, &stream, &cuts, policy);
     Ok(())
 }
 

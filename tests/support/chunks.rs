@@ -33,6 +33,11 @@ pub trait Subject: Rules + Format + Clone + Debug {
     fn resync_buf<S: Storage>(_: &mut FrameBuf<S, Self>) -> Result<Option<u64>, RecoverError> {
         unreachable!("only where Rules::self_checking says so")
     }
+
+    #[cfg(feature = "tokio-util")]
+    fn resync_codec(_: &mut unstick::codec::FrameCodec<Self>) -> Result<(), RecoverError> {
+        unreachable!("only where Rules::self_checking says so")
+    }
 }
 
 impl Subject for V1 {
@@ -54,6 +59,11 @@ impl Subject for V1 {
 
     fn resync_buf<S: Storage>(buf: &mut FrameBuf<S>) -> Result<Option<u64>, RecoverError> {
         buf.resync()
+    }
+
+    #[cfg(feature = "tokio-util")]
+    fn resync_codec(codec: &mut unstick::codec::FrameCodec) -> Result<(), RecoverError> {
+        codec.resync()
     }
 }
 
@@ -129,12 +139,14 @@ pub fn compare<F: Subject>(
     );
 }
 
-/// The same on every path, with every policy.
+/// The same on every path and through the codecs, with every policy.
 pub fn compare_all<F: Subject>(framing: &Framing<F>, stream: &[u8], cuts: &[usize]) {
     for policy in Policy::ALL {
         for path in Path::ALL.into_iter().filter(|path| path.allows(policy)) {
             compare(framing, stream, cuts, path, policy);
         }
+        #[cfg(feature = "tokio-util")]
+        super::codec::compare(framing, stream, cuts, policy);
     }
 }
 

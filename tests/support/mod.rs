@@ -4,6 +4,8 @@
 #![allow(clippy::cast_possible_truncation)]
 
 pub mod chunks;
+#[cfg(feature = "tokio-util")]
+pub mod codec;
 pub mod formats;
 pub mod oracle;
 pub mod script;

@@ -1,0 +1,84 @@
+//! What a codec can fail with.
+
+use core::fmt;
+use std::error::Error;
+use std::io;
+
+use crate::error::{DecodeError, EncodeError};
+
+/// Why a codec has no next frame, or did not take one.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The transport failed.
+    Io(io::Error),
+    /// The bytes read are no frames, or ended inside one. The error latches.
+    Decode(DecodeError),
+    /// The frame cannot be written. Nothing of it was.
+    Encode(EncodeError),
+}
+
+impl CodecError {
+    /// This error's number in the registry of the spec (chapter 9), if it is about what was read.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Decode(error) => Some(error.code()),
+            Self::Io(_) | Self::Encode(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Decode(error) => error.fmt(f),
+            Self::Encode(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for CodecError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The text holds the cause's: a report of the whole chain must not print it twice.
+        match self {
+            Self::Io(error) => error.source(),
+            Self::Decode(_) | Self::Encode(_) => None,
+        }
+    }
+}
+
+impl From<io::Error> for CodecError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<DecodeError> for CodecError {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+impl From<EncodeError> for CodecError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+/// For functions that return an `io::Result`: the transport's error as it was; `UnexpectedEof` for a
+/// stream that ended inside a frame, `InvalidData` for any other bytes that are no frame, and
+/// `InvalidInput` for a frame that cannot be written, each with the error inside.
+impl From<CodecError> for io::Error {
+    fn from(error: CodecError) -> Self {
+        match error {
+            CodecError::Io(error) => error,
+            CodecError::Decode(error @ DecodeError::Truncated { .. }) => {
+                Self::new(io::ErrorKind::UnexpectedEof, error)
+            }
+            CodecError::Decode(error) => Self::new(io::ErrorKind::InvalidData, error),
+            CodecError::Encode(error) => Self::new(io::ErrorKind::InvalidInput, error),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Payloads alone.
+
+use core::fmt;
+
+use tokio_util::bytes::BytesMut;
+use tokio_util::codec::{Decoder, Encoder};
+
+use super::append;
+use super::error::CodecError;
+use super::frame::FrameCodec;
+use crate::error::{DecodeError, EncodeError, RecoverError};
+use crate::format::{Format, SelfChecking};
+use crate::framing::Framing;
+
+/// A codec of payloads: it yields a `BytesMut` for each frame and takes whatever lends bytes, as a
+/// `Bytes`, a slice or a text.
+///
+/// ```
+/// use tokio_util::codec::Framed;
+/// use unstick::codec::PayloadCodec;
+/// use unstick::{Framing, U32Be};
+///
+/// # fn serve(stream: tokio::io::DuplexStream) {
+/// // What was Framed::new(stream, LengthDelimitedCodec::new()):
+/// let framed = Framed::new(stream, PayloadCodec::new(U32Be));
+/// # let stream = framed.into_inner();
+/// // With a limit of 64 KiB for each payload, in both directions:
+/// let framed = Framed::new(stream, PayloadCodec::new(Framing::new(U32Be).with_limit(65_536)));
+/// # }
+/// ```
+///
+/// Since it takes many types, `Sink` methods that name none, as `flush` and `close`, have to be told
+/// one: `SinkExt::<&[u8]>::close(&mut framed)`.
+///
+/// See the [module](super) for what becomes of memory, errors and the end of a stream.
+#[derive(Clone)]
+pub struct PayloadCodec<F: Format> {
+    frames: FrameCodec<F>,
+    meta: F::Meta,
+}
+
+impl<F: Format<Meta = ()>> PayloadCodec<F> {
+    /// A codec of this format and limit.
+    #[must_use]
+    pub fn new(framing: impl Into<Framing<F>>) -> Self {
+        Self { frames: FrameCodec::with_framing(framing), meta: () }
+    }
+}
+
+impl<F: Format> PayloadCodec<F> {
+    /// A codec that writes this meta on every header, and does not look at that of the frames it
+    /// reads: for headers with bytes beside the length that say nothing here.
+    ///
+    /// ```
+    /// use tokio_util::bytes::BytesMut;
+    /// use tokio_util::codec::Encoder;
+    /// use unstick::codec::PayloadCodec;
+    /// use unstick::{ByteOrder, Covers, Layout, LengthField};
+    ///
+    /// // Two bytes of tag, two of length.
+    /// let tagged = LengthField::new(Layout {
+    ///     header_len: 4,
+    ///     offset: 2,
+    ///     width: 2,
+    ///     order: ByteOrder::Big,
+    ///     covers: Covers::Payload,
+    /// })?;
+    /// let mut codec = PayloadCodec::with_meta(tagged, tagged.meta(b"OK\0\0")?)?;
+    /// let mut wire = BytesMut::new();
+    /// codec.encode("hi", &mut wire)?;
+    /// assert_eq!(wire, "OK\0\x02hi");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The format cannot write this meta.
+    pub fn with_meta(framing: impl Into<Framing<F>>, meta: F::Meta) -> Result<Self, EncodeError> {
+        let frames = FrameCodec::with_framing(framing);
+        frames.framing().encode_header(&meta, 0)?;
+        Ok(Self { frames, meta })
+    }
+
+    /// The format, and the limit of both directions.
+    #[must_use]
+    pub fn framing(&self) -> Framing<&F> {
+        self.frames.framing()
+    }
+
+    /// As [`FrameCodec::position`].
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.frames.position()
+    }
+
+    /// As [`FrameCodec::error`].
+    #[must_use]
+    pub fn error(&self) -> Option<DecodeError> {
+        self.frames.error()
+    }
+
+    /// As [`FrameCodec::skip_frame`].
+    ///
+    /// # Errors
+    /// The stream did not fail, or not so.
+    pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
+        self.frames.skip_frame()
+    }
+
+    /// As [`FrameCodec::resync`].
+    ///
+    /// # Errors
+    /// The stream did not fail.
+    pub fn resync(&mut self) -> Result<(), RecoverError>
+    where
+        F: SelfChecking,
+    {
+        self.frames.resync()
+    }
+
+    /// As [`FrameCodec::skipped`].
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.frames.skipped()
+    }
+
+    /// As [`FrameCodec::reset`].
+    pub fn reset(&mut self) {
+        self.frames.reset();
+    }
+}
+
+impl<F: Format<Meta = ()> + Default> Default for PayloadCodec<F> {
+    fn default() -> Self {
+        Self::new(F::default())
+    }
+}
+
+impl<F: Format + fmt::Debug> fmt::Debug for PayloadCodec<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayloadCodec")
+            .field("frames", &self.frames)
+            .field("meta", &self.meta)
+            .finish()
+    }
+}
+
+impl<F: Format> Decoder for PayloadCodec<F> {
+    type Item = BytesMut;
+    type Error = CodecError;
+
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<BytesMut>, CodecError> {
+        Ok(self.frames.next(src, false)?.map(|(_, payload)| payload))
+    }
+
+    fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<BytesMut>, CodecError> {
+        Ok(self.frames.next(src, true)?.map(|(_, payload)| payload))
+    }
+}
+
+impl<F: Format, P: AsRef<[u8]>> Encoder<P> for PayloadCodec<F> {
+    type Error = CodecError;
+
+    /// Appends a frame to `dst`, which stays as it is on an error.
+    fn encode(&mut self, payload: P, dst: &mut BytesMut) -> Result<(), CodecError> {
+        let framing = self.framing();
+        Ok(append(&framing, &self.meta, payload.as_ref(), dst)?)
+    }
+}
