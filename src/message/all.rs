@@ -68,6 +68,8 @@ impl<'a, I: Iterator<Item = (Kind, &'a [u8])>> Iterator for Messages<I> {
 /// Why a datagram is refused although its frames are sound: the payload of one is none that its
 /// kind can have. It concerns this datagram only (spec, 14.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RefusedMessage {
     /// Which of the delivered frames it is, from 0.
     pub index: usize,
