@@ -48,8 +48,9 @@
 //! # }
 //! ```
 //!
-//! What is damaged inside a payload goes unseen here, and a payload that lost bytes takes their
-//! number from the frame behind it: put a check into the payload where that matters.
+//! What is damaged inside a payload goes unseen here, and a payload that lost bytes takes as many from
+//! the frame behind it: put a check into the payload where that matters. If nothing comes behind it,
+//! the reader waits; [`FrameReader::reset`] gives up what has come of such a frame.
 //!
 //! # Payloads larger than the storage
 //! A writer sends them from where they are, or in pieces: [`FrameWriter::begin`]. To read them, give
@@ -61,7 +62,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let mut rx = &b"\xf5\x01\x01\0\0\0\x02\xf2hi"[..];
-//! # let mut stored = Vec::new();
+//! # let mut stored: Vec<u8> = Vec::new();
 //! let mut decoder = Decoder::new();
 //! let mut chunk = [0; 64];
 //! loop {

@@ -36,7 +36,8 @@
 //! storage, is the same here. `examples/embassy_serial.rs` is a whole program.
 //!
 //! # Cancel safety
-//! A read that is dropped before it ends loses nothing that the transport has delivered. A frame
+//! A read that is dropped before it ends loses nothing that the transport has delivered: it can be
+//! given a time, and after [`FrameReader::reset`] the next frame is waited for. A frame
 //! that fits into the writer's storage is accepted whole or not at all; the call that writes a longer
 //! one can be dropped without harm only before its first byte is written, else the writer is
 //! poisoned. Each method says it.
