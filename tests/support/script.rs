@@ -17,7 +17,8 @@ pub enum Step {
     Pending,
     /// Fails, and moves nothing.
     Fail(io::ErrorKind),
-    /// Takes nothing of a write and reports no error, where the transport is one over `embedded_io`.
+    /// Moves nothing and reports no error, where the transport is one over `embedded_io`: to a reader
+    /// the end of the stream.
     Nothing,
 }
 
