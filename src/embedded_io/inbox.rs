@@ -18,7 +18,8 @@ pub enum Next<'a, M = Kind> {
     Frame(Frame<'a, M>),
     /// Bytes that belong to no frame. Behind them stands a header.
     Skipped {
-        /// What was wrong. [`at`](DecodeError::at) is the stream offset of the first of them.
+        /// What was wrong. [`at`](DecodeError::at) is the stream offset of the first of them;
+        /// or [`DecodeError::Unsynchronized`], where a call of `resync` had begun to search.
         error: DecodeError,
         /// How many they are.
         bytes: u64,
