@@ -265,7 +265,7 @@ impl<F: Format> Encoder<F> {
     }
 
     /// Whole frames are written beside the streamed ones: a complete one is over.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", feature = "embedded-io"))]
     pub(crate) fn end_complete(&mut self) {
         if self.state == (Progress::Payload { missing: 0 }) {
             self.state = Progress::Boundary;

@@ -10,6 +10,7 @@
 //! | a blocking stream | `io::FrameReader` (feature `std`) | `io::FrameWriter` |
 //! | a tokio stream | `tokio::FrameReader` (feature `tokio`) | `tokio::FrameWriter` |
 //! | a `Framed` of tokio-util | `codec::FrameCodec`, `codec::PayloadCodec` (feature `tokio-util`) | the same |
+//! | a serial line | `embedded_io::FrameReader`, `embedded_io_async::FrameReader` (features `embedded-io`, `embedded-io-async`) | `FrameWriter` of either |
 //! | a UDP socket | `io::FrameSocket`, `tokio::FrameSocket` | the same |
 //! | a frame's payload | [`message::Message::decode`] | [`message::Message::encode`] |
 //! | a conversation | [`session::Session`]: what may come and be said, pings, closes, files | the same |
@@ -37,12 +38,14 @@
 //! # Ok::<(), unstick::DecodeError>(())
 //! ```
 //!
-//! The core, which is everything but `io`, `tokio` and `codec`, is `no_std`, needs no allocator,
-//! depends on nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows,
-//! owned frames), `std` (the default), `tokio`, `tokio-util`, `udp` (many datagrams with one
-//! call of the system), `serde`, and `defmt`.
+//! The core, which is everything but the adapters, is `no_std`, needs no allocator, depends on
+//! nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows, owned
+//! frames), `std` (the default), `tokio`, `tokio-util`, `embedded-io` and `embedded-io-async`
+//! (`no_std`, without an allocator), `udp` (many datagrams with one call of the system), `serde`,
+//! and `defmt`.
 //!
-//! This crate has modules called `io` and `tokio`: import its items by name, not with `*`.
+//! This crate has modules called `io`, `tokio`, `embedded_io` and `embedded_io_async`: import its items
+//! by name, not with `*`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The README's examples, as tests.
@@ -66,6 +69,10 @@ pub mod codec;
 pub mod conformance;
 mod datagram;
 mod decoder;
+#[cfg(feature = "embedded-io")]
+pub mod embedded_io;
+#[cfg(feature = "embedded-io-async")]
+pub mod embedded_io_async;
 mod encode;
 mod error;
 mod format;

@@ -368,6 +368,16 @@ fn a_format_that_exists_is_read_without_an_allocator() {
 }
 
 #[test]
+#[cfg(feature = "embedded-io-async")]
+fn readings_arrive_over_a_lossy_serial_line() {
+    let got = output(&mut program("embassy_serial"));
+    assert!(got.status.success() && got.stderr.is_empty(), "{got:?}");
+    let said = String::from_utf8(got.stdout).unwrap();
+    assert!(said.contains("bytes skipped)\n"), "{said}");
+    assert!(said.contains("\n100 readings arrived, "), "{said}");
+}
+
+#[test]
 fn udp_readings() {
     let printed = output(&mut program("udp_readings"));
     assert!(printed.status.success(), "{printed:?}");

@@ -17,6 +17,9 @@ pub enum Step {
     Pending,
     /// Fails, and moves nothing.
     Fail(io::ErrorKind),
+    /// Moves nothing and reports no error, where the transport is one over `embedded_io`: to a reader
+    /// the end of the stream.
+    Nothing,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +31,7 @@ impl Script {
     }
 
     /// The most bytes that this call moves. Behind its end a script moves all there are.
-    fn next(&mut self) -> Result<usize, Step> {
+    pub(crate) fn next(&mut self) -> Result<usize, Step> {
         match self.0.pop_front() {
             None => Ok(usize::MAX),
             Some(Step::Move(n)) => Ok(n.max(1)),
@@ -50,7 +53,7 @@ impl Source {
         Self { bytes: bytes.to_vec(), at: 0, script: Script::new(steps) }
     }
 
-    fn next_bytes(&mut self, most: usize) -> &[u8] {
+    pub(crate) fn next_bytes(&mut self, most: usize) -> &[u8] {
         let n = most.min(self.bytes.len() - self.at);
         self.at += n;
         &self.bytes[self.at - n..self.at]
@@ -110,7 +113,7 @@ impl Drain {
         Self { script: Script::new(steps), ..Self::default() }
     }
 
-    fn put(&mut self, slices: &[IoSlice<'_>], mut most: usize) -> usize {
+    pub(crate) fn put(&mut self, slices: &[IoSlice<'_>], mut most: usize) -> usize {
         self.writes.push(slices.iter().map(|slice| (slice.as_ptr(), slice.len())).collect());
         let before = self.bytes.len();
         for slice in slices {

@@ -1,10 +1,17 @@
-//! Promise 8: the core has no reachable panic. The panic handler calls a function that does not
-//! exist, so this program links only if nothing can reach it.
+//! Promise 8: the core has no reachable panic, nor have the adapters for embedded systems. The panic
+//! handler calls a function that does not exist, so this program links only if nothing can reach it.
+//!
+//! With the feature `async` that function exists: the compiler puts a panic into every `async fn`, for
+//! a caller that polls it behind its end. `async-panics` sees that no other one can be reached.
 //!
 //! It is linked, not run: `entry` lets no value be known to the compiler.
 
 #![no_std]
 #![no_main]
+
+mod adapters;
+#[cfg(feature = "async")]
+mod async_adapters;
 
 use core::hint::black_box;
 
@@ -18,8 +25,18 @@ use unstick::{
     U32Le, U64Be, U64Le, V1, Varint, segment_run,
 };
 
+#[cfg(not(feature = "async"))]
 unsafe extern "C" {
     fn a_panic_is_reachable() -> !;
+}
+
+#[cfg(feature = "async")]
+#[inline(never)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn a_panic_is_reachable() -> ! {
+    loop {
+        black_box(());
+    }
 }
 
 #[panic_handler]
@@ -110,6 +127,9 @@ fn decode_only<F: Format>(format: F, input: &[u8]) {
 
 fn everything(input: &[u8], output: &mut [u8]) {
     self_checking(V1, black_box(Kind::TEXT), input, output);
+    adapters::self_checking(V1);
+    adapters::each(V1, &black_box(Kind::TEXT), input, output);
+    adapters::each(Varint, &(), input, output);
     each(U8, (), input, output);
     each(U16Be, (), input, output);
     each(U16Le, (), input, output);
@@ -133,6 +153,7 @@ fn everything(input: &[u8], output: &mut [u8]) {
         && let Ok(meta) = format.meta(input)
     {
         black_box(meta.bytes());
+        adapters::each(format, &meta, input, output);
         each(format, meta, input, output);
     }
     messages(input, output);

@@ -1,0 +1,139 @@
+//! What reading and writing frames can fail with; `E` is the transport's error.
+
+use core::error::Error;
+use core::fmt;
+
+use ::embedded_io::ErrorKind;
+
+use crate::error::{DecodeError, EncodeError};
+
+/// Why there is no next frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadError<E> {
+    /// The transport failed. Nothing that it delivered before is lost; after an error that passes,
+    /// as a parity error of a UART, the call can be made again.
+    Io(E),
+    /// The bytes are no frames, or ended inside one.
+    Decode(DecodeError),
+}
+
+impl<E> ReadError<E> {
+    /// This error's number in the registry of the spec (chapter 9); `None` for the transport's.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Io(_) => None,
+            Self::Decode(error) => Some(error.code()),
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for ReadError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Decode(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Error> Error for ReadError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The text holds the cause's: a report of the whole chain must not print it twice.
+        match self {
+            Self::Io(error) => error.source(),
+            Self::Decode(_) => None,
+        }
+    }
+}
+
+impl<E: ::embedded_io::Error> ::embedded_io::Error for ReadError<E> {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io(error) => error.kind(),
+            Self::Decode(_) => ErrorKind::InvalidData,
+        }
+    }
+}
+
+impl<E> From<DecodeError> for ReadError<E> {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+/// Why a frame was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WriteError<E> {
+    /// The transport failed before the frame was accepted. Frames that were accepted before are
+    /// kept, and tried again by the next call.
+    Io(E),
+    /// The transport failed while accepted frames were written, this call's too. They are kept: to
+    /// try again, flush, and do not send the frame anew.
+    Flush(E),
+    /// The transport took no byte of a write, and said that this is no error.
+    WriteZero {
+        /// Whether this call's frame was accepted: then it is as with [`Flush`](Self::Flush), else
+        /// as with [`Io`](Self::Io).
+        accepted: bool,
+    },
+    /// The frame cannot be encoded. Nothing of it was written.
+    Encode(EncodeError),
+    /// A frame was written in part and then given up, by a cancelled call, a failed transport, or
+    /// `finish` before its end: what followed would be taken for its payload. Close the stream.
+    Poisoned,
+}
+
+impl<E> WriteError<E> {
+    /// The same error, met behind the point from which on the call's frame counts as accepted.
+    pub(crate) fn after_accepting(self) -> Self {
+        match self {
+            Self::Io(error) => Self::Flush(error),
+            Self::WriteZero { .. } => Self::WriteZero { accepted: true },
+            other => other,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for WriteError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) | Self::Flush(error) => error.fmt(f),
+            Self::WriteZero { .. } => f.write_str(
+                "the transport took no byte and reported no error; is the other side gone?",
+            ),
+            Self::Encode(error) => error.fmt(f),
+            Self::Poisoned => f.write_str(
+                "a frame was written only in part, the stream is of no use any more; close it",
+            ),
+        }
+    }
+}
+
+impl<E: Error> Error for WriteError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io(error) | Self::Flush(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl<E: ::embedded_io::Error> ::embedded_io::Error for WriteError<E> {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io(error) | Self::Flush(error) => error.kind(),
+            Self::WriteZero { .. } => ErrorKind::WriteZero,
+            Self::Encode(_) => ErrorKind::InvalidInput,
+            Self::Poisoned => ErrorKind::BrokenPipe,
+        }
+    }
+}
+
+impl<E> From<EncodeError> for WriteError<E> {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
