@@ -9,6 +9,7 @@ use crate::error::{DecodeError, EncodeError};
 
 /// Why there is no next frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ReadError<E> {
     /// The transport failed. Nothing that it delivered before is lost; after an error that passes,
@@ -65,6 +66,7 @@ impl<E> From<DecodeError> for ReadError<E> {
 
 /// Why a frame was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum WriteError<E> {
     /// The transport failed before the frame was accepted. Frames that were accepted before are
