@@ -38,7 +38,8 @@
 //!
 //! The core, which is everything but `io` and `tokio`, is `no_std`, needs no allocator, depends on
 //! nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows, owned
-//! frames), `std` (the default), `tokio`, and `udp` (many datagrams with one call of the system).
+//! frames), `std` (the default), `tokio`, `udp` (many datagrams with one call of the system), and
+//! `cookbook` (the framing of protocols that exist).
 //!
 //! This crate has modules called `io` and `tokio`: import its items by name, not with `*`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -53,6 +54,11 @@ struct Readme;
 #[doc = include_str!("../docs/migration.md")]
 struct Migration;
 
+/// The cookbook's example, as a test.
+#[cfg(all(doctest, feature = "cookbook"))]
+#[doc = include_str!("../docs/cookbook.md")]
+struct Cookbook;
+
 #[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(feature = "std")]
@@ -60,6 +66,8 @@ extern crate std;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "cookbook")]
+pub mod cookbook;
 mod datagram;
 mod decoder;
 mod encode;
