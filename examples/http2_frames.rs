@@ -1,5 +1,5 @@
-//! A format that is not this project's, in forty lines, and its tests in ten: the frames of HTTP/2
-//! (RFC 9113, section 4.1).
+//! A format of one's own, in forty lines, and its tests in ten: the frames of HTTP/2 (RFC 9113,
+//! section 4.1). To speak HTTP/2, take the one that is there: `unstick::cookbook::http2`.
 //!
 //! ```console
 //! cargo run --example http2_frames

@@ -42,7 +42,7 @@
 //! nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows, owned
 //! frames), `std` (the default), `tokio`, `tokio-util`, `embedded-io` and `embedded-io-async`
 //! (`no_std`, without an allocator), `udp` (many datagrams with one call of the system), `serde`,
-//! and `defmt`.
+//! `defmt`, and `cookbook` (the framing of protocols that exist).
 //!
 //! This crate has modules called `io`, `tokio`, `embedded_io` and `embedded_io_async`: import its items
 //! by name, not with `*`.
@@ -58,6 +58,11 @@ struct Readme;
 #[doc = include_str!("../docs/migration.md")]
 struct Migration;
 
+/// The cookbook's example, as a test.
+#[cfg(all(doctest, feature = "cookbook"))]
+#[doc = include_str!("../docs/cookbook.md")]
+struct Cookbook;
+
 #[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(feature = "std")]
@@ -67,6 +72,8 @@ extern crate std;
 pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "cookbook")]
+pub mod cookbook;
 mod datagram;
 mod decoder;
 #[cfg(feature = "embedded-io")]

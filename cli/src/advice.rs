@@ -1,6 +1,7 @@
 //! Errors of a stream with what to try: this command knows which formats there are, and so more
 //! than the library does.
 
+use unstick::cookbook::Refusal;
 use unstick::session::SessionError;
 use unstick::tokio::ReadError;
 use unstick::{DecodeError, Format, HeaderError, Kind, Parsed};
@@ -13,6 +14,11 @@ const HTTP: [&[u8]; 8] = [b"GET", b"POS", b"PUT", b"HEA", b"DEL", b"OPT", b"PAT"
 
 /// What went wrong with a stream of this format, and what to try.
 pub(crate) fn explain(error: &DecodeError, format: AnyFormat) -> String {
+    if let DecodeError::Header { at, error } = error
+        && let Some(refusal) = Refusal::of(*error)
+    {
+        return format!("byte {at}: {refusal}");
+    }
     let text = error.to_string();
     match guess(error, format) {
         Some(guess) => format!("{}; {guess}", without_advice(&text)),
@@ -24,7 +30,9 @@ pub(crate) fn explain(error: &DecodeError, format: AnyFormat) -> String {
 pub(crate) fn guess(error: &DecodeError, format: AnyFormat) -> Option<String> {
     match *error {
         _ if format.is_v1() => None,
-        DecodeError::Oversize { len, limit, .. } => about_length(format, len, limit),
+        DecodeError::Oversize { at, len, limit } => {
+            about_protocol(format, at, len).or_else(|| about_length(format, len, limit))
+        }
         DecodeError::Header { error: HeaderError::NegativeLength { found: 0xf5 }, .. }
             if format.name() == Some("i32be") =>
         {
@@ -53,6 +61,21 @@ pub(crate) fn explain_session(error: SessionError) -> String {
             format!("{}; is it an application's, to be named with --kind?", without_advice(&text))
         }
         _ => text,
+    }
+}
+
+/// What a length over the limit may be instead, where only another protocol has such.
+fn about_protocol(format: AnyFormat, at: u64, len: u64) -> Option<String> {
+    match format {
+        AnyFormat::Http2(_) if HTTP.contains(&len.to_be_bytes().get(5..)?) => {
+            Some("it is text; is the peer speaking HTTP/1.1?".to_owned())
+        }
+        // An `N` in front, and the type of the first message, `R`, is read as a length's first byte.
+        AnyFormat::Postgres(_) if at == 0 && (len + 4) >> 24 == u64::from(b'R') => Some(
+            "a server answers a request for TLS with one byte that is no frame; cut it off"
+                .to_owned(),
+        ),
+        _ => None,
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::str::FromStr;
 
+use unstick::cookbook::{
+    Grpc, Modbus, Mqtt, MySql, NineP, PostgresStartup, Tls, Tpkt, WebSocket, grpc, http2, kafka,
+    modbus, mysql, postgres, tls,
+};
 use unstick::{
     ByteOrder, Covers, EncodeError, FieldMeta, Format, Framing, Header, HeaderBuf, HeaderError,
     I32Be, I32Le, InDatagram, Kind, Layout, LengthField, Parsed, U8, U16Be, U16Le, U24Be, U24Le,
@@ -9,17 +13,22 @@ use unstick::{
 };
 
 use crate::bytes::parse_bytes;
+use crate::output::Failure;
 use crate::preview::plain_hex;
+use crate::recipe::{Http2Stream, PostgresStream, RecipeMeta};
 
 /// The options that say what the frames look like.
 #[derive(clap::Args)]
 pub(crate) struct FramingArgs {
     /// The frames' format: v1, u8, u16be, u16le, u24be, u24le, u32be, u32le, u64be, u64le, i32be,
     /// i32le, varint, or field:header=4,offset=1,width=2,order=be,covers=frame (order is be or le;
-    /// covers is payload, rest, which is all behind the length, or frame).
+    /// covers is payload, rest, which is all behind the length, or frame). Of protocols that exist:
+    /// dns, kafka, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2,
+    /// modbus, mqtt, mysql, postgres, tls, websocket.
     #[arg(long, default_value = "v1")]
     pub(crate) format: AnyFormat,
-    /// The most payload bytes that a frame may have, such as 65536 or 64KiB [default: 1MiB].
+    /// The most payload bytes that a frame may have, such as 65536 or 64KiB [default: 1MiB; of
+    /// inspect what the protocol sets, if it does].
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) limit: Option<u64>,
 }
@@ -28,6 +37,26 @@ impl FramingArgs {
     /// The format and limit asked for.
     pub(crate) fn framing(&self) -> Framing<AnyFormat> {
         self.apply(self.format)
+    }
+
+    /// The same for looking into a capture: unless a limit was asked for, it is the protocol's own.
+    pub(crate) fn inspecting<F: Format>(&self, format: F) -> Framing<F> {
+        let framing = self.apply(format);
+        match (self.limit, self.format.own_limit()) {
+            (None, Some(limit)) => framing.with_limit(limit),
+            _ => framing,
+        }
+    }
+
+    /// Says why frames of the format cannot be sent and answered, if it is so.
+    pub(crate) fn check_exchange(&self) -> Result<(), Failure> {
+        match self.format.name() {
+            Some(name) if !self.format.is_plain() => Err(Failure::Usage(format!(
+                "the headers of {name} say more than a length, and what, only a program that \
+                 speaks it can know; {name} is for inspect"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The limit asked for, with a format whose type is known.
@@ -55,13 +84,16 @@ pub(crate) enum AnyMeta {
     Kind(Kind),
     /// The header's other bytes.
     Field(FieldMeta),
+    /// What the header of a protocol of the cookbook says.
+    Recipe(RecipeMeta),
 }
 
 impl AnyMeta {
-    /// The header's other bytes in hexadecimal, if the format has such.
+    /// The header's other bytes, if the format has such: in hexadecimal, or in the protocol's words.
     pub(crate) fn header(self) -> Option<String> {
         match self {
             Self::Field(meta) => Some(plain_hex(meta.bytes())),
+            Self::Recipe(meta) => Some(meta.to_string()),
             Self::None | Self::Kind(_) => None,
         }
     }
@@ -70,7 +102,7 @@ impl AnyMeta {
     pub(crate) fn kind(self) -> Option<Kind> {
         match self {
             Self::Kind(kind) => Some(kind),
-            Self::None | Self::Field(_) => None,
+            _ => None,
         }
     }
 }
@@ -109,23 +141,36 @@ impl Meta for FieldMeta {
     fn from_any(meta: &AnyMeta) -> Option<Self> {
         match meta {
             AnyMeta::Field(meta) => Some(*meta),
-            AnyMeta::None | AnyMeta::Kind(_) => None,
+            _ => None,
+        }
+    }
+}
+
+impl<M: Into<RecipeMeta> + TryFrom<RecipeMeta>> Meta for M {
+    fn into_any(self) -> AnyMeta {
+        AnyMeta::Recipe(self.into())
+    }
+
+    fn from_any(meta: &AnyMeta) -> Option<Self> {
+        match meta {
+            AnyMeta::Recipe(meta) => Self::try_from(*meta).ok(),
+            _ => None,
         }
     }
 }
 
 /// Declares the formats once: the enum, their names, and who does the work.
 macro_rules! formats {
-    ($($name:ident = $text:literal),+ $(,)?) => {
+    ($($name:ident($format:tt) = $text:literal),+ $(,)?) => {
         /// Any format that the library has.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum AnyFormat {
-            $($name($name),)+
+            $($name($format),)+
             LengthField(LengthField),
         }
 
         /// The formats that a name says all about.
-        const NAMED: &[(&str, AnyFormat)] = &[$(($text, AnyFormat::$name($name))),+];
+        const NAMED: &[(&str, AnyFormat)] = &[$(($text, AnyFormat::$name($format))),+];
 
         impl Format for AnyFormat {
             type Meta = AnyMeta;
@@ -165,19 +210,33 @@ macro_rules! formats {
 }
 
 formats! {
-    V1 = "v1",
-    U8 = "u8",
-    U16Be = "u16be",
-    U16Le = "u16le",
-    U24Be = "u24be",
-    U24Le = "u24le",
-    U32Be = "u32be",
-    U32Le = "u32le",
-    U64Be = "u64be",
-    U64Le = "u64le",
-    I32Be = "i32be",
-    I32Le = "i32le",
-    Varint = "varint",
+    V1(V1) = "v1",
+    U8(U8) = "u8",
+    U16Be(U16Be) = "u16be",
+    U16Le(U16Le) = "u16le",
+    U24Be(U24Be) = "u24be",
+    U24Le(U24Le) = "u24le",
+    U32Be(U32Be) = "u32be",
+    U32Le(U32Le) = "u32le",
+    U64Be(U64Be) = "u64be",
+    U64Le(U64Le) = "u64le",
+    I32Be(I32Be) = "i32be",
+    I32Le(I32Le) = "i32le",
+    Varint(Varint) = "varint",
+    NineP(NineP) = "9p",
+    Dns(U16Be) = "dns",
+    Grpc(Grpc) = "grpc",
+    Http2(Http2Stream) = "http2",
+    Kafka(I32Be) = "kafka",
+    Modbus(Modbus) = "modbus",
+    Mqtt(Mqtt) = "mqtt",
+    MySql(MySql) = "mysql",
+    Postgres(PostgresStream) = "postgres",
+    PostgresStartup(PostgresStartup) = "postgres-startup",
+    Protobuf(Varint) = "protobuf",
+    Tls(Tls) = "tls",
+    Tpkt(Tpkt) = "tpkt",
+    WebSocket(WebSocket) = "websocket",
 }
 
 fn decode<F: Format<Meta: Meta>>(format: &F, bytes: &[u8]) -> Result<Parsed<AnyMeta>, HeaderError> {
@@ -208,6 +267,51 @@ impl AnyFormat {
     /// Whether this is the project's own protocol, with kinds, ping and close.
     pub(crate) fn is_v1(&self) -> bool {
         matches!(self, Self::V1(_))
+    }
+
+    /// Whether a frame is a payload, so that anything can be sent in one.
+    pub(crate) fn is_plain(&self) -> bool {
+        !matches!(
+            self,
+            Self::NineP(_)
+                | Self::Grpc(_)
+                | Self::Http2(_)
+                | Self::Modbus(_)
+                | Self::Mqtt(_)
+                | Self::MySql(_)
+                | Self::Postgres(_)
+                | Self::Tls(_)
+                | Self::WebSocket(_)
+        )
+    }
+
+    /// The limit that the protocol has for each frame, where it sets one.
+    fn own_limit(&self) -> Option<u64> {
+        Some(match self {
+            Self::Grpc(_) => grpc::framing().limit(),
+            Self::Http2(_) => http2::framing().limit(),
+            Self::Kafka(_) => kafka::framing().limit(),
+            Self::Modbus(_) => modbus::framing().limit(),
+            Self::MySql(_) => mysql::framing().limit(),
+            Self::PostgresStartup(_) => postgres::startup_framing().limit(),
+            Self::Tls(_) => tls::framing().limit(),
+            _ => return None,
+        })
+    }
+
+    /// The characters that what the headers say takes, if they say more than the length.
+    pub(crate) fn meta_width(&self) -> Option<usize> {
+        match self {
+            Self::V1(_) => Some("file-status".len()),
+            Self::LengthField(format) => Some((format.layout().header_len * 2).max("header".len())),
+            Self::Http2(_) => Some("WINDOW_UPDATE, flags 0x00, stream 0".len()),
+            Self::Tls(_) => Some("application_data, version 0x0303".len()),
+            Self::Grpc(_) | Self::MySql(_) => Some("uncompressed".len()),
+            Self::Postgres(_) => Some("startup".len()),
+            Self::NineP(_) | Self::Mqtt(_) => Some("Tversion, tag 65535".len()),
+            Self::Modbus(_) | Self::WebSocket(_) => Some("continuation, mask 01020304".len()),
+            _ => None,
+        }
     }
 
     /// The name, unless it is a `field:` format.
@@ -242,7 +346,9 @@ impl AnyFormat {
     /// The bytes of this header that say the length, where they say nothing else.
     pub(crate) fn length_field<'a>(&self, header: &'a [u8]) -> Option<&'a [u8]> {
         match self {
-            Self::V1(_) | Self::Varint(_) => None,
+            Self::V1(_) | Self::Varint(_) | Self::Protobuf(_) => None,
+            Self::PostgresStartup(_) | Self::Tpkt(_) => None,
+            _ if !self.is_plain() => None,
             Self::LengthField(format) => {
                 let Layout { offset, width, .. } = format.layout();
                 header.get(offset..)?.get(..width)
@@ -347,7 +453,8 @@ mod tests {
     #[test]
     fn every_format_comes_back_as_it_went() {
         let fields = ["field:header=4,offset=1,width=2,order=be,covers=frame", "field:width=1"];
-        for name in NAMED.iter().map(|(name, _)| *name).chain(fields) {
+        let plain = NAMED.iter().filter(|(_, format)| format.is_plain()).map(|(name, _)| *name);
+        for name in plain.chain(fields) {
             let format: AnyFormat = name.parse().unwrap();
             let framing = Framing::new(format);
             let meta = format.plain_meta(Kind::TEXT);

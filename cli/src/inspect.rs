@@ -60,11 +60,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let input = Input::open(args)?;
     match args.framing.format {
         AnyFormat::V1(format) => {
-            let decoder = Decoder::with_framing(args.framing.apply(format));
+            let decoder = Decoder::with_framing(args.framing.inspecting(format));
             Inspector::new(args, decoder, AnyMeta::Kind, Some(Decoder::<V1>::resync)).run(input)
         }
         format => {
-            let decoder = Decoder::with_framing(args.framing.apply(format));
+            let decoder = Decoder::with_framing(args.framing.inspecting(format));
             Inspector::new(args, decoder, |meta| meta, None).run(input)
         }
     }
@@ -323,7 +323,12 @@ impl<'a, F: Format> Inspector<'a, F> {
                 // A character shown takes four bytes at most.
                 usize::from(self.args.preview) * 4 + 4 - frame.beginning.len()
             };
+            let held = frame.beginning.len();
             frame.beginning.extend(piece.bytes.iter().take(room));
+            if let AnyMeta::Recipe(meta) = frame.meta {
+                let added = frame.beginning.get_mut(held..).unwrap_or_default();
+                meta.unmask(held as u64, added);
+            }
         }
         if piece.last
             && let Some(frame) = self.frame.take()
@@ -438,11 +443,7 @@ impl<'a, F: Format> Inspector<'a, F> {
         if self.args.json {
             return Ok(());
         }
-        let meta = match self.args.framing.format {
-            AnyFormat::V1(_) => "kind",
-            AnyFormat::LengthField(_) => "header",
-            _ => "",
-        };
+        let meta = if self.args.framing.format.is_v1() { "kind" } else { "header" };
         let columns = self.columns("offset", "payload", meta, "content");
         self.out.line(columns)
     }
@@ -488,10 +489,8 @@ impl<'a, F: Format> Inspector<'a, F> {
 
     /// A row whose columns stand below those of the others.
     fn columns(&self, at: &str, len: &str, meta: &str, content: &str) -> String {
-        let width = match self.args.framing.format {
-            AnyFormat::V1(_) => "file-status".len(),
-            AnyFormat::LengthField(format) => (format.layout().header_len * 2).max("header".len()),
-            _ => return format!("{at:>12}  {len:>12}  {content}").trim_end().to_owned(),
+        let Some(width) = self.args.framing.format.meta_width() else {
+            return format!("{at:>12}  {len:>12}  {content}").trim_end().to_owned();
         };
         format!("{at:>12}  {len:>12}  {meta:<width$}  {content}").trim_end().to_owned()
     }

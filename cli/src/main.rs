@@ -29,6 +29,7 @@ mod printer;
 mod progress;
 mod prompt;
 mod rate;
+mod recipe;
 mod relay;
 mod send;
 mod serve;

@@ -121,6 +121,7 @@ pub(crate) struct Shape {
 
 impl Shape {
     fn new(args: &Args) -> Result<Self, Failure> {
+        args.framing.check_exchange()?;
         let format = args.framing.format;
         if args.kind.is_some() && !format.is_v1() {
             return Err(Failure::Usage("only v1 frames have a kind; leave out --kind".to_owned()));

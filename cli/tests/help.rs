@@ -21,7 +21,13 @@ fn formats_and_times_are_listed() {
     for command in ["listen", "send", "inspect"] {
         let help = run(&["help", command], b"").stdout;
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        for text in ["u24be, u24le", "order is be or le", "covers is payload, rest, which is"] {
+        for text in [
+            "u24be, u24le",
+            "order is be or le",
+            "covers is payload, rest, which is",
+            "dns, kafka, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2, \
+             modbus, mqtt, mysql, postgres, tls, websocket",
+        ] {
             assert!(help.contains(text), "{text}: {help}");
         }
         assert!(command == "inspect" || help.contains("0.5 or 5s"), "{help}");
@@ -30,6 +36,21 @@ fn formats_and_times_are_listed() {
         for order in ["be", "le"] {
             let format = format!("field:width=2,order={order},covers={covers}");
             assert_eq!(run(&["inspect", "--format", &format], b"").code, 0, "{format}");
+        }
+    }
+}
+
+#[test]
+fn protocols_that_need_more_than_a_payload_are_for_inspect() {
+    for name in ["9p", "grpc", "http2", "modbus", "mqtt", "mysql", "postgres", "tls", "websocket"] {
+        for command in ["listen", "send", "inspect"] {
+            let args: &[&str] = if command == "inspect" { &[] } else { &["127.0.0.1:1"] };
+            let done = run(&[&[command, "--format", name], args].concat(), b"");
+            if command == "inspect" {
+                assert_eq!(done.code, 0, "{done:?}");
+            } else {
+                done.fails(2, &format!("the headers of {name} say more than a length"));
+            }
         }
     }
 }

@@ -60,6 +60,167 @@ fn other_formats() {
     }
 }
 
+/// Real bytes: those of the library's `tests/cookbook.rs`, which says where each is from.
+#[test]
+fn protocols_that_exist() {
+    let table: [(&str, &str, &[&str]); 14] = [
+        (
+            "9p",
+            "13 00 00 00 64 ff ff 00 20 00 00 06 00 39 50 32 30 30 30 \
+             0b 00 00 00 78 01 00 07 00 00 00",
+            &[
+                "           0            12  Tversion, tag 65535  ",
+                "          19             4  Tclunk, tag 1        07 00",
+            ],
+        ),
+        (
+            "dns",
+            "00 1d b0 70 01 20 00 01 00 00 00 00 00 00 07 65 78 61 6d 70 6c 65 03 63 6f 6d 00 \
+             00 01 00 01",
+            &["           0            29  b0 70 01 20"],
+        ),
+        (
+            "grpc",
+            "00 00 00 00 07 0a 05 77 6f 72 6c 64 01 00 00 00 00",
+            &[
+                "           0             7  uncompressed  \"\\n\\u{5}world\"",
+                "          12             0  compressed    (empty)",
+            ],
+        ),
+        (
+            "http2",
+            "50 52 49 20 2a 20 48 54 54 50 2f 32 2e 30 0d 0a 0d 0a 53 4d 0d 0a 0d 0a \
+             00 00 12 04 00 00 00 00 00 00 03 00 00 00 64 00 04 02 00 00 00 00 02 00 00 00 00 \
+             00 00 04 08 00 00 00 00 00 01 ff 00 01",
+            &[
+                "           0             0  preface                              (empty)",
+                "          24            18  SETTINGS, flags 0x00, stream 0       00 03",
+                "          51             4  WINDOW_UPDATE, flags 0x00, stream 0  01 ff 00 01",
+            ],
+        ),
+        (
+            "kafka",
+            "00 00 00 24 00 12 00 03 00 00 00 01 00 07 72 64 6b 61 66 6b 61 00 0b 6c 69 62 72 64 \
+             6b 61 66 6b 61 06 32 2e 30 2e 32 00",
+            &["           0            36  "],
+        ),
+        (
+            "modbus",
+            "15 01 00 00 00 06 ff 03 00 04 00 01",
+            &["           0             5  transaction 5377, unit 255   03 00 04 00 01"],
+        ),
+        (
+            "mqtt",
+            "32 09 00 03 61 2f 62 00 0a 68 69 c0 00",
+            &[
+                "           0             9  PUBLISH, QoS 1       ",
+                "          11             0  PINGREQ              (empty)",
+            ],
+        ),
+        ("mysql", "01 00 00 00 01", &["           0             1  sequence 0    01"]),
+        (
+            "postgres",
+            "00 00 00 11 00 03 00 00 75 73 65 72 00 6d 65 00 00 \
+             51 00 00 00 0d 73 65 6c 65 63 74 20 31 00 58 00 00 00 04",
+            &[
+                "           0            13  startup  ",
+                "          17             9  Q        \"select 1\\u{0}\"",
+                "          31             0  X        (empty)",
+            ],
+        ),
+        (
+            "postgres-startup",
+            "00 00 00 08 04 d2 16 2f",
+            &["           0             4  04 d2 16 2f"],
+        ),
+        (
+            "protobuf",
+            "03 08 96 01 09 12 07 74 65 73 74 69 6e 67",
+            &["           0             3  08 96 01", "           4             9  "],
+        ),
+        (
+            "tls",
+            "17 03 03 00 13 c9 87 27 60 65 56 66 b7 4d 7f f1 15 3e fd 6d b6 d0 b0 e3",
+            &["           0            19  application_data, version 0x0303  c9 87"],
+        ),
+        (
+            "tpkt",
+            "03 00 00 13 0e d0 00 00 12 34 00 02 00 08 00 00 00 00 00",
+            &["           0            15  0e d0"],
+        ),
+        (
+            "websocket",
+            "81 85 37 fa 21 3d 7f 9f 4d 51 58 01 03 48 65 6c 80 02 6c 6f",
+            &[
+                "           0             5  text, mask 37fa213d          \"Hello\"",
+                "          11             3  text, more to come           \"Hel\"",
+                "          16             2  continuation                 \"lo\"",
+            ],
+        ),
+    ];
+    for (format, bytes, rows) in table {
+        let done = inspect(&["--format", format, "--hex"], bytes.as_bytes());
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+        let mut lines = done.stdout.lines().skip(1);
+        for row in rows {
+            let line = lines.next().unwrap();
+            assert!(line.starts_with(row), "{format}: {line}");
+        }
+        assert!(lines.next().unwrap().contains(" whole frame"), "{done:?}");
+    }
+    let done = inspect(&["--format", "mqtt", "--hex", "--json"], b"c0 00");
+    let event: Value = serde_json::from_str(done.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(event["header"], "PINGREQ");
+    let masked = b"81 85 37 fa 21 3d 7f 9f 4d 51 58";
+    let done = inspect(&["--format", "websocket", "--hex", "--json"], masked);
+    let event: Value = serde_json::from_str(done.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!((&event["text"], event["arrived"].as_u64()), (&"Hello".into(), Some(5)));
+}
+
+/// A payload that comes in pieces is unmasked as one.
+#[test]
+fn a_long_masked_payload_is_shown_unmasked() {
+    let key = [0x37, 0xfa, 0x21, 0x3d];
+    let text = "gluing and cutting ".repeat(5_000);
+    let mut bytes = b"\x82\xff\0\0\0\0\0".to_vec();
+    bytes.extend(&u32::try_from(text.len()).unwrap().to_be_bytes()[1..]);
+    bytes.extend(key);
+    bytes.extend(text.bytes().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    bytes.extend(&bytes.clone());
+    let done = inspect(&["--format", "websocket", "--preview", "19"], &bytes);
+    let shown = "binary, mask 37fa213d        \"gluing and cutting \"…\n";
+    assert_eq!(done.stdout.matches(shown).count(), 2, "{done:?}");
+    let done = inspect(&["--format", "websocket", "--json"], &bytes[..40_014]);
+    let event: Value = serde_json::from_str(done.stdout.lines().next().unwrap()).unwrap();
+    assert!(text.starts_with(event["preview"].as_str().unwrap()), "{event}");
+}
+
+#[test]
+fn a_protocol_is_told_from_another() {
+    let table: [(&str, &[u8], &str); 12] = [
+        ("9p", b"\x06\0\0\0", "a length of 6 covers less than the header"),
+        ("grpc", b"\x80\0\0\0\0", "byte 0: the compressed flag is neither 0 nor 1"),
+        ("http2", b"PRI * HTTP/1.1", "byte 0: a client of HTTP/2 begins with `PRI * HTTP/2.0`"),
+        ("http2", b"HTTP/1.1 400 Bad", "it is text; is the peer speaking HTTP/1.1?"),
+        ("http2", b"PRI * HTTP/2.0\r\n", "ended inside a header, at least 8 bytes are missing"),
+        ("http2", b"\0\x40\x01\0\0\0\0\0\0", "the limit is 16384; raise the limit if"),
+        ("modbus", b"\0\x01\0\x01", "byte 0: the protocol identifier is not 0"),
+        ("mqtt", b"\x10\x80\0", "byte 0: the length is a varint with a needless zero byte"),
+        ("postgres", b"NR\0\0\0\x08\0\0\0\0", "with one byte that is no frame; cut it off"),
+        ("tls", b"SSH-2.0-", "byte 0: the record's type is none of 20 to 24"),
+        ("tpkt", b"\x05", "byte 0: the version is not 3"),
+        ("websocket", b"GET /chat HTTP/1.1\r\n", "is the handshake of HTTP still in front of"),
+    ];
+    for (format, bytes, why) in table {
+        inspect(&["--format", format], bytes).fails(1, why);
+    }
+    // The limit is the protocol's unless another is asked for.
+    inspect(&["--format", "tls"], &[23, 3, 3, 0x41, 1]).fails(1, "the limit is 16640");
+    let record = [&[23, 3, 3, 0x41, 1][..], &[0; 0x4101]].concat();
+    let done = inspect(&["--format", "tls", "--limit", "18432"], &record);
+    assert_eq!(done.code, 0, "{done:?}");
+}
+
 #[test]
 fn it_says_where_a_stream_goes_wrong() {
     let table = [

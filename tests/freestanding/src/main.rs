@@ -15,6 +15,10 @@ mod async_adapters;
 
 use core::hint::black_box;
 
+use unstick::cookbook::{
+    Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Tls, Tpkt, WebSocket, grpc,
+    http2, modbus, mqtt, mysql, ninep, postgres, tls, websocket,
+};
 use unstick::message::{
     Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message, ResumeKey,
 };
@@ -156,8 +160,34 @@ fn everything(input: &[u8], output: &mut [u8]) {
         adapters::each(format, &meta, input, output);
         each(format, meta, input, output);
     }
+    cookbook(input, output);
     messages(input, output);
     conversation(input);
+}
+
+/// Protocols that exist; those that are a plain prefix are above.
+fn cookbook(input: &[u8], output: &mut [u8]) {
+    let stream = black_box(5);
+    each(Http2, http2::Meta { kind: black_box(1), flags: black_box(4), stream }, input, output);
+    each(http2::Preface, (), input, output);
+    let opcode = black_box(websocket::Opcode::Text);
+    let mask = black_box(Some([1, 2, 3, 4]));
+    let meta = websocket::Meta { opcode, fin: black_box(true), rsv: black_box(0), mask };
+    meta.unmask(black_box(7), output);
+    black_box(opcode.is_control());
+    each(WebSocket, meta, input, output);
+    let content_type = black_box(tls::ContentType::Alert);
+    each(Tls, tls::Meta { content_type, version: black_box(3) }, input, output);
+    each(Grpc, grpc::Meta { compressed: black_box(true) }, input, output);
+    each(Postgres, postgres::Meta { kind: black_box(b'Q') }, input, output);
+    each(PostgresStartup, (), input, output);
+    each(MySql, mysql::Meta { sequence: black_box(3) }, input, output);
+    let packet_type = black_box(mqtt::PacketType::Publish);
+    black_box(packet_type.name());
+    each(Mqtt, mqtt::Meta { packet_type, flags: black_box(2) }, input, output);
+    each(Modbus, modbus::Meta { transaction: black_box(3), unit: black_box(1) }, input, output);
+    each(Tpkt, (), input, output);
+    each(NineP, ninep::Meta { kind: black_box(100), tag: black_box(3) }, input, output);
 }
 
 /// Any payload of any kind, read and written.

@@ -1,0 +1,163 @@
+//! The cookbook's formats as `--format` has them: what a header says, in the protocol's words.
+
+use std::fmt;
+
+use unstick::cookbook::{
+    Http2, Postgres, PostgresStartup, grpc, http2, modbus, mqtt, mysql, ninep, postgres, tls,
+    websocket,
+};
+use unstick::{EncodeError, Format, Header, HeaderBuf, HeaderError, Parsed};
+
+/// Declares what the headers of the protocols say: variant, and the library's type.
+macro_rules! recipe_metas {
+    ($($name:ident($meta:ty)),+ $(,)?) => {
+        /// What a header of one of the cookbook's protocols says beside the length.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum RecipeMeta {
+            $($name($meta),)+
+        }
+
+        impl fmt::Display for RecipeMeta {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$name(meta) => meta.fmt(f),)+
+                }
+            }
+        }
+
+        $(impl From<$meta> for RecipeMeta {
+            fn from(meta: $meta) -> Self {
+                Self::$name(meta)
+            }
+        }
+
+        impl TryFrom<RecipeMeta> for $meta {
+            type Error = ();
+
+            fn try_from(meta: RecipeMeta) -> Result<Self, ()> {
+                match meta {
+                    RecipeMeta::$name(meta) => Ok(meta),
+                    _ => Err(()),
+                }
+            }
+        })+
+    };
+}
+
+recipe_metas! {
+    Http2(First<http2::Meta>),
+    WebSocket(websocket::Meta),
+    Tls(tls::Meta),
+    Grpc(grpc::Meta),
+    Postgres(First<postgres::Meta>),
+    MySql(mysql::Meta),
+    Mqtt(mqtt::Meta),
+    Modbus(modbus::Meta),
+    NineP(ninep::Meta),
+}
+
+impl RecipeMeta {
+    /// Unmasks the part of the payload that begins at byte `at` of it, where the header has a key.
+    pub(crate) fn unmask(&self, at: u64, part: &mut [u8]) {
+        if let Self::WebSocket(meta) = self {
+            meta.unmask(at, part);
+        }
+    }
+}
+
+/// What a header says where a client's first frame is another than all behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum First<M> {
+    /// It is that frame, with this name.
+    First(&'static str),
+    /// It is any other.
+    Other(M),
+}
+
+impl<M: fmt::Display> fmt::Display for First<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::First(name) => f.write_str(name),
+            Self::Other(meta) => meta.fmt(f),
+        }
+    }
+}
+
+/// Declares a format that reads both sides of a protocol: the first frame of a client, which its
+/// first bytes tell from any other.
+macro_rules! both_sides {
+    ($(#[$doc:meta])* $name:ident: $first:expr, $text:literal, if $is_first:expr, else $other:expr, $meta:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) struct $name;
+
+        impl Format for $name {
+            type Meta = First<$meta>;
+            type HeaderBuf = [u8; 24];
+
+            const CANONICAL: bool = false;
+
+            fn max_payload_len(&self) -> u64 {
+                $other.max_payload_len()
+            }
+
+            fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Self::Meta>, HeaderError> {
+                let is_first: fn(&[u8]) -> bool = $is_first;
+                if is_first(bytes) {
+                    let parsed = $first.decode_header(bytes)?;
+                    return Ok(map(parsed, |()| First::First($text)));
+                }
+                Ok(map($other.decode_header(bytes)?, First::Other))
+            }
+
+            fn encode_header(
+                &self,
+                meta: &Self::Meta,
+                len: u64,
+                out: &mut [u8; 24],
+            ) -> Result<usize, EncodeError> {
+                match meta {
+                    First::First(_) => encode(&$first, &(), len, out),
+                    First::Other(meta) => encode(&$other, meta, len, out),
+                }
+            }
+        }
+    };
+}
+
+both_sides!(
+    /// HTTP/2, also a client's, which begins with a preface. A frame whose header begins as the
+    /// preface does would have 5 MiB, and a type that nobody uses.
+    Http2Stream: http2::Preface, "preface",
+    if |bytes| http2::PREFACE.starts_with(bytes.get(..9).unwrap_or(bytes)) && !bytes.is_empty(),
+    else Http2, http2::Meta
+);
+both_sides!(
+    /// PostgreSQL, also a client's, whose first messages have no type: they begin with a zero.
+    PostgresStream: PostgresStartup, "startup",
+    if |bytes| bytes.first() == Some(&0),
+    else Postgres, postgres::Meta
+);
+
+fn map<M, N>(parsed: Parsed<M>, other: impl FnOnce(M) -> N) -> Parsed<N> {
+    match parsed {
+        Parsed::Header(Header { meta, payload_len, header_len }) => {
+            Parsed::Header(Header { meta: other(meta), payload_len, header_len })
+        }
+        Parsed::Need(need) => Parsed::Need(need),
+    }
+}
+
+fn encode<F: Format>(
+    format: &F,
+    meta: &F::Meta,
+    len: u64,
+    out: &mut [u8; 24],
+) -> Result<usize, EncodeError> {
+    let mut header = F::HeaderBuf::ZERO;
+    let used = format.encode_header(meta, len, &mut header)?;
+    for (to, from) in out.iter_mut().zip(header.as_ref()) {
+        *to = *from;
+    }
+    Ok(used)
+}

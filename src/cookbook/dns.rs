@@ -1,0 +1,31 @@
+//! DNS over TCP (RFC 1035, section 4.2.2; RFC 7766).
+//!
+//! | | |
+//! | --- | --- |
+//! | header | length (2 bytes) |
+//! | the length covers | the payload: the message as a datagram would have it |
+//! | largest payload | 65,535 |
+//! | meta | none |
+//! | refused | nothing |
+//! | the caller's | that a message has its own header of 12 bytes; answers in another order than the questions (RFC 7766, section 7) |
+//!
+//! It is [`U16Be`]. DNS over TLS (RFC 7858) and over QUIC (RFC 9250) have the same frames.
+//!
+//! ```
+//! use unstick::cookbook::dns;
+//!
+//! // The query of `dig +tcp +noedns +nocookie example.com A`.
+//! let mut stream = &b"\x00\x1d\xb0\x70\x01\x20\x00\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01"[..];
+//! let query = dns::framing().split_frame(&mut stream)?.expect("a whole message");
+//! assert_eq!((query.payload.len(), &query.payload[..2]), (29, &b"\xb0\x70"[..])); // its id
+//! # Ok::<(), unstick::DecodeError>(())
+//! ```
+
+use crate::format::U16Be;
+use crate::framing::Framing;
+
+/// The format with what the length can say as its limit: 65,535 bytes.
+#[must_use]
+pub fn framing() -> Framing<U16Be> {
+    Framing::new(U16Be)
+}

@@ -1,0 +1,92 @@
+//! Messages of gRPC ("gRPC over HTTP2", `Length-Prefixed-Message`).
+//!
+//! | | |
+//! | --- | --- |
+//! | header | compressed flag (1 byte), length (4) |
+//! | the length covers | the payload, compressed if it is |
+//! | largest payload | 2^32 − 1; implementations take 4 MiB unless told otherwise |
+//! | meta | whether the message is compressed, as the header `grpc-encoding` says |
+//! | refused | a flag other than 0 and 1 |
+//! | the caller's | HTTP/2 around it: the messages of a call stand in the DATA frames of its stream, whose ends mean nothing |
+//!
+//! gRPC-Web, which marks trailers with 0x80 in the flag, is another format.
+//!
+//! ```
+//! use unstick::cookbook::{grpc, http2};
+//! use unstick::Decoder;
+//!
+//! // The request of a call of `helloworld.Greeter/SayHello`, here in two DATA frames of its stream.
+//! let mut stream = &b"\0\0\x07\0\0\0\0\0\x01\0\0\0\0\x07\x0a\x05\0\0\x05\0\x01\0\0\0\x01world"[..];
+//! let mut messages = Decoder::with_framing(grpc::framing());
+//! let mut message = Vec::new();
+//! while let Some(data) = http2::framing().split_frame(&mut stream)? {
+//!     for piece in messages.pieces(data.payload) {
+//!         message.extend_from_slice(piece?.bytes);
+//!     }
+//! }
+//! messages.finish()?;
+//! assert_eq!(message, b"\x0a\x05world");
+//! # Ok::<(), unstick::DecodeError>(())
+//! ```
+
+use core::fmt;
+
+use super::{Refusal, fits};
+use crate::error::{EncodeError, HeaderError};
+use crate::format::{Format, Header, Parsed};
+use crate::framing::Framing;
+
+/// The format with the limit that implementations have for what they receive: 4 MiB.
+#[must_use]
+pub fn framing() -> Framing<Grpc> {
+    Framing::new(Grpc).with_limit(4 << 20)
+}
+
+/// A message's header: [`Meta`] and a length of 32 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Grpc;
+
+/// What a header says beside the length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Meta {
+    /// Whether the payload is compressed.
+    pub compressed: bool,
+}
+
+impl fmt::Display for Meta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.compressed { "compressed" } else { "uncompressed" })
+    }
+}
+
+impl Format for Grpc {
+    type Meta = Meta;
+    type HeaderBuf = [u8; 5];
+
+    fn max_payload_len(&self) -> u64 {
+        u32::MAX.into()
+    }
+
+    fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Meta>, HeaderError> {
+        if bytes.first().is_some_and(|flag| *flag > 1) {
+            return Err(Refusal::GrpcFlag.into());
+        }
+        let Some(&[flag, l0, l1, l2, l3]) = bytes.first_chunk() else {
+            return Ok(Parsed::Need(5));
+        };
+        let payload_len = u32::from_be_bytes([l0, l1, l2, l3]).into();
+        let meta = Meta { compressed: flag != 0 };
+        Ok(Parsed::Header(Header { meta, payload_len, header_len: 5 }))
+    }
+
+    fn encode_header(
+        &self,
+        meta: &Meta,
+        len: u64,
+        out: &mut [u8; 5],
+    ) -> Result<usize, EncodeError> {
+        let [l0, l1, l2, l3] = fits(len, self.max_payload_len())?.to_be_bytes();
+        *out = [meta.compressed.into(), l0, l1, l2, l3];
+        Ok(5)
+    }
+}

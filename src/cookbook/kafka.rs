@@ -1,0 +1,34 @@
+//! Kafka (its protocol guide, "Protocol Primitive Types" and "Common Request and Response
+//! Structure").
+//!
+//! | | |
+//! | --- | --- |
+//! | header | size (4 bytes, signed) |
+//! | the length covers | the payload |
+//! | largest payload | 2^31 − 1; a broker takes `socket.request.max.bytes`, 100 MiB unless set |
+//! | meta | none: what a request is stands in its payload |
+//! | refused | a negative size |
+//! | the caller's | the request's own header, and to which request a response belongs |
+//!
+//! It is [`I32Be`].
+//!
+//! ```
+//! use unstick::cookbook::kafka;
+//!
+//! // With this librdkafka 2.0.2 begins: ApiVersions (18), version 3, correlation 1.
+//! let mut stream = &b"\x00\x00\x00\x24\x00\x12\x00\x03\x00\x00\x00\x01\x00\x07rdkafka\x00\
+//!     \x0blibrdkafka\x062.0.2\x00"[..];
+//! let request = kafka::framing().split_frame(&mut stream)?.expect("a whole request");
+//! assert_eq!(request.payload.len(), 36);
+//! assert_eq!(request.payload[..8], [0, 18, 0, 3, 0, 0, 0, 1]);
+//! # Ok::<(), unstick::DecodeError>(())
+//! ```
+
+use crate::format::I32Be;
+use crate::framing::Framing;
+
+/// The format with the limit that a broker has unless it is set: 100 MiB.
+#[must_use]
+pub fn framing() -> Framing<I32Be> {
+    Framing::new(I32Be).with_limit(100 << 20)
+}

@@ -1,0 +1,198 @@
+//! The framing of protocols that exist: thirteen of them, each a module of a few lines.
+//!
+//! Each says what its length covers, the largest payload, what a header says beside the length,
+//! and which bytes are refused; its example decodes bytes from the protocol's own specification,
+//! or from a program that speaks it. `framing()` is the format with the limit that the protocol
+//! gives every receiver, where there is one, and else the usual 1 MiB.
+//!
+//! | protocol | format | the length covers | largest payload | limit of `framing()` |
+//! | --- | --- | --- | --- | --- |
+//! | [9P](ninep) | [`NineP`] | the whole frame | 2^32 − 8 | 1 MiB; `msize` less 7 is yours to set |
+//! | [DNS over TCP](dns) | [`U16Be`](crate::U16Be) | the payload | 65,535 | 65,535 |
+//! | [gRPC](grpc) | [`Grpc`] | the payload | 2^32 − 1 | 4 MiB |
+//! | [HTTP/2](http2) | [`Http2`] | the payload | 2^24 − 1 | 16,384 |
+//! | [Kafka](kafka) | [`I32Be`](crate::I32Be) | the payload | 2^31 − 1 | 100 MiB |
+//! | [Modbus TCP](modbus) | [`Modbus`] | a byte of the header, and the payload | 65,534 | 253 |
+//! | [MQTT](mqtt) | [`Mqtt`] | the payload | 2^28 − 1 | 1 MiB |
+//! | [MySQL](mysql) | [`MySql`] | the payload | 2^24 − 1 | 2^24 − 1 |
+//! | [PostgreSQL](postgres) | [`Postgres`], [`PostgresStartup`] | itself, and the payload | 2^31 − 5 | 1 MiB; 10,000 |
+//! | [protobuf, delimited](protobuf) | [`Varint`](crate::Varint) | the payload | 2^31 − 1 | 1 MiB |
+//! | [TLS records](tls) | [`Tls`] | the payload | 65,535 | 16,640 |
+//! | [TPKT](tpkt) | [`Tpkt`] | the whole frame | 65,531 | 65,531 |
+//! | [WebSocket](websocket) | [`WebSocket`] | the payload | 2^63 − 1 | 1 MiB |
+//!
+//! These are formats and no more. What a frame means, and rules that need more than its header (a
+//! PING of HTTP/2 has 8 bytes), are the caller's.
+//!
+//! # Another format in the middle of a stream
+//! Some protocols begin in one way and go on in another: a PostgreSQL client's first message has no
+//! type, an HTTP/2 client begins with a preface. Decode the beginning with one decoder, and give
+//! what is left of the chunk to the next: between two frames a decoder holds no byte.
+//!
+//! ```
+//! use unstick::Decoder;
+//! use unstick::cookbook::{http2, Http2};
+//!
+//! // A client's preface, empty SETTINGS, and the beginning of another frame, cut anywhere.
+//! let stream = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0";
+//! let mut preface = Some(Decoder::with_framing(http2::Preface));
+//! let mut frames = Decoder::with_framing(http2::framing());
+//! for mut chunk in stream.chunks(10) {
+//!     if let Some(decoder) = &mut preface {
+//!         match decoder.decode(&mut chunk)? {
+//!             Some(piece) if piece.last => preface = None, // the rest of the chunk is still there
+//!             _ => continue,
+//!         }
+//!     }
+//!     while let Some(piece) = frames.decode(&mut chunk)? {
+//!         println!("{:?}: {:02x?}", piece.header.map(|header| header.meta), piece.bytes);
+//!     }
+//! }
+//! assert_eq!(frames.position(), 11); // counted from its own first byte
+//! # Ok::<(), unstick::DecodeError>(())
+//! ```
+//!
+//! `io::FrameReader` and `tokio::FrameReader` have `into_inner`, which gives back the stream and the
+//! bytes that were read ahead, and `with_unread`, which takes them:
+//!
+//! ```
+//! # #[cfg(feature = "std")]
+//! # fn main() -> Result<(), unstick::io::ReadError> {
+//! use unstick::cookbook::postgres;
+//! use unstick::io::FrameReader;
+//!
+//! let client = &b"\0\0\0\x11\0\x03\0\0user\0me\0\0X\0\0\0\x04"[..];
+//! let mut reader = FrameReader::with_framing(client, postgres::startup_framing());
+//! let startup = reader.next_owned()?.expect("a first message");
+//! assert_eq!(startup.payload(), b"\0\x03\0\0user\0me\0\0");
+//!
+//! let (client, unread) = reader.into_inner();
+//! let mut reader = FrameReader::with_framing(client, postgres::framing()).with_unread(&unread);
+//! let terminate = reader.next_frame()?.expect("a message with a type");
+//! assert_eq!(terminate.meta.kind, b'X');
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "std"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Your protocol is not here
+//! A header of fixed size is a [`LengthField`](crate::LengthField); any other is a
+//! [`Format`](crate::Format) in twenty lines, for which each file of this module is a model. The
+//! feature `conformance` tests it: `tests/cookbook.rs` does so with all of these.
+
+pub mod dns;
+pub mod grpc;
+pub mod http2;
+pub mod kafka;
+pub mod modbus;
+pub mod mqtt;
+pub mod mysql;
+pub mod ninep;
+pub mod postgres;
+pub mod protobuf;
+pub mod tls;
+pub mod tpkt;
+pub mod websocket;
+
+use core::fmt;
+
+use crate::error::{EncodeError, HeaderError};
+
+pub use grpc::Grpc;
+pub use http2::Http2;
+pub use modbus::Modbus;
+pub use mqtt::Mqtt;
+pub use mysql::MySql;
+pub use ninep::NineP;
+pub use postgres::{Postgres, Startup as PostgresStartup};
+pub use tls::Tls;
+pub use tpkt::Tpkt;
+pub use websocket::WebSocket;
+
+/// Declares the refusals: variant, code, and what it says.
+macro_rules! refusals {
+    ($($variant:ident = $code:literal, $says:literal;)+) => {
+        /// Why one of these formats refused a header: what [`HeaderError::Custom`] says with a
+        /// number, in words.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        #[repr(u16)]
+        pub enum Refusal {
+            $(#[doc = concat!("\"", $says, "\"")] $variant = $code,)+
+        }
+
+        impl Refusal {
+            /// What an error of one of these formats' decoders says; `None` if its text says it all.
+            #[must_use]
+            pub const fn of(error: HeaderError) -> Option<Self> {
+                let HeaderError::Custom { code } = error else { return None };
+                match code {
+                    $($code => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl fmt::Display for Refusal {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant => $says,)+
+                })
+            }
+        }
+    };
+}
+
+refusals! {
+    Http2Preface = 0xC001,
+        "a client of HTTP/2 begins with `PRI * HTTP/2.0`; does the peer speak HTTP/1.1, or TLS?";
+    WebSocketOpcode = 0xC011,
+        "the opcode is reserved; is the handshake of HTTP still in front of the frames?";
+    WebSocketFragment = 0xC012,
+        "a ping, pong or close is in fragments, which only messages may be; \
+         is the handshake of HTTP still in front of the frames?";
+    WebSocketNotMinimal = 0xC013,
+        "the length fits a shorter field; the sender has to use the shortest";
+    WebSocketTopBit = 0xC014,
+        "the length is 2^63 or more, and its top bit has to be zero";
+    TlsContentType = 0xC021,
+        "the record's type is none of 20 to 24; does the peer speak TLS?";
+    GrpcFlag = 0xC031,
+        "the compressed flag is neither 0 nor 1; does a message of gRPC begin here?";
+    PostgresType = 0xC041,
+        "a message's type is a letter or a digit; a client's first message has none, and is a \
+         startup message";
+    MqttType = 0xC051,
+        "the packet type 0 is forbidden; does the peer speak MQTT?";
+    MqttFlags = 0xC052,
+        "the flags are not those that this type of packet has; does the peer speak MQTT?";
+    MqttLength = 0xC053,
+        "the remaining length goes on past four bytes; does the peer speak MQTT?";
+    ModbusProtocol = 0xC061,
+        "the protocol identifier is not 0, which is Modbus; does the peer speak Modbus TCP?";
+    TpktVersion = 0xC071,
+        "the version is not 3; does the peer speak TPKT?";
+}
+
+impl Refusal {
+    /// Its number in [`HeaderError::Custom`].
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        self as u16
+    }
+}
+
+impl From<Refusal> for HeaderError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Custom { code: refusal.code() }
+    }
+}
+
+/// A payload's length for a field of at most four bytes, if it is within the limit.
+fn fits(len: u64, limit: u64) -> Result<u32, EncodeError> {
+    match u32::try_from(len) {
+        Ok(len) if u64::from(len) <= limit => Ok(len),
+        _ => Err(EncodeError::Oversize { len, limit }),
+    }
+}

@@ -1,0 +1,191 @@
+//! MQTT 3.1.1 and 5.0 (section 2 of both, "MQTT Control Packet format").
+//!
+//! | | |
+//! | --- | --- |
+//! | header | type and flags (1 byte), remaining length (1 to 4, seven bits each, least significant first) |
+//! | the length covers | the payload: here all behind the fixed header |
+//! | largest payload | 268,435,455; in version 5 a receiver can ask for less |
+//! | meta | packet type and flags |
+//! | refused | type 0; flags that the type does not have; a length in more bytes than it needs, or than four |
+//! | the caller's | that version 3.1.1 has no type 15; all that stands in the variable header |
+//!
+//! Version 5 forbids a length in more bytes than it needs (MQTT-1.5.5-1). Version 3.1.1 does not say
+//! so, and its rule for writing one has no other result.
+//!
+//! ```
+//! use unstick::cookbook::mqtt::{self, PacketType};
+//!
+//! // PINGREQ (section 3.12), and a PUBLISH of "hi" whose variable header is the example of section
+//! // 3.3.2: the topic "a/b" and the packet identifier 10.
+//! let mut stream = &b"\xc0\x00\x32\x09\x00\x03a/b\x00\x0ahi"[..];
+//! let ping = mqtt::framing().split_frame(&mut stream)?.expect("a whole packet");
+//! assert_eq!((ping.meta.packet_type, ping.payload), (PacketType::PingReq, &b""[..]));
+//! let publish = mqtt::framing().split_frame(&mut stream)?.expect("a whole packet");
+//! assert_eq!(publish.meta.to_string(), "PUBLISH, QoS 1");
+//! assert_eq!(publish.payload, b"\x00\x03a/b\x00\x0ahi");
+//! # Ok::<(), unstick::DecodeError>(())
+//! ```
+
+use core::fmt;
+
+use super::{Refusal, fits};
+use crate::error::{EncodeError, HeaderError};
+use crate::format::{Format, Header, Parsed};
+use crate::framing::Framing;
+
+/// The most bytes of a remaining length.
+const MAX_FIELD: usize = 4;
+
+/// The format with a limit of 1 MiB: the protocol has none but what the length can say.
+#[must_use]
+pub fn framing() -> Framing<Mqtt> {
+    Framing::new(Mqtt)
+}
+
+/// A packet's fixed header: [`Meta`] and the remaining length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Mqtt;
+
+/// What a header says beside the length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Meta {
+    /// What the packet is.
+    pub packet_type: PacketType,
+    /// Four bits: of a PUBLISH DUP (8), QoS (2 and 4) and RETAIN (1); of any other type fixed.
+    pub flags: u8,
+}
+
+impl Meta {
+    /// A packet of this type, with the flags that it has to have; a PUBLISH with none.
+    #[must_use]
+    pub const fn new(packet_type: PacketType) -> Self {
+        let flags = match packet_type {
+            PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe => 2,
+            _ => 0,
+        };
+        Self { packet_type, flags }
+    }
+
+    /// Whether the type may have these flags.
+    fn is_valid(self) -> bool {
+        match self.packet_type {
+            // QoS 3 is none.
+            PacketType::Publish => self.flags < 16 && self.flags & 6 != 6,
+            other => self == Self::new(other),
+        }
+    }
+}
+
+impl fmt::Display for Meta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.packet_type.name())?;
+        if self.packet_type == PacketType::Publish {
+            write!(f, ", QoS {}", self.flags >> 1 & 3)?;
+            f.write_str(if self.flags & 8 != 0 { ", DUP" } else { "" })?;
+            f.write_str(if self.flags & 1 != 0 { ", RETAIN" } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// Declares the types: variant, number, and the specification's name.
+macro_rules! packet_types {
+    ($($variant:ident = $number:literal, $name:literal;)+) => {
+        /// What a packet is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum PacketType {
+            $(#[doc = $name] $variant = $number,)+
+        }
+
+        impl PacketType {
+            const fn new(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+
+            /// The specification's name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+packet_types! {
+    Connect = 1, "CONNECT";
+    ConnAck = 2, "CONNACK";
+    Publish = 3, "PUBLISH";
+    PubAck = 4, "PUBACK";
+    PubRec = 5, "PUBREC";
+    PubRel = 6, "PUBREL";
+    PubComp = 7, "PUBCOMP";
+    Subscribe = 8, "SUBSCRIBE";
+    SubAck = 9, "SUBACK";
+    Unsubscribe = 10, "UNSUBSCRIBE";
+    UnsubAck = 11, "UNSUBACK";
+    PingReq = 12, "PINGREQ";
+    PingResp = 13, "PINGRESP";
+    Disconnect = 14, "DISCONNECT";
+    Auth = 15, "AUTH";
+}
+
+impl Format for Mqtt {
+    type Meta = Meta;
+    type HeaderBuf = [u8; 1 + MAX_FIELD];
+
+    fn max_payload_len(&self) -> u64 {
+        (1 << (7 * MAX_FIELD)) - 1
+    }
+
+    fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Meta>, HeaderError> {
+        let Some((&first, field)) = bytes.split_first() else { return Ok(Parsed::Need(2)) };
+        let packet_type = PacketType::new(first >> 4).ok_or(Refusal::MqttType)?;
+        let meta = Meta { packet_type, flags: first & 0x0F };
+        if !meta.is_valid() {
+            return Err(Refusal::MqttFlags.into());
+        }
+        let mut payload_len = 0;
+        for (i, &byte) in field.iter().take(MAX_FIELD).enumerate() {
+            payload_len |= u64::from(byte & 0x7F) << (7 * i);
+            match byte {
+                0 if i > 0 => return Err(HeaderError::OverlongVarint),
+                0..0x80 => {
+                    return Ok(Parsed::Header(Header { meta, payload_len, header_len: i + 2 }));
+                }
+                _ if i + 1 == MAX_FIELD => return Err(Refusal::MqttLength.into()),
+                _ => {}
+            }
+        }
+        Ok(Parsed::Need(bytes.len() + 1))
+    }
+
+    fn encode_header(
+        &self,
+        meta: &Meta,
+        len: u64,
+        out: &mut [u8; 5],
+    ) -> Result<usize, EncodeError> {
+        let mut rest = fits(len, self.max_payload_len())?;
+        if !meta.is_valid() {
+            return Err(EncodeError::Meta);
+        }
+        let [first, field @ ..] = out;
+        *first = (meta.packet_type as u8) << 4 | meta.flags;
+        let mut used = 1;
+        for byte in field {
+            let [low, ..] = rest.to_le_bytes();
+            rest >>= 7;
+            used += 1;
+            *byte = low & 0x7F | if rest == 0 { 0 } else { 0x80 };
+            if rest == 0 {
+                break;
+            }
+        }
+        Ok(used)
+    }
+}
