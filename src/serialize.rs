@@ -172,8 +172,8 @@ mod adapters {
             Self::Write(error) => "write" { write: error }
             Self::Full => "full" {}
             Self::CloseTimeout { after } => "close_timeout" { after: after }
-            Self::FileRefused { code, reason } => "file_refused" { status: code, reason: reason }
-            Self::FileUnanswered { code, reason } => "file_unanswered" { close: code, reason: reason }
+            Self::FileRefused { code, reason } => "file_refused" { status: code, reason: reason.as_str() }
+            Self::FileUnanswered { code, reason } => "file_unanswered" { close: code, reason: reason.as_str() }
         }
     }
 
