@@ -549,6 +549,48 @@ mod tests {
     }
 
     #[test]
+    fn a_length_alone_tells_what_cannot_be() {
+        // spec: MSG-3, MSG-5
+        let table = [
+            (Kind::HELLO, 4, u64::MAX),
+            (Kind::PING, 0, 64),
+            (Kind::PONG, 0, 64),
+            (Kind::FILE_OPEN, 28, u64::MAX),
+            (Kind::FILE_DATA, 13, u64::MAX),
+            (Kind::FILE_DONE, 44, 44),
+            (Kind::FILE_STATUS, 46, u64::MAX),
+            (Kind::FILE_CANCEL, 6, u64::MAX),
+            (Kind::TEXT, 0, u64::MAX),
+            (Kind::new(0x41).unwrap(), 0, u64::MAX),
+        ];
+        for (kind, least, most) in table {
+            assert_eq!(check_len(kind, least), Ok(()), "{kind:?}");
+            assert_eq!(check_len(kind, most), Ok(()), "{kind:?}");
+            if let Some(len) = least.checked_sub(1) {
+                assert!(check_len(kind, len).is_err(), "{kind:?} of {len} bytes");
+            }
+            if let Some(len) = most.checked_add(1) {
+                let refused = Err(MessageError::TooLong { kind, len, most });
+                assert_eq!(check_len(kind, len), refused);
+            }
+        }
+        let refused = Err(MessageError::TooShort { kind: Kind::HELLO, len: 3, least: 4 });
+        assert_eq!(check_len(Kind::HELLO, 3), refused);
+        assert_eq!(check_len(Kind::FILE_DATA, 12), Err(MessageError::NoData));
+        assert_eq!(check_len(Kind::CLOSE, 1), Err(MessageError::HalfCode));
+        assert_eq!((check_len(Kind::CLOSE, 0), check_len(Kind::CLOSE, 2)), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn a_log_shows_digests_and_escapes_bytes() {
+        let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Digest::OF_NOTHING.to_string(), digest);
+        assert_eq!(std::format!("{:?}", Digest::OF_NOTHING), digest);
+        let data = FileData { id: 7, offset: 9, bytes: b"a\n" };
+        assert_eq!(std::format!("{data:?}"), r#"FileData { id: 7, offset: 9, bytes: b"a\n" }"#);
+    }
+
+    #[test]
     fn what_is_encoded_is_decoded() {
         // spec: MSG-1
         for message in all() {
