@@ -237,7 +237,8 @@ impl<R: Read, F: SelfChecking> FrameReader<R, F> {
             loop {
                 match reader.buf.resync() {
                     Ok(Some(skipped)) => return Ok(skipped),
-                    Err(_) => return Ok(0),
+                    Err(RecoverError::NotFailed) => return Ok(0),
+                    Err(RecoverError::Failed(error)) => return Err(error.into()),
                     Ok(None) if reader.ended => reader.buf.finish()?,
                     Ok(None) => reader.fill()?,
                 }

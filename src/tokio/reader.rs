@@ -384,7 +384,8 @@ impl<F: Format> Incoming<F> {
                     self.fused = false;
                     return Poll::Ready(Ok(skipped));
                 }
-                Err(_) => return Poll::Ready(Ok(0)),
+                Err(RecoverError::NotFailed) => return Poll::Ready(Ok(0)),
+                Err(RecoverError::Failed(error)) => return Poll::Ready(Err(error.into())),
                 Ok(None) if self.ended => self.buf.finish()?,
                 Ok(None) => ready!(self.poll_fill(inner.as_mut(), cx))?,
             }

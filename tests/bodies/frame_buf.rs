@@ -337,6 +337,20 @@ impl<F: Subject> Model<'_, F> {
         };
         let found = (start + 1..self.bytes.len()).find(is_header);
         self.state = found.map_or(State::Searching(start), State::Frames);
+        // What may be a header and fills the storage stays what it is.
+        let may_be = |from: &usize| {
+            let last = self.outcomes(*from).swap_remove(0);
+            matches!(last, Outcome::Error { error: DecodeError::Truncated { .. }, .. })
+        };
+        if found.is_none()
+            && let Some(start) = (start + 1..self.bytes.len()).find(may_be)
+            && let Some(room) = self.room.filter(|room| self.bytes.len() - start >= *room)
+        {
+            let (at, needed) = (start as u64, F::HeaderBuf::LEN);
+            let error = DecodeError::NoRoom { at, needed, room };
+            self.state = State::NoRoom { start, error };
+            return Err(RecoverError::Failed(error));
+        }
         Ok(found.map(|found| (found - start) as u64))
     }
 }
