@@ -100,14 +100,15 @@ impl<R, F: Format> FrameReader<R, F> {
         self
     }
 
-    /// Drops what was read and begins a new stream with the transport's next byte: a way to go on
-    /// after a time-out on a lossy line.
+    /// Drops what was read and begins a new stream, at offset 0, with the transport's next byte:
+    /// a way to go on after a time-out on a lossy line. Also behind the end: a serial port may end
+    /// a read without a byte when its time is up.
     pub fn reset(&mut self) {
         self.incoming.buf.reset();
         if let Some(times) = &mut self.incoming.times {
             times.clock.reset();
         }
-        self.incoming.fused = false;
+        (self.incoming.ended, self.incoming.fused) = (false, false);
     }
 
     /// The format and limit.
