@@ -107,7 +107,10 @@ fn check<F: Subject, S: Storage>(
                 let bytes = &left[..left.len().min(len.into())];
                 let spare = buf.spare().len();
                 let taken = buf.extend(bytes);
-                assert_eq!(taken, spare.min(bytes.len()));
+                // Each look at the room counts as a read, after some of which a large storage
+                // becomes smaller, with room still.
+                let is_smaller = room.is_none() && taken > 0 && taken < bytes.len();
+                assert!(taken == spare.min(bytes.len()) || is_smaller, "{taken} of {spare}");
                 model.bytes.extend(&bytes[..taken]);
                 left = &left[taken..];
                 arrived += taken;
