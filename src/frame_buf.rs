@@ -6,7 +6,7 @@ use crate::decoder::Decoder;
 #[cfg(feature = "tokio")]
 use crate::error::HeaderError;
 use crate::error::{DecodeError, RecoverError, StorageError};
-use crate::format::{Format, Header, Parsed, SelfChecking, V1, copy_payload};
+use crate::format::{Format, Header, HeaderBuf, Parsed, SelfChecking, V1, copy_payload};
 use crate::frame::Frame;
 use crate::framing::Framing;
 
@@ -54,8 +54,8 @@ const QUIET_READS: u8 = 8;
 /// `[u8; N]`, `&mut [u8]`, and with the feature `alloc` a `Box<[u8]>`, or a `Vec<u8>` that grows
 /// with what has arrived. What stands in a storage does not matter; it is room. Over
 /// storage of fixed size the effective limit is what fits: its length less the room for a header.
-/// After `next_frame` has returned `None`, `spare` is not empty, unless the storage is shorter
-/// than a header, which `next_frame` reports.
+/// After `next_frame` or `resync` has returned `None`, `spare` is not empty: that the storage is
+/// shorter than a header is an error of both.
 ///
 /// # Memory
 /// A `Vec` begins with 8 KiB, and when a read has filled it, it doubles, or goes back to the size
@@ -498,7 +498,9 @@ impl<S: Storage, F: SelfChecking> FrameBuf<S, F> {
     /// this again.
     ///
     /// # Errors
-    /// [`RecoverError::NotFailed`] when there was no error to go on from.
+    /// [`RecoverError::NotFailed`] when there was no error to go on from. [`RecoverError::Failed`]
+    /// with a [`DecodeError::NoRoom`] when the storage is shorter than a header, and full of what
+    /// may be one's beginning: it latches.
     pub fn resync(&mut self) -> Result<Option<u64>, RecoverError> {
         if let Some(error @ DecodeError::NoRoom { .. }) = self.error() {
             return Err(RecoverError::Failed(error));
@@ -508,6 +510,12 @@ impl<S: Storage, F: SelfChecking> FrameBuf<S, F> {
         self.start += dropped;
         self.forget_looks();
         if found.is_none() {
+            let room = self.storage.bytes().len();
+            if !S::GROWS && self.end - self.start >= room {
+                // All headers of such a format are as long as this, so `room` is less.
+                self.need = self.start + F::HeaderBuf::LEN;
+                return self.error().map_or(Ok(None), |error| Err(RecoverError::Failed(error)));
+            }
             self.need = 0; // `next_frame` has an error to tell, bytes or not
         }
         Ok(found)

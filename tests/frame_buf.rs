@@ -145,6 +145,43 @@ fn a_storage_shorter_than_a_header_is_an_error() {
     assert_eq!(buf.next_frame(), Err(DecodeError::NoRoom { at: 3, needed: 2, room: 1 }));
 }
 
+/// A search stands at what may be a header and never will be all here: an error, the same to every
+/// question, wherever the stream was cut, and never a wait for bytes that there is no room for.
+// spec: SEC-1, ERR-4
+#[test]
+fn a_search_in_a_storage_shorter_than_a_header_is_an_error() {
+    let bytes = [b"??\xf5?".to_vec(), text(b"")].concat();
+    for (room, read) in (1..8).flat_map(|room| (1..=room).map(move |read| (room, read))) {
+        let mut storage = vec![0; room];
+        let mut buf = FrameBuf::new(&mut storage[..]);
+        buf.extend(b"?");
+        let error = HeaderError::BadMagic { found: b'?' };
+        assert_eq!(buf.next_frame(), Err(DecodeError::Header { at: 0, error }));
+        let mut rest = &bytes[1..];
+        let failed = loop {
+            match buf.resync() {
+                Ok(None) => {}
+                Ok(Some(_)) => panic!("a header in {room} bytes"),
+                Err(failed) => break failed,
+            }
+            assert!(!buf.spare().is_empty(), "{room} bytes, by {read}");
+            let n = buf.extend(&rest[..rest.len().min(read)]);
+            rest = &rest[n..];
+        };
+        let at = if room == 1 { 2 } else { 4 }; // what does not stand there whole is not judged
+        let error = DecodeError::NoRoom { at, needed: 8, room };
+        for _ in 0..2 {
+            assert_eq!(failed, RecoverError::Failed(error), "{room} bytes, by {read}");
+            assert_eq!((buf.resync(), buf.skip_frame()), (Err(failed), Err(failed)));
+            assert_eq!((buf.error(), buf.finish()), (Some(error), Err(error)));
+            assert_eq!(buf.next_frame(), Err(error));
+            assert_eq!((buf.position(), buf.unread()), (at, &text(b"")[..room]));
+        }
+        buf.reset();
+        assert_eq!((buf.error(), buf.resync()), (None, Err(RecoverError::NotFailed)));
+    }
+}
+
 /// What a header announces reserves nothing.
 // spec: LIM-7
 #[test]

@@ -217,3 +217,22 @@ fn a_reader_skips_and_searches_on_request() {
         Err(ReadError::Decode(DecodeError::Unsynchronized { at: end, skipped: 1 })) if end == at
     ));
 }
+
+/// A serial port whose read ends without a byte when its time is up; a file that grows.
+#[test]
+fn a_reset_begins_anew_also_behind_the_end() {
+    // spec: ERR-7
+    let wire = [&frame(b"first")[..9], &frame(b"second")].concat();
+    let ends = [Step::Move(9), Step::Nothing, Step::Nothing];
+    let mut reader = FrameReader::new(Source::new(&wire, ends));
+    for _ in 0..2 {
+        let error = reader.next_frame().unwrap_err();
+        assert!(matches!(error, ReadError::Decode(DecodeError::Truncated { at: 9, .. })));
+    }
+    reader.reset();
+    assert!(reader.next_frame().unwrap().is_none());
+    assert!(reader.next_frame().unwrap().is_none(), "an end stays one until it is reset");
+    reader.reset();
+    assert_eq!(reader.next_frame().unwrap().unwrap().payload, b"second");
+    assert_eq!((reader.position(), reader.next_frame().unwrap()), (14, None));
+}

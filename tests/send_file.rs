@@ -370,6 +370,12 @@ fn refusals_say_why_and_what_to_try() {
         text(Code(0x8001), ""),
         "the receiver does not have the file: 0x8001; what does the receiver take?"
     );
+    // A receiver that says so of other bytes.
+    assert_eq!(
+        text(Code::STORED, ""),
+        "the receiver does not have the file: it has stored other bytes under its name, as their \
+         digest says; send it again under another name"
+    );
     let long = text(Code::BUSY, &"粘".repeat(201));
     assert!(long.contains(&format!("({}…); try again later", "粘".repeat(200))), "{long}");
 }

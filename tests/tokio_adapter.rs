@@ -853,6 +853,25 @@ fn a_stream_ends_after_every_error_and_goes_on_where_the_caller_does() {
 }
 
 #[test]
+fn a_reset_begins_anew_also_behind_the_end() {
+    // spec: ERR-7
+    let wire = [&wire_of(&[b"first".to_vec()])[..9], &wire_of(&[b"second".to_vec()])].concat();
+    let ends = [Step::Move(9), Step::Nothing, Step::Nothing];
+    let mut reader = FrameReader::new(Source::new(&wire, ends));
+    for _ in 0..2 {
+        let error = run(reader.next_frame()).unwrap_err();
+        assert!(matches!(error, ReadError::Decode(DecodeError::Truncated { at: 9, .. })));
+    }
+    reader.reset();
+    assert!(run(reader.next_frame()).unwrap().is_none());
+    assert!(run(reader.next_frame()).unwrap().is_none(), "an end stays one until it is reset");
+    reader.reset();
+    assert_eq!(run(reader.next_frame()).unwrap().unwrap().payload, b"second");
+    assert_eq!(reader.position(), 14);
+    assert!(run(reader.next()).is_none());
+}
+
+#[test]
 fn bytes_that_were_read_before_come_first() {
     let wire = wire_of(&[vec![3; 20_000], b"next".to_vec()]);
     let reader = FrameReader::new(Source::new(&wire[15_000..], []));

@@ -45,7 +45,8 @@
 //! an error, then `None` once, and then asks the codec again: a program that goes on behind that
 //! `None` gets the same error, and no bytes of a payload that are taken for a header. To go on is
 //! the caller's decision, by [`FrameCodec::skip_frame`] or [`FrameCodec::resync`]; `Framed` then
-//! goes on with the next bytes that arrive.
+//! goes on with the next bytes that arrive. Until it is taken, the buffer keeps all that is read: do
+//! not poll on without it, as `Framed` reads more each time.
 //!
 //! # Datagrams
 //! These codecs are for streams. In a `UdpFramed` one damaged datagram would be the last; for

@@ -53,15 +53,9 @@ impl<S: Storage, F: Format> Inbox<S, F> {
         if self.ended { Poll::Ready(self.buf.finish().map(|()| None)) } else { Poll::Pending }
     }
 
-    /// Room for the next read, at least a byte: to read into none looks like the stream's end.
-    pub(crate) fn room(&mut self) -> Result<&mut [u8], DecodeError> {
-        if self.buf.spare().is_empty() {
-            // A search stands at what may be a header, and the storage is shorter than one.
-            let (at, room) = (self.buf.position(), self.buf.capacity());
-            let needed = self.buf.framing().format().max_header_len();
-            return Err(DecodeError::NoRoom { at, needed, room });
-        }
-        Ok(self.buf.spare())
+    /// Room for the next read: at least a byte, as the buffer has said that it needs more.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        self.buf.spare()
     }
 
     /// What a read into [`room`](Self::room) came to.

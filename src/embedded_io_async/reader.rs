@@ -38,7 +38,7 @@ impl<R: Read, S: Storage, F: Format> FrameReader<R, S, F> {
             if let Poll::Ready(answer) = question(&mut self.inbox) {
                 return Ok(answer?);
             }
-            let read = self.inner.read(self.inbox.room()?).await;
+            let read = self.inner.read(self.inbox.room()).await;
             self.inbox.arrived(read)?;
         }
     }

@@ -207,6 +207,10 @@ impl fmt::Display for ConnectionError {
                 "the peer did not end the connection within {after:?} after the close; \
                  is it stuck, or still sending?"
             ),
+            Self::FileRefused { code: Code::STORED, .. } => f.write_str(
+                "the receiver does not have the file: it has stored other bytes under its name, as \
+                 their digest says; send it again under another name",
+            ),
             Self::FileRefused { code, reason } => {
                 write!(f, "the receiver does not have the file: {code}")?;
                 write_reason(f, *code, reason)?;

@@ -100,11 +100,13 @@ impl<R: Read, F: Format> FrameReader<R, F> {
         self
     }
 
-    /// Drops what was read and begins a new stream with the transport's next byte: a way to go on
-    /// after a time-out on a lossy line.
+    /// Drops what was read and begins a new stream, at offset 0, with the transport's next byte:
+    /// a way to go on after a time-out on a lossy line. Also behind the end: a serial port may end
+    /// a read without a byte when its time is up.
     pub fn reset(&mut self) {
         self.buf.reset();
         self.clock.reset();
+        self.ended = false;
     }
 
     /// The format and limit.
@@ -237,7 +239,8 @@ impl<R: Read, F: SelfChecking> FrameReader<R, F> {
             loop {
                 match reader.buf.resync() {
                     Ok(Some(skipped)) => return Ok(skipped),
-                    Err(_) => return Ok(0),
+                    Err(RecoverError::NotFailed) => return Ok(0),
+                    Err(RecoverError::Failed(error)) => return Err(error.into()),
                     Ok(None) if reader.ended => reader.buf.finish()?,
                     Ok(None) => reader.fill()?,
                 }

@@ -378,12 +378,16 @@ impl Session {
     /// Checks a message of the application's against the rules, counts it as sent, and gives what
     /// is to be written, in the order of the calls.
     ///
+    /// Of a file-status's reason goes what the peer's limit has room for: its code is owed in any
+    /// case.
+    ///
     /// # Errors
     /// The message has no place now, and nothing changed.
     pub fn send<'a>(&mut self, message: &Message<'a>) -> Result<Encoded<'a>, SendError> {
         if self.closed || self.error.is_some() {
             return Err(SendError::Closed);
         }
+        let message = &self.shortened(*message);
         let encoded = message.encode()?;
         let (len, limit) = (encoded.payload_len(), self.peer_limit);
         if len > limit {
@@ -414,6 +418,20 @@ impl Session {
         }
         self.spoke = true;
         Ok(encoded)
+    }
+
+    /// A status whose reason the peer has room for, where it has room for a status.
+    fn shortened<'a>(&self, message: Message<'a>) -> Message<'a> {
+        let Message::FileStatus(status) = message else { return message };
+        let room = self.peer_limit.saturating_sub(FileStatus::HEAD_LEN as u64);
+        let fitting =
+            usize::try_from(room).ok().and_then(|room| status.reason.as_bytes().get(..room));
+        let Some(fitting) = fitting else { return message };
+        // Slicing a `str` would keep a panic path at some optimisation levels.
+        let whole =
+            core::str::from_utf8(fitting).map_or_else(|error| error.valid_up_to(), str::len);
+        let whole = fitting.get(..whole).and_then(|whole| core::str::from_utf8(whole).ok());
+        Message::FileStatus(FileStatus { reason: whole.unwrap_or_default(), ..status })
     }
 
     fn check_header(&self, kind: Kind, payload_len: u64) -> Result<Expect, SessionError> {

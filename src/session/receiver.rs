@@ -173,7 +173,7 @@ impl<F, O> fmt::Debug for FileReceiver<F, O> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::message::{Close, FileCancel, FileData, FileDone, Message, ResumeKey};
+    use crate::message::{Close, FileCancel, FileData, FileDone, Hello, Message, ResumeKey};
     use crate::session::Session;
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
@@ -330,6 +330,19 @@ mod tests {
         let (codes, disk) = after(&[], &second);
         assert_eq!(codes, [Code::READY, Code::STORED]);
         assert_eq!(disk, ["begin", "write", "store", "drop"]);
+    }
+
+    /// A refusal that a small peer could not be sent would end the conversation.
+    #[test]
+    fn every_answer_goes_to_a_peer_with_the_smallest_limit() {
+        // spec: CNV-11, FIL-20
+        let hello = Message::Hello(Hello { limit: 46, name: "" });
+        let bad = [open(1, None), data(1, 0, b"abc"), done(1, 3, 4)];
+        let said = [&[hello, open(0, Some(11))], &bad[..]].concat();
+        assert_eq!(after(&[], &said).0, [Code::TOO_LARGE, Code::READY, Code::BAD_DIGEST]);
+        let said = [hello, open(0, None), open(1, None), data(1, 0, b"a")];
+        let full = [(1, Code::NO_SPACE), (3, Code::NO_SPACE)];
+        assert_eq!(after(&full, &said).0, [Code::NO_SPACE, Code::READY, Code::NO_SPACE]);
     }
 
     #[test]

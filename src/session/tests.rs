@@ -633,6 +633,27 @@ fn what_the_peer_has_no_room_for_is_not_said() {
     let mut session = limited(46);
     assert_eq!(receive(&mut session, &open(1, None)), "offered");
     assert_eq!(receive(&mut session, &open(2, None)), "refused, 2 second-open");
+    // Of an application's answer the code goes in any case.
+    let refusal = FileStatus::new(1, Code::NO_SPACE);
+    assert!(!refusal.reason.is_empty());
+    let answer = |limit, reason| {
+        let mut session = limited(limit);
+        receive(&mut session, &open(1, None));
+        let status = FileStatus { reason, ..refusal };
+        let sent = session.send(&Message::FileStatus(status)).unwrap().to_payload();
+        assert_eq!(session.owed(), 0);
+        match Message::decode(Kind::FILE_STATUS, &sent) {
+            Ok(Message::FileStatus(sent)) => {
+                assert_eq!(FileStatus { reason, ..sent }, status);
+                sent.reason.to_string()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(answer(46, refusal.reason), "");
+    assert_eq!(answer(48, "粘包"), "");
+    assert_eq!(answer(49, "粘包"), "粘");
+    assert_eq!((answer(52, "粘包"), answer(51, "粘包")), ("粘包".into(), "粘".into()));
     let mut session = limited(45);
     assert_eq!(receive(&mut session, &open(1, None)), "fatal, close misplaced-message");
     let mut session = Session::new();

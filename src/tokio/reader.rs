@@ -100,14 +100,15 @@ impl<R, F: Format> FrameReader<R, F> {
         self
     }
 
-    /// Drops what was read and begins a new stream with the transport's next byte: a way to go on
-    /// after a time-out on a lossy line.
+    /// Drops what was read and begins a new stream, at offset 0, with the transport's next byte:
+    /// a way to go on after a time-out on a lossy line. Also behind the end: a serial port may end
+    /// a read without a byte when its time is up.
     pub fn reset(&mut self) {
         self.incoming.buf.reset();
         if let Some(times) = &mut self.incoming.times {
             times.clock.reset();
         }
-        self.incoming.fused = false;
+        (self.incoming.ended, self.incoming.fused) = (false, false);
     }
 
     /// The format and limit.
@@ -384,7 +385,8 @@ impl<F: Format> Incoming<F> {
                     self.fused = false;
                     return Poll::Ready(Ok(skipped));
                 }
-                Err(_) => return Poll::Ready(Ok(0)),
+                Err(RecoverError::NotFailed) => return Poll::Ready(Ok(0)),
+                Err(RecoverError::Failed(error)) => return Poll::Ready(Err(error.into())),
                 Ok(None) if self.ended => self.buf.finish()?,
                 Ok(None) => ready!(self.poll_fill(inner.as_mut(), cx))?,
             }

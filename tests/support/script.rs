@@ -17,8 +17,7 @@ pub enum Step {
     Pending,
     /// Fails, and moves nothing.
     Fail(io::ErrorKind),
-    /// Moves nothing and reports no error, where the transport is one over `embedded_io`: to a reader
-    /// the end of the stream.
+    /// Moves nothing and reports no error: to a reader the end of the stream.
     Nothing,
 }
 
@@ -70,6 +69,7 @@ impl Read for Source {
                 Ok(bytes.len())
             }
             Err(Step::Fail(kind)) => Err(kind.into()),
+            Err(Step::Nothing) => Ok(0),
             Err(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
@@ -88,6 +88,7 @@ impl AsyncRead for Source {
                 buf.put_slice(self.next_bytes(n));
                 Poll::Ready(Ok(()))
             }
+            Err(Step::Nothing) => Poll::Ready(Ok(())),
             Err(Step::Fail(kind)) => Poll::Ready(Err(kind.into())),
             Err(_) => {
                 cx.waker().wake_by_ref();
@@ -134,6 +135,7 @@ impl Write for Drain {
         match self.script.next() {
             Ok(n) => Ok(self.put(slices, n)),
             Err(Step::Fail(kind)) => Err(kind.into()),
+            Err(Step::Nothing) => Ok(0),
             Err(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
