@@ -240,4 +240,13 @@ mod tests {
             assert_eq!(Code(number).is_final(), !(0x0110..=0x011F).contains(&number));
         }
     }
+
+    #[test]
+    fn a_code_says_what_it_means() {
+        assert_eq!(Code::CHANGED.meaning(), "the file changed while it was sent");
+        assert_eq!((Code(0x7FFF).meaning(), Code(0x7FFF).name()), ("", None));
+        assert!(!Code(0x7FFF).is_application() && Code(0x8000).is_application());
+        let shown = std::format!("{:?} {:?}", Code::CHANGED, Code(0x8000));
+        assert_eq!(shown, "Code(changed) Code(0x8000)");
+    }
 }

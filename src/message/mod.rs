@@ -591,6 +591,31 @@ mod tests {
     }
 
     #[test]
+    fn errors_of_payloads_and_names_say_what_and_where() {
+        let shown = |error: MessageError| error.to_string();
+        let one = shown(MessageError::TooShort { kind: Kind::HELLO, len: 1, least: 4 });
+        assert!(one.contains("1 byte") && !one.contains("1 bytes"), "{one}");
+        let two = shown(MessageError::TooShort { kind: Kind::HELLO, len: 2, least: 4 });
+        assert!(two.contains("2 bytes"), "{two}");
+        let table: [(&[u8], u64, &str); 7] = [
+            (b"", 0, "give it one"),
+            (&[b'a'; 256], 255, "a name of 256 bytes"),
+            (b"ab\xFF", 2, "not UTF-8"),
+            ("a文".as_bytes().split_last().unwrap().1, 1, "ends inside a character"),
+            (b"abc/d", 3, "has '/'"),
+            (b"a\x07", 1, "control character U+0007"),
+            (b"..", 0, "that of a folder"),
+        ];
+        for (name, at, says) in table {
+            let error = name::decode_name(name).unwrap_err();
+            assert_eq!(error.at(), at, "{error:?}");
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        let text = Message::Text("secret").encode().unwrap();
+        assert_eq!(std::format!("{text:?}"), "Encoded { kind: Kind(text), payload_len: 6, .. }");
+    }
+
+    #[test]
     fn what_is_encoded_is_decoded() {
         // spec: MSG-1
         for message in all() {
