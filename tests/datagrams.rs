@@ -161,6 +161,11 @@ fn a_datagram_says_how_many_frames_it_has() {
 fn a_frame_as_long_as_a_datagram_is_packed_alone() {
     let mut storage = [0; 20];
     let mut packer = DatagramPacker::new(Framing::new(V1), &mut storage);
+    assert!(packer.is_empty());
+    assert_eq!(packer.push(Kind::TEXT, b""), Ok(Pushed::Added));
+    assert!(!packer.is_empty(), "a frame without a payload is one");
+    packer.clear();
+    assert!(packer.is_empty());
     assert_eq!(packer.push(Kind::TEXT, b""), Ok(Pushed::Added));
     assert_eq!(packer.push(Kind::TEXT, &[7; 12]), Ok(Pushed::Full));
     let error = EncodeError::NoRoom { needed: 21, room: 20 };
