@@ -16,14 +16,14 @@ use crate::frame::Frame;
 use crate::framing::Framing;
 use crate::header::{HEADER_LEN, Kind};
 use crate::message::{Close, Code, Encoded, Message};
-use crate::session::{Event, Session, SessionError};
+use crate::session::{Event, Session, SessionError, beginning};
 
 /// With so many bytes accepted for which nobody waited, and of which the peer has not read all, no
 /// more are.
 const UNWAITED_LEN: usize = 64 * 1024;
 
 /// The bytes of a close before its reason.
-const CODE_LEN: usize = 2;
+const CODE_LEN: u64 = 2;
 
 pub(crate) struct Conversation {
     pub(crate) session: Session,
@@ -292,11 +292,9 @@ impl Conversation {
     }
 }
 
-/// As much of a close's reason as a payload of `limit` bytes has room for, in whole characters.
+/// As much of a close's reason as a payload of `limit` bytes has room for.
 fn fitting(reason: &str, limit: u64) -> &str {
-    let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(CODE_LEN);
-    let end = (0..=room.min(reason.len())).rev().find(|&end| reason.is_char_boundary(end));
-    reason.get(..end.unwrap_or(0)).unwrap_or_default()
+    beginning(reason, limit.saturating_sub(CODE_LEN))
 }
 
 /// Collects a whole frame.

@@ -387,7 +387,16 @@ impl Session {
         if self.closed || self.error.is_some() {
             return Err(SendError::Closed);
         }
-        let message = &self.shortened(*message);
+        let shortened;
+        let message = match message {
+            Message::FileStatus(status) => {
+                let room = self.peer_limit.saturating_sub(FileStatus::HEAD_LEN as u64);
+                let reason = beginning(status.reason, room);
+                shortened = Message::FileStatus(FileStatus { reason, ..*status });
+                &shortened
+            }
+            other => other,
+        };
         let encoded = message.encode()?;
         let (len, limit) = (encoded.payload_len(), self.peer_limit);
         if len > limit {
@@ -418,20 +427,6 @@ impl Session {
         }
         self.spoke = true;
         Ok(encoded)
-    }
-
-    /// A status whose reason the peer has room for, where it has room for a status.
-    fn shortened<'a>(&self, message: Message<'a>) -> Message<'a> {
-        let Message::FileStatus(status) = message else { return message };
-        let room = self.peer_limit.saturating_sub(FileStatus::HEAD_LEN as u64);
-        let fitting =
-            usize::try_from(room).ok().and_then(|room| status.reason.as_bytes().get(..room));
-        let Some(fitting) = fitting else { return message };
-        // Slicing a `str` would keep a panic path at some optimisation levels.
-        let whole =
-            core::str::from_utf8(fitting).map_or_else(|error| error.valid_up_to(), str::len);
-        let whole = fitting.get(..whole).and_then(|whole| core::str::from_utf8(whole).ok());
-        Message::FileStatus(FileStatus { reason: whole.unwrap_or_default(), ..status })
     }
 
     fn check_header(&self, kind: Kind, payload_len: u64) -> Result<Expect, SessionError> {
@@ -534,6 +529,15 @@ impl Default for Session {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// As much of a text as `room` bytes hold, in whole characters.
+pub(crate) fn beginning(text: &str, room: u64) -> &str {
+    let bytes = usize::try_from(room).ok().and_then(|room| text.as_bytes().get(..room));
+    let Some(bytes) = bytes else { return text };
+    // Slicing a `str` would keep a panic path at some optimisation levels.
+    let whole = core::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    bytes.get(..whole).and_then(|whole| core::str::from_utf8(whole).ok()).unwrap_or_default()
 }
 
 /// The bit of an application's kind, or none.
