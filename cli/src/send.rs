@@ -780,7 +780,7 @@ impl Writing<'_> {
         loop {
             let mut offset = source.position();
             let Some(mut chunk) = source.next().await? else { break };
-            let most = self.takes().min(MOST_DATA).saturating_sub(FileData::HEAD_LEN as u64);
+            let most = self.takes().saturating_sub(FileData::HEAD_LEN as u64).min(MOST_DATA);
             let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
             while let Some((bytes, rest)) = chunk.split_at_checked(most.min(chunk.len()))
                 && !bytes.is_empty()

@@ -5,10 +5,10 @@ use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_rustls::rustls::crypto::ring;
 use unstick::message::{Digest, ResumeKey, check_name};
@@ -18,7 +18,9 @@ use crate::output::Failure;
 use crate::preview::escaped;
 
 /// The bytes that are read at once.
-const CHUNK: usize = 1 << 20;
+const CHUNK: usize = 512 << 10;
+/// So many times that are read ahead of what is sent.
+const AHEAD: usize = 2;
 
 /// A file that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,31 +176,41 @@ impl From<io::Error> for Unsendable {
     }
 }
 
-/// A file that is being sent.
+/// A file that is being sent. A thread reads and digests it, ahead of what is sent.
 pub(crate) struct Source {
-    /// `None` while a thread reads.
-    input: Option<Input>,
     /// The bytes that it had when it was opened; not known of a pipe.
     size: Option<u64>,
-    hasher: Sha256,
-    /// What was read last, and is being sent.
-    current: Arc<Vec<u8>>,
-    digesting: Option<JoinHandle<Sha256>>,
-    reading: Option<JoinHandle<Chunk>>,
+    /// `None` while a thread reads.
+    input: Option<Input>,
+    reading: Option<Reading>,
+    /// The beginning, which was read when it was opened.
+    first: Vec<u8>,
+    /// What was handed out last.
+    current: Vec<u8>,
     /// The bytes that were handed out, or digested in place of that.
     position: u64,
 }
 
-/// What a thread read, and the input back.
-type Chunk = io::Result<(Input, Vec<u8>)>;
+/// A thread that reads.
+struct Reading {
+    chunks: mpsc::Receiver<Vec<u8>>,
+    /// Takes the memory of chunks that were sent.
+    spare: std::sync::mpsc::Sender<Vec<u8>>,
+    job: JoinHandle<io::Result<Input>>,
+}
 
 /// Where bytes come from.
 struct Input {
+    /// Standard input if there is none.
     file: Option<File>,
     /// How the file was when it was opened.
     stamp: Option<Stamp>,
     /// The bytes that are still to be read.
     rest: u64,
+    /// Of all that was read.
+    hasher: Sha256,
+    /// Whether the file was another one once its last byte was read.
+    is_changed: bool,
 }
 
 /// What a change of a file changes.
@@ -216,8 +228,9 @@ impl Stamp {
 
 impl Input {
     fn open(path: Option<&Path>) -> io::Result<Self> {
+        let hasher = Sha256::new();
         let Some(path) = path else {
-            return Ok(Self { file: None, stamp: None, rest: u64::MAX });
+            return Ok(Self { file: None, stamp: None, rest: u64::MAX, hasher, is_changed: false });
         };
         let file = File::open(path)?;
         let metadata = file.metadata()?;
@@ -227,10 +240,10 @@ impl Input {
         // The size of a pipe or device says nothing.
         let stamp = metadata.is_file().then(|| Stamp::new(&metadata));
         let rest = stamp.map_or(u64::MAX, |stamp| stamp.len);
-        Ok(Self { file: Some(file), stamp, rest })
+        Ok(Self { file: Some(file), stamp, rest, hasher, is_changed: false })
     }
 
-    /// Fills the chunk; less only at the end.
+    /// Fills the chunk, less only at the end, and digests it.
     fn read(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
         // What it has from the last time is overwritten, and not filled with zeros first.
         let most = usize::try_from(self.rest).unwrap_or(CHUNK).min(CHUNK);
@@ -249,12 +262,15 @@ impl Input {
             }
         }
         chunk.truncate(n);
-        self.rest = self.rest.saturating_sub(n as u64);
+        self.hasher.update(&chunk);
+        self.rest = if n < most { 0 } else { self.rest.saturating_sub(n as u64) };
+        self.look_for_change();
         Ok(())
     }
 
-    fn digest_beginning(&mut self, len: u64) -> io::Result<Sha256> {
-        let mut hasher = Sha256::new();
+    /// Reads and digests the first `len` bytes anew, or all if there are fewer.
+    fn digest_beginning(&mut self, len: u64) -> io::Result<()> {
+        self.hasher = Sha256::new();
         if let (Some(file), Some(stamp)) = (&mut self.file, self.stamp) {
             file.rewind()?;
             let mut chunk = vec![0; CHUNK];
@@ -262,46 +278,67 @@ impl Input {
             loop {
                 match beginning.read(&mut chunk)? {
                     0 => break,
-                    n => hasher.update(chunk.get(..n).unwrap_or_default()),
+                    n => self.hasher.update(chunk.get(..n).unwrap_or_default()),
                 }
             }
             self.rest = stamp.len.saturating_sub(len);
+            self.look_for_change();
         }
-        Ok(hasher)
+        Ok(())
     }
 
-    fn is_unchanged(&self) -> bool {
-        match (&self.file, &self.stamp) {
-            (Some(file), Some(stamp)) => {
-                file.metadata().is_ok_and(|metadata| Stamp::new(&metadata) == *stamp)
-            }
-            _ => true,
+    /// Once all is read, says whether it was the same file all the while.
+    fn look_for_change(&mut self) {
+        if let (Some(file), Some(stamp), 0) = (&self.file, self.stamp, self.rest) {
+            let is_same = file.metadata().is_ok_and(|metadata| Stamp::new(&metadata) == stamp);
+            self.is_changed = !is_same;
         }
     }
+
+    fn digest(&self) -> Digest {
+        Digest(self.hasher.clone().finalize().into())
+    }
+}
+
+impl Reading {
+    fn begin(input: Input) -> Self {
+        let (to, chunks) = mpsc::channel(AHEAD);
+        let (spare, spares) = std::sync::mpsc::channel();
+        let job = spawn_blocking(move || read_on(input, &to, &spares));
+        Self { chunks, spare, job }
+    }
+}
+
+/// Reads to the end, or until nobody wants more.
+fn read_on(
+    mut input: Input,
+    chunks: &mpsc::Sender<Vec<u8>>,
+    spares: &std::sync::mpsc::Receiver<Vec<u8>>,
+) -> io::Result<Input> {
+    while input.rest > 0 {
+        let mut chunk = spares.try_recv().unwrap_or_default();
+        input.read(&mut chunk)?;
+        if chunk.is_empty() || chunks.blocking_send(chunk).is_err() {
+            break;
+        }
+    }
+    Ok(input)
 }
 
 impl Source {
     pub(crate) async fn open(item: &FileItem) -> io::Result<Self> {
         let path = item.path.clone();
-        let open = move || -> Chunk {
+        let open = move || -> io::Result<(Input, Vec<u8>)> {
             let mut input = Input::open(path.as_deref())?;
-            let mut chunk = Vec::new();
             // Most files are small, and whole after this.
-            input.read(&mut chunk)?;
-            Ok((input, chunk))
+            let mut first = Vec::new();
+            input.read(&mut first)?;
+            Ok((input, first))
         };
-        let (input, chunk) = blocking(spawn_blocking(open)).await??;
+        let (input, first) = blocking(spawn_blocking(open)).await??;
         let size = input.stamp.map(|stamp| stamp.len);
-        let first = async move { Ok((input, chunk)) };
-        Ok(Self {
-            input: None,
-            size,
-            hasher: Sha256::new(),
-            current: Arc::default(),
-            digesting: None,
-            reading: Some(tokio::spawn(first)),
-            position: 0,
-        })
+        let current = Vec::new();
+        Ok(Self { size, input: Some(input), reading: None, first, current, position: 0 })
     }
 
     /// The bytes that it has, if that is known.
@@ -317,14 +354,10 @@ impl Source {
     /// Digests the first `len` bytes, or all if there are fewer, and goes on behind them.
     pub(crate) async fn digest_beginning(&mut self, len: u64) -> Result<Digest, Unsendable> {
         let mut input = self.idle_input().await?;
-        let digest = move || -> io::Result<(Input, Sha256)> {
-            let hasher = input.digest_beginning(len)?;
-            Ok((input, hasher))
-        };
-        let (input, hasher) = blocking(spawn_blocking(digest)).await??;
-        let digest = Digest(hasher.clone().finalize().into());
-        (self.input, self.hasher, self.position) = (Some(input), hasher, len);
-        Ok(digest)
+        let begin = move || input.digest_beginning(len).map(|()| input);
+        let input = self.input.insert(blocking(spawn_blocking(begin)).await??);
+        self.position = len;
+        Ok(input.digest())
     }
 
     /// Begins anew.
@@ -334,64 +367,43 @@ impl Source {
 
     /// The input, once no thread has it; what was read ahead is forgotten.
     async fn idle_input(&mut self) -> Result<Input, Unsendable> {
-        self.digested().await?;
-        if let Some(reading) = self.reading.take() {
-            self.input = Some(blocking(reading).await??.0);
+        self.first.clear();
+        if let Some(Reading { chunks, job, .. }) = self.reading.take() {
+            drop(chunks);
+            self.input = Some(blocking(job).await??);
         }
         self.input.take().ok_or_else(|| Unsendable::Unreadable(io::ErrorKind::Other.into()))
     }
 
-    /// The next bytes, which are digested meanwhile; `None` at the end.
+    /// The next bytes; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<&[u8]>, Unsendable> {
-        self.digested().await?;
-        let (input, chunk) = match self.reading.take() {
-            Some(reading) => blocking(reading).await??,
-            None => match self.input.take() {
-                Some(input) => blocking(spawn_blocking(|| read(input, Vec::new()))).await??,
-                None => return Ok(None),
-            },
-        };
-        let spare = Arc::into_inner(std::mem::replace(&mut self.current, Arc::new(chunk)));
+        if let Some(input) = self.input.take_if(|input| input.rest > 0) {
+            self.reading = Some(Reading::begin(input));
+        }
+        let sent = std::mem::replace(&mut self.current, std::mem::take(&mut self.first));
+        if let (true, Some(reading)) = (self.current.is_empty(), &mut self.reading) {
+            // At the end nobody takes it.
+            _ = reading.spare.send(sent);
+            self.current = reading.chunks.recv().await.unwrap_or_default();
+        }
         if self.current.is_empty() {
-            self.input = Some(input);
+            // Also where it cannot be read any further: then this says why.
+            self.input = Some(self.idle_input().await?);
             return Ok(None);
         }
         self.position = self.position.saturating_add(self.current.len() as u64);
-        if input.rest > 0 {
-            self.reading = Some(spawn_blocking(|| read(input, spare.unwrap_or_default())));
-        } else {
-            self.input = Some(input);
-        }
-        let (mut hasher, chunk) = (std::mem::take(&mut self.hasher), Arc::clone(&self.current));
-        self.digesting = Some(spawn_blocking(move || {
-            hasher.update(chunk.as_slice());
-            hasher
-        }));
         Ok(Some(&self.current))
     }
 
-    /// Waits until the current bytes are digested.
-    async fn digested(&mut self) -> Result<(), Unsendable> {
-        if let Some(digesting) = self.digesting.take() {
-            self.hasher = blocking(digesting).await?;
-        }
-        Ok(())
-    }
-
-    /// The size and digest of all that was handed out, if the file is still what it was.
+    /// The size and digest of all that was handed out, if the file was the same all the while.
     pub(crate) async fn finish(&mut self) -> Result<(u64, Digest), Unsendable> {
         let input = self.idle_input().await?;
-        let unchanged = blocking(spawn_blocking(move || input.is_unchanged())).await?;
-        if !unchanged || self.size.is_some_and(|size| size != self.position) {
+        let input = self.input.insert(input);
+        if input.is_changed || self.size.is_some_and(|size| size != self.position) {
             return Err(Unsendable::Changed);
         }
-        Ok((self.position, Digest(self.hasher.clone().finalize().into())))
+        Ok((self.position, input.digest()))
     }
-}
-
-fn read(mut input: Input, mut chunk: Vec<u8>) -> Chunk {
-    input.read(&mut chunk)?;
-    Ok((input, chunk))
 }
 
 /// What a thread brings; it fails only where it panics, or the program ends.
@@ -439,15 +451,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_changes_is_found_out() {
-        for change in [&b"longer than before"[..], b"less", b"other"] {
-            let item = file("change", b"bytes");
+        let bytes = vec![7; 3 * CHUNK];
+        let longer = [&bytes[..], b"more"].concat();
+        let other = vec![8; bytes.len()];
+        for change in [&longer, &bytes[..CHUNK], &bytes[..2 * CHUNK + 1], &other] {
+            let item = file("change", &bytes);
             let path = item.path.clone().unwrap();
             let old = SystemTime::now() - std::time::Duration::from_secs(60);
             File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+            // The beginning is read now, and the rest later.
             let mut source = Source::open(&item).await.unwrap();
-            assert_eq!(source.next().await.unwrap().unwrap(), b"bytes");
             fs::write(&path, change).unwrap();
-            assert!(source.next().await.unwrap().is_none());
+            while source.next().await.unwrap().is_some() {}
+            assert!(matches!(source.finish().await, Err(Unsendable::Changed)));
+            // From the beginning on it is one file, and still not the one that was opened.
+            source.rewind().await.unwrap();
+            while source.next().await.unwrap().is_some() {}
             assert!(matches!(source.finish().await, Err(Unsendable::Changed)));
             fs::remove_file(path).unwrap();
         }
