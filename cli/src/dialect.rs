@@ -101,8 +101,10 @@ pub(crate) async fn serve(
     if let State::Content { id, .. } = state {
         uploads.drop_part(id);
     }
-    while let Some(outcome) = uploads.next().await {
-        log.file(&outcome).await;
+    while !uploads.is_empty() {
+        if let Some(outcome) = uploads.next().await {
+            log.file(&outcome).await;
+        }
     }
     log.ended(&end).await;
     let reader = FrameReader::with_framing(incoming, rules.framing);

@@ -19,6 +19,7 @@ mod goodbye;
 mod hex;
 mod inbox;
 mod inspect;
+mod lane;
 mod listen;
 mod listener;
 mod meter;

@@ -1,26 +1,30 @@
-//! The files that one connection sends: disk and digest on other threads, one chunk being written
-//! while the next one arrives.
+//! The files that one connection sends: disk and digest on threads of their own, while more arrives.
 
+use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::sync::Notify;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 use unstick::message::{Code, Digest, FileDone, FileOpen, FileStatus};
 
 use crate::inbox::{Inbox, Offer, Part, Refusal, Stored};
+use crate::lane::Lane;
 
 /// The bytes that are worth a write; fewer wait for more, but not for long.
 const CHUNK: usize = 512 << 10;
 /// The bytes that may wait for the disk before the connection is not read any further.
-const ROOM: usize = 2 * CHUNK;
-/// From so many bytes on a chunk is digested on one thread while it is written on another.
-const PARALLEL: usize = 64 << 10;
+const ROOM: usize = 3 * CHUNK;
 /// The files that may wait for the disk, likewise.
 const MOST: usize = 64;
+/// The chunks whose memory is kept for others, and how large they are at least.
+const SPARES: usize = 3;
+const WORTH_KEEPING: usize = 64 << 10;
 /// How often, and how long after each try, an offer waits for an earlier connection of the same
 /// sender to let go of the part.
 const BUSY_TRIES: u32 = 40;
@@ -34,6 +38,9 @@ pub(crate) struct Uploads {
     jobs: JoinSet<(u32, Step)>,
     /// Outcomes that no job brings.
     decided: Vec<Outcome>,
+    pool: Arc<Pool>,
+    /// Whether somebody waits for room.
+    is_full: bool,
 }
 
 /// What there is to say about a file.
@@ -78,22 +85,49 @@ impl Answer {
     }
 }
 
-/// One file on its way to the disk. Its jobs run one after the other.
+/// One file on its way to the disk.
 struct Upload {
     id: u32,
     name: String,
-    /// Where the part is, and its digest so far; `None` while a job has them.
-    part: Option<Part>,
-    hasher: Option<Sha256>,
-    /// What arrived and no job has yet; behind the part's beginning if `restart` says so.
+    /// `None` until the inbox gave it a part, and while a last job has that.
+    lanes: Option<Lanes>,
+    /// What arrived and no lane has yet; behind the part's beginning if `restart` says so.
     pending: Vec<u8>,
     restart: bool,
     done: Option<Done>,
     fate: Fate,
-    /// Whether a job is at work.
-    busy: bool,
     /// Tells a job that digests what is held that it is needless.
     begun: Arc<AtomicBool>,
+}
+
+/// Who writes and who digests what arrives of a file, each on a thread of its own.
+struct Lanes {
+    part: Lane<Part, Task>,
+    hasher: Lane<Sha256, Task>,
+}
+
+#[derive(Clone)]
+enum Task {
+    /// What was there is not wanted.
+    Restart,
+    Append(Arc<Chunk>),
+}
+
+/// Bytes that wait for the disk. Once they are there, and digested, others have room.
+struct Chunk {
+    bytes: Vec<u8>,
+    pool: Arc<Pool>,
+}
+
+/// What the chunks of a connection share.
+#[derive(Default)]
+struct Pool {
+    /// The bytes in all chunks.
+    waiting: AtomicUsize,
+    /// Says that there are fewer.
+    fewer: Notify,
+    /// Memory of chunks that are gone, for those to come.
+    spares: Mutex<Vec<Vec<u8>>>,
 }
 
 /// What the sender says at the end.
@@ -116,15 +150,8 @@ enum Fate {
 /// What a job brings back.
 enum Step {
     Offered(Result<Offer, Refusal>),
-    Wrote {
-        part: Part,
-        hasher: Option<Sha256>,
-        chunk: Arc<Vec<u8>>,
-    },
-    Hashed {
-        hasher: Sha256,
-        chunk: Arc<Vec<u8>>,
-    },
+    /// A lane has nothing to do.
+    Idle,
     Failed(Refusal),
     Finished(Answer),
     /// The part is closed.
@@ -133,13 +160,23 @@ enum Step {
 
 impl Uploads {
     pub(crate) fn new(inbox: Option<Arc<Inbox>>) -> Self {
-        Self { inbox, uploads: Vec::new(), jobs: JoinSet::new(), decided: Vec::new() }
+        Self {
+            inbox,
+            uploads: Vec::new(),
+            jobs: JoinSet::new(),
+            decided: Vec::new(),
+            pool: Arc::default(),
+            is_full: false,
+        }
     }
 
-    /// Whether more data may be taken.
-    pub(crate) fn has_room(&self) -> bool {
+    /// Whether more data may be taken. If not, [`next`](Self::next) ends when that changes.
+    pub(crate) fn has_room(&mut self) -> bool {
         let pending: usize = self.uploads.iter().map(|upload| upload.pending.len()).sum();
-        pending < ROOM && self.uploads.len() < MOST
+        let waiting = self.pool.waiting.load(Ordering::Acquire);
+        let has_room = pending.saturating_add(waiting) < ROOM && self.uploads.len() < MOST;
+        self.is_full = !has_room;
+        has_room
     }
 
     /// Whether nothing is under way.
@@ -180,11 +217,9 @@ impl Uploads {
         let Some(inbox) = self.inbox_for(id, name) else { return };
         self.uploads.push(Upload::new(id, name));
         let name = name.to_owned();
-        let offer =
-            move || inbox.offer_once(&name, size).map(|part| Offer::Part(part, Sha256::new()));
-        self.jobs.spawn(async move {
-            let offered = spawn_blocking(offer).await;
-            (id, Step::Offered(offered.unwrap_or_else(|error| Err(failure(error)))))
+        self.spawn(id, move || {
+            let part = inbox.offer_once(&name, size);
+            Step::Offered(part.map(|part| Offer::Part(part, Sha256::new())))
         });
     }
 
@@ -214,10 +249,11 @@ impl Uploads {
             upload.restart = true;
             upload.begun.store(true, Ordering::Relaxed);
         }
-        upload.pending.extend_from_slice(bytes);
-        if upload.pending.len() >= CHUNK {
-            self.go_on(id);
+        if upload.pending.capacity() == 0 {
+            upload.pending = self.pool.spare();
         }
+        upload.pending.extend_from_slice(bytes);
+        self.go_on(id);
     }
 
     /// A file is complete. Without a digest it is taken as it is.
@@ -247,9 +283,8 @@ impl Uploads {
 
     /// Some time has passed: what waits for more goes to disk.
     pub(crate) fn flush(&mut self) {
-        let waiting = self.uploads.iter().filter(|upload| !upload.pending.is_empty());
-        for id in waiting.map(|upload| upload.id).collect::<Vec<_>>() {
-            self.start(id);
+        for at in 0..self.uploads.len() {
+            self.hand_over(at);
         }
     }
 
@@ -266,51 +301,36 @@ impl Uploads {
         }
     }
 
-    /// The next thing to say about a file; none if nothing is under way.
+    /// The next thing to say about a file. `None` if there may be room now, or nothing is under way.
     ///
     /// # Cancel safety
     /// A dropped call loses nothing.
     pub(crate) async fn next(&mut self) -> Option<Outcome> {
-        loop {
-            if let Some(outcome) = self.decided.pop() {
-                return Some(outcome);
-            }
-            let (id, step) = match self.jobs.join_next().await? {
-                Ok(step) => step,
-                // The program ends.
-                Err(_) => continue,
-            };
-            if let Some(outcome) = self.take(id, step) {
-                return Some(outcome);
-            }
+        if let Some(outcome) = self.decided.pop() {
+            return Some(outcome);
         }
+        let joined = tokio::select! {
+            joined = self.jobs.join_next() => joined?,
+            () = self.pool.fewer.notified(), if self.is_full => return None,
+        };
+        let (id, step) = joined.ok()?; // else the program ends
+        self.take(id, step)
     }
 
-    /// Takes what a job brought, and starts the next one.
+    /// Takes what a job brought, and goes on with that file.
     fn take(&mut self, id: u32, step: Step) -> Option<Outcome> {
         let at = self.uploads.iter().position(|upload| upload.id == id)?;
         let upload = self.uploads.get_mut(at)?;
         let answer = match step {
             Step::Offered(Ok(Offer::Part(part, hasher))) => {
-                upload.busy = false;
                 let digest = Digest(hasher.clone().finalize().into());
                 let answer = Answer::Ready { held: part.len(), digest };
-                (upload.part, upload.hasher) = (Some(part), Some(hasher));
+                upload.lanes = Some(Lanes { part: Lane::new(part), hasher: Lane::new(hasher) });
                 Some(answer)
             }
             Step::Offered(Ok(Offer::Exists(there))) => Some(Answer::Exists(there)),
             Step::Offered(Err(refusal)) | Step::Failed(refusal) => Some(Answer::Refused(refusal)),
-            Step::Wrote { part, hasher, chunk } => {
-                upload.part = Some(part);
-                upload.hasher = hasher.or(upload.hasher.take());
-                upload.put_back(chunk);
-                None
-            }
-            Step::Hashed { hasher, chunk } => {
-                upload.hasher = Some(hasher);
-                upload.put_back(chunk);
-                None
-            }
+            Step::Idle => None,
             Step::Finished(answer) => Some(answer),
             Step::Left => {
                 self.uploads.remove(at);
@@ -327,75 +347,76 @@ impl Uploads {
         answer.filter(|_| is_wanted).map(|answer| Outcome { id, name, answer })
     }
 
-    /// Starts what comes next for a file, if that is due.
+    /// Does what comes next for a file, if that is due.
     fn go_on(&mut self, id: u32) {
-        let waits = |upload: &&Upload| {
-            upload.id == id
-                && upload.fate == Fate::Wanted
-                && upload.done.is_none()
-                && upload.pending.len() < CHUNK
-        };
-        if !self.uploads.iter().any(|upload| waits(&upload)) {
-            self.start(id);
+        let Some(at) = self.uploads.iter().position(|upload| upload.id == id) else { return };
+        let Some(upload) = self.uploads.get_mut(at) else { return };
+        match (upload.fate, upload.done) {
+            (Fate::Wanted, None) if upload.pending.len() >= CHUNK => self.hand_over(at),
+            (Fate::Wanted, None) => {}
+            (Fate::Wanted, Some(done)) => {
+                let Some(inbox) = self.inbox.clone() else { return };
+                let Some((part, hasher)) = upload.idle() else { return };
+                let (name, restart) = (upload.name.clone(), upload.restart);
+                let rest = Chunk::new(std::mem::take(&mut upload.pending), &self.pool);
+                self.spawn(id, move || {
+                    finish(&inbox, (part, hasher), (restart, rest), &name, done)
+                });
+            }
+            (Fate::Kept, _) if upload.restart || !upload.pending.is_empty() => self.hand_over(at),
+            (Fate::Kept, _) => {
+                let Some((part, _)) = upload.idle() else { return };
+                self.spawn(id, move || {
+                    drop(part);
+                    Step::Left
+                });
+            }
+            (Fate::Dropped, _) => {
+                let Some((part, _)) = upload.idle() else { return };
+                self.spawn(id, move || {
+                    part.remove();
+                    Step::Left
+                });
+            }
         }
     }
 
-    /// Starts what comes next for a file, if nothing is under way for it.
-    fn start(&mut self, id: u32) {
-        let Some(upload) = self.uploads.iter_mut().find(|upload| upload.id == id) else { return };
-        if upload.busy {
-            return;
+    /// Gives the lanes of the file at this place what arrived, if there are any.
+    fn hand_over(&mut self, at: usize) {
+        let Some(upload) = self.uploads.get_mut(at) else { return };
+        let Some(lanes) = &upload.lanes else { return };
+        let mut tasks = Vec::new();
+        if std::mem::take(&mut upload.restart) {
+            tasks.push(Task::Restart);
         }
-        let (Some(part), Some(mut hasher)) = (upload.part.take(), upload.hasher.take()) else {
-            return;
-        };
-        if upload.fate == Fate::Dropped {
-            upload.busy = true;
-            self.spawn(id, move || {
-                part.remove();
-                Step::Left
+        if !upload.pending.is_empty() {
+            let bytes = std::mem::take(&mut upload.pending);
+            tasks.push(Task::Append(Arc::new(Chunk::new(bytes, &self.pool))));
+        }
+        let id = upload.id;
+        let (mut hashing, mut writing) = (None, None);
+        for task in tasks {
+            hashing = hashing.or(lanes.hasher.give(task.clone()));
+            writing = writing.or(lanes.part.give(task));
+        }
+        if let Some(hashing) = hashing {
+            self.spawn(id, || match hashing.run(digest) {
+                Ok(()) => Step::Idle,
+                Err((_, never)) => match never {},
             });
-        } else if upload.restart || !upload.pending.is_empty() {
-            upload.busy = true;
-            let restart = std::mem::take(&mut upload.restart);
-            let chunk = Arc::new(std::mem::take(&mut upload.pending));
-            if restart {
-                hasher = Sha256::new();
-            }
-            if chunk.len() >= PARALLEL {
-                let digested = Arc::clone(&chunk);
-                self.spawn(id, move || {
-                    hasher.update(digested.as_slice());
-                    Step::Hashed { hasher, chunk: digested }
-                });
-                self.spawn(id, move || write(part, None, chunk, restart));
-            } else {
-                self.spawn(id, move || {
-                    hasher.update(chunk.as_slice());
-                    write(part, Some(hasher), chunk, restart)
-                });
-            }
-        } else if let (Some(done), Some(inbox)) = (upload.done, self.inbox.clone()) {
-            upload.busy = true;
-            let name = upload.name.clone();
-            self.spawn(id, move || {
-                Step::Finished(finish(&inbox, part, &hasher.finalize().into(), &name, done))
+        }
+        if let Some(writing) = writing {
+            self.spawn(id, || match writing.run(write) {
+                Ok(()) => Step::Idle,
+                Err((part, error)) => Step::Failed(unwritten(part, error)),
             });
-        } else if upload.fate == Fate::Kept {
-            upload.busy = true;
-            self.spawn(id, move || {
-                drop(part);
-                Step::Left
-            });
-        } else {
-            (upload.part, upload.hasher) = (Some(part), Some(hasher));
         }
     }
 
     fn spawn(&mut self, id: u32, job: impl FnOnce() -> Step + Send + 'static) {
-        self.jobs.spawn(async move {
-            let step = spawn_blocking(job).await;
-            (id, step.unwrap_or_else(|error| Step::Failed(failure(error))))
+        self.jobs.spawn_blocking(move || {
+            let step = catch_unwind(AssertUnwindSafe(job));
+            (id, step.unwrap_or_else(|_panic| Step::Failed(failure("it panicked"))))
         });
     }
 }
@@ -405,60 +426,116 @@ impl Upload {
         Self {
             id,
             name: name.to_owned(),
-            part: None,
-            hasher: None,
+            lanes: None,
             pending: Vec::new(),
             restart: false,
             done: None,
             fate: Fate::Wanted,
-            busy: true,
             begun: Arc::default(),
         }
     }
 
-    /// A job is over. Once no other one uses its chunk, that has room for what comes next.
-    fn put_back(&mut self, chunk: Arc<Vec<u8>>) {
-        self.busy = self.part.is_none() || self.hasher.is_none();
-        if let Some(mut chunk) = Arc::into_inner(chunk)
-            && self.pending.is_empty()
-        {
-            chunk.clear();
-            self.pending = chunk;
+    /// The part and its digest, for a last job, if no lane has anything to do.
+    fn idle(&mut self) -> Option<(Part, Sha256)> {
+        let Lanes { part, hasher } =
+            self.lanes.take_if(|lanes| lanes.part.is_idle() && lanes.hasher.is_idle())?;
+        Some((part.into_worker()?, hasher.into_worker()?))
+    }
+}
+
+impl Pool {
+    fn spare(&self) -> Vec<u8> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+}
+
+impl Chunk {
+    fn new(bytes: Vec<u8>, pool: &Arc<Pool>) -> Self {
+        pool.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
+        Self { bytes, pool: Arc::clone(pool) }
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let Self { bytes, pool } = self;
+        pool.waiting.fetch_sub(bytes.len(), Ordering::AcqRel);
+        pool.fewer.notify_one();
+        let mut spares = pool.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        if bytes.capacity() >= WORTH_KEEPING && spares.len() < SPARES {
+            bytes.clear();
+            spares.push(std::mem::take(bytes));
         }
     }
 }
 
-/// Appends a chunk, to a part that begins anew if `restart` says so.
-fn write(mut part: Part, hasher: Option<Sha256>, chunk: Arc<Vec<u8>>, restart: bool) -> Step {
-    let begun = if restart { part.restart() } else { Ok(()) };
-    match begun.and_then(|()| part.write(&chunk)) {
-        Ok(()) => Step::Wrote { part, hasher, chunk },
-        Err(error) => Step::Failed(match Refusal::io(error, part.len()) {
-            // The next try will not be shorter.
-            refusal @ Refusal { code: Code::TOO_LARGE, .. } => {
-                part.remove();
-                Refusal { kept: 0, ..refusal }
+fn digest(hasher: &mut Sha256, task: Task) -> Result<(), Infallible> {
+    match task {
+        Task::Restart => hasher.reset(),
+        Task::Append(chunk) => hasher.update(&chunk.bytes),
+    }
+    Ok(())
+}
+
+fn write(part: &mut Part, task: Task) -> io::Result<()> {
+    match task {
+        Task::Restart => part.restart(),
+        Task::Append(chunk) => {
+            part.write(&chunk.bytes)?;
+            if let Some(write_back) = part.write_back() {
+                spawn_blocking(write_back);
             }
-            refusal => refusal,
-        }),
+            Ok(())
+        }
     }
 }
 
-/// Gives a whole file its name.
-fn finish(inbox: &Inbox, part: Part, digest: &[u8; 32], name: &str, done: Done) -> Answer {
-    let (size, digest) = (part.len(), Digest(*digest));
+/// What the sender is told of a part that could not be written.
+fn unwritten(part: Part, error: io::Error) -> Refusal {
+    match Refusal::io(error, part.len()) {
+        // The next try will not be shorter.
+        refusal @ Refusal { code: Code::TOO_LARGE, .. } => {
+            part.remove();
+            Refusal { kept: 0, ..refusal }
+        }
+        refusal => refusal,
+    }
+}
+
+/// Adds what is left, and gives the whole file its name.
+fn finish(
+    inbox: &Inbox,
+    (mut part, mut hasher): (Part, Sha256),
+    (restart, rest): (bool, Chunk),
+    name: &str,
+    done: Done,
+) -> Step {
+    if restart {
+        hasher.reset();
+    }
+    hasher.update(&rest.bytes);
+    let begun = if restart { part.restart() } else { Ok(()) };
+    let written = match rest.bytes.as_slice() {
+        [] => begun,
+        bytes => begun.and_then(|()| part.write(bytes)),
+    };
+    if let Err(error) = written {
+        return Step::Failed(unwritten(part, error));
+    }
+    drop(rest);
+    let (size, digest) = (part.len(), Digest(hasher.finalize().into()));
     if size != done.total {
         part.remove();
-        return Answer::Refused(Refusal::new(Code::WRONG_TOTAL));
+        return Step::Failed(Refusal::new(Code::WRONG_TOTAL));
     }
     match inbox.store(part, name, digest, done.digest) {
-        Ok(Stored::As(to)) => Answer::Stored { size, digest, to },
-        Ok(Stored::Exists(there)) => Answer::Exists(there),
-        Err(refusal) => Answer::Refused(refusal),
+        Ok(Stored::As(to)) => Step::Finished(Answer::Stored { size, digest, to }),
+        Ok(Stored::Exists(there)) => Step::Finished(Answer::Exists(there)),
+        Err(refusal) => Step::Failed(refusal),
     }
 }
 
 /// A job ended without a word: it panicked, or the program ends.
-fn failure(error: JoinError) -> Refusal {
+fn failure(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Refusal {
     Refusal::io(io::Error::other(error), 0)
 }

@@ -14,6 +14,8 @@ use super::name;
 
 /// The bytes that are read at once to digest a file.
 const CHUNK: usize = 256 << 10;
+/// The bytes that are worth telling the disk of them before the last one is here.
+const WRITE_BACK: u64 = 32 << 20;
 
 /// The parts that this program is at work on, and what all parts of the folder take together.
 #[derive(Debug)]
@@ -167,6 +169,10 @@ pub(crate) struct Part {
     dir: Arc<Dir>,
     claim: Claim,
     len: u64,
+    /// The bytes that came since the disk was last told to write.
+    fresh: u64,
+    /// Whether it is still at that.
+    writes_back: Arc<AtomicBool>,
     /// Whether it is gone, or has another name now.
     is_over: bool,
 }
@@ -209,7 +215,8 @@ impl Part {
                 }
                 let (dir, len) = (Arc::clone(dir), metadata.len());
                 claim.adopt(len);
-                return Ok(Self { file, dir, claim, len, is_over: false });
+                let writes_back = Arc::default();
+                return Ok(Self { file, dir, claim, len, fresh: 0, writes_back, is_over: false });
             }
         }
         Err(Unavailable::InUse)
@@ -256,7 +263,28 @@ impl Part {
             Err(_) => self.file.metadata().map_or(self.len, |metadata| metadata.len()),
         };
         self.claim.in_use.resize(&self.claim.name, self.len);
+        self.fresh = self.fresh.saturating_add(bytes.len() as u64);
         written
+    }
+
+    /// Something to run beside the next writes, once enough has come for it: the disk is then at
+    /// work while the rest arrives. Left to the system, all of a large file may wait for the sync at
+    /// its end, and the sender with it.
+    pub(crate) fn write_back(&mut self) -> Option<impl FnOnce() + Send + use<>> {
+        if self.fresh < WRITE_BACK || self.writes_back.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        self.fresh = 0;
+        let (dir, name) = (Arc::clone(&self.dir), self.claim.name.clone());
+        let writes_back = Arc::clone(&self.writes_back);
+        // Through a handle of its own: the system tells each handle once of what it could not write,
+        // and it is the last sync that has to hear of it.
+        Some(move || {
+            if let Ok(file) = open_beside(&dir, &name, &mut OpenOptions::new()) {
+                _ = file.sync_data();
+            }
+            writes_back.store(false, Ordering::Relaxed);
+        })
     }
 
     /// Waits until all of it is on disk.
