@@ -478,6 +478,45 @@ fn a_dropped_receive_loses_nothing() {
     }
 }
 
+#[test]
+fn many_frames_are_fed_with_one_call() {
+    for how in all() {
+        let payloads: Vec<_> = (0..5_000_u32).map(|i| i.to_be_bytes().to_vec()).collect();
+        let frames = || payloads.iter().map(|payload| (Kind::BINARY, payload));
+        let (one, two, addr) = sockets(how);
+        let (mut sender, mut receiver) = (blocking(one, how), blocking(two, how));
+        let mut take = |sender: io::SendStats| {
+            let (mut got, mut datagrams) = (Vec::new(), 0);
+            while got.len() < payloads.len() {
+                got.extend(item(receiver.recv().unwrap()).1.unwrap());
+                datagrams += 1;
+            }
+            assert!(got == payloads, "{how:?}");
+            // 12 bytes each, 100 in a datagram.
+            assert_eq!((sender.datagrams, sender.frames, datagrams), (50, 5_000, 50));
+        };
+        match how.connected {
+            true => sender.feed_all(frames()).unwrap(),
+            false => sender.feed_all_to(addr, frames()).unwrap(),
+        }
+        sender.flush().unwrap();
+        take(sender.stats().1);
+        run(async {
+            let mut sender = asynchronous(sender.get_ref().try_clone().unwrap(), how);
+            match how.connected {
+                true => sender.feed_all(frames()).await.unwrap(),
+                false => sender.feed_all_to(addr, frames()).await.unwrap(),
+            }
+            sender.flush().await.unwrap();
+            take(sender.stats().1);
+        });
+        if !how.connected {
+            let nobody = sender.feed_all([(Kind::BINARY, b"x")]).unwrap_err();
+            assert!(matches!(nobody, SendError::NotConnected));
+        }
+    }
+}
+
 /// A sender whose call is dropped sent the frame or did not accept it, as its documentation says.
 #[test]
 fn a_dropped_send_takes_nothing_back_and_nothing_twice() {
@@ -496,6 +535,9 @@ fn a_dropped_send_takes_nothing_back_and_nothing_twice() {
             for _ in 0..3 {
                 let dropped = poll_once(pin!(sender.feed_to(addr, Kind::BINARY, b"not accepted")));
                 assert!(dropped.is_pending());
+                let mut frames = [(Kind::BINARY, b"not taken"); 3].into_iter();
+                let dropped = poll_once(pin!(sender.feed_all_to(addr, frames.by_ref())));
+                assert!(dropped.is_pending() && frames.len() == 3);
             }
             assert!(poll_once(pin!(sender.flush())).is_pending());
             sender.send_to(addr, Kind::BINARY, &64_u32.to_be_bytes()).await.unwrap();

@@ -44,9 +44,15 @@ pub enum Way {
     UnstickPacked,
     /// Packed, with offload.
     UnstickPackedOffload,
-    /// The same with frames of version 1.
+    /// As [`UnstickOffload`](Self::UnstickOffload), with many frames given by a call.
+    UnstickAllOffload,
+    /// As [`UnstickPacked`](Self::UnstickPacked), with many frames given by a call.
+    UnstickAllPacked,
+    /// Packed, with offload, and many frames given by a call.
+    UnstickAllPackedOffload,
+    /// Packed, with offload, with frames of version 1.
     UnstickV1PackedOffload,
-    /// The same over blocking sockets.
+    /// Packed, with offload, over blocking sockets.
     UnstickIoPackedOffload,
     /// `UdpFramed` with `feed`: one frame a datagram.
     TokioUtil,
@@ -54,11 +60,14 @@ pub enum Way {
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Unstick,
         Self::UnstickOffload,
         Self::UnstickPacked,
         Self::UnstickPackedOffload,
+        Self::UnstickAllOffload,
+        Self::UnstickAllPacked,
+        Self::UnstickAllPackedOffload,
         Self::UnstickV1PackedOffload,
         Self::UnstickIoPackedOffload,
         Self::TokioUtil,
@@ -72,6 +81,9 @@ impl Way {
             Self::UnstickOffload => "unstick-offload",
             Self::UnstickPacked => "unstick-packed",
             Self::UnstickPackedOffload => "unstick-packed-offload",
+            Self::UnstickAllOffload => "unstick-all-offload",
+            Self::UnstickAllPacked => "unstick-all-packed",
+            Self::UnstickAllPackedOffload => "unstick-all-packed-offload",
             Self::UnstickV1PackedOffload => "unstick-v1-packed-offload",
             Self::UnstickIoPackedOffload => "unstick-io-packed-offload",
             Self::TokioUtil => "tokio-util",
@@ -90,7 +102,25 @@ impl Way {
     }
 
     fn is_packed(self) -> bool {
-        !matches!(self, Self::Unstick | Self::UnstickOffload | Self::TokioUtil)
+        !matches!(
+            self,
+            Self::Unstick | Self::UnstickOffload | Self::UnstickAllOffload | Self::TokioUtil
+        )
+    }
+
+    fn has_offload(self) -> bool {
+        !matches!(
+            self,
+            Self::Unstick | Self::UnstickPacked | Self::UnstickAllPacked | Self::TokioUtil
+        )
+    }
+
+    /// Whether frames are given many by a call.
+    fn gives_all(self) -> bool {
+        matches!(
+            self,
+            Self::UnstickAllOffload | Self::UnstickAllPacked | Self::UnstickAllPackedOffload
+        )
     }
 
     /// The messages that may be on their way at once: of each way as many as a quarter of the
@@ -98,17 +128,16 @@ impl Way {
     fn window(self) -> usize {
         match self {
             Self::Unstick | Self::TokioUtil => 2_000,
-            Self::UnstickPacked => 1_000 * (PACKED / (LEN + 4)),
-            Self::UnstickOffload => 200 * 64,
+            Self::UnstickPacked | Self::UnstickAllPacked => 1_000 * (PACKED / (LEN + 4)),
+            Self::UnstickOffload | Self::UnstickAllOffload => 200 * 64,
             _ => 24 * 46 * (PACKED / (LEN + 8)),
         }
     }
 
     fn over_tokio<F: BenchFormat + Clone + Send>(self, flow: &Flow) -> Turn {
-        let offload = !matches!(self, Self::Unstick | Self::UnstickPacked | Self::TokioUtil);
         between(
             flow,
-            offload,
+            self.has_offload(),
             |socket, peer| runtime().block_on(self.send::<F>(socket, peer, flow)),
             |socket| runtime().block_on(self.receive::<F>(socket, flow)),
         )
@@ -137,6 +166,20 @@ impl Way {
         }
         let (_, mut sender) = self.frame_socket::<F>(socket).split();
         let mut looks = flow.looks();
+        if self.gives_all() {
+            let mut sent = 0;
+            while sent < flow.count {
+                if looks.is_full(sent) {
+                    sender.flush().await.unwrap();
+                    flow.wait(sent);
+                }
+                let next = looks.next.min(flow.count);
+                let frames = (sent..next).map(|_| (F::meta(), black_box(&payload[..])));
+                sender.feed_all_to(peer, frames).await.unwrap();
+                sent = next;
+            }
+            return sender.flush().await.unwrap();
+        }
         for sent in 0..flow.count {
             if looks.is_full(sent) {
                 sender.flush().await.unwrap();
@@ -184,13 +227,19 @@ impl Way {
     }
 
     fn frame_socket<F: BenchFormat + Clone>(self, socket: UdpSocket) -> FrameSocket<F> {
-        let socket = match self {
-            Self::Unstick | Self::UnstickPacked => {
-                FrameSocket::without_offload(socket, framing::<F>())
-            }
-            _ => FrameSocket::with_framing(socket, framing::<F>()),
+        let socket = match self.has_offload() {
+            true => FrameSocket::with_framing(socket, framing::<F>()),
+            false => FrameSocket::without_offload(socket, framing::<F>()),
         };
-        if self.is_packed() { socket.datagram_limit(PACKED) } else { socket }
+        match self.is_packed() {
+            true => socket.datagram_limit(PACKED),
+            // As long as a frame: each is a datagram then.
+            false if self.gives_all() => {
+                let header = framing::<F>().encode_header(F::meta(), LEN as u64).unwrap();
+                socket.datagram_limit(header.as_bytes().len() + LEN)
+            }
+            false => socket,
+        }
     }
 }
 

@@ -231,6 +231,35 @@ impl<F: Format> FrameSocket<F> {
         self.sender.feed_to(peer, meta, payload).await
     }
 
+    /// As [`FrameSender::feed_all`].
+    ///
+    /// # Cancel safety
+    /// What a dropped call took from the iterator was accepted.
+    ///
+    /// # Errors
+    /// As [`FrameSender::feed_all`].
+    pub async fn feed_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+        &mut self,
+        frames: impl IntoIterator<Item = (M, P)>,
+    ) -> Result<(), SendError> {
+        self.sender.feed_all(frames).await
+    }
+
+    /// As [`FrameSender::feed_all_to`].
+    ///
+    /// # Cancel safety
+    /// What a dropped call took from the iterator was accepted.
+    ///
+    /// # Errors
+    /// As [`FrameSender::feed_all_to`].
+    pub async fn feed_all_to<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+        &mut self,
+        peer: SocketAddr,
+        frames: impl IntoIterator<Item = (M, P)>,
+    ) -> Result<(), SendError> {
+        self.sender.feed_all_to(peer, frames).await
+    }
+
     /// As [`FrameSender::end_datagram`].
     pub fn end_datagram(&mut self) {
         self.sender.end_datagram();
@@ -540,6 +569,46 @@ impl<F: Format> FrameSender<F> {
             }
             self.feed_slowly(peer, meta, payload).await
         }
+    }
+
+    /// As [`feed_all_to`](Self::feed_all_to), for the peer that the socket was connected to when it
+    /// was given.
+    ///
+    /// # Cancel safety
+    /// As [`feed_all_to`](Self::feed_all_to).
+    ///
+    /// # Errors
+    /// As [`feed_all_to`](Self::feed_all_to), and [`SendError::NotConnected`].
+    pub async fn feed_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+        &mut self,
+        frames: impl IntoIterator<Item = (M, P)>,
+    ) -> Result<(), SendError> {
+        let peer = self.endpoint.peer().ok_or(SendError::NotConnected)?;
+        self.feed_all_to(peer, frames).await
+    }
+
+    /// Accepts many frames for this peer: as [`feed_to`](Self::feed_to) for each, and faster than that.
+    ///
+    /// A frame is taken from the iterator once there is room for it. So what is left behind an error or a dropped call
+    /// is the rest, and can be given again: lend the iterator with [`Iterator::by_ref`].
+    ///
+    /// # Cancel safety
+    /// What a dropped call took from the iterator was accepted.
+    ///
+    /// # Errors
+    /// [`SendError::Encode`] when no datagram can hold a frame: that one was taken from the iterator, and
+    /// not accepted. [`SendError::Lost`] when the system did not send what was accepted before: all frames
+    /// that were taken were accepted.
+    pub async fn feed_all_to<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+        &mut self,
+        peer: SocketAddr,
+        frames: impl IntoIterator<Item = (M, P)>,
+    ) -> Result<(), SendError> {
+        let mut frames = frames.into_iter();
+        while !self.outgoing.push_all(&peer, &mut frames)? {
+            self.make_room(peer).await?;
+        }
+        Ok(())
     }
 
     /// Ends the datagram that the last frame went into: the peer's next frame begins another one.

@@ -257,8 +257,11 @@ impl Report {
         for (way, least) in [
             (udp::Way::Unstick, 1.0),
             (udp::Way::UnstickOffload, 30.0),
+            (udp::Way::UnstickAllOffload, 30.0),
             (udp::Way::UnstickPacked, 20.0),
+            (udp::Way::UnstickAllPacked, 20.0),
             (udp::Way::UnstickPackedOffload, 200.0),
+            (udp::Way::UnstickAllPackedOffload, 200.0),
         ] {
             let over = udp::Way::TokioUtil.name();
             self.times(rows, &case, over, way.name(), Bound::AtLeast(least));

@@ -1,5 +1,6 @@
 //! What was accepted and not yet sent: frames, packed into datagrams, for each peer apart.
 
+use core::borrow::Borrow;
 use core::fmt;
 use std::boxed::Box;
 use std::collections::{HashMap, VecDeque};
@@ -153,6 +154,42 @@ impl<F: Format> Outgoing<F> {
             return true;
         }
         self.push_next(peer, &header, payload)
+    }
+
+    /// Accepts frames until there are no more, which is `true`, or something has to be sent before the
+    /// next one, which is not taken from `frames` then.
+    pub(crate) fn push_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+        &mut self,
+        peer: &SocketAddr,
+        frames: &mut impl Iterator<Item = (M, P)>,
+    ) -> Result<bool, EncodeError> {
+        while !self.is_full(peer) {
+            let Some((meta, payload)) = frames.next() else { return Ok(true) };
+            let header = self.check(meta.borrow(), payload.as_ref())?;
+            self.push(peer, &header, payload.as_ref());
+            // What still goes into the open datagram needs no look at all that is held.
+            let Some(batch) = self.batches.get_mut(self.last) else { continue };
+            loop {
+                let Some((meta, payload)) = frames.next() else { return Ok(true) };
+                let (meta, payload) = (meta.borrow(), payload.as_ref());
+                check_place(self.framing.format(), meta)?;
+                let header = self.framing.encode_header(meta, payload.len() as u64)?;
+                let len = header.as_bytes().len().saturating_add(payload.len());
+                let fits = batch.has_room_in_open(len, self.limit);
+                if !fits {
+                    if len > self.limit {
+                        return Err(EncodeError::NoRoom { needed: len, room: self.limit });
+                    }
+                    batch.close(batch.bytes.len());
+                }
+                batch.append(&header, payload);
+                self.held += len;
+                if !fits {
+                    break;
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// The same where the frame begins a datagram, or cannot be accepted.
@@ -464,6 +501,53 @@ mod tests {
         assert_eq!(bytes, b"\x041234\x045678\x04abcd\x04efgh\x01i\x09jklmnopqr\x01s");
         let SendStats { datagrams, frames, bytes, calls, lost, .. } = out.stats();
         assert_eq!((datagrams, frames, bytes, calls, lost), (5, 7, 34, 2, 0));
+    }
+
+    #[test]
+    fn many_frames_at_once_are_packed_as_one_by_one() {
+        for (limit, most) in [(1, 64), (2, 64), (9, 3), (10, 64), (70, 64), (256, 1)] {
+            let payloads: Vec<_> = (0..1_000).map(|i| vec![7; i * i % limit]).collect();
+            let [single, many] = [(); 2].map(|()| Script::new(most, &[]));
+            let mut out = outgoing(limit);
+            for payload in &payloads {
+                while !out.push_now(&peer(1), &(), payload) {
+                    assert!(matches!(out.step(&single).unwrap(), Step::Sent));
+                }
+            }
+            out.close_all();
+            while matches!(out.step(&single).unwrap(), Step::Sent) {}
+            let mut all = outgoing(limit);
+            let mut frames = payloads.iter().map(|payload| ((), payload));
+            while !all.push_all(&peer(1), &mut frames).unwrap() {
+                assert!(matches!(all.step(&many).unwrap(), Step::Sent));
+            }
+            all.close_all();
+            while matches!(all.step(&many).unwrap(), Step::Sent) {}
+            let sent = |script: &Script| {
+                script.took.borrow().iter().flat_map(|(_, d)| d.clone()).collect::<Vec<_>>()
+            };
+            assert_eq!(sent(&many), sent(&single), "{limit}");
+            assert_eq!((all.stats().frames, all.stats().bytes), (1_000, out.stats().bytes));
+            assert!(all.stats().calls <= out.stats().calls, "{limit}");
+            assert_eq!((all.held, out.held), (0, 0), "{limit}");
+        }
+    }
+
+    #[test]
+    fn of_many_frames_those_behind_a_refused_one_are_left() {
+        let script = Script::new(64, &[]);
+        let mut out = outgoing(10);
+        let payloads = [&b"1"[..], b"1234567890", b"22", b"333", b"1234567890", b"4"];
+        let mut frames = payloads.iter().map(|payload| ((), payload));
+        let too_long = EncodeError::NoRoom { needed: 11, room: 10 };
+        for left in [4, 1] {
+            assert_eq!(out.push_all(&peer(1), &mut frames), Err(too_long));
+            assert_eq!(frames.len(), left);
+        }
+        assert_eq!(out.push_all(&peer(1), &mut frames), Ok(true));
+        out.close_all();
+        assert!(matches!(out.step(&script).unwrap(), Step::Sent));
+        assert_eq!(script.took.borrow()[0].1, [&b"\x011\x0222\x03333"[..], b"\x014"]);
     }
 
     #[test]
