@@ -22,7 +22,7 @@ use support::formats::every_format;
 use support::oracle::{Outcome, Policy};
 use unstick::message::{
     Close, Code, Digest, Encoded, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello,
-    Message, MessageError, ResumeKey,
+    Message, MessageError, RefusedMessage, ResumeKey,
 };
 use unstick::session::{Event, Session, SessionError};
 use unstick::{
@@ -261,6 +261,7 @@ impl Peer for Core {
             "end" => self.receiver.as_ref().unwrap().end(),
             what @ ("skip" | "resync" | "reset") => self.receiver.as_mut().unwrap().request(what),
             "datagram" => datagram(request, &bytes("bytes")),
+            "datagram-messages" => datagram_messages(request, &bytes("bytes")),
             "encode" => {
                 let payload = bytes("payload");
                 match format(request).unwrap().encode(request, limit(request), &payload) {
@@ -543,6 +544,24 @@ fn datagram(request: &Value, bytes: &[u8]) -> Value {
         }
     };
     json!({ "refused": cause })
+}
+
+/// The same, where messages are read.
+fn datagram_messages(request: &Value, bytes: &[u8]) -> Value {
+    let frames = datagram(request, bytes);
+    let Some(frames) = frames["frames"].as_array() else { return frames };
+    let frames: Vec<_> = frames.iter().map(raw).collect();
+    let pairs = frames.iter().map(|(kind, payload)| (*kind, payload.as_slice()));
+    match Message::decode_all(pairs) {
+        Ok(messages) => {
+            let messages = messages.map(|message| message_json(&message.encode().unwrap()));
+            json!({ "messages": messages.collect::<Vec<_>>() })
+        }
+        Err(RefusedMessage { error, .. }) => {
+            let code = error.code();
+            json!({"refused": {"name": code.name().unwrap(), "code": code.0}})
+        }
+    }
 }
 
 /// The datagram of these frames; none if one of them does not come in.

@@ -232,6 +232,12 @@ const FAULTS: &[Fault] = &[
         &["14.4-unclosed", "14.4-own-close-only"],
     ),
     Fault(
+        "of a datagram with a bad message nothing is refused",
+        "        return Error(why.name, None, {})",
+        "        return []",
+        &["14.6-bad-last", "14.6-bad-first"],
+    ),
+    Fault(
         "an id may be used again",
         "if transfer <= self._in_last:  # FIL-1",
         "if transfer < self._in_last:",

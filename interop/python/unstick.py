@@ -691,6 +691,18 @@ def encode_message(message):
     return kind, payload
 
 
+def read_datagram_messages(data, *, limit=None, known=(), cut=False):
+    """The messages of a datagram, or the `Error` that is the cause why all of it is refused: one of
+    `read_datagram`'s, or bad-message (CNV-12)."""
+    result = read_datagram(data, limit=limit, known=known, cut=cut)
+    if isinstance(result, Error):
+        return result
+    try:
+        return [decode_message(frame.kind, frame.payload) for frame in result]
+    except BadMessage as why:
+        return Error(why.name, None, {})
+
+
 # --------------------------------------------------------------- the conversation, chapters 14, 15
 
 
@@ -1250,6 +1262,14 @@ class _Conform:
         if isinstance(result, Error):
             return {"refused": self.error(result)}
         return {"frames": [self.frame(frame) for frame in result]}
+
+    def do_datagram_messages(self, request):
+        result = read_datagram_messages(
+            bytes.fromhex(request["bytes"]), limit=self.number(request.get("limit")),
+            known=request["known"], cut=request["cut"])
+        if isinstance(result, Error):
+            return {"refused": self.error(result)}
+        return {"messages": [self.message_out(message) for message in result]}
 
     def header(self, request, length):
         other = request.get("header")

@@ -85,6 +85,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("14.3", "answers to pings"),
     ("14.4", "close and end"),
     ("14.5", "the end by an error"),
+    ("14.6", "messages in datagrams"),
     ("15.2", "transfers and their ids"),
     ("15.4", "the sender of files"),
     ("15.5", "the receiver of files"),

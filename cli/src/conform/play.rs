@@ -139,11 +139,16 @@ fn request_of(act: &Act) -> (Value, Value) {
     (request, expected)
 }
 
+/// Whether it is about a datagram that arrives.
+fn is_datagram(test: Test) -> bool {
+    matches!(test, Test::Datagram | Test::DatagramMessages)
+}
+
 /// The request that sets a stream or an encoder up.
 fn request(what: &str, vector: &Vector) -> Map<String, Value> {
     let mut request = Map::new();
     request.insert("do".to_owned(), what.into());
-    if vector.test != Test::Datagram && vector.test != Test::EncodeDatagram {
+    if !is_datagram(vector.test) && vector.test != Test::EncodeDatagram {
         request.insert("format".to_owned(), vector.format.as_str().into());
     }
     if let Some(limit) = &vector.limit {
@@ -167,6 +172,7 @@ fn answer(
     let name = match vector.test {
         Test::Stream | Test::SetUp => "start",
         Test::Datagram => "datagram",
+        Test::DatagramMessages => "datagram-messages",
         Test::Encode => "encode",
         Test::EncodeHeader => "encode-header",
         Test::EncodeDatagram => "encode-datagram",
@@ -188,7 +194,7 @@ fn answer(
     put("datagram_limit", vector.datagram_limit.clone());
     put("frames", vector.frames.as_ref().map(plain));
     put("message", vector.message.as_ref().map(plain));
-    if vector.test == Test::Datagram {
+    if is_datagram(vector.test) {
         put("bytes", Some(write_hex(bytes).into()));
         put("known", Some(vector.known.clone().into()));
         put("cut", Some(vector.cut.into()));
@@ -196,9 +202,9 @@ fn answer(
     let request = Value::Object(request);
     let got = ask(peer, &request)?;
     compare(&request, expected, &got)?;
-    if vector.test == Test::Datagram {
+    if is_datagram(vector.test) {
         // No datagram has an influence on another (DGM-3).
-        let other = json!({"do": "datagram", "bytes": REFUSED_DATAGRAM, "known": [], "cut": false});
+        let other = json!({"do": name, "bytes": REFUSED_DATAGRAM, "known": [], "cut": false});
         compare(&other, &json!({"refused": {"name": "truncated"}}), &ask(peer, &other)?)?;
         let again = ask(peer, &request)?;
         compare(&request, expected, &again)?;

@@ -50,6 +50,7 @@ pub(crate) struct Vector {
 pub(crate) enum Test {
     Stream,
     Datagram,
+    DatagramMessages,
     Encode,
     EncodeHeader,
     EncodeDatagram,
