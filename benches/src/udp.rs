@@ -54,13 +54,15 @@ pub enum Way {
     UnstickV1PackedOffload,
     /// Packed, with offload, over blocking sockets.
     UnstickIoPackedOffload,
+    /// The same with many frames given by a call.
+    UnstickIoAllPackedOffload,
     /// `UdpFramed` with `feed`: one frame a datagram.
     TokioUtil,
 }
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unstick,
         Self::UnstickOffload,
         Self::UnstickPacked,
@@ -70,6 +72,7 @@ impl Way {
         Self::UnstickAllPackedOffload,
         Self::UnstickV1PackedOffload,
         Self::UnstickIoPackedOffload,
+        Self::UnstickIoAllPackedOffload,
         Self::TokioUtil,
     ];
 
@@ -86,6 +89,7 @@ impl Way {
             Self::UnstickAllPackedOffload => "unstick-all-packed-offload",
             Self::UnstickV1PackedOffload => "unstick-v1-packed-offload",
             Self::UnstickIoPackedOffload => "unstick-io-packed-offload",
+            Self::UnstickIoAllPackedOffload => "unstick-io-all-packed-offload",
             Self::TokioUtil => "tokio-util",
         }
     }
@@ -96,7 +100,7 @@ impl Way {
         let flow = Flow { count, window: self.window(), arrived: AtomicUsize::new(0) };
         match self {
             Self::UnstickV1PackedOffload => self.over_tokio::<V1>(&flow),
-            Self::UnstickIoPackedOffload => over_std(&flow),
+            Self::UnstickIoPackedOffload | Self::UnstickIoAllPackedOffload => self.over_std(&flow),
             _ => self.over_tokio::<U32Be>(&flow),
         }
     }
@@ -119,7 +123,10 @@ impl Way {
     fn gives_all(self) -> bool {
         matches!(
             self,
-            Self::UnstickAllOffload | Self::UnstickAllPacked | Self::UnstickAllPackedOffload
+            Self::UnstickAllOffload
+                | Self::UnstickAllPacked
+                | Self::UnstickAllPackedOffload
+                | Self::UnstickIoAllPackedOffload
         )
     }
 
@@ -241,45 +248,59 @@ impl Way {
             false => socket,
         }
     }
-}
 
-fn over_std(flow: &Flow) -> Turn {
-    let frame_socket = |socket: std::net::UdpSocket| {
-        socket.set_nonblocking(false).unwrap();
-        io::FrameSocket::with_framing(socket, framing::<U32Be>()).datagram_limit(PACKED).split()
-    };
-    between(
-        flow,
-        true,
-        |socket, peer| {
-            let (_, mut sender) = frame_socket(socket);
-            let payload = [0x5A; LEN];
-            let mut looks = flow.looks();
-            for sent in 0..flow.count {
-                if looks.is_full(sent) {
-                    sender.flush().unwrap();
-                    flow.wait(sent);
+    fn over_std(self, flow: &Flow) -> Turn {
+        let frame_socket = |socket: std::net::UdpSocket| {
+            socket.set_nonblocking(false).unwrap();
+            io::FrameSocket::with_framing(socket, framing::<U32Be>()).datagram_limit(PACKED).split()
+        };
+        between(
+            flow,
+            true,
+            |socket, peer| {
+                let (_, mut sender) = frame_socket(socket);
+                let payload = [0x5A; LEN];
+                let mut looks = flow.looks();
+                if self.gives_all() {
+                    let mut sent = 0;
+                    while sent < flow.count {
+                        if looks.is_full(sent) {
+                            sender.flush().unwrap();
+                            flow.wait(sent);
+                        }
+                        let next = looks.next.min(flow.count);
+                        let frames = (sent..next).map(|_| ((), black_box(&payload[..])));
+                        sender.feed_all_to(peer, frames).unwrap();
+                        sent = next;
+                    }
+                    return sender.flush().unwrap();
                 }
-                sender.feed_to(peer, (), black_box(&payload[..])).unwrap();
-            }
-            sender.flush().unwrap();
-        },
-        |socket| {
-            let (mut receiver, _) = frame_socket(socket);
-            let mut arrived = 0;
-            while arrived < flow.count {
-                let io::Received::Datagram { source, frames } = receiver.recv().unwrap() else {
-                    panic!("a datagram was refused");
-                };
-                for frame in frames {
-                    assert_eq!(frame.payload.len(), LEN);
-                    black_box((frame.payload.as_ptr(), source));
-                    arrived += 1;
+                for sent in 0..flow.count {
+                    if looks.is_full(sent) {
+                        sender.flush().unwrap();
+                        flow.wait(sent);
+                    }
+                    sender.feed_to(peer, (), black_box(&payload[..])).unwrap();
                 }
-                flow.arrived.store(arrived, Ordering::Release);
-            }
-        },
-    )
+                sender.flush().unwrap();
+            },
+            |socket| {
+                let (mut receiver, _) = frame_socket(socket);
+                let mut arrived = 0;
+                while arrived < flow.count {
+                    let io::Received::Datagram { source, frames } = receiver.recv().unwrap() else {
+                        panic!("a datagram was refused");
+                    };
+                    for frame in frames {
+                        assert_eq!(frame.payload.len(), LEN);
+                        black_box((frame.payload.as_ptr(), source));
+                        arrived += 1;
+                    }
+                    flow.arrived.store(arrived, Ordering::Release);
+                }
+            },
+        )
+    }
 }
 
 /// How many messages there are, may be on their way, and have arrived.

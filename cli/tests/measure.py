@@ -32,10 +32,12 @@ def main():
         size = mebibytes << 20
         copies, digests, sends = [], [], []
         for round in range(ROUNDS):
+            touch_memory(folder, mebibytes)
             copies.append(raw_copy(large, os.path.join(folder, "copy")))
             began, used = time.monotonic(), time.process_time()
             digest(large)
             digests.append((time.monotonic() - began, time.process_time() - used))
+            touch_memory(folder, mebibytes)
             sends.append(send(program, folder, f"inbox{round}", [large]))
             shutil.rmtree(os.path.join(folder, f"inbox{round}"))
         copy, copy_cpu = map(statistics.median, zip(*copies))
@@ -76,6 +78,18 @@ def write_random(path, mebibytes):
         for _ in range(mebibytes):
             file.write(os.urandom(1 << 20))
         os.fsync(file.fileno())
+
+
+def touch_memory(folder, mebibytes):
+    """Writes as much as comes next, and forgets it. A virtual machine may give memory back that is
+    free for a second, and to get it again takes longer than all that is measured here: so each
+    contender begins with as much of it."""
+    path = os.path.join(folder, "touched")
+    chunk = bytes(1 << 20)
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(mebibytes):
+            file.write(chunk)
+    os.remove(path)
 
 
 def digest(path):
