@@ -25,6 +25,13 @@ fn payloads<S: Storage, F: Format>(buf: &mut FrameBuf<S, F>) -> Vec<Vec<u8>> {
     all
 }
 
+/// Takes as many bytes from the front of `rest` as there is room for, which is one at least.
+fn feed<S: Storage, F: Format>(buf: &mut FrameBuf<S, F>, rest: &mut &[u8]) {
+    let n = buf.extend(rest);
+    assert!(n > 0, "no room");
+    *rest = &rest[n..];
+}
+
 #[test]
 fn a_limit_that_was_set_has_to_fit() {
     fn check<F: Subject>(format: &F) {
@@ -106,6 +113,9 @@ fn there_is_always_room_after_the_last_frame() {
 fn a_storage_shorter_than_a_header_is_an_error() {
     fn check<S: Storage>(mut buf: FrameBuf<S>) {
         let room = buf.capacity();
+        // Without a byte of room not even a look is needed.
+        let at_once = (room == 0).then_some(DecodeError::NoRoom { at: 0, needed: 1, room: 0 });
+        assert_eq!(buf.error(), at_once);
         assert_eq!(buf.extend(&text(b"")), room);
         for _ in 0..3 {
             let Err(error) = buf.next_frame().map(|_| ()) else { panic!("{room} bytes of room") };
@@ -120,9 +130,9 @@ fn a_storage_shorter_than_a_header_is_an_error() {
             assert_eq!(buf.unread().len(), room);
         }
         buf.reset();
+        assert_eq!((buf.error(), buf.finish()), (at_once, at_once.map_or(Ok(()), Err)));
         if room > 0 {
             // What is wrong for another reason is so still.
-            assert_eq!((buf.error(), buf.finish()), (None, Ok(())));
             buf.extend(b"G");
             let error = HeaderError::BadMagic { found: b'G' };
             assert_eq!(buf.next_frame(), Err(DecodeError::Header { at: 0, error }));
@@ -201,6 +211,23 @@ fn a_growing_buffer_follows_what_arrives() {
     assert_eq!(unread.len(), arrived);
 }
 
+/// It doubles, but not beyond what the longest frame needs.
+#[test]
+fn a_growing_buffer_ends_with_the_longest_frame() {
+    let framing = Framing::new(V1).with_limit(100_000);
+    let mut buf = FrameBuf::with_framing(Vec::new(), framing).unwrap();
+    let longest = text(&[1; 100_000]);
+    for _ in 0..2 {
+        let mut rest = &longest[..];
+        while !rest.is_empty() {
+            assert_eq!(buf.next_frame(), Ok(None));
+            feed(&mut buf, &mut rest);
+            assert!(buf.capacity() <= longest.len(), "{}", buf.capacity());
+        }
+        assert_eq!(payloads(&mut buf).len(), 1);
+    }
+}
+
 /// Full reads of small frames let the buffer grow, for larger reads; but to a bound.
 #[test]
 fn a_busy_stream_of_small_frames_stays_within_64_kib() {
@@ -208,8 +235,7 @@ fn a_busy_stream_of_small_frames_stays_within_64_kib() {
     let mut buf = FrameBuf::new(Vec::new());
     let mut rest = &sent[..];
     while !rest.is_empty() {
-        let n = buf.extend(rest);
-        rest = &rest[n..];
+        feed(&mut buf, &mut rest);
         payloads(&mut buf);
         assert!(buf.capacity() <= 64 * 1024);
     }
@@ -224,8 +250,7 @@ fn a_growing_buffer_gives_memory_back() {
         let mut rest = &large[..];
         while !rest.is_empty() {
             assert_eq!(buf.next_frame(), Ok(None));
-            let n = buf.extend(rest);
-            rest = &rest[n..];
+            feed(buf, &mut rest);
         }
         assert!(buf.capacity() >= large.len());
         assert_eq!(payloads(buf).len(), 1);
@@ -295,7 +320,9 @@ fn moving_bytes_costs_no_more_than_the_stream() {
         let (mut at, mut frames) = (0, 0);
         while at < sent.len() {
             let to = sent.len().min(at + read);
-            at += moves.read(&mut buf, &sent[at..to]);
+            let taken = moves.read(&mut buf, &sent[at..to]);
+            assert!(taken > 0, "no room");
+            at += taken;
             frames += payloads(&mut buf).len();
         }
         assert_eq!(frames, 400_000 / (len + 8));
@@ -344,8 +371,7 @@ fn a_shrunk_buffer_is_as_large_again_at_once() {
     for round in 0..3 {
         let (mut rest, mut sizes) = (&large[..], Vec::new());
         while !rest.is_empty() {
-            let n = buf.extend(rest);
-            rest = &rest[n..];
+            feed(&mut buf, &mut rest);
             sizes.push(buf.capacity());
             assert_eq!(buf.next_frame().unwrap().is_some(), rest.is_empty());
         }
@@ -378,6 +404,24 @@ fn extend_and_commit_take_what_fits() {
     assert_eq!((buf.unread(), buf.position()), (&[0; 6][..], 10));
     let (_, unread) = buf.into_parts();
     assert_eq!(unread, 10..16);
+}
+
+/// A read that begins when all frames are taken has the whole storage, and not what they left of it.
+#[test]
+fn an_empty_buffer_reads_into_all_of_its_storage() {
+    fn check<S: Storage>(mut buf: FrameBuf<S>) {
+        let room = buf.spare().len();
+        assert_eq!(room, buf.capacity());
+        for _ in 0..3 {
+            buf.extend(&text(b"short"));
+            assert_eq!(payloads(&mut buf), [b"short"]);
+            assert_eq!((buf.spare().len(), buf.capacity()), (room, room));
+        }
+    }
+    check(FrameBuf::new([0; 100]));
+    check(FrameBuf::new(&mut [0; 100][..]));
+    check(FrameBuf::new(vec![0; 100].into_boxed_slice()));
+    check(FrameBuf::new(Vec::new()));
 }
 
 /// From every state, with bytes of the old stream still there.
@@ -450,9 +494,7 @@ fn a_skipped_payload_may_be_longer_than_the_storage() {
     let mut rest = &sent[..];
     let mut found = Vec::new();
     while !rest.is_empty() {
-        let n = buf.extend(rest);
-        assert!(n > 0);
-        rest = &rest[n..];
+        feed(&mut buf, &mut rest);
         loop {
             match buf.next_frame() {
                 Ok(None) => break,
@@ -477,9 +519,7 @@ fn a_search_passes_more_than_the_storage_holds() {
     let mut rest = &sent[..];
     let mut skipped = None;
     while !rest.is_empty() {
-        let n = buf.extend(rest);
-        assert!(n > 0);
-        rest = &rest[n..];
+        feed(&mut buf, &mut rest);
         if buf.next_frame().is_err() {
             skipped = skipped.or(buf.resync().unwrap());
         }
@@ -499,6 +539,12 @@ fn a_refused_skip_tells_the_error_that_every_call_tells() {
     buf.extend(b"??");
     let error = DecodeError::Unsynchronized { at: 3, skipped: 3 };
     assert_eq!(buf.error(), Some(error));
+    assert_eq!(buf.skip_frame(), Err(RecoverError::Failed(error)));
+    // What may be a header's beginning counts, too, wherever it stands in the storage.
+    buf.extend(b"\xf5");
+    assert_eq!((buf.resync(), buf.unread()), (Ok(None), &b"\xf5"[..]));
+    let error = DecodeError::Unsynchronized { at: 4, skipped: 4 };
+    assert_eq!((buf.error(), buf.finish()), (Some(error), Err(error)));
     assert_eq!(buf.skip_frame(), Err(RecoverError::Failed(error)));
 }
 

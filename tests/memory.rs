@@ -230,6 +230,24 @@ fn work_is_linear_in_the_stream() {
     }
 }
 
+/// A caller may ask for a frame as often as it likes: the format is not, until more has arrived.
+// spec: SEC-2
+#[test]
+fn without_new_bytes_a_read_buffer_asks_its_format_nothing() {
+    let format = Asked::default();
+    let mut buf = FrameBuf::with_framing([0; 64], Framing::new(format.clone())).unwrap();
+    let mut sent = Vec::new();
+    Framing::new(V1).encode(Kind::TEXT, b"payload", &mut sent).unwrap();
+    for byte in &sent[..sent.len() - 1] {
+        assert_eq!((buf.extend(&[*byte]), buf.next_frame()), (1, Ok(None)));
+        let asked = format.times.get();
+        for _ in 0..3 {
+            assert_eq!(buf.next_frame(), Ok(None));
+        }
+        assert_eq!(format.times.get(), asked);
+    }
+}
+
 /// What is kept of a datagram is as long as the frame, and not a receive buffer.
 #[test]
 #[cfg(feature = "std")]

@@ -258,6 +258,7 @@ fn p15_a_buffer_shrinks_again() {
     let mut rest = &large[..];
     while !rest.is_empty() {
         let n = buf.extend(rest);
+        assert!(n > 0);
         rest = &rest[n..];
     }
     assert!(buf.next_frame().unwrap().is_some());

@@ -663,6 +663,47 @@ async fn an_idle_connection_holds_no_buffer() {
     assert!(kept.capacity() <= 256);
 }
 
+/// Notes how much each read had room for.
+struct Rooms {
+    inner: tokio::io::DuplexStream,
+    rooms: Vec<usize>,
+}
+
+impl tokio::io::AsyncRead for Rooms {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        self.rooms.push(buf.remaining());
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+/// Who has waited reads into the thread's 64 KiB first, and a frame that needs more is given at once
+/// what the last such frame needed.
+#[tokio::test]
+async fn after_a_pause_a_large_frame_grows_the_buffer_once() {
+    let large = wire_of(&[vec![1; 500_000]]);
+    let (mut ours, inner) = tokio::io::duplex(large.len());
+    let mut reader = FrameReader::new(Rooms { inner, rooms: Vec::new() });
+    let mut most = 0;
+    for round in 0..3 {
+        ours.write_all(&large).await.unwrap();
+        assert!(reader.next_frame().await.unwrap().is_some());
+        let rooms = std::mem::take(&mut reader.get_mut().rooms);
+        assert_eq!(rooms[0], 64 * 1024);
+        if round == 0 {
+            assert!(rooms.len() > 2, "{rooms:?}");
+            most = rooms.iter().sum();
+        } else {
+            assert_eq!(rooms, [64 * 1024, most - 64 * 1024]);
+        }
+        assert!(attempt(1, reader.next_frame()).is_none());
+        reader.get_mut().rooms.clear();
+    }
+}
+
 #[tokio::test]
 async fn into_inner_gives_back_the_bytes_that_were_not_consumed() {
     let mut wire = wire_of(&[b"frame".to_vec()]);
