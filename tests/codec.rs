@@ -458,3 +458,40 @@ fn a_transport_that_waits_and_fails_loses_nothing() {
     assert_eq!(framed.get_ref().drain.bytes, b"\0\x05hello");
     assert!(framed.get_ref().drain.is_shut);
 }
+
+/// A codec of payloads goes on behind lost bytes, too.
+// spec: SYN-1, SYN-4
+#[test]
+fn a_payload_codec_searches_for_the_next_header() {
+    let mut codec = PayloadCodec::with_meta(V1, Kind::TEXT).unwrap();
+    let mut buf = BytesMut::from(&b"??"[..]);
+    codec.encode("found", &mut buf).unwrap();
+    assert_eq!(codec.resync(), Err(RecoverError::NotFailed));
+    let error = HeaderError::BadMagic { found: b'?' };
+    let error = DecodeError::Header { at: 0, error };
+    assert!(matches!(codec.decode(&mut buf), Err(CodecError::Decode(found)) if found == error));
+    codec.resync().unwrap();
+    assert_eq!(codec.decode(&mut buf).unwrap().unwrap(), "found");
+    assert_eq!(codec.skipped(), 2);
+}
+
+/// A codec is shown as where it stands, and the default one has the default limit.
+#[test]
+fn a_default_codec_says_where_it_stands() {
+    let shown = format!("{:?}", FrameCodec::<V1>::default());
+    assert_eq!(shown, format!("{:?}", FrameCodec::new()));
+    assert!(shown.starts_with("FrameCodec(Incoming {"), "{shown}");
+    assert!(shown.contains("position: 0, error: None"), "{shown}");
+    let shown = format!("{:?}", PayloadCodec::<U16Be>::default());
+    assert_eq!(shown, format!("{:?}", PayloadCodec::new(U16Be)));
+    assert!(shown.contains("position: 0, error: None") && shown.contains("meta: ()"), "{shown}");
+}
+
+/// The text holds the cause's, so that a report of the whole chain does not print it twice.
+#[test]
+fn an_error_of_the_transport_is_its_own_text() {
+    use std::error::Error;
+    let error = CodecError::from(io::Error::other("gone"));
+    assert_eq!(error.to_string(), "gone");
+    assert!(error.source().is_none());
+}

@@ -654,3 +654,21 @@ fn a_meta_says_itself_in_the_protocols_words() {
     assert_eq!(names[128], "type 128, tag 9");
     assert_eq!(names.iter().filter(|name| !name.starts_with("type")).count(), 42);
 }
+
+/// A place that has no room for what a header says is told so.
+#[test]
+fn a_text_that_cannot_be_written_is_an_error() {
+    struct Full;
+    impl std::fmt::Write for Full {
+        fn write_str(&mut self, _: &str) -> std::fmt::Result {
+            Err(std::fmt::Error)
+        }
+    }
+    use std::fmt::Write;
+    let mut record = &b"\x16\x03\x01\x00\x00"[..];
+    let frame = unstick::cookbook::tls::framing().split_frame(&mut record).unwrap().unwrap();
+    assert!(write!(Full, "{}", frame.meta).is_err());
+    let mut message = &b"\x81\x00"[..];
+    let frame = unstick::cookbook::websocket::framing().split_frame(&mut message).unwrap().unwrap();
+    assert!(write!(Full, "{}", frame.meta).is_err());
+}
