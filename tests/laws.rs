@@ -482,3 +482,35 @@ fn a_header_shorter_than_was_asked_for_is_an_error() {
     assert_eq!(decoder.for_each(b"\x04abcd", |_| panic!("a piece")), Err(broken));
     assert_eq!(decoder.finish(), Err(broken));
 }
+
+/// A format that forgets in the middle of a datagram what it has said of it: the frames end there.
+#[test]
+fn a_datagram_ends_where_its_format_contradicts_itself() {
+    #[derive(Clone)]
+    struct Forgets(Rc<Cell<bool>>);
+    impl Format for Forgets {
+        type Meta = ();
+        type HeaderBuf = [u8; 1];
+        fn max_payload_len(&self) -> u64 {
+            0
+        }
+        fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<()>, HeaderError> {
+            Ok(match bytes {
+                [] => Parsed::Need(1),
+                _ => {
+                    let header_len = usize::from(!self.0.get());
+                    Parsed::Header(Header { meta: (), payload_len: 0, header_len })
+                }
+            })
+        }
+        fn encode_header(&self, (): &(), _: u64, _: &mut [u8; 1]) -> Result<usize, EncodeError> {
+            Ok(1)
+        }
+    }
+    let forgot = Rc::new(Cell::new(false));
+    let framing = Framing::new(Forgets(Rc::clone(&forgot)));
+    let mut frames = framing.datagram(b"abc").unwrap();
+    assert!(frames.next().is_some());
+    forgot.set(true);
+    assert!(frames.next().is_none());
+}

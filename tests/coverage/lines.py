@@ -21,6 +21,8 @@ NAMED = [
      "a length that a pointer cannot say: on 32 bits and less"),
     ("decoder.rs", "_ => 0,",
      "asked only while a payload is skipped; stands in place of a panic"),
+    ("error.rs", "| Self::Truncated { at, .. }",
+     "errors in a slice are shifted, which may go on"),
     ("error.rs", "| Self::Unsynchronized { at, .. }",
      "errors in a datagram are shifted, and nobody searches there"),
     ("format/length_field.rs", "fn format(&self, f: defmt::Formatter<'_>) {",
