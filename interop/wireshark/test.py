@@ -354,6 +354,21 @@ class Vectors(unittest.TestCase):
                     wanted = [("frame", f["at"], f["kind"], unhex(f["payload"])) for f in vector["expect"]["frames"]]
                     self.assertEqual(came, wanted)
 
+    def test_messages_of_datagrams(self):
+        """A message that cannot be read refuses its datagram, behind every other cause."""
+        group = [vector for vector in vectors("conversations") if vector["test"] == "datagram-messages"]
+        self.assertGreater(len(group), 5)
+        self.assertEqual({tuple(vector["known"]) for vector in group}, {(64,)})
+        capture = Capture()
+        numbers = [capture.udp(unhex(vector["bytes"])) for vector in group]
+        found = dissect(capture, "-o", "unstick.known:64")
+        for vector, number in zip(group, numbers):
+            with self.subTest(vector["id"]):
+                (tree,) = found[number]
+                causes = [item.show for item in tree.items if item.name == "unstick.refused"]
+                refused = vector["expect"].get("refused")
+                self.assertEqual(causes, [refused["name"]] if refused else [])
+
     def test_messages(self):
         capture, runs = Capture(), []
         for vector in vectors("messages"):
@@ -409,7 +424,8 @@ class Vectors(unittest.TestCase):
         """Whoever keeps the rules gets no error; the first message that breaks one gets the vector's."""
         by_known = collections.defaultdict(list)
         for vector in vectors("conversations"):
-            by_known[tuple(vector.get("known", []))].append(vector)
+            if vector["test"] == "conversation":
+                by_known[tuple(vector.get("known", []))].append(vector)
         seen = collections.Counter()
         for known, group in by_known.items():
             capture, runs = Capture(), []
