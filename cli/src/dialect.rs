@@ -101,10 +101,8 @@ pub(crate) async fn serve(
     if let State::Content { id, .. } = state {
         uploads.drop_part(id);
     }
-    while !uploads.is_empty() {
-        if let Some(outcome) = uploads.next().await {
-            log.file(&outcome).await;
-        }
+    while let Some(outcome) = uploads.rest().await {
+        log.file(&outcome).await;
     }
     log.ended(&end).await;
     let reader = FrameReader::with_framing(incoming, rules.framing);

@@ -256,10 +256,8 @@ async fn converse(
     let Talk { mut log, mut uploads, writer, .. } = talk;
     // What is complete is stored, and what arrived of the rest kept, also if nobody can be told.
     uploads.keep_parts();
-    while !uploads.is_empty() {
-        if let Some(outcome) = uploads.next().await {
-            log.file(&outcome).await;
-        }
+    while let Some(outcome) = uploads.rest().await {
+        log.file(&outcome).await;
     }
     log.ended(&end).await;
     part(reader, writer, close, takes).await;

@@ -317,6 +317,16 @@ impl Uploads {
         self.take(id, step)
     }
 
+    /// The next thing to say about a file, once nothing more comes; `None` when all is said.
+    pub(crate) async fn rest(&mut self) -> Option<Outcome> {
+        while !self.is_empty() {
+            if let Some(outcome) = self.next().await {
+                return Some(outcome);
+            }
+        }
+        None
+    }
+
     /// Takes what a job brought, and goes on with that file.
     fn take(&mut self, id: u32, step: Step) -> Option<Outcome> {
         let at = self.uploads.iter().position(|upload| upload.id == id)?;
@@ -357,11 +367,8 @@ impl Uploads {
             (Fate::Wanted, Some(done)) => {
                 let Some(inbox) = self.inbox.clone() else { return };
                 let Some((part, hasher)) = upload.idle() else { return };
-                let (name, restart) = (upload.name.clone(), upload.restart);
-                let rest = Chunk::new(std::mem::take(&mut upload.pending), &self.pool);
-                self.spawn(id, move || {
-                    finish(&inbox, (part, hasher), (restart, rest), &name, done)
-                });
+                let (name, tasks) = (upload.name.clone(), upload.tasks(&self.pool));
+                self.spawn(id, move || finish(&inbox, (part, hasher), tasks, &name, done));
             }
             (Fate::Kept, _) if upload.restart || !upload.pending.is_empty() => self.hand_over(at),
             (Fate::Kept, _) => {
@@ -384,25 +391,20 @@ impl Uploads {
     /// Gives the lanes of the file at this place what arrived, if there are any.
     fn hand_over(&mut self, at: usize) {
         let Some(upload) = self.uploads.get_mut(at) else { return };
+        if upload.lanes.is_none() {
+            return;
+        }
+        let (id, tasks) = (upload.id, upload.tasks(&self.pool));
         let Some(lanes) = &upload.lanes else { return };
-        let mut tasks = Vec::new();
-        if std::mem::take(&mut upload.restart) {
-            tasks.push(Task::Restart);
-        }
-        if !upload.pending.is_empty() {
-            let bytes = std::mem::take(&mut upload.pending);
-            tasks.push(Task::Append(Arc::new(Chunk::new(bytes, &self.pool))));
-        }
-        let id = upload.id;
         let (mut hashing, mut writing) = (None, None);
         for task in tasks {
             hashing = hashing.or(lanes.hasher.give(task.clone()));
             writing = writing.or(lanes.part.give(task));
         }
         if let Some(hashing) = hashing {
-            self.spawn(id, || match hashing.run(digest) {
-                Ok(()) => Step::Idle,
-                Err((_, never)) => match never {},
+            self.spawn(id, || {
+                let Ok(()) = hashing.run(digest);
+                Step::Idle
             });
         }
         if let Some(writing) = writing {
@@ -433,6 +435,19 @@ impl Upload {
             fate: Fate::Wanted,
             begun: Arc::default(),
         }
+    }
+
+    /// What its part and its digest have to do with what arrived.
+    fn tasks(&mut self, pool: &Arc<Pool>) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        if std::mem::take(&mut self.restart) {
+            tasks.push(Task::Restart);
+        }
+        if !self.pending.is_empty() {
+            let chunk = Chunk::new(std::mem::take(&mut self.pending), pool);
+            tasks.push(Task::Append(Arc::new(chunk)));
+        }
+        tasks
     }
 
     /// The part and its digest, for a last job, if no lane has anything to do.
@@ -506,23 +521,16 @@ fn unwritten(part: Part, error: io::Error) -> Refusal {
 fn finish(
     inbox: &Inbox,
     (mut part, mut hasher): (Part, Sha256),
-    (restart, rest): (bool, Chunk),
+    tasks: Vec<Task>,
     name: &str,
     done: Done,
 ) -> Step {
-    if restart {
-        hasher.reset();
+    for task in tasks {
+        let Ok(()) = digest(&mut hasher, task.clone());
+        if let Err(error) = write(&mut part, task) {
+            return Step::Failed(unwritten(part, error));
+        }
     }
-    hasher.update(&rest.bytes);
-    let begun = if restart { part.restart() } else { Ok(()) };
-    let written = match rest.bytes.as_slice() {
-        [] => begun,
-        bytes => begun.and_then(|()| part.write(bytes)),
-    };
-    if let Err(error) = written {
-        return Step::Failed(unwritten(part, error));
-    }
-    drop(rest);
     let (size, digest) = (part.len(), Digest(hasher.finalize().into()));
     if size != done.total {
         part.remove();
