@@ -413,3 +413,29 @@ impl Names {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_is_told_of_every_32_mib_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Arc::new(Dir::open_ambient_dir(&folder, cap_std::ambient_authority()).unwrap());
+        let in_use = Arc::new(InUse::new(u64::MAX));
+        let mut part = Part::open(&dir, &in_use, "a".to_owned()).unwrap();
+        let half = vec![0; 16 << 20];
+        part.write(&half).unwrap();
+        part.write(&half[1..]).unwrap();
+        assert!(part.write_back().is_none(), "a byte is missing");
+        part.write(&[0]).unwrap();
+        let first = part.write_back().expect("32 MiB are here");
+        assert!(part.write_back().is_none(), "nothing came since");
+        part.write(&half).unwrap();
+        part.write(&half).unwrap();
+        assert!(part.write_back().is_none(), "the first has not ended");
+        first();
+        part.write_back().expect("the first has ended, and as much came again")();
+        assert!(part.write_back().is_none(), "nothing came since");
+    }
+}
