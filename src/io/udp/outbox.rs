@@ -156,6 +156,16 @@ impl<F: Format> Outgoing<F> {
         self.push_next(peer, &header, payload)
     }
 
+    /// The same where the frame begins a datagram, or cannot be accepted.
+    #[inline(never)]
+    fn push_next(&mut self, peer: &SocketAddr, header: &EncodedHeader<F>, payload: &[u8]) -> bool {
+        let is_accepted = !self.is_too_long(header, payload) && !self.is_full(peer);
+        if is_accepted {
+            self.push(peer, header, payload);
+        }
+        is_accepted
+    }
+
     /// Accepts frames until there are no more, which is `true`, or something has to be sent before the
     /// next one, which is not taken from `frames` then.
     pub(crate) fn push_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
@@ -175,31 +185,16 @@ impl<F: Format> Outgoing<F> {
                 check_place(self.framing.format(), meta)?;
                 let header = self.framing.encode_header(meta, payload.len() as u64)?;
                 let len = header.as_bytes().len().saturating_add(payload.len());
-                let fits = batch.has_room_in_open(len, self.limit);
-                if !fits {
-                    if len > self.limit {
-                        return Err(EncodeError::NoRoom { needed: len, room: self.limit });
-                    }
-                    batch.close(batch.bytes.len());
+                if len > self.limit {
+                    return Err(EncodeError::NoRoom { needed: len, room: self.limit });
                 }
-                batch.append(&header, payload);
                 self.held += len;
-                if !fits {
+                if batch.place(&header, payload, self.limit) {
                     break;
                 }
             }
         }
         Ok(false)
-    }
-
-    /// The same where the frame begins a datagram, or cannot be accepted.
-    #[inline(never)]
-    fn push_next(&mut self, peer: &SocketAddr, header: &EncodedHeader<F>, payload: &[u8]) -> bool {
-        let is_accepted = !self.is_too_long(header, payload) && !self.is_full(peer);
-        if is_accepted {
-            self.push(peer, header, payload);
-        }
-        is_accepted
     }
 
     #[inline]
@@ -223,12 +218,8 @@ impl<F: Format> Outgoing<F> {
             self.add(*peer);
         }
         let Some(batch) = self.batches.get_mut(self.last) else { return };
-        let len = header.as_bytes().len() + payload.len();
-        if !batch.has_room_in_open(len, self.limit) {
-            batch.close(batch.bytes.len());
-        }
-        batch.append(header, payload);
-        self.held += len;
+        self.held += header.as_bytes().len() + payload.len();
+        batch.place(header, payload, self.limit);
     }
 
     /// Closes the datagram that the last frame went into.
@@ -369,6 +360,23 @@ impl Batch {
     fn append<F: Format>(&mut self, header: &EncodedHeader<F>, payload: &[u8]) {
         header.append(payload, &mut self.bytes);
         self.open_frames += 1;
+    }
+
+    /// Appends a frame to the open datagram, or to a new one, which is `true`.
+    #[inline]
+    fn place<F: Format>(
+        &mut self,
+        header: &EncodedHeader<F>,
+        payload: &[u8],
+        limit: usize,
+    ) -> bool {
+        let len = header.as_bytes().len().saturating_add(payload.len());
+        let is_new = !self.has_room_in_open(len, limit);
+        if is_new {
+            self.close(self.bytes.len());
+        }
+        self.append(header, payload);
+        is_new
     }
 
     /// Whether one call can hardly send more than is closed.
