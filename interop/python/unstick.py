@@ -1255,21 +1255,19 @@ class _Conform:
     def do_resync(self, _):
         return self.ask(self.decoder.resync)
 
-    def do_datagram(self, request):
-        result = read_datagram(
+    def received(self, request, read, what, shown):
+        result = read(
             bytes.fromhex(request["bytes"]), limit=self.number(request.get("limit")),
             known=request["known"], cut=request["cut"])
         if isinstance(result, Error):
             return {"refused": self.error(result)}
-        return {"frames": [self.frame(frame) for frame in result]}
+        return {what: [shown(one) for one in result]}
+
+    def do_datagram(self, request):
+        return self.received(request, read_datagram, "frames", self.frame)
 
     def do_datagram_messages(self, request):
-        result = read_datagram_messages(
-            bytes.fromhex(request["bytes"]), limit=self.number(request.get("limit")),
-            known=request["known"], cut=request["cut"])
-        if isinstance(result, Error):
-            return {"refused": self.error(result)}
-        return {"messages": [self.message_out(message) for message in result]}
+        return self.received(request, read_datagram_messages, "messages", self.message_out)
 
     def header(self, request, length):
         other = request.get("header")
