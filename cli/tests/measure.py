@@ -2,7 +2,8 @@
 """Measures `unstick send` and `unstick listen --dir`: one large file, and many small ones, with the
 peak memory of both sides; and a raw copy over the same loopback, in the same run.
 
-    measure.py PATH-TO-UNSTICK [MEBIBYTES] [SMALL-FILES]
+    measure.py PATH-TO-UNSTICK PATH-TO-ONE-WITHOUT-DIGESTS [MEBIBYTES] [SMALL-FILES]
+    measure.py target/release/unstick $(cli/tests/without_digests.py)
 
 Fails if a file arrives changed, or a side takes 32 MiB or more.
 """
@@ -19,58 +20,59 @@ import threading
 import time
 
 MOST_MEMORY = 32 << 20
-ROUNDS = 3
+ROUNDS = 5
 
 
 def main():
-    program, *rest = sys.argv[1:]
+    program, without_digests, *rest = sys.argv[1:]
     mebibytes, small = (int(value) for value in [*rest, *["2048", "10000"][len(rest) :]])
     folder = tempfile.mkdtemp(prefix="unstick-measure-")
     try:
         large = os.path.join(folder, "large.bin")
         write_random(large, mebibytes)
-        size = mebibytes << 20
-        copies, digests, sends = [], [], []
-        for round in range(ROUNDS):
-            touch_memory(folder, mebibytes)
-            copies.append(raw_copy(large, os.path.join(folder, "copy")))
-            began, used = time.monotonic(), time.process_time()
-            digest(large)
-            digests.append((time.monotonic() - began, time.process_time() - used))
-            touch_memory(folder, mebibytes)
-            sends.append(send(program, folder, f"inbox{round}", [large]))
-            shutil.rmtree(os.path.join(folder, f"inbox{round}"))
-        copy, copy_cpu = map(statistics.median, zip(*copies))
-        one_digest, digest_cpu = map(statistics.median, zip(*digests))
-        took, cpu = map(statistics.median, zip(*sends))
-        print(f"raw copy            {rate(size, copy)}")
-        print(f"unstick             {rate(size, took)}, {copy / took:.2f} of a raw copy")
-        print(f"a digest by itself  {rate(size, one_digest)}")
-        # Each side digests everything once, beside its other work, on the cores that there are.
-        share = min(2 * one_digest / os.cpu_count(), took)
-        without = took - share
-        if os.cpu_count() <= 2 and without > 0:
-            print(f"without digests     {rate(size, without)}, {copy / without:.2f} of a raw copy")
-            print(f"share of digests    {share / took:.0%} of the time")
-        # On a machine that does other things too, this says more.
-        print(
-            f"processor time      {cpu:.2f} s, {cpu - 2 * digest_cpu:.2f} s without digests; "
-            f"a raw copy {copy_cpu:.2f} s"
-        )
+
+        def copied():
+            return raw_copy(large, os.path.join(folder, "copy"))
+
+        def sent(program):
+            inbox = os.path.join(folder, "inbox")
+            try:
+                return send(program, inbox, [large])
+            finally:
+                shutil.rmtree(inbox)
+
+        contenders = {
+            "raw copy": copied,
+            "unstick without digests": lambda: sent(without_digests),
+            "unstick": lambda: sent(program),
+        }
+        rounds = {name: [] for name in contenders}
+        for _ in range(ROUNDS):
+            for name, run in contenders.items():
+                touch_memory(folder, mebibytes)
+                rounds[name].append(run())
+        print(f"{mebibytes} MiB, medians of {ROUNDS} rounds; of the ratios least, median and most")
+        medians = {}
+        for name, results in rounds.items():
+            ratios = sorted(raw[0] / own[0] for raw, own in zip(rounds["raw copy"], results))
+            took, cpu = medians[name] = [statistics.median(values) for values in zip(*results)]
+            print(
+                f"{name:<23}  {mebibytes / took:5.0f} MiB/s, {ratios[0]:.2f} "
+                f"{statistics.median(ratios):.2f} {ratios[-1]:.2f} of a raw copy; "
+                f"processor time {cpu:.2f} s"
+            )
+        share = 1 - medians["unstick without digests"][0] / medians["unstick"][0]
+        print(f"share of digests         {max(share, 0):.0%} of the time")
         os.mkdir(os.path.join(folder, "small"))
         paths = []
         for i in range(small):
             paths.append(os.path.join(folder, "small", f"{i}.txt"))
             with open(paths[-1], "wb") as file:
                 file.write(b"a small file, %d of many\n" % i)
-        took, _ = send(program, folder, "inbox-small", paths)
+        took, _ = send(program, os.path.join(folder, "inbox-small"), paths)
         print(f"{small} small files  {small / took:.0f} a second")
     finally:
         shutil.rmtree(folder)
-
-
-def rate(size, seconds):
-    return f"{size / seconds / (1 << 20):.0f} MiB/s ({seconds:.2f} s)"
 
 
 def write_random(path, mebibytes):
@@ -123,8 +125,7 @@ def raw_copy(source, target):
     return took, used
 
 
-def send(program, folder, inbox, paths):
-    inbox = os.path.join(folder, inbox)
+def send(program, inbox, paths):
     listener = subprocess.Popen(
         [program, "listen", "127.0.0.1:0", "--dir", inbox],
         stdout=subprocess.PIPE,
@@ -133,7 +134,7 @@ def send(program, folder, inbox, paths):
     addr = listener.stdout.readline().split()[-1].decode()
     drain = threading.Thread(target=listener.stdout.read)
     drain.start()
-    environment = {**os.environ, "XDG_STATE_HOME": folder}
+    environment = {**os.environ, "XDG_STATE_HOME": os.path.dirname(inbox)}
     began = time.monotonic()
     sender = subprocess.Popen(
         [program, "send", addr, *paths], stdout=subprocess.DEVNULL, env=environment
@@ -150,9 +151,9 @@ def send(program, folder, inbox, paths):
     assert sender.returncode == 0, "it was not sent"
     for path in paths:
         assert digest(path) == digest(os.path.join(inbox, os.path.basename(path))), path
-    for side, memory in peaks.items():
-        print(f"{side:<6}  {len(paths)} files, peak memory {memory / (1 << 20):.1f} MiB")
-        assert memory < MOST_MEMORY, f"{side} takes too much memory"
+    shown = ", ".join(f"{side} {memory / (1 << 20):.1f} MiB" for side, memory in peaks.items())
+    print(f"  files: {len(paths)}; peak memory: {shown}", flush=True)
+    assert max(peaks.values()) < MOST_MEMORY, "a side takes too much memory"
     return took, cpu
 
 
