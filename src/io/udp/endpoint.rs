@@ -105,24 +105,15 @@ impl<S: Socket> Endpoint<S> {
         if let Some(offload) = &self.offload {
             return offload.recv(&self.socket, slots, filled);
         }
-        // Of a socket that blocks there is one slot.
-        for slot in slots.chunks_exact_mut(SLOT_LEN) {
-            match uninterrupted(|| self.socket.recv_one(slot)) {
-                Ok((len, source)) => filled.push(Filled { source, len, segment_len: len }),
-                Err(error) if filled.is_empty() => return Err(error),
-                Err(error) => {
-                    // What came before it is delivered first. Any other error comes again.
-                    if is_report(&error) {
-                        self.report.put(error);
-                    }
-                    break;
-                }
-            }
-        }
+        // One: it stays in the processor's cache, and a call that blocks would wait for more.
+        let slot = slots.get_mut(..SLOT_LEN).unwrap_or_default();
+        let (len, source) = uninterrupted(|| self.socket.recv_one(slot))?;
+        filled.push(Filled { source, len, segment_len: len });
         Ok(())
     }
 
     /// Whether one call can receive several datagrams.
+    #[cfg(feature = "tokio")]
     pub(crate) fn has_offload(&self) -> bool {
         self.offload.is_some()
     }

@@ -121,8 +121,7 @@ impl<F: Format> Incoming<F> {
         match endpoint.recv(slots, &mut self.filled) {
             Ok(()) => {
                 self.runs = self.filled.iter().any(|filled| filled.len > filled.segment_len);
-                let calls = if endpoint.has_offload() { 1 } else { self.filled.len() };
-                self.stats.calls += calls as u64;
+                self.stats.calls += 1;
                 Ok(None)
             }
             Err(error) if is_report(&error) => Ok(Some(Arrival::Undelivered(error))),

@@ -179,19 +179,11 @@ impl<F: Format> Outgoing<F> {
             self.push(peer, &header, payload.as_ref());
             // What still goes into the open datagram needs no look at all that is held.
             let Some(batch) = self.batches.get_mut(self.last) else { continue };
-            loop {
-                let Some((meta, payload)) = frames.next() else { return Ok(true) };
-                let (meta, payload) = (meta.borrow(), payload.as_ref());
-                check_place(self.framing.format(), meta)?;
-                let header = self.framing.encode_header(meta, payload.len() as u64)?;
-                let len = header.as_bytes().len().saturating_add(payload.len());
-                if len > self.limit {
-                    return Err(EncodeError::NoRoom { needed: len, room: self.limit });
-                }
-                self.held += len;
-                if batch.place(&header, payload, self.limit) {
-                    break;
-                }
+            let before = batch.bytes.len();
+            let filled = batch.fill(&self.framing, self.limit, frames);
+            self.held += batch.bytes.len() - before;
+            if filled? {
+                return Ok(true);
             }
         }
         Ok(false)
@@ -218,8 +210,12 @@ impl<F: Format> Outgoing<F> {
             self.add(*peer);
         }
         let Some(batch) = self.batches.get_mut(self.last) else { return };
-        self.held += header.as_bytes().len() + payload.len();
-        batch.place(header, payload, self.limit);
+        let len = header.as_bytes().len() + payload.len();
+        if !batch.has_room_in_open(len, self.limit) {
+            batch.close(batch.bytes.len());
+        }
+        batch.append(header, payload);
+        self.held += len;
     }
 
     /// Closes the datagram that the last frame went into.
@@ -362,21 +358,32 @@ impl Batch {
         self.open_frames += 1;
     }
 
-    /// Appends a frame to the open datagram, or to a new one, which is `true`.
-    #[inline]
-    fn place<F: Format>(
+    /// Appends frames until one begins a new datagram, or there are no more, which is `true`.
+    #[inline(always)]
+    fn fill<F: Format, M: Borrow<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
-        header: &EncodedHeader<F>,
-        payload: &[u8],
+        framing: &Framing<F>,
         limit: usize,
-    ) -> bool {
-        let len = header.as_bytes().len().saturating_add(payload.len());
-        let is_new = !self.has_room_in_open(len, limit);
-        if is_new {
-            self.close(self.bytes.len());
+        frames: &mut impl Iterator<Item = (M, P)>,
+    ) -> Result<bool, EncodeError> {
+        let mut room = limit.saturating_sub(self.bytes.len() - self.open);
+        loop {
+            let Some((meta, payload)) = frames.next() else { return Ok(true) };
+            let (meta, payload) = (meta.borrow(), payload.as_ref());
+            check_place(framing.format(), meta)?;
+            let header = framing.encode_header(meta, payload.len() as u64)?;
+            let len = header.as_bytes().len().saturating_add(payload.len());
+            if len > room {
+                if len > limit {
+                    return Err(EncodeError::NoRoom { needed: len, room: limit });
+                }
+                self.close(self.bytes.len());
+                self.append(&header, payload);
+                return Ok(false);
+            }
+            self.append(&header, payload);
+            room -= len;
         }
-        self.append(header, payload);
-        is_new
     }
 
     /// Whether one call can hardly send more than is closed.
