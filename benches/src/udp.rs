@@ -58,11 +58,15 @@ pub enum Way {
     UnstickIoAllPackedOffload,
     /// `UdpFramed` with `feed`: one frame a datagram.
     TokioUtil,
+    /// A bare socket, and nobody looks at the bytes: a datagram for each message.
+    Raw,
+    /// The same with datagrams as long as packed ones.
+    RawPacked,
 }
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Unstick,
         Self::UnstickOffload,
         Self::UnstickPacked,
@@ -74,6 +78,8 @@ impl Way {
         Self::UnstickIoPackedOffload,
         Self::UnstickIoAllPackedOffload,
         Self::TokioUtil,
+        Self::Raw,
+        Self::RawPacked,
     ];
 
     /// The last part of the case's name.
@@ -91,6 +97,8 @@ impl Way {
             Self::UnstickIoPackedOffload => "unstick-io-packed-offload",
             Self::UnstickIoAllPackedOffload => "unstick-io-all-packed-offload",
             Self::TokioUtil => "tokio-util",
+            Self::Raw => "raw",
+            Self::RawPacked => "raw-packed",
         }
     }
 
@@ -101,6 +109,8 @@ impl Way {
         match self {
             Self::UnstickV1PackedOffload => self.over_tokio::<V1>(&flow),
             Self::UnstickIoPackedOffload | Self::UnstickIoAllPackedOffload => self.over_std(&flow),
+            Self::Raw => bare(&flow, 1),
+            Self::RawPacked => bare(&flow, PACKED / (LEN + 4)),
             _ => self.over_tokio::<U32Be>(&flow),
         }
     }
@@ -108,14 +118,23 @@ impl Way {
     fn is_packed(self) -> bool {
         !matches!(
             self,
-            Self::Unstick | Self::UnstickOffload | Self::UnstickAllOffload | Self::TokioUtil
+            Self::Unstick
+                | Self::UnstickOffload
+                | Self::UnstickAllOffload
+                | Self::TokioUtil
+                | Self::Raw
         )
     }
 
     fn has_offload(self) -> bool {
         !matches!(
             self,
-            Self::Unstick | Self::UnstickPacked | Self::UnstickAllPacked | Self::TokioUtil
+            Self::Unstick
+                | Self::UnstickPacked
+                | Self::UnstickAllPacked
+                | Self::TokioUtil
+                | Self::Raw
+                | Self::RawPacked
         )
     }
 
@@ -134,8 +153,10 @@ impl Way {
     /// buffer holds, with what the system needs for each datagram or run of them.
     fn window(self) -> usize {
         match self {
-            Self::Unstick | Self::TokioUtil => 2_000,
-            Self::UnstickPacked | Self::UnstickAllPacked => 1_000 * (PACKED / (LEN + 4)),
+            Self::Unstick | Self::TokioUtil | Self::Raw => 2_000,
+            Self::UnstickPacked | Self::UnstickAllPacked | Self::RawPacked => {
+                1_000 * (PACKED / (LEN + 4))
+            }
             Self::UnstickOffload | Self::UnstickAllOffload => 200 * 64,
             _ => 24 * 46 * (PACKED / (LEN + 8)),
         }
@@ -301,6 +322,42 @@ impl Way {
             },
         )
     }
+}
+
+/// Datagrams of as many bytes as so many messages and their headers have, over a bare socket.
+fn bare(flow: &Flow, messages: usize) -> Turn {
+    let len = messages * (LEN + 4);
+    between(
+        flow,
+        false,
+        |socket, peer| {
+            runtime().block_on(async {
+                let socket = UdpSocket::from_std(socket).unwrap();
+                let datagram = vec![0x5A; len];
+                let mut looks = flow.looks();
+                for sent in (0..flow.count).step_by(messages) {
+                    if looks.is_full(sent) {
+                        flow.wait(sent);
+                    }
+                    socket.send_to(black_box(&datagram), peer).await.unwrap();
+                }
+            });
+        },
+        |socket| {
+            runtime().block_on(async {
+                let socket = UdpSocket::from_std(socket).unwrap();
+                let mut datagram = vec![0; len];
+                let mut arrived = 0;
+                while arrived < flow.count {
+                    let (n, source) = socket.recv_from(&mut datagram).await.unwrap();
+                    assert_eq!(n, len);
+                    black_box((datagram.as_ptr(), source));
+                    arrived = flow.count.min(arrived + messages);
+                    flow.arrived.store(arrived, Ordering::Release);
+                }
+            });
+        },
+    )
 }
 
 /// How many messages there are, may be on their way, and have arrived.
