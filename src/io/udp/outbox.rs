@@ -685,4 +685,36 @@ mod tests {
         let refused = out.check(&(), &[0; 256]).err().unwrap();
         assert_eq!(refused, EncodeError::Oversize { len: 256, limit: 255 });
     }
+
+    #[test]
+    fn frames_given_together_count_towards_what_is_held() {
+        let mut out = outgoing(1_200);
+        let (mut accepted, mut peers) = (0, 1_u16..);
+        loop {
+            let to = peer(peers.next().unwrap());
+            // Less than one peer may have alone.
+            let mut frames = core::iter::repeat_n(((), [7; 99]), 600);
+            let all = out.push_all(&to, &mut frames).unwrap();
+            accepted += (600 - frames.len()) * 100;
+            assert_eq!(out.held, accepted);
+            if !all {
+                break;
+            }
+        }
+        // What was begun when there was still room is one datagram more at most.
+        assert!((MOST_HELD_BYTES + 1..=MOST_HELD_BYTES + 2_400).contains(&accepted), "{accepted}");
+    }
+
+    #[test]
+    fn frames_that_have_ended_are_not_asked_for_more() {
+        for count in [0_u32, 1, 2, 12, 13] {
+            let mut rest = Some(count);
+            let mut frames = core::iter::from_fn(|| {
+                let left = rest.unwrap(); // nobody asks once it has ended
+                rest = left.checked_sub(1);
+                rest.map(|_| ((), [7; 99]))
+            });
+            assert_eq!(outgoing(1_200).push_all(&peer(1), &mut frames), Ok(true));
+        }
+    }
 }
