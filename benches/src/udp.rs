@@ -28,6 +28,8 @@ use crate::tcp::{runtime, user_time};
 pub const LEN: usize = 64;
 /// The bytes that datagrams are packed to.
 pub const PACKED: usize = 1_400;
+/// The bytes of a message with its header, where that is a length.
+const FRAMED: usize = LEN + 4;
 /// What each receiver asks the system for.
 const BUFFER: usize = 4 << 20;
 /// Nothing takes so long, unless a datagram was lost.
@@ -110,7 +112,7 @@ impl Way {
             Self::UnstickV1PackedOffload => self.over_tokio::<V1>(&flow),
             Self::UnstickIoPackedOffload | Self::UnstickIoAllPackedOffload => self.over_std(&flow),
             Self::Raw => bare(&flow, 1),
-            Self::RawPacked => bare(&flow, PACKED / (LEN + 4)),
+            Self::RawPacked => bare(&flow, PACKED / FRAMED),
             _ => self.over_tokio::<U32Be>(&flow),
         }
     }
@@ -155,7 +157,7 @@ impl Way {
         match self {
             Self::Unstick | Self::TokioUtil | Self::Raw => 2_000,
             Self::UnstickPacked | Self::UnstickAllPacked | Self::RawPacked => {
-                1_000 * (PACKED / (LEN + 4))
+                1_000 * (PACKED / FRAMED)
             }
             Self::UnstickOffload | Self::UnstickAllOffload => 200 * 64,
             _ => 24 * 46 * (PACKED / (LEN + 8)),
@@ -326,7 +328,7 @@ impl Way {
 
 /// Datagrams of as many bytes as so many messages and their headers have, over a bare socket.
 fn bare(flow: &Flow, messages: usize) -> Turn {
-    let len = messages * (LEN + 4);
+    let len = messages * FRAMED;
     between(
         flow,
         false,

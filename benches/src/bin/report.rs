@@ -505,8 +505,8 @@ impl Report {
             out,
             "\n## UDP on loopback: messages of {} bytes a second, and nanoseconds of user CPU time a message\n\n\
              Packed is into datagrams of at most {} bytes; else each message has a datagram of its own. Offload is \
-             many datagrams with a call, to send and to receive. Raw is a bare socket without any frame: datagrams \
-             of the same sizes, with a call for each, cannot be faster.\n",
+             many datagrams with a call, to send and to receive. Raw is a bare socket without any frame: what \
+             datagrams of the same sizes cost, with a call for each.\n",
             udp::LEN,
             udp::PACKED
         )
