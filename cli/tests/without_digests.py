@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Builds `unstick` once more, with digests that cost next to nothing, and prints its path: what
-`measure.py --without-digests` compares with a raw copy, which digests nothing.
+`measure.py` compares with a raw copy, which digests nothing.
 
-Nothing else is different: the program calls for every digest as ever, but of each only the first
-and the last 64 bytes, and the length, count. It agrees with its own kind alone.
+Nothing else is different: the program calls for every digest as ever, but of each only the first 64
+bytes, those behind the last whole 64, and the length count. It agrees with its own kind alone.
 """
 
 import json
