@@ -44,6 +44,25 @@ impl<F: Format> EncodedHeader<F> {
         }
         out.extend_from_slice(payload);
     }
+
+    /// Writes the header and its payload to the beginning of `out`, if there is room for them. Lends
+    /// what is left of it.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn put<'b>(&self, payload: &[u8], out: &'b mut [u8]) -> Option<&'b mut [u8]> {
+        let body = if self.len == F::HeaderBuf::LEN {
+            let (head, body) = F::HeaderBuf::split_mut(out)?; // of a length that the compiler knows
+            *head = self.buf;
+            body
+        } else {
+            let (head, body) = out.split_at_mut_checked(self.len)?;
+            head.copy_from_slice(self.as_bytes());
+            body
+        };
+        let (place, rest) = body.split_at_mut_checked(payload.len())?;
+        place.copy_from_slice(payload);
+        Some(rest)
+    }
 }
 
 impl<F: Format> AsRef<[u8]> for EncodedHeader<F> {

@@ -3,7 +3,7 @@
 use core::borrow::Borrow;
 use core::fmt;
 use std::boxed::Box;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::vec::Vec;
@@ -51,6 +51,8 @@ pub(crate) struct Outgoing<F: Format> {
     by_peer: HashMap<SocketAddr, usize>,
     /// The batch that the last frame went to.
     last: usize,
+    /// The batch that something was last sent of.
+    sending: usize,
     /// Bytes in all batches, about.
     held: usize,
     stats: SendStats,
@@ -60,11 +62,14 @@ pub(crate) struct Outgoing<F: Format> {
 #[derive(Default)]
 struct Batch {
     peer: Option<SocketAddr>,
-    bytes: Vec<u8>,
-    /// The bytes that were sent.
-    sent: usize,
+    /// The first `end` bytes are in use. The others are there so that a frame's place is a slice.
+    storage: Vec<u8>,
+    end: usize,
     /// Datagrams that get no further frame.
-    closed: VecDeque<Packed>,
+    closed: Vec<Packed>,
+    /// Those of them that were sent, and their bytes.
+    sent_datagrams: usize,
+    sent: usize,
     /// Where the open datagram begins, and how many frames it has.
     open: usize,
     open_frames: u32,
@@ -97,6 +102,7 @@ impl<F: Format> Outgoing<F> {
             used: 0,
             by_peer: HashMap::new(),
             last: 0,
+            sending: 0,
             held: 0,
             stats: SendStats::default(),
         }
@@ -147,16 +153,15 @@ impl<F: Format> Outgoing<F> {
         let len = header.as_bytes().len().saturating_add(payload.len());
         if self.is_last(peer)
             && let Some(batch) = self.batches.get_mut(self.last)
-            && batch.has_room_in_open(len, self.limit)
+            && batch.put(&header, payload, self.limit)
         {
-            batch.append(&header, payload);
             self.held += len;
             return true;
         }
         self.push_next(peer, &header, payload)
     }
 
-    /// The same where the frame begins a datagram, or cannot be accepted.
+    /// The same where the frame begins another datagram, or cannot be accepted.
     #[inline(never)]
     fn push_next(&mut self, peer: &SocketAddr, header: &EncodedHeader<F>, payload: &[u8]) -> bool {
         let is_accepted = !self.is_too_long(header, payload) && !self.is_full(peer);
@@ -174,14 +179,11 @@ impl<F: Format> Outgoing<F> {
         frames: &mut impl Iterator<Item = (M, P)>,
     ) -> Result<bool, EncodeError> {
         while !self.is_full(peer) {
-            let Some((meta, payload)) = frames.next() else { return Ok(true) };
-            let header = self.check(meta.borrow(), payload.as_ref())?;
-            self.push(peer, &header, payload.as_ref());
-            // What still goes into the open datagram needs no look at all that is held.
-            let Some(batch) = self.batches.get_mut(self.last) else { continue };
-            let before = batch.bytes.len();
+            let batch = self.batch_for(peer);
+            let Some(batch) = self.batches.get_mut(batch) else { break };
+            let before = batch.end;
             let filled = batch.fill(&self.framing, self.limit, frames);
-            self.held += batch.bytes.len() - before;
+            self.held += batch.end - before;
             if filled? {
                 return Ok(true);
             }
@@ -206,16 +208,10 @@ impl<F: Format> Outgoing<F> {
 
     /// Accepts a frame that was checked, full or not.
     pub(crate) fn push(&mut self, peer: &SocketAddr, header: &EncodedHeader<F>, payload: &[u8]) {
-        if !self.turn_to(peer) {
-            self.add(*peer);
-        }
-        let Some(batch) = self.batches.get_mut(self.last) else { return };
-        let len = header.as_bytes().len() + payload.len();
-        if !batch.has_room_in_open(len, self.limit) {
-            batch.close(batch.bytes.len());
-        }
-        batch.append(header, payload);
-        self.held += len;
+        let batch = self.batch_for(peer);
+        let Some(batch) = self.batches.get_mut(batch) else { return };
+        batch.append(header, payload, self.limit);
+        self.held += header.as_bytes().len() + payload.len();
     }
 
     /// Closes the datagram that the last frame went into.
@@ -224,14 +220,14 @@ impl<F: Format> Outgoing<F> {
         if let Some(batch) = self.batches.get_mut(self.last)
             && self.last < self.used
         {
-            batch.close(batch.bytes.len());
+            batch.close();
         }
     }
 
     /// Closes what is open, so that all of it is sent.
     pub(crate) fn close_all(&mut self) {
         for batch in self.batches.iter_mut().take(self.used) {
-            batch.close(batch.bytes.len());
+            batch.close();
         }
     }
 
@@ -258,19 +254,16 @@ impl<F: Format> Outgoing<F> {
     /// Makes one call that sends, if something is closed. "Would block" is the only error, and
     /// nothing changes then.
     pub(crate) fn step(&mut self, wire: &impl Wire) -> io::Result<Step> {
-        let mut batches = self.batches.iter_mut().take(self.used);
-        let Some(batch) = batches.find(|batch| !batch.closed.is_empty()) else {
+        let Some(batch) = self.next_to_send() else {
             self.rest();
             return Ok(Step::Idle);
         };
+        let Some(batch) = self.batches.get_mut(batch) else { return Ok(Step::Idle) };
         let Some(peer) = batch.peer else { return Ok(Step::Idle) };
         loop {
             let most = if batch.alone > 0 { 1 } else { wire.most_segments() };
-            let lens = batch.closed.iter().map(|packed| packed.len);
-            let segment_len = lens.clone().next().unwrap_or_default();
-            let count = segment_run(lens.clone(), most, MOST_BYTES);
-            let len: usize = lens.take(count).sum();
-            let bytes = batch.bytes.get(batch.sent..batch.sent + len).unwrap_or_default();
+            let (count, segment_len, bytes) = batch.run(most);
+            let len = bytes.len();
             match wire.send(peer, bytes, segment_len) {
                 Ok(repeated) => {
                     let frames = batch.advance(count, len);
@@ -299,7 +292,18 @@ impl<F: Format> Outgoing<F> {
     /// Whether nothing is closed that waits to be sent.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_idle(&self) -> bool {
-        self.batches.iter().take(self.used).all(|batch| batch.closed.is_empty())
+        self.batches.iter().take(self.used).all(|batch| !batch.is_waiting())
+    }
+
+    /// A batch with something that is closed.
+    fn next_to_send(&mut self) -> Option<usize> {
+        let is_waiting = |at: &usize| self.batches.get(*at).is_some_and(Batch::is_waiting);
+        if !is_waiting(&self.sending) {
+            // On from there, or with many peers those that are done would be passed by for each.
+            let mut others = (self.sending + 1..self.used).chain(0..self.sending);
+            self.sending = others.find(is_waiting)?;
+        }
+        Some(self.sending)
     }
 
     /// Whether the last frame went to this peer.
@@ -320,6 +324,14 @@ impl<F: Format> Outgoing<F> {
         true
     }
 
+    /// The batch of this peer, which is the last one then.
+    fn batch_for(&mut self, peer: &SocketAddr) -> usize {
+        if !self.turn_to(peer) {
+            self.add(*peer);
+        }
+        self.last
+    }
+
     fn add(&mut self, peer: SocketAddr) {
         if self.used == self.batches.len() {
             self.batches.push(Batch::default());
@@ -334,9 +346,8 @@ impl<F: Format> Outgoing<F> {
 
     /// Forgets the peers once nothing is left for any, and gives memory back.
     fn rest(&mut self) {
-        let is_empty = self.batches.iter().take(self.used).all(|batch| batch.bytes.is_empty());
         // The next frame is likely for the same peer, if there was only one.
-        if is_empty && self.used > 1 {
+        if self.used > 1 && self.batches.iter().take(self.used).all(|batch| batch.end == 0) {
             self.used = 0;
             self.by_peer.clear();
             self.batches.truncate(KEPT);
@@ -346,19 +357,40 @@ impl<F: Format> Outgoing<F> {
 }
 
 impl Batch {
-    /// Whether a frame of `len` bytes can go into the datagram that was begun.
+    /// Adds a frame to the open datagram, or begins the first, if there is room and storage.
     #[inline(always)]
-    fn has_room_in_open(&self, len: usize, limit: usize) -> bool {
-        self.open_frames > 0 && self.bytes.len() - self.open <= limit.saturating_sub(len)
-    }
-
-    #[inline(always)]
-    fn append<F: Format>(&mut self, header: &EncodedHeader<F>, payload: &[u8]) {
-        header.append(payload, &mut self.bytes);
+    fn put<F: Format>(&mut self, header: &EncodedHeader<F>, payload: &[u8], limit: usize) -> bool {
+        if self.open_frames == 0 && self.is_full(limit) {
+            return false;
+        }
+        let place = self.storage.get_mut(self.end..).unwrap_or_default();
+        let room = limit.saturating_sub(self.end - self.open).min(place.len());
+        let Some(rest) = header.put(payload, place.get_mut(..room).unwrap_or_default()) else {
+            return false;
+        };
+        self.end += room - rest.len();
         self.open_frames += 1;
+        true
     }
 
-    /// Appends frames until one begins a new datagram, or there are no more, which is `true`.
+    /// Adds a frame that a datagram can hold: to the open one or, behind that, to a new one.
+    fn append<F: Format>(&mut self, header: &EncodedHeader<F>, payload: &[u8], limit: usize) {
+        let len = header.as_bytes().len() + payload.len();
+        if self.end - self.open > limit.saturating_sub(len) {
+            self.close();
+        }
+        if self.storage.len() - self.end < len {
+            self.storage.reserve(len);
+            self.storage.resize(self.storage.capacity(), 0);
+        }
+        let place = self.storage.get_mut(self.end..).unwrap_or_default();
+        if header.put(payload, place).is_some() {
+            self.end += len;
+            self.open_frames += 1;
+        }
+    }
+
+    /// Adds frames: `true` if there are no more, `false` if it is time to look whether it is full.
     #[inline(always)]
     fn fill<F: Format, M: Borrow<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
@@ -366,50 +398,76 @@ impl Batch {
         limit: usize,
         frames: &mut impl Iterator<Item = (M, P)>,
     ) -> Result<bool, EncodeError> {
-        let mut room = limit.saturating_sub(self.bytes.len() - self.open);
+        let place = self.storage.get_mut(self.end..).unwrap_or_default();
+        let room = limit.saturating_sub(self.end - self.open).min(place.len());
+        let mut place = place.get_mut(..room).unwrap_or_default();
         loop {
             let Some((meta, payload)) = frames.next() else { return Ok(true) };
             let (meta, payload) = (meta.borrow(), payload.as_ref());
             check_place(framing.format(), meta)?;
             let header = framing.encode_header(meta, payload.len() as u64)?;
             let len = header.as_bytes().len().saturating_add(payload.len());
-            if len > room {
+            if len > place.len() {
                 if len > limit {
                     return Err(EncodeError::NoRoom { needed: len, room: limit });
                 }
-                self.close(self.bytes.len());
-                self.append(&header, payload);
+                self.append(&header, payload, limit);
                 return Ok(false);
             }
-            self.append(&header, payload);
-            room -= len;
+            place = header.put(payload, place).unwrap_or_default();
+            self.end += len;
+            self.open_frames += 1;
         }
     }
 
     /// Whether one call can hardly send more than is closed.
-    #[inline]
+    #[inline(always)]
     fn is_full(&self, limit: usize) -> bool {
         !self.closed.is_empty()
             && (self.closed.len() >= MOST_HELD || self.open.saturating_add(limit) > MOST_BYTES)
     }
 
-    /// Ends the open datagram at `end`.
-    fn close(&mut self, end: usize) {
-        if end > self.open {
-            self.closed.push_back(Packed { len: end - self.open, frames: self.open_frames });
-            (self.open, self.open_frames) = (end, 0);
+    /// Ends the open datagram.
+    #[inline]
+    fn close(&mut self) {
+        if self.end > self.open {
+            self.closed.push(Packed { len: self.end - self.open, frames: self.open_frames });
+            (self.open, self.open_frames) = (self.end, 0);
         }
+    }
+
+    /// Whether something is closed and not sent.
+    #[inline]
+    fn is_waiting(&self) -> bool {
+        self.closed.len() > self.sent_datagrams
+    }
+
+    /// What one call can send: how many datagrams, of how many bytes each, and all of them.
+    fn run(&self, most: usize) -> (usize, usize, &[u8]) {
+        let waiting = self.closed.get(self.sent_datagrams..).unwrap_or_default();
+        let segment_len = waiting.first().map_or(0, |packed| packed.len);
+        let lens = waiting.iter().map(|packed| packed.len);
+        let count = segment_run(lens.clone(), most, MOST_BYTES);
+        let len: usize = lens.take(count).sum();
+        let bytes = self.storage.get(self.sent..self.sent + len).unwrap_or_default();
+        (count, segment_len, bytes)
     }
 
     /// Drops the first `count` datagrams, `len` bytes in all. Says how many frames they had.
     fn advance(&mut self, count: usize, len: usize) -> u64 {
-        let frames = self.closed.drain(..count).map(|packed| u64::from(packed.frames)).sum();
+        let end = self.sent_datagrams + count;
+        let gone = self.closed.get(self.sent_datagrams..end).unwrap_or_default();
+        let frames = gone.iter().map(|packed| u64::from(packed.frames)).sum();
         self.alone = self.alone.saturating_sub(count);
+        self.sent_datagrams = end;
         self.sent += len;
-        if self.closed.is_empty() {
+        if !self.is_waiting() {
+            self.closed.clear();
+            self.sent_datagrams = 0;
             // What is open moves to the front: less than a datagram, once for each batch.
-            self.bytes.drain(..self.sent);
+            self.storage.copy_within(self.sent..self.end, 0);
             self.open -= self.sent;
+            self.end -= self.sent;
             self.sent = 0;
         }
         frames
@@ -438,7 +496,8 @@ impl<F: Format> fmt::Debug for Outgoing<F> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod tests {
-    use core::cell::RefCell;
+    use core::cell::{Cell, RefCell};
+    use std::collections::VecDeque;
     use std::string::ToString;
     use std::vec;
 
@@ -703,6 +762,26 @@ mod tests {
         }
         // What was begun when there was still room is one datagram more at most.
         assert!((MOST_HELD_BYTES + 1..=MOST_HELD_BYTES + 2_400).contains(&accepted), "{accepted}");
+    }
+
+    #[test]
+    fn a_payload_is_looked_at_once() {
+        /// Longer whenever somebody looks.
+        struct Growing(Cell<usize>);
+        impl AsRef<[u8]> for Growing {
+            fn as_ref(&self) -> &[u8] {
+                self.0.set(self.0.get() + 1);
+                &[7; 100][..self.0.get()]
+            }
+        }
+        let script = Script::new(64, &[]);
+        let mut out = outgoing(10);
+        let mut frames = (0..9).map(|_| ((), Growing(Cell::new(2))));
+        assert_eq!(out.push_all(&peer(1), &mut frames), Ok(true));
+        out.close_all();
+        while matches!(out.step(&script).unwrap(), Step::Sent) {}
+        let sent = script.took.borrow()[0].1.concat();
+        assert_eq!(sent, b"\x03\x07\x07\x07".repeat(9));
     }
 
     #[test]
