@@ -296,7 +296,8 @@ impl<F: Format> FrameSocket<F> {
         self.sender.outgoing.framing()
     }
 
-    /// The socket: for its addresses and options, and not to receive from.
+    /// The socket: for its addresses and options. Not to receive from, nor to be polled: who waits
+    /// here would not be woken then.
     pub fn get_ref(&self) -> &UdpSocket {
         self.receiver.get_ref()
     }
@@ -393,7 +394,8 @@ impl<F: Format> FrameReceiver<F> {
         self.incoming.framing()
     }
 
-    /// The socket: for its addresses and options, and not to receive from.
+    /// The socket: for its addresses and options. Not to receive from, nor to be polled: who waits
+    /// here would not be woken then.
     pub fn get_ref(&self) -> &UdpSocket {
         self.endpoint.socket()
     }
@@ -651,7 +653,8 @@ impl<F: Format> FrameSender<F> {
         self.outgoing.framing()
     }
 
-    /// The socket: for its addresses and options, and not to receive from.
+    /// The socket: for its addresses and options. Not to receive from, nor to be polled: who waits
+    /// here would not be woken then.
     pub fn get_ref(&self) -> &UdpSocket {
         self.endpoint.socket()
     }
@@ -682,11 +685,27 @@ impl<F: Format> FrameSender<F> {
 
     /// Sends all that is closed, as soon as the socket takes it, until something is lost.
     async fn steps(&mut self) -> io::Result<Step> {
+        poll_fn(|cx| self.poll_steps(cx)).await
+    }
+
+    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Step>> {
         let Self { endpoint, outgoing } = self;
-        if outgoing.is_idle() {
-            return outgoing.steps(&**endpoint);
+        let socket = endpoint.socket();
+        loop {
+            if outgoing.is_idle() {
+                return Poll::Ready(outgoing.steps(&**endpoint));
+            }
+            ready!(socket.poll_send_ready(cx))?;
+            let sent = match endpoint.has_offload() {
+                true => socket.try_io(Interest::WRITABLE, || outgoing.steps(&**endpoint)),
+                // Each call looks by itself whether the socket is writable.
+                false => outgoing.steps(&**endpoint),
+            };
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
         }
-        endpoint.socket().async_io(Interest::WRITABLE, || outgoing.steps(&**endpoint)).await
     }
 }
 
