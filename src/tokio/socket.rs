@@ -569,7 +569,7 @@ impl<F: Format> FrameSender<F> {
             if self.outgoing.push_now(&peer, meta, payload) {
                 return Ok(());
             }
-            self.feed_slowly(peer, meta, payload).await
+            poll_fn(|cx| self.poll_feed(cx, &peer, meta, payload)).await
         }
     }
 
@@ -608,7 +608,7 @@ impl<F: Format> FrameSender<F> {
     ) -> Result<(), SendError> {
         let mut frames = frames.into_iter();
         while !self.outgoing.push_all(&peer, &mut frames)? {
-            self.make_room(peer).await?;
+            poll_fn(|cx| self.poll_room(cx, &peer)).await?;
         }
         Ok(())
     }
@@ -631,10 +631,7 @@ impl<F: Format> FrameSender<F> {
     /// when the runtime is shutting down.
     pub async fn flush(&mut self) -> Result<(), SendError> {
         self.outgoing.close_all();
-        match self.steps().await.map_err(SendError::Blocked)? {
-            Step::Lost(error) => Err(error),
-            _ => Ok(()),
-        }
+        poll_fn(|cx| self.poll_steps(cx, SendError::Blocked)).await
     }
 
     /// What was counted since the sender was made.
@@ -659,51 +656,56 @@ impl<F: Format> FrameSender<F> {
         self.endpoint.socket()
     }
 
-    /// Where something has to be sent before, or nothing can be.
+    /// Accepts a frame when something has to be sent before, or says why it cannot be accepted.
     #[cold]
-    async fn feed_slowly(
+    fn poll_feed(
         &mut self,
-        peer: SocketAddr,
+        cx: &mut Context<'_>,
+        peer: &SocketAddr,
         meta: &F::Meta,
         payload: &[u8],
-    ) -> Result<(), SendError> {
+    ) -> Poll<Result<(), SendError>> {
         let header = self.outgoing.check(meta, payload)?;
-        let made = self.make_room(peer).await;
+        let made = ready!(self.poll_room(cx, peer));
         if !matches!(made, Err(SendError::Full(_))) {
-            self.outgoing.push(&peer, &header, payload);
+            self.outgoing.push(peer, &header, payload);
         }
-        made
+        Poll::Ready(made)
     }
 
-    async fn make_room(&mut self, peer: SocketAddr) -> Result<(), SendError> {
-        self.outgoing.close_for(&peer);
-        match self.steps().await.map_err(SendError::Full)? {
-            Step::Lost(error) => Err(error),
-            _ => Ok(()),
-        }
+    fn poll_room(
+        &mut self,
+        cx: &mut Context<'_>,
+        peer: &SocketAddr,
+    ) -> Poll<Result<(), SendError>> {
+        self.outgoing.close_for(peer);
+        self.poll_steps(cx, SendError::Full)
     }
 
     /// Sends all that is closed, as soon as the socket takes it, until something is lost.
-    async fn steps(&mut self) -> io::Result<Step> {
-        poll_fn(|cx| self.poll_steps(cx)).await
-    }
-
-    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Step>> {
+    fn poll_steps(
+        &mut self,
+        cx: &mut Context<'_>,
+        failed: fn(io::Error) -> SendError,
+    ) -> Poll<Result<(), SendError>> {
         let Self { endpoint, outgoing } = self;
         let socket = endpoint.socket();
         loop {
             if outgoing.is_idle() {
-                return Poll::Ready(outgoing.steps(&**endpoint));
+                outgoing.rest();
+                return Poll::Ready(Ok(()));
             }
-            ready!(socket.poll_send_ready(cx))?;
+            ready!(socket.poll_send_ready(cx)).map_err(failed)?;
             let sent = match endpoint.has_offload() {
                 true => socket.try_io(Interest::WRITABLE, || outgoing.steps(&**endpoint)),
                 // Each call looks by itself whether the socket is writable.
                 false => outgoing.steps(&**endpoint),
             };
             match sent {
+                Ok(Step::Lost(error)) => return Poll::Ready(Err(error)),
+                Ok(_) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                sent => return Poll::Ready(sent),
+                Err(error) => return Poll::Ready(Err(failed(error))),
             }
         }
     }

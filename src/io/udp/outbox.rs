@@ -345,7 +345,7 @@ impl<F: Format> Outgoing<F> {
     }
 
     /// Forgets the peers once nothing is left for any, and gives memory back.
-    fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         // The next frame is likely for the same peer, if there was only one.
         if self.used > 1 && self.batches.iter().take(self.used).all(|batch| batch.end == 0) {
             self.used = 0;
