@@ -167,3 +167,160 @@ impl<F: Format> fmt::Debug for Incoming<F> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+mod tests {
+    use core::cell::RefCell;
+    use std::net::UdpSocket;
+    use std::vec;
+
+    use super::*;
+    use crate::error::DatagramError;
+    use crate::format::{U8, U16Be};
+
+    /// Receives what it is told.
+    struct Script {
+        answers: RefCell<Vec<io::Result<Vec<u8>>>>,
+        #[cfg_attr(not(feature = "udp"), expect(dead_code, reason = "for offload"))]
+        socket: UdpSocket,
+    }
+
+    impl Socket for Script {
+        fn peer_addr(&self) -> io::Result<SocketAddr> {
+            Err(io::ErrorKind::NotConnected.into())
+        }
+
+        fn recv_one(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+            let bytes = self.answers.borrow_mut().remove(0)?;
+            let len = bytes.len().min(buf.len()); // as a system does, without a word
+            buf[..len].copy_from_slice(&bytes[..len]);
+            Ok((len, source()))
+        }
+
+        fn send_one(&self, _: &[u8]) -> io::Result<usize> {
+            panic!("nothing is sent")
+        }
+
+        fn send_one_to(&self, _: &[u8], _: SocketAddr) -> io::Result<usize> {
+            panic!("nothing is sent")
+        }
+
+        #[cfg(all(feature = "udp", any(target_os = "linux", target_os = "android")))]
+        fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+            std::os::fd::AsFd::as_fd(&self.socket)
+        }
+    }
+
+    fn source() -> SocketAddr {
+        ([192, 0, 2, 1], 7).into()
+    }
+
+    fn endpoint(answers: Vec<io::Result<Vec<u8>>>) -> Endpoint<Script> {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Endpoint::without_offload(Script { answers: RefCell::new(answers), socket })
+    }
+
+    fn incoming<F: Format>(format: F) -> Incoming<F> {
+        let mut incoming = Incoming::new(Framing::new(format));
+        assert!(!incoming.has_slots());
+        incoming.set_slots(vec![0; SLOT_LEN]);
+        assert!(incoming.has_slots());
+        incoming
+    }
+
+    /// A datagram that is one frame of so many bytes.
+    fn datagram(len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        Framing::new(U16Be).encode((), &vec![7; len - 2], &mut bytes).unwrap();
+        Ok(bytes)
+    }
+
+    #[test]
+    fn what_fills_its_slot_counts_as_cut() {
+        for (limit, longest) in [(None, 65_534), (Some(usize::MAX), 65_534), (Some(9), 9)] {
+            let mut incoming = incoming(U16Be);
+            if let Some(limit) = limit {
+                incoming.set_limit(limit);
+            }
+            let endpoint =
+                endpoint(vec![datagram(65_535), datagram(longest), datagram(longest + 1)]);
+            for taken in [false, true, false] {
+                assert!(incoming.recv(&endpoint).unwrap().is_none());
+                let arrival = incoming.next().unwrap();
+                match incoming.judge(arrival) {
+                    Received::Datagram { source: from, frames } => {
+                        assert!(taken && from == source());
+                        assert!(frames.map(|frame| frame.payload.len()).eq([longest - 2]));
+                    }
+                    Received::Refused { source: from, error } => {
+                        assert!(!taken && from == source());
+                        assert_eq!(error, DatagramError::Cut { room: longest });
+                    }
+                    Received::Undelivered(error) => panic!("{error}"),
+                }
+                assert!(incoming.next().is_none());
+            }
+            let RecvStats { datagrams, frames, bytes, refused, refused_bytes, calls, .. } =
+                incoming.stats();
+            assert_eq!((datagrams, frames, calls), (1, 1, 3));
+            assert_eq!((bytes, refused_bytes), (longest as u64, 65_536 + longest as u64));
+            assert_eq!((refused.cut, refused.total()), (2, 2));
+        }
+    }
+
+    #[test]
+    fn a_slot_is_one_datagram_or_a_run() {
+        let mut incoming = incoming(U8);
+        let slots: [(usize, usize, &[usize]); 6] = [
+            (5, 5, &[5]),
+            (5, 0, &[5]),
+            (0, 0, &[0]),
+            (6, 3, &[3, 3]),
+            (7, 3, &[3, 3, 1]),
+            (2, 3, &[2]),
+        ];
+        let filled = |&(len, segment_len, _): &_| Filled { source: source(), len, segment_len };
+        incoming.filled = slots.iter().map(filled).collect();
+        for (slot, &(_, segment_len, lens)) in slots.iter().enumerate() {
+            for (i, len) in lens.iter().enumerate() {
+                let Some(Arrival::Datagram { place, .. }) = incoming.next() else {
+                    panic!("{slot} has more")
+                };
+                let start = slot * SLOT_LEN + i * segment_len;
+                assert_eq!(place, start..start + len);
+            }
+        }
+        assert!(incoming.next().is_none());
+    }
+
+    #[test]
+    fn reports_are_items_and_other_errors_change_nothing() {
+        use io::ErrorKind::{ConnectionRefused, ConnectionReset, Interrupted, PermissionDenied};
+        let errors = [ConnectionRefused, PermissionDenied, ConnectionReset, Interrupted];
+        let mut answers: Vec<_> = errors.into_iter().map(|kind| Err(kind.into())).collect();
+        answers.push(Ok(b"\x01a".to_vec()));
+        let (mut incoming, endpoint) = (incoming(U8), endpoint(answers));
+        for kind in [ConnectionRefused, PermissionDenied, ConnectionReset] {
+            match incoming.recv(&endpoint) {
+                Ok(arrival) => match incoming.judge(arrival.unwrap()) {
+                    Received::Undelivered(error) => assert_eq!(error.kind(), kind),
+                    other => panic!("{other:?}"),
+                },
+                Err(error) => {
+                    assert_eq!((error.kind(), kind), (PermissionDenied, PermissionDenied))
+                }
+            }
+            assert!(incoming.next().is_none());
+        }
+        // What was interrupted is called again.
+        assert!(incoming.recv(&endpoint).unwrap().is_none());
+        let arrival = incoming.next().unwrap();
+        assert!(matches!(incoming.judge(arrival), Received::Datagram { .. }));
+        let RecvStats { datagrams, undelivered, calls, refused, .. } = incoming.stats();
+        assert_eq!((datagrams, undelivered, calls, refused.total()), (1, 2, 1, 0));
+        let text = std::format!("{incoming:?}");
+        assert!(text.starts_with("Incoming {") && text.contains("undelivered: 2"), "{text}");
+        assert!(!text.contains("97"), "a payload may be secret: {text}");
+    }
+}

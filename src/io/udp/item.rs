@@ -242,4 +242,33 @@ mod tests {
         assert_eq!(size_of::<Result<(), SendError>>(), 2 * size_of::<usize>());
         assert!(SendError::Blocked(io::ErrorKind::WouldBlock.into()).source().is_none());
     }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug)]
+        struct Cable(fmt::Error);
+        impl fmt::Display for Cable {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("no cable")
+            }
+        }
+        impl Error for Cable {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let error = || io::Error::other(Cable(fmt::Error));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        let lost = Lost { peer, datagrams: 1, error: error() };
+        let errors = [
+            SendError::Full(error()),
+            SendError::Blocked(error()),
+            SendError::Lost(Box::new(lost)),
+        ];
+        for error in errors {
+            assert_eq!(error.to_string().matches("no cable").count(), 1, "{error}");
+            assert!(error.source().is_some_and(|source| source.is::<fmt::Error>()), "{error}");
+        }
+        assert!(SendError::NotConnected.source().is_none());
+    }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Outgoing<F: Format> {
     framing: Framing<F>,
     /// The most bytes of a datagram.
     limit: usize,
-    /// The first `used` are in use; the others lend their memory.
+    /// The first `used` are in use, and have a peer; the others lend their memory.
     batches: Vec<Batch>,
     used: usize,
     by_peer: HashMap<SocketAddr, usize>,
@@ -217,10 +217,8 @@ impl<F: Format> Outgoing<F> {
     /// Closes the datagram that the last frame went into.
     #[inline]
     pub(crate) fn close_last(&mut self) {
-        if let Some(batch) = self.batches.get_mut(self.last)
-            && self.last < self.used
-        {
-            batch.close();
+        if let Some(batch) = self.batches.get_mut(self.last) {
+            batch.close(); // if it is one of those in use; the others are empty
         }
     }
 
@@ -300,7 +298,7 @@ impl<F: Format> Outgoing<F> {
         let is_waiting = |at: &usize| self.batches.get(*at).is_some_and(Batch::is_waiting);
         if !is_waiting(&self.sending) {
             // On from there, or with many peers those that are done would be passed by for each.
-            let mut others = (self.sending + 1..self.used).chain(0..self.sending);
+            let mut others = (self.sending..self.used).chain(0..self.sending);
             self.sending = others.find(is_waiting)?;
         }
         Some(self.sending)
@@ -309,8 +307,7 @@ impl<F: Format> Outgoing<F> {
     /// Whether the last frame went to this peer.
     #[inline(always)]
     fn is_last(&self, peer: &SocketAddr) -> bool {
-        self.last < self.used
-            && self.batches.get(self.last).is_some_and(|batch| batch.peer.as_ref() == Some(peer))
+        self.batches.get(self.last).is_some_and(|batch| batch.peer.as_ref() == Some(peer))
     }
 
     /// Makes this peer the last one, if something is held for it.
@@ -351,6 +348,9 @@ impl<F: Format> Outgoing<F> {
             self.used = 0;
             self.by_peer.clear();
             self.batches.truncate(KEPT);
+            for batch in &mut self.batches {
+                batch.peer = None;
+            }
             self.held = 0;
         }
     }
@@ -645,6 +645,43 @@ mod tests {
     }
 
     #[test]
+    fn peers_that_rested_are_sent_to_again() {
+        for order in [[1, 2, 1], [1, 2, 2], [2, 1, 1]] {
+            let script = Script::new(64, &[]);
+            let mut out = outgoing(100);
+            for round in 1..=3 {
+                for to in order {
+                    assert!(out.push_now(&peer(to), &(), b"hello"));
+                }
+                out.close_all();
+                while matches!(out.step(&script).unwrap(), Step::Sent) {}
+                assert_eq!((out.stats().frames, out.used, out.held), (round * 3, 0, 0));
+            }
+            assert_eq!(script.took.borrow().len(), 6);
+        }
+    }
+
+    #[test]
+    fn what_is_open_stays_while_others_are_sent() {
+        let script = Script::new(64, &[]);
+        let mut out = outgoing(6);
+        for (to, payload) in [(1, b"open1"), (2, b"first"), (2, b"open2"), (3, b"open3")] {
+            feed(&mut out, to, payload);
+        }
+        assert!(matches!(out.step(&script).unwrap(), Step::Sent));
+        assert!(matches!(out.step(&script).unwrap(), Step::Idle));
+        assert_eq!(*script.took.borrow(), [(peer(2), vec![b"\x05first".to_vec()])]);
+        assert_eq!(out.held, 18);
+        out.close_all();
+        while matches!(out.step(&script).unwrap(), Step::Sent) {}
+        let mut took: Vec<_> = script.took.borrow()[1..].to_vec();
+        took.sort();
+        let want = [b"\x05open1", b"\x05open2", b"\x05open3"].map(|bytes| vec![bytes.to_vec()]);
+        assert_eq!(took, [peer(1), peer(2), peer(3)].into_iter().zip(want).collect::<Vec<_>>());
+        assert_eq!(out.held, 0);
+    }
+
+    #[test]
     fn nothing_changes_when_it_would_block() {
         let script = Script::new(64, &[io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut]);
         let mut out = outgoing(10);
@@ -733,6 +770,21 @@ mod tests {
             count += 1;
         }
         assert_eq!(usize::from(count), MOST_HELD_BYTES / 256 + 1);
+        // Also where a frame goes into a datagram that is open.
+        let mut out = outgoing(60_000);
+        let mut count = 0;
+        while out.push_now(&peer(count % 500 + 1), &(), &[7; 255]) {
+            count += 1;
+            if usize::from(count) == MOST_HELD_BYTES / 256 {
+                out.close_for(&peer(1));
+                assert!(matches!(out.step(&script).unwrap(), Step::Idle), "nothing has to go yet");
+            }
+        }
+        assert_eq!(usize::from(count), MOST_HELD_BYTES / 256 + 1);
+        assert!(!out.push_now(&peer(1), &(), &[]));
+        out.close_for(&peer(1));
+        assert!(matches!(out.step(&script).unwrap(), Step::Sent));
+        assert!(out.push_now(&peer(1), &(), &[]));
     }
 
     #[test]
