@@ -324,6 +324,24 @@ fn a_socket_without_a_peer_needs_one_named() {
     assert!(matches!(nobody, Err(SendError::NotConnected)));
 }
 
+#[test]
+fn a_socket_says_how_it_frames() {
+    let framing = || Framing::new(V1).with_limit(99);
+    let socket = io::FrameSocket::with_framing(bound(), framing());
+    let limit = socket.framing().limit();
+    let (receiver, sender) = socket.split();
+    assert_eq!([limit, receiver.framing().limit(), sender.framing().limit()], [99; 3]);
+    run(async {
+        let socket = bound();
+        socket.set_nonblocking(true).unwrap();
+        let socket = ::tokio::net::UdpSocket::from_std(socket).unwrap();
+        let socket = tokio::FrameSocket::with_framing(socket, framing());
+        let limit = socket.framing().limit();
+        let (receiver, sender) = socket.split();
+        assert_eq!([limit, receiver.framing().limit(), sender.framing().limit()], [99; 3]);
+    });
+}
+
 /// A non-blocking socket stays one, and a blocking one too.
 #[test]
 fn a_socket_that_has_nothing_says_so() {

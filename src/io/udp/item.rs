@@ -239,6 +239,12 @@ mod tests {
         };
         assert!(lost(1).starts_with("a datagram to 127.0.0.1:9 was not sent: "), "{}", lost(1));
         assert!(lost(3).starts_with("3 datagrams to 127.0.0.1:9 were not sent: "));
+        let error = SendError::from(EncodeError::Oversize { len: 9, limit: 8 });
+        assert_eq!(error.to_string(), EncodeError::Oversize { len: 9, limit: 8 }.to_string());
+        assert_eq!(
+            SendError::NotConnected.to_string(),
+            "the socket is not connected; name a peer, or connect it first"
+        );
         assert_eq!(size_of::<Result<(), SendError>>(), 2 * size_of::<usize>());
         assert!(SendError::Blocked(io::ErrorKind::WouldBlock.into()).source().is_none());
     }

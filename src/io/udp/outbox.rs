@@ -502,7 +502,7 @@ mod tests {
     use std::vec;
 
     use super::*;
-    use crate::format::U8;
+    use crate::format::{U8, Varint};
     use crate::segment::Segments;
 
     /// Answers as it is told, and keeps what it took.
@@ -795,6 +795,45 @@ mod tests {
         assert_eq!(refused, EncodeError::NoRoom { needed: 11, room: 10 });
         let refused = out.check(&(), &[0; 256]).err().unwrap();
         assert_eq!(refused, EncodeError::Oversize { len: 256, limit: 255 });
+        let mut out = out;
+        for len in [10, 256] {
+            assert!(!out.push_now(&peer(1), &(), &vec![0; len]), "{len}");
+        }
+        assert_eq!((out.used, out.held), (0, 0));
+    }
+
+    #[test]
+    fn headers_may_be_shorter_than_the_longest() {
+        let lens = [0, 1, 127, 128, 16_383, 16_384, 5, 200];
+        let (script, framing) = (Script::new(64, &[]), Framing::new(Varint));
+        let mut out = Outgoing::new(framing.clone());
+        out.set_limit(40_000);
+        for _ in 0..2 {
+            for len in lens {
+                assert!(out.push_now(&peer(1), &(), &vec![7; len]), "{len}");
+            }
+            let mut frames = lens.iter().map(|len| ((), vec![7; *len]));
+            while !out.push_all(&peer(1), &mut frames).unwrap() {
+                out.close_for(&peer(1));
+                assert!(matches!(out.step(&script).unwrap(), Step::Sent));
+            }
+            out.close_all();
+            while matches!(out.step(&script).unwrap(), Step::Sent) {}
+        }
+        let mut sent = Vec::new();
+        for datagram in script.took.borrow().iter().flat_map(|(_, datagrams)| datagrams) {
+            sent.extend(framing.datagram(datagram).unwrap().map(|frame| frame.payload.len()));
+        }
+        assert_eq!(sent, lens.repeat(4));
+    }
+
+    #[test]
+    fn what_is_held_is_not_shown() {
+        let mut out = outgoing(10);
+        feed(&mut out, 1, b"aaa");
+        let text = std::format!("{out:?}");
+        assert!(text.starts_with("Outgoing { limit: 255, datagram_limit: 10, peers: 1, held: 4"));
+        assert!(!text.contains("97"), "a payload may be secret: {text}");
     }
 
     #[test]
