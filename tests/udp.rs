@@ -214,15 +214,13 @@ fn offload_does_not_show_on_the_wire() {
 
 /// Each refused datagram is an item with its source and reason, is counted, and changes nothing for
 /// the next.
-// spec: DGM-1, DGM-2, DGM-3, DGM-4, DGM-5, DGM-6, DGM-8
-#[test]
-fn refused_datagrams_are_items() {
+/// Datagrams, and what becomes of them where kind 0x41 is known and 200 bytes are the limit.
+fn judged() -> Vec<(Vec<u8>, Taken)> {
     let whole = [frame(1, b"one"), frame(1, b"two")].concat();
-    let good = Ok(vec![b"good".to_vec()]);
     let missing = |at, missing, part| {
         Err(DatagramError::Malformed(DecodeError::Truncated { at, missing, part }))
     };
-    let cases: Vec<(Vec<u8>, Taken)> = vec![
+    vec![
         (vec![], Err(DatagramError::Empty)),
         // Only a header, and a single byte: pitfalls 2 and 3.
         (header::encode(Kind::TEXT, 4).to_vec(), missing(8, 4, Part::Payload)),
@@ -237,7 +235,22 @@ fn refused_datagrams_are_items() {
         (frame(0x41, b"known"), Ok(vec![b"known".to_vec()])),
         (frame(0xC1, b"ignored"), Ok(vec![])),
         ([&whole[..], &vec![b'x'; 300]].concat(), Err(DatagramError::Cut { room: 200 })),
-    ];
+    ]
+}
+
+fn check_refused(stats: io::RecvStats) {
+    let io::Refusals { cut, empty, malformed, misplaced_kind, unknown_kind, .. } = stats.refused;
+    assert_eq!((cut, empty, malformed, misplaced_kind, unknown_kind), (1, 1, 3, 1, 2));
+    assert_eq!(stats.refused.total(), 8);
+    assert_eq!((stats.datagrams, stats.frames), (12, 11));
+    assert_eq!(stats.refused_bytes, 8 + 1 + 21 + 8 + 17 + 8 + 322);
+}
+
+// spec: DGM-1, DGM-2, DGM-3, DGM-4, DGM-5, DGM-6, DGM-8
+#[test]
+fn refused_datagrams_are_items() {
+    let good = Ok(vec![b"good".to_vec()]);
+    let cases = judged();
     for how in all().filter(|how| !how.connected) {
         let (raw, two, addr) = sockets(how);
         let from = raw.local_addr().unwrap();
@@ -249,13 +262,69 @@ fn refused_datagrams_are_items() {
             assert_eq!(item(receiver.recv().unwrap()), (from, want.clone()), "{bytes:02x?}");
             assert_eq!(item(receiver.recv().unwrap()), (from, good.clone()));
         }
-        let stats = receiver.stats().0;
-        let io::Refusals { cut, empty, malformed, misplaced_kind, unknown_kind, .. } =
-            stats.refused;
-        assert_eq!((cut, empty, malformed, misplaced_kind, unknown_kind), (1, 1, 3, 1, 2));
-        assert_eq!(stats.refused.total(), 8);
-        assert_eq!((stats.datagrams, stats.frames), (12, 11));
-        assert_eq!(stats.refused_bytes, 8 + 1 + 21 + 8 + 17 + 8 + 322);
+        check_refused(receiver.stats().0);
+    }
+}
+
+// spec: DGM-1, DGM-2, DGM-3, DGM-4, DGM-5, DGM-6, DGM-8
+#[test]
+fn refused_datagrams_are_items_of_their_own_that_can_be_kept() {
+    for how in all().filter(|how| !how.connected) {
+        run(async {
+            let (raw, two, addr) = sockets(how);
+            let from = raw.local_addr().unwrap();
+            let known = |kind: &Kind| kind.get() == 0x41;
+            let mut receiver = asynchronous(two, how).known(known).recv_limit(200);
+            let (mut sent, mut kept) = (Vec::new(), Vec::new());
+            for (bytes, want) in judged() {
+                for (bytes, want) in
+                    [(bytes, want), (frame(2, b"good"), Ok(vec![b"good".to_vec()]))]
+                {
+                    raw.send_to(&bytes, addr).unwrap();
+                    kept.push(receiver.recv_owned().await.unwrap());
+                    sent.push((bytes, want));
+                }
+            }
+            for (kept, (bytes, want)) in kept.into_iter().zip(sent) {
+                let (source, taken) = match kept {
+                    Received::Datagram { source, frames } => {
+                        let wire: Vec<_> =
+                            frames.iter().flat_map(|frame| frame.bytes()).copied().collect();
+                        assert!(frames.is_empty() || wire == bytes);
+                        (source, Ok(frames.iter().map(|frame| frame.payload().to_vec()).collect()))
+                    }
+                    Received::Refused { source, error } => (source, Err(error)),
+                    Received::Undelivered(error) => panic!("{error}"),
+                };
+                assert_eq!((source, taken), (from, want), "{bytes:02x?}");
+            }
+            check_refused(receiver.stats().0);
+        });
+    }
+}
+
+#[test]
+fn what_the_system_does_not_send_is_said_and_the_rest_goes() {
+    for how in all() {
+        run(async {
+            let (one, two, addr) = sockets(how);
+            let sender = asynchronous(one, how).datagram_limit(70_000);
+            let (_, mut sender) = sender.split();
+            let mut receiver = asynchronous(two, how);
+            sender.flush().await.unwrap(); // of nothing
+            sender.feed_to(addr, Kind::BINARY, &[1; 65_520]).await.unwrap();
+            sender.end_datagram();
+            match sender.feed_to(addr, Kind::BINARY, b"behind").await {
+                Err(SendError::Lost(lost)) => assert_eq!((lost.peer, lost.datagrams), (addr, 1)),
+                other => panic!("{how:?}: {other:?}"),
+            }
+            sender.flush().await.unwrap(); // what met it was accepted
+            let received = item(receiver.recv().await.unwrap());
+            let from = sender.get_ref().local_addr().unwrap();
+            assert_eq!(received, (from, Ok(vec![b"behind".to_vec()])));
+            assert_eq!(sender.stats().lost, 1);
+            assert!(sender.take_report().is_none());
+        });
     }
 }
 

@@ -806,7 +806,7 @@ mod tests {
     fn headers_may_be_shorter_than_the_longest() {
         let lens = [0, 1, 127, 128, 16_383, 16_384, 5, 200];
         let (script, framing) = (Script::new(64, &[]), Framing::new(Varint));
-        let mut out = Outgoing::new(framing.clone());
+        let mut out = Outgoing::new(framing);
         out.set_limit(40_000);
         for _ in 0..2 {
             for len in lens {
