@@ -212,8 +212,6 @@ fn offload_does_not_show_on_the_wire() {
     assert!(seen[0].1 < seen[1].1, "{} calls, and {} without", seen[0].1, seen[1].1);
 }
 
-/// Each refused datagram is an item with its source and reason, is counted, and changes nothing for
-/// the next.
 /// Datagrams, and what becomes of them where kind 0x41 is known and 200 bytes are the limit.
 fn judged() -> Vec<(Vec<u8>, Taken)> {
     let whole = [frame(1, b"one"), frame(1, b"two")].concat();
@@ -246,6 +244,8 @@ fn check_refused(stats: io::RecvStats) {
     assert_eq!(stats.refused_bytes, 8 + 1 + 21 + 8 + 17 + 8 + 322);
 }
 
+/// Each refused datagram is an item with its source and reason, is counted, and changes nothing for
+/// the next.
 // spec: DGM-1, DGM-2, DGM-3, DGM-4, DGM-5, DGM-6, DGM-8
 #[test]
 fn refused_datagrams_are_items() {
@@ -324,6 +324,79 @@ fn what_the_system_does_not_send_is_said_and_the_rest_goes() {
             assert_eq!(received, (from, Ok(vec![b"behind".to_vec()])));
             assert_eq!(sender.stats().lost, 1);
             assert!(sender.take_report().is_none());
+        });
+    }
+}
+
+/// Addresses that nobody can be sent to, as forged datagrams have them.
+fn nobody(i: u32) -> SocketAddr {
+    (Ipv4Addr::from(0x7F00_0000 + i), 0).into()
+}
+
+/// For how many peers a sender holds something, and how many bytes, as it shows it.
+fn held(sender: &impl std::fmt::Debug) -> [usize; 2] {
+    let text = format!("{sender:?}");
+    ["peers: ", "held: "].map(|name| {
+        let (_, rest) = text.split_once(name).unwrap();
+        rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    })
+}
+
+#[test]
+fn peers_that_cannot_be_sent_to_cost_no_memory_and_no_offload() {
+    const COUNT: u32 = 5_000;
+    for how in all().filter(|how| !how.v6 && !how.connected) {
+        let (one, two, addr) = sockets(how);
+        let (mut sender, mut receiver) = (blocking(one, how), blocking(two, how));
+        let mut losses = 0;
+        for i in 0..COUNT {
+            match sender.feed_to(nobody(i), Kind::TEXT, b"hello") {
+                Err(SendError::Lost(lost)) => losses += lost.datagrams,
+                fed => fed.unwrap(),
+            }
+            assert!(held(&sender)[0] <= 1_024);
+        }
+        assert!(losses > 0);
+        // Whom one can send to need not wait until all are told.
+        let payload = vec![7; 1_000];
+        for _ in 0..2 {
+            sender.feed_to(addr, Kind::BINARY, &payload).unwrap();
+        }
+        assert!(matches!(sender.flush(), Err(SendError::Lost(_))));
+        for _ in 0..2 {
+            assert_eq!(item(receiver.recv().unwrap()).1, Ok(vec![payload.clone()]));
+        }
+        while sender.flush().is_err() {}
+        let stats = sender.stats().1;
+        assert_eq!((stats.lost, stats.lost_frames), (COUNT.into(), COUNT.into()));
+        assert_eq!(held(&sender), [0, 0]);
+        let offload = how.offload && cfg!(all(feature = "udp", target_os = "linux"));
+        assert_eq!((stats.datagrams, stats.calls), (2, if offload { 1 } else { 2 }), "{how:?}");
+    }
+}
+
+#[test]
+fn tokio_peers_that_cannot_be_sent_to_cost_no_memory() {
+    const COUNT: u32 = 5_000;
+    for how in all().filter(|how| !how.v6 && !how.connected) {
+        run(async {
+            let (one, two, addr) = sockets(how);
+            let (mut sender, mut receiver) = (asynchronous(one, how), asynchronous(two, how));
+            let mut losses = 0;
+            for i in 0..COUNT {
+                match sender.feed_to(nobody(i), Kind::TEXT, b"hello").await {
+                    Err(SendError::Lost(lost)) => losses += lost.datagrams,
+                    fed => fed.unwrap(),
+                }
+                assert!(held(&sender)[0] <= 1_024);
+            }
+            assert!(losses > 0);
+            sender.feed_to(addr, Kind::TEXT, b"behind").await.unwrap();
+            assert!(matches!(sender.flush().await, Err(SendError::Lost(_))));
+            let received = item(receiver.recv().await.unwrap());
+            assert_eq!(received.1, Ok(vec![b"behind".to_vec()]));
+            while sender.flush().await.is_err() {}
+            assert_eq!((sender.stats().1.lost, held(&sender)), (COUNT.into(), [0, 0]));
         });
     }
 }

@@ -55,4 +55,4 @@ pub(crate) use outbox::Outbox;
 #[cfg(feature = "tokio")]
 pub(crate) use sending::Sending;
 #[cfg(feature = "tokio")]
-pub(crate) use udp::{Arrival, Endpoint, Incoming, Outgoing, SLOT_LEN, Socket, Step};
+pub(crate) use udp::{Arrival, Endpoint, Incoming, Outgoing, SLOT_LEN, Socket};

@@ -22,7 +22,7 @@ use crate::frame::OwnedFrame;
 use crate::framing::Framing;
 use crate::io::{
     Arrival, Endpoint, Frames, Incoming, Outgoing, Received, RecvStats, SLOT_LEN, SendError,
-    SendStats, Socket, Step,
+    SendStats, Socket,
 };
 
 /// The slots that one call can fill.
@@ -551,9 +551,10 @@ impl<F: Format> FrameSender<F> {
     /// The frame of a dropped call was not accepted.
     ///
     /// # Errors
-    /// [`SendError::Encode`] when no datagram can hold the frame: it was
-    /// not accepted, and nothing is sent. [`SendError::Lost`] when the system did not send what was
-    /// accepted before; the frame was accepted.
+    /// [`SendError::Encode`] when no datagram can hold the frame: it was not accepted, and nothing is
+    /// sent. [`SendError::Full`] when the runtime is shutting down: it was not accepted either.
+    /// [`SendError::Lost`] when the system did not send what was accepted before; the frame was
+    /// accepted.
     #[inline]
     // An `async fn` copies its arguments when it is polled, and to read an address as a whole that
     // was written in parts a moment ago takes longer than all the rest.
@@ -599,8 +600,8 @@ impl<F: Format> FrameSender<F> {
     ///
     /// # Errors
     /// [`SendError::Encode`] when no datagram can hold a frame: that one was taken from the iterator, and
-    /// not accepted. [`SendError::Lost`] when the system did not send what was accepted before: all frames
-    /// that were taken were accepted.
+    /// not accepted. [`SendError::Full`] when the runtime is shutting down, [`SendError::Lost`] when the
+    /// system did not send what was accepted before: all frames that were taken were accepted.
     pub async fn feed_all_to<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         peer: SocketAddr,
@@ -626,8 +627,8 @@ impl<F: Format> FrameSender<F> {
     /// What a dropped call did not send is left to the next one.
     ///
     /// # Errors
-    /// [`SendError::Lost`] when the system did not send a datagram, or a run of them: what else was
-    /// accepted is kept, and the next flush goes on behind what was lost. [`SendError::Blocked`]
+    /// [`SendError::Lost`] when the system did not send a datagram, or a run of them: all others were
+    /// sent, and a flush after this one tells the next loss, if there is one. [`SendError::Blocked`]
     /// when the runtime is shutting down.
     pub async fn flush(&mut self) -> Result<(), SendError> {
         self.outgoing.close_all();
@@ -682,7 +683,7 @@ impl<F: Format> FrameSender<F> {
         self.poll_steps(cx, SendError::Full)
     }
 
-    /// Sends all that is closed, as soon as the socket takes it, until something is lost.
+    /// Sends all that is closed, as soon as the socket takes it, and says what was lost.
     fn poll_steps(
         &mut self,
         cx: &mut Context<'_>,
@@ -690,11 +691,7 @@ impl<F: Format> FrameSender<F> {
     ) -> Poll<Result<(), SendError>> {
         let Self { endpoint, outgoing } = self;
         let socket = endpoint.socket();
-        loop {
-            if outgoing.is_idle() {
-                outgoing.rest();
-                return Poll::Ready(Ok(()));
-            }
+        while !outgoing.is_idle() {
             ready!(socket.poll_send_ready(cx)).map_err(failed)?;
             let sent = match endpoint.has_offload() {
                 true => socket.try_io(Interest::WRITABLE, || outgoing.steps(&**endpoint)),
@@ -702,12 +699,14 @@ impl<F: Format> FrameSender<F> {
                 false => outgoing.steps(&**endpoint),
             };
             match sent {
-                Ok(Step::Lost(error)) => return Poll::Ready(Err(error)),
-                Ok(_) => return Poll::Ready(Ok(())),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(failed(error))),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Poll::Ready(Err(failed(error)));
+                }
+                _ => {}
             }
         }
+        outgoing.rest();
+        Poll::Ready(outgoing.tell())
     }
 }
 

@@ -158,6 +158,12 @@ impl<S: Socket> Wire for Endpoint<S> {
     }
 
     fn send(&self, peer: SocketAddr, bytes: &[u8], segment_len: usize) -> io::Result<bool> {
+        // Such a source can be forged, and what a system says to an answer, quinn-udp takes for the
+        // end of its offload.
+        if peer.port() == 0 {
+            let text = "nobody can be sent to at port 0";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         match self.send_once(peer, bytes, segment_len) {
             Err(error) if is_report(&error) => {
                 self.report.put(error);

@@ -75,8 +75,9 @@ pub enum SendError {
     /// too: flush again.
     Blocked(io::Error),
     /// The system did not send a datagram, or a run of them that it was given with one call: these
-    /// are lost. This call's frame was accepted; what else was accepted is kept, and the next
-    /// flush goes on with it.
+    /// are lost. This call's frame was accepted, and nothing else that was accepted is concerned.
+    /// Each loss is told once, by this call or a later one that sends; those of a peer that follow
+    /// each other are told as one, and more than 1,024 at once are only counted.
     Lost(Box<Lost>),
 }
 
@@ -92,7 +93,7 @@ impl From<EncodeError> for SendError {
 pub struct Lost {
     /// Where they were to go.
     pub peer: SocketAddr,
-    /// How many.
+    /// How many, one after the other.
     pub datagrams: usize,
     /// What the system says: "message too long", say.
     pub error: io::Error,

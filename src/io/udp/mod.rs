@@ -15,4 +15,4 @@ pub(crate) use endpoint::{Endpoint, SLOT_LEN, Socket};
 #[cfg(feature = "tokio")]
 pub(crate) use inbox::{Arrival, Incoming};
 #[cfg(feature = "tokio")]
-pub(crate) use outbox::{Outgoing, Step};
+pub(crate) use outbox::Outgoing;

@@ -3,7 +3,7 @@
 use core::borrow::Borrow;
 use core::fmt;
 use std::boxed::Box;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::vec::Vec;
@@ -24,6 +24,8 @@ const MOST_HELD: usize = 64;
 const MOST_HELD_BYTES: usize = 4 << 20;
 /// Peers that something is held for before all of it is sent.
 const MOST_PEERS: usize = 1_024;
+/// Losses that are kept until somebody is told; more of them are only counted.
+const MOST_LOSSES: usize = 1_024;
 /// Batches whose memory is kept once they are sent.
 const KEPT: usize = 4;
 
@@ -49,12 +51,16 @@ pub(crate) struct Outgoing<F: Format> {
     batches: Vec<Batch>,
     used: usize,
     by_peer: HashMap<SocketAddr, usize>,
-    /// The batch that the last frame went to.
+    /// The batch that was last looked for.
     last: usize,
-    /// The batch that something was last sent of.
+    /// The batch that the last frame went to.
+    fed: usize,
+    /// The batch to send of next, if something in it waits.
     sending: usize,
     /// Bytes in all batches, about.
     held: usize,
+    /// What was lost and nobody was told yet.
+    losses: VecDeque<Lost>,
     stats: SendStats,
 }
 
@@ -90,7 +96,7 @@ pub(crate) enum Step {
     /// The system took datagrams; there may be more.
     Sent,
     /// The system did not take them, and they are gone.
-    Lost(SendError),
+    Lost(Lost),
 }
 
 impl<F: Format> Outgoing<F> {
@@ -102,8 +108,10 @@ impl<F: Format> Outgoing<F> {
             used: 0,
             by_peer: HashMap::new(),
             last: 0,
+            fed: 0,
             sending: 0,
             held: 0,
+            losses: VecDeque::new(),
             stats: SendStats::default(),
         }
     }
@@ -129,10 +137,7 @@ impl<F: Format> Outgoing<F> {
     ) -> Result<EncodedHeader<F>, EncodeError> {
         check_place(self.framing.format(), meta)?;
         let header = self.framing.encode_header(meta, payload.len() as u64)?;
-        if self.is_too_long(&header, payload) {
-            let len = header.as_bytes().len().saturating_add(payload.len());
-            return Err(EncodeError::NoRoom { needed: len, room: self.limit });
-        }
+        check_len(header.as_bytes().len().saturating_add(payload.len()), self.limit)?;
         Ok(header)
     }
 
@@ -156,6 +161,7 @@ impl<F: Format> Outgoing<F> {
             && batch.put(&header, payload, self.limit)
         {
             self.held += len;
+            self.fed = self.last;
             return true;
         }
         self.push_next(peer, &header, payload)
@@ -164,7 +170,8 @@ impl<F: Format> Outgoing<F> {
     /// The same where the frame begins another datagram, or cannot be accepted.
     #[inline(never)]
     fn push_next(&mut self, peer: &SocketAddr, header: &EncodedHeader<F>, payload: &[u8]) -> bool {
-        let is_accepted = !self.is_too_long(header, payload) && !self.is_full(peer);
+        let len = header.as_bytes().len().saturating_add(payload.len());
+        let is_accepted = check_len(len, self.limit).is_ok() && !self.is_full(peer);
         if is_accepted {
             self.push(peer, header, payload);
         }
@@ -183,17 +190,15 @@ impl<F: Format> Outgoing<F> {
             let Some(batch) = self.batches.get_mut(batch) else { break };
             let before = batch.end;
             let filled = batch.fill(&self.framing, self.limit, frames);
-            self.held += batch.end - before;
+            if batch.end > before {
+                self.held += batch.end - before;
+                self.fed = self.last;
+            }
             if filled? {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-
-    #[inline]
-    fn is_too_long(&self, header: &EncodedHeader<F>, payload: &[u8]) -> bool {
-        header.as_bytes().len().saturating_add(payload.len()) > self.limit
     }
 
     /// Whether something has to be sent before a frame for this peer is accepted.
@@ -212,12 +217,13 @@ impl<F: Format> Outgoing<F> {
         let Some(batch) = self.batches.get_mut(batch) else { return };
         batch.append(header, payload, self.limit);
         self.held += header.as_bytes().len() + payload.len();
+        self.fed = self.last;
     }
 
     /// Closes the datagram that the last frame went into.
     #[inline]
     pub(crate) fn close_last(&mut self) {
-        if let Some(batch) = self.batches.get_mut(self.last) {
+        if let Some(batch) = self.batches.get_mut(self.fed) {
             batch.close(); // if it is one of those in use; the others are empty
         }
     }
@@ -237,20 +243,54 @@ impl<F: Format> Outgoing<F> {
         }
     }
 
-    /// Sends all that is closed, until something is lost. "Would block" is the only error: what is
-    /// not sent is kept.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn steps(&mut self, wire: &impl Wire) -> io::Result<Step> {
+    /// Sends all that is closed, past what is lost. "Would block" is the only error: what is not sent
+    /// is kept.
+    pub(crate) fn steps(&mut self, wire: &impl Wire) -> io::Result<()> {
         loop {
             match self.step(wire)? {
+                Step::Idle => return Ok(()),
                 Step::Sent => {}
-                step => return Ok(step),
+                Step::Lost(lost) => self.keep(lost),
             }
         }
     }
 
+    /// Sends what is closed until there is room for a frame to this peer, likewise.
+    pub(crate) fn steps_for(&mut self, wire: &impl Wire, peer: &SocketAddr) -> io::Result<()> {
+        self.close_for(peer);
+        while self.is_full(peer) {
+            match self.step(wire)? {
+                Step::Idle => break,
+                Step::Sent => {}
+                Step::Lost(lost) => self.keep(lost),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what was lost first of what nobody was told yet.
+    #[inline]
+    pub(crate) fn tell(&mut self) -> Result<(), SendError> {
+        self.losses.pop_front().map_or(Ok(()), |lost| Err(SendError::Lost(Box::new(lost))))
+    }
+
+    /// Keeps a loss to be told, with the one before if it is the same.
+    fn keep(&mut self, lost: Lost) {
+        let is_full = self.losses.len() >= MOST_LOSSES;
+        match self.losses.back_mut() {
+            Some(last)
+                if (last.peer, last.error.kind()) == (lost.peer, lost.error.kind())
+                    && last.error.raw_os_error() == lost.error.raw_os_error() =>
+            {
+                last.datagrams += lost.datagrams;
+            }
+            _ if is_full => {}
+            _ => self.losses.push_back(lost),
+        }
+    }
+
     /// Makes one call that sends, if something is closed. "Would block" is the only error, and
-    /// nothing changes then.
+    /// nothing is lost then.
     pub(crate) fn step(&mut self, wire: &impl Wire) -> io::Result<Step> {
         let Some(batch) = self.next_to_send() else {
             self.rest();
@@ -280,8 +320,7 @@ impl<F: Format> Outgoing<F> {
                     self.held = self.held.saturating_sub(len);
                     self.stats.lost += count as u64;
                     self.stats.lost_frames += frames;
-                    let lost = Lost { peer, datagrams: count, error };
-                    return Ok(Step::Lost(SendError::Lost(Box::new(lost))));
+                    return Ok(Step::Lost(Lost { peer, datagrams: count, error }));
                 }
             }
         }
@@ -357,7 +396,7 @@ impl<F: Format> Outgoing<F> {
 }
 
 impl Batch {
-    /// Adds a frame to the open datagram, or begins the first, if there is room and storage.
+    /// Adds a frame to the open datagram, or begins one, if there is room and storage.
     #[inline(always)]
     fn put<F: Format>(&mut self, header: &EncodedHeader<F>, payload: &[u8], limit: usize) -> bool {
         if self.open_frames == 0 && self.is_full(limit) {
@@ -365,10 +404,10 @@ impl Batch {
         }
         let place = self.storage.get_mut(self.end..).unwrap_or_default();
         let room = limit.saturating_sub(self.end - self.open).min(place.len());
-        let Some(rest) = header.put(payload, place.get_mut(..room).unwrap_or_default()) else {
+        if header.put(payload, place.get_mut(..room).unwrap_or_default()).is_none() {
             return false;
-        };
-        self.end += room - rest.len();
+        }
+        self.end += header.as_bytes().len() + payload.len();
         self.open_frames += 1;
         true
     }
@@ -408,9 +447,7 @@ impl Batch {
             let header = framing.encode_header(meta, payload.len() as u64)?;
             let len = header.as_bytes().len().saturating_add(payload.len());
             if len > place.len() {
-                if len > limit {
-                    return Err(EncodeError::NoRoom { needed: len, room: limit });
-                }
+                check_len(len, limit)?;
                 self.append(&header, payload, limit);
                 return Ok(false);
             }
@@ -423,8 +460,8 @@ impl Batch {
     /// Whether one call can hardly send more than is closed.
     #[inline(always)]
     fn is_full(&self, limit: usize) -> bool {
-        !self.closed.is_empty()
-            && (self.closed.len() >= MOST_HELD || self.open.saturating_add(limit) > MOST_BYTES)
+        let (datagrams, bytes) = (self.closed.len() - self.sent_datagrams, self.open - self.sent);
+        self.is_waiting() && (datagrams >= MOST_HELD || bytes.saturating_add(limit) > MOST_BYTES)
     }
 
     /// Ends the open datagram.
@@ -461,10 +498,11 @@ impl Batch {
         self.alone = self.alone.saturating_sub(count);
         self.sent_datagrams = end;
         self.sent += len;
-        if !self.is_waiting() {
-            self.closed.clear();
+        // What is left moves to the front, most times less than a datagram: once for each batch, or
+        // for as many datagrams as one has, where some come in as others go.
+        if !self.is_waiting() || self.sent_datagrams >= MOST_HELD {
+            self.closed.drain(..self.sent_datagrams);
             self.sent_datagrams = 0;
-            // What is open moves to the front: less than a datagram, once for each batch.
             self.storage.copy_within(self.sent..self.end, 0);
             self.open -= self.sent;
             self.end -= self.sent;
@@ -472,6 +510,15 @@ impl Batch {
         }
         frames
     }
+}
+
+/// Whether a datagram can hold a frame of so many bytes.
+#[inline]
+fn check_len(len: usize, limit: usize) -> Result<(), EncodeError> {
+    if len > limit {
+        return Err(EncodeError::NoRoom { needed: len, room: limit });
+    }
+    Ok(())
 }
 
 /// Whether nothing can be sent now, and later it can.
@@ -497,8 +544,6 @@ impl<F: Format> fmt::Debug for Outgoing<F> {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod tests {
     use core::cell::{Cell, RefCell};
-    use std::collections::VecDeque;
-    use std::string::ToString;
     use std::vec;
 
     use super::*;
@@ -645,6 +690,111 @@ mod tests {
     }
 
     #[test]
+    fn what_is_lost_again_and_again_is_not_collected() {
+        for (limit, most, runs) in [(10, 1, 64), (10, 64, 64), (1_200, 1, 64), (60_000, 1, 1)] {
+            let denied = vec![io::ErrorKind::PermissionDenied; 5_000];
+            let (script, mut out) = (Script::new(most, &denied), outgoing(limit));
+            let payload = vec![7; 255.min(limit - 1)];
+            let mut lost = 0;
+            for _ in 0..5_000 {
+                if !out.push_now(&peer(1), &(), &payload) {
+                    out.steps_for(&script, &peer(1)).unwrap();
+                    lost += 1;
+                    assert!(out.push_now(&peer(1), &(), &payload), "a loss makes room");
+                }
+                out.close_last();
+            }
+            assert!(lost >= 5_000 / runs - 64, "{lost}");
+            let Batch { storage, closed, .. } = &out.batches[0];
+            assert!(closed.capacity() <= 4 * MOST_HELD, "{}", closed.capacity());
+            assert!(storage.capacity() <= 4 * (MOST_BYTES + limit), "{}", storage.capacity());
+            assert!(out.held <= MOST_BYTES + limit);
+            // It is one loss, of all of them.
+            let Err(SendError::Lost(told)) = out.tell() else { panic!("it was lost") };
+            assert_eq!(told.datagrams as u64, out.stats().lost);
+            assert!(out.tell().is_ok());
+        }
+    }
+
+    #[test]
+    fn all_that_can_be_sent_is_and_each_loss_is_told() {
+        use io::ErrorKind::{HostUnreachable, Interrupted as Sent, PermissionDenied, WouldBlock};
+        let answers = [
+            PermissionDenied,
+            PermissionDenied,
+            HostUnreachable,
+            Sent,
+            WouldBlock,
+            PermissionDenied,
+        ];
+        let (script, mut out) = (Script::new(1, &answers), outgoing(6));
+        for to in [1, 1, 1, 2, 3] {
+            feed(&mut out, to, b"hello");
+        }
+        out.close_all();
+        assert!(would_block(&out.steps(&script).err().unwrap()));
+        assert_eq!(script.took.borrow().len(), 1);
+        out.steps(&script).unwrap();
+        for (to, datagrams, kind) in
+            [(1, 2, PermissionDenied), (1, 1, HostUnreachable), (3, 1, PermissionDenied)]
+        {
+            let Err(SendError::Lost(lost)) = out.tell() else { panic!("{to} has lost") };
+            assert_eq!((lost.peer, lost.datagrams, lost.error.kind()), (peer(to), datagrams, kind));
+        }
+        assert!(out.tell().is_ok());
+        assert_eq!((out.stats().lost, out.stats().datagrams), (4, 1));
+    }
+
+    #[test]
+    fn losses_that_nobody_is_told_have_an_end() {
+        let denied = vec![io::ErrorKind::PermissionDenied; 3 * MOST_LOSSES];
+        let (script, mut out) = (Script::new(1, &denied), outgoing(6));
+        for port in 1..=u16::try_from(3 * MOST_LOSSES).unwrap() {
+            out.steps_for(&script, &peer(port)).unwrap();
+            feed(&mut out, port, b"hello");
+        }
+        out.close_all();
+        out.steps(&script).unwrap();
+        assert_eq!(out.stats().lost, 3 * MOST_LOSSES as u64);
+        let told = core::iter::from_fn(|| out.tell().err()).count();
+        assert_eq!(told, MOST_LOSSES);
+    }
+
+    #[test]
+    fn the_datagram_that_ends_is_the_one_that_was_fed() {
+        let other: [fn(&mut Outgoing<U8>); 3] = [
+            |out| {
+                assert_eq!(
+                    out.push_all(&peer(2), &mut core::iter::empty::<((), &[u8])>()),
+                    Ok(true)
+                )
+            },
+            |out| assert!(!out.is_full(&peer(2))),
+            |out| assert!(!out.push_now(&peer(2), &(), &[0; 256])),
+        ];
+        for other in other {
+            let script = Script::new(64, &[]);
+            let mut out = outgoing(100);
+            feed(&mut out, 2, b"two");
+            feed(&mut out, 1, b"one");
+            other(&mut out);
+            out.close_last();
+            feed(&mut out, 1, b"next");
+            feed(&mut out, 2, b"more");
+            out.close_all();
+            while matches!(out.step(&script).unwrap(), Step::Sent) {}
+            let mut took = script.took.borrow().clone();
+            took.sort();
+            let ones = vec![b"\x03one".to_vec(), b"\x04next".to_vec()];
+            let twos = vec![b"\x03two\x04more".to_vec()];
+            let sent = |to: u16| -> Vec<Vec<u8>> {
+                took.iter().filter(|(at, _)| *at == peer(to)).flat_map(|(_, d)| d.clone()).collect()
+            };
+            assert_eq!((sent(1), sent(2)), (ones, twos));
+        }
+    }
+
+    #[test]
     fn peers_that_rested_are_sent_to_again() {
         for order in [[1, 2, 1], [1, 2, 2], [2, 1, 1]] {
             let script = Script::new(64, &[]);
@@ -705,8 +855,8 @@ mod tests {
         feed(&mut out, 8, b"other");
         out.close_all();
         let Step::Lost(lost) = out.step(&script).unwrap() else { panic!("it was refused") };
-        let text = lost.to_string();
-        assert!(text.starts_with("2 datagrams to 127.0.0.1:7 were not sent: "), "{text}");
+        assert_eq!((lost.peer, lost.datagrams), (peer(7), 2));
+        assert_eq!(lost.error.kind(), io::ErrorKind::PermissionDenied);
         while matches!(out.step(&script).unwrap(), Step::Sent) {}
         let took = script.took.borrow();
         assert_eq!(took[0], (peer(7), vec![b"\x0533333".to_vec()]));
@@ -725,9 +875,7 @@ mod tests {
         }
         out.close_all();
         assert!(matches!(out.step(&script).unwrap(), Step::Sent));
-        let Step::Lost(SendError::Lost(lost)) = out.step(&script).unwrap() else {
-            panic!("it was refused")
-        };
+        let Step::Lost(lost) = out.step(&script).unwrap() else { panic!("it was refused") };
         assert_eq!(lost.datagrams, 1);
         while matches!(out.step(&script).unwrap(), Step::Sent) {}
         // The run's three one by one, of which one was lost, and then the others as a run.

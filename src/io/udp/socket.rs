@@ -10,7 +10,7 @@ use std::vec::Vec;
 use super::endpoint::{Endpoint, SLOT_LEN};
 use super::inbox::{Arrival, Incoming};
 use super::item::{Frames, Received, RecvStats, SendError, SendStats};
-use super::outbox::{Outgoing, Step};
+use super::outbox::Outgoing;
 use crate::format::{Format, V1};
 use crate::frame::OwnedFrame;
 use crate::framing::Framing;
@@ -436,17 +436,12 @@ impl<F: Format> FrameSender<F> {
     ///
     /// # Errors
     /// [`SendError::Blocked`] when the socket takes nothing now: all of it is kept.
-    /// [`SendError::Lost`] when the system did not send a datagram, or a run of them: what else was
-    /// accepted is kept, and the next flush goes on behind what was lost.
+    /// [`SendError::Lost`] when the system did not send a datagram, or a run of them: all others were
+    /// sent, and a flush after this one tells the next loss, if there is one.
     pub fn flush(&mut self) -> Result<(), SendError> {
         self.outgoing.close_all();
-        loop {
-            match self.outgoing.step(&*self.endpoint).map_err(SendError::Blocked)? {
-                Step::Idle => return Ok(()),
-                Step::Sent => {}
-                Step::Lost(error) => return Err(error),
-            }
-        }
+        self.outgoing.steps(&*self.endpoint).map_err(SendError::Blocked)?;
+        self.outgoing.tell()
     }
 
     /// What was counted since the sender was made.
@@ -487,14 +482,7 @@ impl<F: Format> FrameSender<F> {
     }
 
     fn make_room(&mut self, peer: SocketAddr) -> Result<(), SendError> {
-        self.outgoing.close_for(&peer);
-        while self.outgoing.is_full(&peer) {
-            match self.outgoing.step(&*self.endpoint).map_err(SendError::Full)? {
-                Step::Idle => break,
-                Step::Sent => {}
-                Step::Lost(error) => return Err(error),
-            }
-        }
-        Ok(())
+        self.outgoing.steps_for(&*self.endpoint, &peer).map_err(SendError::Full)?;
+        self.outgoing.tell()
     }
 }
