@@ -246,26 +246,25 @@ impl<F: Format> Outgoing<F> {
     /// Sends all that is closed, past what is lost. "Would block" is the only error: what is not sent
     /// is kept.
     pub(crate) fn steps(&mut self, wire: &impl Wire) -> io::Result<()> {
-        loop {
-            match self.step(wire)? {
-                Step::Idle => return Ok(()),
-                Step::Sent => {}
-                Step::Lost(lost) => self.keep(lost),
-            }
-        }
+        while self.step_past(wire)? {}
+        Ok(())
     }
 
     /// Sends what is closed until there is room for a frame to this peer, likewise.
     pub(crate) fn steps_for(&mut self, wire: &impl Wire, peer: &SocketAddr) -> io::Result<()> {
         self.close_for(peer);
-        while self.is_full(peer) {
-            match self.step(wire)? {
-                Step::Idle => break,
-                Step::Sent => {}
-                Step::Lost(lost) => self.keep(lost),
-            }
-        }
+        while self.is_full(peer) && self.step_past(wire)? {}
         Ok(())
+    }
+
+    /// Makes one call that sends, and keeps what it lost. `false` if nothing was closed.
+    fn step_past(&mut self, wire: &impl Wire) -> io::Result<bool> {
+        match self.step(wire)? {
+            Step::Idle => return Ok(false),
+            Step::Sent => {}
+            Step::Lost(lost) => self.keep(lost),
+        }
+        Ok(true)
     }
 
     /// Says what was lost first of what nobody was told yet.
@@ -343,13 +342,13 @@ impl<F: Format> Outgoing<F> {
         Some(self.sending)
     }
 
-    /// Whether the last frame went to this peer.
+    /// Whether the batch that was last looked for is this peer's.
     #[inline(always)]
     fn is_last(&self, peer: &SocketAddr) -> bool {
         self.batches.get(self.last).is_some_and(|batch| batch.peer.as_ref() == Some(peer))
     }
 
-    /// Makes this peer the last one, if something is held for it.
+    /// Looks for this peer's batch, and says whether there is one.
     fn turn_to(&mut self, peer: &SocketAddr) -> bool {
         if !self.is_last(peer) {
             match self.by_peer.get(peer) {
@@ -360,7 +359,7 @@ impl<F: Format> Outgoing<F> {
         true
     }
 
-    /// The batch of this peer, which is the last one then.
+    /// The batch of this peer, which is begun if there is none.
     fn batch_for(&mut self, peer: &SocketAddr) -> usize {
         if !self.turn_to(peer) {
             self.add(*peer);
