@@ -283,8 +283,7 @@ impl<F: Format> Encoder<F> {
         matches!(self.state, Progress::Poisoned { .. })
     }
 
-    /// Whole frames are written beside the streamed ones: a complete one is over.
-    #[cfg(any(feature = "std", feature = "embedded-io"))]
+    /// Ends a streamed frame whose payload is complete, since a whole frame was written after it.
     pub(crate) fn end_complete(&mut self) {
         if self.state == (Progress::Payload { missing: 0 }) {
             self.state = Progress::Boundary;

@@ -222,15 +222,15 @@ impl DecodeError {
         }
     }
 
-    /// The same error for bytes that began `by` bytes further on.
-    #[cfg(feature = "conformance")]
-    pub(crate) const fn shifted(mut self, by: u64) -> Self {
+    /// Returns the same error for bytes that begin `by` bytes later in the stream.
+    #[must_use]
+    pub const fn shifted(mut self, by: u64) -> Self {
         match &mut self {
             Self::Header { at, .. }
             | Self::Oversize { at, .. }
             | Self::Truncated { at, .. }
             | Self::Unsynchronized { at, .. }
-            | Self::NoRoom { at, .. } => *at += by,
+            | Self::NoRoom { at, .. } => *at = at.saturating_add(by),
         }
         self
     }

@@ -169,8 +169,13 @@ impl<M: fmt::Debug> fmt::Debug for OwnedFrame<M> {
     }
 }
 
-/// Bytes as a log should have them: escaped, and not all of a megabyte.
-pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
+/// Bytes as a log should show them, by `Debug`: escaped, and at most the first 32 of them.
+///
+/// ```
+/// assert_eq!(format!("{:?}", unstick::Escaped(b"a\n")), r#"b"a\n""#);
+/// ```
+#[derive(Clone, Copy)]
+pub struct Escaped<'a>(pub &'a [u8]);
 
 impl fmt::Debug for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -81,6 +81,7 @@ pub mod embedded_io;
 #[cfg(feature = "embedded-io-async")]
 pub mod embedded_io_async;
 mod encode;
+pub mod engine;
 mod error;
 mod format;
 mod frame;
@@ -90,12 +91,15 @@ pub mod header;
 #[cfg(feature = "std")]
 pub mod io;
 pub mod message;
+pub mod scan;
 mod segment;
 #[cfg(feature = "serde")]
 mod serialize;
 pub mod session;
+mod storage;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+mod write_buf;
 pub use datagram::{DEFAULT_DATAGRAM_LIMIT, Datagram, DatagramPacker, Pushed};
 pub use decoder::{Decoder, Piece, Pieces};
 pub use encode::{EncodedHeader, Encoder};
@@ -107,10 +111,12 @@ pub use format::{
     LayoutError, LengthField, MAX_PAYLOAD_LEN, Parsed, SelfChecking, U8, U16Be, U16Le, U24Be,
     U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint,
 };
-pub use frame::Frame;
 #[cfg(feature = "alloc")]
 pub use frame::OwnedFrame;
-pub use frame_buf::{FrameBuf, Storage};
+pub use frame::{Escaped, Frame};
+pub use frame_buf::FrameBuf;
 pub use framing::{DEFAULT_LIMIT, Framing};
 pub use header::Kind;
 pub use segment::{Segments, segment_run};
+pub use storage::Storage;
+pub use write_buf::{Accepted, WriteBuf, WriteBufError};

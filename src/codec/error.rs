@@ -1,25 +1,25 @@
-//! What a codec can fail with.
+//! The error of the codecs.
 
 use core::fmt;
 use std::error::Error;
 use std::io;
 
-use crate::error::{DecodeError, EncodeError};
+use crate::{DecodeError, EncodeError};
 
-/// Why a codec has no next frame, or did not take one.
+/// Why a codec yields no next frame, or did not take a frame.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CodecError {
     /// The transport failed.
     Io(io::Error),
-    /// The bytes read are no frames, or ended inside one. The error latches.
+    /// The bytes read are not frames, or ended inside one. The error latches.
     Decode(DecodeError),
     /// The frame cannot be written. Nothing of it was.
     Encode(EncodeError),
 }
 
 impl CodecError {
-    /// This error's number in the registry of the spec (chapter 9), if it is about what was read.
+    /// Returns this error's number in the registry of the spec (chapter 9), if it is a decode error.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {
@@ -41,7 +41,7 @@ impl fmt::Display for CodecError {
 
 impl Error for CodecError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // The text holds the cause's: a report of the whole chain must not print it twice.
+        // The text includes the cause's text: a report of the whole chain must not print it twice.
         match self {
             Self::Io(error) => error.source(),
             Self::Decode(_) | Self::Encode(_) => None,
@@ -67,9 +67,9 @@ impl From<EncodeError> for CodecError {
     }
 }
 
-/// For functions that return an `io::Result`: the transport's error as it was; `UnexpectedEof` for a
-/// stream that ended inside a frame, `InvalidData` for any other bytes that are no frame, and
-/// `InvalidInput` for a frame that cannot be written, each with the error inside.
+/// For functions that return an `io::Result`: the transport's error unchanged; `UnexpectedEof` for a
+/// stream that ended inside a frame, `InvalidData` for other bytes that are not a frame, and
+/// `InvalidInput` for a frame that cannot be written, each with the error as its source.
 impl From<CodecError> for io::Error {
     fn from(error: CodecError) -> Self {
         match error {

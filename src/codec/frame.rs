@@ -7,24 +7,20 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use super::append;
 use super::error::CodecError;
-use super::incoming::Incoming;
-use crate::error::{DecodeError, RecoverError};
-use crate::format::{Format, Header, SelfChecking, V1};
-use crate::frame::Escaped;
-use crate::framing::Framing;
-use crate::header::Kind;
+use super::scan::CodecState;
+use crate::{DecodeError, Escaped, Format, Framing, Header, Kind, RecoverError, SelfChecking, V1};
 
-/// A whole frame that shares its bytes.
+/// A whole frame whose payload is reference-counted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BytesFrame<M = Kind> {
     /// What the header says beside the length.
     pub meta: M,
-    /// The payload. One that was read keeps the buffer it was read into.
+    /// The payload. One that was read keeps the buffer that it was read into.
     pub payload: Bytes,
 }
 
 impl<M> BytesFrame<M> {
-    /// A frame to send.
+    /// Creates a frame to send.
     pub fn new(meta: M, payload: impl Into<Bytes>) -> Self {
         Self { meta, payload: payload.into() }
     }
@@ -39,7 +35,7 @@ impl<M: fmt::Debug> fmt::Debug for BytesFrame<M> {
     }
 }
 
-/// A codec of frames: for formats whose headers say more than a length.
+/// A codec of frames, for formats whose headers hold more than a length.
 ///
 /// ```
 /// use futures::{SinkExt, StreamExt};
@@ -61,14 +57,14 @@ impl<M: fmt::Debug> fmt::Debug for BytesFrame<M> {
 /// # }
 /// ```
 ///
-/// See the [module](super) for what becomes of memory, errors and the end of a stream.
+/// The [module](super) describes memory, errors, and the end of a stream.
 #[derive(Clone)]
 pub struct FrameCodec<F: Format = V1> {
-    incoming: Incoming<F>,
+    state: CodecState<F>,
 }
 
 impl FrameCodec {
-    /// A codec of version-1 frames, with the default limit of 1 MiB.
+    /// Creates a codec of version-1 frames with the default limit of 1 MiB.
     #[must_use]
     pub fn new() -> Self {
         Self::with_framing(V1)
@@ -76,80 +72,80 @@ impl FrameCodec {
 }
 
 impl<F: Format> FrameCodec<F> {
-    /// A codec of this format and limit.
+    /// Creates a codec of this format and limit.
     #[must_use]
     pub fn with_framing(framing: impl Into<Framing<F>>) -> Self {
-        Self { incoming: Incoming::new(framing.into()) }
+        Self { state: CodecState::new(framing.into()) }
     }
 
-    /// The format, and the limit of both directions.
+    /// Returns the format, and the limit of both directions.
     #[must_use]
     pub fn framing(&self) -> Framing<&F> {
-        self.incoming.framing()
+        self.state.framing()
     }
 
-    /// The stream offset of the first byte in the read buffer. After an error that is the refused
-    /// header's first.
+    /// Returns the stream offset of the first byte in the read buffer. After an error that is the
+    /// first byte of the refused header.
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.incoming.position()
+        self.state.position()
     }
 
-    /// The error that the stream has failed with, if it has.
+    /// Returns the error that the stream has failed with, if any.
     #[must_use]
     pub fn error(&self) -> Option<DecodeError> {
-        self.incoming.error()
+        self.state.error()
     }
 
-    /// Goes on after an oversize frame: exactly its payload is dropped as it arrives.
+    /// Continues after an oversize frame: exactly its payload is dropped as it arrives.
     ///
     /// `Framed` decodes again once further bytes, or the end, have arrived.
     ///
     /// # Errors
-    /// [`RecoverError::NotFailed`] when there was no error, [`RecoverError::Failed`] when it was
-    /// another one. Nothing changes then.
+    /// [`RecoverError::NotFailed`] if the stream has not failed, [`RecoverError::Failed`] if it
+    /// failed with another error. Nothing changes then.
     pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        self.incoming.skip_frame()
+        self.state.skip_frame()
     }
 
-    /// Goes on, on a lossy line, with the next header that decodes and keeps the limit, from the
-    /// byte behind the failed frame's first. [`skipped`](Self::skipped) says, once a frame came,
-    /// how many bytes were passed over.
+    /// Continues, on a lossy line, with the next valid header within the limit, from the byte after
+    /// the failed frame's first. After the next frame, [`skipped`](Self::skipped) includes the bytes
+    /// that were skipped.
     ///
-    /// On a reliable transport end the stream instead: bytes of a payload may look like a header,
-    /// and a peer could have placed them there.
+    /// On a reliable transport end the stream instead: payload bytes may look like a header, and a
+    /// peer could have placed them there.
     ///
     /// `Framed` decodes again once further bytes, or the end, have arrived.
     ///
     /// # Errors
-    /// [`RecoverError::NotFailed`] when there was no error to go on from. Nothing changes then.
+    /// [`RecoverError::NotFailed`] if the stream has not failed. Nothing changes then.
     pub fn resync(&mut self) -> Result<(), RecoverError>
     where
         F: SelfChecking,
     {
-        self.incoming.resync()
+        self.state.resync()
     }
 
-    /// The bytes that searches have passed over since the stream's start; one that goes on does
-    /// not count yet.
+    /// Returns the number of bytes that searches have skipped since the stream's start, without a
+    /// search that is still under way.
     #[must_use]
     pub fn skipped(&self) -> u64 {
-        self.incoming.skipped()
+        self.state.skipped()
     }
 
-    /// Begins a new stream, at offset 0, for a buffer that holds none of the old one's bytes.
+    /// Starts a new stream, at offset 0, for a buffer that holds no bytes of the old one.
     pub fn reset(&mut self) {
-        self.incoming.reset();
+        self.state.reset();
     }
 
-    /// The next frame's header, and its payload split off.
+    /// Splits the next frame off, and returns its meta and its payload.
     #[inline]
     pub(super) fn next(
         &mut self,
         buf: &mut BytesMut,
         at_end: bool,
     ) -> Result<Option<(F::Meta, BytesMut)>, DecodeError> {
-        let next = if at_end { self.incoming.next_at_end(buf) } else { self.incoming.next(buf) };
+        let next = if at_end { self.state.next_at_end(buf) } else { self.state.next(buf) };
         Ok(next?.map(|(Header { meta, header_len, .. }, mut frame)| {
             frame.advance(header_len.min(frame.len()));
             (meta, frame)
@@ -165,7 +161,7 @@ impl<F: Format + Default> Default for FrameCodec<F> {
 
 impl<F: Format + fmt::Debug> fmt::Debug for FrameCodec<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("FrameCodec").field(&self.incoming).finish()
+        f.debug_tuple("FrameCodec").field(&self.state).finish()
     }
 }
 
@@ -187,7 +183,7 @@ impl<F: Format> Decoder for FrameCodec<F> {
 impl<F: Format> Encoder<BytesFrame<F::Meta>> for FrameCodec<F> {
     type Error = CodecError;
 
-    /// Appends a frame to `dst`, which stays as it is on an error.
+    /// Appends a frame to `dst`, which does not change on an error.
     fn encode(&mut self, frame: BytesFrame<F::Meta>, dst: &mut BytesMut) -> Result<(), CodecError> {
         let framing = self.framing();
         Ok(append(&framing, &frame.meta, &frame.payload, dst)?)

@@ -1,8 +1,8 @@
-//! Codecs for [`tokio_util::codec::Framed`]: what takes the place of a
-//! `LengthDelimitedCodec` in a program that has a `Framed` and wants to keep it.
+//! Codecs for [`tokio_util::codec::Framed`], which replace a `LengthDelimitedCodec` in a program that
+//! has a `Framed` and keeps it.
 //!
-//! - [`PayloadCodec`] gives and takes payloads alone, and says the same on every header.
-//! - [`FrameCodec`] gives and takes a [`BytesFrame`]: what the header says, and the payload.
+//! - [`PayloadCodec`] reads and writes payloads alone, with the same meta in every header.
+//! - [`FrameCodec`] reads and writes [`BytesFrame`]s: the header's meta, and the payload.
 //!
 //! ```
 //! use futures::{SinkExt, StreamExt};
@@ -22,31 +22,31 @@
 //! # }
 //! ```
 //!
-//! A program that starts anew is better off with `tokio::FrameReader` and
-//! `FrameWriter` of the feature `tokio`: they lend frames, write large payloads without copying
-//! them, and know time-outs, none of which a codec can.
+//! A new program should use `tokio::FrameReader` and `FrameWriter` of the feature `tokio`: they return
+//! borrowed frames, write large payloads without copying them, and have timeouts, which a codec cannot
+//! do.
 //!
 //! # Payloads
 //! A payload is split off the buffer that the stream was read into: it is not copied, and keeps
-//! that buffer as long as it lives. Where a few bytes are to be kept for long, copy them:
+//! that buffer as long as it lives. To keep a few bytes for long, copy them:
 //! [`Bytes::copy_from_slice`](tokio_util::bytes::Bytes::copy_from_slice).
 //!
 //! # Memory
 //! Nothing is reserved because a header announces it: while a frame arrives, the buffer gets room for
-//! at most as much again as it holds. After a frame that it had to grow for beyond 8 KiB it goes
-//! back to that, once eight reads in a row needed no more.
+//! at most as many bytes again as it holds. After a frame for which it had to grow beyond 8 KiB it
+//! shrinks to that, once eight reads in a row needed no more.
 //!
 //! # The end of a stream
-//! `Framed` tells the codec when the stream has ended. Between two frames that is an end; anywhere
-//! else, right behind a header too, it is [`DecodeError::Truncated`].
+//! `Framed` calls the codec when the stream has ended. Between two frames this is a clean end; anywhere
+//! else, including directly after a header, it is [`DecodeError::Truncated`].
 //!
 //! # Errors latch
-//! After an error the codec returns it again and delivers nothing behind it. `Framed` itself yields
-//! an error, then `None` once, and then asks the codec again: a program that goes on behind that
-//! `None` gets the same error, and no bytes of a payload that are taken for a header. To go on is
-//! the caller's decision, by [`FrameCodec::skip_frame`] or [`FrameCodec::resync`]; `Framed` then
-//! goes on with the next bytes that arrive. Until it is taken, the buffer keeps all that is read: do
-//! not poll on without it, as `Framed` reads more each time.
+//! After an error the codec returns it again and delivers nothing after it. `Framed` itself yields
+//! an error, then `None` once, and then calls the codec again: a program that continues after that
+//! `None` gets the same error, and no payload bytes that are taken for a header. Only the caller can
+//! continue, by [`FrameCodec::skip_frame`] or [`FrameCodec::resync`]; `Framed` then
+//! continues with the next bytes that arrive. Until then the buffer keeps everything that is read: do
+//! not poll on without it, since `Framed` reads more each time.
 //!
 //! # Datagrams
 //! These codecs are for streams. In a `UdpFramed` one damaged datagram would be the last; for
@@ -56,20 +56,18 @@
 
 mod error;
 mod frame;
-mod incoming;
 mod payload;
+mod scan;
 
 use tokio_util::bytes::BytesMut;
 
-use crate::error::EncodeError;
-use crate::format::Format;
-use crate::framing::Framing;
+use crate::{EncodeError, Format, Framing};
 
 pub use error::CodecError;
 pub use frame::{BytesFrame, FrameCodec};
 pub use payload::PayloadCodec;
 
-/// Appends a frame to `out`, which stays as it is on an error.
+/// Appends a frame to `out`, which does not change on an error.
 fn append<F: Format>(
     framing: &Framing<F>,
     meta: &F::Meta,

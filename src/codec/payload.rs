@@ -1,4 +1,4 @@
-//! Payloads alone.
+//! A codec of payloads.
 
 use core::fmt;
 
@@ -8,12 +8,10 @@ use tokio_util::codec::{Decoder, Encoder};
 use super::append;
 use super::error::CodecError;
 use super::frame::FrameCodec;
-use crate::error::{DecodeError, EncodeError, RecoverError};
-use crate::format::{Format, SelfChecking};
-use crate::framing::Framing;
+use crate::{DecodeError, EncodeError, Format, Framing, RecoverError, SelfChecking};
 
-/// A codec of payloads: it yields a `BytesMut` for each frame and takes whatever lends bytes, as a
-/// `Bytes`, a slice or a text.
+/// A codec of payloads: it yields a `BytesMut` for each frame and takes everything that is
+/// `AsRef<[u8]>`, for example `Bytes`, a slice or a string.
 ///
 /// ```
 /// use tokio_util::codec::Framed;
@@ -29,10 +27,10 @@ use crate::framing::Framing;
 /// # }
 /// ```
 ///
-/// Since it takes many types, `Sink` methods that name none, as `flush` and `close`, have to be told
-/// one: `SinkExt::<&[u8]>::close(&mut framed)`.
+/// Since it takes many types, the `Sink` methods without an item, like `flush` and `close`, need a
+/// type: `SinkExt::<&[u8]>::close(&mut framed)`.
 ///
-/// See the [module](super) for what becomes of memory, errors and the end of a stream.
+/// The [module](super) describes memory, errors, and the end of a stream.
 #[derive(Clone)]
 pub struct PayloadCodec<F: Format> {
     frames: FrameCodec<F>,
@@ -40,7 +38,7 @@ pub struct PayloadCodec<F: Format> {
 }
 
 impl<F: Format<Meta = ()>> PayloadCodec<F> {
-    /// A codec of this format and limit.
+    /// Creates a codec of this format and limit.
     #[must_use]
     pub fn new(framing: impl Into<Framing<F>>) -> Self {
         Self { frames: FrameCodec::with_framing(framing), meta: () }
@@ -48,8 +46,8 @@ impl<F: Format<Meta = ()>> PayloadCodec<F> {
 }
 
 impl<F: Format> PayloadCodec<F> {
-    /// A codec that writes this meta on every header, and does not look at that of the frames it
-    /// reads: for headers with bytes beside the length that say nothing here.
+    /// Creates a codec that writes this meta into every header, and ignores the meta of the frames
+    /// that it reads: for headers with bytes next to the length that mean nothing here.
     ///
     /// ```
     /// use tokio_util::bytes::BytesMut;
@@ -73,14 +71,14 @@ impl<F: Format> PayloadCodec<F> {
     /// ```
     ///
     /// # Errors
-    /// The format cannot write this meta.
+    /// Returns an error if the format cannot write this meta.
     pub fn with_meta(framing: impl Into<Framing<F>>, meta: F::Meta) -> Result<Self, EncodeError> {
         let frames = FrameCodec::with_framing(framing);
         frames.framing().encode_header(&meta, 0)?;
         Ok(Self { frames, meta })
     }
 
-    /// The format, and the limit of both directions.
+    /// Returns the format, and the limit of both directions.
     #[must_use]
     pub fn framing(&self) -> Framing<&F> {
         self.frames.framing()
@@ -101,7 +99,7 @@ impl<F: Format> PayloadCodec<F> {
     /// As [`FrameCodec::skip_frame`].
     ///
     /// # Errors
-    /// The stream did not fail, or not so.
+    /// Returns an error if the stream has not failed, or failed with another error.
     pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
         self.frames.skip_frame()
     }
@@ -109,7 +107,7 @@ impl<F: Format> PayloadCodec<F> {
     /// As [`FrameCodec::resync`].
     ///
     /// # Errors
-    /// The stream did not fail.
+    /// Returns an error if the stream has not failed.
     pub fn resync(&mut self) -> Result<(), RecoverError>
     where
         F: SelfChecking,
@@ -160,7 +158,7 @@ impl<F: Format> Decoder for PayloadCodec<F> {
 impl<F: Format, P: AsRef<[u8]>> Encoder<P> for PayloadCodec<F> {
     type Error = CodecError;
 
-    /// Appends a frame to `dst`, which stays as it is on an error.
+    /// Appends a frame to `dst`, which does not change on an error.
     fn encode(&mut self, payload: P, dst: &mut BytesMut) -> Result<(), CodecError> {
         let framing = self.framing();
         Ok(append(&framing, &self.meta, payload.as_ref(), dst)?)

@@ -1,26 +1,27 @@
-//! What reading and writing frames can fail with; `E` is the transport's error.
+//! The errors of reading and writing frames; `E` is the transport's error.
 
 use core::error::Error;
 use core::fmt;
 
 use ::embedded_io::ErrorKind;
 
-use crate::error::{DecodeError, EncodeError};
+use crate::{DecodeError, EncodeError, WriteBufError};
 
 /// Why there is no next frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ReadError<E> {
-    /// The transport failed. Nothing that it delivered before is lost; after an error that passes,
-    /// as a parity error of a UART, the call can be made again.
+    /// The transport failed. Nothing that it delivered before is lost; after a temporary error, such
+    /// as a parity error of a UART, the call can be repeated.
     Io(E),
-    /// The bytes are no frames, or ended inside one.
+    /// The bytes are not frames, or ended inside one.
     Decode(DecodeError),
 }
 
 impl<E> ReadError<E> {
-    /// This error's number in the registry of the spec (chapter 9); `None` for the transport's.
+    /// Returns this error's number in the registry of the spec (chapter 9); `None` for an error of the
+    /// transport.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {
@@ -41,7 +42,7 @@ impl<E: fmt::Display> fmt::Display for ReadError<E> {
 
 impl<E: Error> Error for ReadError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // The text holds the cause's: a report of the whole chain must not print it twice.
+        // The text includes the cause's text: a report of the whole chain must not print it twice.
         match self {
             Self::Io(error) => error.source(),
             Self::Decode(_) => None,
@@ -70,27 +71,29 @@ impl<E> From<DecodeError> for ReadError<E> {
 #[non_exhaustive]
 pub enum WriteError<E> {
     /// The transport failed before the frame was accepted. Frames that were accepted before are
-    /// kept, and tried again by the next call.
+    /// kept, and the next call tries again to write them.
     Io(E),
-    /// The transport failed while accepted frames were written, this call's too. They are kept: to
-    /// try again, flush, and do not send the frame anew.
+    /// The transport failed while accepted frames were written, including the frame of this call.
+    /// They are kept: to try again, flush; do not send the frame again.
     Flush(E),
-    /// The transport took no byte of a write, and said that this is no error.
+    /// The transport took no byte of a write, and reported no error.
     WriteZero {
-        /// Whether this call's frame was accepted: then it is as with [`Flush`](Self::Flush), else
-        /// as with [`Io`](Self::Io).
+        /// Whether this call's frame was accepted, as with [`Flush`](Self::Flush), or not, as with
+        /// [`Io`](Self::Io).
         accepted: bool,
     },
     /// The frame cannot be encoded. Nothing of it was written.
     Encode(EncodeError),
-    /// A frame was written in part and then given up, by a cancelled call, a failed transport, or
-    /// `finish` before its end: what followed would be taken for its payload. Close the stream.
+    /// A frame was written in part and then abandoned, by a cancelled call, a failed transport, or
+    /// `finish` before its end: following bytes would be taken for its payload. Close the stream.
     Poisoned,
 }
 
 impl<E> WriteError<E> {
-    /// The same error, met behind the point from which on the call's frame counts as accepted.
-    pub(crate) fn after_accepting(self) -> Self {
+    /// Returns the same error as it is after the call's frame was accepted: for writers built on
+    /// [`WriteBuf`](crate::WriteBuf).
+    #[must_use]
+    pub fn after_accepting(self) -> Self {
         match self {
             Self::Io(error) => Self::Flush(error),
             Self::WriteZero { .. } => Self::WriteZero { accepted: true },
@@ -130,6 +133,15 @@ impl<E: ::embedded_io::Error> ::embedded_io::Error for WriteError<E> {
             Self::WriteZero { .. } => ErrorKind::WriteZero,
             Self::Encode(_) => ErrorKind::InvalidInput,
             Self::Poisoned => ErrorKind::BrokenPipe,
+        }
+    }
+}
+
+impl<E> From<WriteBufError> for WriteError<E> {
+    fn from(error: WriteBufError) -> Self {
+        match error {
+            WriteBufError::Encode(error) => Self::Encode(error),
+            _ => Self::Poisoned,
         }
     }
 }

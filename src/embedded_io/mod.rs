@@ -1,6 +1,6 @@
 //! Frames over blocking transports of embedded systems: anything that is [`embedded_io::Read`] or
-//! [`embedded_io::Write`], so UARTs, USB and sockets. Over storage that the caller picks, without an
-//! allocator and without `std`.
+//! [`embedded_io::Write`], for example UARTs, USB and sockets. The caller picks the storage; neither
+//! an allocator nor `std` is needed.
 //!
 //! ```
 //! use unstick::Kind;
@@ -18,14 +18,14 @@
 //! while let Some(frame) = reader.next_frame()? {
 //!     assert_eq!(frame.payload.len(), 3);
 //! }
-//! # assert_eq!(reader.position(), 22);
+//! # assert_eq!(reader.buf().position(), 22);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Lossy lines
-//! A serial line loses and damages bytes. [`FrameReader::next_or_resync`] goes on behind what is
-//! damaged, and says what it was and how many bytes were skipped:
+//! A serial line loses and damages bytes. [`FrameReader::next_or_resync`] continues after damaged
+//! bytes, and returns the error and the number of bytes skipped:
 //!
 //! ```
 //! use unstick::embedded_io::{FrameReader, Next};
@@ -48,13 +48,13 @@
 //! # }
 //! ```
 //!
-//! What is damaged inside a payload goes unseen here, and a payload that lost bytes takes as many from
-//! the frame behind it: put a check into the payload where that matters. If nothing comes behind it,
-//! the reader waits; [`FrameReader::reset`] gives up what has come of such a frame.
+//! Damage inside a payload is not detected here, and a payload that lost bytes takes as many from the
+//! next frame: put a check into the payload if that matters. If no bytes follow, the reader waits;
+//! [`FrameReader::reset`] drops the part of a frame that has arrived.
 //!
 //! # Payloads larger than the storage
-//! A writer sends them from where they are, or in pieces: [`FrameWriter::begin`]. To read them, give
-//! what is read to a [`Decoder`](crate::Decoder), which holds no payload at all:
+//! A writer sends them from where they are, or in pieces: [`FrameWriter::begin`]. To read them, pass
+//! the bytes to a [`Decoder`](crate::Decoder), which holds no payload:
 //!
 //! ```
 //! use embedded_io::Read;
@@ -79,21 +79,18 @@
 //! # }
 //! ```
 
-mod common;
 mod error;
-mod inbox;
-mod outbox;
 mod reader;
 mod writer;
 
+use ::embedded_io::{Error, ErrorKind};
+
+pub use crate::engine::Next;
 pub use error::{ReadError, WriteError};
-pub use inbox::Next;
 pub use reader::FrameReader;
 pub use writer::FrameWriter;
 
-#[cfg(feature = "embedded-io-async")]
-pub(crate) use common::{frame_reader, frame_writer};
-#[cfg(feature = "embedded-io-async")]
-pub(crate) use inbox::Inbox;
-#[cfg(feature = "embedded-io-async")]
-pub(crate) use outbox::{Outbox, Refusal, Taken};
+/// Whether a call of the transport is to be repeated.
+fn is_interrupted(error: &impl Error) -> bool {
+    error.kind() == ErrorKind::Interrupted
+}

@@ -5,20 +5,70 @@ use core::ops::Range;
 
 use ::embedded_io::Write;
 
-use super::common::frame_writer;
 use super::error::WriteError;
-use super::outbox::{Outbox, Refusal, Taken};
-use crate::format::{Format, V1};
-use crate::frame_buf::Storage;
-use crate::framing::Framing;
+use super::is_interrupted;
+use crate::{Accepted, Format, Framing, Storage, V1, WriteBuf, WriteBufError};
 
-frame_writer!();
+/// Writes frames to anything that is [`Write`].
+///
+/// Frames that fit into the storage are collected there and written together. Of a longer one the
+/// beginning is collected, and the rest is written from where it is. The storage is an array, a
+/// `&mut [u8]` or a `Box<[u8]>`, which holds at least a header; or a `Vec<u8>`, which grows (see
+/// [`WriteBuf`]).
+///
+/// Frames that were accepted and not flushed are lost when the writer is dropped.
+#[derive(Debug)]
+pub struct FrameWriter<W, S, F: Format = V1> {
+    inner: W,
+    buf: WriteBuf<S, F>,
+}
+
+impl<W, S: Storage> FrameWriter<W, S> {
+    /// Creates a writer of version-1 frames of at most 1 MiB.
+    ///
+    /// A peer that reads into a small storage takes less: give the writer the limit of the peer's
+    /// reader, by [`with_framing`](Self::with_framing).
+    pub fn new(inner: W, storage: S) -> Self {
+        Self::with_framing(inner, storage, V1)
+    }
+}
+
+impl<W, S: Storage, F: Format> FrameWriter<W, S, F> {
+    /// Creates a writer of frames of this format and limit.
+    pub fn with_framing(inner: W, storage: S, framing: impl Into<Framing<F>>) -> Self {
+        let mut buf = WriteBuf::new(storage, framing);
+        buf.set_vectored(false);
+        Self { inner, buf }
+    }
+
+    /// Returns the format and limit.
+    pub fn framing(&self) -> &Framing<F> {
+        self.buf.framing()
+    }
+
+    /// Returns the transport.
+    pub fn get_ref(&self) -> &W {
+        &self.inner
+    }
+
+    /// Returns the transport. Bytes written to it must be whole frames, and the writer flushed.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.inner
+    }
+
+    /// Returns the transport, the storage, and where in it the bytes are that were accepted and not
+    /// written.
+    pub fn into_inner(self) -> (W, S, Range<usize>) {
+        let (storage, pending) = self.buf.into_parts();
+        (self.inner, storage, pending)
+    }
+}
 
 impl<W: Write, S: Storage, F: Format> FrameWriter<W, S, F> {
     /// Accepts a frame and flushes.
     ///
     /// # Errors
-    /// As [`feed`](Self::feed); [`WriteError::Flush`] when the frame was accepted and not written:
+    /// As [`feed`](Self::feed); [`WriteError::Flush`] if the frame was accepted and not written:
     /// [`flush`](Self::flush) tries again.
     pub fn send(
         &mut self,
@@ -29,22 +79,23 @@ impl<W: Write, S: Storage, F: Format> FrameWriter<W, S, F> {
         self.flush()
     }
 
-    /// Accepts a frame. It is collected if it fits into the storage; what was collected is written
-    /// when there is no room for it, or by [`flush`](Self::flush).
+    /// Accepts a frame. It is collected if it fits into the storage; collected frames are written
+    /// when there is no room for the next one, or by [`flush`](Self::flush).
     ///
     /// # Errors
-    /// [`WriteError::Encode`] when the frame cannot be encoded, a streamed one is open, or the
+    /// [`WriteError::Encode`] if the frame cannot be encoded, a streamed one is open, or the
     /// storage is shorter than a header; nothing of it is written.
-    /// [`WriteError::Io`] or [`WriteError::WriteZero`] when the transport failed: frames accepted
-    /// before are kept and tried again by the next call. This one was not accepted; if a part of it
-    /// was written, which only one longer than the storage can be, the writer is poisoned.
+    /// [`WriteError::Io`] or [`WriteError::WriteZero`] if the transport failed: frames accepted
+    /// before are kept, and the next call tries again to write them. This one was not accepted; if a
+    /// part of it was written, which happens only to one longer than the storage, the writer is
+    /// poisoned.
     pub fn feed(
         &mut self,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
     ) -> Result<(), WriteError<W::Error>> {
         let meta = meta.borrow();
-        self.accept(payload, |outbox| outbox.frame(meta, payload))
+        self.accept(payload, |buf| buf.frame(meta, payload))
     }
 
     /// Begins a frame whose payload comes in pieces: `payload_len` bytes in all, by
@@ -58,61 +109,66 @@ impl<W: Write, S: Storage, F: Format> FrameWriter<W, S, F> {
         payload_len: u64,
     ) -> Result<(), WriteError<W::Error>> {
         let meta = meta.borrow();
-        self.accept(&[], |outbox| outbox.begin(meta, payload_len))
+        self.accept(&[], |buf| buf.begin(meta, payload_len))
     }
 
     /// Writes the next bytes of the begun frame's payload. They are collected if they fit into the
     /// storage.
     ///
     /// # Errors
-    /// [`EncodeError::Excess`](crate::EncodeError::Excess) when the frame has no room for them;
-    /// none is written. Of the transport as in [`feed`](Self::feed).
+    /// [`EncodeError::Excess`](crate::EncodeError::Excess) if the frame has no room for them;
+    /// none is written. Errors of the transport as in [`feed`](Self::feed).
     pub fn payload(&mut self, bytes: &[u8]) -> Result<(), WriteError<W::Error>> {
-        self.accept(bytes, |outbox| outbox.payload(bytes))
+        self.accept(bytes, |buf| buf.payload(bytes))
     }
 
     /// Ends the begun frame.
     ///
     /// # Errors
-    /// [`EncodeError::Unfinished`](crate::EncodeError::Unfinished) when it is short, which poisons
+    /// [`EncodeError::Unfinished`](crate::EncodeError::Unfinished) if it is short, which poisons
     /// the writer.
     pub fn finish(&mut self) -> Result<(), WriteError<W::Error>> {
-        Ok(self.outbox.finish()?)
+        Ok(self.buf.finish()?)
     }
 
-    /// Writes all that was accepted, and flushes the transport.
+    /// Writes everything that was accepted, and flushes the transport.
     ///
     /// # Errors
-    /// [`WriteError::Flush`] or [`WriteError::WriteZero`] when the transport failed; what was not
+    /// [`WriteError::Flush`] or [`WriteError::WriteZero`] if the transport failed; what was not
     /// written is kept.
     pub fn flush(&mut self) -> Result<(), WriteError<W::Error>> {
-        self.outbox.settle()?;
-        self.drain(&[]).map_err(WriteError::after_accepting)?;
+        self.buf.check()?;
+        self.write(&[]).map_err(WriteError::after_accepting)?;
         self.inner.flush().map_err(WriteError::Flush)
     }
 
-    /// Writes what has to be written until the bytes are taken.
+    /// Writes until `accept` has taken the bytes.
     fn accept(
         &mut self,
         bytes: &[u8],
-        mut take: impl FnMut(&mut Outbox<S, F>) -> Result<Taken, Refusal>,
+        mut accept: impl FnMut(&mut WriteBuf<S, F>) -> Result<Accepted, WriteBufError>,
     ) -> Result<(), WriteError<W::Error>> {
         loop {
-            match take(&mut self.outbox)? {
-                Taken::All => return Ok(()),
-                Taken::Nothing => self.drain(&[])?,
-                Taken::Beginning => {
-                    self.drain(bytes)?;
-                    return Ok(self.outbox.passed()?);
+            match accept(&mut self.buf)? {
+                Accepted::Collected => return Ok(()),
+                Accepted::Nothing => self.write(&[])?,
+                Accepted::Direct => {
+                    self.write(bytes)?;
+                    return Ok(self.buf.end_direct()?);
                 }
             }
         }
     }
 
-    fn drain(&mut self, bytes: &[u8]) -> Result<(), WriteError<W::Error>> {
-        while let Some(bytes) = self.outbox.unwritten(bytes) {
-            let written = self.inner.write(bytes);
-            self.outbox.wrote(written)?;
+    fn write(&mut self, payload: &[u8]) -> Result<(), WriteError<W::Error>> {
+        while let Some([pending, rest]) = self.buf.unwritten(payload) {
+            let bytes = if pending.is_empty() { rest } else { pending };
+            match self.inner.write(bytes) {
+                Ok(0) => return Err(WriteError::WriteZero { accepted: false }),
+                Ok(n) => self.buf.wrote(n),
+                Err(error) if is_interrupted(&error) => {}
+                Err(error) => return Err(WriteError::Io(error)),
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Frames over asynchronous transports of embedded systems: anything that is
-//! [`embedded_io_async::Read`] or [`embedded_io_async::Write`], so those of embassy. Over storage that
-//! the caller picks, without an allocator and without `std`.
+//! [`embedded_io_async::Read`] or [`embedded_io_async::Write`], for example those of embassy. The
+//! caller picks the storage; neither an allocator nor `std` is needed.
 //!
 //! ```
 //! use unstick::Kind;
@@ -32,23 +32,30 @@
 //! # }
 //! ```
 //!
-//! What [`embedded_io`](crate::embedded_io) says of lossy lines, and of payloads larger than the
-//! storage, is the same here. `examples/embassy_serial.rs` is a whole program.
+//! The parts about lossy lines and about payloads larger than the storage of
+//! [`embedded_io`](crate::embedded_io) hold here too. `examples/embassy_serial.rs` is a whole program.
 //!
 //! # Cancel safety
 //! A read that is dropped before it ends loses nothing that the transport has delivered: it can be
-//! given a time, and after [`FrameReader::reset`] the next frame is waited for. A frame
-//! that fits into the writer's storage is accepted whole or not at all; the call that writes a longer
-//! one can be dropped without harm only before its first byte is written, else the writer is
-//! poisoned. Each method says it.
+//! given a timeout, and after [`FrameReader::reset`] the next frame is waited for. A frame
+//! that fits into the writer's storage is accepted whole or not at all. The call that writes a longer
+//! one can be dropped without harm only before its first byte is written; later it poisons the writer.
+//! Each method states it.
 //!
-//! All of this rests on the transport: where a dropped read or write of its own loses bytes or
-//! moves some unseen, which a driver with direct memory access may do and has to document, so does
-//! a dropped call here.
+//! All of this depends on the transport: if a dropped read or write of its own loses bytes, or moves
+//! some without reporting it, as a driver with direct memory access may do and has to document, a
+//! dropped call here does too.
 
 mod reader;
 mod writer;
 
+use ::embedded_io_async::{Error, ErrorKind};
+
 pub use crate::embedded_io::{Next, ReadError, WriteError};
 pub use reader::FrameReader;
 pub use writer::FrameWriter;
+
+/// Whether a call of the transport is to be repeated.
+fn is_interrupted(error: &impl Error) -> bool {
+    error.kind() == ErrorKind::Interrupted
+}

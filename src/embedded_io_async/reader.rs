@@ -4,80 +4,169 @@ use core::task::Poll;
 
 use ::embedded_io_async::Read;
 
-use crate::embedded_io::{Inbox, Next, ReadError, frame_reader};
-use crate::error::{DecodeError, RecoverError, StorageError};
-use crate::format::{Format, SelfChecking, V1};
-use crate::frame::Frame;
-use crate::frame_buf::{FrameBuf, Storage};
-use crate::framing::Framing;
+use super::ReadError;
+use super::is_interrupted;
+use crate::engine::{Next, ReadEngine};
+use crate::{
+    DecodeError, Format, Frame, FrameBuf, Framing, SelfChecking, Storage, StorageError, V1,
+};
 
-frame_reader!();
+/// Reads frames from anything that is [`Read`] into storage that the caller picks, and returns them
+/// borrowed, without a copy.
+///
+/// The storage is an array, a `&mut [u8]`, or anything else that a [`FrameBuf`] takes. It holds at
+/// least the longest frame, header included.
+#[derive(Debug)]
+pub struct FrameReader<R, S, F: Format = V1> {
+    inner: R,
+    engine: ReadEngine<S, F>,
+}
+
+impl<R, S: Storage> FrameReader<R, S> {
+    /// Creates a reader of version-1 frames of at most what fits into the storage: its length minus
+    /// the 8 bytes of a header. Give the peer's writer the same limit.
+    pub fn new(inner: R, storage: S) -> Self {
+        Self::with_buf(inner, FrameBuf::new(storage))
+    }
+}
+
+impl<R, S: Storage, F: Format> FrameReader<R, S, F> {
+    /// Creates a reader of frames of this format and limit.
+    ///
+    /// # Errors
+    /// As [`FrameBuf::with_framing`]: the storage cannot hold the largest frame within a limit that
+    /// was set.
+    pub fn with_framing(
+        inner: R,
+        storage: S,
+        framing: impl Into<Framing<F>>,
+    ) -> Result<Self, StorageError> {
+        Ok(Self::with_buf(inner, FrameBuf::with_framing(storage, framing)?))
+    }
+
+    /// Creates a reader that reads into this buffer. The buffer may hold bytes that were read from the
+    /// transport before, for example by another parser.
+    pub fn with_buf(inner: R, buf: FrameBuf<S, F>) -> Self {
+        Self { inner, engine: ReadEngine::new(buf) }
+    }
+
+    /// Returns the read buffer: for the effective framing, which the peer's writer needs, the stream
+    /// offset, and the next header.
+    pub fn buf(&self) -> &FrameBuf<S, F> {
+        self.engine.buf()
+    }
+
+    /// Returns the read buffer: to take the frames that are in it without reading, or to continue
+    /// after an oversize frame by [`FrameBuf::skip_frame`].
+    pub fn buf_mut(&mut self) -> &mut FrameBuf<S, F> {
+        self.engine.buf_mut()
+    }
+
+    /// Drops what was read and starts a new stream, at offset 0, with the transport's next byte: also
+    /// after the end, and if the rest of a frame does not arrive.
+    pub fn reset(&mut self) {
+        self.engine.reset();
+    }
+
+    /// Returns the transport.
+    pub fn get_ref(&self) -> &R {
+        &self.inner
+    }
+
+    /// Returns the transport. Bytes read from it are missing in the frames.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+
+    /// Returns the transport, and the buffer with the bytes that were read and are not consumed:
+    /// [`FrameBuf::unread`], [`FrameBuf::into_parts`].
+    pub fn into_inner(self) -> (R, FrameBuf<S, F>) {
+        (self.inner, self.engine.into_buf())
+    }
+}
 
 impl<R: Read, S: Storage, F: Format> FrameReader<R, S, F> {
-    /// Waits for the next frame. `Ok(None)` says that the stream ended between two frames: the
-    /// transport's read came to no byte.
+    /// Waits for the next frame. Returns `Ok(None)` if the stream ended between two frames: the
+    /// transport's read returned no byte.
     ///
     /// # Cancel safety
     /// A dropped call loses nothing: what it read is there for the next one.
     ///
     /// # Errors
-    /// [`ReadError::Decode`] when the stream failed: every further call returns it again.
-    /// [`ReadError::Io`] when a read failed: nothing is lost, and the call can be made again.
+    /// [`ReadError::Decode`] if the stream has failed: every further call returns it again.
+    /// [`ReadError::Io`] if a read failed: nothing is lost, and the call can be repeated.
     #[inline]
     pub async fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError<R::Error>> {
-        let located = self.wait(Inbox::look).await?;
-        Ok(located.and_then(|located| self.inbox.buf.lend(located)))
+        let found = self.wait(ReadEngine::poll_frame).await?;
+        Ok(found.and_then(|found| self.engine.frame(&found)))
     }
 
-    /// Reads until the question has an answer.
+    /// Waits for the next frame and returns a copy that does not borrow the reader.
+    ///
+    /// # Cancel safety
+    /// As [`next_frame`](Self::next_frame).
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    #[cfg(feature = "alloc")]
+    pub async fn next_owned(
+        &mut self,
+    ) -> Result<Option<crate::OwnedFrame<F::Meta>>, ReadError<R::Error>> {
+        Ok(self.next_frame().await?.map(|frame| frame.to_owned()))
+    }
+
+    /// Reads until `poll` has an answer.
     async fn wait<T>(
         &mut self,
-        mut question: impl FnMut(&mut Inbox<S, F>) -> Poll<Result<T, DecodeError>>,
+        mut poll: impl FnMut(&mut ReadEngine<S, F>) -> Poll<Result<T, DecodeError>>,
     ) -> Result<T, ReadError<R::Error>> {
         loop {
-            if let Poll::Ready(answer) = question(&mut self.inbox) {
+            if let Poll::Ready(answer) = poll(&mut self.engine) {
                 return Ok(answer?);
             }
-            let read = self.inner.read(self.inbox.room()).await;
-            self.inbox.arrived(read)?;
+            match self.inner.read(self.engine.spare()).await {
+                Ok(n) => self.engine.received(n),
+                Err(error) if is_interrupted(&error) => {}
+                Err(error) => return Err(ReadError::Io(error)),
+            }
         }
     }
 }
 
 impl<R: Read, S: Storage, F: SelfChecking> FrameReader<R, S, F> {
-    /// Waits for the next frame on a lossy line. Where bytes are no frame it says what was wrong,
-    /// searches for the next header as [`resync`](Self::resync), and says how many it skipped.
+    /// Waits for the next frame on a lossy line. If the stream has failed, skips to the next valid
+    /// header as [`resync`](Self::resync) does, and returns the error and the number of bytes skipped.
     ///
-    /// An oversize frame is searched, too, as its length may be damaged; on a line that is not
-    /// lossy, [`skip_frame`](Self::skip_frame) skips just that frame.
+    /// An oversize frame is searched too, since its length may be damaged; on a line that is not
+    /// lossy, [`FrameBuf::skip_frame`] skips just that frame.
     ///
-    /// On a reliable transport do not search, but end the stream: bytes of a payload may look like
-    /// a header, and a peer could have placed them there.
+    /// On a reliable transport end the stream instead: payload bytes may look like a header, and a
+    /// peer could have placed them there.
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing: the next one goes on searching, and counts all bytes.
+    /// A dropped call loses nothing: the next one continues the search, and counts all bytes.
     ///
     /// # Errors
-    /// [`ReadError::Io`] as in [`next_frame`](Self::next_frame). [`ReadError::Decode`] when the
-    /// stream ended inside a frame or during a search, or when the storage is shorter than a
+    /// [`ReadError::Io`] as in [`next_frame`](Self::next_frame). [`ReadError::Decode`] if the
+    /// stream ended inside a frame or during a search, or if the storage is shorter than a
     /// header: every further call returns it again.
     pub async fn next_or_resync(
         &mut self,
     ) -> Result<Option<Next<'_, F::Meta>>, ReadError<R::Error>> {
-        let heard = self.wait(Inbox::look_on).await?;
-        Ok(heard.and_then(|heard| self.inbox.lend(heard)))
+        let next = self.wait(ReadEngine::poll_next_or_resync).await?;
+        Ok(next.and_then(|next| self.engine.next(next)))
     }
 
-    /// Searches, on a lossy line, for the next header that decodes and keeps the limit, and says
-    /// how many bytes it skipped; none if the stream had not failed. See
+    /// Searches, on a lossy line, for the next valid header within the limit, and returns the number
+    /// of bytes skipped; zero if the stream has not failed. See
     /// [`Decoder::resync`](crate::Decoder::resync).
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing: the next one goes on searching.
+    /// A dropped call loses nothing: the next one continues the search.
     ///
     /// # Errors
     /// As [`next_or_resync`](Self::next_or_resync).
     pub async fn resync(&mut self) -> Result<u64, ReadError<R::Error>> {
-        self.wait(Inbox::resync).await
+        self.wait(ReadEngine::poll_resync).await
     }
 }

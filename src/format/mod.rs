@@ -1,5 +1,6 @@
 //! How a frame's header is laid out: the [`Format`] trait and the formats that ship.
 
+mod inspect;
 mod length_field;
 mod prefix;
 mod v1;
@@ -9,6 +10,7 @@ use core::fmt::Debug;
 
 use crate::error::{EncodeError, HeaderError};
 
+pub(crate) use inspect::{Refusal, inspect, shortest_refused, whole_header};
 pub use length_field::{ByteOrder, Covers, FieldMeta, Layout, LayoutError, LengthField};
 pub use prefix::{I32Be, I32Le, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le};
 pub use v1::V1;

@@ -6,9 +6,10 @@ use std::io;
 use std::string::String;
 use std::time::Duration;
 
-use crate::error::{DecodeError, EncodeError};
+use crate::engine::TimedOut;
 use crate::message::Code;
 use crate::session::{SendError, SessionError};
+use crate::{DecodeError, EncodeError, WriteBufError};
 
 /// The most characters of a peer's reason that an error's text has.
 const MAX_REASON: usize = 200;
@@ -86,6 +87,15 @@ impl From<DecodeError> for ReadError {
     }
 }
 
+impl From<TimedOut> for ReadError {
+    fn from(timed_out: TimedOut) -> Self {
+        match timed_out {
+            TimedOut::Frame { at, after } => Self::FrameTimeout { at, after },
+            TimedOut::Idle { at, after } => Self::IdleTimeout { at, after },
+        }
+    }
+}
+
 impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -126,6 +136,15 @@ impl Error for WriteError {
         match self {
             Self::Io(error) | Self::Flush(error) => error.source(),
             _ => None,
+        }
+    }
+}
+
+impl From<WriteBufError> for WriteError {
+    fn from(error: WriteBufError) -> Self {
+        match error {
+            WriteBufError::Encode(error) => Self::Encode(error),
+            _ => Self::Poisoned,
         }
     }
 }

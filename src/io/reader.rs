@@ -1,82 +1,137 @@
 //! Reading frames from a blocking stream.
 
+use core::task::Poll;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 use std::vec::Vec;
 
-use super::clock::Clock;
 use super::error::ReadError;
-use crate::error::RecoverError;
-use crate::format::{Format, Header, SelfChecking, V1};
-use crate::frame::{Frame, OwnedFrame};
-use crate::frame_buf::{FrameBuf, Located};
-use crate::framing::Framing;
+use crate::engine::{FrameOrSkipped, Next, ReadEngine, ReadTimeouts};
+use crate::scan::Found;
+use crate::{DecodeError, Format, Frame, FrameBuf, Framing, OwnedFrame, SelfChecking, V1};
 
-/// Reads frames from anything that is [`Read`], and lends them without a copy.
+/// Reads frames from anything that is [`Read`], and returns them borrowed, without a copy.
 ///
-/// It reads into a buffer that grows with what arrives and stays below the limit plus a header,
-/// or 64 KiB if the limit is smaller; it needs no `BufReader`.
+/// It reads into a buffer that grows with what arrives, up to the limit plus a header, or 64 KiB if
+/// the limit is smaller. It needs no `BufReader`. [`buf`](Self::buf) returns the buffer, which knows
+/// the framing, the position in the stream, and the next header.
 #[derive(Debug)]
 pub struct FrameReader<R, F: Format = V1> {
     inner: R,
-    buf: FrameBuf<Vec<u8>, F>,
-    clock: Clock,
-    ended: bool,
+    engine: ReadEngine<Vec<u8>, F>,
+    timeouts: ReadTimeouts,
+    /// The moment from which the timeouts count; set with the first of them.
+    epoch: Option<Instant>,
 }
 
 impl<R: Read> FrameReader<R> {
-    /// Reads version-1 frames of at most 1 MiB.
+    /// Creates a reader of version-1 frames of at most 1 MiB.
     ///
-    /// It waits for ever, unless it is told otherwise: [`frame_timeout`](Self::frame_timeout) ends
-    /// slow frames and [`idle_timeout`](Self::idle_timeout) silent peers, where the socket has a
-    /// time-out of its own. A server wants all three.
+    /// It waits indefinitely unless it has limits: [`with_frame_timeout`](Self::with_frame_timeout)
+    /// ends slow frames and [`with_idle_timeout`](Self::with_idle_timeout) silent peers, if the
+    /// socket has a read timeout too. A server needs all three.
     pub fn new(inner: R) -> Self {
         Self::with_framing(inner, V1)
     }
 }
 
-impl<R: Read, F: Format> FrameReader<R, F> {
-    /// Reads frames of this format and limit.
+impl<R, F: Format> FrameReader<R, F> {
+    /// Creates a reader of frames of this format and limit.
     pub fn with_framing(inner: R, framing: impl Into<Framing<F>>) -> Self {
-        let buf = FrameBuf::growing(framing.into());
-        Self { inner, buf, clock: Clock::default(), ended: false }
+        let engine = ReadEngine::growing(framing);
+        Self { inner, engine, timeouts: ReadTimeouts::new(), epoch: None }
     }
 
-    /// Sets how long a frame may take from its first byte to its last, skipped ones too. Only the
-    /// time in which a call waits counts.
+    /// Sets how long a frame may take from its first byte to its last, including a frame that is
+    /// skipped. Only the time in which a call waits counts.
     ///
-    /// It is checked between reads. So that a read itself ends, set the socket's own time-out.
+    /// It is checked between reads. For a read itself to end, set the socket's own read timeout.
     #[must_use]
-    pub fn frame_timeout(mut self, after: Duration) -> Self {
-        self.clock.frame_timeout = Some(after);
+    pub fn with_frame_timeout(mut self, after: Duration) -> Self {
+        self.epoch.get_or_insert_with(Instant::now);
+        self.timeouts.set_frame_timeout(after);
         self
     }
 
     /// Sets how long a peer may send nothing.
     ///
-    /// It is checked when a read ends without a byte, by the socket's own time-out.
+    /// It is checked when a read ends without a byte, by the socket's own read timeout.
     #[must_use]
-    pub fn idle_timeout(mut self, after: Duration) -> Self {
-        self.clock.idle_timeout = Some(after);
+    pub fn with_idle_timeout(mut self, after: Duration) -> Self {
+        self.epoch.get_or_insert_with(Instant::now);
+        self.timeouts.set_idle_timeout(after);
         self
     }
 
-    /// Waits for the next frame. `Ok(None)` says that the stream ended between two frames.
-    ///
-    /// # Errors
-    /// [`ReadError::Decode`] when the stream failed: every further call returns it again.
-    /// [`ReadError::Io`] when a read failed: nothing is lost, and the call can be made again.
-    #[inline]
-    pub fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
-        // Most often a frame is here already.
-        let located = match self.buf.locate()? {
-            Some(located) => Some(located),
-            None => self.wait(Self::locate_or_read)?,
-        };
-        Ok(located.and_then(|located| self.buf.lend(located)))
+    /// Starts with bytes that were read from the transport before, for example by another parser.
+    #[must_use]
+    pub fn with_unread(mut self, bytes: &[u8]) -> Self {
+        self.engine.buf_mut().extend_all(bytes);
+        self
     }
 
-    /// The same as a copy that does not borrow the reader.
+    /// Returns the read buffer: for the framing, the stream offset, and the next header.
+    pub fn buf(&self) -> &FrameBuf<Vec<u8>, F> {
+        self.engine.buf()
+    }
+
+    /// Returns the read buffer: to take the frames that are in it without reading, or to continue
+    /// after an oversize frame by [`FrameBuf::skip_frame`].
+    pub fn buf_mut(&mut self) -> &mut FrameBuf<Vec<u8>, F> {
+        self.engine.buf_mut()
+    }
+
+    /// Whether the transport has reported the end of the stream.
+    pub fn is_ended(&self) -> bool {
+        self.engine.is_ended()
+    }
+
+    /// Drops what was read and starts a new stream, at offset 0, with the transport's next byte: a
+    /// way to continue after a timeout on a lossy line, and after the end: a serial port may end a
+    /// read without a byte when its time is up.
+    pub fn reset(&mut self) {
+        self.engine.reset();
+        self.timeouts.reset();
+    }
+
+    /// Returns the transport.
+    pub fn get_ref(&self) -> &R {
+        &self.inner
+    }
+
+    /// Returns the transport. Bytes read from it are missing in the frames.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+
+    /// Returns the transport, and the bytes that were read from it and are not consumed.
+    pub fn into_inner(self) -> (R, Vec<u8>) {
+        (self.inner, self.engine.into_buf().into_unread())
+    }
+
+    /// The time since the epoch; zero if no timeout is set.
+    fn now(&self) -> Duration {
+        self.epoch.map_or(Duration::ZERO, |epoch| epoch.elapsed())
+    }
+}
+
+impl<R: Read, F: Format> FrameReader<R, F> {
+    /// Waits for the next frame. Returns `Ok(None)` if the stream ended between two frames.
+    ///
+    /// # Errors
+    /// [`ReadError::Decode`] if the stream has failed: every further call returns it again.
+    /// [`ReadError::Io`] if a read failed: nothing is lost, and the call can be repeated.
+    #[inline]
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
+        // Usually a frame is in the buffer already.
+        let found = match self.engine.buf_mut().find()? {
+            Some(found) => Some(found),
+            None => self.wait_for_frame()?,
+        };
+        Ok(found.and_then(|found| self.engine.frame(&found)))
+    }
+
+    /// Waits for the next frame and returns a copy that does not borrow the reader.
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
@@ -84,191 +139,114 @@ impl<R: Read, F: Format> FrameReader<R, F> {
         Ok(self.next_frame()?.map(|frame| frame.to_owned()))
     }
 
-    /// Goes on after an oversize frame, as [`Decoder::skip_frame`](crate::Decoder::skip_frame).
+    /// Reads once, if no frame is in the buffer. Returns `false` if the stream ended between two
+    /// frames.
     ///
     /// # Errors
-    /// The stream did not fail, or not so.
-    pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        self.buf.skip_frame()
-    }
-
-    /// Begins with bytes that were read from the transport before: those that another parser left
-    /// over, say.
-    #[must_use]
-    pub fn with_unread(mut self, bytes: &[u8]) -> Self {
-        self.buf.extend_all(bytes);
-        self
-    }
-
-    /// Drops what was read and begins a new stream, at offset 0, with the transport's next byte:
-    /// a way to go on after a time-out on a lossy line. Also behind the end: a serial port may end
-    /// a read without a byte when its time is up.
-    pub fn reset(&mut self) {
-        self.buf.reset();
-        self.clock.reset();
-        self.ended = false;
-    }
-
-    /// The format and limit.
-    pub fn framing(&self) -> Framing<&F> {
-        self.buf.framing()
-    }
-
-    /// The stream offset behind the last frame that was delivered.
-    pub fn position(&self) -> u64 {
-        self.buf.position()
-    }
-
-    /// The transport.
-    pub fn get_ref(&self) -> &R {
-        &self.inner
-    }
-
-    /// The transport. Bytes read from it are missing in the frames.
-    pub fn get_mut(&mut self) -> &mut R {
-        &mut self.inner
-    }
-
-    /// The transport, and the bytes that were read from it and are not consumed.
-    pub fn into_inner(self) -> (R, Vec<u8>) {
-        (self.inner, self.buf.into_unread())
-    }
-
-    /// The next frame, if it is here.
-    pub(super) fn locate(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
-        Ok(self.buf.locate()?)
-    }
-
-    pub(super) fn lend(&self, located: Located<F::Meta>) -> Option<Frame<'_, F::Meta>> {
-        self.buf.lend(located)
-    }
-
-    /// The header of the frame that has begun and is not whole.
-    pub(super) fn begun(&self) -> Option<Header<F::Meta>> {
-        self.buf.begun()
-    }
-
-    /// Reads once, where no frame is here; `false` says that the stream ended between two.
-    pub(super) fn more(&mut self) -> Result<bool, ReadError> {
-        if self.ended {
-            self.buf.finish()?;
+    /// As [`next_frame`](Self::next_frame).
+    pub fn fill(&mut self) -> Result<bool, ReadError> {
+        if self.engine.is_ended() {
+            self.engine.buf().finish()?;
             return Ok(false);
         }
-        self.wait(|reader| {
-            reader.check_clock(false)?;
-            reader.fill()
+        self.waiting(|reader| {
+            reader.check_timeouts(false)?;
+            reader.read_once()
         })?;
         Ok(true)
     }
 
-    /// Reads once, and drops what comes; `false` says that the stream ended.
-    pub(super) fn discard(&mut self) -> io::Result<bool> {
-        if !self.ended {
-            match self.inner.read(&mut [0; 4096]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => self.ended = read? == 0,
-            }
-        }
-        Ok(!self.ended)
+    #[inline(never)]
+    fn wait_for_frame(&mut self) -> Result<Option<Found<F::Meta>>, ReadError> {
+        self.wait(ReadEngine::poll_frame)
     }
 
-    /// Does what may take time, and lets the clock run meanwhile.
-    #[inline(never)]
-    fn wait<T>(&mut self, mut work: impl FnMut(&mut Self) -> T) -> T {
-        if !self.clock.is_used() {
+    /// Reads until `poll` has an answer.
+    fn wait<T>(
+        &mut self,
+        mut poll: impl FnMut(&mut ReadEngine<Vec<u8>, F>) -> Poll<Result<T, DecodeError>>,
+    ) -> Result<T, ReadError> {
+        // Bytes that are there are read before a limit is checked.
+        let mut has_read = false;
+        self.waiting(|reader| {
+            loop {
+                if let Poll::Ready(answer) = poll(&mut reader.engine) {
+                    return Ok(answer?);
+                }
+                if has_read {
+                    reader.check_timeouts(false)?;
+                }
+                reader.read_once()?;
+                has_read = true;
+            }
+        })
+    }
+
+    /// Runs `work`, which may take time, with the timeouts running.
+    fn waiting<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        if !self.timeouts.is_used() {
             return work(self);
         }
-        self.clock.resume(Instant::now());
+        self.timeouts.resume(self.now());
         let done = work(self);
-        self.clock.pause(Instant::now());
+        self.timeouts.pause(self.now());
         done
     }
 
-    fn locate_or_read(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
-        while !self.ended {
-            self.fill()?;
-            if let Some(located) = self.buf.locate()? {
-                return Ok(Some(located));
-            }
-            self.check_clock(false)?;
-        }
-        self.buf.finish()?;
-        Ok(None)
-    }
-
-    /// Reads once.
-    fn fill(&mut self) -> Result<(), ReadError> {
-        match self.inner.read(self.buf.spare()) {
-            Ok(0) => self.ended = true,
+    fn read_once(&mut self) -> Result<(), ReadError> {
+        match self.inner.read(self.engine.spare()) {
             Ok(n) => {
-                self.buf.commit(n);
-                self.clock.bytes_came();
+                self.engine.received(n);
+                self.timeouts.handle_bytes();
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
                 let nothing = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
-                self.check_clock(nothing.contains(&error.kind()))?;
+                self.check_timeouts(nothing.contains(&error.kind()))?;
                 return Err(error.into());
             }
         }
         Ok(())
     }
 
-    fn check_clock(&mut self, nothing_to_read: bool) -> Result<(), ReadError> {
-        if !self.clock.is_used() {
+    fn check_timeouts(&mut self, nothing_to_read: bool) -> Result<(), ReadError> {
+        if !self.timeouts.is_used() {
             return Ok(());
         }
-        let now = Instant::now();
-        self.clock.open_frame(self.buf.open_frame(), now);
+        let now = self.now();
+        self.timeouts.handle_open_frame(self.engine.buf().open_frame(), now);
         if nothing_to_read {
-            self.clock.nothing_to_read(now);
+            self.timeouts.handle_nothing(now);
         }
-        self.clock.check(now, self.buf.position())
+        Ok(self.timeouts.handle_timeout(now, self.engine.buf().position())?)
     }
 }
 
 impl<R: Read, F: SelfChecking> FrameReader<R, F> {
-    /// Searches, on a lossy line, for the next header that decodes and keeps the limit, and says
-    /// how many bytes it skipped; none if the stream had not failed. See
+    /// Waits for the next frame on a lossy line. If the stream has failed, skips to the next valid
+    /// header, and returns the error and the number of bytes skipped.
+    ///
+    /// An oversize frame is searched too, since its length may be damaged; on a line that is not
+    /// lossy, [`FrameBuf::skip_frame`] skips just that frame.
+    ///
+    /// On a reliable transport end the stream instead: payload bytes may look like a header, and a
+    /// peer could have placed them there.
+    ///
+    /// # Errors
+    /// [`ReadError::Io`] as in [`next_frame`](Self::next_frame). [`ReadError::Decode`] if the
+    /// stream ended inside a frame or during a search: every further call returns it again.
+    pub fn next_or_resync(&mut self) -> Result<Option<Next<'_, F::Meta>>, ReadError> {
+        let next: Option<FrameOrSkipped<F::Meta>> = self.wait(ReadEngine::poll_next_or_resync)?;
+        Ok(next.and_then(|next| self.engine.next(next)))
+    }
+
+    /// Searches, on a lossy line, for the next valid header within the limit, and returns the number
+    /// of bytes skipped; zero if the stream has not failed. See
     /// [`Decoder::resync`](crate::Decoder::resync).
     ///
     /// # Errors
-    /// As [`next_frame`](Self::next_frame); the call can be made again after [`ReadError::Io`].
+    /// As [`next_frame`](Self::next_frame); the call can be repeated after [`ReadError::Io`].
     pub fn resync(&mut self) -> Result<u64, ReadError> {
-        self.wait(|reader| {
-            loop {
-                match reader.buf.resync() {
-                    Ok(Some(skipped)) => return Ok(skipped),
-                    Err(RecoverError::NotFailed) => return Ok(0),
-                    Err(RecoverError::Failed(error)) => return Err(error.into()),
-                    Ok(None) if reader.ended => reader.buf.finish()?,
-                    Ok(None) => reader.fill()?,
-                }
-            }
-        })
-    }
-}
-
-impl<F: Format> FrameBuf<Vec<u8>, F> {
-    /// A growing buffer takes every limit.
-    pub(crate) fn growing(framing: Framing<F>) -> Self {
-        Self::build(Vec::new(), framing)
-    }
-
-    /// The unread bytes, alone.
-    pub(crate) fn into_unread(self) -> Vec<u8> {
-        let (mut storage, unread) = self.into_parts();
-        storage.truncate(unread.end);
-        storage.drain(..unread.start);
-        storage
-    }
-
-    /// Commits all of `bytes`.
-    pub(crate) fn extend_all(&mut self, mut bytes: &[u8]) {
-        while let Some(rest) = bytes.get(self.extend(bytes)..)
-            && rest.len() < bytes.len()
-        {
-            bytes = rest;
-        }
+        self.wait(ReadEngine::poll_resync)
     }
 }

@@ -1,6 +1,6 @@
 //! Frames over tokio's streams: anything that is [`AsyncRead`](::tokio::io::AsyncRead) or
-//! [`AsyncWrite`](::tokio::io::AsyncWrite), so TCP, Unix sockets, TLS and in-memory pipes. And in
-//! datagrams, over [`UdpSocket`](::tokio::net::UdpSocket): [`FrameSocket`].
+//! [`AsyncWrite`](::tokio::io::AsyncWrite), for example TCP, Unix sockets, TLS and in-memory pipes.
+//! [`FrameSocket`] sends frames in datagrams, over [`UdpSocket`](::tokio::net::UdpSocket).
 //!
 //! ```
 //! use unstick::Kind;
@@ -27,27 +27,24 @@
 //! # }
 //! ```
 //!
-//! Those are frames. [`Connection`] speaks the protocol's messages, and keeps its rules. Its calls
-//! can be dropped anywhere.
+//! These are frames. The messages of the protocol, and its rules, are in the package
+//! `unstick-session`.
 //!
 //! # Cancel safety
-//! A read that is dropped before it ends loses nothing. A frame whose payload is below 32 KiB is
-//! accepted whole or not at all; the call that writes a larger one can be dropped without harm
-//! only before its first byte is written, else the writer is poisoned. Each method says it.
+//! A read that is dropped before it ends loses nothing. A frame whose payload has fewer than 32 KiB is
+//! accepted whole or not at all. The call that writes a larger one can be dropped without harm only
+//! before its first byte is written; later it poisons the writer. Each method states it.
 
-mod connection;
-mod file_sender;
+mod read_half;
 mod reader;
 mod socket;
 mod stream;
 mod writer;
 
 pub use crate::io::{
-    ConnectionError, Frames, Lost, ReadError, Received, RecvStats, Refusals, SendError, SendStats,
-    WriteError,
+    ConnectionError, Frames, Lost, Next, ReadError, Received, RecvStats, Refusals, SendError,
+    SendStats, WriteError,
 };
-pub use connection::{Connection, Turn};
-pub use file_sender::FileSender;
 pub use reader::FrameReader;
 pub use socket::{FrameReceiver, FrameSender, FrameSocket};
 pub use stream::FrameStream;

@@ -3,83 +3,107 @@
 use core::borrow::Borrow;
 use core::future::poll_fn;
 use core::pin::Pin;
-use core::task::Context;
 use core::time::Duration;
 use std::vec::Vec;
 
-use ::tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use ::tokio::io::{self, AsyncRead, AsyncWrite};
 
-use super::reader::{FrameReader, Incoming};
-use super::writer::{FrameWriter, Outgoing};
-use crate::error::RecoverError;
-use crate::format::{Format, SelfChecking, V1};
-use crate::frame::{Frame, OwnedFrame};
-use crate::framing::Framing;
+use super::read_half::{ReadHalf, Waiting};
+use super::reader::FrameReader;
+use super::writer::{FrameWriter, WriteHalf};
+use crate::engine::ReadEngine;
 use crate::io::{ReadError, WriteError};
+use crate::{Format, Frame, FrameBuf, Framing, OwnedFrame, SelfChecking, V1};
 
-/// Reads and writes frames over one transport; [`split`](Self::split) parts the directions, for two
-/// tasks, and for [`Stream`](futures_core::Stream) and [`Sink`](futures_sink::Sink).
+/// Reads and writes frames over one transport. [`into_split`](Self::into_split) separates the
+/// directions, for two tasks, and for [`Stream`](futures_core::Stream) and
+/// [`Sink`](futures_sink::Sink).
 ///
-/// See [`FrameReader`] and [`FrameWriter`] for what each method promises; the names are the same.
+/// The methods have the names and the promises of those of [`FrameReader`] and [`FrameWriter`].
 ///
-/// A transport that splits at no cost, as `TcpStream::into_split`, needs no `FrameStream`: give
+/// A transport that splits at no cost, like `TcpStream::into_split`, needs no `FrameStream`: give
 /// one half to a `FrameReader` and the other to a `FrameWriter`.
 #[derive(Debug)]
 pub struct FrameStream<S, F: Format = V1> {
     inner: S,
-    incoming: Incoming<F>,
-    outgoing: Outgoing<F>,
+    read: ReadHalf<F>,
+    write: WriteHalf<F>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> FrameStream<S> {
-    /// Version-1 frames of at most 1 MiB.
+    /// Creates a stream of version-1 frames of at most 1 MiB.
     pub fn new(inner: S) -> Self {
         Self::with_framing(inner, V1)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
-    /// Frames of this format and limit, in both directions.
+    /// Creates a stream of frames of this format and limit, in both directions.
     pub fn with_framing(inner: S, framing: impl Into<Framing<F>>) -> Self
     where
         F: Clone,
     {
         let framing = framing.into();
-        let incoming = Incoming::new(framing.clone());
-        Self { inner, incoming, outgoing: Outgoing::new(framing) }
+        let read = ReadHalf::new(framing.clone());
+        Self { inner, read, write: WriteHalf::new(framing) }
     }
 
-    /// As [`FrameReader::frame_timeout`].
+    /// As [`FrameReader::with_frame_timeout`].
     #[must_use]
-    pub fn frame_timeout(mut self, after: Duration) -> Self {
-        self.incoming.clock_mut().frame_timeout = Some(after);
+    pub fn with_frame_timeout(mut self, after: Duration) -> Self {
+        self.read.timeouts_mut().set_frame_timeout(after);
         self
     }
 
-    /// As [`FrameReader::idle_timeout`].
+    /// As [`FrameReader::with_idle_timeout`].
     #[must_use]
-    pub fn idle_timeout(mut self, after: Duration) -> Self {
-        self.incoming.clock_mut().idle_timeout = Some(after);
+    pub fn with_idle_timeout(mut self, after: Duration) -> Self {
+        self.read.timeouts_mut().set_idle_timeout(after);
         self
     }
 
-    /// As [`FrameReader::next_frame`]. Before it waits it writes what was fed: whoever takes all that
-    /// is here, feeds the answers, and calls this again, flushes as rarely as can be and never too
+    /// As [`FrameReader::with_unread`].
+    #[must_use]
+    pub fn with_unread(mut self, bytes: &[u8]) -> Self {
+        self.read.buf_mut().extend_all(bytes);
+        self
+    }
+
+    /// As [`FrameReader::buf`].
+    pub fn buf(&self) -> &FrameBuf<Vec<u8>, F> {
+        self.read.engine.buf()
+    }
+
+    /// As [`FrameReader::buf_mut`].
+    pub fn buf_mut(&mut self) -> &mut FrameBuf<Vec<u8>, F> {
+        self.read.buf_mut()
+    }
+
+    /// As [`FrameReader::next_frame`]. Before it waits it writes what was fed: a loop that takes a
+    /// frame, feeds the answer, and calls this again flushes as rarely as possible and never too
     /// late.
     ///
     /// # Cancel safety
     /// A dropped call loses nothing, in neither direction.
     ///
     /// # Errors
-    /// As [`FrameReader::next_frame`]. What cannot be written shows in the next call that writes.
+    /// As [`FrameReader::next_frame`]. The next call that writes returns an error of writing.
     pub async fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
-        let Self { inner, incoming, outgoing } = self;
-        if incoming.has_whole() {
-            return Ok(Some(incoming.next_whole()?));
+        let Self { inner, read, write } = self;
+        if let Some(found) = read.find()? {
+            return Ok(read.engine.frame(&found));
         }
-        let write = |inner: Pin<&mut S>, cx: &mut Context<'_>| outgoing.write_on(inner, cx);
-        let located = incoming.wait_and_write(inner, write).await?;
-        Ok(located.and_then(|located| incoming.lend(located)))
+        let waiting = Waiting(read);
+        let found = poll_fn(|cx| {
+            let found = waiting.0.poll_next(Pin::new(&mut *inner), cx, ReadEngine::poll_frame);
+            if found.is_pending() {
+                write.write_now(Pin::new(&mut *inner), cx);
+            }
+            found
+        })
+        .await?;
+        drop(waiting);
+        Ok(found.and_then(|found| read.engine.frame(&found)))
     }
 
     /// As [`FrameReader::next_owned`].
@@ -104,15 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
     where
         F: SelfChecking,
     {
-        self.incoming.resync(&mut self.inner).await
-    }
-
-    /// As [`FrameReader::skip_frame`].
-    ///
-    /// # Errors
-    /// The stream did not fail, or not so.
-    pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        self.incoming.skip_frame()
+        self.read.wait(&mut self.inner, ReadEngine::poll_resync).await
     }
 
     /// As [`FrameWriter::send`].
@@ -144,10 +160,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
         payload: &[u8],
     ) -> Result<(), WriteError> {
         let meta = meta.borrow();
-        if self.outgoing.feed_now(meta, payload) {
+        if self.write.buf.try_frame(meta, payload) {
             return Ok(());
         }
-        self.outgoing.feed(&mut self.inner, meta, payload).await
+        self.write.feed(&mut self.inner, meta, payload).await
     }
 
     /// As [`FrameWriter::begin`].
@@ -162,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
         meta: impl Borrow<F::Meta>,
         payload_len: u64,
     ) -> Result<(), WriteError> {
-        self.outgoing.begin(&mut self.inner, meta, payload_len).await
+        self.write.begin(&mut self.inner, meta, payload_len).await
     }
 
     /// As [`FrameWriter::payload`].
@@ -173,7 +189,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
     /// # Errors
     /// As [`FrameWriter::payload`].
     pub async fn payload(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        self.outgoing.payload(&mut self.inner, bytes).await
+        self.write.payload(&mut self.inner, bytes).await
     }
 
     /// As [`FrameWriter::finish`].
@@ -181,12 +197,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
     /// # Errors
     /// As [`FrameWriter::finish`].
     pub fn finish(&mut self) -> Result<(), WriteError> {
-        self.outgoing.finish()
+        Ok(self.write.buf.finish()?)
     }
 
-    /// The format and limit.
+    /// Returns the format and limit.
     pub fn framing(&self) -> &Framing<F> {
-        self.outgoing.framing()
+        self.write.buf.framing()
     }
 
     /// As [`FrameWriter::flush`].
@@ -197,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
     /// # Errors
     /// As [`FrameWriter::flush`].
     pub async fn flush(&mut self) -> Result<(), WriteError> {
-        poll_fn(|cx| self.outgoing.poll_flush(Pin::new(&mut self.inner), cx)).await
+        poll_fn(|cx| self.write.poll_flush(Pin::new(&mut self.inner), cx)).await
     }
 
     /// As [`FrameWriter::shutdown`].
@@ -208,31 +224,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
     /// # Errors
     /// As [`FrameWriter::flush`].
     pub async fn shutdown(&mut self) -> Result<(), WriteError> {
-        poll_fn(|cx| self.outgoing.poll_shutdown(Pin::new(&mut self.inner), cx)).await
+        poll_fn(|cx| self.write.poll_shutdown(Pin::new(&mut self.inner), cx)).await
     }
 
-    /// The two directions, for two tasks. What was read or accepted goes with them.
-    pub fn split(self) -> (FrameReader<ReadHalf<S>, F>, FrameWriter<WriteHalf<S>, F>) {
-        let (read, write) = ::tokio::io::split(self.inner);
-        (
-            FrameReader::from_parts(read, self.incoming),
-            FrameWriter::from_parts(write, self.outgoing),
-        )
+    /// Splits the stream into its two directions, for two tasks, with what was read or accepted.
+    pub fn into_split(self) -> (FrameReader<io::ReadHalf<S>, F>, FrameWriter<io::WriteHalf<S>, F>) {
+        let (read, write) = io::split(self.inner);
+        (FrameReader::from_parts(read, self.read), FrameWriter::from_parts(write, self.write))
     }
 
-    /// The transport.
+    /// Returns the transport.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The transport. Bytes read from it are missing in the frames.
+    /// Returns the transport. Bytes read from it are missing in the frames.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The transport, the bytes that were read from it and are not consumed, and the bytes that
-    /// were accepted and are not written.
+    /// Returns the transport, the bytes that were read from it and are not consumed, and the bytes
+    /// that were accepted and not written.
     pub fn into_inner(self) -> (S, Vec<u8>, Vec<u8>) {
-        (self.inner, self.incoming.into_unread(), self.outgoing.into_pending())
+        (self.inner, self.read.engine.into_buf().into_unread(), self.write.buf.into_pending())
     }
 }

@@ -1,0 +1,42 @@
+//! What every stream reader has in addition to its transport: the [`ReadEngine`], and the
+//! [`ReadTimeouts`] of those with a clock.
+//!
+//! The readers of [`io`](crate::io), `tokio`, `embedded_io` and `embedded_io_async` are loops over
+//! it, and a reader for another runtime is one too:
+//!
+//! ```
+//! use std::io::Read;
+//! use core::task::Poll;
+//! use unstick::engine::ReadEngine;
+//! use unstick::{Framing, U16Be};
+//!
+//! # let mut transport = &b"\0\x02hi\0\x05hello"[..];
+//! let mut engine = ReadEngine::growing(Framing::new(U16Be));
+//! let mut payloads = Vec::new();
+//! loop {
+//!     match engine.poll_frame() {
+//!         // Read once, and report the result; an asynchronous reader waits here.
+//!         Poll::Pending => {
+//!             let n = transport.read(engine.spare())?;
+//!             engine.received(n);
+//!         }
+//!         Poll::Ready(Ok(Some(found))) => {
+//!             payloads.extend(engine.frame(&found).map(|frame| frame.payload.to_vec()));
+//!         }
+//!         Poll::Ready(Ok(None)) => break, // the stream ended between two frames
+//!         Poll::Ready(Err(error)) => return Err(error.into()),
+//!     }
+//! }
+//! assert_eq!(payloads, [b"hi".to_vec(), b"hello".to_vec()]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Writers stand on [`WriteBuf`](crate::WriteBuf), and datagram sockets on the module `udp`.
+
+mod read;
+mod timeouts;
+
+#[cfg(feature = "alloc")]
+pub use crate::storage::READ_LEN;
+pub use read::{FrameOrSkipped, Next, ReadEngine};
+pub use timeouts::{ReadTimeouts, TimedOut};

@@ -1,0 +1,197 @@
+//! A stream reader without its transport.
+
+use core::task::{Poll, ready};
+
+use crate::error::{DecodeError, RecoverError};
+use crate::format::{Format, SelfChecking, V1};
+use crate::frame::Frame;
+use crate::frame_buf::FrameBuf;
+use crate::header::Kind;
+use crate::scan::Found;
+use crate::storage::Storage;
+
+/// The next item on a line that loses and damages bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next<'a, M = Kind> {
+    /// A frame.
+    Frame(Frame<'a, M>),
+    /// Bytes that belong to no frame. A header follows them.
+    Skipped {
+        /// Why they were skipped. [`at`](DecodeError::at) is the stream offset of the first of them;
+        /// it is [`DecodeError::Unsynchronized`] if a call of `resync` had begun the search.
+        error: DecodeError,
+        /// The number of bytes skipped.
+        bytes: u64,
+    },
+}
+
+/// A [`Next`] without a borrow: see [`ReadEngine::next`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameOrSkipped<M> {
+    /// A frame.
+    Frame(Found<M>),
+    /// As [`Next::Skipped`].
+    Skipped {
+        /// Why the bytes were skipped.
+        error: DecodeError,
+        /// The number of bytes skipped.
+        bytes: u64,
+    },
+}
+
+/// A stream reader without its transport: a [`FrameBuf`], the end of the stream, and a search on a
+/// lossy line.
+///
+/// The `poll_*` methods answer [`Poll::Pending`] if another read is needed first: read into
+/// [`spare`](Self::spare), report the result to [`received`](Self::received), and call again. What
+/// was read stays here, so a caller may stop between two calls, or be dropped, and lose nothing.
+#[derive(Clone, Debug)]
+pub struct ReadEngine<S, F: Format = V1> {
+    buf: FrameBuf<S, F>,
+    /// The transport has reported the end of the stream.
+    ended: bool,
+    /// Why `poll_next_or_resync` has begun the search that is under way.
+    failure: Option<DecodeError>,
+}
+
+impl<S: Storage, F: Format> ReadEngine<S, F> {
+    /// Creates an engine that reads into this buffer. The buffer may hold bytes that were read from
+    /// the transport before.
+    pub fn new(buf: FrameBuf<S, F>) -> Self {
+        Self { buf, ended: false, failure: None }
+    }
+
+    /// Returns the buffer.
+    #[inline]
+    pub fn buf(&self) -> &FrameBuf<S, F> {
+        &self.buf
+    }
+
+    /// Returns the buffer. Bytes committed to it take part in the stream.
+    #[inline]
+    pub fn buf_mut(&mut self) -> &mut FrameBuf<S, F> {
+        &mut self.buf
+    }
+
+    /// Returns the buffer, with the bytes that were read and are not consumed.
+    pub fn into_buf(self) -> FrameBuf<S, F> {
+        self.buf
+    }
+
+    /// Whether the transport has reported the end of the stream.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Returns the room for the next read. It has at least one byte after a `poll_*` method has
+    /// answered [`Poll::Pending`].
+    #[inline]
+    pub fn spare(&mut self) -> &mut [u8] {
+        self.buf.spare()
+    }
+
+    /// Counts `n` bytes as read into [`spare`](Self::spare); zero is the end of the stream.
+    #[inline]
+    pub fn received(&mut self, n: usize) {
+        if n == 0 {
+            self.ended = true;
+        } else {
+            self.buf.commit(n);
+        }
+    }
+
+    /// Finds the next frame, which [`frame`](Self::frame) borrows. `Ok(None)` is the end of the
+    /// stream between two frames.
+    ///
+    /// # Errors
+    /// Returns an error if the stream has failed or ended inside a frame: every further call returns
+    /// it again.
+    #[inline]
+    pub fn poll_frame(&mut self) -> Poll<Result<Option<Found<F::Meta>>, DecodeError>> {
+        if let Some(found) = self.buf.find()? {
+            return Poll::Ready(Ok(Some(found)));
+        }
+        if self.ended { Poll::Ready(self.buf.finish().map(|()| None)) } else { Poll::Pending }
+    }
+
+    /// Borrows a frame that was found, as long as nothing was read since.
+    #[inline(always)]
+    pub fn frame(&self, found: &Found<F::Meta>) -> Option<Frame<'_, F::Meta>> {
+        self.buf.frame(found)
+    }
+
+    /// Borrows what [`poll_next_or_resync`](Self::poll_next_or_resync) has found.
+    pub fn next(&self, next: FrameOrSkipped<F::Meta>) -> Option<Next<'_, F::Meta>> {
+        match next {
+            FrameOrSkipped::Frame(found) => self.buf.frame(&found).map(Next::Frame),
+            FrameOrSkipped::Skipped { error, bytes } => Some(Next::Skipped { error, bytes }),
+        }
+    }
+
+    /// Drops what was read and starts a new stream, at offset 0, with the transport's next byte.
+    pub fn reset(&mut self) {
+        self.buf.reset();
+        self.ended = false;
+        self.failure = None;
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<F: Format> ReadEngine<alloc::vec::Vec<u8>, F> {
+    /// Creates an engine with a buffer that grows.
+    pub fn growing(framing: impl Into<crate::framing::Framing<F>>) -> Self {
+        Self::new(FrameBuf::growing(framing))
+    }
+}
+
+impl<S: Storage, F: SelfChecking> ReadEngine<S, F> {
+    /// Searches for the next valid header and returns the number of bytes skipped; zero if the stream
+    /// has not failed.
+    ///
+    /// # Errors
+    /// Returns an error if the stream ended during the search, or the storage is shorter than a
+    /// header.
+    pub fn poll_resync(&mut self) -> Poll<Result<u64, DecodeError>> {
+        let skipped = ready!(self.poll_search())?;
+        self.failure = None;
+        Poll::Ready(Ok(skipped))
+    }
+
+    /// Finds the next frame; or, if the stream has failed, skips to the next valid header and returns
+    /// what was skipped. `Ok(None)` is the end of the stream.
+    ///
+    /// An oversize frame is searched too, since its length may be damaged.
+    ///
+    /// # Errors
+    /// Returns an error if the stream ended inside a frame or during a search, or the storage is
+    /// shorter than a header: every further call returns it again.
+    pub fn poll_next_or_resync(
+        &mut self,
+    ) -> Poll<Result<Option<FrameOrSkipped<F::Meta>>, DecodeError>> {
+        let error = match self.failure {
+            Some(failure) => failure,
+            None => match ready!(self.poll_frame()) {
+                Err(
+                    error @ (DecodeError::Header { .. }
+                    | DecodeError::Oversize { .. }
+                    | DecodeError::Unsynchronized { .. }),
+                ) => error,
+                found => return Poll::Ready(found.map(|found| found.map(FrameOrSkipped::Frame))),
+            },
+        };
+        self.failure = Some(error);
+        let bytes = ready!(self.poll_search())?;
+        self.failure = None;
+        Poll::Ready(Ok(Some(FrameOrSkipped::Skipped { error, bytes })))
+    }
+
+    fn poll_search(&mut self) -> Poll<Result<u64, DecodeError>> {
+        match self.buf.resync() {
+            Ok(Some(skipped)) => Poll::Ready(Ok(skipped)),
+            Err(RecoverError::Failed(error)) => Poll::Ready(Err(error)),
+            Err(RecoverError::NotFailed) => Poll::Ready(Ok(0)),
+            Ok(None) if self.ended => Poll::Ready(self.buf.finish().map(|()| 0)),
+            Ok(None) => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! How long a frame may take, and how long a peer may be idle (spec, 7.11).
+
+use core::time::Duration;
+
+/// The two time limits of a reader, without a clock.
+///
+/// The reader passes the time as a [`Duration`] since any fixed moment; [`poll_timeout`] says when to
+/// call [`handle_timeout`] at the latest. Only the time in which a call waits counts, from
+/// [`resume`] to [`pause`]: a caller that is busy with something else does not make its peer slow.
+///
+/// [`poll_timeout`]: Self::poll_timeout
+/// [`handle_timeout`]: Self::handle_timeout
+/// [`resume`]: Self::resume
+/// [`pause`]: Self::pause
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadTimeouts {
+    frame_timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    /// The offset of the unfinished frame, and since when a call waits for it.
+    frame: Option<(u64, Duration)>,
+    /// Since when nothing arrives.
+    idle: Option<Duration>,
+    /// When the last call ended.
+    paused: Option<Duration>,
+}
+
+/// A time limit that has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimedOut {
+    /// A frame took too long.
+    Frame {
+        /// The stream offset of the frame's first byte.
+        at: u64,
+        /// How long a frame may take.
+        after: Duration,
+    },
+    /// The peer sent nothing for too long.
+    Idle {
+        /// The number of bytes consumed.
+        at: u64,
+        /// How long a peer may be idle.
+        after: Duration,
+    },
+}
+
+impl ReadTimeouts {
+    /// Creates a value without limits.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { frame_timeout: None, idle_timeout: None, frame: None, idle: None, paused: None }
+    }
+
+    /// Sets how long a frame may take from its first byte to its last.
+    pub fn set_frame_timeout(&mut self, after: Duration) {
+        self.frame_timeout = Some(after);
+    }
+
+    /// Sets how long a peer may send nothing.
+    pub fn set_idle_timeout(&mut self, after: Duration) {
+        self.idle_timeout = Some(after);
+    }
+
+    /// Whether a limit is set. If none is, no other call is needed.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.frame_timeout.is_some() || self.idle_timeout.is_some()
+    }
+
+    /// Whether the idle limit is set.
+    #[must_use]
+    pub fn has_idle_timeout(&self) -> bool {
+        self.idle_timeout.is_some()
+    }
+
+    /// A call begins to wait.
+    pub fn resume(&mut self, now: Duration) {
+        if let Some(paused) = self.paused.take() {
+            let away = now.saturating_sub(paused);
+            let later = |since: Duration| since.saturating_add(away);
+            self.frame = self.frame.map(|(at, since)| (at, later(since)));
+            self.idle = self.idle.map(later);
+        }
+    }
+
+    /// The call ended, or was dropped.
+    pub fn pause(&mut self, now: Duration) {
+        self.paused.get_or_insert(now);
+    }
+
+    /// Bytes were read, or the peer took some of what is sent to it.
+    pub fn handle_bytes(&mut self) {
+        self.idle = None;
+    }
+
+    /// Nothing can be read now.
+    pub fn handle_nothing(&mut self, now: Duration) {
+        self.idle.get_or_insert(now);
+    }
+
+    /// The frame that begins at this stream offset is not whole, or none is open: the answer of
+    /// [`FrameBuf::open_frame`](crate::FrameBuf::open_frame).
+    pub fn handle_open_frame(&mut self, at: Option<u64>, now: Duration) {
+        self.frame = match (at, self.frame) {
+            (Some(at), Some((known, since))) if at == known => Some((at, since)),
+            (at, _) => at.map(|at| (at, now)),
+        };
+    }
+
+    /// Checks both limits. `consumed` is the number of bytes of the stream so far.
+    ///
+    /// # Errors
+    /// Returns the limit that has passed.
+    pub fn handle_timeout(&self, now: Duration, consumed: u64) -> Result<(), TimedOut> {
+        if let Some((at, since)) = self.frame
+            && let Some(after) = self.frame_timeout
+            && now.saturating_sub(since) >= after
+        {
+            return Err(TimedOut::Frame { at, after });
+        }
+        self.handle_idle_timeout(now, consumed)
+    }
+
+    /// Checks the idle limit alone: if nothing is read while a call writes, no frame can be late.
+    ///
+    /// # Errors
+    /// As [`handle_timeout`](Self::handle_timeout).
+    pub fn handle_idle_timeout(&self, now: Duration, consumed: u64) -> Result<(), TimedOut> {
+        if let Some(since) = self.idle
+            && let Some(after) = self.idle_timeout
+            && now.saturating_sub(since) >= after
+        {
+            return Err(TimedOut::Idle { at: consumed, after });
+        }
+        Ok(())
+    }
+
+    /// Returns when to check again if nothing happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let since = |(_, since): (u64, Duration)| since.checked_add(self.frame_timeout?);
+        self.frame.and_then(since).into_iter().chain(self.poll_idle_timeout()).min()
+    }
+
+    /// Returns when to check the idle limit again if nothing happens before.
+    #[must_use]
+    pub fn poll_idle_timeout(&self) -> Option<Duration> {
+        self.idle?.checked_add(self.idle_timeout?)
+    }
+
+    /// Starts a new stream. The limits stay.
+    pub fn reset(&mut self) {
+        (self.frame, self.idle, self.paused) = (None, None, None);
+    }
+}

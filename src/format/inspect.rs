@@ -1,0 +1,97 @@
+//! Checks what a format says of a stream's next bytes: the answer itself, and the limit.
+//!
+//! The decoder and the scanner share these functions, so that both refuse the same bytes with the
+//! same error (spec, chapter 7).
+
+use crate::error::{DecodeError, HeaderError};
+use crate::format::{Format, Header, HeaderBuf, Parsed};
+
+/// Why bytes are not a header; the caller knows their stream offset.
+#[derive(Clone, Copy)]
+pub(crate) enum Refusal {
+    /// The format refused them, or broke its laws.
+    Header(HeaderError),
+    /// The payload is over the limit.
+    Oversize {
+        /// The payload length that the header announces, in bytes.
+        len: u64,
+    },
+}
+
+impl Refusal {
+    /// Returns the error for a frame whose first byte is at this stream offset.
+    pub(crate) fn at(self, at: u64, limit: u64) -> DecodeError {
+        match self {
+            Self::Header(error) => DecodeError::Header { at, error },
+            Self::Oversize { len } => DecodeError::Oversize { at, len, limit },
+        }
+    }
+}
+
+/// Returns the header that `bytes` begin with, and the bytes after it, if the header is complete
+/// and within the limit: the common case.
+#[inline(always)]
+pub(crate) fn whole_header<'a, F: Format>(
+    format: &F,
+    limit: u64,
+    bytes: &'a [u8],
+) -> Option<(Header<F::Meta>, &'a [u8])> {
+    let header = format.whole_header(bytes)?;
+    if header.payload_len > limit || header.header_len == 0 || header.header_len > F::HeaderBuf::LEN
+    {
+        return None;
+    }
+    let rest = bytes.get(header.header_len..)?;
+    Some((header, rest))
+}
+
+/// Returns what `bytes` begin with. The first `seen` of them are known not to decide it.
+///
+/// A frame over the limit is refused here.
+pub(crate) fn inspect<F: Format>(
+    format: &F,
+    limit: u64,
+    bytes: &[u8],
+    seen: usize,
+) -> Result<Parsed<F::Meta>, Refusal> {
+    let room = F::HeaderBuf::LEN;
+    match format.resume_header(bytes, seen) {
+        Ok(Parsed::Header(Header { header_len, .. }))
+            if header_len == 0 || header_len > bytes.len() =>
+        {
+            Err(Refusal::Header(HeaderError::BrokenFormat))
+        }
+        Ok(Parsed::Header(Header { header_len, .. })) if header_len > room => {
+            Err(Refusal::Header(HeaderError::TooLong { room }))
+        }
+        Ok(Parsed::Header(Header { payload_len: len, .. })) if len > limit => {
+            Err(Refusal::Oversize { len })
+        }
+        Ok(Parsed::Need(need)) if need <= bytes.len() => {
+            Err(Refusal::Header(HeaderError::BrokenFormat))
+        }
+        Ok(Parsed::Need(need)) if need > room => {
+            Err(Refusal::Header(HeaderError::TooLong { room }))
+        }
+        Ok(parsed) => Ok(parsed),
+        Err(error) => Err(Refusal::Header(error)),
+    }
+}
+
+/// Returns the length of the shortest refused prefix of `bytes`, all of which are refused; the
+/// first `seen` are known not to be.
+///
+/// The replay, byte by byte, makes the error independent of the cuts, even if a format checks its
+/// fields in another order than they arrive in.
+#[cold]
+pub(crate) fn shortest_refused<F: Format>(
+    format: &F,
+    limit: u64,
+    bytes: &[u8],
+    seen: usize,
+) -> usize {
+    let max = bytes.len().min(F::HeaderBuf::LEN);
+    (seen + 1..=max)
+        .find(|&len| inspect(format, limit, bytes.get(..len).unwrap_or_default(), 0).is_err())
+        .unwrap_or(max)
+}

@@ -1,0 +1,472 @@
+//! Finds frames in bytes that the caller keeps (spec, chapter 7).
+//!
+//! A [`Scanner`] holds no bytes. It is for buffers that already exist: [`FrameBuf`](crate::FrameBuf)
+//! and the codecs for tokio-util stand on it.
+
+use core::fmt;
+
+use crate::decoder::Decoder;
+use crate::error::{DecodeError, Part, RecoverError};
+use crate::format::{
+    Format, Header, Parsed, Refusal, SelfChecking, V1, inspect, shortest_refused, whole_header,
+};
+use crate::frame::Frame;
+use crate::framing::Framing;
+
+/// Finds the next frame in bytes that the caller keeps.
+///
+/// The caller passes all bytes of the stream that it has not dropped yet, and drops from their front
+/// what the [`Scan`] says. Every byte of a header is inspected once, however the stream is cut.
+///
+/// ```
+/// use unstick::{Framing, U16Be};
+/// use unstick::scan::{Scan, Scanner};
+///
+/// let mut scanner = Scanner::new(Framing::new(U16Be));
+/// let (mut kept, mut payloads) = (Vec::new(), Vec::new());
+/// for chunk in [&b"\0\x05he"[..], b"llo\0", b"\x02hi"] {
+///     kept.extend_from_slice(chunk);
+///     loop {
+///         match scanner.find(&kept)? {
+///             Scan::Frame(found) => {
+///                 payloads.push(found.frame(&kept).unwrap().payload.to_vec());
+///                 kept.drain(..found.frame_len());
+///             }
+///             Scan::Discard(n) => drop(kept.drain(..n)),
+///             Scan::Incomplete { .. } => break, // read more
+///         }
+///     }
+/// }
+/// scanner.finish(&kept)?; // an error if the stream ended inside a frame
+/// assert_eq!(payloads, [b"hello".to_vec(), b"hi".to_vec()]);
+/// # Ok::<(), unstick::DecodeError>(())
+/// ```
+///
+/// # Errors latch
+/// After an error [`find`](Self::find) returns the same error until [`reset`](Self::reset),
+/// [`skip_frame`](Self::skip_frame), or a search. The refused bytes stay at the front of the kept
+/// bytes: see [`refused`](Self::refused).
+#[derive(Clone)]
+pub struct Scanner<F: Format = V1> {
+    format: F,
+    /// The max payload length of a frame in bytes; at most `MAX_PAYLOAD_LEN`.
+    limit: u64,
+    /// The stream offset of the first kept byte.
+    position: u64,
+    /// The bytes before this stream offset are known not to complete the header.
+    undecided: u64,
+    /// Until the kept bytes reach this stream offset, inspecting them cannot find anything new.
+    look_at: u64,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    /// The kept bytes begin with a frame's first byte.
+    Frames,
+    /// The frame at this offset is over the limit and is dropped: `refused` header bytes, and then
+    /// `remaining` payload bytes.
+    Skip { at: u64, refused: usize, remaining: u64 },
+    /// The kept bytes begin with `refused` bytes that are not a header.
+    Failed { error: DecodeError, refused: usize },
+    /// A search has dropped `skipped` bytes. If it is `new`, the kept bytes begin with the failed
+    /// frame's first byte, which is dropped without a look.
+    Search { skipped: u64, new: bool },
+}
+
+/// What [`Scanner::find`] found at the front of the kept bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scan<M> {
+    /// A whole frame. It counts as consumed: use [`Found::frame`], and then drop
+    /// [`Found::frame_len`] bytes from the front.
+    Frame(Found<M>),
+    /// This many bytes belong to a frame that is skipped, at least one: drop them from the front,
+    /// and call [`Scanner::find`] again.
+    Discard(usize),
+    /// No whole frame. Read more bytes.
+    Incomplete {
+        /// The frame has at least this many bytes, counted from the first kept byte. A peer may
+        /// have announced it: do not reserve memory for it.
+        needed: usize,
+    },
+}
+
+/// A whole frame that was found, without a borrow of its bytes.
+///
+/// It can be found first and borrowed later, which `async` code needs if it may have to wait in
+/// between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<M> {
+    /// The frame's header.
+    pub header: Header<M>,
+    at: u64,
+    len: usize,
+}
+
+impl<M> Found<M> {
+    /// Returns the stream offset of the frame's first byte.
+    #[inline]
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Returns the length of header and payload together, in bytes.
+    #[inline]
+    #[must_use]
+    pub fn frame_len(&self) -> usize {
+        self.len
+    }
+
+    /// Borrows the frame from `bytes`, which begin with it. Returns `None` if they are too short.
+    #[inline(always)]
+    #[must_use]
+    pub fn frame<'a>(&self, bytes: &'a [u8]) -> Option<Frame<'a, M>>
+    where
+        M: Clone,
+    {
+        Frame::from_parts(self.header.meta.clone(), self.header.header_len, bytes.get(..self.len)?)
+    }
+}
+
+/// A step of [`Scanner::search`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Searched {
+    /// The number of bytes to drop from the front of the kept bytes.
+    pub discard: usize,
+    /// The number of bytes that the whole search has skipped, if the bytes after those begin with a
+    /// header; `None` if more bytes are needed.
+    pub skipped: Option<u64>,
+}
+
+impl<F: Format> Scanner<F> {
+    /// Creates a scanner for frames of this format and limit. A frame is never longer than a slice
+    /// can be, so on 32-bit targets the effective limit is a little below 2 GiB.
+    #[must_use]
+    pub fn new(framing: impl Into<Framing<F>>) -> Self {
+        let framing = framing.into().within(isize::MAX.unsigned_abs());
+        let limit = framing.limit();
+        Self {
+            format: framing.into_format(),
+            limit,
+            position: 0,
+            undecided: 0,
+            look_at: 0,
+            phase: Phase::Frames,
+        }
+    }
+
+    /// Returns the format and limit.
+    #[must_use]
+    pub fn framing(&self) -> Framing<&F> {
+        Framing::new(&self.format).with_limit(self.limit)
+    }
+
+    /// Returns the format.
+    #[must_use]
+    pub fn format(&self) -> &F {
+        &self.format
+    }
+
+    /// Returns the effective limit, in payload bytes.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Returns the stream offset of the first kept byte.
+    #[inline]
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Returns how many bytes at the front of the kept bytes are a refused header; zero unless the
+    /// stream has failed.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        match self.phase {
+            Phase::Failed { refused, .. } | Phase::Skip { refused, .. } => refused,
+            Phase::Frames | Phase::Search { .. } => 0,
+        }
+    }
+
+    /// Returns the error that the stream has failed with, if any.
+    ///
+    /// During a search it is [`DecodeError::Unsynchronized`], without the bytes that are kept and
+    /// not searched yet.
+    #[must_use]
+    pub fn error(&self) -> Option<DecodeError> {
+        match self.phase {
+            Phase::Failed { error, .. } => Some(error),
+            Phase::Search { skipped, .. } => {
+                Some(DecodeError::Unsynchronized { at: self.position, skipped })
+            }
+            Phase::Frames | Phase::Skip { .. } => None,
+        }
+    }
+
+    /// Whether a search is under way.
+    #[must_use]
+    pub fn is_searching(&self) -> bool {
+        matches!(self.phase, Phase::Search { .. })
+    }
+
+    /// Whether `kept` bytes are known to be too few to find anything new in them.
+    ///
+    /// [`find`](Self::find) checks this too; a caller that asks before may spare the call.
+    #[inline(always)]
+    #[must_use]
+    pub fn needs_more(&self, kept: usize) -> bool {
+        self.position.saturating_add(kept as u64) < self.look_at
+    }
+
+    /// Looks for a frame at the front of the kept bytes. Each call passes all bytes that were not
+    /// dropped, from the same first byte on.
+    ///
+    /// # Errors
+    /// Returns an error if the stream has failed.
+    #[inline(always)]
+    pub fn find(&mut self, kept: &[u8]) -> Result<Scan<F::Meta>, DecodeError> {
+        match self.find_whole(kept) {
+            Some(found) => Ok(Scan::Frame(found)),
+            None => self.find_slowly(kept),
+        }
+    }
+
+    /// Returns the frame at the front of the kept bytes if that takes one look: the common case.
+    /// `None` says nothing; [`find`](Self::find) does.
+    #[inline(always)]
+    pub fn find_whole(&mut self, kept: &[u8]) -> Option<Found<F::Meta>> {
+        if !matches!(self.phase, Phase::Frames)
+            || self.undecided > self.position
+            || self.needs_more(kept.len())
+        {
+            return None;
+        }
+        let (header, rest) = whole_header(&self.format, self.limit, kept)?;
+        let payload_len = usize::try_from(header.payload_len).ok()?;
+        if payload_len > rest.len() {
+            return None;
+        }
+        let frame_len = header.header_len + payload_len;
+        Some(self.consume(header, frame_len))
+    }
+
+    #[inline(always)]
+    fn consume(&mut self, header: Header<F::Meta>, len: usize) -> Found<F::Meta> {
+        let at = self.position;
+        self.position += len as u64;
+        Found { header, at, len }
+    }
+
+    #[inline(never)]
+    fn find_slowly(&mut self, kept: &[u8]) -> Result<Scan<F::Meta>, DecodeError> {
+        let len = kept.len() as u64;
+        let end = self.position.saturating_add(len);
+        match self.phase {
+            Phase::Frames if kept.is_empty() || end < self.look_at => {
+                self.look_at = self.look_at.max(self.position.saturating_add(1));
+                let needed = self.look_at - self.position;
+                Ok(Scan::Incomplete { needed: saturating_usize(needed) })
+            }
+            Phase::Frames => self.inspect_kept(kept, end),
+            Phase::Skip { .. } if kept.is_empty() => Ok(Scan::Incomplete { needed: 1 }),
+            Phase::Skip { at, refused, remaining } => {
+                let header = refused.min(kept.len());
+                let payload = remaining.min((kept.len() - header) as u64);
+                let dropped = (header as u64).saturating_add(payload);
+                self.position += dropped;
+                let (refused, remaining) = (refused - header, remaining - payload);
+                self.phase = if refused == 0 && remaining == 0 {
+                    Phase::Frames
+                } else {
+                    Phase::Skip { at, refused, remaining }
+                };
+                Ok(Scan::Discard(saturating_usize(dropped)))
+            }
+            Phase::Failed { error, .. } => Err(error),
+            Phase::Search { skipped, .. } => {
+                Err(DecodeError::Unsynchronized { at: end, skipped: skipped.saturating_add(len) })
+            }
+        }
+    }
+
+    /// Inspects the kept bytes, which begin a frame and end at the stream offset `end`.
+    fn inspect_kept(&mut self, kept: &[u8], end: u64) -> Result<Scan<F::Meta>, DecodeError> {
+        let seen = saturating_usize(self.undecided.saturating_sub(self.position)).min(kept.len());
+        match inspect(&self.format, self.limit, kept, seen) {
+            Ok(Parsed::Header(header)) => {
+                let frame_len = header.frame_len();
+                match usize::try_from(frame_len) {
+                    Ok(len) if len <= kept.len() => Ok(Scan::Frame(self.consume(header, len))),
+                    _ => {
+                        self.look_at = self.position.saturating_add(frame_len);
+                        Ok(Scan::Incomplete { needed: saturating_usize(frame_len) })
+                    }
+                }
+            }
+            Ok(Parsed::Need(needed)) => {
+                self.undecided = end;
+                self.look_at = end.saturating_add(1);
+                Ok(Scan::Incomplete { needed })
+            }
+            Err(refusal) => Err(self.refuse(kept, seen, refusal)),
+        }
+    }
+
+    #[cold]
+    fn refuse(&mut self, kept: &[u8], seen: usize, refusal: Refusal) -> DecodeError {
+        let refused = shortest_refused(&self.format, self.limit, kept, seen);
+        let shortest = kept.get(..refused).unwrap_or_default();
+        let refusal = inspect(&self.format, self.limit, shortest, 0).err().unwrap_or(refusal);
+        let error = refusal.at(self.position, self.limit);
+        self.phase = Phase::Failed { error, refused };
+        error
+    }
+
+    /// Returns the header of the frame that the kept bytes begin with, if it is complete and within
+    /// the limit. Nothing is consumed.
+    #[must_use]
+    pub fn header(&self, kept: &[u8]) -> Option<Header<F::Meta>> {
+        match self.phase {
+            Phase::Frames => whole_header(&self.format, self.limit, kept).map(|(header, _)| header),
+            Phase::Skip { .. } | Phase::Failed { .. } | Phase::Search { .. } => None,
+        }
+    }
+
+    /// Returns the stream offset of a frame that has begun in these kept bytes and is not consumed,
+    /// or that is being skipped; `None` at a frame boundary and after an error.
+    #[must_use]
+    pub fn open_frame(&self, kept: &[u8]) -> Option<u64> {
+        match self.phase {
+            Phase::Frames => (!kept.is_empty()).then_some(self.position),
+            Phase::Skip { at, .. } => Some(at),
+            Phase::Failed { .. } | Phase::Search { .. } => None,
+        }
+    }
+
+    /// Checks that the stream may end after the kept bytes: only at a frame boundary.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`] inside a frame, [`DecodeError::Unsynchronized`] during a search,
+    /// the stream's error if it has failed, or the error of a frame that stands in these bytes.
+    pub fn finish(&self, kept: &[u8]) -> Result<(), DecodeError> {
+        let len = kept.len() as u64;
+        let end = self.position.saturating_add(len);
+        match self.phase {
+            Phase::Frames => self.finish_frames(self.position, kept),
+            Phase::Skip { refused, remaining, .. } => {
+                let dropped = (refused as u64).saturating_add(remaining);
+                if len < dropped {
+                    let missing = remaining - len.saturating_sub(refused as u64);
+                    return Err(DecodeError::Truncated { at: end, missing, part: Part::Payload });
+                }
+                let rest = kept.get(saturating_usize(dropped)..).unwrap_or_default();
+                self.finish_frames(self.position.saturating_add(dropped), rest)
+            }
+            Phase::Failed { error, .. } => Err(error),
+            Phase::Search { skipped, .. } => {
+                Err(DecodeError::Unsynchronized { at: end, skipped: skipped.saturating_add(len) })
+            }
+        }
+    }
+
+    fn finish_frames(&self, at: u64, bytes: &[u8]) -> Result<(), DecodeError> {
+        let mut decoder = Decoder::with_framing(self.framing());
+        let decoded = decoder.for_each(bytes, |_| {}).and_then(|()| decoder.finish());
+        decoded.map_err(|error| error.shifted(at))
+    }
+
+    /// Starts a new stream, at offset 0, with none of the old one's bytes kept.
+    pub fn reset(&mut self) {
+        (self.position, self.undecided, self.look_at) = (0, 0, 0);
+        self.phase = Phase::Frames;
+    }
+
+    /// Continues after an oversize frame: [`find`](Self::find) discards exactly its header and
+    /// payload as they arrive, and then finds the next frame.
+    ///
+    /// # Errors
+    /// [`RecoverError::NotFailed`] if the stream has not failed, [`RecoverError::Failed`] if it
+    /// failed with another error, or during a search. Nothing changes then.
+    pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
+        match (self.phase, self.error()) {
+            (Phase::Failed { error: DecodeError::Oversize { at, len, .. }, refused }, _) => {
+                self.phase = Phase::Skip { at, refused, remaining: len };
+                Ok(())
+            }
+            (_, Some(error)) => Err(RecoverError::Failed(error)),
+            (_, None) => Err(RecoverError::NotFailed),
+        }
+    }
+
+    /// Drops bytes from the front of the kept bytes until a header stands there that is valid and
+    /// within the limit. [`begin_search`](Self::begin_search) comes first.
+    ///
+    /// If more bytes are needed, call it again once there are some.
+    ///
+    /// # Errors
+    /// [`RecoverError::NotFailed`] if no search is under way.
+    pub fn search(&mut self, kept: &[u8]) -> Result<Searched, RecoverError> {
+        let Phase::Search { skipped, new } = self.phase else {
+            return Err(RecoverError::NotFailed);
+        };
+        let mut discard = usize::from(new && !kept.is_empty());
+        let mut found = false;
+        while let Some(candidate @ [_, ..]) = kept.get(discard..) {
+            match inspect(&self.format, self.limit, candidate, 0) {
+                Ok(parsed) => {
+                    found = matches!(parsed, Parsed::Header(_));
+                    break;
+                }
+                Err(_) => discard += 1,
+            }
+        }
+        let skipped = skipped.saturating_add(discard as u64);
+        self.position = self.position.saturating_add(discard as u64);
+        if found {
+            (self.undecided, self.look_at, self.phase) = (0, 0, Phase::Frames);
+        } else {
+            self.phase = Phase::Search { skipped, new: new && discard == 0 };
+        }
+        Ok(Searched { discard, skipped: found.then_some(skipped) })
+    }
+}
+
+impl<F: SelfChecking> Scanner<F> {
+    /// Begins a search for the next header, from the byte after the failed frame's first. A search
+    /// that is under way continues.
+    ///
+    /// This is for lines that lose or damage bytes. On a reliable transport end the stream instead:
+    /// payload bytes may look like a header, and a peer could have placed them there.
+    ///
+    /// # Errors
+    /// [`RecoverError::NotFailed`] if the stream has not failed. Nothing changes then.
+    pub fn begin_search(&mut self) -> Result<(), RecoverError> {
+        match self.phase {
+            Phase::Failed { .. } => {
+                self.phase = Phase::Search { skipped: 0, new: true };
+                Ok(())
+            }
+            Phase::Search { .. } => Ok(()),
+            Phase::Frames | Phase::Skip { .. } => Err(RecoverError::NotFailed),
+        }
+    }
+}
+
+impl<F: Format + fmt::Debug> fmt::Debug for Scanner<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scanner")
+            .field("format", &self.format)
+            .field("limit", &self.limit)
+            .field("position", &self.position)
+            .field("error", &self.error())
+            .finish_non_exhaustive()
+    }
+}
+
+/// On a target whose pointers are narrower than 64 bits, no slice is as long as what is cut here.
+fn saturating_usize(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}

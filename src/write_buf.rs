@@ -1,0 +1,560 @@
+//! The write buffer: what a writer has accepted and not written yet.
+
+use core::borrow::Borrow;
+use core::fmt;
+use core::ops::Range;
+
+use crate::encode::Encoder;
+use crate::error::EncodeError;
+use crate::format::{Format, V1};
+use crate::framing::Framing;
+use crate::storage::Storage;
+
+/// A growing buffer writes a payload of this many bytes from where it is, after its header, if the
+/// transport takes several slices in one write. Copying a smaller one costs less than a write for
+/// each frame.
+const DIRECT_LEN: usize = 32 * 1024;
+/// A growing buffer that holds this many bytes accepts no more before they are written; a transport
+/// that takes one slice in a write gets a payload of this many bytes from where it is.
+const FULL_LEN: usize = 64 * 1024;
+/// The memory that a growing buffer may keep while it is idle, in bytes.
+const IDLE_LEN: usize = 256;
+
+/// Collects small frames to be written together, and lets large payloads be written from where they
+/// are. It holds no transport; its caller writes.
+///
+/// ```
+/// use unstick::{Accepted, Framing, U16Be, WriteBuf};
+///
+/// // Writes frames to a transport that takes a few bytes at a time.
+/// fn write(transport: &mut Vec<u8>, slices: [&[u8]; 2]) -> usize {
+///     let first = if slices[0].is_empty() { slices[1] } else { slices[0] };
+///     let n = first.len().min(7);
+///     transport.extend_from_slice(&first[..n]);
+///     n
+/// }
+///
+/// let mut buf = WriteBuf::new([0; 16], Framing::new(U16Be));
+/// let mut transport = Vec::new();
+/// for payload in [&b"one"[..], b"two", b"a payload longer than the storage"] {
+///     loop {
+///         let accepted = buf.frame((), payload)?;
+///         let direct = if accepted == Accepted::Direct { payload } else { &[] };
+///         if accepted != Accepted::Collected {
+///             while let Some(slices) = buf.unwritten(direct) {
+///                 let n = write(&mut transport, slices);
+///                 buf.wrote(n);
+///             }
+///         }
+///         match accepted {
+///             Accepted::Nothing => continue, // there is room now
+///             Accepted::Direct => buf.end_direct()?,
+///             Accepted::Collected => {}
+///         }
+///         break;
+///     }
+/// }
+/// assert_eq!(transport, b"\0\x03one\0\x03two\0\x21a payload longer than the storage");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Storage
+/// A storage of fixed size collects what fits into it. A `Vec` grows: it collects up to 64 KiB and
+/// one frame, and lets a payload of 32 KiB or more be written from where it is.
+///
+/// # A call that ends early
+/// While a payload is written from where it is, what the buffer holds of its frame belongs to a call
+/// that may end early: by an error, or because a future is dropped. The next call then drops the
+/// frame, if none of its bytes was written; otherwise the stream is unusable, and every call returns
+/// [`WriteBufError::Poisoned`].
+pub struct WriteBuf<S, F: Format = V1> {
+    encoder: Encoder<F>,
+    storage: S,
+    /// `storage[start..end]` was accepted and not written yet.
+    start: usize,
+    end: usize,
+    /// The payload that is written from where it is.
+    direct: Option<Direct>,
+    poisoned: bool,
+    /// Whether the transport takes several slices in one write.
+    vectored: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Direct {
+    /// The length of a run of a streamed frame's payload; `None` for a whole frame.
+    run: Option<usize>,
+    /// Where in the storage the frame begins; if only a run of its payload is written, where that
+    /// would begin.
+    mark: usize,
+    /// The number of payload bytes that are in the storage, or written.
+    taken: usize,
+    /// Whether a byte from `mark` on was written.
+    begun: bool,
+}
+
+/// What a [`WriteBuf`] did with a frame or a run of payload bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "only `Collected` is done"]
+pub enum Accepted {
+    /// It is in the buffer.
+    Collected,
+    /// Nothing was accepted: write what is [unwritten](WriteBuf::unwritten), and call again.
+    Nothing,
+    /// It is too long to be collected: write what is [unwritten](WriteBuf::unwritten), with the
+    /// payload, and then call [`end_direct`](WriteBuf::end_direct).
+    Direct,
+}
+
+/// Why a [`WriteBuf`] accepts nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WriteBufError {
+    /// The frame cannot be encoded.
+    Encode(EncodeError),
+    /// A frame was written in part and then given up: what followed would be taken for its payload.
+    Poisoned,
+}
+
+impl fmt::Display for WriteBufError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Encode(error) => error.fmt(f),
+            Self::Poisoned => f.write_str(
+                "a frame was written only in part, the stream is of no use any more; close it",
+            ),
+        }
+    }
+}
+
+impl core::error::Error for WriteBufError {}
+
+impl From<EncodeError> for WriteBufError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+impl<S: Storage, F: Format> WriteBuf<S, F> {
+    /// Creates an empty buffer for frames of this format and limit.
+    pub fn new(mut storage: S, framing: impl Into<Framing<F>>) -> Self {
+        storage.begin_writing();
+        Self {
+            encoder: Encoder::new(framing),
+            storage,
+            start: 0,
+            end: 0,
+            direct: None,
+            poisoned: false,
+            vectored: true,
+        }
+    }
+
+    /// Sets whether the transport takes several slices in one write; the default is `true`. A growing
+    /// buffer copies larger payloads for one that does not.
+    pub fn set_vectored(&mut self, vectored: bool) {
+        self.vectored = vectored;
+    }
+
+    /// Returns the format and limit.
+    pub fn framing(&self) -> &Framing<F> {
+        self.encoder.framing()
+    }
+
+    /// Whether a growing buffer holds so much that it should be written before more is accepted.
+    pub fn is_full(&self) -> bool {
+        self.end - self.start >= FULL_LEN
+    }
+
+    /// Returns the bytes accepted and not written.
+    pub fn pending(&self) -> &[u8] {
+        self.storage.bytes().get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Returns the payload bytes that the open streamed frame still needs; `None` between frames.
+    pub fn missing(&self) -> Option<u64> {
+        self.encoder.missing()
+    }
+
+    /// Returns the storage, and where in it the bytes are that were accepted and not written; an empty
+    /// range if the stream is unusable.
+    pub fn into_parts(mut self) -> (S, Range<usize>) {
+        let pending = if self.check().is_ok() { self.start..self.end } else { 0..0 };
+        (self.storage, pending)
+    }
+
+    /// Checks that the stream is usable, and drops the frame of a call that ended early.
+    ///
+    /// Every method that accepts something does this first.
+    ///
+    /// # Errors
+    /// [`WriteBufError::Poisoned`].
+    pub fn check(&mut self) -> Result<(), WriteBufError> {
+        if let Some(Direct { mark, begun, .. }) = self.direct.take() {
+            self.poisoned |= begun;
+            self.truncate(mark);
+        }
+        if self.poisoned || self.encoder.is_poisoned() {
+            return Err(WriteBufError::Poisoned);
+        }
+        Ok(())
+    }
+
+    /// Checks that no streamed frame is open and short.
+    ///
+    /// # Errors
+    /// [`EncodeError::Unfinished`].
+    pub fn check_boundary(&self) -> Result<(), EncodeError> {
+        self.encoder.check_boundary()
+    }
+
+    /// Collects a frame if that takes nothing else: the common case. Where it returns `false` nothing
+    /// has changed, and [`frame`](Self::frame) handles the frame, or returns the error.
+    #[inline(always)]
+    pub fn try_frame(&mut self, meta: &F::Meta, payload: &[u8]) -> bool {
+        if self.direct.is_some()
+            || self.poisoned
+            || self.start > 0
+            || (S::GROWS && (self.end >= FULL_LEN || payload.len() >= DIRECT_LEN))
+            || self.encoder.missing().is_some()
+        {
+            return false;
+        }
+        match self.storage.encode(self.end, self.encoder.framing(), meta, payload) {
+            Ok(end) => {
+                self.end = end;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Accepts a whole frame.
+    ///
+    /// # Errors
+    /// [`WriteBufError::Encode`] if the frame cannot be encoded, a streamed frame is open, or the
+    /// storage is shorter than a header. Nothing changes then.
+    pub fn frame(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        payload: &[u8],
+    ) -> Result<Accepted, WriteBufError> {
+        self.check()?;
+        self.encoder.check_boundary()?;
+        if S::GROWS {
+            return self.grow_by_frame(meta.borrow(), &[], payload);
+        }
+        let meta = meta.borrow();
+        match self.storage.encode(self.end, self.encoder.framing(), meta, payload) {
+            Ok(end) => {
+                self.end = end;
+                self.encoder.end_complete();
+                Ok(Accepted::Collected)
+            }
+            Err(EncodeError::NoRoom { .. }) if self.end > 0 => Ok(Accepted::Nothing),
+            Err(EncodeError::NoRoom { .. }) => {
+                // The header and the beginning of the payload go out in one write.
+                self.header(meta, payload.len() as u64)?;
+                let taken = self.append(payload);
+                self.direct = Some(Direct { run: None, mark: 0, taken, begun: false });
+                Ok(Accepted::Direct)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn grow_by_frame(
+        &mut self,
+        meta: &F::Meta,
+        head: &[u8],
+        payload: &[u8],
+    ) -> Result<Accepted, WriteBufError> {
+        if self.is_full() {
+            return Ok(Accepted::Nothing);
+        }
+        self.make_room();
+        let mark = self.end;
+        let payload_len = (head.len() as u64).saturating_add(payload.len() as u64);
+        self.header(meta, payload_len)?;
+        self.append(head);
+        if self.is_direct(payload.len()) {
+            self.direct = Some(Direct { run: None, mark, taken: 0, begun: false });
+            return Ok(Accepted::Direct);
+        }
+        self.append(payload);
+        self.encoder.end_complete();
+        Ok(Accepted::Collected)
+    }
+
+    /// Begins a streamed frame with a payload of `payload_len` bytes, which follow by
+    /// [`payload`](Self::payload). Never returns [`Accepted::Direct`].
+    ///
+    /// # Errors
+    /// As [`frame`](Self::frame).
+    pub fn begin(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        payload_len: u64,
+    ) -> Result<Accepted, WriteBufError> {
+        self.check()?;
+        self.encoder.check_boundary()?;
+        if S::GROWS {
+            if self.is_full() {
+                return Ok(Accepted::Nothing);
+            }
+            self.make_room();
+        }
+        let meta = meta.borrow();
+        match self.header(meta, payload_len) {
+            Ok(()) => {
+                self.encoder.begin(meta, payload_len)?;
+                Ok(Accepted::Collected)
+            }
+            Err(EncodeError::NoRoom { .. }) if self.end > 0 => Ok(Accepted::Nothing),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Accepts the next bytes of the streamed frame's payload.
+    ///
+    /// # Errors
+    /// [`EncodeError::Excess`] if the frame has no room for them, [`EncodeError::NoFrame`] if none
+    /// was begun. Nothing changes then.
+    pub fn payload(&mut self, bytes: &[u8]) -> Result<Accepted, WriteBufError> {
+        self.check()?;
+        self.encoder.check_payload(bytes.len())?;
+        let fits = if S::GROWS {
+            if self.is_full() {
+                return Ok(Accepted::Nothing);
+            }
+            self.make_room();
+            !self.is_direct(bytes.len())
+        } else {
+            bytes.len() <= self.storage.bytes().len() - self.end
+        };
+        if fits {
+            self.encoder.payload(bytes.len())?;
+            self.append(bytes);
+            Ok(Accepted::Collected)
+        } else if !S::GROWS && self.end > 0 {
+            Ok(Accepted::Nothing)
+        } else {
+            let run = Some(bytes.len());
+            self.direct = Some(Direct { run, mark: self.end, taken: 0, begun: false });
+            Ok(Accepted::Direct)
+        }
+    }
+
+    /// Ends the streamed frame.
+    ///
+    /// # Errors
+    /// [`EncodeError::Unfinished`] if it is short, which makes the stream unusable.
+    pub fn finish(&mut self) -> Result<(), WriteBufError> {
+        self.check()?;
+        Ok(self.encoder.finish()?)
+    }
+
+    /// Returns the bytes to write next, as two slices of which one may be empty: what is pending, and
+    /// what is left of `payload`, which must be the bytes of the call that returned
+    /// [`Accepted::Direct`], or empty. Returns `None` once all of it is written.
+    pub fn unwritten<'a>(&'a self, payload: &'a [u8]) -> Option<[&'a [u8]; 2]> {
+        let pending = self.pending();
+        let rest = match self.direct {
+            Some(Direct { taken, .. }) => payload.get(taken..).unwrap_or_default(),
+            None => &[],
+        };
+        if pending.is_empty() && rest.is_empty() { None } else { Some([pending, rest]) }
+    }
+
+    /// Counts the first `n` bytes of [`unwritten`](Self::unwritten) as written.
+    pub fn wrote(&mut self, n: usize) {
+        let pending = n.min(self.end - self.start);
+        self.start += pending;
+        if let Some(direct) = &mut self.direct {
+            direct.taken = direct.taken.saturating_add(n - pending);
+            direct.begun |= self.start > direct.mark || n > pending;
+        }
+        if self.start == self.end {
+            self.truncate(0);
+        }
+    }
+
+    /// Ends a payload that was written from where it is.
+    ///
+    /// # Errors
+    /// [`EncodeError::NoFrame`] if it was a run of a streamed frame that does not exist.
+    pub fn end_direct(&mut self) -> Result<(), WriteBufError> {
+        match self.direct.take() {
+            Some(Direct { run: Some(len), .. }) => Ok(self.encoder.payload(len)?),
+            Some(Direct { run: None, .. }) => {
+                self.encoder.end_complete();
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Gives back the memory of a growing buffer that is empty.
+    pub fn release_memory(&mut self) {
+        self.storage.release(IDLE_LEN);
+    }
+
+    /// Drops what the storage holds from `end` on.
+    fn truncate(&mut self, end: usize) {
+        let end = end.min(self.end);
+        self.storage.truncate(end);
+        self.end = end;
+        self.start = self.start.min(end);
+        if let Some(direct) = &mut self.direct {
+            direct.mark = direct.mark.min(end);
+        }
+    }
+
+    /// Whether a growing buffer lets a payload of this length be written from where it is. A
+    /// transport that takes one slice at a time would need two writes for a header and a medium
+    /// payload.
+    fn is_direct(&self, len: usize) -> bool {
+        len >= if self.vectored { DIRECT_LEN } else { FULL_LEN }
+    }
+
+    fn header(&mut self, meta: &F::Meta, payload_len: u64) -> Result<(), EncodeError> {
+        let header = self.encoder.framing().encode_header(meta, payload_len)?;
+        let header = header.as_bytes();
+        let room = self.storage.bytes().len() - self.end;
+        if !S::GROWS && header.len() > room {
+            return Err(EncodeError::NoRoom { needed: header.len(), room });
+        }
+        self.append(header);
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> usize {
+        let taken = self.storage.append(self.end, bytes);
+        self.end += taken;
+        taken
+    }
+
+    /// Drops what was written from a growing storage once it is as long as what was not, so that each
+    /// byte moves at most once.
+    fn make_room(&mut self) {
+        if self.start > 0 && self.start >= self.end - self.start {
+            self.storage.move_to_front(self.start, self.end);
+            self.end -= self.start;
+            self.start = 0;
+            self.storage.truncate(self.end);
+        }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<F: Format> WriteBuf<alloc::vec::Vec<u8>, F> {
+    /// Creates an empty buffer that grows.
+    pub fn growing(framing: impl Into<Framing<F>>) -> Self {
+        Self::new(alloc::vec::Vec::new(), framing)
+    }
+
+    /// Accepts a whole frame whose payload has two parts, of which the first is copied: for a message
+    /// with a few bytes before its data. If it returns [`Accepted::Direct`], write `rest`.
+    ///
+    /// # Errors
+    /// As [`frame`](Self::frame).
+    pub fn frame_in_parts(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        first: &[u8],
+        rest: &[u8],
+    ) -> Result<Accepted, WriteBufError> {
+        self.check()?;
+        self.encoder.check_boundary()?;
+        self.grow_by_frame(meta.borrow(), first, rest)
+    }
+
+    /// Collects a whole frame whose payload has two parts, however long they are and however full the
+    /// buffer is: for a caller that bounds what it collects.
+    ///
+    /// # Errors
+    /// As [`frame`](Self::frame).
+    pub fn collect_in_parts(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        first: &[u8],
+        rest: &[u8],
+    ) -> Result<(), WriteBufError> {
+        self.check()?;
+        self.encoder.check_boundary()?;
+        self.make_room();
+        let payload_len = (first.len() as u64).saturating_add(rest.len() as u64);
+        self.header(meta.borrow(), payload_len)?;
+        self.append(first);
+        self.append(rest);
+        self.encoder.end_complete();
+        Ok(())
+    }
+
+    /// Copies what is not written of a payload that is written from where it is. Its frame is then
+    /// accepted, and the caller need not wait until it is written.
+    pub fn collect_direct(&mut self, payload: &[u8]) {
+        if let Some(Direct { run: None, taken, .. }) = self.direct {
+            self.direct = None;
+            self.make_room();
+            self.append(payload.get(taken..).unwrap_or_default());
+            self.encoder.end_complete();
+        }
+    }
+
+    /// Returns what was accepted and not written; nothing if the stream is unusable.
+    pub fn into_pending(self) -> alloc::vec::Vec<u8> {
+        let (mut storage, pending) = self.into_parts();
+        storage.truncate(pending.end);
+        storage.drain(..pending.start);
+        storage
+    }
+}
+
+#[cfg(feature = "std")]
+impl<S: Storage, F: Format> WriteBuf<S, F> {
+    /// Writes by `write`, one call at a time, until all of [`unwritten`](Self::unwritten) is written.
+    ///
+    /// A blocking transport is never pending; for it, [`Poll::Pending`](core::task::Poll::Pending) is
+    /// an error of the caller's.
+    ///
+    /// # Errors
+    /// Returns the error of `write`, or [`WriteZero`](std::io::ErrorKind::WriteZero) if it takes no
+    /// byte. What was not written is kept. A call that was interrupted is repeated.
+    pub fn poll_write(
+        &mut self,
+        payload: &[u8],
+        mut write: impl FnMut(&[std::io::IoSlice<'_>]) -> core::task::Poll<std::io::Result<usize>>,
+    ) -> core::task::Poll<std::io::Result<()>> {
+        use core::task::{Poll, ready};
+        use std::io::{ErrorKind, IoSlice};
+
+        while let Some([pending, rest]) = self.unwritten(payload) {
+            let slices = [IoSlice::new(pending), IoSlice::new(rest)];
+            let slices = match (pending.is_empty(), rest.is_empty()) {
+                (true, _) => slices.get(1..),
+                (_, true) => slices.get(..1),
+                _ => Some(&slices[..]),
+            };
+            match ready!(write(slices.unwrap_or_default())) {
+                Ok(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                Ok(n) => self.wrote(n),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Prints lengths only, since payloads may be secret.
+impl<S, F: Format> fmt::Debug for WriteBuf<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteBuf")
+            .field("limit", &self.encoder.framing().limit())
+            .field("pending", &(self.end - self.start))
+            .field("open", &self.encoder.missing())
+            .field("poisoned", &self.poisoned)
+            .finish_non_exhaustive()
+    }
+}
