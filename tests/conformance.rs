@@ -3,20 +3,18 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
-mod support;
-
 use std::cell::Cell;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::chunks::Subject;
-use support::formats::{self, every_format};
-use support::oracle::Rules;
 use unstick::conformance::{Kit, Promise, Violation};
 use unstick::{
     EncodeError, Format, Framing, Header, HeaderError, InDatagram, Kind, Parsed, SelfChecking, U8,
     U16Be, V1, Varint,
 };
+use unstick_testing::chunks::Subject;
+use unstick_testing::formats::{self, every_format};
+use unstick_testing::oracle::Rules;
 
 fn kit<F: Subject>(format: &F) -> Kit<F> {
     let metas = [0, 1, 0x7F, 0xFE, u64::MAX].map(|seed| format.pick_meta(seed));

@@ -4,9 +4,9 @@ use arbitrary::{Result, Unstructured};
 use unstick::{Decoder, FrameBuf, Framing, RecoverError, V1};
 
 use super::input::{self, Cuts};
-use crate::support::chunks::{Path, compare};
-use crate::support::formats::stream;
-use crate::support::oracle::{Policy, Rules, Verdict};
+use crate::chunks::{Path, compare};
+use crate::formats::stream;
+use crate::oracle::{Policy, Rules, Verdict};
 
 /// Frames with garbage between them: every path that can search goes on where a naive scan of the
 /// whole finds a header, and counts the same bytes as skipped, however the stream is cut.

@@ -8,9 +8,9 @@ use unstick::{
 };
 
 use super::input::{self, Cuts};
-use crate::support::chunks::{Path, run};
-use crate::support::formats::stream;
-use crate::support::oracle::{Outcome, Policy};
+use crate::chunks::{Path, run};
+use crate::formats::stream;
+use crate::oracle::{Outcome, Policy};
 
 /// The codec reserves what a header announces, so that its limit has to be one to try.
 const GREATEST: u64 = 64 * 1024;

@@ -4,8 +4,8 @@ use arbitrary::{Result, Unstructured};
 use unstick::{EncodeError, Encoder, Framing};
 
 use super::input::{self, Cuts, any_format};
-use crate::support::chunks::{Path, Subject, run};
-use crate::support::oracle::{Outcome, Policy};
+use crate::chunks::{Path, Subject, run};
+use crate::oracle::{Outcome, Policy};
 
 /// Frames, encoded in every way that there is and cut, come out as they went in, and no way takes
 /// a frame that the decoder would refuse. And what is decoded is encoded to the same bytes.

@@ -4,7 +4,7 @@ use arbitrary::{Result, Unstructured};
 use unstick::Framing;
 
 use super::input::{self, Cuts, any_format};
-use crate::support::chunks::{Path, Subject, run};
+use crate::chunks::{Path, Subject, run};
 
 /// Any bytes, any cuts, any format: what comes out of the cut stream is what comes out of the
 /// whole of it, on every path. The crate is compared with itself.

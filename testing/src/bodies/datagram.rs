@@ -6,9 +6,9 @@ use unstick::{
 };
 
 use super::input;
-use crate::support::chunks::take_datagram;
-use crate::support::formats::{Part, stream};
-use crate::support::oracle::{self, Rules};
+use crate::chunks::take_datagram;
+use crate::formats::{Part, stream};
+use crate::oracle::{self, Rules};
 
 /// Datagrams one after another through the same receiver: each is what the oracle says of it
 /// alone. And frames packed to datagrams come out in order, with none too long, also when the

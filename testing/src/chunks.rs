@@ -34,7 +34,6 @@ pub trait Subject: Rules + Format + Clone + Debug {
         unreachable!("only where Rules::self_checking says so")
     }
 
-    #[cfg(feature = "tokio-util")]
     fn resync_codec(_: &mut unstick::codec::FrameCodec<Self>) -> Result<(), RecoverError> {
         unreachable!("only where Rules::self_checking says so")
     }
@@ -61,7 +60,6 @@ impl Subject for V1 {
         buf.resync()
     }
 
-    #[cfg(feature = "tokio-util")]
     fn resync_codec(codec: &mut unstick::codec::FrameCodec) -> Result<(), RecoverError> {
         codec.resync()
     }
@@ -145,7 +143,6 @@ pub fn compare_all<F: Subject>(framing: &Framing<F>, stream: &[u8], cuts: &[usiz
         for path in Path::ALL.into_iter().filter(|path| path.allows(policy)) {
             compare(framing, stream, cuts, path, policy);
         }
-        #[cfg(feature = "tokio-util")]
         super::codec::compare(framing, stream, cuts, policy);
     }
 }

@@ -4,8 +4,8 @@ use arbitrary::{Result, Unstructured};
 use unstick::{Framing, HeaderBuf, Parsed};
 
 use super::input::{self, Cuts, any_format};
-use crate::support::chunks::{Path, Subject, compare};
-use crate::support::oracle::{CAP, Policy, Rules, Verdict};
+use crate::chunks::{Path, Subject, compare};
+use crate::oracle::{CAP, Policy, Rules, Verdict};
 
 /// Streams that are nearly right, in any format: every path, and the codecs, give what the oracle
 /// gives. And every beginning of the stream is, as a header, what the oracle says that it is.
@@ -31,8 +31,7 @@ fn check<F: Subject>(format: &F, u: &mut Unstructured<'_>) -> Result<()> {
         let policy = if path.allows(policy) { policy } else { Policy::STOP };
         compare(&framing, &stream, &cuts, path, policy);
     }
-    #[cfg(feature = "tokio-util")]
-    crate::support::codec::compare(&framing, &stream, &cuts, policy);
+    crate::codec::compare(&framing, &stream, &cuts, policy);
     Ok(())
 }
 

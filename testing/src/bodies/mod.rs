@@ -1,11 +1,7 @@
 //! What the fuzz targets do with their bytes: one function for each, which reads a case from them
 //! and fails if the crate does not do what an oracle says. `fuzz/fuzz_targets/` and
-//! `tests/regressions.rs` call them; both have `tests/support` beside this folder as `support`.
-#![allow(missing_docs, unreachable_pub)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+//! `tests/regressions.rs` call them.
 
-#[cfg(feature = "tokio")]
 mod adapter;
 mod datagram;
 mod differential;
@@ -18,7 +14,6 @@ mod roundtrip;
 mod session;
 mod split;
 
-#[cfg(feature = "tokio")]
 pub use adapter::adapter;
 pub use datagram::datagram;
 pub use differential::differential;
@@ -43,6 +38,5 @@ pub const ALL: &[(&str, Body)] = &[
     ("frame_buf", frame_buf),
     ("message", message),
     ("session", session),
-    #[cfg(feature = "tokio")]
     ("adapter", adapter),
 ];

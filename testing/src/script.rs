@@ -244,7 +244,6 @@ impl Write for Line {
     }
 }
 
-#[cfg(feature = "std")]
 impl unstick::io::Transport for Line {
     fn end_writing(&mut self) -> io::Result<()> {
         self.drain.is_shut = true;

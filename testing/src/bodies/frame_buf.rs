@@ -6,8 +6,8 @@ use unstick::{
 };
 
 use super::input::{self, any_format};
-use crate::support::chunks::Subject;
-use crate::support::oracle::{self, Outcome, Policy};
+use crate::chunks::Subject;
+use crate::oracle::{self, Outcome, Policy};
 
 /// What a growing buffer may hold before anything arrived.
 const FIRST: usize = 8 * 1024;

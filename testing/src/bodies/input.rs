@@ -4,9 +4,9 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use unstick::{DEFAULT_LIMIT, Layout, LengthField};
 
-use crate::support::chunks::{self, Subject};
-use crate::support::formats::{COVERS, ORDERS, Part, stream};
-use crate::support::oracle::{Policy, Rules};
+use crate::chunks::{self, Subject};
+use crate::formats::{COVERS, ORDERS, Part, stream};
+use crate::oracle::{Policy, Rules};
 
 /// The most bytes of a stream that is made of parts.
 const STREAM: usize = 2048;

@@ -6,22 +6,23 @@ use super::chunks::Subject;
 use super::oracle::Rules;
 
 /// Calls a generic function with every format, and with as many layouts of `LengthField`.
+#[macro_export]
 macro_rules! every_format {
     ($layouts:expr, $function:ident $(, $arg:expr)* $(,)?) => {{
-        every_format!(@ $function, [$($arg),*],
+        $crate::every_format!(@ $function, [$($arg),*],
             V1 U8 U16Be U16Le U24Be U24Le U32Be U32Le U64Be U64Le I32Be I32Le Varint);
         for layout in $layouts {
             $function(&unstick::LengthField::new(layout).unwrap() $(, $arg)*);
         }
     }};
     (@ $function:ident, $args:tt, $($format:ident)+) => {
-        $(every_format!(@@ $function, $args, $format);)+
+        $($crate::every_format!(@@ $function, $args, $format);)+
     };
     (@@ $function:ident, [$($arg:expr),*], $format:ident) => {
         $function(&unstick::$format $(, $arg)*)
     };
 }
-pub(crate) use every_format;
+pub use every_format;
 
 pub const ORDERS: [ByteOrder; 2] = [ByteOrder::Big, ByteOrder::Little];
 pub const COVERS: [Covers; 3] = [Covers::Payload, Covers::AfterField, Covers::Frame];

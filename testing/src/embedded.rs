@@ -1,6 +1,5 @@
 //! What the adapters over `embedded_io` and `embedded_io_async` both have to keep: each test body is
 //! written once, for an [`Adapter`]. `adapter_tests!` makes tests of them all.
-#![allow(unreachable_pub)]
 
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
@@ -13,10 +12,10 @@ use unstick::{
     StorageError, V1,
 };
 
-use crate::support::chunks::Subject;
-use crate::support::formats::{self, Part, every_format, stream};
-use crate::support::oracle::{self, Outcome, Policy};
-use crate::support::script::{Drain, Script, Source, Step};
+use crate::chunks::Subject;
+use crate::formats::{self, Part, every_format, stream};
+use crate::oracle::{self, Outcome, Policy};
+use crate::script::{Drain, Script, Source, Step};
 
 impl ErrorType for Source {
     type Error = ErrorKind;
@@ -897,9 +896,10 @@ pub fn errors_say_what_they_are<A: Adapter>() {
 }
 
 /// A test for each body.
+#[macro_export]
 macro_rules! adapter_tests {
     ($adapter:ty) => {
-        adapter_tests! { @ $adapter,
+        $crate::adapter_tests! { @ $adapter,
             every_format_is_read_as_the_oracle_says
             every_end_is_classified
             a_lossy_line_is_read_as_a_naive_scan_would
@@ -918,8 +918,8 @@ macro_rules! adapter_tests {
     (@ $adapter:ty, $($body:ident)+) => {$(
         #[test]
         fn $body() {
-            embedded::$body::<$adapter>();
+            $crate::embedded::$body::<$adapter>();
         }
     )+};
 }
-pub(crate) use adapter_tests;
+pub use adapter_tests;

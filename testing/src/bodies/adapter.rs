@@ -9,10 +9,10 @@ use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, EncodeError, Framing, Kind, V1};
 
 use super::input::{self, any_format};
-use crate::support::chunks::Subject;
-use crate::support::formats::stream;
-use crate::support::oracle::{self, Outcome, Policy};
-use crate::support::script::{Drain, Source, Step, attempt, run};
+use crate::chunks::Subject;
+use crate::formats::stream;
+use crate::oracle::{self, Outcome, Policy};
+use crate::script::{Drain, Source, Step, attempt, run};
 
 /// A list of poll results, and calls that are dropped after a few polls: the reader delivers what
 /// the oracle says of the stream, and of the writer's frames each that it accepted is on the wire
