@@ -222,19 +222,6 @@ impl DecodeError {
         }
     }
 
-    /// The same error for bytes that began `by` bytes further on.
-    #[cfg(feature = "conformance")]
-    pub(crate) const fn shifted(mut self, by: u64) -> Self {
-        match &mut self {
-            Self::Header { at, .. }
-            | Self::Oversize { at, .. }
-            | Self::Truncated { at, .. }
-            | Self::Unsynchronized { at, .. }
-            | Self::NoRoom { at, .. } => *at += by,
-        }
-        self
-    }
-
     /// This error's number in the registry of the spec (chapter 9).
     #[must_use]
     pub const fn code(&self) -> u16 {

@@ -3,12 +3,12 @@
 
 use std::fmt::Debug;
 
-use unstick::conformance::Driver;
-pub use unstick::conformance::Path;
 use unstick::{
     DatagramError, Decoder, FieldMeta, Format, FrameBuf, Framing, I32Be, I32Le, Kind, LengthField,
     RecoverError, Storage, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint,
 };
+use unstick_conformance::Driver;
+pub use unstick_conformance::Path;
 
 use super::oracle::{self, Outcome, Policy, Rules};
 

@@ -2,11 +2,11 @@
 //! slice, trying one more byte at a time. It shares no code with the crate, only the types
 //! that say what came out: the error values and [`Outcome`].
 
-pub use unstick::conformance::Policy;
 use unstick::{
     ByteOrder, Covers, DatagramError, DecodeError, HeaderError, I32Be, I32Le, LengthField, Part,
     U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint,
 };
+pub use unstick_conformance::Policy;
 
 /// No payload is longer, whatever the limit.
 pub const CAP: u64 = (1 << 62) - 1;
@@ -40,7 +40,7 @@ pub trait Rules {
 }
 
 /// What a receiver reports, with the meta as bytes.
-pub type Outcome = unstick::conformance::Outcome<Vec<u8>>;
+pub type Outcome = unstick_conformance::Outcome<Vec<u8>>;
 
 /// The shortest beginning of `bytes` that is decided, and as what.
 enum Decided {

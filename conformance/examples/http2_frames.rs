@@ -1,9 +1,9 @@
 //! A format of one's own, in forty lines, and its tests in ten: the frames of HTTP/2 (RFC 9113,
-//! section 4.1). To speak HTTP/2, take the one that is there: `unstick::cookbook::http2`.
+//! section 4.1). To speak HTTP/2, take the one that is there: `unstick_cookbook::http2`.
 //!
 //! ```console
-//! cargo run --example http2_frames
-//! cargo test --example http2_frames
+//! cargo run -p unstick-conformance --example http2_frames
+//! cargo test -p unstick-conformance --example http2_frames
 //! ```
 
 use unstick::{Decoder, EncodeError, Format, Framing, Header, HeaderError, Parsed};
@@ -93,7 +93,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unstick::conformance::Kit;
+    use unstick_conformance::Kit;
 
     fn kit() -> Kit<Http2> {
         let ping = Http2Meta { kind: 6, flags: 1, stream: 0 };
@@ -105,7 +105,7 @@ mod tests {
             .example_header(data, 0x01_02_03, b"\x01\x02\x03\0\xFF\x7F\xFF\xFF\xFF")
     }
 
-    unstick::conformance_tests!(http2, kit());
+    unstick_conformance::conformance_tests!(http2, kit());
 
     #[test]
     fn the_reserved_bit_is_ignored() {

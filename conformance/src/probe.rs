@@ -1,19 +1,20 @@
 //! A format that catches the panics of another one.
 
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
-use core::any::Any;
-use core::sync::atomic::{AtomicBool, Ordering};
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use unstick::{
+    EncodeError, Format, Framing, Header, HeaderError, InDatagram, Parsed, SelfChecking,
+};
+
 use super::{Promise, Violation};
-use crate::error::{EncodeError, HeaderError};
-use crate::format::{Format, Header, InDatagram, Parsed, SelfChecking};
 
 /// The format under test. A call that panics is answered with an error, and remembered.
 pub(super) struct Probe<F> {
-    format: F,
+    /// Its limit is not used: a `Framing` gives back its format only by reference.
+    framing: Framing<F>,
     has_panicked: AtomicBool,
     panicked: Mutex<Option<Panicked>>,
 }
@@ -24,9 +25,9 @@ struct Panicked {
     message: String,
 }
 
-impl<F> Probe<F> {
-    pub(super) fn new(format: F) -> Self {
-        Self { format, has_panicked: AtomicBool::new(false), panicked: Mutex::new(None) }
+impl<F: Format> Probe<F> {
+    pub(super) fn new(framing: Framing<F>) -> Self {
+        Self { framing, has_panicked: AtomicBool::new(false), panicked: Mutex::new(None) }
     }
 
     /// The first panic since the last time that this was asked.
@@ -36,7 +37,7 @@ impl<F> Probe<F> {
         }
         let Panicked { call, bytes, message } =
             self.panicked.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let found = alloc::format!("`{call}` panicked: {message}");
+        let found = format!("`{call}` panicked: {message}");
         Some(Violation::new(Promise::NoPanic, &bytes, found))
     }
 
@@ -45,7 +46,7 @@ impl<F> Probe<F> {
         if self.has_panicked.load(Ordering::Relaxed) {
             return None;
         }
-        match catch_unwind(AssertUnwindSafe(|| with(&self.format))) {
+        match catch_unwind(AssertUnwindSafe(|| with(self.framing.format()))) {
             Ok(answer) => Some(answer),
             Err(payload) => {
                 self.has_panicked.store(true, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! What is tested, by name.
 
-use core::fmt;
+use std::fmt;
 
 /// Declares the promises: variant, name of the test, and what it says.
 macro_rules! promises {

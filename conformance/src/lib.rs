@@ -1,18 +1,18 @@
-//! Tests for a [`Format`](crate::Format) of one's own: one call tests every promise.
+//! Tests for a [`Format`](unstick::Format) of one's own: one call tests every promise.
 //!
 //! A format of twenty lines brings the decoder, the read buffer and every adapter. That they work
-//! with it rests on the [laws of a format](crate::Format#laws), which no type can check. This kit
+//! with it rests on the [laws of a format](unstick::Format#laws), which no type can check. This kit
 //! does, and it tests the whole: your format, cut anywhere, through every reader and storage.
 //!
 //! # Ten minutes
-//! The kit is for tests alone, so it goes among the development dependencies:
+//! The kit is for tests alone, so it is a development dependency:
 //!
 //! ```toml
 //! [dependencies]
 //! unstick = "0.1"
 //!
 //! [dev-dependencies]
-//! unstick = { version = "0.1", features = ["conformance"] }
+//! unstick-conformance = "0.1"
 //! ```
 //!
 //! Beside the format, a [`Kit`] and one macro. The kit wants three things: the format with the
@@ -64,7 +64,7 @@
 //! # */
 //! mod tests {
 //!     use super::*;
-//!     use unstick::conformance::Kit;
+//!     use unstick_conformance::Kit;
 //!
 //!     fn kit() -> Kit<Tagged> {
 //!         Kit::new(Framing::new(Tagged).with_limit(1_000), [1, 2, 0xFF])
@@ -73,7 +73,7 @@
 //!             .refuses(b"\x00")
 //!     }
 //!
-//!     unstick::conformance_tests!(tagged, kit());
+//!     unstick_conformance::conformance_tests!(tagged, kit());
 //! #   pub fn check() { kit().check().unwrap() }
 //! }
 //! # fn main() { tests::check() }
@@ -93,19 +93,19 @@
 //! Mend that one first.
 //!
 //! # What the format says
-//! - [`HeaderError`](crate::HeaderError) says why bytes are no header: as `HeaderError::Custom` with
+//! - [`HeaderError`](unstick::HeaderError) says why bytes are no header: as `HeaderError::Custom` with
 //!   a code of your own, from 0x8000 up. Tell the kit bytes that must be refused with
 //!   [`Kit::refuses`].
-//! - [`Parsed::Need(n)`](crate::Parsed::Need) asks for `n` bytes in total, counted from the header's
+//! - [`Parsed::Need(n)`](unstick::Parsed::Need) asks for `n` bytes in total, counted from the header's
 //!   first, and not for `n` more.
-//! - [`max_payload_len`](crate::Format::max_payload_len) is what the length field can say. The limit
-//!   of [`Framing::with_limit`](crate::Framing::with_limit) is what your program takes: the tests
+//! - [`max_payload_len`](unstick::Format::max_payload_len) is what the length field can say. The limit
+//!   of [`Framing::with_limit`](unstick::Framing::with_limit) is what your program takes: the tests
 //!   are made around both. Use your program's limit; without one it is 1 MiB. If that is larger
 //!   than 4,096, a second kit with a limit of a few hundred bytes sends payloads as long as the
 //!   limit through too.
 //! - A header that may have more than one form (a reserved bit that a receiver ignores) needs
 //!   `const CANONICAL: bool = false`.
-//! - [`SelfChecking`](crate::SelfChecking) is an empty trait, a promise: all headers are as long as
+//! - [`SelfChecking`](unstick::SelfChecking) is an empty trait, a promise: all headers are as long as
 //!   `HeaderBuf`, and a check in them tells them from other bytes. It allows searches, `resync`. If
 //!   you implement it, make the kit with [`Kit::self_checking`] and write
 //!   `conformance_tests!(name, kit(), resync)`, so that searches are tested, and that the check sees
@@ -116,7 +116,7 @@
 //! # What is tried
 //! Random bytes hardly ever form a header. So the kit lets the format write headers, of all metas
 //! and of lengths around every power of two that matters, the limit and
-//! [`max_payload_len`](crate::Format::max_payload_len); changes each byte and bit of them, drops and
+//! [`max_payload_len`](unstick::Format::max_payload_len); changes each byte and bit of them, drops and
 //! doubles bytes, and puts others behind; tries every short beginning; and walks on byte by byte
 //! where a header is undecided. Frames of them, whole, cut short, over the limit and with garbage
 //! between, become streams, which are cut and read along every [`Path`]. What must come out is what
@@ -142,10 +142,10 @@
 //! #     }
 //! #     pub(crate) use fuzz_target;
 //! # }
-//! # fn kit() -> unstick::conformance::Kit<unstick::U8> {
-//! #     unstick::conformance::Kit::new(unstick::U8, [()])
+//! # fn kit() -> unstick_conformance::Kit<unstick::U8> {
+//! #     unstick_conformance::Kit::new(unstick::U8, [()])
 //! # }
-//! # use unstick::conformance::Kit;
+//! # use unstick_conformance::Kit;
 //! # type Tagged = unstick::U8;
 //! static KIT: std::sync::LazyLock<Kit<Tagged>> = std::sync::LazyLock::new(kit);
 //!
@@ -163,7 +163,7 @@
 //!
 //! ```
 //! use proptest::prelude::*;
-//! use unstick::conformance::Kit;
+//! use unstick_conformance::Kit;
 //! use unstick::{Framing, Kind, V1};
 //!
 //! proptest! {
@@ -194,6 +194,11 @@
 //! Whether your format is the one that your peers speak: only your examples say that. Whether it
 //! refuses as early as it could. And what only some metas do, if none of yours is like them.
 
+/// The README's example, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod datagrams;
 mod drive;
 mod explore;
@@ -219,9 +224,10 @@ pub use violation::Violation;
 /// With `resync` behind it, searches are tested too: for a kit made by [`Kit::self_checking`].
 ///
 /// ```
-/// use unstick::{U8, conformance::Kit};
+/// use unstick::U8;
+/// use unstick_conformance::Kit;
 ///
-/// unstick::conformance_tests!(one_byte_of_length, Kit::new(U8, [()]).example((), b"hi", b"\x02hi"));
+/// unstick_conformance::conformance_tests!(one_byte_of_length, Kit::new(U8, [()]).example((), b"hi", b"\x02hi"));
 /// ```
 #[macro_export]
 macro_rules! conformance_tests {
@@ -236,7 +242,7 @@ macro_rules! conformance_tests {
     ($name:ident, $kit:expr $(,)?) => {
         $crate::conformance_tests! {@ $name, $kit,
             #[test]
-            fn resync_is_left_out() -> ::core::result::Result<(), $crate::conformance::Violation> {
+            fn resync_is_left_out() -> ::core::result::Result<(), $crate::Violation> {
                 $kit.check_resync_is_left_out()
             }
         }
@@ -275,8 +281,8 @@ macro_rules! conformance_tests {
     };
     (@@ $kit:expr, $($test:ident: $promise:ident,)+) => {$(
         #[test]
-        fn $test() -> ::core::result::Result<(), $crate::conformance::Violation> {
-            $kit.check_promise($crate::conformance::Promise::$promise)
+        fn $test() -> ::core::result::Result<(), $crate::Violation> {
+            $kit.check_promise($crate::Promise::$promise)
         }
     )+};
 }

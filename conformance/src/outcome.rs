@@ -1,10 +1,10 @@
 //! What a receiver reports of a stream.
 
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
+
+use unstick::DecodeError;
 
 use super::violation::Hex;
-use crate::error::DecodeError;
 
 /// One of the things that a receiver reports of a stream, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,14 +1,11 @@
 //! Streams, along every path and with every policy, against the reference.
 
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
-use core::fmt::Debug;
+use std::fmt::Debug;
+
+use unstick::{DecodeError, Format, Framing};
 
 use super::drive::{Driver, Search};
 use super::{Outcome, Path, Policy, Promise, Violation, reference};
-use crate::error::DecodeError;
-use crate::format::Format;
-use crate::framing::Framing;
 
 /// The promises that hold of streams.
 pub(super) const PROMISES: &[Promise] = &[
@@ -107,11 +104,10 @@ fn difference<M: Debug + PartialEq>(
     let place = match frames {
         0 => "first".into(),
         1 => "behind one frame".into(),
-        _ => alloc::format!("behind {frames} frames"),
+        _ => format!("behind {frames} frames"),
     };
     let (got, want) = (shown(got), shown(want));
-    let found =
-        alloc::format!("{place} came {got}; `decode_header`, byte by byte, makes it {want}");
+    let found = format!("{place} came {got}; `decode_header`, byte by byte, makes it {want}");
     Some((promise, found))
 }
 
@@ -122,8 +118,6 @@ fn shown<M: Debug>(outcome: Option<&Outcome<M>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
-
     #[test]
     fn a_difference_is_told_in_words() {
         let frame = |at| Outcome::Frame { at, meta: 200, header: vec![0xA7], payload: vec![16] };

@@ -1,13 +1,11 @@
 //! Headers that are written: whether they are read as what they are, and the limit is one.
 
-use alloc::vec::Vec;
+use unstick::{
+    DecodeError, Decoder, EncodeError, Format, Framing, Header, HeaderBuf, MAX_PAYLOAD_LEN, Parsed,
+};
 
 use super::violation::{Hex, Labelled, ensure, fail};
 use super::{Promise, Violation};
-use crate::decoder::Decoder;
-use crate::error::{DecodeError, EncodeError};
-use crate::format::{Format, Header, HeaderBuf, MAX_PAYLOAD_LEN, Parsed};
-use crate::framing::Framing;
 
 type Check = Result<(), Violation>;
 

@@ -1,9 +1,7 @@
 //! A promise that was not kept, with all that is needed to see it again.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::error::Error;
-use core::fmt;
+use std::error::Error;
+use std::fmt;
 
 use super::{Path, Policy, Promise};
 
@@ -154,10 +152,10 @@ impl<M: fmt::Debug> fmt::Display for Labelled<'_, M> {
 /// Returns a [`Violation`] of a promise, found in these bytes.
 macro_rules! fail {
     ($promise:ident, $bytes:expr, $($text:tt)+) => {
-        return Err($crate::conformance::Violation::new(
-            $crate::conformance::Promise::$promise,
+        return Err($crate::Violation::new(
+            $crate::Promise::$promise,
             $bytes,
-            alloc::format!($($text)+),
+            format!($($text)+),
         ))
     };
 }
@@ -167,7 +165,7 @@ pub(super) use fail;
 macro_rules! ensure {
     ($condition:expr, $promise:ident, $bytes:expr, $($text:tt)+) => {
         if !$condition {
-            $crate::conformance::violation::fail!($promise, $bytes, $($text)+);
+            $crate::violation::fail!($promise, $bytes, $($text)+);
         }
     };
 }
@@ -175,8 +173,6 @@ pub(super) use ensure;
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString;
-
     use super::*;
 
     #[test]

@@ -1,18 +1,14 @@
 //! Feeds a stream to the crate, cut anywhere, along any of its paths, and reports what came out.
 //! On the way it looks at all that must hold at every single step.
 
-use alloc::boxed::Box;
-use alloc::vec;
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
+
+use unstick::{
+    DecodeError, Decoder, Format, FrameBuf, Framing, Piece, RecoverError, SelfChecking, Storage,
+};
 
 use super::violation::{ensure, fail};
 use super::{Outcome, Policy, Violation};
-use crate::decoder::{Decoder, Piece};
-use crate::error::{DecodeError, RecoverError};
-use crate::format::{Format, SelfChecking};
-use crate::frame_buf::{FrameBuf, Storage};
-use crate::framing::Framing;
 
 /// The bytes of the array path's storage.
 const ARRAY: usize = 64;
@@ -155,7 +151,7 @@ impl<F: SelfChecking> Search<F> {
 /// of its own.
 ///
 /// ```
-/// use unstick::conformance::{Driver, Outcome, Path, Policy};
+/// use unstick_conformance::{Driver, Outcome, Path, Policy};
 /// use unstick::{Framing, U8};
 ///
 /// let framing = Framing::new(U8);
@@ -166,7 +162,7 @@ impl<F: SelfChecking> Search<F> {
 ///     let empty = Outcome::Frame { at: 3, meta: (), header: vec![0], payload: vec![] };
 ///     assert_eq!(outcomes, [hi, empty, Outcome::End]);
 /// }
-/// # Ok::<(), unstick::conformance::Violation>(())
+/// # Ok::<(), unstick_conformance::Violation>(())
 /// ```
 pub struct Driver<'f, F: Format> {
     framing: Framing<&'f F>,
@@ -259,7 +255,7 @@ fn borrowed<F: Format>(framing: &Framing<F>) -> Framing<&F> {
 
 fn built<B, E: fmt::Display>(result: Result<B, E>) -> Check<B> {
     result.map_err(|error| {
-        let found = alloc::format!("a storage of the right size was refused: {error}");
+        let found = format!("a storage of the right size was refused: {error}");
         Violation::new(super::Promise::LimitSymmetry, &[], found)
     })
 }
@@ -275,8 +271,8 @@ struct Cut<'a> {
 impl<'a> Cut<'a> {
     /// The stream's runs between the cuts; two cuts at one place give an empty run.
     fn chunks(self) -> impl Iterator<Item = &'a [u8]> {
-        let starts = core::iter::once(0).chain(self.cuts.iter().copied());
-        let ends = self.cuts.iter().copied().chain(core::iter::once(self.stream.len()));
+        let starts = std::iter::once(0).chain(self.cuts.iter().copied());
+        let ends = self.cuts.iter().copied().chain(std::iter::once(self.stream.len()));
         starts.zip(ends).map(move |(from, to)| self.stream.get(from..to).unwrap_or_default())
     }
 }
@@ -506,7 +502,7 @@ fn feed<'a, F: Format>(
             let result = decoder.for_each(input, |piece| match record.piece(piece) {
                 Ok(now) if now > behind => behind = now,
                 Ok(now) => {
-                    let found = alloc::format!("a piece from {behind} to {now}");
+                    let found = format!("a piece from {behind} to {now}");
                     fault.get_or_insert(Violation::new(super::Promise::Progress, &[], found));
                 }
                 Err(violation) => {
@@ -654,7 +650,9 @@ fn gather<F: Format, S: Storage>(
             let n = if arrived % 2 == 0 {
                 buf.extend(rest)
             } else {
-                crate::format::copy(buf.spare(), now);
+                if let Some(spare) = buf.spare().get_mut(..now.len()) {
+                    spare.copy_from_slice(now);
+                }
                 buf.commit(now.len());
                 now.len()
             };
@@ -840,7 +838,7 @@ fn split<F: Format>(framing: &Framing<F>, cut: Cut<'_>) -> Check<Vec<Outcome<F::
                 }
                 Err(error) => {
                     ensure!(rest == before, ErrorsLatch, &[], "an error, but bytes were taken");
-                    let error = error.shifted(start as u64);
+                    let error = shifted(error, start as u64);
                     ensure!(
                         matches!(error, DecodeError::Header { .. } | DecodeError::Oversize { .. }),
                         EveryEndIsClassified,
@@ -857,4 +855,18 @@ fn split<F: Format>(framing: &Framing<F>, cut: Cut<'_>) -> Check<Vec<Outcome<F::
         out.push(Outcome::End);
     }
     Ok(out)
+}
+
+/// The same error for bytes that began `by` bytes further on.
+fn shifted(mut error: DecodeError, by: u64) -> DecodeError {
+    match &mut error {
+        DecodeError::Header { at, .. }
+        | DecodeError::Oversize { at, .. }
+        | DecodeError::Truncated { at, .. }
+        | DecodeError::Unsynchronized { at, .. }
+        | DecodeError::NoRoom { at, .. } => *at += by,
+        // None that a reader of this version reports.
+        _ => {}
+    }
+    error
 }

@@ -1,11 +1,9 @@
 //! What must come out of a stream, computed the slowest way from `decode_header` alone: over the
 //! whole stream in one slice, trying one more byte at a time.
 
-use alloc::vec::Vec;
+use unstick::{DecodeError, Format, Header, HeaderBuf, HeaderError, Parsed, Part};
 
 use super::{Outcome, Policy};
-use crate::error::{DecodeError, HeaderError, Part};
-use crate::format::{Format, Header, HeaderBuf, Parsed};
 
 /// The shortest beginning of some bytes that is decided, and as what.
 pub(super) enum Decided<M> {

@@ -1,9 +1,9 @@
 //! The kit itself: what it knows of a format, and the checks that one can ask for.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 use std::sync::OnceLock;
+
+use unstick::{DecodeError, Format, Frame, Framing, Header, HeaderBuf, Parsed, SelfChecking};
 
 use super::drive::Search;
 use super::explore::{self, Writer};
@@ -11,10 +11,6 @@ use super::laws::{self, Prefixes};
 use super::probe::Probe;
 use super::violation::{Hex, Labelled, ensure, fail};
 use super::{Promise, Violation, datagrams, frames, streams};
-use crate::error::DecodeError;
-use crate::format::{Format, Header, HeaderBuf, Parsed, SelfChecking};
-use crate::frame::Frame;
-use crate::framing::Framing;
 
 /// How many random headers are tried unless [`Kit::cases`] says otherwise.
 const CASES: usize = 256;
@@ -50,7 +46,7 @@ struct KnownHeader<M> {
 }
 
 impl<F: SelfChecking> Kit<F> {
-    /// A kit for a format that checks itself: [searches](crate::Decoder::resync) are tested too,
+    /// A kit for a format that checks itself: [searches](unstick::Decoder::resync) are tested too,
     /// and that no single changed bit of a header goes unseen.
     pub fn self_checking(
         framing: impl Into<Framing<F>>,
@@ -84,7 +80,7 @@ impl<F: Format> Kit<F> {
     pub fn new(framing: impl Into<Framing<F>>, metas: impl IntoIterator<Item = F::Meta>) -> Self {
         let framing = framing.into();
         let limit = framing.limit();
-        let framing = Framing::new(Probe::new(framing.into_format())).with_limit(limit);
+        let framing = Framing::new(Probe::new(framing)).with_limit(limit);
         let metas = metas.into_iter().collect();
         Self {
             framing,
@@ -503,7 +499,7 @@ impl<F: Format> Kit<F> {
 
     fn known_frame(&self, example: &Example<F::Meta>) -> Result<(), Violation> {
         let Example { meta, payload, bytes } = example;
-        let what = alloc::format!("meta {meta:?} with payload {}", Hex(payload));
+        let what = format!("meta {meta:?} with payload {}", Hex(payload));
         let mut rest = &bytes[..];
         let read = self.framing.split_frame(&mut rest);
         let same =
@@ -554,10 +550,10 @@ impl<F: Format> Kit<F> {
 fn shown<M: fmt::Debug>(read: &Result<Option<Frame<'_, M>>, DecodeError>) -> String {
     match read {
         Ok(Some(Frame { meta, payload, .. })) => {
-            alloc::format!("meta {meta:?} with payload {}", Hex(payload))
+            format!("meta {meta:?} with payload {}", Hex(payload))
         }
         Ok(None) => "the beginning of a frame that goes on".into(),
-        Err(error) => alloc::format!("an error ({error})"),
+        Err(error) => format!("an error ({error})"),
     }
 }
 

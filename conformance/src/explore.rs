@@ -1,10 +1,8 @@
 //! Inputs that are worth a look: random bytes hardly ever form a header.
 
-use alloc::vec;
-use alloc::vec::Vec;
+use unstick::{Format, HeaderBuf, MAX_PAYLOAD_LEN, Parsed};
 
 use super::frames;
-use crate::format::{Format, HeaderBuf, MAX_PAYLOAD_LEN, Parsed};
 
 /// The values of a byte at which careless code turns over.
 const EDGES: [u8; 12] = [0, 1, 2, 3, 9, b'\n', b'0', b'9', 0x7F, 0x80, 0xFE, 0xFF];

@@ -7,11 +7,11 @@ use std::cell::Cell;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use unstick::conformance::{Kit, Promise, Violation};
 use unstick::{
     EncodeError, Format, Framing, Header, HeaderError, InDatagram, Kind, Parsed, SelfChecking, U8,
     U16Be, V1, Varint,
 };
+use unstick_conformance::{Kit, Promise, Violation};
 use unstick_testing::chunks::Subject;
 use unstick_testing::formats::{self, every_format};
 use unstick_testing::oracle::Rules;
@@ -49,9 +49,9 @@ fn v1() -> Kit<V1> {
         .refuses(b"\xf5\x01\x01\0\0\0\x06\x4f")
 }
 
-unstick::conformance_tests!(version_1, v1(), resync);
+unstick_conformance::conformance_tests!(version_1, v1(), resync);
 
-unstick::conformance_tests!(
+unstick_conformance::conformance_tests!(
     varint,
     Kit::new(Framing::new(Varint).with_limit(1_000), [()])
         .example((), [7; 300], [&[0xAC, 0x02][..], &[7; 300]].concat())

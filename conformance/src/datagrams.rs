@@ -1,16 +1,11 @@
 //! Datagrams: taken whole or refused whole, and each for itself.
 
-use alloc::string::String;
-use alloc::vec;
-use alloc::vec::Vec;
-use core::fmt::Debug;
+use std::fmt::Debug;
+
+use unstick::{DatagramError, DatagramPacker, EncodeError, Format, Framing, InDatagram};
 
 use super::violation::{Hex, ensure};
 use super::{Outcome, Policy, Promise, Violation, reference};
-use crate::datagram::DatagramPacker;
-use crate::error::{DatagramError, EncodeError};
-use crate::format::{Format, InDatagram};
-use crate::framing::Framing;
 
 type Check = Result<(), Violation>;
 type Frames<M> = Vec<(M, Vec<u8>)>;
@@ -52,7 +47,7 @@ pub(super) fn check_packed<F: Format>(framing: &Framing<F>, frames: &[(&F::Meta,
         if let InDatagram::Misplaced { kind } = place {
             let refused = Err(EncodeError::MisplacedKind { kind });
             ensure!(pushed == refused, Datagrams, &[], "to pack {meta:?} gives {pushed:?}");
-        } else if matches!(pushed, Ok(crate::Pushed::Added)) {
+        } else if matches!(pushed, Ok(unstick::Pushed::Added)) {
             want.push((*meta, *payload));
         }
     }
@@ -84,13 +79,13 @@ pub(super) fn check_packed<F: Format>(framing: &Framing<F>, frames: &[(&F::Meta,
 fn shown<M: Debug>(result: &Result<Frames<M>, DatagramError>) -> String {
     match result {
         Ok(frames) => listed(frames),
-        Err(error) => alloc::format!("an error ({error})"),
+        Err(error) => format!("an error ({error})"),
     }
 }
 
 fn listed<M: Debug>(frames: &[(M, impl AsRef<[u8]>)]) -> String {
     let one = |(meta, payload): &(M, _)| {
-        alloc::format!("meta {meta:?} with payload {}", Hex(AsRef::as_ref(payload)))
+        format!("meta {meta:?} with payload {}", Hex(AsRef::as_ref(payload)))
     };
     let frames: Vec<String> = frames.iter().map(one).collect();
     if frames.is_empty() { "no frame".into() } else { frames.join(", ") }

@@ -1,11 +1,9 @@
 //! The laws of a format, on bytes that a header may begin with.
 
-use alloc::vec::Vec;
+use unstick::{Format, Header, HeaderBuf, HeaderError, Parsed};
 
 use super::violation::{Hex, ensure, fail};
 use super::{Promise, Violation};
-use crate::error::HeaderError;
-use crate::format::{Format, Header, HeaderBuf, Parsed};
 
 type Check = Result<(), Violation>;
 type Answer<M> = Result<Parsed<M>, HeaderError>;
@@ -421,6 +419,6 @@ pub(super) fn single_bit_errors<F: Format>(
     Ok(())
 }
 
-fn count(bytes: usize) -> alloc::string::String {
-    if bytes == 1 { "1 byte".into() } else { alloc::format!("{bytes} bytes") }
+fn count(bytes: usize) -> std::string::String {
+    if bytes == 1 { "1 byte".into() } else { format!("{bytes} bytes") }
 }
