@@ -70,8 +70,6 @@ extern crate std;
 
 #[cfg(feature = "tokio-util")]
 pub mod codec;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 #[cfg(feature = "cookbook")]
 pub mod cookbook;
 mod datagram;

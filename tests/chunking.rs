@@ -3,13 +3,11 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
-mod support;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::chunks::{Subject, compare_all, single_bytes};
-use support::formats::{self, Part, every_format, stream};
 use unstick::{DecodeError, Decoder, Framing, HeaderBuf, LengthField};
+use unstick_testing::chunks::{Subject, compare_all, single_bytes};
+use unstick_testing::formats::{self, Part, every_format, stream};
 
 fn frame() -> impl Strategy<Value = Part> {
     let len = prop_oneof![Just(0_u64), 1..6_u64, 1..80_u64];

@@ -1,11 +1,9 @@
 //! The codecs in tokio-util's `Framed`, over scripted transports and real sockets.
-//! (What they make of every stream and every cut, `tests/support/codec.rs` compares with the oracle
+//! (What they make of every stream and every cut, `testing/src/codec.rs` compares with the oracle
 //! wherever the core is.)
 #![cfg(feature = "tokio-util")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
-
-mod support;
 
 use std::fmt::Debug;
 use std::io::{self, ErrorKind};
@@ -14,9 +12,6 @@ use std::task::Poll;
 
 use allocation_counter::measure;
 use futures::{SinkExt, Stream, StreamExt};
-use support::chunks::Subject;
-use support::formats::{self, Part, every_format, stream};
-use support::script::{Drain, Line, Source, Step, poll_once, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::bytes::{Bytes, BytesMut};
@@ -26,6 +21,9 @@ use unstick::{
     ByteOrder, Covers, DecodeError, EncodeError, Framing, HeaderError, Kind, Layout, LengthField,
     RecoverError, U16Be, U32Be, V1, Varint,
 };
+use unstick_testing::chunks::Subject;
+use unstick_testing::formats::{self, Part, every_format, stream};
+use unstick_testing::script::{Drain, Line, Source, Step, poll_once, run};
 
 /// The next item if one is there.
 fn next<S: Stream + Unpin>(stream: &mut S) -> Poll<Option<S::Item>> {

@@ -3,13 +3,10 @@
 #![cfg(feature = "tokio")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
-mod support;
-
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use support::script::{Drain, Line, Source, Step, attempt, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, timeout};
 use unstick::message::{
@@ -19,6 +16,7 @@ use unstick::message::{
 use unstick::session::{Event, SendError, Session, SessionError};
 use unstick::tokio::{Connection, ConnectionError, ReadError, Turn, WriteError};
 use unstick::{DecodeError, Framing, Kind, V1};
+use unstick_testing::script::{Drain, Line, Source, Step, attempt, run};
 
 const SOON: Duration = Duration::from_secs(5);
 

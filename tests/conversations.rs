@@ -1,11 +1,10 @@
 //! Conversations of two sides that keep the rules, in any interleaving and cut anywhere; and of one
-//! side with a peer that keeps none. `tests/bodies/session.rs` and `message.rs` say what has to hold.
+//! side with a peer that keeps none. `session.rs` and `message.rs` of `testing/src/bodies/` say what
+//! has to hold.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod bodies;
-mod support;
-
 use proptest::prelude::*;
+use unstick_testing::bodies;
 
 fn run(body: &str, data: &[u8]) {
     let (_, body) = bodies::ALL.iter().find(|(name, _)| *name == body).unwrap();

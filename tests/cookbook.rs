@@ -4,7 +4,6 @@
 
 use std::fmt::Debug;
 
-use unstick::conformance::Kit;
 use unstick::cookbook::websocket::Opcode;
 use unstick::cookbook::{
     Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Refusal, Tls, Tpkt,
@@ -14,6 +13,7 @@ use unstick::cookbook::{
 use unstick::{
     DecodeError, Decoder, EncodeError, Format, Framing, HeaderError, I32Be, Part, U16Be, Varint,
 };
+use unstick_conformance::Kit;
 
 /// A kit whose payloads are small; the headers of its examples announce others too.
 fn kit<F: Format>(
@@ -23,7 +23,7 @@ fn kit<F: Format>(
     Kit::new(framing.into().with_limit(300), metas).cases(64)
 }
 
-unstick::conformance_tests!(http2_kit, {
+unstick_conformance::conformance_tests!(http2_kit, {
     let all = http2::Meta { kind: 0xFF, flags: 0xFF, stream: 0x7FFF_FFFF };
     let none = http2::Meta { kind: 0, flags: 0, stream: 0 };
     let window = http2::Meta { kind: 8, flags: 0, stream: 0 };
@@ -32,7 +32,7 @@ unstick::conformance_tests!(http2_kit, {
         .example_header(all, 0x01_02_03, b"\x01\x02\x03\xff\xff\x7f\xff\xff\xff")
 });
 
-unstick::conformance_tests!(http2_preface_kit, {
+unstick_conformance::conformance_tests!(http2_preface_kit, {
     kit(http2::Preface, [()])
         .example((), b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         .refuses(b"G")
@@ -40,7 +40,7 @@ unstick::conformance_tests!(http2_preface_kit, {
         .refuses(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rG")
 });
 
-unstick::conformance_tests!(websocket_kit, {
+unstick_conformance::conformance_tests!(websocket_kit, {
     let text = websocket::Meta::new(Opcode::Text);
     let begin = websocket::Meta { fin: false, rsv: 7, ..websocket::Meta::new(Opcode::Binary) };
     let masked = websocket::Meta { mask: Some([0x37, 0xfa, 0x21, 0x3d]), ..text };
@@ -68,7 +68,7 @@ unstick::conformance_tests!(websocket_kit, {
         .refuses(b"\x82\x7f\x80")
 });
 
-unstick::conformance_tests!(tls_kit, {
+unstick_conformance::conformance_tests!(tls_kit, {
     let of = |content_type, version| tls::Meta { content_type, version };
     let alert = of(tls::ContentType::Alert, 0x0301);
     let data = of(tls::ContentType::ApplicationData, 0x0303);
@@ -87,7 +87,7 @@ unstick::conformance_tests!(tls_kit, {
         .refuses(b"\x80") // a ClientHello of SSL 2
 });
 
-unstick::conformance_tests!(grpc_kit, {
+unstick_conformance::conformance_tests!(grpc_kit, {
     let [plain, compressed] = [false, true].map(|compressed| grpc::Meta { compressed });
     kit(Grpc, [compressed])
         .example(plain, b"\x0a\x05world", b"\0\0\0\0\x07\x0a\x05world")
@@ -96,7 +96,7 @@ unstick::conformance_tests!(grpc_kit, {
         .refuses(b"\x80")
 });
 
-unstick::conformance_tests!(postgres_kit, {
+unstick_conformance::conformance_tests!(postgres_kit, {
     let [ready, query, parse] = [b'Z', b'Q', b'1'].map(|kind| postgres::Meta { kind });
     kit(Postgres, [query, parse])
         .example(ready, b"I", b"Z\0\0\0\x05I")
@@ -107,7 +107,7 @@ unstick::conformance_tests!(postgres_kit, {
         .refuses(b"Z\0\0\0\x03")
 });
 
-unstick::conformance_tests!(postgres_startup_kit, {
+unstick_conformance::conformance_tests!(postgres_startup_kit, {
     kit(PostgresStartup, [()])
         .example((), b"\x04\xd2\x16\x2f", b"\0\0\0\x08\x04\xd2\x16\x2f")
         .example_header((), 0x0102_0304 - 4, b"\x01\x02\x03\x04")
@@ -115,7 +115,7 @@ unstick::conformance_tests!(postgres_startup_kit, {
         .refuses(b"\0\0\0\x03")
 });
 
-unstick::conformance_tests!(mysql_kit, {
+unstick_conformance::conformance_tests!(mysql_kit, {
     let [zero, one, last] = [0, 1, 255].map(|sequence| mysql::Meta { sequence });
     kit(MySql, [last])
         .example(zero, b"\x01", b"\x01\0\0\0\x01")
@@ -125,7 +125,7 @@ unstick::conformance_tests!(mysql_kit, {
         .example_header(last, 0x01_02_03, b"\x03\x02\x01\xff")
 });
 
-unstick::conformance_tests!(mqtt_kit, {
+unstick_conformance::conformance_tests!(mqtt_kit, {
     let of = mqtt::Meta::new;
     let retained = mqtt::Meta { flags: 0b1101, ..of(mqtt::PacketType::Publish) };
     let connect = of(mqtt::PacketType::Connect);
@@ -156,7 +156,7 @@ unstick::conformance_tests!(mqtt_kit, {
         .refuses(b"\x10\xff\xff\xff\x80")
 });
 
-unstick::conformance_tests!(modbus_kit, {
+unstick_conformance::conformance_tests!(modbus_kit, {
     let meta = modbus::Meta { transaction: 0x1501, unit: 0xFF };
     let other = modbus::Meta { transaction: 0xFFFF, unit: 0 };
     let frame = b"\x15\x01\x00\x00\x00\x06\xff\x03\x00\x04\x00\x01";
@@ -168,7 +168,7 @@ unstick::conformance_tests!(modbus_kit, {
         .refuses(b"\x00\x00\x00\x00\x00\x00")
 });
 
-unstick::conformance_tests!(tpkt_kit, {
+unstick_conformance::conformance_tests!(tpkt_kit, {
     kit(Tpkt, [()])
         .example((), b"\x02\xf0\x80", b"\x03\0\0\x07\x02\xf0\x80")
         .example_header((), 0x01a0 - 4, b"\x03\x00\x01\xa0") // [MS-RDPBCGR], section 4.1.3
@@ -176,7 +176,7 @@ unstick::conformance_tests!(tpkt_kit, {
         .refuses(b"\x03\x00\x00\x03")
 });
 
-unstick::conformance_tests!(ninep_kit, {
+unstick_conformance::conformance_tests!(ninep_kit, {
     let version = ninep::Meta { kind: ninep::TVERSION, tag: ninep::NO_TAG };
     let answer = ninep::Meta { kind: 121, tag: 0x0506 };
     let frame = b"\x13\0\0\0\x64\xff\xff\x00\x20\0\0\x06\x009P2000";
@@ -186,7 +186,7 @@ unstick::conformance_tests!(ninep_kit, {
         .refuses(b"\x06\0\0\0")
 });
 
-unstick::conformance_tests!(dns_kit, {
+unstick_conformance::conformance_tests!(dns_kit, {
     kit(dns::framing(), [()]).example((), b"hi", b"\0\x02hi").example_header(
         (),
         0x0102,
@@ -194,14 +194,14 @@ unstick::conformance_tests!(dns_kit, {
     )
 });
 
-unstick::conformance_tests!(kafka_kit, {
+unstick_conformance::conformance_tests!(kafka_kit, {
     kit(kafka::framing(), [()])
         .example((), b"hi", b"\0\0\0\x02hi")
         .example_header((), 0x0102_0304, b"\x01\x02\x03\x04")
         .refuses(b"\xff")
 });
 
-unstick::conformance_tests!(protobuf_kit, {
+unstick_conformance::conformance_tests!(protobuf_kit, {
     kit(protobuf::framing(), [()])
         .example((), b"\x08\x96\x01", b"\x03\x08\x96\x01")
         .example_header((), 300, b"\xac\x02") // "Encoding", in protobuf's documentation

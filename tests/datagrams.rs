@@ -2,17 +2,15 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
-mod support;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::chunks::{Subject, take_datagram};
-use support::formats::{self, Part, every_format, stream};
-use support::oracle::{self, Frames, Outcome, Policy};
 use unstick::{
     DEFAULT_DATAGRAM_LIMIT, DatagramError, DatagramPacker, DecodeError, EncodeError, Framing, Kind,
     Pushed, V1, header,
 };
+use unstick_testing::chunks::{Subject, take_datagram};
+use unstick_testing::formats::{self, Part, every_format, stream};
+use unstick_testing::oracle::{self, Frames, Outcome, Policy};
 
 /// The application kinds that the tests' receiver knows.
 const KNOWN: [u8; 2] = [0x40, 0xC8];

@@ -3,20 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 #![allow(clippy::cast_possible_truncation)]
 
-#[path = "support/embedded.rs"]
-mod embedded;
-mod support;
-
 use std::ops::Range;
 
-use embedded::{
-    Adapter, Heard, Lent, Read_, Reads, Room, Searches, Write_, Writes, adapter_tests, lent,
-};
 use embedded_io::ErrorKind;
-use support::chunks::Subject;
-use support::script::{Drain, Source};
 use unstick::embedded_io::{FrameReader, FrameWriter, WriteError};
 use unstick::{FrameBuf, Framing, Kind, RecoverError, StorageError};
+use unstick_testing::chunks::Subject;
+use unstick_testing::embedded::{
+    Adapter, Heard, Lent, Read_, Reads, Room, Searches, Write_, Writes, adapter_tests, lent,
+};
+use unstick_testing::script::{Drain, Source};
+
+/// A local type: the traits and what implements them are not of this crate.
+struct Undropped<T>(T);
 
 /// No call is dropped.
 struct Blocking;
@@ -24,10 +23,10 @@ struct Blocking;
 adapter_tests!(Blocking);
 
 impl Adapter for Blocking {
-    type Reader<F: Subject> = FrameReader<Source, Room, F>;
+    type Reader<F: Subject> = Undropped<FrameReader<Source, Room, F>>;
 
     fn reader<F: Subject>(source: Source, buf: FrameBuf<Room, F>, _: usize) -> Self::Reader<F> {
-        FrameReader::with_buf(source, buf)
+        Undropped(FrameReader::with_buf(source, buf))
     }
 
     fn reader_of<F: Subject>(
@@ -35,84 +34,84 @@ impl Adapter for Blocking {
         room: Room,
         framing: Framing<F>,
     ) -> Result<Self::Reader<F>, StorageError> {
-        FrameReader::with_framing(source, room, framing)
+        FrameReader::with_framing(source, room, framing).map(Undropped)
     }
 
     fn searcher(source: Source, buf: FrameBuf<Room>, _: usize) -> impl Searches {
-        FrameReader::with_buf(source, buf)
+        Undropped(FrameReader::with_buf(source, buf))
     }
 
     fn writer(drain: Drain, room: Room, framing: Framing, _: usize) -> impl Writes {
-        FrameWriter::with_framing(drain, room, framing)
+        Undropped(FrameWriter::with_framing(drain, room, framing))
     }
 }
 
-impl<F: Subject> Reads<F> for FrameReader<Source, Room, F> {
+impl<F: Subject> Reads<F> for Undropped<FrameReader<Source, Room, F>> {
     fn next_frame(&mut self) -> Read_<Option<Lent>> {
-        Some(self.next_frame().map(|frame| frame.map(lent::<F>)))
+        Some(self.0.next_frame().map(|frame| frame.map(lent::<F>)))
     }
 
     fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        self.skip_frame()
+        self.0.skip_frame()
     }
 
     fn reset(&mut self) {
-        self.reset();
+        self.0.reset();
     }
 
     fn position(&self) -> u64 {
-        self.position()
+        self.0.position()
     }
 
     fn limit(&self) -> u64 {
-        self.framing().limit()
+        self.0.framing().limit()
     }
 
     fn into_inner(self) -> (Source, FrameBuf<Room, F>) {
-        self.into_inner()
+        self.0.into_inner()
     }
 }
 
-impl Searches for FrameReader<Source, Room> {
+impl Searches for Undropped<FrameReader<Source, Room>> {
     fn resync(&mut self) -> Read_<u64> {
-        Some(self.resync())
+        Some(self.0.resync())
     }
 
     fn next_or_resync(&mut self) -> Read_<Option<Heard>> {
-        Some(self.next_or_resync().map(|next| next.map(Heard::of)))
+        Some(self.0.next_or_resync().map(|next| next.map(Heard::of)))
     }
 }
 
-impl Writes for FrameWriter<Drain, Room> {
+impl Writes for Undropped<FrameWriter<Drain, Room>> {
     fn send(&mut self, kind: Kind, payload: &[u8]) -> Write_ {
-        Some(self.send(kind, payload))
+        Some(self.0.send(kind, payload))
     }
 
     fn feed(&mut self, kind: Kind, payload: &[u8]) -> Write_ {
-        Some(self.feed(kind, payload))
+        Some(self.0.feed(kind, payload))
     }
 
     fn begin(&mut self, kind: Kind, payload_len: u64) -> Write_ {
-        Some(self.begin(kind, payload_len))
+        Some(self.0.begin(kind, payload_len))
     }
 
     fn payload(&mut self, bytes: &[u8]) -> Write_ {
-        Some(self.payload(bytes))
+        Some(self.0.payload(bytes))
     }
 
     fn finish(&mut self) -> Result<(), WriteError<ErrorKind>> {
-        self.finish()
+        self.0.finish()
     }
 
     fn flush(&mut self) -> Write_ {
-        Some(self.flush())
+        Some(self.0.flush())
     }
 
     fn get_ref(&self) -> &Drain {
-        self.get_ref()
+        self.0.get_ref()
     }
 
     fn into_inner(self) -> (Drain, Room, Range<usize>) {
-        self.into_inner()
+        self.0.into_inner()
     }
 }

@@ -4,65 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 #![allow(clippy::cast_possible_truncation)]
 
-#[path = "support/embedded.rs"]
-mod embedded;
-mod support;
-
-use std::future::poll_fn;
-use std::io::IoSlice;
 use std::ops::Range;
-use std::task::{Context, Poll};
 
-use embedded::{
-    Adapter, Heard, Lent, Read_, Reads, Room, Searches, Write_, Writes, adapter_tests, ends, lent,
-    room, wire_of,
-};
-use embedded_io_async::{ErrorKind, Read, Write};
-use support::chunks::Subject;
-use support::script::{Drain, Script, Source, Step, attempt, run};
+use embedded_io_async::ErrorKind;
 use unstick::embedded_io_async::{FrameReader, FrameWriter, WriteError};
 use unstick::{FrameBuf, Framing, Kind, RecoverError, StorageError, V1};
-
-/// The most that a call moves, or how it ends.
-fn poll_moves(
-    script: &mut Script,
-    cx: &mut Context<'_>,
-) -> Poll<Result<usize, Result<usize, ErrorKind>>> {
-    match script.next() {
-        Ok(most) => Poll::Ready(Ok(most)),
-        Err(step) => match ends(step) {
-            Some(end) => Poll::Ready(Err(end)),
-            None => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        },
-    }
-}
-
-impl Read for Source {
-    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, ErrorKind> {
-        match poll_fn(|cx| poll_moves(&mut self.script, cx)).await {
-            Ok(most) => Ok(self.give(most, buf)),
-            Err(end) => end,
-        }
-    }
-}
-
-impl Write for Drain {
-    async fn write(&mut self, buf: &[u8]) -> Result<usize, ErrorKind> {
-        assert!(!buf.is_empty(), "a write of nothing");
-        match poll_fn(|cx| poll_moves(&mut self.script, cx)).await {
-            Ok(most) => Ok(self.put(&[IoSlice::new(buf)], most)),
-            Err(end) => end,
-        }
-    }
-
-    async fn flush(&mut self) -> Result<(), ErrorKind> {
-        self.flushed = self.bytes.len();
-        Ok(())
-    }
-}
+use unstick_testing::chunks::Subject;
+use unstick_testing::embedded::{
+    Adapter, Heard, Lent, Read_, Reads, Room, Searches, Write_, Writes, adapter_tests, lent, room,
+    wire_of,
+};
+use unstick_testing::script::{Drain, Source, Step, attempt, run};
 
 /// Every call is dropped after so many polls.
 struct Dropping<T> {

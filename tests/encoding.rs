@@ -2,17 +2,15 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
-mod support;
-
 use proptest::prelude::*;
-use support::chunks::{Path, Subject, run};
-use support::formats::{self, Part, every_format, stream};
-use support::oracle::{CAP, Outcome, Policy, Rules};
 use unstick::{
     ByteOrder, Covers, DEFAULT_LIMIT, DecodeError, Decoder, EncodeError, Encoder, Format, FrameBuf,
     Framing, HeaderBuf, HeaderError, Kind, Layout, LayoutError, LengthField, MAX_PAYLOAD_LEN,
     Parsed, U8, U16Be, U64Be, V1, Varint, header,
 };
+use unstick_testing::chunks::{Path, Subject, run};
+use unstick_testing::formats::{self, Part, every_format, stream};
+use unstick_testing::oracle::{CAP, Outcome, Policy, Rules};
 
 /// What a decoder under this framing says of one header: its payload length, or the error.
 fn announced<F: Subject>(framing: &Framing<F>, header: &[u8]) -> Result<u64, DecodeError> {

@@ -2,15 +2,13 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
-mod support;
-
-use support::chunks::{self, Path, Subject, compare, compare_all, single_bytes};
-use support::formats::{self, Part, every_format, stream};
-use support::oracle::{self, Outcome, Policy};
 use unstick::{
     ByteOrder, DecodeError, Decoder, Framing, HeaderError, Kind, Layout, LengthField, RecoverError,
     U8, U16Be, U16Le, U24Be, U24Le, V1, Varint, header,
 };
+use unstick_testing::chunks::{self, Path, Subject, compare, compare_all, single_bytes};
+use unstick_testing::formats::{self, Part, every_format, stream};
+use unstick_testing::oracle::{self, Outcome, Policy};
 
 /// Every one of the 2^(n-1) ways to cut n bytes.
 fn every_split(len: usize) -> impl Iterator<Item = Vec<usize>> {

@@ -2,14 +2,12 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
-mod support;
-
-use support::chunks::Subject;
-use support::formats::{self, Part, every_format, stream};
 use unstick::{
     DecodeError, Format, FrameBuf, Framing, HeaderError, Kind, RecoverError, Storage, StorageError,
     U8, U16Be, V1, Varint, header,
 };
+use unstick_testing::chunks::Subject;
+use unstick_testing::formats::{self, Part, every_format, stream};
 
 fn text(payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();

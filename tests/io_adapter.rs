@@ -2,16 +2,14 @@
 #![cfg(feature = "std")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
-mod support;
-
 use std::io::{ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use support::script::{Drain, Source, Step};
 use unstick::io::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, Decoder, EncodeError, Framing, I32Le, Kind, U64Be, V1};
+use unstick_testing::script::{Drain, Source, Step};
 
 fn frame(payload: &[u8]) -> Vec<u8> {
     let mut wire = Vec::new();

@@ -3,19 +3,17 @@
 #![cfg(feature = "std")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
-mod support;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use support::script::{Drain, Line, Source, Step};
 use unstick::io::{Connection, ConnectionError, ReadError, WriteError};
 use unstick::message::{Close, Code, FileData, FileOpen, FileStatus, Hello, Message, ResumeKey};
 use unstick::session::{Event, Session, SessionError};
 use unstick::{Framing, Kind, V1};
+use unstick_testing::script::{Drain, Line, Source, Step};
 
 const SOON: Duration = Duration::from_secs(10);
 

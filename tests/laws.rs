@@ -2,19 +2,17 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
-mod support;
-
 use std::cell::Cell;
 use std::rc::Rc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::chunks::{Path, Subject, compare, single_bytes};
-use support::oracle::{Policy, Rules, Verdict};
 use unstick::{
     DatagramError, DecodeError, Decoder, EncodeError, Encoder, Format, FrameBuf, Framing, Header,
     HeaderError, Parsed, SelfChecking,
 };
+use unstick_testing::chunks::{Path, Subject, compare, single_bytes};
+use unstick_testing::oracle::{Policy, Rules, Verdict};
 
 /// A line that ends in a newline; its last character is the payload's length in decimal. The rest
 /// of it is the meta. Says how many bytes it has looked at.

@@ -9,15 +9,11 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
-mod support;
-
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use futures::{Sink, Stream};
-use support::chunks::{Subject, compare_all};
-use support::script::{Drain, Source, Step, poll_once, run};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::bytes::BytesMut;
 use tokio_util::codec::length_delimited::Builder;
@@ -27,6 +23,8 @@ use unstick::{
     ByteOrder, Covers, DEFAULT_LIMIT, DecodeError, EncodeError, Framing, HeaderError, Layout,
     LengthField, MAX_PAYLOAD_LEN, Part, U8, U16Be, U32Be, U32Le, U64Be,
 };
+use unstick_testing::chunks::{Subject, compare_all};
+use unstick_testing::script::{Drain, Source, Step, poll_once, run};
 
 /// What one call on the transport does.
 enum Io {

@@ -6,13 +6,11 @@
 //! Netty counts the header in its `maxFrameLength`; a limit here counts the payload alone.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod support;
-
-use support::chunks::{Subject, compare_all, single_bytes};
 use unstick::{
     ByteOrder, Covers, DecodeError, EncodeError, FrameBuf, Framing, HeaderError, Layout,
     LengthField, U32Be,
 };
+use unstick_testing::chunks::{Subject, compare_all, single_bytes};
 
 const HELLO: &[u8] = b"HELLO, WORLD";
 

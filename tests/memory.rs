@@ -2,18 +2,16 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 #![allow(clippy::panic, clippy::expect_used, clippy::cast_possible_truncation)]
 
-mod support;
-
 use std::cell::Cell;
 use std::rc::Rc;
 
 use allocation_counter::measure;
-use support::chunks::Subject;
-use support::formats::{self, Part, every_format, stream};
 use unstick::{
     DatagramPacker, Decoder, EncodeError, Encoder, Format, FrameBuf, Framing, HeaderError, Kind,
     Parsed, SelfChecking, V1, header,
 };
+use unstick_testing::chunks::Subject;
+use unstick_testing::formats::{self, Part, every_format, stream};
 
 #[test]
 fn the_count_counts() {

@@ -2,14 +2,12 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
-mod support;
-
-use support::chunks::{Path, compare_all, expect, run, single_bytes};
-use support::oracle::{Outcome, Policy};
 use unstick::{
     ByteOrder, Covers, DatagramError, DecodeError, Decoder, EncodeError, FrameBuf, Framing,
     HeaderError, Kind, Layout, LengthField, Part, U8, U16Be, U32Be, U64Be, V1, Varint, header,
 };
+use unstick_testing::chunks::{Path, compare_all, expect, run, single_bytes};
+use unstick_testing::oracle::{Outcome, Policy};
 
 fn text(payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();

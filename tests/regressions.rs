@@ -1,11 +1,10 @@
 //! Every body of the fuzz targets over the committed corpus, and over the inputs that once failed.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-mod bodies;
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use unstick_testing::bodies;
 
 /// The files of a folder; none where there is no folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -42,10 +41,8 @@ fn every_target_has_a_body_and_every_folder_a_target() {
     };
     let mut bodies: Vec<_> = bodies::ALL.iter().map(|(target, _)| (*target).to_owned()).collect();
     bodies.sort();
-    if cfg!(feature = "tokio") {
-        assert_eq!(names("fuzz_targets"), bodies);
-        assert_eq!(names("corpus"), bodies);
-    }
+    assert_eq!(names("fuzz_targets"), bodies);
+    assert_eq!(names("corpus"), bodies);
     for folder in names("regressions") {
         assert!(folder == "README" || names("fuzz_targets").contains(&folder), "{folder}");
     }

@@ -61,13 +61,15 @@ fn vectors(root: &Path, cited: &mut BTreeMap<String, Vec<String>>) {
 fn cited() -> BTreeMap<String, Vec<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
-    for dir in ["src", "tests", "cli/src", "cli/tests", "conformance"] {
+    for dir in ["src", "tests", "testing", "cli", "conformance", "cookbook"] {
         files(&root.join(dir), &mut paths);
     }
     let mut cited: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for path in paths {
         let text = fs::read_to_string(&path).unwrap();
-        let in_src = path.components().any(|part| part.as_os_str() == "src");
+        // All of `testing` is tests.
+        let in_src = !path.starts_with(root.join("testing"))
+            && path.components().any(|part| part.as_os_str() == "src");
         let mut in_tests = !in_src;
         for (number, line) in text.lines().enumerate() {
             in_tests |=

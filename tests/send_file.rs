@@ -2,8 +2,6 @@
 #![cfg(feature = "tokio")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
-mod support;
-
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +9,6 @@ use std::rc::Rc;
 use std::time::Duration;
 use std::{cell::RefCell, thread};
 
-use support::script::{Drain, Line, Source, Step, attempt, run};
 use tokio::io::{DuplexStream, duplex};
 use unstick::message::{
     Close, Code, Digest, FileData, FileOpen, FileStatus, Hello, Message, ResumeKey,
@@ -19,6 +16,7 @@ use unstick::message::{
 use unstick::session::{Event, FileReceiver, IncomingFile, SendError};
 use unstick::tokio::{Connection, ConnectionError};
 use unstick::{Framing, Kind, V1};
+use unstick_testing::script::{Drain, Line, Source, Step, attempt, run};
 
 const SOON: Duration = Duration::from_secs(10);
 

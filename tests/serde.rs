@@ -3,18 +3,16 @@
 #![cfg(feature = "serde")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod support;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, from_value, json, to_value};
-use support::formats;
 use unstick::message::{Code, MessageError, NameError};
 use unstick::session::{SendError, SessionError};
 use unstick::{
     ByteOrder, Covers, DatagramError, DecodeError, EncodeError, Format, Header, HeaderError, Kind,
     Layout, LayoutError, LengthField, Parsed, Part, RecoverError, StorageError, V1, header,
 };
+use unstick_testing::formats;
 
 /// There and back, through a value and through a text.
 fn comes_back<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T, is: Value) {

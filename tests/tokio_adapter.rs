@@ -3,8 +3,6 @@
 #![cfg(feature = "tokio")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
-mod support;
-
 use std::io::ErrorKind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,7 +10,6 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use proptest::prelude::*;
-use support::script::{Drain, Source, Step, attempt, poll_once, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use unstick::tokio::{FrameReader, FrameStream, FrameWriter, ReadError, WriteError};
@@ -20,6 +17,7 @@ use unstick::{
     DecodeError, EncodeError, Format, Framing, Header, HeaderError, Kind, Parsed, Part, U16Be,
     U32Be, V1,
 };
+use unstick_testing::script::{Drain, Source, Step, attempt, poll_once, run};
 
 /// Sizes around everything that the adapters treat apart.
 fn payloads() -> Vec<Vec<u8>> {

@@ -4,8 +4,6 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
-mod support;
-
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -14,9 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use futures::StreamExt;
-use support::script::poll_once;
 use unstick::io::{self, Received, SendError};
 use unstick::{DatagramError, DecodeError, EncodeError, Framing, Kind, Part, V1, header, tokio};
+use unstick_testing::script::poll_once;
 
 /// Nothing on this machine takes so long, unless it is stuck.
 const PATIENCE: Duration = Duration::from_secs(30);

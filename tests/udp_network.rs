@@ -8,15 +8,13 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
-mod support;
-
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
-use support::oracle::{self, Frames};
 use unstick::io::{FrameSocket, Received};
 use unstick::{DatagramError, Kind, V1};
+use unstick_testing::oracle::{self, Frames};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The frames that are sent under each seed.

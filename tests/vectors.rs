@@ -3,8 +3,6 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
-mod support;
-
 #[allow(dead_code)]
 #[path = "../cli/src/conform/play.rs"]
 mod play;
@@ -17,9 +15,6 @@ use std::fs;
 
 use play::{Peer, Verdict};
 use serde_json::{Value, json};
-use support::chunks::{self, Path, Subject, single_bytes};
-use support::formats::every_format;
-use support::oracle::{Outcome, Policy};
 use unstick::message::{
     Close, Code, Digest, Encoded, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello,
     Message, MessageError, RefusedMessage, ResumeKey,
@@ -29,6 +24,9 @@ use unstick::{
     ByteOrder, Covers, DatagramError, DatagramPacker, DecodeError, Decoder, EncodeError, Framing,
     HeaderError, Kind, Layout, LengthField, Part, Piece, Pushed, RecoverError, V1,
 };
+use unstick_testing::chunks::{self, Path, Subject, single_bytes};
+use unstick_testing::formats::every_format;
+use unstick_testing::oracle::{Outcome, Policy};
 use vector::{
     Act, Answer, Expect, Request, Sent, Step, Test, Vector, number, parse_hex, write_hex,
 };
@@ -785,14 +783,14 @@ fn on_every_path<F: Subject>(
             let got = chunks::run(framing, &stream, cuts, path, policy);
             let got: Vec<_> =
                 got.iter().filter(|got| !matches!(got, Outcome::Begun { .. })).collect();
-            let same = want.len() == got.len()
-                && want.iter().zip(&got).all(|(want, got)| same::<F>(want, got));
+            let same =
+                want.len() == got.len() && want.iter().zip(&got).all(|(want, got)| same(want, got));
             assert!(same, "{}, {path:?}, cuts {cuts:?}:\n{want:#?}\n{got:#?}", vector.id);
         }
     }
 }
 
-fn same<F: Subject>(step: &Step, outcome: &Outcome) -> bool {
+fn same(step: &Step, outcome: &Outcome) -> bool {
     let event = match outcome {
         Outcome::End => json!({"end": true}),
         Outcome::Found { skipped } => json!({"found": {"skipped": skipped}}),

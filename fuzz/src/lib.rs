@@ -1,6 +1,3 @@
-//! The bodies of the fuzz targets, which `cargo test` runs too: see `tests/bodies`.
+//! The bodies of the fuzz targets, which `cargo test` runs too.
 
-#[path = "../../tests/bodies/mod.rs"]
-pub mod bodies;
-#[path = "../../tests/support/mod.rs"]
-pub mod support;
+pub use unstick_testing::bodies;

@@ -79,7 +79,7 @@ pub const MAX_PAYLOAD_LEN: u64 = (1 << 62) - 1;
 ///    `max_payload_len`; [`whole_header`](Self::whole_header) and
 ///    [`resume_header`](Self::resume_header) answer as `decode_header` does.
 ///
-/// The feature `conformance` tests a format against them, and all that rests on them.
+/// The crate `unstick-conformance` tests a format against them, and all that rests on them.
 ///
 /// A format should refuse a header as soon as its bytes allow it.
 pub trait Format {

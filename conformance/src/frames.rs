@@ -1,0 +1,170 @@
+//! Headers that are written: whether they are read as what they are, and the limit is one.
+
+use unstick::{
+    DecodeError, Decoder, EncodeError, Format, Framing, Header, HeaderBuf, MAX_PAYLOAD_LEN, Parsed,
+};
+
+use super::violation::{Hex, Labelled, ensure, fail};
+use super::{Promise, Violation};
+
+type Check = Result<(), Violation>;
+
+/// The promises that hold of a meta and a payload's length.
+pub(super) const PROMISES: &[Promise] = &[
+    Promise::NoPanic,
+    Promise::BytesAlone,
+    Promise::HeaderFits,
+    Promise::TrueMaxPayload,
+    Promise::DecodeUndoesEncode,
+    Promise::LimitSymmetry,
+];
+
+/// One of [`PROMISES`], for a header of this meta that announces `len` bytes.
+pub(super) fn check<F: Format>(
+    framing: &Framing<F>,
+    promise: Promise,
+    meta: &F::Meta,
+    len: u64,
+) -> Check {
+    let format = framing.format();
+    match promise {
+        // What they say is not of interest here: a panic is remembered.
+        Promise::NoPanic => {
+            let _ = (bytes_alone(format, meta, len), decode_undoes_encode(format, meta, len));
+            Ok(())
+        }
+        Promise::BytesAlone => bytes_alone(format, meta, len),
+        Promise::HeaderFits => header_fits(format, meta, len),
+        Promise::TrueMaxPayload => true_max_payload(format, meta, len),
+        Promise::DecodeUndoesEncode => decode_undoes_encode(format, meta, len),
+        Promise::LimitSymmetry => {
+            limit_symmetry(framing, meta, len)?;
+            // The same around a limit of just this length.
+            let own = Framing::new(format).with_limit(len);
+            limit_symmetry(&own, meta, len)?;
+            limit_symmetry(&own, meta, len.saturating_add(1))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A header as the format writes it; `None` if it does not, or claims more than there is room for.
+pub(super) fn write<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Option<Vec<u8>> {
+    let mut out = F::HeaderBuf::ZERO;
+    let written = format.encode_header(meta, len, &mut out).ok()?;
+    out.as_ref().get(..written).filter(|bytes| !bytes.is_empty()).map(<[u8]>::to_vec)
+}
+
+fn bytes_alone<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Check {
+    let mut first = F::HeaderBuf::ZERO;
+    let mut again = F::HeaderBuf::ZERO;
+    again.as_mut().fill(0xEE);
+    let results =
+        (format.encode_header(meta, len, &mut first), format.encode_header(meta, len, &mut again));
+    let (Ok(used), Ok(used_again)) = results else {
+        ensure!(results.0 == results.1, BytesAlone, &[], "{}: {results:?}", Labelled(meta, len));
+        return Ok(());
+    };
+    let first = first.as_ref().get(..used).unwrap_or_default();
+    let again = again.as_ref().get(..used_again).unwrap_or_default();
+    ensure!(
+        first == again,
+        BytesAlone,
+        first,
+        "{} was written so into a room of zeros, and into a room of other bytes as {}",
+        Labelled(meta, len),
+        Hex(again)
+    );
+    Ok(())
+}
+
+fn header_fits<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Check {
+    let mut out = F::HeaderBuf::ZERO;
+    let (most, room) = (format.max_header_len(), F::HeaderBuf::LEN);
+    if let Ok(used) = format.encode_header(meta, len, &mut out) {
+        ensure!(
+            (1..=most.min(room)).contains(&used),
+            HeaderFits,
+            out.as_ref(),
+            "`encode_header` says that the header for {} has {used} bytes; `max_header_len` is \
+             {most}, `HeaderBuf` has {room}",
+            Labelled(meta, len)
+        );
+    }
+    Ok(())
+}
+
+fn true_max_payload<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Check {
+    let most = format.max_payload_len();
+    let mut out = F::HeaderBuf::ZERO;
+    match format.encode_header(meta, len, &mut out) {
+        Ok(used) => ensure!(
+            len <= most,
+            TrueMaxPayload,
+            out.as_ref().get(..used).unwrap_or_default(),
+            "a header for {} was written; `max_payload_len` is {most}, so `EncodeError::Oversize` \
+             is due",
+            Labelled(meta, len)
+        ),
+        Err(error) => ensure!(
+            len > most,
+            TrueMaxPayload,
+            &[],
+            "{} was refused ({error}); `max_payload_len` is {most}",
+            Labelled(meta, len)
+        ),
+    }
+    Ok(())
+}
+
+fn decode_undoes_encode<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Check {
+    let Some(bytes) = write(format, meta, len).filter(|_| len <= format.max_payload_len()) else {
+        return Ok(());
+    };
+    match format.decode_header(&bytes) {
+        Ok(Parsed::Header(Header { meta: found, payload_len, header_len }))
+            if found == *meta && payload_len == len && header_len == bytes.len() =>
+        {
+            Ok(())
+        }
+        answer => fail!(
+            DecodeUndoesEncode,
+            &bytes,
+            "{} was written so, and is read as {answer:?}",
+            Labelled(meta, len)
+        ),
+    }
+}
+
+/// What the encoder takes under a limit the decoder takes, and the other way round.
+fn limit_symmetry<F: Format>(framing: &Framing<F>, meta: &F::Meta, len: u64) -> Check {
+    let (format, limit) = (framing.format(), framing.limit());
+    let most = format.max_payload_len().min(MAX_PAYLOAD_LEN);
+    ensure!(limit <= most, LimitSymmetry, &[], "a limit of {limit}, above {most}");
+    let written = framing.encode_header(meta, len);
+    let want = if len <= limit { None } else { Some(EncodeError::Oversize { len, limit }) };
+    ensure!(
+        written.as_ref().err() == want.as_ref(),
+        LimitSymmetry,
+        &[],
+        "under a limit of {limit}, to write {} gives {:?}",
+        Labelled(meta, len),
+        written.as_ref().map(|_| ())
+    );
+    // The header that the encoder did not write, a decoder with the same limit refuses.
+    let Some(bytes) = write(format, meta, len) else { return Ok(()) };
+    let mut decoder = Decoder::with_framing(Framing::new(format).with_limit(limit));
+    let read = decoder
+        .decode(&mut &bytes[..])
+        .map(|piece| piece.and_then(|piece| piece.header).map(|header| header.payload_len));
+    let want =
+        if len <= limit { Ok(Some(len)) } else { Err(DecodeError::Oversize { at: 0, len, limit }) };
+    ensure!(
+        read == want,
+        LimitSymmetry,
+        &bytes,
+        "under a limit of {limit}, a header for {} is read as {read:?}",
+        Labelled(meta, len)
+    );
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! What is tested, by name.
+
+use std::fmt;
+
+/// Declares the promises: variant, name of the test, and what it says.
+macro_rules! promises {
+    ($($variant:ident, $name:literal, $says:literal;)+) => {
+        /// A promise that a format, and what reads and writes with it, keeps.
+        ///
+        /// [`conformance_tests!`](crate::conformance_tests) gives a test of the same name for each.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Promise {
+            $(#[doc = $says] $variant,)+
+        }
+
+        impl Promise {
+            /// All of them, the simplest first.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Its name, as the test has it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// What it says, in a sentence.
+            #[must_use]
+            pub const fn says(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $says,)+
+                }
+            }
+        }
+    };
+}
+
+promises! {
+    NoPanic, "no_panic",
+        "The format panics on no bytes, no meta and no length.";
+    BytesAlone, "bytes_alone",
+        "The same bytes get the same answer, whatever was asked before.";
+    DecidedForGood, "decided_for_good",
+        "A refused prefix stays refused, and a complete header stays the same, whatever follows.";
+    ShortestHeader, "shortest_header",
+        "A complete header has at least one byte and no more than were given, and no shorter \
+         prefix of it is complete.";
+    NoOverRead, "no_over_read",
+        "A header is complete with its own last byte: no byte of the payload is looked at.";
+    HonestNeed, "honest_need",
+        "`Need` asks for more bytes than were given, and no header ends before them.";
+    HeaderFits, "header_fits",
+        "No header is longer than `max_header_len` says, and that is at most what `HeaderBuf` has.";
+    TrueMaxPayload, "true_max_payload",
+        "`max_payload_len` is the most: a header that announces it can be written, and none that \
+         announces more can be written or read.";
+    WholeHeaderAgrees, "whole_header_agrees",
+        "`whole_header` gives what `decode_header` gives where that is a header, and else `None`.";
+    ResumeHeaderAgrees, "resume_header_agrees",
+        "`resume_header` gives what `decode_header` gives.";
+    OwnErrorCodes, "own_error_codes",
+        "A refusal of the format's own, `HeaderError::Custom`, has a code of 0x8000 or more.";
+    KnownBytes, "known_bytes",
+        "The examples are read and written as they say, and what is to be refused is.";
+    DecodeUndoesEncode, "decode_undoes_encode",
+        "`decode_header` gives back what `encode_header` was given.";
+    EncodeUndoesDecode, "encode_undoes_decode",
+        "If the format is `CANONICAL`, `encode_header` gives back the bytes that `decode_header` \
+         was given.";
+    LimitSymmetry, "limit_symmetry",
+        "What is written under a limit is read under it, and what is refused on one side is \
+         refused on the other.";
+    ChunkingIsInvisible, "chunking_is_invisible",
+        "However a stream is cut, and whatever it is read with, the same frames come out, and the \
+         same error at the same offset.";
+    Progress, "progress",
+        "Every piece of a frame consumes at least a byte, and only an empty input gives none.";
+    ErrorsLatch, "errors_latch",
+        "After an error every call returns that error, and takes no byte.";
+    EveryEndIsClassified, "every_end_is_classified",
+        "A stream may end behind a frame; anywhere else its end is an error that says what is \
+         missing.";
+    MemoryFollowsArrivals, "memory_follows_arrivals",
+        "No memory is reserved because a header announces a payload.";
+    Datagrams, "datagrams",
+        "A datagram is taken whole or refused whole, and has no effect on the next.";
+    SingleBitErrors, "single_bit_errors",
+        "In a format that checks itself no header with one bit changed is accepted as a header.";
+    ResyncIsExact, "resync_is_exact",
+        "A search for the next header finds the first one there is, and counts what it skipped, \
+         the same under every cut.";
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

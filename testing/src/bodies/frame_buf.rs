@@ -1,0 +1,377 @@
+//! The read buffer does what a list of bytes and the oracle do.
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use unstick::{
+    DecodeError, FrameBuf, Framing, HeaderBuf, Part, RecoverError, Storage, StorageError,
+};
+
+use super::input::{self, any_format};
+use crate::chunks::Subject;
+use crate::oracle::{self, Outcome, Policy};
+
+/// What a growing buffer may hold before anything arrived.
+const FIRST: usize = 8 * 1024;
+/// What it may hold whatever the limit.
+const BUSY: u64 = 64 * 1024;
+
+/// Any sequence of operations on any storage: every answer is that of a model that keeps all
+/// bytes since the stream's start and asks the oracle.
+pub fn frame_buf(data: &[u8]) {
+    let _ = read(&mut Unstructured::new(data));
+}
+
+fn read(u: &mut Unstructured<'_>) -> Result<()> {
+    any_format!(u, with_storage, u)
+}
+
+fn with_storage<F: Subject>(format: &F, u: &mut Unstructured<'_>) -> Result<()> {
+    let kind = u.arbitrary::<u8>()? % 10;
+    let room = 1 + usize::from(u.arbitrary::<u16>()? % 700);
+    // Where the first storage is refused, a second one is built upon.
+    let (mut one, mut two) = (vec![0xEE; room], vec![0xEE; room]);
+    match kind {
+        0 => check(format, u, Some(3), false, [[0xEE; 3]; 2]),
+        1 => check(format, u, Some(8), false, [[0xEE; 8]; 2]),
+        2 => check(format, u, Some(21), false, [[0xEE; 21]; 2]),
+        3 => check(format, u, Some(64), false, [[0xEE; 64]; 2]),
+        4 | 5 => check(format, u, Some(room), false, [&mut one[..], &mut two[..]]),
+        6 => check(format, u, Some(room), false, [one.into_boxed_slice(), two.into_boxed_slice()]),
+        7 => check(format, u, None, false, [one, two]),
+        8 => check(format, u, None, false, [Vec::new(), Vec::new()]),
+        _ => check(format, u, None, true, [Vec::new(), Vec::new()]),
+    }
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Op {
+    Extend(u16),
+    /// Some of what is committed may never have been written to.
+    Commit {
+        written: u8,
+        more: u8,
+    },
+    Next,
+    Drain,
+    Shrink,
+    Skip,
+    Resync,
+    Reset,
+}
+
+fn check<F: Subject, S: Storage>(
+    format: &F,
+    u: &mut Unstructured<'_>,
+    room: Option<usize>,
+    long: bool,
+    [one, two]: [S; 2],
+) -> Result<()> {
+    let limit = if u.arbitrary()? { Some(input::limit(u)?) } else { None };
+    let ops = (0..1 + u.arbitrary::<u8>()? % 48).map(|_| u.arbitrary());
+    let ops = ops.collect::<Result<Vec<Op>>>()?;
+    let header = format.max_header_len();
+    let near = limit.unwrap_or(room.map_or(0, |room| room.saturating_sub(header) as u64));
+    let stream = if long { input::long_stream } else { input::any_stream }(u, format, near)?;
+
+    let framing = Framing::new(format.clone());
+    let wanted = limit.map_or(framing.clone(), |limit| framing.clone().with_limit(limit));
+    let needed = wanted.limit().saturating_add(header as u64);
+    let refused = limit.and(room).filter(|room| needed > *room as u64);
+    let mut buf = match (FrameBuf::with_framing(one, wanted.clone()), refused) {
+        (Err(error), Some(room)) => {
+            assert_eq!(error, StorageError { needed, room });
+            FrameBuf::with_framing(two, framing.clone()).expect("the default gives way")
+        }
+        (built, refused) => {
+            assert!(refused.is_none(), "{needed} bytes do not fit into {room:?}");
+            built.unwrap()
+        }
+    };
+    let asked = if refused.is_some() { framing.limit() } else { wanted.limit() };
+    let fits = room.map_or(u64::MAX, |room| room.saturating_sub(header) as u64);
+    let limit = asked.min(fits);
+    assert_eq!(buf.framing().limit(), limit);
+    // A storage that grows may begin with some room.
+    let given = buf.capacity();
+    let most = (limit.saturating_add(header as u64)).max(BUSY).max(given as u64);
+
+    let mut model = Model { format, limit, room, bytes: Vec::new(), state: State::Frames(0) };
+    let (mut left, mut arrived) = (&stream[..], 0);
+    for op in ops.iter().cycle().take(ops.len().max(if long { 50 } else { 200 })) {
+        if matches!(op, Op::Extend(_) | Op::Commit { .. }) {
+            let room = buf.spare().len();
+            let unread = buf.unread().len();
+            assert!(room > 0 || model.has_failed() || unread == buf.capacity(), "room, or frames");
+        }
+        match *op {
+            Op::Extend(len) => {
+                let bytes = &left[..left.len().min(len.into())];
+                let spare = buf.spare().len();
+                let taken = buf.extend(bytes);
+                // Each look at the room counts as a read, after some of which a large storage
+                // becomes smaller, with room still.
+                let is_smaller = room.is_none() && taken > 0 && taken < bytes.len();
+                assert!(taken == spare.min(bytes.len()) || is_smaller, "{taken} of {spare}");
+                model.bytes.extend(&bytes[..taken]);
+                left = &left[taken..];
+                arrived += taken;
+            }
+            Op::Commit { written, more } => {
+                let spare = buf.spare();
+                let n = left.len().min(written.into()).min(spare.len());
+                spare[..n].copy_from_slice(&left[..n]);
+                left = &left[n..];
+                let more = usize::from(more / 32); // seldom many
+                let counted = spare.len().min(n + more);
+                model.bytes.extend(&spare[..counted]);
+                let beyond = if counted < n + more { usize::MAX } else { counted };
+                buf.commit(beyond);
+                arrived += counted;
+            }
+            Op::Next => {
+                next(&mut buf, &mut model);
+            }
+            Op::Drain => {
+                while next(&mut buf, &mut model) {}
+                assert!(model.has_failed() || !buf.spare().is_empty(), "room for more");
+            }
+            Op::Shrink => {
+                let unread = buf.unread().len();
+                buf.shrink();
+                if room.is_none() && !model.has_failed() {
+                    assert_eq!(buf.capacity(), unread);
+                }
+            }
+            Op::Skip => assert_eq!(buf.skip_frame(), model.skip(), "{model:?}"),
+            Op::Resync if format.self_checking() => {
+                assert_eq!(F::resync_buf(&mut buf), model.resync(), "{model:?}");
+            }
+            Op::Resync => {}
+            Op::Reset => {
+                buf.reset();
+                model.bytes.clear();
+                model.state = State::Frames(0);
+            }
+        }
+        compare(&buf, &model);
+        match room {
+            Some(room) => assert_eq!(buf.capacity(), room),
+            None => {
+                let earned = FIRST.max(given).max(2 * arrived);
+                assert!(buf.capacity() <= earned, "memory follows arrivals");
+                assert!(buf.capacity() as u64 <= most, "no more than the limit needs");
+            }
+        }
+    }
+    while next(&mut buf, &mut model) {}
+    compare(&buf, &model);
+    let unread = buf.unread().to_vec();
+    let (_, place) = buf.into_parts();
+    assert_eq!(place.len(), unread.len());
+    Ok(())
+}
+
+/// The same question to both; whether there was a frame.
+fn next<F: Subject, S: Storage>(buf: &mut FrameBuf<S, F>, model: &mut Model<'_, F>) -> bool {
+    let got = buf.next_frame().map(|frame| {
+        frame.map(|frame| {
+            assert_eq!([frame.header_bytes(), frame.payload].concat(), frame.bytes());
+            (F::describe(&frame.meta), frame.header_bytes().to_vec(), frame.payload.to_vec())
+        })
+    });
+    let want = model.next();
+    assert_eq!(got, want, "{model:?}");
+    matches!(want, Ok(Some(_)))
+}
+
+fn compare<F: Subject, S: Storage>(buf: &FrameBuf<S, F>, model: &Model<'_, F>) {
+    let (position, unread) = (buf.position() as usize, buf.unread());
+    match model.position() {
+        Some(want) => assert_eq!(position, want, "{model:?}"),
+        // A search may hold a header's beginning, or not.
+        None => assert!(position <= model.bytes.len()),
+    }
+    assert!(unread == &model.bytes[position..], "{model:?}");
+    assert_eq!(buf.error(), model.error(), "{model:?}");
+    assert_eq!(buf.finish(), model.finish(), "{model:?}");
+}
+
+/// All bytes since the stream's start, and where in them the reader stands.
+struct Model<'f, F> {
+    format: &'f F,
+    limit: u64,
+    /// Of a storage that does not grow.
+    room: Option<usize>,
+    bytes: Vec<u8>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// The next frame begins here.
+    Frames(usize),
+    /// So many bytes from here on are to be dropped.
+    Skipping {
+        from: usize,
+        left: u64,
+    },
+    Failed {
+        start: usize,
+        behind: usize,
+        error: DecodeError,
+    },
+    /// For a header behind the frame that failed here.
+    Searching(usize),
+    NoRoom {
+        start: usize,
+        error: DecodeError,
+    },
+}
+
+type Taken = (Vec<u8>, Vec<u8>, Vec<u8>);
+
+impl<F: Subject> Model<'_, F> {
+    fn has_failed(&self) -> bool {
+        self.error().is_some()
+    }
+
+    /// The offset of the first unread byte.
+    fn position(&self) -> Option<usize> {
+        match self.state {
+            State::Frames(start) | State::NoRoom { start, .. } => Some(start),
+            State::Skipping { from, .. } => Some(from),
+            State::Failed { behind, .. } => Some(behind),
+            State::Searching(_) => None,
+        }
+    }
+
+    fn error(&self) -> Option<DecodeError> {
+        match self.state {
+            State::Frames(_) | State::Skipping { .. } => None,
+            State::Failed { error, .. } | State::NoRoom { error, .. } => Some(error),
+            State::Searching(start) => {
+                let at = self.bytes.len() as u64;
+                Some(DecodeError::Unsynchronized { at, skipped: at - start as u64 })
+            }
+        }
+    }
+
+    /// What the oracle says of the bytes from here on.
+    fn outcomes(&self, start: usize) -> Vec<Outcome> {
+        oracle::outcomes(self.format, self.limit, &self.bytes[start..], Policy::STOP).1
+    }
+
+    fn next(&mut self) -> std::result::Result<Option<Taken>, DecodeError> {
+        self.drop_skipped();
+        let State::Frames(start) = self.state else { return self.error().map_or(Ok(None), Err) };
+        match self.outcomes(start).swap_remove(0) {
+            Outcome::Frame { meta, header, payload, .. } => {
+                self.state = State::Frames(start + header.len() + payload.len());
+                return Ok(Some((meta, header, payload)));
+            }
+            Outcome::Error { error: DecodeError::Truncated { missing, part, .. }, .. } => {
+                assert_eq!(part, Part::Header, "of a payload the oracle says more first");
+                let needed = self.bytes.len() - start + missing as usize;
+                if let Some(room) = self.room.filter(|room| needed > *room) {
+                    let error = DecodeError::NoRoom { at: start as u64, needed, room };
+                    self.state = State::NoRoom { start, error };
+                }
+            }
+            Outcome::Error { error, position } => {
+                let (error, behind) = (moved(error, start as u64), start + position as usize);
+                self.state = State::Failed { start, behind, error };
+            }
+            Outcome::Begun { .. } | Outcome::End => {}
+            Outcome::Found { .. } => unreachable!("nobody searches"),
+        }
+        self.error().map_or(Ok(None), Err)
+    }
+
+    fn drop_skipped(&mut self) {
+        if let State::Skipping { from, left } = self.state {
+            let dropped = left.min((self.bytes.len() - from) as u64);
+            let (from, left) = (from + dropped as usize, left - dropped);
+            self.state =
+                if left == 0 { State::Frames(from) } else { State::Skipping { from, left } };
+        }
+    }
+
+    fn finish(&self) -> std::result::Result<(), DecodeError> {
+        let at = self.bytes.len() as u64;
+        let start = match self.state {
+            State::Frames(start) => start,
+            State::Skipping { from, left } => match left.checked_sub(at - from as u64) {
+                None | Some(0) => from + left as usize,
+                Some(missing) => {
+                    return Err(DecodeError::Truncated { at, missing, part: Part::Payload });
+                }
+            },
+            _ => return self.error().map_or(Ok(()), Err),
+        };
+        match self.outcomes(start).pop() {
+            Some(Outcome::Error { error, .. }) => Err(moved(error, start as u64)),
+            last => {
+                assert_eq!(last, Some(Outcome::End));
+                Ok(())
+            }
+        }
+    }
+
+    fn skip(&mut self) -> std::result::Result<(), RecoverError> {
+        match (self.state, self.error()) {
+            (State::Failed { behind, .. }, Some(DecodeError::Oversize { len, .. })) => {
+                self.state = State::Skipping { from: behind, left: len };
+                Ok(())
+            }
+            (_, Some(error)) => Err(RecoverError::Failed(error)),
+            (_, None) => Err(RecoverError::NotFailed),
+        }
+    }
+
+    fn resync(&mut self) -> std::result::Result<Option<u64>, RecoverError> {
+        let start = match self.state {
+            State::Failed { start, .. } | State::Searching(start) => start,
+            State::NoRoom { error, .. } => return Err(RecoverError::Failed(error)),
+            _ => return Err(RecoverError::NotFailed),
+        };
+        let is_header = |from: &usize| {
+            let here = &self.bytes[*from..self.bytes.len().min(from + F::HeaderBuf::LEN)];
+            let (_, outcomes) = oracle::outcomes(self.format, self.limit, here, Policy::STOP);
+            matches!(outcomes[0], Outcome::Frame { .. } | Outcome::Begun { .. })
+        };
+        let found = (start + 1..self.bytes.len()).find(is_header);
+        self.state = found.map_or(State::Searching(start), State::Frames);
+        // What may be a header and fills the storage stays what it is.
+        let may_be = |from: &usize| {
+            let last = self.outcomes(*from).swap_remove(0);
+            matches!(last, Outcome::Error { error: DecodeError::Truncated { .. }, .. })
+        };
+        if found.is_none()
+            && let Some(start) = (start + 1..self.bytes.len()).find(may_be)
+            && let Some(room) = self.room.filter(|room| self.bytes.len() - start >= *room)
+        {
+            let (at, needed) = (start as u64, F::HeaderBuf::LEN);
+            let error = DecodeError::NoRoom { at, needed, room };
+            self.state = State::NoRoom { start, error };
+            return Err(RecoverError::Failed(error));
+        }
+        Ok(found.map(|found| (found - start) as u64))
+    }
+}
+
+impl<F: std::fmt::Debug> std::fmt::Debug for Model<'_, F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { format, limit, room, bytes, state } = self;
+        write!(f, "{format:?}, limit {limit}, room {room:?}, {state:?}, {bytes:02x?}")
+    }
+}
+
+/// The same error, counted from an earlier byte.
+fn moved(mut error: DecodeError, by: u64) -> DecodeError {
+    match &mut error {
+        DecodeError::Header { at, .. }
+        | DecodeError::Oversize { at, .. }
+        | DecodeError::Truncated { at, .. } => *at += by,
+        other => panic!("the oracle does not report {other:?}"),
+    }
+    error
+}
