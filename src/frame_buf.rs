@@ -109,12 +109,13 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
 
     fn build(storage: S, framing: Framing<F>) -> Self {
         let max = if S::GROWS { usize::MAX } else { storage.bytes().len() };
+        let no_room = usize::from(max == 0);
         Self {
             storage,
             scanner: Scanner::new(framing.within(max)),
             start: 0,
             end: 0,
-            no_room: 0,
+            no_room,
             quiet: 0,
             filled: false,
             before: 0,
@@ -166,8 +167,8 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// refused bytes.
     #[inline(always)]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, DecodeError> {
-        let start = self.start;
         let Some(found) = self.find()? else { return Ok(None) };
+        let start = self.start.wrapping_sub(found.frame_len());
         let bytes = self.storage.bytes().get(start..self.start).unwrap_or_default();
         Ok(Frame::from_parts(found.header.meta, found.header.header_len, bytes))
     }
@@ -194,12 +195,13 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
 
     #[inline(never)]
     fn find_slowly(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
+        if !S::GROWS && self.no_room > 0 {
+            return self.error().map_or(Ok(None), Err);
+        }
         loop {
             let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
-            let scan = self.scanner.find(kept);
-            match scan? {
+            match self.scanner.find(kept)? {
                 Scan::Frame(found) => {
-                    // A skipped frame may have been discarded just before it.
                     self.start += found.frame_len();
                     return Ok(Some(found));
                 }
@@ -302,7 +304,8 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// Drops all unread bytes and starts a new stream, at offset 0.
     pub fn reset(&mut self) {
         self.scanner.reset();
-        (self.start, self.end, self.no_room) = (0, 0, 0);
+        (self.start, self.end) = (0, 0);
+        self.no_room = usize::from(!S::GROWS && self.storage.bytes().is_empty());
     }
 
     /// Continues after an oversize frame, like

@@ -478,7 +478,7 @@ fn a_payload_codec_searches_for_the_next_header() {
 fn a_default_codec_says_where_it_stands() {
     let shown = format!("{:?}", FrameCodec::<V1>::default());
     assert_eq!(shown, format!("{:?}", FrameCodec::new()));
-    assert!(shown.starts_with("FrameCodec(Incoming {"), "{shown}");
+    assert!(shown.starts_with("FrameCodec(CodecState {"), "{shown}");
     assert!(shown.contains("position: 0, error: None"), "{shown}");
     let shown = format!("{:?}", PayloadCodec::<U16Be>::default());
     assert_eq!(shown, format!("{:?}", PayloadCodec::new(U16Be)));

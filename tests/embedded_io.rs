@@ -52,7 +52,7 @@ impl<F: Subject> Reads<F> for Undropped<FrameReader<Source, Room, F>> {
     }
 
     fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        self.0.skip_frame()
+        self.0.buf_mut().skip_frame()
     }
 
     fn reset(&mut self) {
@@ -60,11 +60,11 @@ impl<F: Subject> Reads<F> for Undropped<FrameReader<Source, Room, F>> {
     }
 
     fn position(&self) -> u64 {
-        self.0.position()
+        self.0.buf().position()
     }
 
     fn limit(&self) -> u64 {
-        self.0.framing().limit()
+        self.0.buf().framing().limit()
     }
 
     fn into_inner(self) -> (Source, FrameBuf<Room, F>) {

@@ -58,7 +58,7 @@ impl<F: Subject> Reads<F> for Dropping<FrameReader<Source, Room, F>> {
     }
 
     fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        self.inner.skip_frame()
+        self.inner.buf_mut().skip_frame()
     }
 
     fn reset(&mut self) {
@@ -66,11 +66,11 @@ impl<F: Subject> Reads<F> for Dropping<FrameReader<Source, Room, F>> {
     }
 
     fn position(&self) -> u64 {
-        self.inner.position()
+        self.inner.buf().position()
     }
 
     fn limit(&self) -> u64 {
-        self.inner.framing().limit()
+        self.inner.buf().framing().limit()
     }
 
     fn into_inner(self) -> (Source, FrameBuf<Room, F>) {

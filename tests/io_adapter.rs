@@ -143,7 +143,7 @@ fn tcp_pair() -> (TcpStream, TcpStream) {
 fn times_are_kept_between_the_reads_of_a_real_socket() {
     let (mut ours, theirs) = tcp_pair();
     let mut reader = FrameReader::with_framing(theirs, Framing::new(U64Be).with_limit(u64::MAX))
-        .frame_timeout(Duration::from_millis(150));
+        .with_frame_timeout(Duration::from_millis(150));
     ours.write_all(&(1_u64 << 40).to_be_bytes()).unwrap();
     let began = Instant::now();
     let error = loop {
@@ -159,7 +159,7 @@ fn times_are_kept_between_the_reads_of_a_real_socket() {
     assert!(reader.into_inner().1.capacity() <= 8192);
 
     let (_ours, theirs) = tcp_pair();
-    let mut reader = FrameReader::new(theirs).idle_timeout(Duration::from_millis(100));
+    let mut reader = FrameReader::new(theirs).with_idle_timeout(Duration::from_millis(100));
     let error = loop {
         match reader.next_frame() {
             Err(ReadError::Io(_)) => {}
@@ -202,7 +202,7 @@ fn a_reader_skips_and_searches_on_request() {
         FrameReader::with_framing(Source::new(&wire.concat(), [Step::Move(3); 20]), framing);
     let error = reader.next_frame().unwrap_err();
     assert!(matches!(error, ReadError::Decode(DecodeError::Oversize { at: 0, len: 101, .. })));
-    reader.skip_frame().unwrap();
+    reader.buf_mut().skip_frame().unwrap();
     assert_eq!(reader.next_frame().unwrap().unwrap().payload, b"next");
     assert_eq!(reader.resync().unwrap(), 0);
     assert!(reader.next_frame().is_err());
@@ -232,5 +232,5 @@ fn a_reset_begins_anew_also_behind_the_end() {
     assert!(reader.next_frame().unwrap().is_none(), "an end stays one until it is reset");
     reader.reset();
     assert_eq!(reader.next_frame().unwrap().unwrap().payload, b"second");
-    assert_eq!((reader.position(), reader.next_frame().unwrap()), (14, None));
+    assert_eq!((reader.buf().position(), reader.next_frame().unwrap()), (14, None));
 }

@@ -439,7 +439,7 @@ fn a_reader_goes_on_where_it_is_asked_to() {
             error,
             ReadError::Decode(DecodeError::Oversize { at: 0, len: 5001, limit: 5000 })
         ));
-        reader.skip_frame().unwrap();
+        reader.buf_mut().skip_frame().unwrap();
         assert_eq!(reader.next_frame().await.unwrap().unwrap().payload, b"next");
         assert_eq!(reader.resync().await.unwrap(), 0, "nothing to go on from");
         assert!(reader.next_frame().await.is_err());
@@ -459,9 +459,10 @@ fn a_reader_goes_on_where_it_is_asked_to() {
     });
 }
 
-/// A format that answers the same bytes in another way each time is an error, and no panic.
+/// Each header is looked at once, so a format that answers the same bytes in another way each time
+/// loses no frame.
 #[test]
-fn a_format_that_changes_its_mind_is_an_error() {
+fn a_format_with_an_unreliable_fast_path_loses_no_frame() {
     struct Fickle(std::cell::Cell<bool>);
 
     impl Format for Fickle {
@@ -494,18 +495,10 @@ fn a_format_that_changes_its_mind_is_an_error() {
     let wire = b"\0\0\0\x01a\0\0\0\x01b\0\0\0\x01c";
     let mut reader = FrameReader::with_framing(Source::new(wire, []), Fickle(true.into()));
     let mut frames = Vec::new();
-    let error = loop {
-        match run(reader.next_frame()) {
-            Ok(Some(frame)) => frames.extend_from_slice(frame.payload),
-            Ok(None) => panic!("it ended, with {frames:?}"),
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(
-        error,
-        ReadError::Decode(DecodeError::Header { error: HeaderError::BrokenFormat, .. })
-    ));
-    assert!(b"abc".starts_with(&frames));
+    while let Some(frame) = run(reader.next_frame()).unwrap() {
+        frames.extend_from_slice(frame.payload);
+    }
+    assert_eq!(frames, b"abc");
 }
 
 /// A transport that is never pending, and each of whose reads takes a while.
@@ -533,11 +526,11 @@ async fn a_frame_whose_bytes_trickle_in_takes_too_long() {
             std::iter::once(Step::Move(cut)).chain(std::iter::repeat_n(Step::Move(1), 9999));
         let slow = Slow(Source::new(&wire, steps), Duration::from_millis(5));
         let mut reader = FrameReader::with_framing(slow, framing)
-            .frame_timeout(Duration::from_millis(if cut == 0 { 10 } else { 50 }));
+            .with_frame_timeout(Duration::from_millis(if cut == 0 { 10 } else { 50 }));
         let mut result = reader.next_frame().await.map(|frame| frame.is_some());
         if len > 2000 {
             assert!(matches!(result, Err(ReadError::Decode(DecodeError::Oversize { .. }))));
-            reader.skip_frame().unwrap();
+            reader.buf_mut().skip_frame().unwrap();
             result = reader.next_frame().await.map(|frame| frame.is_some());
         }
         assert!(matches!(result, Err(ReadError::FrameTimeout { at: 0, .. })), "{result:?}");
@@ -550,7 +543,7 @@ async fn a_frame_that_is_here_is_not_too_late() {
     let wire = wire_of(&[b"here".to_vec()]);
     let steps = [Step::Move(9), Step::Move(1)];
     let slow = Slow(Source::new(&wire, steps), Duration::from_millis(20));
-    let mut reader = FrameReader::new(slow).frame_timeout(Duration::from_millis(15));
+    let mut reader = FrameReader::new(slow).with_frame_timeout(Duration::from_millis(15));
     // The last read, which brings the rest, takes longer than the frame may.
     assert_eq!(reader.next_frame().await.unwrap().unwrap().payload, b"here");
 }
@@ -559,7 +552,7 @@ async fn a_frame_that_is_here_is_not_too_late() {
 #[tokio::test(start_paused = true)]
 async fn a_search_is_no_frame_that_takes_too_long() {
     let (mut ours, theirs) = tokio::io::duplex(100);
-    let mut reader = FrameReader::new(theirs).frame_timeout(Duration::from_secs(10));
+    let mut reader = FrameReader::new(theirs).with_frame_timeout(Duration::from_secs(10));
     ours.write_all(b"noise").await.unwrap();
     assert!(matches!(reader.next_frame().await, Err(ReadError::Decode(_))));
     let minute = Duration::from_secs(60);
@@ -576,8 +569,8 @@ async fn a_peer_that_announces_and_sends_nothing_costs_a_header_and_ends() {
     let (mut ours, theirs) = tokio::io::duplex(100);
     ours.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
     let mut reader = FrameReader::with_framing(theirs, framing)
-        .frame_timeout(Duration::from_secs(10))
-        .idle_timeout(Duration::from_secs(20));
+        .with_frame_timeout(Duration::from_secs(10))
+        .with_idle_timeout(Duration::from_secs(20));
     let began = Instant::now();
     let error = reader.next_frame().await.unwrap_err();
     assert!(
@@ -593,7 +586,7 @@ async fn a_peer_that_announces_and_sends_nothing_costs_a_header_and_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_frame_in_drips_ends_at_its_time_and_frames_in_time_do_not() {
     let (mut ours, theirs) = tokio::io::duplex(100);
-    let mut reader = FrameReader::new(theirs).frame_timeout(Duration::from_secs(10));
+    let mut reader = FrameReader::new(theirs).with_frame_timeout(Duration::from_secs(10));
     let drip = tokio::spawn(async move {
         for byte in wire_of(&[vec![1; 1], vec![2; 100]]) {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -626,7 +619,7 @@ async fn a_frame_in_drips_ends_at_its_time_and_frames_in_time_do_not() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_peer_ends_at_its_time_and_one_that_sends_does_not() {
     let (mut ours, theirs) = tokio::io::duplex(100);
-    let mut reader = FrameReader::new(theirs).idle_timeout(Duration::from_secs(10));
+    let mut reader = FrameReader::new(theirs).with_idle_timeout(Duration::from_secs(10));
     tokio::spawn(async move {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_secs(9)).await;
@@ -738,7 +731,7 @@ async fn halves_carry_on_what_the_whole_began() {
     let mut stream = FrameStream::new(ours);
     assert_eq!(stream.next_frame().await.unwrap().unwrap().payload, b"one");
     stream.feed(Kind::TEXT, b"fed before").await.unwrap();
-    let (mut reader, mut writer) = stream.split();
+    let (mut reader, mut writer) = stream.into_split();
     let reading = tokio::spawn(async move {
         let mut got = Vec::new();
         while let Some(frame) = reader.next_frame().await.unwrap() {
@@ -831,7 +824,7 @@ async fn a_caller_that_is_away_is_no_slow_peer() {
         let (mut ours, theirs) = tokio::io::duplex(100);
         let mut reader = FrameReader::new(theirs);
         let ten = Duration::from_secs(10);
-        reader = if idle { reader.idle_timeout(ten) } else { reader.frame_timeout(ten) };
+        reader = if idle { reader.with_idle_timeout(ten) } else { reader.with_frame_timeout(ten) };
         let wire = wire_of(&[b"here".to_vec()]);
         ours.write_all(&wire[..3]).await.unwrap();
         let call = tokio::time::timeout(Duration::from_secs(1), reader.next_frame());
@@ -847,11 +840,11 @@ async fn a_skipped_frame_has_its_own_time_and_offset() {
     let framing = Framing::new(V1).with_limit(10);
     let ten = Duration::from_secs(10);
     let (mut ours, theirs) = tokio::io::duplex(100);
-    let mut reader = FrameReader::with_framing(theirs, framing).frame_timeout(ten);
+    let mut reader = FrameReader::with_framing(theirs, framing).with_frame_timeout(ten);
     let wire = wire_of(&[vec![1; 20], b"next".to_vec()]);
     ours.write_all(&wire[..15]).await.unwrap();
     assert!(matches!(reader.next_frame().await, Err(ReadError::Decode(_))));
-    reader.skip_frame().unwrap();
+    reader.buf_mut().skip_frame().unwrap();
     let call = tokio::time::timeout(Duration::from_secs(8), reader.next_frame());
     assert!(call.await.is_err());
     // The end of one frame and the beginning of the next: the latter has all of its time.
@@ -862,10 +855,10 @@ async fn a_skipped_frame_has_its_own_time_and_offset() {
     assert_eq!(reader.next_frame().await.unwrap().unwrap().payload, b"next");
 
     let (mut ours, theirs) = tokio::io::duplex(100);
-    let mut reader = FrameReader::with_framing(theirs, framing).frame_timeout(ten);
+    let mut reader = FrameReader::with_framing(theirs, framing).with_frame_timeout(ten);
     ours.write_all(&wire[..15]).await.unwrap();
     assert!(reader.next_frame().await.is_err());
-    reader.skip_frame().unwrap();
+    reader.buf_mut().skip_frame().unwrap();
     let error = reader.next_frame().await.unwrap_err();
     assert!(matches!(error, ReadError::FrameTimeout { at: 0, .. }), "{error}");
 
@@ -873,7 +866,7 @@ async fn a_skipped_frame_has_its_own_time_and_offset() {
     reader.reset();
     ours.write_all(&wire[28..]).await.unwrap();
     assert_eq!(reader.next_frame().await.unwrap().unwrap().payload, b"next");
-    assert_eq!(reader.position(), 12);
+    assert_eq!(reader.buf().position(), 12);
 }
 
 #[test]
@@ -887,7 +880,7 @@ fn a_stream_ends_after_every_error_and_goes_on_where_the_caller_does() {
     let mut reader = FrameReader::with_framing(Source::new(&wire, []), framing);
     assert!(run(reader.next()).unwrap().is_err());
     assert!(run(reader.next()).is_none());
-    reader.skip_frame().unwrap();
+    reader.buf_mut().skip_frame().unwrap();
     assert_eq!(run(reader.next()).unwrap().unwrap().payload(), b"next");
 }
 
@@ -906,7 +899,7 @@ fn a_reset_begins_anew_also_behind_the_end() {
     assert!(run(reader.next_frame()).unwrap().is_none(), "an end stays one until it is reset");
     reader.reset();
     assert_eq!(run(reader.next_frame()).unwrap().unwrap().payload, b"second");
-    assert_eq!(reader.position(), 14);
+    assert_eq!(reader.buf().position(), 14);
     assert!(run(reader.next()).is_none());
 }
 

@@ -113,7 +113,6 @@ impl<F: Format> ReadHalf<F> {
         self.resume();
         loop {
             if let Poll::Ready(answer) = poll(&mut self.engine) {
-                self.fused &= answer.is_err();
                 return Poll::Ready(Ok(answer?));
             }
             ready!(self.poll_read(inner.as_mut(), cx))?;

@@ -211,6 +211,7 @@ impl<R: AsyncRead + Unpin, F: SelfChecking> FrameReader<R, F> {
     pub async fn next_or_resync(&mut self) -> Result<Option<Next<'_, F::Meta>>, ReadError> {
         let next: Option<FrameOrSkipped<F::Meta>> =
             self.half.wait(&mut self.inner, ReadEngine::poll_next_or_resync).await?;
+        self.half.fused = false;
         Ok(next.and_then(|next| self.half.engine.next(next)))
     }
 
@@ -224,7 +225,9 @@ impl<R: AsyncRead + Unpin, F: SelfChecking> FrameReader<R, F> {
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
     pub async fn resync(&mut self) -> Result<u64, ReadError> {
-        self.half.wait(&mut self.inner, ReadEngine::poll_resync).await
+        let skipped = self.half.wait(&mut self.inner, ReadEngine::poll_resync).await?;
+        self.half.fused = false;
+        Ok(skipped)
     }
 }
 

@@ -81,7 +81,7 @@ fn reader<F: Subject + Unpin>(
     // Where the stream itself ended, not all of it is consumed.
     let place = |error: &DecodeError, reader: &FrameReader<Source, F>| match error {
         DecodeError::Truncated { .. } | DecodeError::Unsynchronized { .. } => end,
-        _ => reader.position(),
+        _ => reader.buf().position(),
     };
     let mut fused = false;
     while got.len() < stop_after {
@@ -101,7 +101,7 @@ fn reader<F: Subject + Unpin>(
                 let again = ask(&mut reader, Call::Borrowed, 1);
                 assert!(matches!(again, Some(Err(ReadError::Decode(e))) if e == error));
                 if policy.skip && matches!(error, DecodeError::Oversize { .. }) {
-                    reader.skip_frame().unwrap();
+                    reader.buf_mut().skip_frame().unwrap();
                     fused = false;
                 } else if let Some(search) = search.filter(|_| policy.resync && !is_end(&error)) {
                     let found = loop {
@@ -127,7 +127,7 @@ fn reader<F: Subject + Unpin>(
             }
             Some(Err(error)) => panic!("{error}"),
             Some(Ok(Some((meta, header, payload)))) => {
-                let at = reader.position() - (header.len() + payload.len()) as u64;
+                let at = reader.buf().position() - (header.len() + payload.len()) as u64;
                 got.push(Outcome::Frame { at, meta, header, payload });
             }
             Some(Ok(None)) => {
@@ -141,7 +141,7 @@ fn reader<F: Subject + Unpin>(
     assert!(got.len() == want.len() || got.len() >= stop_after, "not all of {want:?}");
 
     // Wherever it stopped, the bytes that it holds and those of the transport are the rest.
-    let position = reader.position() as usize;
+    let position = reader.buf().position() as usize;
     let (mut source, mut rest) = reader.into_inner();
     source.script = Default::default();
     source.read_to_end(&mut rest).unwrap();
