@@ -1,6 +1,6 @@
 //! Describes a format that exists and reads and writes it, without an allocator: Modbus TCP, whose
 //! header has a length field in its middle that counts one byte of the header too. The cookbook has
-//! one that also refuses other protocols: `unstick::cookbook::modbus`.
+//! one that also refuses other protocols: `unstick_cookbook::modbus`.
 //!
 //! ```console
 //! cargo run --example existing_format

@@ -42,7 +42,8 @@
 //! nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows, owned
 //! frames), `std` (the default), `tokio`, `tokio-util`, `embedded-io` and `embedded-io-async`
 //! (`no_std`, without an allocator), `udp` (many datagrams with one call of the system), `serde`,
-//! `defmt`, and `cookbook` (the framing of protocols that exist).
+//! and `defmt`. The crate `unstick-cookbook` has the framing of protocols that exist, and
+//! `unstick-conformance` tests a custom format.
 //!
 //! This crate has modules called `io`, `tokio`, `embedded_io` and `embedded_io_async`: import its items
 //! by name, not with `*`.
@@ -58,11 +59,6 @@ struct Readme;
 #[doc = include_str!("../docs/migration.md")]
 struct Migration;
 
-/// The cookbook's example, as a test.
-#[cfg(all(doctest, feature = "cookbook"))]
-#[doc = include_str!("../docs/cookbook.md")]
-struct Cookbook;
-
 #[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(feature = "std")]
@@ -70,8 +66,6 @@ extern crate std;
 
 #[cfg(feature = "tokio-util")]
 pub mod codec;
-#[cfg(feature = "cookbook")]
-pub mod cookbook;
 mod datagram;
 mod decoder;
 #[cfg(feature = "embedded-io")]

@@ -2,14 +2,14 @@
 
 use std::str::FromStr;
 
-use unstick::cookbook::{
-    Grpc, Modbus, Mqtt, MySql, NineP, PostgresStartup, Tls, Tpkt, WebSocket, grpc, http2, kafka,
-    modbus, mysql, postgres, tls,
-};
 use unstick::{
     ByteOrder, Covers, EncodeError, FieldMeta, Format, Framing, Header, HeaderBuf, HeaderError,
     I32Be, I32Le, InDatagram, Kind, Layout, LengthField, Parsed, U8, U16Be, U16Le, U24Be, U24Le,
     U32Be, U32Le, U64Be, U64Le, V1, Varint,
+};
+use unstick_cookbook::{
+    Grpc, Modbus, Mqtt, MySql, NineP, PostgresStartup, Tls, Tpkt, WebSocket, grpc, http2, kafka,
+    modbus, mysql, postgres, tls,
 };
 
 use crate::bytes::parse_bytes;

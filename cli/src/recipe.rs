@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use unstick::cookbook::{
+use unstick::{EncodeError, Format, Header, HeaderBuf, HeaderError, Parsed};
+use unstick_cookbook::{
     Http2, Postgres, PostgresStartup, grpc, http2, modbus, mqtt, mysql, ninep, postgres, tls,
     websocket,
 };
-use unstick::{EncodeError, Format, Header, HeaderBuf, HeaderError, Parsed};
 
 /// Declares what the headers of the protocols say: variant, and the library's type.
 macro_rules! recipe_metas {

@@ -60,7 +60,7 @@ fn other_formats() {
     }
 }
 
-/// Real bytes: those of the library's `tests/cookbook.rs`, which says where each is from.
+/// Real bytes: those of `cookbook/tests/formats.rs`, which says where each is from.
 #[test]
 fn protocols_that_exist() {
     let table: [(&str, &str, &[&str]); 14] = [

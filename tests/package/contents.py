@@ -11,6 +11,8 @@ import tomllib
 # By package: its folder, and what of it is packed; a folder means every file in it.
 PACKED = {
     "unstick": (".", ["src/", "examples/", "docs/", "spec.md", "CHANGELOG.md"]),
+    "unstick-conformance": ("conformance", ["src/", "examples/"]),
+    "unstick-cookbook": ("cookbook", ["src/", "docs/cookbook.md"]),
     "unstick-cli": ("cli", ["src/", "vectors/"]),
 }
 IN_EACH = ["README.md", "LICENSE-APACHE", "LICENSE-MIT"]

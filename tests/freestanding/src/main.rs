@@ -16,10 +16,6 @@ mod async_adapters;
 
 use core::hint::black_box;
 
-use unstick::cookbook::{
-    Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Tls, Tpkt, WebSocket, grpc,
-    http2, modbus, mqtt, mysql, ninep, postgres, tls, websocket,
-};
 use unstick::message::{
     Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message, ResumeKey,
 };
@@ -28,6 +24,10 @@ use unstick::{
     ByteOrder, Covers, DatagramPacker, Decoder, Encoder, FieldMeta, Format, FrameBuf, Framing,
     I32Be, I32Le, Kind, Layout, LengthField, Segments, SelfChecking, U8, U16Be, U16Le, U24Be,
     U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, segment_run,
+};
+use unstick_cookbook::{
+    Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Tls, Tpkt, WebSocket, grpc,
+    http2, modbus, mqtt, mysql, ninep, postgres, tls, websocket,
 };
 
 #[cfg(not(feature = "async"))]

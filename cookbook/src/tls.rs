@@ -10,11 +10,11 @@
 //! | the caller's | that nothing but application data may be empty; the version, which says nothing since TLS 1.3 and "MUST be ignored" |
 //!
 //! A record's end is no message's end: several handshake messages share a record, or one goes over
-//! several. A record that is too long is an [`Oversize`](crate::DecodeError::Oversize) error, for
+//! several. A record that is too long is an [`Oversize`](unstick::DecodeError::Oversize) error, for
 //! which TLS has the alert `record_overflow`.
 //!
 //! ```
-//! use unstick::cookbook::tls::{self, ContentType};
+//! use unstick_cookbook::tls::{self, ContentType};
 //!
 //! // RFC 8448, section 3: the alert with which the client closes, and the server's.
 //! let mut stream = &b"\
@@ -32,10 +32,9 @@
 
 use core::fmt;
 
+use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
+
 use super::{Refusal, fits};
-use crate::error::{EncodeError, HeaderError};
-use crate::format::{Format, Header, Parsed};
-use crate::framing::Framing;
 
 /// The longest payload of a record that TLS 1.2 knows (RFC 5246, section 6.2.3), in bytes.
 pub const MAX_PAYLOAD_LEN_TLS12: u64 = (1 << 14) + 2_048;

@@ -10,7 +10,7 @@
 //! | the caller's | which types there are; an answer's type, which is its request's and one more |
 //!
 //! ```
-//! use unstick::cookbook::ninep;
+//! use unstick_cookbook::ninep;
 //!
 //! // Tversion, as version(5) lays it out: no tag, an msize of 8192, the version 9P2000.
 //! let mut stream = &b"\x13\0\0\0\x64\xff\xff\x00\x20\0\0\x06\x009P2000"[..];
@@ -22,10 +22,9 @@
 
 use core::fmt;
 
+use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
+
 use super::fits;
-use crate::error::{EncodeError, HeaderError};
-use crate::format::{Format, Header, Parsed};
-use crate::framing::Framing;
 
 /// The type of the first message, in which a client says the largest size that it takes.
 pub const TVERSION: u8 = 100;

@@ -1,3 +1,4 @@
+#![no_std]
 //! The framing of protocols that exist: thirteen of them, each a module of a few lines.
 //!
 //! Each says what its length covers, the largest payload, what a header says beside the length,
@@ -8,15 +9,15 @@
 //! | protocol | format | the length covers | largest payload | limit of `framing()` |
 //! | --- | --- | --- | --- | --- |
 //! | [9P](ninep) | [`NineP`] | the whole frame | 2^32 − 8 | 1 MiB; `msize` less 7 is yours to set |
-//! | [DNS over TCP](dns) | [`U16Be`](crate::U16Be) | the payload | 65,535 | 65,535 |
+//! | [DNS over TCP](dns) | [`U16Be`](unstick::U16Be) | the payload | 65,535 | 65,535 |
 //! | [gRPC](grpc) | [`Grpc`] | the payload | 2^32 − 1 | 4 MiB |
 //! | [HTTP/2](http2) | [`Http2`] | the payload | 2^24 − 1 | 16,384 |
-//! | [Kafka](kafka) | [`I32Be`](crate::I32Be) | the payload | 2^31 − 1 | 100 MiB |
+//! | [Kafka](kafka) | [`I32Be`](unstick::I32Be) | the payload | 2^31 − 1 | 100 MiB |
 //! | [Modbus TCP](modbus) | [`Modbus`] | a byte of the header, and the payload | 65,534 | 253 |
 //! | [MQTT](mqtt) | [`Mqtt`] | the payload | 2^28 − 1 | 1 MiB |
 //! | [MySQL](mysql) | [`MySql`] | the payload | 2^24 − 1 | 2^24 − 1 |
 //! | [PostgreSQL](postgres) | [`Postgres`], [`PostgresStartup`] | itself, and the payload | 2^31 − 5 | 1 MiB; 10,000 |
-//! | [protobuf, delimited](protobuf) | [`Varint`](crate::Varint) | the payload | 2^31 − 1 | 1 MiB |
+//! | [protobuf, delimited](protobuf) | [`Varint`](unstick::Varint) | the payload | 2^31 − 1 | 1 MiB |
 //! | [TLS records](tls) | [`Tls`] | the payload | 65,535 | 16,640 |
 //! | [TPKT](tpkt) | [`Tpkt`] | the whole frame | 65,531 | 65,531 |
 //! | [WebSocket](websocket) | [`WebSocket`] | the payload | 2^63 − 1 | 1 MiB |
@@ -31,7 +32,7 @@
 //!
 //! ```
 //! use unstick::Decoder;
-//! use unstick::cookbook::{http2, Http2};
+//! use unstick_cookbook::{http2, Http2};
 //!
 //! // A client's preface, empty SETTINGS, and the beginning of another frame, cut anywhere.
 //! let stream = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0";
@@ -56,10 +57,8 @@
 //! bytes that were read ahead, and `with_unread`, which takes them:
 //!
 //! ```
-//! # #[cfg(feature = "std")]
-//! # fn main() -> Result<(), unstick::io::ReadError> {
-//! use unstick::cookbook::postgres;
 //! use unstick::io::FrameReader;
+//! use unstick_cookbook::postgres;
 //!
 //! let client = &b"\0\0\0\x11\0\x03\0\0user\0me\0\0X\0\0\0\x04"[..];
 //! let mut reader = FrameReader::with_framing(client, postgres::startup_framing());
@@ -70,16 +69,23 @@
 //! let mut reader = FrameReader::with_framing(client, postgres::framing()).with_unread(&unread);
 //! let terminate = reader.next_frame()?.expect("a message with a type");
 //! assert_eq!(terminate.meta.kind, b'X');
-//! # Ok(())
-//! # }
-//! # #[cfg(not(feature = "std"))]
-//! # fn main() {}
+//! # Ok::<(), unstick::io::ReadError>(())
 //! ```
 //!
 //! # Your protocol is not here
-//! A header of fixed size is a [`LengthField`](crate::LengthField); any other is a
-//! [`Format`](crate::Format) in twenty lines, for which each file of this module is a model. The
-//! feature `conformance` tests it: `tests/cookbook.rs` does so with all of these.
+//! A header of fixed size is a [`LengthField`](unstick::LengthField); any other is a
+//! [`Format`](unstick::Format) in twenty lines, for which each file of this crate is a model. The
+//! crate `unstick-conformance` tests it: `tests/formats.rs` does so with all of these.
+
+/// The README's example, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// The cookbook page's example, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/cookbook.md")]
+struct Cookbook;
 
 pub mod dns;
 pub mod grpc;
@@ -97,7 +103,7 @@ pub mod websocket;
 
 use core::fmt;
 
-use crate::error::{EncodeError, HeaderError};
+use unstick::{EncodeError, HeaderError};
 
 pub use grpc::Grpc;
 pub use http2::Http2;

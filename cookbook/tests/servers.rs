@@ -4,11 +4,11 @@
 //! They need those packages, and are run by `.ci/run`:
 //!
 //! ```console
-//! cargo test -p unstick --test cookbook_servers -- --ignored
+//! cargo test -p unstick-cookbook --test servers -- --ignored
 //! ```
 //!
 //! Without its package a test fails, and says which one it is.
-#![cfg(all(feature = "cookbook", feature = "std", target_os = "linux"))]
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::fs;
@@ -23,12 +23,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use unstick::cookbook::{
+use unstick::io::{FrameReader, ReadError};
+use unstick::{DecodeError, Decoder, Format, Framing, OwnedFrame};
+use unstick_cookbook::{
     dns, http2, kafka, mqtt, mysql, ninep, postgres, tls,
     websocket::{self, Opcode},
 };
-use unstick::io::{FrameReader, ReadError};
-use unstick::{DecodeError, Decoder, Format, Framing, OwnedFrame};
 
 /// Nothing here takes so long, unless it is stuck.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -263,7 +263,7 @@ fn postgres_login(
     dir: &Path,
     cut: usize,
     name: &[u8],
-) -> Result<(UnixStream, FrameReader<Cut<UnixStream>, unstick::cookbook::Postgres>), String> {
+) -> Result<(UnixStream, FrameReader<Cut<UnixStream>, unstick_cookbook::Postgres>), String> {
     let mut client = UnixStream::connect(dir.join(".s.PGSQL.5432")).map_err(|e| e.to_string())?;
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let framing = postgres::startup_framing().with_limit(20_000);

@@ -12,7 +12,7 @@
 //! It is [`U16Be`]. DNS over TLS (RFC 7858) and over QUIC (RFC 9250) have the same frames.
 //!
 //! ```
-//! use unstick::cookbook::dns;
+//! use unstick_cookbook::dns;
 //!
 //! // The query of `dig +tcp +noedns +nocookie example.com A`.
 //! let mut stream = &b"\x00\x1d\xb0\x70\x01\x20\x00\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01"[..];
@@ -21,8 +21,7 @@
 //! # Ok::<(), unstick::DecodeError>(())
 //! ```
 
-use crate::format::U16Be;
-use crate::framing::Framing;
+use unstick::{Framing, U16Be};
 
 /// The format with what the length can say as its limit: 65,535 bytes.
 #[must_use]

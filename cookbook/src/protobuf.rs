@@ -14,7 +14,7 @@
 //! readers would take a longer one.
 //!
 //! ```
-//! use unstick::cookbook::protobuf;
+//! use unstick_cookbook::protobuf;
 //!
 //! // The two messages of the documentation ("Encoding"): `a: 150` and `b: "testing"`, delimited.
 //! let mut stream = &b"\x03\x08\x96\x01\x09\x12\x07testing"[..];
@@ -25,8 +25,7 @@
 //! # Ok::<(), unstick::DecodeError>(())
 //! ```
 
-use crate::format::Varint;
-use crate::framing::Framing;
+use unstick::{Framing, Varint};
 
 /// The format with a limit of 1 MiB.
 #[must_use]

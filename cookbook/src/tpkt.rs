@@ -12,7 +12,7 @@
 //! The reserved byte is written as zero and ignored when read.
 //!
 //! ```
-//! use unstick::cookbook::tpkt;
+//! use unstick_cookbook::tpkt;
 //!
 //! // [MS-RDPBCGR], section 4.1.1: with this a client of RDP begins.
 //! let mut stream = &b"\x03\x00\x00\x2c\x27\xe0\x00\x00\x00\x00\x00\
@@ -23,10 +23,9 @@
 //! # Ok::<(), unstick::DecodeError>(())
 //! ```
 
+use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
+
 use super::{Refusal, fits};
-use crate::error::{EncodeError, HeaderError};
-use crate::format::{Format, Header, Parsed};
-use crate::framing::Framing;
 
 /// The version that there is.
 const VERSION: u8 = 3;

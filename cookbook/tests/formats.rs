@@ -1,19 +1,18 @@
 //! The cookbook's formats: the kit over each, and real bytes under every cut.
-#![cfg(feature = "cookbook")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::fmt::Debug;
 
-use unstick::cookbook::websocket::Opcode;
-use unstick::cookbook::{
-    Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Refusal, Tls, Tpkt,
-    WebSocket, dns, grpc, http2, kafka, modbus, mqtt, mysql, ninep, postgres, protobuf, tls, tpkt,
-    websocket,
-};
 use unstick::{
     DecodeError, Decoder, EncodeError, Format, Framing, HeaderError, I32Be, Part, U16Be, Varint,
 };
 use unstick_conformance::Kit;
+use unstick_cookbook::websocket::Opcode;
+use unstick_cookbook::{
+    Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Refusal, Tls, Tpkt,
+    WebSocket, dns, grpc, http2, kafka, modbus, mqtt, mysql, ninep, postgres, protobuf, tls, tpkt,
+    websocket,
+};
 
 /// A kit whose payloads are small; the headers of its examples announce others too.
 fn kit<F: Format>(
@@ -415,7 +414,7 @@ fn grpc_messages_of_a_call() {
 }
 
 /// A request for TLS, a startup message, `select 1`, and what PostgreSQL 15 answers but for its
-/// parameters: `tests/cookbook_servers.rs` hears the same from a real one.
+/// parameters: `tests/servers.rs` hears the same from a real one.
 #[test]
 fn postgres_messages_of_a_query() {
     let startup = b"\0\0\0\x08\x04\xd2\x16\x2f\
@@ -666,9 +665,9 @@ fn a_text_that_cannot_be_written_is_an_error() {
     }
     use std::fmt::Write;
     let mut record = &b"\x16\x03\x01\x00\x00"[..];
-    let frame = unstick::cookbook::tls::framing().split_frame(&mut record).unwrap().unwrap();
+    let frame = unstick_cookbook::tls::framing().split_frame(&mut record).unwrap().unwrap();
     assert!(write!(Full, "{}", frame.meta).is_err());
     let mut message = &b"\x81\x00"[..];
-    let frame = unstick::cookbook::websocket::framing().split_frame(&mut message).unwrap().unwrap();
+    let frame = unstick_cookbook::websocket::framing().split_frame(&mut message).unwrap().unwrap();
     assert!(write!(Full, "{}", frame.meta).is_err());
 }

@@ -13,7 +13,7 @@
 //! or compression these packets stand inside of theirs.
 //!
 //! ```
-//! use unstick::cookbook::mysql;
+//! use unstick_cookbook::mysql;
 //!
 //! // MySQL's documentation: COM_QUIT.
 //! let mut stream = &b"\x01\x00\x00\x00\x01"[..];
@@ -25,10 +25,9 @@
 
 use core::fmt;
 
+use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
+
 use super::fits;
-use crate::error::{EncodeError, HeaderError};
-use crate::format::{Format, Header, Parsed};
-use crate::framing::Framing;
 
 /// The longest payload of a packet, in bytes: one that goes on in the next.
 const MAX_PAYLOAD_LEN: u64 = 0xFF_FFFF;

@@ -13,7 +13,7 @@
 //! It is [`I32Be`].
 //!
 //! ```
-//! use unstick::cookbook::kafka;
+//! use unstick_cookbook::kafka;
 //!
 //! // With this librdkafka 2.0.2 begins: ApiVersions (18), version 3, correlation 1.
 //! let mut stream = &b"\x00\x00\x00\x24\x00\x12\x00\x03\x00\x00\x00\x01\x00\x07rdkafka\x00\
@@ -24,8 +24,7 @@
 //! # Ok::<(), unstick::DecodeError>(())
 //! ```
 
-use crate::format::I32Be;
-use crate::framing::Framing;
+use unstick::{Framing, I32Be};
 
 /// The format with the limit that a broker has unless it is set: 100 MiB.
 #[must_use]

@@ -13,7 +13,7 @@
 //! so, and its rule for writing one has no other result.
 //!
 //! ```
-//! use unstick::cookbook::mqtt::{self, PacketType};
+//! use unstick_cookbook::mqtt::{self, PacketType};
 //!
 //! // PINGREQ (section 3.12), and a PUBLISH of "hi" whose variable header is the example of section
 //! // 3.3.2: the topic "a/b" and the packet identifier 10.
@@ -28,10 +28,9 @@
 
 use core::fmt;
 
+use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
+
 use super::{Refusal, fits};
-use crate::error::{EncodeError, HeaderError};
-use crate::format::{Format, Header, Parsed};
-use crate::framing::Framing;
 
 /// The most bytes of a remaining length.
 const MAX_FIELD: usize = 4;

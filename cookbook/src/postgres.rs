@@ -18,7 +18,7 @@
 //! The first byte tells which it is: that of a startup message is a zero, and no type is.
 //!
 //! ```
-//! use unstick::cookbook::postgres;
+//! use unstick_cookbook::postgres;
 //!
 //! // What a client sends for TLS: SSLRequest, of which the documentation gives both numbers, 8 and
 //! // 80877103.
@@ -45,10 +45,9 @@
 
 use core::fmt;
 
+use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
+
 use super::{Refusal, fits};
-use crate::error::{EncodeError, HeaderError};
-use crate::format::{Format, Header, Parsed};
-use crate::framing::Framing;
 
 /// The bytes of a length, which it counts too.
 const FIELD: u32 = 4;

@@ -12,7 +12,7 @@
 //! The frames begin behind the blank line that ends the handshake of HTTP.
 //!
 //! ```
-//! use unstick::cookbook::websocket::{self, Opcode};
+//! use unstick_cookbook::websocket::{self, Opcode};
 //!
 //! // RFC 6455, section 5.7: "Hello" masked, then unmasked in two fragments.
 //! let mut stream = &b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x01\x03Hel\x80\x02lo"[..];
@@ -31,10 +31,9 @@
 
 use core::fmt;
 
+use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
+
 use super::Refusal;
-use crate::error::{EncodeError, HeaderError};
-use crate::format::{Format, Header, Parsed, copy};
-use crate::framing::Framing;
 
 /// The format with a limit of 1 MiB: the protocol has none.
 #[must_use]
@@ -215,5 +214,13 @@ impl Format for WebSocket {
         copy(rest, long.get(8 - width..).unwrap_or_default());
         copy(rest.get_mut(width..).unwrap_or_default(), &mask);
         Ok(2 + width + masked)
+    }
+}
+
+/// Copies `from` to the beginning of `to`, as much as fits. Unlike `copy_from_slice` it has no panic
+/// for unequal lengths.
+fn copy(to: &mut [u8], from: &[u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
     }
 }

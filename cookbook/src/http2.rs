@@ -13,7 +13,7 @@
 //! [`Preface`], or `read_exact`, before the frames. [The module above](super) shows how.
 //!
 //! ```
-//! use unstick::cookbook::http2;
+//! use unstick_cookbook::http2;
 //!
 //! // The first frames of `curl --http2-prior-knowledge`, behind the preface.
 //! let mut stream = &b"\x00\x00\x12\x04\0\0\0\0\0\x00\x03\0\0\0\x64\x00\x04\x02\0\0\0\x00\x02\0\0\0\0\
@@ -30,10 +30,9 @@
 
 use core::fmt;
 
+use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
+
 use super::{Refusal, fits};
-use crate::error::{EncodeError, HeaderError};
-use crate::format::{Format, Header, Parsed};
-use crate::framing::Framing;
 
 /// The type of a SETTINGS frame, which is the first that each side sends.
 pub const SETTINGS: u8 = 4;

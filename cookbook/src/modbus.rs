@@ -10,7 +10,7 @@
 //! | the caller's | that a PDU has at least its function code |
 //!
 //! ```
-//! use unstick::cookbook::modbus;
+//! use unstick_cookbook::modbus;
 //!
 //! // The guide's example: read one register, the fifth.
 //! let mut stream = &b"\x15\x01\x00\x00\x00\x06\xff\x03\x00\x04\x00\x01"[..];
@@ -20,15 +20,14 @@
 //! # Ok::<(), unstick::DecodeError>(())
 //! ```
 //!
-//! `examples/existing_format.rs` reads the same with a [`LengthField`](crate::LengthField), which
+//! `examples/existing_format.rs` reads the same with a [`LengthField`](unstick::LengthField), which
 //! takes any protocol number.
 
 use core::fmt;
 
+use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
+
 use super::{Refusal, fits};
-use crate::error::{EncodeError, HeaderError};
-use crate::format::{Format, Header, Parsed};
-use crate::framing::Framing;
 
 /// The format with the limit of the specification: a PDU has at most 253 bytes.
 #[must_use]

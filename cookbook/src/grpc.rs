@@ -12,7 +12,7 @@
 //! gRPC-Web, which marks trailers with 0x80 in the flag, is another format.
 //!
 //! ```
-//! use unstick::cookbook::{grpc, http2};
+//! use unstick_cookbook::{grpc, http2};
 //! use unstick::Decoder;
 //!
 //! // The request of a call of `helloworld.Greeter/SayHello`, here in two DATA frames of its stream.
@@ -31,10 +31,9 @@
 
 use core::fmt;
 
+use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
+
 use super::{Refusal, fits};
-use crate::error::{EncodeError, HeaderError};
-use crate::format::{Format, Header, Parsed};
-use crate::framing::Framing;
 
 /// The format with the limit that implementations have for what they receive: 4 MiB.
 #[must_use]
