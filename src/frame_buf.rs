@@ -90,7 +90,8 @@ pub struct FrameBuf<S, F: Format = V1> {
 
 /// A frame that stands in the storage.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Located<M> {
+#[doc(hidden)]
+pub struct Located<M> {
     meta: M,
     header_len: usize,
     start: usize,

@@ -114,3 +114,14 @@ pub use frame_buf::{FrameBuf, Storage};
 pub use framing::{DEFAULT_LIMIT, Framing};
 pub use header::Kind;
 pub use segment::{Segments, segment_run};
+
+/// What the connections of `unstick-session` take of the readers and writers, until there is a
+/// public layer for it.
+#[doc(hidden)]
+pub mod seams {
+    pub use crate::frame_buf::Located;
+    #[cfg(feature = "std")]
+    pub use crate::io::{clock::Clock, outbox::Outbox};
+    #[cfg(feature = "tokio")]
+    pub use crate::tokio::reader::Incoming;
+}

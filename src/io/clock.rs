@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use super::error::ReadError;
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Clock {
-    pub(crate) frame_timeout: Option<Duration>,
-    pub(crate) idle_timeout: Option<Duration>,
+#[doc(hidden)]
+pub struct Clock {
+    #[doc(hidden)]
+    pub frame_timeout: Option<Duration>,
+    #[doc(hidden)]
+    pub idle_timeout: Option<Duration>,
     /// The offset of the unfinished frame, and since when it is waited for.
     frame: Option<(u64, Instant)>,
     /// Since when nothing comes.

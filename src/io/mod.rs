@@ -25,12 +25,12 @@
 //!
 //! Those are frames. [`Connection`] speaks the protocol's messages, and keeps its rules.
 
-mod clock;
+pub(crate) mod clock;
 mod connection;
 mod conversation;
 mod error;
 mod file_sender;
-mod outbox;
+pub(crate) mod outbox;
 mod reader;
 mod sending;
 mod udp;

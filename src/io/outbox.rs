@@ -22,7 +22,8 @@ const FULL_LEN: usize = 64 * 1024;
 /// What an idle writer may keep.
 const IDLE_LEN: usize = 256;
 
-pub(crate) struct Outbox<F: Format> {
+#[doc(hidden)]
+pub struct Outbox<F: Format> {
     encoder: Encoder<F>,
     /// `buf[written..]` was accepted and not written yet.
     buf: Vec<u8>,
@@ -41,7 +42,8 @@ struct Direct {
 }
 
 impl<F: Format> Outbox<F> {
-    pub(crate) fn new(framing: Framing<F>) -> Self {
+    #[doc(hidden)]
+    pub fn new(framing: Framing<F>) -> Self {
         Self {
             encoder: Encoder::new(framing),
             buf: Vec::new(),
@@ -56,17 +58,20 @@ impl<F: Format> Outbox<F> {
     }
 
     /// Whether to write before more is accepted.
-    pub(crate) fn is_full(&self) -> bool {
+    #[doc(hidden)]
+    pub fn is_full(&self) -> bool {
         self.pending().len() >= FULL_LEN
     }
 
     /// The bytes accepted and not written.
-    pub(crate) fn pending(&self) -> &[u8] {
+    #[doc(hidden)]
+    pub fn pending(&self) -> &[u8] {
         self.buf.get(self.written..).unwrap_or_default()
     }
 
     /// What was accepted and not written; nothing if the stream is of no use any more.
-    pub(crate) fn into_pending(mut self) -> Vec<u8> {
+    #[doc(hidden)]
+    pub fn into_pending(mut self) -> Vec<u8> {
         if self.settle().is_err() {
             return Vec::new();
         }
@@ -82,7 +87,8 @@ impl<F: Format> Outbox<F> {
 
     /// Whether a payload of this length is to be passed by and not copied. A transport that takes
     /// one slice at a time would make two small writes of a header and a middling payload.
-    pub(crate) fn is_direct(len: usize, vectored: bool) -> bool {
+    #[doc(hidden)]
+    pub fn is_direct(len: usize, vectored: bool) -> bool {
         len >= if vectored { DIRECT_LEN } else { FULL_LEN }
     }
 
@@ -144,7 +150,8 @@ impl<F: Format> Outbox<F> {
 
     /// The same, where the payload's first bytes are copied, and the `rest_len` behind them are
     /// passed by.
-    pub(crate) fn begin_direct_behind(
+    #[doc(hidden)]
+    pub fn begin_direct_behind(
         &mut self,
         meta: impl Borrow<F::Meta>,
         first: &[u8],
@@ -163,7 +170,8 @@ impl<F: Format> Outbox<F> {
 
     /// Copies what is not written of the payload that is passed by: the frame is accepted, and
     /// nobody has to wait with it.
-    pub(crate) fn keep_direct(&mut self, payload: &[u8]) {
+    #[doc(hidden)]
+    pub fn keep_direct(&mut self, payload: &[u8]) {
         if let Some(Direct { sent, .. }) = self.direct.take() {
             self.make_room();
             self.buf.extend_from_slice(payload.get(sent..).unwrap_or_default());
@@ -213,7 +221,8 @@ impl<F: Format> Outbox<F> {
     }
 
     /// Writes until all that was accepted is written.
-    pub(crate) fn poll_drain(
+    #[doc(hidden)]
+    pub fn poll_drain(
         &mut self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<()>> {
@@ -227,7 +236,8 @@ impl<F: Format> Outbox<F> {
     }
 
     /// Writes what was accepted and, behind it, the payload that is passed by.
-    pub(crate) fn poll_direct(
+    #[doc(hidden)]
+    pub fn poll_direct(
         &mut self,
         payload: &[u8],
         mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
@@ -254,7 +264,8 @@ impl<F: Format> Outbox<F> {
     }
 
     /// Gives memory back once all is written.
-    pub(crate) fn rest(&mut self) {
+    #[doc(hidden)]
+    pub fn rest(&mut self) {
         if self.buf.is_empty() && self.buf.capacity() > IDLE_LEN {
             self.buf = Vec::new();
         }

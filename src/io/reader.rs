@@ -135,21 +135,25 @@ impl<R: Read, F: Format> FrameReader<R, F> {
     }
 
     /// The next frame, if it is here.
-    pub(super) fn locate(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
+    #[doc(hidden)]
+    pub fn locate(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
         Ok(self.buf.locate()?)
     }
 
-    pub(super) fn lend(&self, located: Located<F::Meta>) -> Option<Frame<'_, F::Meta>> {
+    #[doc(hidden)]
+    pub fn lend(&self, located: Located<F::Meta>) -> Option<Frame<'_, F::Meta>> {
         self.buf.lend(located)
     }
 
     /// The header of the frame that has begun and is not whole.
-    pub(super) fn begun(&self) -> Option<Header<F::Meta>> {
+    #[doc(hidden)]
+    pub fn begun(&self) -> Option<Header<F::Meta>> {
         self.buf.begun()
     }
 
     /// Reads once, where no frame is here; `false` says that the stream ended between two.
-    pub(super) fn more(&mut self) -> Result<bool, ReadError> {
+    #[doc(hidden)]
+    pub fn more(&mut self) -> Result<bool, ReadError> {
         if self.ended {
             self.buf.finish()?;
             return Ok(false);
@@ -162,7 +166,8 @@ impl<R: Read, F: Format> FrameReader<R, F> {
     }
 
     /// Reads once, and drops what comes; `false` says that the stream ended.
-    pub(super) fn discard(&mut self) -> io::Result<bool> {
+    #[doc(hidden)]
+    pub fn discard(&mut self) -> io::Result<bool> {
         if !self.ended {
             match self.inner.read(&mut [0; 4096]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -37,7 +37,7 @@
 
 mod connection;
 mod file_sender;
-mod reader;
+pub(crate) mod reader;
 mod socket;
 mod stream;
 mod writer;

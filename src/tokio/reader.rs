@@ -194,7 +194,8 @@ impl<R: AsyncRead + Unpin, F: Format + Unpin> Stream for FrameReader<R, F> {
 
 /// A reader without its transport.
 #[derive(Debug)]
-pub(super) struct Incoming<F: Format> {
+#[doc(hidden)]
+pub struct Incoming<F: Format> {
     buf: FrameBuf<Vec<u8>, F>,
     /// Made only where a time is set: an idle connection is to be small.
     times: Option<Box<Times>>,
@@ -222,32 +223,38 @@ impl Times {
 }
 
 impl<F: Format> Incoming<F> {
-    pub(super) fn new(framing: Framing<F>) -> Self {
+    #[doc(hidden)]
+    pub fn new(framing: Framing<F>) -> Self {
         let buf = FrameBuf::growing(framing);
         Self { buf, times: None, ended: false, fused: false }
     }
 
-    pub(super) fn clock_mut(&mut self) -> &mut Clock {
+    #[doc(hidden)]
+    pub fn clock_mut(&mut self) -> &mut Clock {
         &mut self.times.get_or_insert_default().clock
     }
 
-    pub(super) fn skip_frame(&mut self) -> Result<(), RecoverError> {
+    #[doc(hidden)]
+    pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
         self.buf.skip_frame()?;
         self.fused = false;
         Ok(())
     }
 
-    pub(super) fn position(&self) -> u64 {
+    #[doc(hidden)]
+    pub fn position(&self) -> u64 {
         self.buf.position()
     }
 
-    pub(super) fn into_unread(self) -> Vec<u8> {
+    #[doc(hidden)]
+    pub fn into_unread(self) -> Vec<u8> {
         self.buf.into_unread()
     }
 
     /// The next frame, if it is here.
+    #[doc(hidden)]
     #[inline(always)]
-    pub(super) fn locate(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
+    pub fn locate(&mut self) -> Result<Option<Located<F::Meta>>, ReadError> {
         Ok(self.buf.locate()?)
     }
 
@@ -262,8 +269,9 @@ impl<F: Format> Incoming<F> {
         Ok(self.buf.next_whole()?)
     }
 
+    #[doc(hidden)]
     #[inline(always)]
-    pub(super) fn lend(&self, located: Located<F::Meta>) -> Option<Frame<'_, F::Meta>> {
+    pub fn lend(&self, located: Located<F::Meta>) -> Option<Frame<'_, F::Meta>> {
         self.buf.lend(located)
     }
 
@@ -336,7 +344,8 @@ impl<F: Format> Incoming<F> {
     }
 
     /// Reads once; `false` says that the stream ended between two frames.
-    pub(super) fn poll_more<R: AsyncRead>(
+    #[doc(hidden)]
+    pub fn poll_more<R: AsyncRead>(
         &mut self,
         inner: Pin<&mut R>,
         cx: &mut Context<'_>,
@@ -353,7 +362,8 @@ impl<F: Format> Incoming<F> {
     }
 
     /// Reads to the stream's end, and drops what comes.
-    pub(super) fn poll_discard<R: AsyncRead>(
+    #[doc(hidden)]
+    pub fn poll_discard<R: AsyncRead>(
         &mut self,
         mut inner: Pin<&mut R>,
         cx: &mut Context<'_>,
@@ -413,7 +423,8 @@ impl<F: Format> Incoming<F> {
     }
 
     /// The peer is not idle.
-    pub(super) fn bytes_moved(&mut self) {
+    #[doc(hidden)]
+    pub fn bytes_moved(&mut self) {
         if let Some(times) = &mut self.times {
             times.clock.bytes_came();
         }
@@ -431,17 +442,20 @@ impl<F: Format> Incoming<F> {
     }
 
     /// The header of the frame that has begun and is not whole.
-    pub(super) fn begun(&self) -> Option<Header<F::Meta>> {
+    #[doc(hidden)]
+    pub fn begun(&self) -> Option<Header<F::Meta>> {
         self.buf.begun()
     }
 
-    pub(super) fn resume(&mut self) {
+    #[doc(hidden)]
+    pub fn resume(&mut self) {
         if let Some(times) = &mut self.times {
             times.clock.resume(Instant::now().into_std());
         }
     }
 
-    pub(super) fn pause(&mut self) {
+    #[doc(hidden)]
+    pub fn pause(&mut self) {
         if let Some(times) = &mut self.times {
             times.clock.pause(Instant::now().into_std());
         }
@@ -494,7 +508,8 @@ impl<F: Format> Incoming<F> {
     }
 
     /// Nothing can be written, and nobody reads: the error once the idle time is up.
-    pub(super) fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<ReadError> {
+    #[doc(hidden)]
+    pub fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<ReadError> {
         self.resume();
         while let Some(times) = self.times.as_deref_mut()
             && times.clock.idle_timeout.is_some()
