@@ -20,15 +20,15 @@ use serde_json::{Value, json};
 use support::chunks::{self, Path, Subject, single_bytes};
 use support::formats::every_format;
 use support::oracle::{Outcome, Policy};
-use unstick::message::{
-    Close, Code, Digest, Encoded, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello,
-    Message, MessageError, RefusedMessage, ResumeKey,
-};
-use unstick::session::{Event, Session, SessionError};
 use unstick::{
     ByteOrder, Covers, DatagramError, DatagramPacker, DecodeError, Decoder, EncodeError, Framing,
     HeaderError, Kind, Layout, LengthField, Part, Piece, Pushed, RecoverError, V1,
 };
+use unstick_session::message::{
+    Close, Code, Digest, Encoded, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello,
+    Message, MessageError, RefusedMessage, ResumeKey,
+};
+use unstick_session::session::{Event, Session, SessionError};
 use vector::{
     Act, Answer, Expect, Request, Sent, Step, Test, Vector, number, parse_hex, write_hex,
 };

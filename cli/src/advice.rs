@@ -2,9 +2,9 @@
 //! than the library does.
 
 use unstick::cookbook::Refusal;
-use unstick::session::SessionError;
 use unstick::tokio::ReadError;
 use unstick::{DecodeError, Format, HeaderError, Kind, Parsed};
+use unstick_session::session::SessionError;
 
 use crate::format::AnyFormat;
 use crate::v1::without_advice;

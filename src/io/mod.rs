@@ -22,23 +22,15 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! Those are frames. [`Connection`] speaks the protocol's messages, and keeps its rules.
 
 pub(crate) mod clock;
-mod connection;
-mod conversation;
 mod error;
-mod file_sender;
 pub(crate) mod outbox;
 mod reader;
-mod sending;
 mod udp;
 mod writer;
 
-pub use connection::{Connection, Transport};
-pub use error::{ConnectionError, ReadError, WriteError};
-pub use file_sender::FileSender;
+pub use error::{ReadError, WriteError};
 pub use reader::FrameReader;
 pub use udp::{
     FrameReceiver, FrameSender, FrameSocket, Frames, Lost, Received, RecvStats, Refusals,
@@ -49,10 +41,6 @@ pub use writer::FrameWriter;
 #[cfg(feature = "tokio")]
 pub(crate) use clock::Clock;
 #[cfg(feature = "tokio")]
-pub(crate) use conversation::{Conversation, Meaning};
-#[cfg(feature = "tokio")]
 pub(crate) use outbox::Outbox;
-#[cfg(feature = "tokio")]
-pub(crate) use sending::Sending;
 #[cfg(feature = "tokio")]
 pub(crate) use udp::{Arrival, Endpoint, Incoming, Outgoing, SLOT_LEN, Socket};

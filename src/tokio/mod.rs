@@ -27,27 +27,19 @@
 //! # }
 //! ```
 //!
-//! Those are frames. [`Connection`] speaks the protocol's messages, and keeps its rules. Its calls
-//! can be dropped anywhere.
-//!
 //! # Cancel safety
 //! A read that is dropped before it ends loses nothing. A frame whose payload is below 32 KiB is
 //! accepted whole or not at all; the call that writes a larger one can be dropped without harm
 //! only before its first byte is written, else the writer is poisoned. Each method says it.
 
-mod connection;
-mod file_sender;
 pub(crate) mod reader;
 mod socket;
 mod stream;
 mod writer;
 
 pub use crate::io::{
-    ConnectionError, Frames, Lost, ReadError, Received, RecvStats, Refusals, SendError, SendStats,
-    WriteError,
+    Frames, Lost, ReadError, Received, RecvStats, Refusals, SendError, SendStats, WriteError,
 };
-pub use connection::{Connection, Turn};
-pub use file_sender::FileSender;
 pub use reader::FrameReader;
 pub use socket::{FrameReceiver, FrameSender, FrameSocket};
 pub use stream::FrameStream;

@@ -245,7 +245,7 @@ impl Write for Line {
 }
 
 #[cfg(feature = "std")]
-impl unstick::io::Transport for Line {
+impl unstick_session::io::Transport for Line {
     fn end_writing(&mut self) -> io::Result<()> {
         self.drain.is_shut = true;
         Ok(())

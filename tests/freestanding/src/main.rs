@@ -20,10 +20,10 @@ use unstick::cookbook::{
     Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Tls, Tpkt, WebSocket, grpc,
     http2, modbus, mqtt, mysql, ninep, postgres, tls, websocket,
 };
-use unstick::message::{
+use unstick_session::message::{
     Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message, ResumeKey,
 };
-use unstick::session::{FileReceiver, IncomingFile, Session};
+use unstick_session::session::{FileReceiver, IncomingFile, Session};
 use unstick::{
     ByteOrder, Covers, DatagramPacker, Decoder, Encoder, FieldMeta, Format, FrameBuf, Framing,
     I32Be, I32Le, Kind, Layout, LengthField, Segments, SelfChecking, U8, U16Be, U16Le, U24Be,
