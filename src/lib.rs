@@ -12,9 +12,6 @@
 //! | a `Framed` of tokio-util | `codec::FrameCodec`, `codec::PayloadCodec` (feature `tokio-util`) | the same |
 //! | a serial line | `embedded_io::FrameReader`, `embedded_io_async::FrameReader` (features `embedded-io`, `embedded-io-async`) | `FrameWriter` of either |
 //! | a UDP socket | `io::FrameSocket`, `tokio::FrameSocket` | the same |
-//! | a frame's payload | [`message::Message::decode`] | [`message::Message::encode`] |
-//! | a conversation | [`session::Session`]: what may come and be said, pings, closes, files | the same |
-//! | one over a stream | `io::Connection`, `tokio::Connection` | the same |
 //!
 //! A [`Framing`] is a [`Format`] and a limit; all of these take one. Without, they speak [`V1`],
 //! the format of the protocol in `spec.md`, with a limit of 1 MiB.
@@ -82,12 +79,10 @@ mod framing;
 pub mod header;
 #[cfg(feature = "std")]
 pub mod io;
-pub mod message;
 pub mod scan;
 mod segment;
 #[cfg(feature = "serde")]
 mod serialize;
-pub mod session;
 mod storage;
 #[cfg(feature = "tokio")]
 pub mod tokio;

@@ -4,25 +4,31 @@
 //! wherever an error has them; the rest is what the variant holds. An error that holds another one
 //! has it as a record under the name of what it is.
 
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::ser::{Serialize, Serializer};
 
 use crate::error::{DatagramError, DecodeError, EncodeError, HeaderError, RecoverError};
 use crate::format::{FieldMeta, LayoutError};
-use crate::message::{MessageError, NameError};
-use crate::session::{SendError, SessionError};
 
-/// For each type: the methods whose answers are fields, and each variant's pattern, name and
-/// further fields.
-macro_rules! records {
+/// Serializes errors as flat records: for each type the methods whose answers are fields, and each
+/// variant's pattern, name and further fields. `unstick-session` uses it too, with a `serde` of its
+/// own.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __serialize_records {
     ($($type:ident $methods:tt {
         $($pattern:pat => $name:literal { $($key:ident: $value:expr),* })+
     })+) => {$(
         /// A record: the field `error` names the variant.
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl ::serde::Serialize for $type {
+            fn serialize<S: ::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> ::core::result::Result<S::Ok, S::Error> {
                 match self {
                     $($pattern => {
-                        records!(@ $type, self, serializer, $name, $methods, $($key: $value),*)
+                        $crate::__serialize_records!(
+                            @ $type, self, serializer, $name, $methods, $($key: $value),*
+                        )
                     })+
                 }
             }
@@ -30,6 +36,7 @@ macro_rules! records {
     )+};
     (@ $type:ident, $this:ident, $serializer:ident, $name:literal,
         [$($method:ident)*], $($key:ident: $value:expr),*) => {{
+        use ::serde::ser::SerializeStruct as _;
         const FIELDS: &[&str] = &["error", $(stringify!($method),)* $(stringify!($key),)*];
         let mut record = $serializer.serialize_struct(stringify!($type), FIELDS.len())?;
         record.serialize_field("error", $name)?;
@@ -38,6 +45,8 @@ macro_rules! records {
         record.end()
     }};
 }
+
+use crate::__serialize_records as records;
 
 records! {
     HeaderError [code] {
@@ -89,60 +98,13 @@ records! {
             offset: offset, width: width, header_len: header_len
         }
     }
-    NameError [at] {
-        Self::Empty => "empty" {}
-        Self::TooLong { len } => "too_long" { len: len }
-        Self::Utf8 { cut, .. } => "utf8" { cut: cut }
-        Self::Separator { found, .. } => "separator" { found: found }
-        Self::Control { found, .. } => "control" { found: found }
-        Self::Dots => "dots" {}
-    }
-    MessageError [code at] {
-        Self::TooShort { kind, len, least } => "too_short" { kind: kind, len: len, least: least }
-        Self::TooLong { kind, len, most } => "too_long" { kind: kind, len: len, most: most }
-        Self::HalfCode => "half_code" {}
-        Self::NoData => "no_data" {}
-        Self::Utf8 { kind, cut, .. } => "utf8" { kind: kind, cut: cut }
-        Self::Name { id, error } => "name" { id: id, name: error }
-    }
-    SessionError [code] {
-        Self::Message(error) => "message" { message: error }
-        Self::UnknownKind { kind } => "unknown_kind" { kind: kind }
-        Self::LateHello => "late_hello" {}
-        Self::AfterClose { kind } => "after_close" { kind: kind }
-        Self::TransferId { kind, id, last } => "transfer_id" { kind: kind, id: id, last: last }
-        Self::TooManyTransfers { id } => "too_many_transfers" { id: id }
-        Self::NoRoomForStatus { limit } => "no_room_for_status" { limit: limit }
-        Self::Status { id, code } => "status" { id: id, status: code }
-        Self::Unclosed => "unclosed" {}
-        Self::Failed { .. } => "failed" {}
-    }
-    SendError [] {
-        Self::Message(error) => "message" { message: error }
-        Self::Closed => "closed" {}
-        Self::PeerClosed => "peer_closed" {}
-        Self::TooLong { len, limit } => "too_long" { len: len, limit: limit }
-        Self::LateHello => "late_hello" {}
-        Self::ReservedKind { kind } => "reserved_kind" { kind: kind }
-        Self::NoRoomForStatus { limit } => "no_room_for_status" { limit: limit }
-        Self::TransferOpen { open } => "transfer_open" { open: open }
-        Self::TooManyTransfers => "too_many_transfers" {}
-        Self::TransferId { id, last } => "transfer_id" { id: id, last: last }
-        Self::NotOpen { id } => "not_open" { id: id }
-        Self::Offset { offset } => "offset" { offset: offset }
-        Self::Excess { end, size } => "excess" { end: end, size: size }
-        Self::WrongTotal { total } => "wrong_total" { total: total }
-        Self::NotOwed { id } => "not_owed" { id: id }
-        Self::LateReady { id } => "late_ready" { id: id }
-        Self::NotDone { id } => "not_done" { id: id }
-    }
 }
 
 /// Of the adapters; of the transport's error its kind, and the system's number if it has one.
 #[cfg(feature = "std")]
 mod adapters {
     use super::*;
-    use crate::io::{ConnectionError, ReadError, WriteError};
+    use crate::io::{ReadError, WriteError};
 
     struct KindOf<'a>(&'a std::io::Error);
 
@@ -164,16 +126,6 @@ mod adapters {
             Self::Flush(error) => "flush" { kind: &KindOf(error), os: &error.raw_os_error() }
             Self::Encode(error) => "encode" { encode: error }
             Self::Poisoned => "poisoned" {}
-        }
-        ConnectionError [code] {
-            Self::Read(error) => "read" { read: error }
-            Self::Session(error) => "session" { session: error }
-            Self::Send(error) => "send" { send: error }
-            Self::Write(error) => "write" { write: error }
-            Self::Full => "full" {}
-            Self::CloseTimeout { after } => "close_timeout" { after: after }
-            Self::FileRefused { code, reason } => "file_refused" { status: code, reason: reason.as_str() }
-            Self::FileUnanswered { code, reason } => "file_unanswered" { close: code, reason: reason.as_str() }
         }
     }
 

@@ -15,15 +15,15 @@ use std::fs;
 
 use play::{Peer, Verdict};
 use serde_json::{Value, json};
-use unstick::message::{
-    Close, Code, Digest, Encoded, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello,
-    Message, MessageError, RefusedMessage, ResumeKey,
-};
-use unstick::session::{Event, Session, SessionError};
 use unstick::{
     ByteOrder, Covers, DatagramError, DatagramPacker, DecodeError, Decoder, EncodeError, Framing,
     HeaderError, Kind, Layout, LengthField, Part, Piece, Pushed, RecoverError, V1,
 };
+use unstick_session::message::{
+    Close, Code, Digest, Encoded, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello,
+    Message, MessageError, RefusedMessage, ResumeKey,
+};
+use unstick_session::session::{Event, Session, SessionError};
 use unstick_testing::chunks::{self, Path, Subject, single_bytes};
 use unstick_testing::formats::every_format;
 use unstick_testing::oracle::{Outcome, Policy};

@@ -1,10 +1,10 @@
 //! Errors of a stream with what to try: this command knows which formats there are, and so more
 //! than the library does.
 
-use unstick::session::SessionError;
 use unstick::tokio::ReadError;
 use unstick::{DecodeError, Format, HeaderError, Kind, Parsed};
 use unstick_cookbook::Refusal;
+use unstick_session::session::SessionError;
 
 use crate::format::AnyFormat;
 use crate::v1::without_advice;

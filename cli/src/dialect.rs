@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use unstick::message::{Code, check_name};
 use unstick::tokio::{FrameReader, FrameWriter};
 use unstick::{DecodeError, Decoder, Kind, Piece};
+use unstick_session::message::{Code, check_name};
 
 use crate::addr::{Incoming, Outgoing};
 use crate::advice::explain;

@@ -8,8 +8,8 @@ use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 
 use serde::Serialize;
-use unstick::message::Code;
 use unstick::{DecodeError, Decoder, Format, Header, HeaderError, Piece, RecoverError, V1};
+use unstick_session::message::Code;
 
 use crate::advice::{explain, guess};
 use crate::bytes::{count, count_bytes};

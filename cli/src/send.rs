@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use unstick::message::{
-    self, Code, Digest, FileCancel, FileData, FileDone, FileOpen, Message, ResumeKey,
-};
-use unstick::session::{self, LIMIT_WITHOUT_HELLO, SendError, Session};
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{Frame, Framing, Kind};
+use unstick_session::message::{
+    self, Code, Digest, FileCancel, FileData, FileDone, FileOpen, Message, ResumeKey,
+};
+use unstick_session::session::{self, LIMIT_WITHOUT_HELLO, SendError, Session};
 
 use crate::addr::{Addr, Incoming, Outgoing};
 use crate::advice::{explain_read, explain_session};

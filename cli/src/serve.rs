@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use unstick::message::{Code, Encoded, FileStatus, Hello, Message};
-use unstick::session::{self, SendError, Session};
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, Frame, Framing, Kind};
+use unstick_session::message::{Code, Encoded, FileStatus, Hello, Message};
+use unstick_session::session::{self, SendError, Session};
 
 use crate::addr::{Incoming, Outgoing};
 use crate::advice::{explain_read, explain_session};

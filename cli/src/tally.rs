@@ -3,7 +3,7 @@
 use std::io;
 
 use serde::Serialize;
-use unstick::message::{Code, Digest, FileStatus};
+use unstick_session::message::{Code, Digest, FileStatus};
 
 use crate::output::{Failure, json};
 use crate::preview::escaped;

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_rustls::rustls::crypto::ring;
-use unstick::message::{Digest, ResumeKey, check_name};
+use unstick_session::message::{Digest, ResumeKey, check_name};
 
 use crate::addr::Addr;
 use crate::output::Failure;

@@ -8,12 +8,12 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::time::{sleep, timeout};
-use unstick::message::{Code, Message, RefusedMessage};
 use unstick::tokio::{
     FrameReceiver, FrameSender, FrameSocket, Frames, Received, RecvStats, Refusals, SendError,
     SendStats,
 };
 use unstick::{DatagramError, EncodeError, Frame};
+use unstick_session::message::{Code, Message, RefusedMessage};
 
 use crate::addr::Addr;
 use crate::bytes::{count, count_bytes};

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
-use unstick::message::{Code, Digest, FileDone, FileOpen, FileStatus};
+use unstick_session::message::{Code, Digest, FileDone, FileOpen, FileStatus};
 
 use crate::inbox::{Inbox, Offer, Part, Refusal, Stored};
 use crate::lane::Lane;

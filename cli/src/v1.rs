@@ -4,7 +4,7 @@
 use std::fmt;
 
 use unstick::Kind;
-use unstick::message::{self, Code, FileStatus, Hello, Message};
+use unstick_session::message::{self, Code, FileStatus, Hello, Message};
 
 use crate::bytes::{count_bytes, in_units};
 use crate::preview::{escaped, preview};

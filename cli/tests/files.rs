@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use support::*;
-use unstick::message::{Code, FileStatus, Message};
+use unstick_session::message::{Code, FileStatus, Message};
 
 fn send(addr: &str, args: &[&str]) -> Command {
     let mut command = unstick();
@@ -138,7 +138,7 @@ fn a_file_that_changes_while_it_is_sent_is_cancelled() {
         peer.say(&message(Message::FileStatus(FileStatus::ready(
             1,
             0,
-            unstick::message::Digest::OF_NOTHING,
+            unstick_session::message::Digest::OF_NOTHING,
         ))));
         assert_eq!(peer.next().unwrap().0, 0x11);
         let file = fs::File::options().write(true).open(folder.path("file")).unwrap();

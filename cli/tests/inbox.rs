@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use sha2::Digest as _;
 use support::*;
-use unstick::message::{Code, Digest, FileCancel, Message};
+use unstick_session::message::{Code, Digest, FileCancel, Message};
 
 struct Receiver {
     folder: Folder,
@@ -177,7 +177,7 @@ fn links_are_not_followed() {
 fn what_breaks_the_rules_of_a_transfer_is_refused_with_its_code() {
     let receiver = Receiver::new("inbox-rules", &["--max-file", "1000"]);
     let mut peer = receiver.peer();
-    let wrong = message(Message::FileDone(unstick::message::FileDone {
+    let wrong = message(Message::FileDone(unstick_session::message::FileDone {
         id: 5,
         total: 5,
         digest: Digest([9; 32]),

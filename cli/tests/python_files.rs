@@ -14,8 +14,10 @@ use sha2::{Digest as _, Sha256};
 use support::*;
 use unstick::Kind;
 use unstick::io::{FrameReader, FrameWriter};
-use unstick::message::{Close, Code, Digest, Encoded, FileStatus, Hello, Message, ResumeKey};
-use unstick::session::{Event, Session};
+use unstick_session::message::{
+    Close, Code, Digest, Encoded, FileStatus, Hello, Message, ResumeKey,
+};
+use unstick_session::session::{Event, Session};
 
 const CLIENT: &str = r#"
 import hashlib, socket, sys, unstick

@@ -31,7 +31,7 @@ mod udp;
 mod writer;
 
 pub use crate::engine::Next;
-pub use error::{ConnectionError, ReadError, WriteError};
+pub use error::{ReadError, WriteError};
 pub use reader::FrameReader;
 pub use udp::{
     FrameReceiver, FrameSender, FrameSocket, Frames, Lost, Received, RecvStats, Refusals,

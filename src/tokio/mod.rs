@@ -42,7 +42,7 @@ mod stream;
 mod writer;
 
 pub use crate::io::{
-    ConnectionError, Frames, Lost, Next, ReadError, Received, RecvStats, Refusals, SendError,
+    Frames, Lost, Next, ReadError, Received, RecvStats, Refusals, SendError,
     SendStats, WriteError,
 };
 pub use reader::FrameReader;

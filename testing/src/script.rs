@@ -244,7 +244,7 @@ impl Write for Line {
     }
 }
 
-impl unstick::io::Transport for Line {
+impl unstick_session::io::Transport for Line {
     fn end_writing(&mut self) -> io::Result<()> {
         self.drain.is_shut = true;
         Ok(())

@@ -18,7 +18,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 use clap::ValueEnum;
 use sha2::Sha256;
-use unstick::message::{Code, Digest, ResumeKey};
+use unstick_session::message::{Code, Digest, ResumeKey};
 
 pub(crate) use part::Part;
 

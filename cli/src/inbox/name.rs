@@ -1,7 +1,7 @@
 //! The names of files and of their parts.
 
 use sha2::{Digest as _, Sha256};
-use unstick::message::{MAX_NAME_LEN, ResumeKey};
+use unstick_session::message::{MAX_NAME_LEN, ResumeKey};
 
 /// How the names of parts begin and end. No file may have such a name.
 const PREFIX: &str = ".unstick-";

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, File, OpenOptions};
 use sha2::{Digest as _, Sha256};
-use unstick::message::Digest;
+use unstick_session::message::Digest;
 
 use super::name;
 

@@ -10,8 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use unstick::message::{Digest, FileData, FileDone, FileOpen, FileStatus, Message, ResumeKey};
 use unstick::{Framing, Kind, V1};
+use unstick_session::message::{
+    Digest, FileData, FileDone, FileOpen, FileStatus, Message, ResumeKey,
+};
 
 /// Nothing here takes so long, unless it is stuck.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,8 +1,8 @@
 //! Payloads are read as a naive reading of the specification says.
 
 use arbitrary::{Result, Unstructured};
-use unstick::message::{Code, Message, check_len, check_name};
 use unstick::{Framing, Kind, V1};
+use unstick_session::message::{Code, Message, check_len, check_name};
 
 use super::input;
 

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use arbitrary::{Result, Unstructured};
 use unstick::Kind;
-use unstick::message::{
+use unstick_session::message::{
     Close, Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message,
     MessageError, ResumeKey,
 };
-use unstick::session::{Event, MAX_TRANSFERS, Session};
+use unstick_session::session::{Event, MAX_TRANSFERS, Session};
 
 /// Moves files between two sides until the input is used up; then lets everything arrive.
 pub fn session(data: &[u8]) {

@@ -16,10 +16,10 @@ mod async_adapters;
 
 use core::hint::black_box;
 
-use unstick::message::{
+use unstick_session::message::{
     Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message, ResumeKey,
 };
-use unstick::session::{FileReceiver, IncomingFile, Session};
+use unstick_session::session::{FileReceiver, IncomingFile, Session};
 use unstick::{
     ByteOrder, Covers, DatagramPacker, Decoder, Encoder, FieldMeta, Format, FrameBuf, Framing,
     I32Be, I32Le, Kind, Layout, LengthField, Segments, SelfChecking, U8, U16Be, U16Le, U24Be,

@@ -1,0 +1,216 @@
+//! What can be wrong with a payload.
+
+use core::error::Error;
+use core::fmt;
+
+use unstick::Kind;
+
+use super::{Code, FileOpen};
+
+/// Why a payload is none that its kind can have (spec, chapter 13).
+///
+/// Offsets count from the payload's first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum MessageError {
+    /// The payload ends before its fixed fields do.
+    TooShort {
+        /// The message's kind.
+        kind: Kind,
+        /// The bytes that the payload has.
+        len: u64,
+        /// The bytes that it needs at least.
+        least: u64,
+    },
+    /// The payload is longer than its kind allows.
+    TooLong {
+        /// The message's kind.
+        kind: Kind,
+        /// The bytes that the payload has.
+        len: u64,
+        /// The bytes that it may have.
+        most: u64,
+    },
+    /// A close of one byte: half a code.
+    HalfCode,
+    /// A file-data without data.
+    NoData,
+    /// Text, a reason or an application's name is not UTF-8.
+    Utf8 {
+        /// The message's kind.
+        kind: Kind,
+        /// The offset of the first byte that belongs to no character.
+        at: u64,
+        /// Whether it is the beginning of a character that the payload's end cut.
+        cut: bool,
+    },
+    /// A file-open with a name that no file may have. It refuses this file and not the
+    /// conversation: the answer is a status with [`Code::BAD_NAME`].
+    Name {
+        /// The transfer that is refused.
+        id: u32,
+        /// What is wrong with the name.
+        error: NameError,
+    },
+}
+
+impl MessageError {
+    /// This error's number in the registry: [`Code::BAD_NAME`] for a name, else
+    /// [`Code::BAD_MESSAGE`].
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Name { .. } => Code::BAD_NAME,
+            _ => Code::BAD_MESSAGE,
+        }
+    }
+
+    /// The offset in the payload of the first byte that is wrong, or of the end if bytes are
+    /// missing.
+    #[must_use]
+    pub const fn at(self) -> u64 {
+        match self {
+            Self::TooShort { len, .. } => len,
+            Self::TooLong { most, .. } => most,
+            Self::HalfCode => 1,
+            Self::NoData => 12,
+            Self::Utf8 { at, .. } => at,
+            // At most 255, so the sum cannot overflow.
+            Self::Name { error, .. } => FileOpen::NAME_AT + error.at(),
+        }
+    }
+}
+
+impl fmt::Display for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "payload byte {}: ", self.at())?;
+        match *self {
+            Self::TooShort { kind, len, least } => write!(
+                f,
+                "a {kind} of {}, and it has {least} at least; does the peer leave out a field?",
+                Bytes(len)
+            ),
+            Self::TooLong { kind, len, most } => write!(
+                f,
+                "a {kind} of {len} bytes, and it has {most} at most; \
+                 does the peer build it wrongly?"
+            ),
+            Self::HalfCode => f.write_str(
+                "a close of one byte, and it is empty or begins with a code of two; \
+                 does the peer write the code as one byte?",
+            ),
+            Self::NoData => f.write_str(
+                "a file-data without data; an empty file has none, and is open and done",
+            ),
+            Self::Utf8 { kind, cut: false, .. } => {
+                write!(f, "a {kind} that is not UTF-8; is it in another encoding, or binary?")
+            }
+            Self::Utf8 { kind, cut: true, .. } => write!(
+                f,
+                "a {kind} that ends inside a character; \
+                 does the peer cut text by bytes?"
+            ),
+            Self::Name { id, error } => write!(f, "transfer {id}: {error}"),
+        }
+    }
+}
+
+impl Error for MessageError {}
+
+/// A number of bytes, in words.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 byte"),
+            len => write!(f, "{len} bytes"),
+        }
+    }
+}
+
+/// Why a name is none that a file may have (spec, 13.6). It is refused and never changed into
+/// another one.
+///
+/// Offsets count from the name's first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum NameError {
+    /// There is none.
+    Empty,
+    /// It has more than 255 bytes.
+    TooLong {
+        /// The bytes that it has.
+        len: u64,
+    },
+    /// It is not UTF-8.
+    Utf8 {
+        /// The offset of the first byte that belongs to no character.
+        at: u8,
+        /// Whether it is the beginning of a character that the end cut.
+        cut: bool,
+    },
+    /// It has a character that separates folders or drives on some system: `/`, `\` or `:`.
+    Separator {
+        /// Its offset.
+        at: u8,
+        /// The character.
+        found: char,
+    },
+    /// It has NUL or another control character.
+    Control {
+        /// Its offset.
+        at: u8,
+        /// The character.
+        found: char,
+    },
+    /// It is `.` or `..`, which are folders.
+    Dots,
+}
+
+impl NameError {
+    /// The offset in the name of the first byte that is wrong.
+    #[must_use]
+    pub const fn at(self) -> u64 {
+        match self {
+            Self::Empty | Self::Dots => 0,
+            Self::TooLong { .. } => super::MAX_NAME_LEN as u64,
+            Self::Utf8 { at, .. } | Self::Separator { at, .. } | Self::Control { at, .. } => {
+                at as u64
+            }
+        }
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Empty => f.write_str("a file needs a name; give it one of 1 to 255 bytes"),
+            Self::TooLong { len } => {
+                write!(f, "a name of {len} bytes, and it may have 255; send it under a shorter one")
+            }
+            Self::Utf8 { cut: false, .. } => {
+                f.write_str("the name is not UTF-8; send it under another one")
+            }
+            Self::Utf8 { cut: true, .. } => {
+                f.write_str("the name ends inside a character; was it cut by bytes?")
+            }
+            Self::Separator { found, .. } => write!(
+                f,
+                "the name has '{}', which separates folders or drives somewhere; \
+                 send the last part of a path only, without it",
+                found.escape_default()
+            ),
+            Self::Control { found, .. } => write!(
+                f,
+                "the name has the control character U+{:04X}; send it under another one",
+                u32::from(found)
+            ),
+            Self::Dots => f.write_str("the name is that of a folder; send it under another one"),
+        }
+    }
+}
+
+impl Error for NameError {}

@@ -1,0 +1,218 @@
+//! The files that the peer sends: the receiver's half of the exchange (spec, 15.5).
+
+use unstick::Kind;
+
+use super::error::{SendError, SessionError};
+use super::transfer::{Misfit, Open, Waiting};
+use super::{Event, FileOpen};
+use crate::message::{Code, FileCancel, FileData, FileDone, FileStatus};
+
+/// The receiver's half.
+#[derive(Clone, Debug)]
+pub(super) struct Incoming {
+    /// The greatest id that was opened.
+    last: Option<u32>,
+    open: Option<Open>,
+    owed: Waiting<Owed>,
+}
+
+/// Who owes the final status of a transfer, and what is known of it.
+#[derive(Clone, Copy, Debug)]
+enum Owed {
+    /// The application: it was asked.
+    Answer {
+        /// Whether the file is complete here, so that it can be stored.
+        done: bool,
+        /// Whether the peer is to be told that it takes time.
+        working: bool,
+    },
+    /// The session: a refusal that was not sent yet.
+    Refusal(Code),
+}
+
+impl Incoming {
+    pub(super) const fn new() -> Self {
+        Self { last: None, open: None, owed: Waiting::new() }
+    }
+
+    /// How many final statuses are owed.
+    pub(super) fn owed(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// A file is offered. `answers` says whether this side can still say something.
+    pub(super) fn opened<'a>(
+        &mut self,
+        open: FileOpen<'a>,
+        answers: bool,
+    ) -> Result<Event<'a>, SessionError> {
+        self.begin(open.id, answers)?;
+        if !answers {
+            return Ok(Event::Nothing);
+        }
+        if self.open.is_some() {
+            return Ok(self.refuse(open.id, Code::SECOND_OPEN));
+        }
+        self.open = Some(Open::new(open.id, open.size));
+        Ok(Event::FileOpen(open))
+    }
+
+    /// A file is offered under a name that no file may have.
+    pub(super) fn opened_misnamed<'a>(
+        &mut self,
+        id: u32,
+        answers: bool,
+    ) -> Result<Event<'a>, SessionError> {
+        self.begin(id, answers)?;
+        Ok(if answers { self.refuse(id, Code::BAD_NAME) } else { Event::Nothing })
+    }
+
+    pub(super) fn data<'a>(&mut self, data: FileData<'a>) -> Result<Event<'a>, SessionError> {
+        let Some(open) = self.open_at(Kind::FILE_DATA, data.id)? else {
+            return Ok(Event::Nothing);
+        };
+        match open.data(data.offset, data.bytes.len() as u64) {
+            Ok(()) => Ok(Event::FileData(data)),
+            Err(misfit) => Ok(self.refuse(data.id, misfit.code())),
+        }
+    }
+
+    pub(super) fn done<'a>(&mut self, done: FileDone) -> Result<Event<'a>, SessionError> {
+        let Some(open) = self.open_at(Kind::FILE_DONE, done.id)? else {
+            return Ok(Event::Nothing);
+        };
+        if let Err(misfit) = open.check_total(done.total) {
+            return Ok(self.refuse(done.id, misfit.code()));
+        }
+        self.open = None;
+        if let Some(owed) = self.owed.get_mut(done.id) {
+            *owed = Owed::Answer { done: true, working: false };
+        }
+        Ok(Event::FileDone(done))
+    }
+
+    pub(super) fn cancelled<'a>(
+        &mut self,
+        cancel: FileCancel<'a>,
+    ) -> Result<Event<'a>, SessionError> {
+        if self.open_at(Kind::FILE_CANCEL, cancel.id)?.is_none() {
+            return Ok(Event::Nothing);
+        }
+        self.refuse(cancel.id, Code::CANCELLED);
+        Ok(Event::FileCancel(cancel))
+    }
+
+    /// No file message will follow: the open file is as after a broken connection.
+    pub(super) fn ended(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.owed.remove(open.id);
+        }
+    }
+
+    /// The application answers.
+    pub(super) fn answer(&mut self, status: &FileStatus<'_>) -> Result<(), SendError> {
+        let FileStatus { id, code, offset, .. } = *status;
+        let is_done = match self.owed.get_mut(id) {
+            Some(Owed::Answer { done, .. }) => *done,
+            Some(Owed::Refusal(_)) | None => return Err(SendError::NotOwed { id }),
+        };
+        if code == Code::READY {
+            return match self.open.as_mut().filter(|open| open.id == id && open.awaits_ready()) {
+                Some(open) => match open.exceeded_by(offset) {
+                    Some(size) => Err(SendError::Excess { end: offset, size }),
+                    None => {
+                        open.ready(offset);
+                        Ok(())
+                    }
+                },
+                None => Err(SendError::LateReady { id }),
+            };
+        }
+        if code == Code::STORED && !is_done {
+            return Err(SendError::NotDone { id });
+        }
+        if code.is_final() {
+            self.owed.remove(id);
+            self.close(id);
+        }
+        Ok(())
+    }
+
+    /// Some seconds have passed: whoever waits for this side is to be told that it is at work.
+    pub(super) fn tick(&mut self) {
+        let begun = self.open.filter(Open::is_begun).map(|open| open.id);
+        for (id, owed) in self.owed.iter_mut() {
+            if let Owed::Answer { working, .. } = owed {
+                *working = begun != Some(*id);
+            }
+        }
+    }
+
+    /// The next thing that this side has to say by itself: a refusal, or that it is at work.
+    pub(super) fn next_status(&mut self) -> Option<(u32, Code)> {
+        let refusals = self.owed.iter().filter_map(|(id, owed)| match owed {
+            Owed::Refusal(code) => Some((*id, *code)),
+            Owed::Answer { .. } => None,
+        });
+        if let Some((id, code)) = refusals.min_by_key(|(id, _)| *id) {
+            self.owed.remove(id);
+            return Some((id, code));
+        }
+        let late = self.owed.iter_mut().filter_map(|(id, owed)| match owed {
+            Owed::Answer { working, .. } if *working => Some((*id, working)),
+            _ => None,
+        });
+        let (id, working) = late.min_by_key(|(id, _)| *id)?;
+        *working = false;
+        Some((id, Code::WORKING))
+    }
+
+    /// The next id is taken, and its final status owed.
+    fn begin(&mut self, id: u32, answers: bool) -> Result<(), SessionError> {
+        if let Some(last) = self.last
+            && id <= last
+        {
+            return Err(SessionError::TransferId { kind: Kind::FILE_OPEN, id, last: Some(last) });
+        }
+        self.last = Some(id);
+        let owed = Owed::Answer { done: false, working: false };
+        if answers && !self.owed.insert(id, owed) {
+            return Err(SessionError::TooManyTransfers { id });
+        }
+        Ok(())
+    }
+
+    /// The open file, if it is this one; `None` for one that is closed.
+    fn open_at(&mut self, kind: Kind, id: u32) -> Result<Option<&mut Open>, SessionError> {
+        let last = self.last;
+        if last.is_none_or(|last| id > last) {
+            return Err(SessionError::TransferId { kind, id, last });
+        }
+        Ok(self.open.as_mut().filter(|open| open.id == id))
+    }
+
+    fn refuse<'a>(&mut self, id: u32, code: Code) -> Event<'a> {
+        if let Some(owed) = self.owed.get_mut(id) {
+            *owed = Owed::Refusal(code);
+        }
+        self.close(id);
+        Event::FileRefused { id, code }
+    }
+
+    fn close(&mut self, id: u32) {
+        if self.open.as_ref().is_some_and(|open| open.id == id) {
+            self.open = None;
+        }
+    }
+}
+
+impl Misfit {
+    /// What the receiver refuses the file with.
+    fn code(self) -> Code {
+        match self {
+            Self::Offset => Code::BAD_OFFSET,
+            Self::Excess { .. } => Code::EXCESS,
+            Self::Total => Code::WRONG_TOTAL,
+        }
+    }
+}
