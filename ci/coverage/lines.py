@@ -26,7 +26,7 @@ NAMED = [
     ("error.rs", "| Self::Unsynchronized { at, .. }",
      "errors in a datagram are shifted, and nobody searches there"),
     ("format/length_field.rs", "fn format(&self, f: defmt::Formatter<'_>) {",
-     "its log needs another program: tests/defmt, a package of its own, runs it"),
+     "its log needs another program: ci/defmt, a package of its own, runs it"),
     ("frame_buf.rs", "return Ok(frame); }",
      "a frame that was located stands in the storage; in place of a panic"),
     ("frame_buf.rs", "return storage;",
