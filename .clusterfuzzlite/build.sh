@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets as OSS-Fuzz and ClusterFuzzLite ask for it: for each a binary in $OUT,
-# its seeds as a zip, the dictionary and the options. fuzz/run calls it too, and runs what it built.
+# Builds the fuzz targets in the form that OSS-Fuzz and ClusterFuzzLite require: for each a binary in
+# $OUT, its seeds as a zip, the dictionary and the options. fuzz/run calls it too, and runs the result.
 set -euo pipefail
 # The engine starts a copy of this script, in the project's folder.
 [ -d fuzz ] || cd "$(dirname "$0")/.."

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The unstick protocol, version 1: framing, messages and files. One file, nothing but the standard
-library.
+"""The unstick protocol, version 1: framing, messages and files. One file that needs only the
+standard library.
 
-Written from spec.md alone, without a look at any other implementation; the comments name its
-requirements (HDR-2) and sections (7.4). Encode, and decode whole frames:
+Written from spec.md alone, without looking at any other implementation; the comments name its
+requirements (HDR-2) and sections (7.4). To encode, and to decode whole frames:
 
     >>> wire = encode(KINDS["text"], b"hello") + encode(KINDS["binary"], b"")
     >>> [(frame.kind, frame.payload) for frame in frames([wire[:10], wire[10:]])]
@@ -59,7 +59,7 @@ class Error(namedtuple("Error", "name at values")):
 
     @property
     def code(self):
-        """Its number; None for what is only a cause of refused-datagram."""
+        """Its number; None if it is only a cause of refused-datagram."""
         return CODES.get(self.name)
 
     def __str__(self):
@@ -68,7 +68,7 @@ class Error(namedtuple("Error", "name at values")):
 
 
 class Rejected(Exception):
-    """The caller asked for what cannot be: "rejected" in 7.4, or an encoder that has to refuse."""
+    """An invalid request by the caller: "rejected" in 7.4, or an encoder that has to refuse."""
 
 
 class StreamError(Exception):
@@ -108,7 +108,7 @@ def check(data):
 
 # --------------------------------------------------------------------------------- the formats
 #
-# judge(header) is asked with each longer run of header bytes, and answers None (more bytes),
+# judge(header) is called with each longer run of header bytes. It returns None (more bytes),
 # (error name, values), or ("header", kind, payload length). searchable: resync is possible.
 
 
@@ -136,11 +136,11 @@ class Version1:
         return ("header", header[2], int.from_bytes(header[3:7], "big"))
 
     def missing(self, count):
-        """The least number of bytes that `count` header bytes still lack (END-2)."""
+        """The minimum number of bytes still missing after `count` header bytes (END-2)."""
         return 8 - count
 
     def encode_header(self, length, kind=None, header=None):
-        """The one header (HDR-10)."""
+        """The only valid header (HDR-10)."""
         if not isinstance(kind, int) or not 0x01 <= kind <= 0xFF:  # HDR-11
             raise Rejected("a kind is a number from 1 to 255, not %r" % (kind,))
         if header is not None:
@@ -165,7 +165,7 @@ class Layout:
         self.header, self.offset, self.width, self.order = header, offset, width, order
         self.counted = {"payload": 0, "rest": header - (offset + width), "frame": header}[covers]
         self.greatest = (1 << (8 * width - (1 if signed else 0))) - 1 - self.counted
-        # Behind how many bytes of the header the sign is known (FMT-6).
+        # After how many bytes of the header the sign is known (FMT-6).
         self.sign_at = (offset + (1 if order == "big" else width)) if signed else 0
 
     def judge(self, header):
@@ -218,7 +218,7 @@ class Varint:
         return ("header", None, value)
 
     def missing(self, count):
-        """At least one byte, however many there were (FMT-3)."""
+        """At least one byte, whatever `count` is (FMT-3)."""
         return 1
 
     def encode_header(self, length, kind=None, header=None):
@@ -271,7 +271,7 @@ def _checked_limit(limit):
 
 
 def encode_header(length, kind=None, *, format="v1", limit=None, header=None):
-    """The header of a frame; `Rejected` for what must not be written (HDR-11, LIM-5, FMT-4)."""
+    """The header of a frame; `Rejected` if it must not be written (HDR-11, LIM-5, FMT-4)."""
     format = format_named(format)
     if length > min(_checked_limit(limit), format.greatest):
         raise Rejected("a payload of %d bytes is above the limit" % length)
@@ -298,10 +298,10 @@ def encode_in(format, payload, *, limit=None, header=None):
 
 
 class Decoder:
-    """The receiver of chapter 7, a byte stream in, events out.
+    """The receiver of chapter 7: turns a byte stream into events.
 
-    `feed` stops right behind what an error refuses: offer the bytes it did not consume again after
-    a `skip` or a `resync`.
+    `feed` stops directly after the bytes that an error refuses. After a `skip` or a `resync`, offer
+    the bytes that it did not consume again.
     """
 
     def __init__(self, format="v1", limit=None):
@@ -319,7 +319,7 @@ class Decoder:
         self.error = None
 
     def feed(self, data):
-        """Takes bytes; returns how many were consumed, and a list of events (table 7.3)."""
+        """Consumes bytes; returns how many, and a list of events (table 7.3)."""
         data = bytes(data)
         events, used = [], 0
         while used < len(data):
@@ -385,7 +385,7 @@ class Decoder:
         return self.error
 
     def _is_open(self, window):
-        """7.2: whether nothing in the window contradicts a header that keeps the limit."""
+        """7.2: whether no byte of the window contradicts a header within the limit."""
         count = len(window)
         if count > 0 and window[0] != MAGIC:
             return False
@@ -416,7 +416,7 @@ class Decoder:
         return self._fail("truncated", self.offset, missing=self._due, exact=True)
 
     def skip(self):
-        """Passes over an oversize payload: None, or the same error; else `Rejected` (7.4)."""
+        """Skips an oversize payload: None, or the same error; else `Rejected` (7.4)."""
         if self._state != "FAILED":
             raise Rejected("there is no error to skip")
         if self.error.name != "oversize":
@@ -443,7 +443,7 @@ class Decoder:
 
 
 class Assembler:
-    """Puts events together to whole frames; everything else passes through."""
+    """Joins events into whole frames; other events are returned unchanged."""
 
     def __init__(self):
         self._begin, self._runs = None, []
@@ -466,7 +466,7 @@ class Assembler:
 
 
 def frames(chunks, *, format="v1", limit=None):
-    """The frames of a stream that comes in chunks; `StreamError` where it goes wrong.
+    """The frames of a stream that arrives in chunks; `StreamError` on the first error.
 
     For a socket: `frames(iter(lambda: socket.recv(65536), b""))`.
     """
@@ -507,9 +507,9 @@ def encode_datagram(frames, *, limit=None, datagram_limit=DEFAULT_DATAGRAM_LIMIT
 
 
 def read_datagram(data, *, limit=None, known=(), cut=False):
-    """The frames of a datagram, or the `Error` that is the cause why all of it is refused.
+    """The frames of a datagram, or the `Error` for which the whole datagram is refused.
 
-    `known` are the application kinds that are known; `cut` says that the transport reported the
+    `known` are the application kinds that are known; `cut` is true if the transport reported the
     datagram as longer than its buffer (DGM-9).
     """
     known = frozenset(known)
@@ -549,7 +549,7 @@ CODES.update({
 
 _KIND_NAMES = {number: name for name, number in KINDS.items()}
 
-# Fixed fields: name, bytes; then what stands behind them: None, or a field's name.
+# Fixed fields: name, bytes; then the field after them: None, or its name.
 _FIELDS = {
     "hello": ([("limit", 4)], "name"),
     "text": ([], "text"),
@@ -570,8 +570,8 @@ UNKNOWN_SIZE = (1 << 64) - 1
 
 
 class BadMessage(Exception):
-    """A payload that its kind cannot have. `name` is the code's name, `at` an offset in the payload;
-    `transfer` is there if only that file is refused (MSG-11)."""
+    """A payload that is invalid for its kind. `name` is the code's name, `at` an offset in the
+    payload; `transfer` is set if only that file is refused (MSG-11)."""
 
     def __init__(self, name, at, transfer=None):
         super().__init__("%s at payload byte %d" % (name, at))
@@ -588,7 +588,7 @@ def _first_broken(data):
 
 
 def bad_name(name):
-    """Where a file's name, as bytes, breaks a rule of 13.6; None if it breaks none."""
+    """The offset at which a file's name, as bytes, breaks a rule of 13.6; None if it breaks none."""
     if not name:
         return 0
     if len(name) > 255:
@@ -656,7 +656,7 @@ def decode_message(kind, payload):
 
 
 def encode_message(message):
-    """Kind and payload of a message; `Rejected` for one that no receiver may take (MSG-6).
+    """Kind and payload of a message; `Rejected` if every receiver has to refuse it (MSG-6).
 
     >>> encode_message({"type": "hello", "limit": 65536, "name": "py"})
     (128, b'\\x00\\x01\\x00\\x00py')
@@ -692,8 +692,8 @@ def encode_message(message):
 
 
 def read_datagram_messages(data, *, limit=None, known=(), cut=False):
-    """The messages of a datagram, or the `Error` that is the cause why all of it is refused: one of
-    `read_datagram`'s, or bad-message (CNV-12)."""
+    """The messages of a datagram, or the `Error` for which the whole datagram is refused: one of
+    `read_datagram`, or bad-message (CNV-12)."""
     result = read_datagram(data, limit=limit, known=known, cut=cut)
     if isinstance(result, Error):
         return result
@@ -741,8 +741,8 @@ class _OpenFile:
 
 
 class Session:
-    """The rules of a conversation, without a socket: `receive` and `end` take what comes, `send` is
-    asked before anything is written, `says` gives what has to be written beside that.
+    """The rules of a conversation, without a socket. `receive` and `end` handle what arrives, `send`
+    is called before a message is written, and `says` returns what has to be written in addition.
 
     `known`: the applications' kinds that are known.
     """
@@ -763,7 +763,7 @@ class Session:
     # What arrives.
 
     def receive(self, kind, payload):
-        """The event's name and the message; `Broken`, once and for ever (CNV-10)."""
+        """The event's name and the message; `Broken` from the first error on (CNV-10)."""
         if self.error is not None:
             raise Broken(self.error)
         try:
@@ -830,7 +830,7 @@ class Session:
         return "close"
 
     def _opened(self, transfer, message):
-        """An open; without a message, one with a bad name."""
+        """Handles an open; without a message, one with a bad name."""
         if self.peer_limit < 46:  # FIL-20
             raise Broken("misplaced-message")
         if transfer <= self._in_last:  # FIL-1
@@ -912,12 +912,12 @@ class Session:
     def end(self):
         """The end of stream; `Broken` if it is not clean (CNV-8)."""
         if self.error is None and not self.peer_closed:
-            self.error = "unclosed"  # local: nobody is told
+            self.error = "unclosed"  # local: not sent
         if self.error is not None:
             raise Broken(self.error)
 
     def tick(self):
-        """Some seconds have passed (FIL-19)."""
+        """To be called every few seconds (FIL-19)."""
         for transfer, state in self._owed.items():
             opened = self._in_open if state == "asked" else None
             if state == "done" or (opened and opened.held is None and opened.position is None):
@@ -953,7 +953,7 @@ class Session:
         return out
 
     def send(self, message):
-        """Kind and payload to be written; `Rejected` if the message has no place now."""
+        """Kind and payload to be written; `Rejected` if the message is not allowed now."""
         if self.closed or self.error is not None:
             raise Rejected("the conversation is closed")  # CNV-5
         kind, payload = encode_message(message)
@@ -1061,7 +1061,7 @@ def status(transfer, name, offset=0, digest=NO_DIGEST, reason=""):
 
 
 class Client:
-    """Text and files over a socket, and what the peer says.
+    """Text and files over a socket, and the messages of the peer.
 
         with Client(socket.create_connection(("localhost", 7000))) as client:
             client.text("hello")
@@ -1123,7 +1123,7 @@ class Client:
         self._send({"type": "text", "text": text})
 
     def _wait(self, wanted):
-        """Reads until such an event is there, and takes it out of those to come."""
+        """Reads until there is a wanted event, and removes it from those that have arrived."""
         while True:
             for place, (name, message) in enumerate(self._arrived):
                 if wanted(name, message):
@@ -1132,8 +1132,8 @@ class Client:
                 raise Broken("unclosed")
 
     def file(self, name, content, *, key=None):
-        """Sends a file and waits for what becomes of it: its final status. With a `key` it goes on
-        with an earlier try (15.7)."""
+        """Sends a file and waits for its final status. With a `key` it resumes an earlier try
+        (15.7)."""
         digest = hashlib.sha256(content).digest()
         transfer = self.session.next_transfer
         self._send({"type": "file-open", "transfer": transfer, "key": key or os.urandom(16),
@@ -1160,7 +1160,7 @@ class Client:
         return self._wait(lambda name, message: name == "file-end" and mine(name, message))[1]
 
     def close(self):
-        """Says that this was all, and reads on until the peer's end (14.4). Returns the events."""
+        """Sends close, and reads on until the peer's end (14.4). Returns the events."""
         self._send({"type": "close", "code": 0, "reason": ""})
         self.socket.shutdown(socket.SHUT_WR)
         while self._read():
@@ -1179,7 +1179,7 @@ class _Conform:
 
     @staticmethod
     def number(value):
-        """Numbers beyond 2^53 come as strings of digits."""
+        """Numbers beyond 2^53 arrive as strings of digits."""
         return None if value is None else int(value)
 
     @staticmethod

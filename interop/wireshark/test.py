@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs tshark with the dissector beside this file over captures that this program writes.
+"""Runs tshark with the dissector next to this file over captures that this program writes.
 
     interop/wireshark/test.py target/release/unstick [TEST …]
 
-It needs tshark, and nothing but the standard library. The vectors in `vectors/` say what has to come out of a
-stream, a datagram, a payload or a conversation; what only a capture can have (segments out of order, packets
-that were cut when they were captured) stands here. The command is asked for captures of real conversations.
+It needs tshark, and only the standard library. The vectors in `vectors/` define the expected result for a
+stream, a datagram, a payload or a conversation. Tests for what only a capture can have (segments out of order,
+packets that were cut when they were captured) are here. Captures of real conversations come from the command.
 """
 
 import collections
@@ -28,11 +28,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 DISSECTOR = HERE / "unstick.lua"
 PORT = 7000
-STUCK = 240  # seconds: nothing here takes so long, unless it hangs
+STUCK = 240  # seconds: nothing here takes this long, unless it hangs
 
 COMMAND = None
 SCRATCH = None
-# The names of the expert infos that were seen: at the end they have to be all there are.
+# The names of the expert infos that were seen: at the end all of them have to be here.
 SEEN = set()
 
 ANY = "any"
@@ -46,7 +46,7 @@ ERRORS = {
     0x101: "misplaced-message", 0x102: "bad-transfer-id", 0x103: "too-many-transfers", 0x131: "bad-name",
     0x132: "second-open", 0x133: "bad-offset", 0x134: "excess", 0x135: "wrong-total",
 }
-# These leave the frame as it is: it is shown, and the error with it.
+# With these errors the frame is still shown, together with the error.
 OF_A_WHOLE_FRAME = {name for code, name in ERRORS.items() if code == 7 or code >= 0x100}
 
 PAYLOAD_FIELDS = {
@@ -130,7 +130,7 @@ class Capture:
 
 
 class Tcp:
-    """A connection in a capture. It knows which packets are its."""
+    """A connection in a capture, with the numbers of its packets."""
 
     FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 
@@ -189,7 +189,7 @@ class Item:
         return [item.show for item in self.all() if item.name == "unstick." + name]
 
     def below(self, name):
-        """The first such field right below this one."""
+        """The first such field directly below this one."""
         return next((item.show for item in self.items if item.name == "unstick." + name), None)
 
     def number(self, name):
@@ -198,11 +198,11 @@ class Item:
 
 
 def dissect(capture, *options, ports=True):
-    """The trees of the protocol, by the packet's number. `ports`: tshark is told where to look."""
+    """The trees of the protocol, by the packet's number. `ports`: tshark is called with the ports."""
     path = capture if isinstance(capture, pathlib.Path) else capture.save()
     if ports:
         options = ("-d", f"tcp.port=={PORT},unstick", "-d", f"udp.port=={PORT},unstick", *options)
-    # Lua errors are seen in every case.
+    # Lua errors are found in every case.
     found = collections.defaultdict(list)
     packets = 0
     for packet in ET.fromstring(tshark(path, "-T", "pdml", "-J", "unstick", *options)):
@@ -227,7 +227,7 @@ def payload_of(item):
 
 
 def events(found, numbers):
-    """What the dissector says of a stream, or of a datagram: frames, errors, ends of searches."""
+    """What the dissector shows for a stream, or for a datagram: frames, errors, ends of searches."""
     out = []
     for tree in (tree for number in numbers for tree in found[number]):
         for item in tree.items:
@@ -264,7 +264,7 @@ def cuts_of(data, rng):
 
 
 def expected_of_stream(steps):
-    """The events, and whether nothing follows: the dissector skips after oversize, and searches after the rest."""
+    """The events, and whether nothing follows: the dissector skips after oversize, and searches after other errors."""
     out, last = [], None
     for step in steps:
         if "frame" in step:
@@ -312,7 +312,7 @@ class Vectors(unittest.TestCase):
                         tcp.send(*pieces)
                         tcp.fin()
                     runs.append((vector, len(pieces), tcp))
-            # LIM-6: no limit above what a length can say.
+            # LIM-6: no limit above what a length can hold.
             options = [] if limit is None else ["-o", f"unstick.limit:{min(int(limit), 0xFFFFFFFF)}"]
             found = dissect(capture, *options)
             for vector, pieces, tcp in runs:
@@ -327,7 +327,7 @@ class Vectors(unittest.TestCase):
         groups = collections.defaultdict(list)
         left_out = []
         for vector in vectors("datagrams"):
-            # A capture shows neither what a receiver's buffer cut nor, in Wireshark, datagrams without a byte.
+            # A capture does not show a cut by a receiver's buffer nor, in Wireshark, datagrams without a byte.
             if vector.get("cut") or not unhex(vector["bytes"]):
                 left_out.append(vector["id"])
             else:
@@ -355,7 +355,7 @@ class Vectors(unittest.TestCase):
                     self.assertEqual(came, wanted)
 
     def test_messages_of_datagrams(self):
-        """A message that cannot be read refuses its datagram, behind every other cause."""
+        """A message that cannot be read refuses its datagram, after every other cause."""
         group = [vector for vector in vectors("conversations") if vector["test"] == "datagram-messages"]
         self.assertGreater(len(group), 5)
         self.assertEqual({tuple(vector["known"]) for vector in group}, {(64,)})
@@ -411,7 +411,7 @@ class Vectors(unittest.TestCase):
                 if message["type"] == "close" and not came:
                     self.assertEqual((message["code"], value), (0, ""))
                 else:
-                    # tshark escapes what no terminal shows.
+                    # tshark escapes what a terminal cannot show.
                     self.assertEqual(len(came), 1)
                     if all(ord(c) >= 0x20 for c in value):
                         self.assertEqual(came[0], value)
@@ -421,7 +421,7 @@ class Vectors(unittest.TestCase):
                 self.assertEqual([int(number, 0) for number in came], [int(value)], name)
 
     def test_conversations(self):
-        """Whoever keeps the rules gets no error; the first message that breaks one gets the vector's."""
+        """No error while the rules are kept; the vector's error at the first message that breaks one."""
         by_known = collections.defaultdict(list)
         for vector in vectors("conversations"):
             if vector["test"] == "conversation":
@@ -437,7 +437,7 @@ class Vectors(unittest.TestCase):
                         fault = act.get("error", {}).get("name")
                         says = act.get("says", [])
                         if act.get("event") == "file-refused":
-                            # Where the status comes later, it is not said here which one.
+                            # If the status is sent later, this act does not name it.
                             fault = ERRORS[says[0]["code"]] if len(says) == 1 else ANY
                         tcp.send(encode(act["receive"]), ours=False)
                         expected.append((tcp.numbers[False][-1], fault))
@@ -456,7 +456,7 @@ class Vectors(unittest.TestCase):
                     for number, fault in expected:
                         faults = [event[1] for event in events(found, [number]) if event[0] == "fault"]
                         if not faults and "unopened" in experts({number: found[number]}):
-                            # A capture may begin behind the open, so that is a note only.
+                            # A capture may begin after the open, so that is only a note.
                             faults = ["bad-transfer-id"]
                         if fault == ANY:
                             self.assertEqual(len(faults), 1)
@@ -643,7 +643,7 @@ class Streams(unittest.TestCase):
         once, twice = dissect(path), dissect(path, "-2")
 
         def told(found):
-            # The second pass knows more of TCP's own: which packets a frame was put together from.
+            # The second pass has more information from TCP: from which packets a frame was reassembled.
             return {
                 number: [[(i.name, i.show, i.text) for i in tree.all() if i.name.startswith("unstick")] for tree in trees]
                 for number, trees in found.items() if any(tree.items for tree in trees)
@@ -833,7 +833,7 @@ class Datagrams(unittest.TestCase):
 
 
 class Recognition(unittest.TestCase):
-    """Which packets are taken for this protocol when nobody says so."""
+    """Which packets are recognised as this protocol without a setting."""
 
     def test_by_the_first_header(self):
         capture = Capture()
@@ -842,7 +842,7 @@ class Recognition(unittest.TestCase):
         numbers = [capture.udp(frame(TEXT, b"hi"), port=4322), capture.udp(b"garbage", port=4322)]
         found = dissect(capture, ports=False)
         self.assertEqual(len(frames_of(found, tcp.numbers[True])), len(EVERY_KIND))
-        # What belongs to a conversation that was recognised is judged, whatever it is.
+        # All packets of a recognised conversation are dissected, whatever they hold.
         self.assertEqual([found[number][0].find("refused") for number in numbers], [[], ["bad-magic"]])
 
     def test_nothing_without_a_right_check(self):
@@ -899,7 +899,7 @@ class Robustness(unittest.TestCase):
             return bytes(data)
 
         def payload():
-            """A frame of a right header and any payload."""
+            """A frame with a right header and any payload."""
             kind = rng.choice([e[2] for e in EVERY_KIND] + [STATUS, rng.randrange(1, 256)])
             length = rng.choice([0, 1, 2, 5, 6, 12, 13, 27, 28, 29, 44, 45, 46, 47, 64, 65, 300])
             return frame(kind, rng.randbytes(length))
@@ -927,13 +927,13 @@ class Robustness(unittest.TestCase):
             for options in (["-o", "tcp.reassemble_out_of_order:TRUE"], ["-2"]):
                 found = dissect(path, "-o", f"unstick.limit:{limit}", *options)
                 self.assertGreater(len(found), 1500)
-            # The tree and the list as people see them, and without being told the port.
+            # The tree and the list as people see them, and without the port.
             tshark(path, "-V", "-d", f"tcp.port=={PORT},unstick")
             tshark(path)
 
 
 class Real(unittest.TestCase):
-    """Captures of what the command says."""
+    """Captures of what the command sends."""
 
     def unstick(self, *args, **more):
         return subprocess.run([COMMAND, *args], capture_output=True, text=True, timeout=STUCK, **more)
@@ -960,7 +960,7 @@ class Real(unittest.TestCase):
         for event in came:
             if event[2] == TEXT:
                 event[3].decode()
-        # Datagrams: what the receiver refused is refused here too. Those without a byte nobody is shown.
+        # Datagrams: what the receiver refused is refused here too. Datagrams without a byte are not shown.
         empty = sum(length == 8 for length in is_udp.values())
         datagrams = [number for number, length in is_udp.items() if length is not None and length > 8]
         refused = [number for number in datagrams if not found[number] or found[number][0].find("refused")]
@@ -974,7 +974,7 @@ class Real(unittest.TestCase):
         self.assertIn("cannot write", done.stderr)
 
     def test_files(self):
-        """Files over loopback, through a relay that takes down what it reads."""
+        """Files over loopback, through a relay that records what it reads."""
         folder = pathlib.Path(SCRATCH) / "files"
         inbox = folder / "inbox"
         inbox.mkdir(parents=True)
@@ -985,7 +985,7 @@ class Real(unittest.TestCase):
             [COMMAND, "listen", "127.0.0.1:0", "--dir", str(inbox)], stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, cwd=folder,
         )
-        # A listener that says nothing ends, and with it what it says.
+        # A listener that prints nothing is ended, and with it its output.
         stuck = threading.Timer(STUCK, listener.kill)
         stuck.start()
         try:
@@ -1020,7 +1020,7 @@ class Real(unittest.TestCase):
 
 
 def relay(port, tcp):
-    """Passes one connection on to `port`, and takes down what it reads as segments of `tcp`."""
+    """Passes one connection on to `port`, and records what it reads as segments of `tcp`."""
     server = socket.create_server(("127.0.0.1", 0))
     lock = threading.Lock()
 
@@ -1053,12 +1053,12 @@ def field_names():
 
 
 class ZLast(unittest.TestCase):
-    """Runs behind the others, of which it looks at what they saw."""
+    """Runs after the others, and checks what they saw."""
 
     def test_every_expert_info_was_seen(self):
         names = {name for name in field_names() if name.startswith("unstick.expert.")}
         self.assertGreater(len(names), 20)
-        # Wireshark hands on no datagram without a byte.
+        # Wireshark passes no datagram without a byte to a dissector.
         self.assertEqual(names - SEEN, {"unstick.expert.empty"})
 
     def test_every_field_is_documented(self):

@@ -1,15 +1,15 @@
 -- A Wireshark dissector for version 1 of the unstick protocol (spec.md), over TCP and UDP.
 --
--- README.md, beside this file, says how to use it and lists the fields. Numbers of sections and names of
--- requirements in the comments are those of spec.md. It runs with Lua 5.2 (Wireshark 4.0) up to 5.4 (4.4
--- and later), and uses no library beside Wireshark's own.
+-- README.md, next to this file, explains how to use it and lists the fields. Numbers of sections and names
+-- of requirements in the comments are those of spec.md. It runs with Lua 5.2 (Wireshark 4.0) up to 5.4 (4.4
+-- and later), and uses no libraries except Wireshark's own.
 
 local unstick = Proto("unstick", "unstick")
 
 local HEADER_LEN = 8
 local MAGIC, VERSION = 0xF5, 0x01
 local U64_MAX = UInt64(0xFFFFFFFF, 0xFFFFFFFF)
--- The most frames that a packet's line in the list names.
+-- The maximum number of frames that a packet's line in the list names.
 local MOST_IN_INFO = 8
 
 -- The names and numbers of the protocol ------------------------------------------------------------------
@@ -133,7 +133,7 @@ for _, field in pairs(f) do
 end
 unstick.fields = fields
 
--- Expert infos: the errors of the protocol, by name, and notes that are none. The sentence is added on use.
+-- Expert infos: the errors of the protocol, by name, and notes, which are not errors. The text is set on use.
 local MALFORMED, SEQUENCE, NOTE = expert.group.MALFORMED, expert.group.SEQUENCE, expert.group.UNDECODED
 local experts = {}
 for name, group in pairs({
@@ -209,7 +209,7 @@ read_known()
 
 -- The header (chapters 3 and 4) --------------------------------------------------------------------------
 
--- Lua 5.2 has no operator for this, and 5.4 no library.
+-- Lua 5.2 has no operator for this, and Lua 5.4 has no library for it.
 local function xor(a, b)
     local result, bit = 0, 1
     while a > 0 or b > 0 do
@@ -239,8 +239,8 @@ local function check_of(bytes)
     return xor(r, 0xFF)
 end
 
--- Judges at most eight bytes as 7.3 does. Gives the header, if it is complete, and the name of an error, what
--- it found, and how many bytes were enough to decide that. Neither: more bytes are needed.
+-- Checks at most eight bytes like 7.3. Returns the header, if it is complete, and the name of an error, a
+-- sentence, and the number of bytes that decided it. If it returns neither, more bytes are needed.
 local function read_header(bytes)
     local magic, version, kind, a, b, c, d, check = bytes:byte(1, HEADER_LEN)
     if magic and magic ~= MAGIC then
@@ -283,7 +283,7 @@ local function count(number, what)
     return ("%.0f %s%s"):format(number, what, number == 1 and "" or "s")
 end
 
--- Text of a peer's for one line of a terminal: short, and without control characters.
+-- Text from a peer for one line of a terminal: short, and without control characters.
 local function printable(text)
     local short = text:sub(1, 48):gsub("[\192-\255][\128-\191]*$", "")
     if #text <= 48 then
@@ -322,7 +322,7 @@ local function add_text(item, field, tvb, at, len)
     end
 end
 
--- Adds what there is of a header: `n` bytes at `at`.
+-- Adds the part of a header that is available: `n` bytes at `at`.
 local function add_header(item, tvb, at, n)
     if n >= 1 then
         item:add(f.magic, tvb:range(at, 1))
@@ -351,7 +351,7 @@ end
 
 -- Payloads (chapter 13) ----------------------------------------------------------------------------------
 
--- MSG-2: where the first byte stands that belongs to no character, from 0; nil if there is none.
+-- MSG-2: the offset of the first byte that belongs to no character; nil if there is none.
 local function bad_utf8(text)
     local at = 1
     while true do
@@ -385,7 +385,7 @@ local function bad_utf8(text)
     end
 end
 
--- 13.6: what is wrong with a name, and where in it; nil if nothing is.
+-- 13.6: the offset of the first fault in a name, and a sentence about it; nil if there is none.
 local function bad_name(name)
     if name == "" then
         return 0, "a name has at least one byte"
@@ -408,9 +408,9 @@ local function bad_name(name)
     end
 end
 
--- Each kind's fields. A reader gets the frame's item, the buffer, and where in it the payload stands and ends;
--- it gives words for the frame's line, what the tables of chapter 15 need, and the first fault: its name,
--- the offset in the payload, and a sentence. `least` and `most` are judged before (MSG-3 to MSG-5).
+-- Each kind's fields. A reader is called with the frame's item, the buffer, and the payload's offset and
+-- length in it. It returns text for the frame's line, what the tables of chapter 15 need, and the first fault:
+-- its name, the offset in the payload, and a sentence. `least` and `most` are checked before (MSG-3 to MSG-5).
 local function reads_text(field)
     return function(item, tvb, at, len)
         local bad = bad_utf8(tvb:raw(at, len))
@@ -429,7 +429,7 @@ local function reads_bytes(field)
     end
 end
 
--- The text behind `fixed` bytes.
+-- The text after `fixed` bytes.
 local function trailing_text(item, field, tvb, at, len, fixed)
     local bad = bad_utf8(tvb:raw(at + fixed, len - fixed))
     add_text(item, field, tvb, at + fixed, len - fixed)
@@ -536,7 +536,7 @@ local PAYLOADS = {
     },
 }
 
--- The first fault that can be judged by the header alone (MSG-3 to MSG-5).
+-- The first fault that the header alone shows (MSG-3 to MSG-5).
 local function bad_length(kind, len)
     local payload = PAYLOADS[kind] or {}
     local least, most = payload.least or 0, payload.most
@@ -547,7 +547,7 @@ local function bad_length(kind, len)
     end
 end
 
--- Adds the payload's fields, which is there as a whole. Gives words, facts and a fault, as the readers do.
+-- Adds the fields of a complete payload. Returns text, facts and a fault, like the readers.
 local function add_payload(item, tvb, at, header)
     local fault = bad_length(header.kind, header.len)
     local payload = PAYLOADS[header.kind]
@@ -567,14 +567,14 @@ local function add_frame(tree, tvb, at, header)
     return item
 end
 
--- Adds what there is of a payload that is not all there.
+-- Adds the available part of an incomplete payload.
 local function add_part(item, tvb, at)
     if tvb:captured_len() > at then
         item:add(f.payload, tvb:range(at, tvb:captured_len() - at))
     end
 end
 
--- The line in the packet list: what a call found, behind what calls before found in the same packet.
+-- The line in the packet list: what a call found, after what earlier calls found in the same packet.
 local function show_info(pinfo, found)
     if #found == 0 then
         return
@@ -602,7 +602,7 @@ end
 
 -- Datagrams (chapter 8) ----------------------------------------------------------------------------------
 
--- Takes a datagram apart. Gives its frames, and why it is refused: a name, an offset and a sentence.
+-- Splits a datagram. Returns its frames, and why it is refused: a name, an offset and a sentence.
 local function split_datagram(tvb)
     local captured, reported = tvb:captured_len(), tvb:reported_len()
     local frames, at = {}, 0
@@ -690,13 +690,13 @@ end
 
 -- Streams (chapter 7) ------------------------------------------------------------------------------------
 
--- A longer payload is not gathered, but shown piece by piece.
+-- A longer payload is not reassembled, but shown piece by piece.
 local MOST_GATHERED = 64 * 1024 * 1024
 local PORT_TYPE_TCP = 2
 
--- What is known of each direction of each connection. It changes while a packet is seen for the first time
--- only. What a packet needs when it is shown again is kept by its number, for each call: fields of TCP cannot
--- be asked for then, because they are not always there the first time.
+-- The state of each direction of each connection. It changes only while a packet is seen for the first time.
+-- What a packet needs when it is shown again is kept by its number, for each call. Fields of TCP cannot be
+-- used for this, because they are not always available the first time.
 local sides = {} -- by addresses and ports: of the newest connection that has these
 local calls = {} -- by the packet's number and the number of the call in it
 local senders = {} -- by the packet's number: the direction it belongs to
@@ -708,11 +708,11 @@ end
 local function new_side()
     return {
         at = 0, -- the stream offset of the next byte
-        due = 0, -- bytes of a payload that come and are not gathered
-        search = nil, -- the stream offset of the error behind which a header is searched
+        due = 0, -- bytes of a payload that are still to arrive and are not reassembled
+        search = nil, -- the stream offset of the error after which a header is searched
         quiet = false, -- whether it is searched only because the capture has a gap
-        held_back = 0, -- the bytes that come again, in front of the next segment
-        missing = nil, -- how many bytes have to come behind these, if that is known
+        held_back = 0, -- the bytes that are passed again, before the next segment
+        missing = nil, -- how many bytes have to follow these, if that is known
         ended_in = nil, -- the packet that ends it
         -- 14.1, 14.4, 15.5:
         frames = 0,
@@ -748,11 +748,11 @@ local function sides_of(pinfo)
     return sides[ours], sides[theirs]
 end
 
--- The rules of chapters 14 and 15 that the order of messages can break. Each is given what a frame says, the
--- direction it goes, and the other; and gives the name of an error and a sentence, or nothing.
+-- The rules of chapters 14 and 15 that the order of messages can break. Each is called with the facts of a
+-- frame, its direction, and the other direction. It returns the name of an error and a sentence, or nothing.
 local RULES = {}
 
--- A final status, or what leads to one: the transfer is not the open file any more.
+-- After a final status, or a message that leads to one: the transfer is no longer the open file.
 local function close_file(side, id)
     if side.open and side.open.id == id then
         side.open = nil
@@ -789,8 +789,8 @@ RULES[0x10] = function(about, side)
     side.open = { id = about.id, size = about.size }
 end
 
--- FIL-2, and whether the rules for the open file concern a message. A file whose beginning the capture does
--- not have is not judged.
+-- FIL-2, and whether the rules for the open file concern a message. A file whose beginning is not in the
+-- capture is not checked.
 local function concerns_open(about, side)
     if not side.last_id then
         return false, "unopened", "the capture does not have the file-open of this transfer"
@@ -875,7 +875,7 @@ RULES[0x13] = function(about, _, other)
     end
 end
 
--- Takes a whole frame into account. Gives what the rules have against it.
+-- Applies the rules to a whole frame. Returns the rule that it breaks.
 local function judge_order(header, about, side, other)
     local name, text
     if side.closed then
@@ -889,7 +889,7 @@ local function judge_order(header, about, side, other)
     return name and { name, text }
 end
 
--- Frames were lost for the rules: the open file's position is not known.
+-- Frames are missing for the rules: the open file's position is unknown.
 local function forget_position(side)
     side.frames = side.frames + 1
     if side.open then
@@ -897,8 +897,8 @@ local function forget_position(side)
     end
 end
 
--- The first place from `from` on where a header stands that a search accepts (SYN-2), and the header; or
--- where one may begin that is not all there; or the end.
+-- The first place from `from` on with a header that a search accepts (SYN-2), and the header; or the place
+-- where an incomplete header may begin; or the end.
 local function search_header(tvb, from)
     local bytes = tvb:raw(from, tvb:captured_len() - from)
     local at = 1
@@ -932,18 +932,18 @@ local function dissect_stream(tvb, pinfo, root)
             search = side.search,
             quiet = side.quiet,
             held_back = side.held_back,
-            -- What the rules had against its frames.
+            -- The rules that its frames broke.
             verdicts = {},
         }
         side.held_back, side.missing = 0, nil
     end
     local call = calls[key]
     if not call then
-        return tvb:len() -- no call of the first time: TCP asks for what it will ask for again
+        return tvb:len() -- not a call of the first time: TCP will call again for these bytes
     end
     local side, other = call.side, call.other
     local base, due, search, quiet, held_back = call.at, call.due, call.search, call.quiet, call.held_back
-    -- In a packet that the capture cut nothing is to be waited for.
+    -- If the capture cut the packet, there are no further bytes to wait for.
     local can_wait = (pinfo.can_desegment or 0) > 0 and captured == reported
     local gap = captured < reported and "the capture has not all of this packet" or "TCP does not reassemble here"
     local gap_name = captured < reported and "not-captured" or "not-reassembled"
@@ -965,7 +965,7 @@ local function dissect_stream(tvb, pinfo, root)
         show_info(pinfo, found)
         return tvb:len()
     end
-    -- Asks for the bytes from `from` on again, with those that are missing, if it is known how many.
+    -- Requests the bytes from `from` on again, together with the missing ones, if their number is known.
     local function wait(from, missing)
         pinfo.desegment_offset = from
         pinfo.desegment_len = missing or DESEGMENT_ONE_MORE_SEGMENT
@@ -996,7 +996,7 @@ local function dissect_stream(tvb, pinfo, root)
         elseif search then
             local place, header = search_header(tvb, at)
             local missing = header and place + HEADER_LEN + header.len - reported or 0
-            -- What was held back can only be asked for again as a whole, or not at all.
+            -- Bytes that were held back can only be requested again as a whole, or not at all.
             local is_stuck = can_wait and place > 0 and place <= held_back
             if is_stuck and (not header or missing > 0) and missing <= MOST_GATHERED then
                 return wait(0, header and missing)
@@ -1086,7 +1086,7 @@ local function dissect_stream(tvb, pinfo, root)
             elseif can_wait and header.len <= MOST_GATHERED then
                 return wait(at, stop - reported)
             else
-                -- The capture cut the packet, or nothing is put together.
+                -- The capture cut the packet, or TCP does not reassemble.
                 local item
                 if header then
                     item = add_frame(tree(), tvb, at, header)
@@ -1116,7 +1116,7 @@ end
 
 -- The end of a stream --------------------------------------------------------------------------------------
 
--- A segment with FIN is often empty, and then no dissector is asked. This one sees every packet.
+-- A segment with FIN is often empty, and then no dissector is called. This one is called for every packet.
 local end_of_stream = Proto("unstick_end", "unstick, the end of a stream")
 
 local tcp_seq = Field.new("tcp.seq")
@@ -1124,7 +1124,7 @@ local tcp_len = Field.new("tcp.len")
 local tcp_fin = Field.new("tcp.flags.fin")
 local tcp_reset = Field.new("tcp.flags.reset")
 
--- The value of the innermost field of that name; nil if there is none.
+-- The value of the innermost such field; nil if there is none.
 local function last(field)
     local all = { field() }
     return all[1] and all[#all].value
@@ -1135,13 +1135,13 @@ local function is_set(field)
     return value == true or value == 1
 end
 
--- What the end of the stream is an error for (7.4): a name, the stream offset, a sentence, and how many bytes
--- are missing.
+-- The error at the end of the stream (7.4): a name, the stream offset, a sentence, and the number of missing
+-- bytes; nil if there is none.
 local function judge_end(side)
     local have, missing = side.held_back, side.missing
     local is_search = side.search and not missing
     if have > 0 and missing then
-        -- TCP gathers the rest of a frame unasked; its sequence numbers, from 1 on, say how much of it came.
+        -- TCP collects the rest of a frame by itself; its sequence numbers, from 1 on, show how much arrived.
         local seq, len = last(tcp_seq), last(tcp_len)
         local more = seq and len and seq + len - 1 - side.at - have
         if more and more > 0 and more < missing then
@@ -1193,8 +1193,8 @@ register_postdissector(end_of_stream)
 
 -- Registration -------------------------------------------------------------------------------------------
 
--- The first packet of a connection comes by way of its port, or is recognised; all that follow come here. So
--- connections that use the same ports one after the other are told apart.
+-- The first packet of a connection is dissected because of its port, or is recognised. All later packets are
+-- passed to this dissector. So connections that use the same ports one after the other are distinguished.
 local stream = Proto("unstick_stream", "unstick, a known stream")
 
 function stream.dissector(tvb, pinfo, root)
@@ -1216,7 +1216,7 @@ function unstick.dissector(tvb, pinfo, root)
     return dissect_datagram(tvb, pinfo, root)
 end
 
--- Takes what begins with a header whose check is right.
+-- Whether the bytes begin with a header whose check is right.
 local function is_recognised(tvb)
     return tvb:captured_len() >= HEADER_LEN and read_header(tvb:raw(0, HEADER_LEN)) ~= nil
 end

@@ -1,11 +1,11 @@
-"""What the peers in this folder share: sockets, and ways to cut what they write."""
+"""Code that the peers in this folder share: sockets, and ways to cut what they write."""
 
 import argparse
 import socket
 import threading
 import time
 
-# Nothing on one machine takes so long, unless it is stuck.
+# Seconds: nothing on one machine takes this long, unless it is stuck.
 PATIENCE = 30
 
 
@@ -29,7 +29,7 @@ def listen():
 
 def cuts(wire, how):
     """The pieces of `wire`: `all` at once, `N` bytes each, cut inside each UTF-8 character
-    (`char`), or behind every byte of the first headers (`header`)."""
+    (`char`), or after bytes of the first header (`header`)."""
     if how == "all":
         return [wire]
     if how == "char":
@@ -48,12 +48,12 @@ def write(connection, wire, how):
     for piece in pieces:
         connection.sendall(piece)
         if len(pieces) > 1:
-            # Long enough that most pieces are read alone.
+            # Long enough that most pieces are read separately.
             time.sleep(0.0005)
 
 
 class Stream:
-    """The bytes of a connection, in the numbers that are asked for."""
+    """The bytes of a connection, in runs of a requested length."""
 
     def __init__(self, connection):
         connection.settimeout(PATIENCE)

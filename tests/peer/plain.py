@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""A peer that writes a four-byte signed length in front of each message, as so many do:
+"""A peer that writes a four-byte signed length before each message, a common format:
 
     struct.pack('<i', len(data)) + data
 
-It knows nothing of unstick, and needs the standard library only.
+It does not use unstick, and needs the standard library only.
 
     plain.py serve [options]               answers each message with its upper case
     plain.py send HOST PORT [options] TEXT...   prints one answer a line

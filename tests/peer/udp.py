@@ -5,7 +5,7 @@ with the standard library only.
     udp.py serve [options]                    answers each text with its upper case
     udp.py send HOST PORT [options] TEXT...   prints the answers, one a line
 
-Options: --pack (one datagram for all frames, where they fit) or --single (one for each; default),
+Options: --pack (one datagram for all frames, if they fit) or --single (one for each; default),
 --hostile (send: a refused datagram before each good one), --count N (serve: ends after N texts).
 """
 
@@ -16,12 +16,12 @@ import peer
 from v1 import BINARY, CLOSE, CRITICAL, HEADER, HELLO, LIMIT, MAGIC, TEXT, VERSION, check, frame
 
 DATAGRAM_LIMIT = 1200
-# DGM-4: these have no place in a datagram.
+# DGM-4: these are not allowed in a datagram.
 MISPLACED = {CLOSE, HELLO, *range(0x10, 0x15)}
 
 
 def read(datagram):
-    """The kinds and payloads of a datagram, all of them or none."""
+    """The kinds and payloads of a datagram; a `ValueError` refuses all of it."""
     if not datagram:
         raise ValueError("an empty datagram")
     frames, rest = [], datagram

@@ -83,7 +83,7 @@ def serve(args):
 
 def send(args):
     with socket.create_connection((args.host, args.port), timeout=peer.PATIENCE) as connection:
-        # A kind that may be skipped, with nothing that anyone knows, comes in between.
+        # A skippable kind that the other side does not know is in between.
         frames = [frame(HELLO, struct.pack(">I", LIMIT) + b"v1.py"), frame(0xC1, b"skip me")]
         frames += [frame(TEXT, text.encode()) for text in args.texts]
         if args.ping:
