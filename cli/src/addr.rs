@@ -1,4 +1,4 @@
-//! Addresses as they are given on the command line, and connections to them.
+//! Addresses as given on the command line, and connections to them.
 
 use std::fmt;
 use std::io;
@@ -12,19 +12,19 @@ use tokio::net::UnixStream;
 
 use crate::output::Failure;
 
-/// How addresses are written, for the help.
+/// The syntax of addresses, for error messages.
 pub(crate) const ADDR_HELP: &str = "HOST:PORT, [IPv6]:PORT, :PORT for this machine only, \
                                     udp:HOST:PORT, or unix:PATH";
 
-/// A place to listen at or to connect to.
+/// An address to listen on or to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Addr {
     Tcp {
-        /// A name or an address, without brackets.
+        /// A host name or an IP address, without brackets.
         host: String,
         port: u16,
     },
-    /// The same for datagrams.
+    /// A UDP address.
     Udp {
         host: String,
         port: u16,
@@ -55,7 +55,7 @@ impl FromStr for Addr {
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             if path.is_empty() {
-                return Err("the path behind unix: is missing".to_owned());
+                return Err("the path after unix: is missing".to_owned());
             }
             if !cfg!(unix) {
                 return Err("this system has no Unix sockets; give HOST:PORT".to_owned());
@@ -65,7 +65,7 @@ impl FromStr for Addr {
         if let Some(rest) = text.strip_prefix("udp:").filter(|rest| !rest.starts_with("//")) {
             return match rest.parse()? {
                 Self::Tcp { host, port } => Ok(Self::Udp { host, port }),
-                _ => Err(format!("behind udp: give HOST:PORT, and not `{rest}`")),
+                _ => Err(format!("after udp: give HOST:PORT, and not `{rest}`")),
             };
         }
         if let Some((scheme, _)) = text.split_once("://") {
@@ -98,35 +98,35 @@ impl FromStr for Addr {
     }
 }
 
-/// The direction in which bytes come.
-pub(crate) type Incoming = Box<dyn AsyncRead + Send + Unpin>;
-/// The direction in which bytes go; to shut it down tells the peer that nothing more comes.
-pub(crate) type Outgoing = Box<dyn AsyncWrite + Send + Unpin>;
+/// The reading half of a connection.
+pub(crate) type BoxedReader = Box<dyn AsyncRead + Send + Unpin>;
+/// The writing half of a connection. Shutting it down signals the end of stream to the peer.
+pub(crate) type BoxedWriter = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// Both directions of a TCP connection.
-pub(crate) fn halves(stream: TcpStream) -> (Incoming, Outgoing) {
-    // Frames are flushed when they shall go; waiting for more only costs time. A system that
-    // cannot switch that off is slower and no worse.
+/// Splits a TCP connection into its halves, and disables Nagle's algorithm.
+pub(crate) fn halves(stream: TcpStream) -> (BoxedReader, BoxedWriter) {
+    // Frames are flushed explicitly, so a delay only costs time. If the option cannot be set, the
+    // connection is only slower.
     let _ = stream.set_nodelay(true);
     let (incoming, outgoing) = stream.into_split();
     (Box::new(incoming), Box::new(outgoing))
 }
 
-/// Both directions of a connection over a Unix socket.
+/// Splits a connection over a Unix socket into its halves.
 #[cfg(unix)]
-pub(crate) fn unix_halves(stream: UnixStream) -> (Incoming, Outgoing) {
+pub(crate) fn unix_halves(stream: UnixStream) -> (BoxedReader, BoxedWriter) {
     let (incoming, outgoing) = stream.into_split();
     (Box::new(incoming), Box::new(outgoing))
 }
 
 impl Addr {
     /// Connects to the address.
-    pub(crate) async fn connect(&self) -> Result<(Incoming, Outgoing), Failure> {
+    pub(crate) async fn connect(&self) -> Result<(BoxedReader, BoxedWriter), Failure> {
         let connected = match self {
             Self::Tcp { host, port } => {
                 TcpStream::connect((host.as_str(), *port)).await.map(halves)
             }
-            // Datagrams have a path of their own: see `udp`.
+            // Datagrams are handled in `udp`.
             Self::Udp { .. } => Err(io::ErrorKind::Unsupported.into()),
             #[cfg(unix)]
             Self::Unix(path) => UnixStream::connect(path).await.map(unix_halves),
@@ -138,7 +138,7 @@ impl Addr {
         })
     }
 
-    /// What to try after this failure to connect.
+    /// Returns a hint for this error of a connect.
     fn hint(&self, error: &io::Error) -> String {
         match (self, error.kind()) {
             (Self::Unix(path), io::ErrorKind::ConnectionRefused) if path.is_file() => {
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_come_back_as_they_went() {
+    fn addresses_round_trip() {
         for text in [
             "127.0.0.1:7000",
             "localhost:0",
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_be_is_refused() {
+    fn invalid_addresses_are_refused() {
         for (text, why) in [
             ("", "port is missing"),
             ("localhost", "port is missing"),
@@ -194,7 +194,7 @@ mod tests {
             ("http://127.0.0.1:7431", "leave the scheme `http://` out, give HOST:PORT"),
             ("tcp://[::1]:7431/x", "leave the scheme `tcp://` out, give HOST:PORT"),
             ("udp:7431", "`7431` has no host"),
-            ("udp:unix:x", "behind udp: give HOST:PORT"),
+            ("udp:unix:x", "after udp: give HOST:PORT"),
             ("udp://127.0.0.1:1", "leave the scheme `udp://` out"),
             ("7431", "`7431` has no host; for this machine write `:7431`"),
             ("70000", "port is missing"),

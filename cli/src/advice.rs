@@ -1,5 +1,5 @@
-//! Errors of a stream with what to try: this command knows which formats there are, and so more
-//! than the library does.
+//! Error messages of a stream with a hint: the command knows all formats, so it can guess more than
+//! the library does.
 
 use unstick::tokio::ReadError;
 use unstick::{DecodeError, Format, HeaderError, Kind, Parsed};
@@ -9,10 +9,10 @@ use unstick_session::session::SessionError;
 use crate::format::AnyFormat;
 use crate::v1::without_advice;
 
-/// How requests and answers of HTTP begin.
+/// The first three bytes of HTTP requests and responses.
 const HTTP: [&[u8]; 8] = [b"GET", b"POS", b"PUT", b"HEA", b"DEL", b"OPT", b"PAT", b"HTT"];
 
-/// What went wrong with a stream of this format, and what to try.
+/// Formats a decode error of a stream of this format, with a hint if there is one.
 pub(crate) fn explain(error: &DecodeError, format: AnyFormat) -> String {
     if let DecodeError::Header { at, error } = error
         && let Some(refusal) = Refusal::of(*error)
@@ -26,7 +26,7 @@ pub(crate) fn explain(error: &DecodeError, format: AnyFormat) -> String {
     }
 }
 
-/// What is more likely than that the peer sent what it seems to have sent in this format.
+/// Guesses a more likely cause than a peer that really sent these bytes in this format.
 pub(crate) fn guess(error: &DecodeError, format: AnyFormat) -> Option<String> {
     match *error {
         _ if format.is_v1() => None,
@@ -45,7 +45,7 @@ pub(crate) fn guess(error: &DecodeError, format: AnyFormat) -> Option<String> {
     }
 }
 
-/// The same for an error of a connection.
+/// Formats an error of a connection, with a hint if it is a decode error.
 pub(crate) fn explain_read(error: &ReadError, format: AnyFormat) -> String {
     match error {
         ReadError::Decode(error) => explain(error, format),
@@ -53,7 +53,7 @@ pub(crate) fn explain_read(error: &ReadError, format: AnyFormat) -> String {
     }
 }
 
-/// The same for what breaks the rules of a conversation.
+/// Formats an error of a session, with a hint if there is one.
 pub(crate) fn explain_session(error: SessionError) -> String {
     let text = error.to_string();
     match error {
@@ -64,13 +64,15 @@ pub(crate) fn explain_session(error: SessionError) -> String {
     }
 }
 
-/// What a length over the limit may be instead, where only another protocol has such.
+/// Guesses the actual protocol from a length over the limit, for formats in which such a length
+/// points to one protocol.
 fn about_protocol(format: AnyFormat, at: u64, len: u64) -> Option<String> {
     match format {
         AnyFormat::Http2(_) if HTTP.contains(&len.to_be_bytes().get(5..)?) => {
             Some("it is text; is the peer speaking HTTP/1.1?".to_owned())
         }
-        // An `N` in front, and the type of the first message, `R`, is read as a length's first byte.
+        // The server sent `N`, the answer to a request for TLS. After it, the type of the first
+        // message, `R`, is read as the first byte of a length.
         AnyFormat::Postgres(_) if at == 0 && (len + 4) >> 24 == u64::from(b'R') => Some(
             "a server answers a request for TLS with one byte that is no frame; cut it off"
                 .to_owned(),
@@ -79,7 +81,8 @@ fn about_protocol(format: AnyFormat, at: u64, len: u64) -> Option<String> {
     }
 }
 
-/// What a length over the limit may be instead.
+/// Guesses what else the bytes of a length over the limit may be: a v1 header, text, or the other
+/// byte order.
 fn about_length(format: AnyFormat, len: u64, limit: u64) -> Option<String> {
     let mut header = format.empty_header();
     let used = format.encode_header(&format.plain_meta(Kind::TEXT), len, &mut header).ok()?;
@@ -113,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_commonest_mistakes_are_recognized() {
+    fn common_mistakes_get_a_hint() {
         let table: [(&str, &[u8], &str); 11] = [
             (
                 "i32le",
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_may_be_another_formats() {
+    fn a_truncated_stream_hints_at_another_format() {
         let error = DecodeError::Truncated { at: 9, missing: 2, part: unstick::Part::Payload };
         let format = "u16le".parse().unwrap();
         assert!(

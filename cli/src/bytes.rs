@@ -1,8 +1,8 @@
-//! Numbers of bytes, and times, as people write them.
+//! Parses and formats byte counts and durations.
 
 use std::time::Duration;
 
-/// The units that a number of bytes may have.
+/// The units of a byte count, in lower case, with their factors.
 const UNITS: [(&str, u64); 10] = [
     ("", 1),
     ("b", 1),
@@ -16,7 +16,7 @@ const UNITS: [(&str, u64); 10] = [
     ("tb", 1_000_000_000_000),
 ];
 
-/// Parses `65536`, `64KiB`, `1 MiB` or `4GB`.
+/// Parses a byte count: `65536`, `64KiB`, `1 MiB` or `4GB`.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -31,7 +31,7 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "that is more than 2^64 bytes".to_owned())
 }
 
-/// Parses seconds, with or without a fraction or an `s` behind: `30`, `0.5`, `2s`.
+/// Parses seconds, with an optional fraction and an optional suffix `s`: `30`, `0.5`, `2s`.
 pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .strip_suffix('s')
@@ -44,12 +44,12 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `1 byte`, `2 bytes`.
+/// Formats a byte count: `1 byte`, `2 bytes`.
 pub(crate) fn count_bytes(n: u64) -> String {
     count(n, "byte")
 }
 
-/// `1 MiB`, `300 bytes`: in the largest unit of which it is a whole number.
+/// Formats a byte count in the largest unit of which it is a whole number: `1 MiB`, `300 bytes`.
 pub(crate) fn in_units(n: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units.into_iter().find(|(_, factor)| n > 0 && n.is_multiple_of(*factor)) {
@@ -58,7 +58,7 @@ pub(crate) fn in_units(n: u64) -> String {
     }
 }
 
-/// `1 message`, `2 messages`.
+/// Formats a count with its noun in singular or plural: `1 message`, `2 messages`.
 pub(crate) fn count(n: u64, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_have_units() {
+    fn byte_counts_are_parsed_with_units() {
         let table = [("0", 0), ("65536", 65_536), ("64KiB", 65_536), ("1 MiB", 1 << 20)];
         for (text, expected) in table.into_iter().chain([("4gb", 4_000_000_000), ("1_000", 1_000)])
         {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_exact() {
+    fn a_unit_is_used_only_for_whole_multiples() {
         for (n, text) in [
             (0, "0 bytes"),
             (1, "1 byte"),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_above_zero() {
+    fn seconds_must_be_positive() {
         assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_seconds("2s"), Ok(Duration::from_secs(2)));
         for text in ["0", "-1", "", "soon", "1e99", "nan"] {

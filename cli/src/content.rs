@@ -1,10 +1,10 @@
-//! A payload for scripts.
+//! The payload of a message in the JSON output.
 
 use serde::Serialize;
 
 use crate::preview::plain_hex;
 
-/// A whole payload: as text if it is UTF-8, else in hexadecimal.
+/// A whole payload: as text if it is UTF-8, otherwise in hexadecimal.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Content<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_text_or_hex() {
+    fn a_payload_is_text_if_utf8_otherwise_hex() {
         let content = |payload| crate::output::json(&Content::new(payload));
         assert_eq!(content(b"a\"b"), r#"{"text":"a\"b"}"#);
         assert_eq!(content(b""), r#"{"text":""}"#);

@@ -1,21 +1,22 @@
-//! What one read from a socket returned, in terms of the messages that were sent.
+//! Describes the bytes of one read from a socket in terms of the messages that were sent.
 
 use unstick::header::HEADER_LEN;
 
 use crate::bytes::count_bytes;
 
-/// Where a message's frame stands in the stream.
+/// The position of a message's frame in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
-    /// The message's number, from 1.
+    /// The message's number, counted from 1.
     pub(crate) number: u64,
     /// The stream offset of its first byte.
     pub(crate) start: u64,
-    /// The stream offset behind its last byte, once its header is complete.
+    /// The stream offset after its last byte; `None` until its header is complete.
     pub(crate) end: Option<u64>,
 }
 
-/// Describes a read of the bytes from `start` up to `end`, which touched these frames.
+/// Describes a read of the bytes from `start` up to `end`. `touched` are the frames of which it has
+/// bytes, in order.
 pub(crate) fn describe(start: u64, end: u64, touched: &[Span]) -> String {
     let mut parts = Vec::new();
     let mut whole = Vec::new();
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_read_is_told_in_messages() {
+    fn a_read_is_described_by_the_messages_in_it() {
         let span = |number, start, end| Span { number, start, end };
         let table: [(u64, u64, &[Span], &str); 7] = [
             (0, 10, &[span(1, 0, Some(10))], "all of message 1"),

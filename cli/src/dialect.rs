@@ -1,5 +1,5 @@
-//! The plain dialect of many a tutorial, with `--dir` and a format without kinds: every item is two
-//! frames, JSON that says what it is, and its text or content. A frame `close` is the end.
+//! The plain dialect that many tutorials use: `--dir` with a format without kinds. Each item is two
+//! frames: JSON that describes it, and its text or content. A frame `close` ends the connection.
 //!
 //! ```text
 //! {"msg_type": "msg"}                          你好
@@ -7,8 +7,9 @@
 //! close
 //! ```
 //!
-//! Such a peer never reads: nothing is written to it, unless `--reply` asks. There are no digests
-//! and no keys: a file counts as whole when its frame is, and begins anew on the next try.
+//! Such a peer never reads: nothing is written to it, unless `--reply` is given. There are no
+//! digests and no resume keys: a file is complete when its frame is, and an upload that broke off
+//! restarts from the beginning.
 
 use std::future::pending;
 use std::mem;
@@ -23,23 +24,23 @@ use unstick::tokio::{FrameReader, FrameWriter};
 use unstick::{DecodeError, Decoder, Kind, Piece};
 use unstick_session::message::{Code, check_name};
 
-use crate::addr::{Incoming, Outgoing};
+use crate::addr::{BoxedReader, BoxedWriter};
 use crate::advice::explain;
 use crate::format::{AnyFormat, AnyMeta};
-use crate::goodbye::part;
+use crate::goodbye::close_and_drain;
 use crate::inbox::{Inbox, Refusal};
 use crate::preview::preview;
-use crate::rate::LeastRate;
+use crate::rate::MinRate;
 use crate::serve::{End, Log, Rules, TICK, in_time};
 use crate::uploads::{Answer, Outcome, Uploads};
 use crate::v1::Close;
 
-/// The bytes that are read at once.
+/// The size of the read buffer.
 const CHUNK: usize = 64 << 10;
-/// The frame that ends a connection.
+/// The payload of the frame that ends a connection.
 const CLOSE: &[u8] = b"close";
 
-/// What the next frame is.
+/// The JSON that describes the next frame.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "msg_type", rename_all = "lowercase")]
 enum Item {
@@ -47,23 +48,24 @@ enum Item {
     File { file_name: String },
 }
 
-/// What the frame that arrives is.
+/// The role of the current frame.
 #[derive(Debug)]
 enum State {
-    /// JSON, or the end.
+    /// The JSON of an item, or `close`.
     Item,
     /// A text.
     Text,
-    /// A text that is over the limit, and skipped.
+    /// A text over the limit, which is skipped.
     LongText,
-    /// The content of the file of this name, whose frame has not begun.
+    /// The content of the file of this name; the frame has not begun.
     File(String),
-    /// That of an upload, so much of it is here. It may be refused, and is read over.
+    /// The content of an upload, of which `offset` bytes have arrived. If the file is refused, its
+    /// content is skipped.
     Content { id: u32, offset: u64 },
 }
 
-/// What comes next.
-enum Turn {
+/// What woke the loop of a connection.
+enum Wakeup {
     Stop,
     Outcome(Option<Outcome>),
     Tick,
@@ -72,123 +74,125 @@ enum Turn {
     Idle,
 }
 
-/// Serves a connection until it ends, or `stop` says so.
+/// Serves a connection until it ends, or `stop` becomes true.
 pub(crate) async fn serve(
     rules: &Rules,
     inbox: Arc<Inbox>,
     log: Log<'_>,
-    (mut incoming, outgoing): (Incoming, Outgoing),
+    (mut incoming, outgoing): (BoxedReader, BoxedWriter),
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut talk = Talk {
+    let mut conversation = DialectConversation {
         rules,
         log,
         writer: FrameWriter::with_framing(outgoing, rules.framing),
-        // A file's frame has a limit of its own; the others are judged here.
+        // Files have their own limit; `begin` checks the limit of the other frames.
         decoder: Decoder::with_framing(rules.framing.with_limit(u64::MAX)),
         uploads: Uploads::new(Some(inbox)),
-        rate: LeastRate::new(rules.min_rate),
+        rate: MinRate::new(rules.min_rate),
         state: State::Item,
         held: Vec::new(),
-        ids: 0,
+        last_id: 0,
         at: 0,
         closed: false,
     };
-    talk.log.connected().await;
-    talk.log.announce(None).await;
-    let end = talk.run(&mut incoming, &mut stop).await;
-    let Talk { mut log, mut uploads, writer, state, .. } = talk;
+    conversation.log.connected().await;
+    conversation.log.announce(None).await;
+    let end = conversation.run(&mut incoming, &mut stop).await;
+    let DialectConversation { mut log, mut uploads, writer, state, .. } = conversation;
     if let State::Content { id, .. } = state {
         uploads.drop_part(id);
     }
-    while let Some(outcome) = uploads.rest().await {
+    while let Some(outcome) = uploads.next_until_done().await {
         log.file(&outcome).await;
     }
     log.ended(&end).await;
     let reader = FrameReader::with_framing(incoming, rules.framing);
-    part(reader, writer, Close::ordinary(), 0).await;
+    close_and_drain(reader, writer, Close::ordinary(), 0).await;
 }
 
-/// The conversation with one peer.
-struct Talk<'a> {
+/// The conversation with one peer that speaks the dialect.
+struct DialectConversation<'a> {
     rules: &'a Rules,
     log: Log<'a>,
-    writer: FrameWriter<Outgoing, AnyFormat>,
+    writer: FrameWriter<BoxedWriter, AnyFormat>,
     decoder: Decoder<AnyFormat>,
     uploads: Uploads,
-    rate: LeastRate,
+    rate: MinRate,
     state: State,
-    /// A frame that has to be held, as far as it came.
+    /// The received bytes of a frame that is kept until it is complete.
     held: Vec<u8>,
-    /// The uploads that were begun.
-    ids: u32,
-    /// The stream offset of the frame.
+    /// The id of the last upload.
+    last_id: u32,
+    /// The stream offset of the current frame.
     at: u64,
     closed: bool,
 }
 
-impl Talk<'_> {
-    async fn run(&mut self, incoming: &mut Incoming, stop: &mut watch::Receiver<bool>) -> End {
+impl DialectConversation<'_> {
+    async fn run(&mut self, incoming: &mut BoxedReader, stop: &mut watch::Receiver<bool>) -> End {
         let mut chunk = vec![0; CHUNK];
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut heard = Instant::now();
-        // Since when the frame is on its way.
+        let mut last_read = Instant::now();
+        // When the current frame began to arrive.
         let mut began = None;
         while !(self.closed && self.uploads.is_empty()) {
-            let reads = !self.closed && self.uploads.has_room();
+            let can_read = !self.closed && self.uploads.has_room();
             let is_content = matches!(self.state, State::Content { .. });
             let late = began.filter(|_| !is_content).map(|began| began + self.rules.frame_timeout);
-            let idle = self.rules.idle_timeout.map(|after| heard + after);
-            let turn = tokio::select! {
+            let idle = self.rules.idle_timeout.map(|after| last_read + after);
+            let wakeup = tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => Turn::Stop,
-                outcome = self.uploads.next(), if !self.uploads.is_empty() => Turn::Outcome(outcome),
-                _ = ticks.tick(), if is_content && reads => Turn::Tick,
-                read = incoming.read(&mut chunk), if reads => Turn::Read(read),
-                () = passed(late), if reads => Turn::Late,
-                () = passed(idle), if reads => Turn::Idle,
-                else => Turn::Stop,
+                _ = stop.wait_for(|stop| *stop) => Wakeup::Stop,
+                outcome = self.uploads.next(), if !self.uploads.is_empty() => {
+                    Wakeup::Outcome(outcome)
+                }
+                _ = ticks.tick(), if is_content && can_read => Wakeup::Tick,
+                read = incoming.read(&mut chunk), if can_read => Wakeup::Read(read),
+                () = sleep_until_some(late), if can_read => Wakeup::Late,
+                () = sleep_until_some(idle), if can_read => Wakeup::Idle,
+                else => Wakeup::Stop,
             };
-            let n = match turn {
-                Turn::Stop => return End::Stopped,
-                Turn::Outcome(outcome) => {
+            let n = match wakeup {
+                Wakeup::Stop => return End::Stopped,
+                Wakeup::Outcome(outcome) => {
                     if let Some(outcome) = outcome {
                         self.log.file(&outcome).await;
                     }
                     continue;
                 }
-                Turn::Tick => {
+                Wakeup::Tick => {
                     self.uploads.flush();
                     match self.rate.waited(TICK, 0) {
                         Ok(()) => continue,
                         Err(slow) => return End::at(self.at, Code::TOO_SLOW, &slow.message()),
                     }
                 }
-                Turn::Late => {
+                Wakeup::Late => {
                     let after = self.rules.frame_timeout;
                     let message = format!("the frame is not complete after {after:?}");
                     return End::at(self.at, Code::FRAME_TIMEOUT, &message);
                 }
-                Turn::Idle => {
+                Wakeup::Idle => {
                     let after = self.rules.idle_timeout.unwrap_or(Duration::ZERO);
                     let message = format!("no byte came for {after:?}");
                     return End::at(self.at, Code::IDLE_TIMEOUT, &message);
                 }
-                Turn::Read(Ok(0)) => match self.end_of_stream() {
+                Wakeup::Read(Ok(0)) => match self.end_of_stream() {
                     Ok(()) => {
                         self.closed = true;
                         continue;
                     }
                     Err(end) => return end,
                 },
-                Turn::Read(Ok(n)) => n,
-                Turn::Read(Err(error)) => {
+                Wakeup::Read(Ok(n)) => n,
+                Wakeup::Read(Err(error)) => {
                     let message = format!("the connection broke: {error}; did the peer crash?");
                     return End::transport(message);
                 }
             };
-            heard = Instant::now();
+            last_read = Instant::now();
             match self.bytes(chunk.get(..n).unwrap_or_default()).await {
                 Ok(ended) if ended => began = None,
                 Ok(_) => {}
@@ -197,20 +201,20 @@ impl Talk<'_> {
             if self.decoder.finish().is_ok() {
                 began = None;
             } else {
-                began = began.or(Some(heard));
+                began = began.or(Some(last_read));
             }
         }
         End::Clean
     }
 
-    /// Takes bytes as they came. Says whether a frame ended in them.
+    /// Decodes received bytes. Returns whether a frame ended in them.
     async fn bytes(&mut self, mut input: &[u8]) -> Result<bool, End> {
         let mut ended = false;
         while !self.closed {
             let piece = match self.decoder.decode(&mut input) {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
-                Err(error) => return Err(self.broken(&error)),
+                Err(error) => return Err(self.decode_failed(&error)),
             };
             ended |= piece.last;
             self.piece(&piece).await?;
@@ -239,13 +243,13 @@ impl Talk<'_> {
         if piece.last { self.end().await } else { Ok(()) }
     }
 
-    /// A frame begins.
+    /// Handles the header of a frame.
     async fn begin(&mut self, len: u64) -> Result<(), End> {
         let limit = self.rules.framing.limit();
         match mem::replace(&mut self.state, State::Item) {
             State::File(name) => {
-                self.ids += 1;
-                let id = self.ids;
+                self.last_id += 1;
+                let id = self.last_id;
                 self.rate.restart();
                 match check_name(&name) {
                     Ok(()) => self.uploads.open_once(id, &name, len),
@@ -274,7 +278,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// A frame is complete.
+    /// Handles the end of a frame.
     async fn end(&mut self) -> Result<(), End> {
         let frame = mem::take(&mut self.held);
         match mem::replace(&mut self.state, State::Item) {
@@ -299,7 +303,7 @@ impl Talk<'_> {
                 self.log.message(self.at, AnyMeta::None, &frame).await;
                 if let Some(reply) = &self.rules.reply {
                     let text = reply.to(&frame);
-                    return self.say(&text).await;
+                    return self.send_text(&text).await;
                 }
             }
             State::Content { id, offset } => self.uploads.done(id, offset, None),
@@ -308,8 +312,8 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Sends a text, as the peer would.
-    async fn say(&mut self, text: &[u8]) -> Result<(), End> {
+    /// Sends a text in the dialect: its JSON and the text.
+    async fn send_text(&mut self, text: &[u8]) -> Result<(), End> {
         let meta = self.rules.framing.format().plain_meta(Kind::TEXT);
         let item = crate::output::json(&Item::Msg);
         in_time(self.rules, self.writer.feed(meta, item.as_bytes())).await?;
@@ -318,7 +322,7 @@ impl Talk<'_> {
 
     fn end_of_stream(&self) -> Result<(), End> {
         if let Err(error) = self.decoder.finish() {
-            return Err(self.broken(&error));
+            return Err(self.decode_failed(&error));
         }
         let missing = match &self.state {
             State::Text => "its text",
@@ -327,18 +331,18 @@ impl Talk<'_> {
         };
         let at = self.decoder.position();
         let message =
-            format!("byte {at}: the stream ended behind an item's JSON, {missing} is missing");
+            format!("byte {at}: the stream ended after an item's JSON, {missing} is missing");
         Err(End::Error { at: Some(at), code: Some(Code::TRUNCATED), message })
     }
 
-    fn broken(&self, error: &DecodeError) -> End {
+    fn decode_failed(&self, error: &DecodeError) -> End {
         let message = explain(error, *self.rules.framing.format());
         End::Error { at: Some(error.at()), code: Some(Code(error.code())), message }
     }
 }
 
-/// Waits until then; without a time for ever.
-async fn passed(time: Option<Instant>) {
+/// Waits until this time; indefinitely if there is none.
+async fn sleep_until_some(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => pending().await,

@@ -1,20 +1,21 @@
-//! Hexadecimal text from `xxd`, `hexdump -C` or `tcpdump -X`: a column of offsets, the bytes, and
-//! a column of text.
+//! Reads hexadecimal text from `xxd`, `hexdump -C` or `tcpdump -X`: a column of offsets, the bytes,
+//! and a column of text.
 
 use crate::hex::{self, HexReader};
 
-/// The most characters of a line that decide what the text is, and the longest line of a dump.
-const LINE: usize = 512;
-/// What to try with a dump that is not understood.
-const TRY: &str = "for a dump with offsets use `xxd -p FILE | unstick inspect --hex`";
+/// The maximum length of a dump's line, and the number of characters after which the kind of the
+/// text is decided.
+const MAX_LINE_LEN: usize = 512;
+/// The hint for a dump that is not understood.
+const HINT: &str = "for a dump with offsets use `xxd -p FILE | unstick inspect --hex`";
 
-/// Reads hexadecimal text in pieces of any size, with or without such columns.
+/// Reads hexadecimal text in pieces of any size, with or without columns of offsets and text.
 pub(crate) struct DumpReader {
     state: State,
 }
 
 enum State {
-    /// The beginning, as long as it does not say what the text is.
+    /// The text so far, until it is long enough to tell which kind it is.
     Undecided(Vec<u8>),
     Plain(HexReader),
     Dump(Dump),
@@ -34,7 +35,7 @@ impl DumpReader {
                 held.extend_from_slice(text);
                 let begin = held.iter().position(|byte| !byte.is_ascii_whitespace());
                 let first = held.get(begin.unwrap_or(held.len())..).unwrap_or_default();
-                if first.len() < LINE && !first.contains(&b'\n') {
+                if first.len() < MAX_LINE_LEN && !first.contains(&b'\n') {
                     return Ok(());
                 }
                 self.decide(out)
@@ -42,7 +43,7 @@ impl DumpReader {
         }
     }
 
-    /// Says whether the text may end here; appends what is left of it.
+    /// Ends the text, and appends the bytes of its last line to `out`.
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), String> {
         if matches!(self.state, State::Undecided(_)) {
             self.decide(out)?;
@@ -68,7 +69,7 @@ impl DumpReader {
     }
 }
 
-/// Whether a line has an offset in front; an error if it may have one and may not.
+/// Returns whether the first line begins with an offset; an error if that is ambiguous.
 fn looks_like_dump(line: &str) -> Result<bool, String> {
     if split(line).is_some() {
         return Ok(true);
@@ -76,22 +77,22 @@ fn looks_like_dump(line: &str) -> Result<bool, String> {
     let (first, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     let zeros = first.len() >= 6 && first.bytes().all(|byte| byte == b'0');
     let odd = first.len() == 7 && first.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // `od` and plain `hexdump`, whose columns may be octal, or words in the machine's order.
+    // `od` and plain `hexdump`: their columns may be octal, or words in the host's byte order.
     if !rest.trim().is_empty() && (odd || (zeros && first.len() < 8)) {
-        return Err(format!("line 1: `{first}` looks like an offset; {TRY}"));
+        return Err(format!("line 1: `{first}` looks like an offset; {HINT}"));
     }
     Ok(false)
 }
 
-/// The offset of a dump's line, and its bytes in hexadecimal.
+/// Splits a dump's line into its offset and its bytes in hexadecimal.
 fn split(line: &str) -> Option<(u64, &str)> {
     let line = line.trim();
-    let hexadecimal = |text: &str, least: usize| {
+    let hexadecimal = |text: &str, min_len: usize| {
         let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let fits = (least..=16).contains(&text.len());
+        let fits = (min_len..=16).contains(&text.len());
         (digits && fits).then(|| u64::from_str_radix(text, 16).ok())?
     };
-    // `00000010: 6869 2021  hi !`, and with `0x` and fewer digits `tcpdump -X`.
+    // `00000010: 6869 2021  hi !`; `tcpdump -X` has `0x` and fewer digits.
     if let Some((offset, rest)) = line.split_once(':') {
         let at = match offset.strip_prefix("0x") {
             Some(digits) => hexadecimal(digits, 4),
@@ -103,18 +104,18 @@ fn split(line: &str) -> Option<(u64, &str)> {
             return at.map(|at| (at, bytes));
         }
     }
-    // `00000010  68 69 20  21 |hi !|`, and the end's offset alone.
+    // `00000010  68 69 20  21 |hi !|`, and the last line with only the end offset.
     let (offset, rest) = line.split_at_checked(line.find(' ').unwrap_or(line.len()))?;
     let at = hexadecimal(offset, 7)?;
     let bytes = rest.split_once('|').map_or(rest, |(bytes, _)| bytes);
     (offset.len() == 8 && rest.starts_with("  ")).then_some((at, bytes))
 }
 
-/// A text that is a dump.
+/// The reader of a dump.
 struct Dump {
     line: Vec<u8>,
     number: u64,
-    /// The offset that comes next.
+    /// The expected offset of the next line.
     next: Option<u64>,
 }
 
@@ -122,8 +123,8 @@ impl Dump {
     fn push(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         for &byte in text {
             if byte != b'\n' {
-                if self.line.len() == LINE {
-                    return Err(format!("line {}: too long for a dump; {TRY}", self.number + 1));
+                if self.line.len() == MAX_LINE_LEN {
+                    return Err(format!("line {}: too long for a dump; {HINT}", self.number + 1));
                 }
                 self.line.push(byte);
                 continue;
@@ -131,12 +132,12 @@ impl Dump {
             self.number += 1;
             let line = std::mem::take(&mut self.line);
             let number = self.number;
-            self.one(&line, out).map_err(|why| format!("line {number}: {why}; {TRY}"))?;
+            self.read_line(&line, out).map_err(|why| format!("line {number}: {why}; {HINT}"))?;
         }
         Ok(())
     }
 
-    fn one(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    fn read_line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         let line = String::from_utf8_lossy(line);
         if line.trim().is_empty() {
             return Ok(());
@@ -146,7 +147,7 @@ impl Dump {
         }
         let (at, bytes) = match split(&line) {
             Some(found) => found,
-            // The end's offset alone.
+            // The last line has only the end offset.
             None => match (u64::from_str_radix(line.trim(), 16), self.next) {
                 (Ok(at), Some(next)) if at == next => return Ok(()),
                 _ => return Err("no offset stands in front".to_owned()),
@@ -192,7 +193,7 @@ mod tests {
 ";
 
     #[test]
-    fn dumps_are_their_bytes() {
+    fn dumps_are_read_as_their_bytes() {
         let bytes = b"\xf5\x01\x01\0\0\0\x0a\xf2ab cd ef  ";
         let single = "00000000: f5 01 01 00 00 00 0a f2  ........\n00000008: 61 62 20 63 64 20 65 66  ab cd ef\n00000010: 20 20\n";
         let later = XXD.replace("000000", "0000ab").replace("0000ab00 0af2", "0000 0af2");
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn other_text_is_read_as_before() {
+    fn text_without_offsets_is_plain_hex() {
         let plain =
             ["f50101", "f5010100 000002f2 6869", "\n\n  f5:01:01", "00000000 02", "0x00,0x01"];
         for text in plain {
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_is_never_a_byte() {
+    fn offsets_are_never_read_as_bytes() {
         for (text, why) in [
             ("0000000 01f5 0001\n", "line 1: `0000000` looks like an offset"), // hexdump
             ("0000000 000765 000001\n", "line 1: `0000000` looks like an offset"), // od
@@ -229,7 +230,7 @@ mod tests {
         ] {
             let error = read(text, 4).unwrap_err();
             assert!(error.starts_with(why), "{error}");
-            assert!(error.ends_with(TRY), "{error}");
+            assert!(error.ends_with(HINT), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `--format`: any format that the library has, chosen at run time.
+//! `--format`: any of the library's formats, chosen at run time.
 
 use std::str::FromStr;
 
@@ -17,29 +17,29 @@ use crate::output::Failure;
 use crate::preview::plain_hex;
 use crate::recipe::{Http2Stream, PostgresStream, RecipeMeta};
 
-/// The options that say what the frames look like.
+/// The options for the frames' format and limit.
 #[derive(clap::Args)]
 pub(crate) struct FramingArgs {
     /// The frames' format: v1, u8, u16be, u16le, u24be, u24le, u32be, u32le, u64be, u64le, i32be,
     /// i32le, varint, or field:header=4,offset=1,width=2,order=be,covers=frame (order is be or le;
-    /// covers is payload, rest, which is all behind the length, or frame). Of protocols that exist:
+    /// covers is payload, rest, which is all after the length, or frame). Of protocols that exist:
     /// dns, kafka, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2,
     /// modbus, mqtt, mysql, postgres, tls, websocket.
     #[arg(long, default_value = "v1")]
     pub(crate) format: AnyFormat,
-    /// The most payload bytes that a frame may have, such as 65536 or 64KiB [default: 1MiB; of
+    /// The maximum number of payload bytes in a frame, such as 65536 or 64KiB [default: 1MiB; of
     /// inspect what the protocol sets, if it does].
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) limit: Option<u64>,
 }
 
 impl FramingArgs {
-    /// The format and limit asked for.
+    /// Returns the framing with the given format and limit.
     pub(crate) fn framing(&self) -> Framing<AnyFormat> {
         self.apply(self.format)
     }
 
-    /// The same for looking into a capture: unless a limit was asked for, it is the protocol's own.
+    /// Returns the framing for `inspect`: without `--limit` the limit is the protocol's own.
     pub(crate) fn inspecting<F: Format>(&self, format: F) -> Framing<F> {
         let framing = self.apply(format);
         match (self.limit, self.format.own_limit()) {
@@ -48,7 +48,7 @@ impl FramingArgs {
         }
     }
 
-    /// Says why frames of the format cannot be sent and answered, if it is so.
+    /// Returns an error if frames of the format cannot be sent and answered.
     pub(crate) fn check_exchange(&self) -> Result<(), Failure> {
         match self.format.name() {
             Some(name) if !self.format.is_plain() => Err(Failure::Usage(format!(
@@ -59,7 +59,7 @@ impl FramingArgs {
         }
     }
 
-    /// The limit asked for, with a format whose type is known.
+    /// Returns the framing with the given limit and this format.
     pub(crate) fn apply<F: Format>(&self, format: F) -> Framing<F> {
         let framing = Framing::new(format);
         match self.limit {
@@ -69,27 +69,28 @@ impl FramingArgs {
     }
 }
 
-/// How `field:` is written.
+/// The syntax of `field:`.
 const FIELD_HELP: &str = "field:header=4,offset=1,width=2,order=be,covers=frame";
 
-/// The most bytes that a header of any of the formats has.
+/// The maximum length of a header of any of the formats.
 const MAX_HEADER_LEN: usize = 32;
 
-/// What a header says beside the length, in any of the formats.
+/// The fields of a header other than the length, in any of the formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AnyMeta {
-    /// Nothing: the header is the length.
+    /// The header is only the length.
     None,
     /// A version-1 kind.
     Kind(Kind),
-    /// The header's other bytes.
+    /// The bytes of a longer header.
     Field(FieldMeta),
-    /// What the header of a protocol of the cookbook says.
+    /// The fields of a cookbook protocol's header.
     Recipe(RecipeMeta),
 }
 
 impl AnyMeta {
-    /// The header's other bytes, if the format has such: in hexadecimal, or in the protocol's words.
+    /// Formats the header's other bytes, if the format has any: in hexadecimal, or in the
+    /// protocol's terms.
     pub(crate) fn header(self) -> Option<String> {
         match self {
             Self::Field(meta) => Some(plain_hex(meta.bytes())),
@@ -98,7 +99,7 @@ impl AnyMeta {
         }
     }
 
-    /// The version-1 kind, if the format has kinds.
+    /// Returns the version-1 kind, if the format has kinds.
     pub(crate) fn kind(self) -> Option<Kind> {
         match self {
             Self::Kind(kind) => Some(kind),
@@ -107,7 +108,7 @@ impl AnyMeta {
     }
 }
 
-/// A format's own `Meta` as [`AnyMeta`], and back.
+/// Conversion of a format's own `Meta` to [`AnyMeta`] and back.
 trait Meta: Sized {
     fn into_any(self) -> AnyMeta;
     fn from_any(meta: &AnyMeta) -> Option<Self>;
@@ -159,17 +160,17 @@ impl<M: Into<RecipeMeta> + TryFrom<RecipeMeta>> Meta for M {
     }
 }
 
-/// Declares the formats once: the enum, their names, and who does the work.
+/// Declares [`AnyFormat`] and [`NAMED`] from one list of formats, and dispatches to them.
 macro_rules! formats {
     ($($name:ident($format:tt) = $text:literal),+ $(,)?) => {
-        /// Any format that the library has.
+        /// Any of the library's formats.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum AnyFormat {
             $($name($format),)+
             LengthField(LengthField),
         }
 
-        /// The formats that a name says all about.
+        /// The formats that need no parameters, by name.
         const NAMED: &[(&str, AnyFormat)] = &[$(($text, AnyFormat::$name($format))),+];
 
         impl Format for AnyFormat {
@@ -264,12 +265,13 @@ fn encode<F: Format<Meta: Meta>>(
 }
 
 impl AnyFormat {
-    /// Whether this is the project's own protocol, with kinds, ping and close.
+    /// Returns whether this is the project's own protocol, with kinds, ping and close.
     pub(crate) fn is_v1(&self) -> bool {
         matches!(self, Self::V1(_))
     }
 
-    /// Whether a frame is a payload, so that anything can be sent in one.
+    /// Returns whether the header is only a length, or has other bytes that may be zeros, so that
+    /// any payload can be sent.
     pub(crate) fn is_plain(&self) -> bool {
         !matches!(
             self,
@@ -285,7 +287,7 @@ impl AnyFormat {
         )
     }
 
-    /// The limit that the protocol has for each frame, where it sets one.
+    /// Returns the protocol's own limit for a frame, if it sets one.
     fn own_limit(&self) -> Option<u64> {
         Some(match self {
             Self::Grpc(_) => grpc::framing().limit(),
@@ -299,7 +301,7 @@ impl AnyFormat {
         })
     }
 
-    /// The characters that what the headers say takes, if they say more than the length.
+    /// Returns the width of the column for the headers' other fields; `None` if there are none.
     pub(crate) fn meta_width(&self) -> Option<usize> {
         match self {
             Self::V1(_) => Some("file-status".len()),
@@ -314,12 +316,12 @@ impl AnyFormat {
         }
     }
 
-    /// The name, unless it is a `field:` format.
+    /// Returns the name, unless it is a `field:` format.
     pub(crate) fn name(&self) -> Option<&'static str> {
         NAMED.iter().find(|(_, format)| format == self).map(|(name, _)| *name)
     }
 
-    /// The same format in the other byte order, and how to ask for it.
+    /// Returns the same format in the other byte order, and the option for it.
     pub(crate) fn other_order(&self) -> Option<(Self, String)> {
         if let Self::LengthField(format) = self {
             let (order, how) = match format.layout().order {
@@ -338,12 +340,12 @@ impl AnyFormat {
         Some((other.parse().ok()?, format!("--format {other}")))
     }
 
-    /// Room for a header.
+    /// Returns a buffer for a header.
     pub(crate) fn empty_header(&self) -> <Self as Format>::HeaderBuf {
         [0; MAX_HEADER_LEN]
     }
 
-    /// The bytes of this header that say the length, where they say nothing else.
+    /// Returns the bytes of this header that hold the length, if they hold nothing else.
     pub(crate) fn length_field<'a>(&self, header: &'a [u8]) -> Option<&'a [u8]> {
         match self {
             Self::V1(_) | Self::Varint(_) | Self::Protobuf(_) => None,
@@ -357,8 +359,8 @@ impl AnyFormat {
         }
     }
 
-    /// The meta of an ordinary message: `kind` where there are kinds, and zeros for the other
-    /// bytes of a longer header.
+    /// Returns the meta of an ordinary message: `kind` if the format has kinds, and zeros for the
+    /// other bytes of a longer header.
     pub(crate) fn plain_meta(&self, kind: Kind) -> AnyMeta {
         let zeros = [0; MAX_HEADER_LEN];
         match self {
@@ -371,7 +373,8 @@ impl AnyFormat {
         }
     }
 
-    /// The meta of this header, if the format has other bytes than a length, and as many.
+    /// Returns the meta of this header, if the format has other bytes than a length and the
+    /// header's length is right.
     pub(crate) fn header_meta(&self, header: &[u8]) -> Option<AnyMeta> {
         match self {
             Self::LengthField(format) => format.meta(header).ok().map(AnyMeta::Field),
@@ -397,7 +400,7 @@ impl FromStr for AnyFormat {
     }
 }
 
-/// Parses what stands behind `field:`.
+/// Parses the parameters after `field:`.
 fn field(text: &str) -> Result<LengthField, String> {
     let (mut header_len, mut offset, mut width) = (None, 0, None);
     let (mut order, mut covers) = (ByteOrder::Big, Covers::Payload);
@@ -421,12 +424,12 @@ fn field(text: &str) -> Result<LengthField, String> {
             "covers" => {
                 covers = match value {
                     "payload" => Covers::Payload,
-                    // As the spec says it.
+                    // The spec's name for it.
                     "rest" => Covers::AfterField,
                     "frame" => Covers::Frame,
                     _ => {
                         return Err(format!(
-                            "a length covers payload, rest (all behind the field) or frame, not \
+                            "a length covers payload, rest (all after the field) or frame, not \
                              `{value}`"
                         ));
                     }
@@ -451,7 +454,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_format_comes_back_as_it_went() {
+    fn every_format_round_trips() {
         let fields = ["field:header=4,offset=1,width=2,order=be,covers=frame", "field:width=1"];
         let plain = NAMED.iter().filter(|(_, format)| format.is_plain()).map(|(name, _)| *name);
         for name in plain.chain(fields) {
@@ -480,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_that_cannot_be_is_refused() {
+    fn invalid_formats_are_refused() {
         for (text, why) in [
             ("u33", "the formats are v1, u8,"),
             ("field:", "has no value"),

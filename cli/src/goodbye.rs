@@ -1,4 +1,4 @@
-//! The end of a conversation, so that the peer learns of it.
+//! Ends a conversation in an orderly way.
 
 use std::time::Duration;
 
@@ -7,39 +7,40 @@ use tokio::time::timeout;
 use unstick::Kind;
 use unstick::tokio::{FrameReader, FrameWriter};
 
-use crate::addr::Outgoing;
+use crate::addr::BoxedWriter;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::v1::Close;
 
-/// How long a peer may take to accept our close.
-const GOODBYE: Duration = Duration::from_secs(2);
-/// How long, and for how many bytes, we go on reading what a peer still sends after our close. To
-/// end before it has would reset the connection, and the peer might lose the close.
-const DRAIN: Duration = Duration::from_secs(2);
-const DRAIN_BYTES: u64 = 64 << 20;
+/// The time limit for writing the close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The limits for reading after the close was sent. If the socket were closed while the peer still
+/// sends, the connection would be reset, and the peer might lose the close.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+const MAX_DRAIN_BYTES: u64 = 64 << 20;
 
-/// Says goodbye, and waits a bounded time for the peer to take it. A v1 peer takes payloads of at
-/// most `takes` bytes.
-pub(crate) async fn part(
+/// Sends the close (v1 only), shuts down writing, and discards what the peer still sends, each with
+/// a time limit. The payload of the close is at most `peer_limit` bytes long.
+pub(crate) async fn close_and_drain(
     reader: FrameReader<impl AsyncRead + Unpin, AnyFormat>,
-    mut writer: FrameWriter<Outgoing, AnyFormat>,
+    mut writer: FrameWriter<BoxedWriter, AnyFormat>,
     close: Close,
-    takes: u64,
+    peer_limit: u64,
 ) {
-    let goodbye = async {
+    let close_sent = async {
         let framing = *writer.framing();
         if framing.format().is_v1() {
-            // An error that has no room stays unsaid: an empty close would say that all is well.
-            if let Some(close) = close.encode(framing.limit().min(takes)) {
+            // If the code of an error does not fit, no close is sent: an empty close would mean
+            // success.
+            if let Some(close) = close.encode(framing.limit().min(peer_limit)) {
                 writer.send(AnyMeta::Kind(Kind::CLOSE), &close).await?;
             }
         }
         writer.shutdown().await
     };
-    // The connection is over; what cannot be said any more stays unsaid.
-    if let Ok(Ok(())) = timeout(GOODBYE, goodbye).await {
+    // The connection is over, so an error here is ignored.
+    if let Ok(Ok(())) = timeout(CLOSE_TIMEOUT, close_sent).await {
         let (incoming, _) = reader.into_inner();
-        let mut rest = incoming.take(DRAIN_BYTES);
-        let _ = timeout(DRAIN, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+        let mut rest = incoming.take(MAX_DRAIN_BYTES);
+        let _ = timeout(DRAIN_TIMEOUT, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
     }
 }

@@ -1,9 +1,9 @@
-//! Hexadecimal text to bytes, as it streams by.
+//! Converts hexadecimal text to bytes, in pieces.
 
 use std::fmt;
 
-/// Reads hexadecimal text in pieces of any size: two digits a byte, with spaces, line ends,
-/// commas or colons between bytes, and `0x` or `\x` before one.
+/// Reads hexadecimal text in pieces of any size: two digits a byte, with optional spaces, line
+/// ends, commas or colons between bytes, and an optional `0x` or `\x` before each.
 #[derive(Debug)]
 pub(crate) struct HexReader {
     line: u64,
@@ -15,19 +15,19 @@ pub(crate) struct HexReader {
 enum State {
     /// Between two bytes.
     Between,
-    /// A `0` that is a digit, or the beginning of `0x`.
+    /// After a `0`, which is a digit or the beginning of `0x`.
     Zero,
-    /// Another first digit of a byte, here its value.
+    /// After another first digit of a byte; holds its value.
     Half(u8),
-    /// A backslash, with `x` to come.
+    /// After a backslash; `x` must follow.
     Backslash,
-    /// Behind `0x` or `\x`, with a digit to come.
+    /// After `0x` or `\x`; a digit must follow.
     Prefixed,
-    /// Behind `0x` or `\x` and a digit.
+    /// After `0x` or `\x` and a digit; holds its value.
     PrefixedHalf(u8),
 }
 
-/// Text that is not hexadecimal, and where.
+/// Text that is not hexadecimal, with its position.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct HexError {
     line: u64,
@@ -84,7 +84,7 @@ impl HexReader {
         Ok(())
     }
 
-    /// Says whether the text may end here.
+    /// Ends the text. Returns an error if a byte is incomplete.
     pub(crate) fn finish(&self) -> Result<(), HexError> {
         match self.state {
             State::Between => Ok(()),
@@ -97,7 +97,7 @@ impl HexReader {
     }
 }
 
-/// Parses hexadecimal text that is all there.
+/// Parses a complete hexadecimal text.
 pub(crate) fn parse(text: &str) -> Result<Vec<u8>, String> {
     let mut reader = HexReader::new();
     let mut out = Vec::new();
@@ -114,12 +114,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_common_spellings() {
+    fn common_spellings_are_read() {
         let spellings =
             ["f50100", "F5 01 00", "0xf5,0x01,0x00", "f5:01\n00\r\n", r"\xf5\x01\x00", "0xf5 0100"];
         for text in spellings {
             assert_eq!(parse(text).unwrap(), [0xf5, 1, 0], "{text}");
-            // In pieces of one byte too.
+            // Also in pieces of one byte.
             let (mut reader, mut out) = (HexReader::new(), Vec::new());
             for byte in text.as_bytes() {
                 reader.push(&[*byte], &mut out).unwrap();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_where() {
+    fn an_error_has_line_and_column() {
         for (text, at) in [
             ("f5 0g", "line 1, column 5: `g`"),
             ("f5\n01 zz", "line 2, column 4: `z`"),

@@ -1,6 +1,6 @@
-//! `unstick inspect`: looks into a captured byte stream, frame by frame.
+//! `unstick inspect`: lists the frames of a captured byte stream.
 //!
-//! The stream goes by in chunks; of a payload only the beginning is kept, so a capture and its
+//! The stream is read in chunks, and of a payload only the beginning is kept, so a capture and its
 //! frames may be larger than memory.
 
 use std::fs::File;
@@ -16,13 +16,13 @@ use crate::bytes::{count, count_bytes};
 use crate::content::Content;
 use crate::dump::DumpReader;
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
-use crate::output::{Failure, Out, complain, json, note};
+use crate::output::{Failure, Out, json, note, print_error};
 use crate::preview::{preview, unquoted};
 use crate::v1;
 
 const CHUNK_LEN: usize = 64 << 10;
-/// The largest payload that `--json` shows whole.
-const WHOLE: u64 = 64 << 10;
+/// The maximum length of a payload that `--json` shows whole.
+const MAX_WHOLE: u64 = 64 << 10;
 
 /// List the frames of a captured byte stream, and say where it goes wrong.
 #[derive(clap::Args)]
@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Go on after an error, with the next bytes that are a header (v1 only).
     #[arg(long)]
     resync: bool,
-    /// Go on behind a frame that is over the limit.
+    /// Go on after a frame that is over the limit.
     #[arg(long)]
     skip_oversize: bool,
     /// How many characters of each payload to show.
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Where the bytes come from.
+/// The source of the bytes: a file or standard input, binary or hexadecimal.
 struct Input {
     source: Box<dyn Read>,
     name: String,
@@ -99,7 +99,7 @@ impl Input {
         Ok(Self { source, name, hex, text: vec![0; CHUNK_LEN] })
     }
 
-    /// Replaces `chunk` with the next bytes; none at the end.
+    /// Replaces `chunk` with the next bytes; it is empty at the end.
     fn next(&mut self, chunk: &mut Vec<u8>) -> Result<(), Failure> {
         chunk.clear();
         loop {
@@ -124,39 +124,39 @@ impl Input {
     }
 }
 
-/// How a format's decoder searches for the next header.
-type Resync<F> = fn(&mut Decoder<F>, &mut &[u8]) -> Result<Option<u64>, RecoverError>;
+/// A function that searches for the next header with a format's decoder.
+type ResyncFn<F> = fn(&mut Decoder<F>, &mut &[u8]) -> Result<Option<u64>, RecoverError>;
 
 struct Inspector<'a, F: Format> {
     args: &'a Args,
     decoder: Decoder<F>,
     any_meta: fn(F::Meta) -> AnyMeta,
-    resync: Option<Resync<F>>,
+    resync: Option<ResyncFn<F>>,
     out: Out,
     state: State,
-    frame: Option<Open>,
+    frame: Option<OpenFrame>,
     frames: u64,
-    /// The bytes of the frames that are whole.
+    /// The number of bytes in complete frames.
     whole: u64,
     errors: u64,
-    /// Where an error ended it.
+    /// The offset of the error that ended the listing.
     stopped: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Frames come.
+    /// Decoding frames.
     Decode,
-    /// After an error, looking for the next header.
+    /// Searching for the next header after an error.
     Search { error: DecodeError },
-    /// A header was found; the next piece tells which.
+    /// A header was found; the next piece has it.
     Found { error: DecodeError, skipped: u64 },
-    /// Nothing more is to be looked at.
+    /// Nothing more is decoded.
     Done,
 }
 
-/// The frame that goes by.
-struct Open {
+/// The frame that is being decoded.
+struct OpenFrame {
     at: u64,
     meta: AnyMeta,
     len: u64,
@@ -167,7 +167,7 @@ struct Open {
 /// A line of `--json`.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Event<'a> {
+enum InspectEvent<'a> {
     Frame {
         at: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,22 +175,23 @@ enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         header: Option<String>,
         len: u64,
-        /// Less than `len` if the stream ends in the frame.
+        /// The bytes of the payload that are in the capture: less than `len` if the stream ends in
+        /// the frame.
         arrived: u64,
-        /// What arrived of a payload that is small enough.
+        /// The payload, if it is small enough.
         #[serde(flatten)]
         content: Option<Content<'a>>,
         /// The beginning of a larger one.
         #[serde(skip_serializing_if = "Option::is_none")]
         preview: Option<String>,
-        /// What the payload says, where its kind gives its bytes a meaning.
+        /// The meaning of the payload, if its kind defines its contents.
         #[serde(skip_serializing_if = "Option::is_none")]
         meaning: Option<String>,
     },
     Error {
         /// The frame's first byte, or the end of the stream.
         at: u64,
-        /// The byte that is wrong.
+        /// The byte that caused the error.
         byte: u64,
         code: u16,
         name: &'static str,
@@ -207,7 +208,7 @@ enum Event<'a> {
     },
 }
 
-/// The stream offset of the byte that decided.
+/// Returns the stream offset of the byte that caused the error.
 fn byte_of(error: &DecodeError) -> u64 {
     let index = match error {
         DecodeError::Header { error, .. } => match error {
@@ -226,7 +227,7 @@ impl<'a, F: Format> Inspector<'a, F> {
         args: &'a Args,
         decoder: Decoder<F>,
         any_meta: fn(F::Meta) -> AnyMeta,
-        resync: Option<Resync<F>>,
+        resync: Option<ResyncFn<F>>,
     ) -> Self {
         Self {
             args,
@@ -251,7 +252,7 @@ impl<'a, F: Format> Inspector<'a, F> {
                 self.out.flush()?;
                 return Err(failure);
             }
-            // Not before it is known that there is something to read.
+            // Only after the first read has succeeded.
             if !headed {
                 self.heading()?;
                 headed = true;
@@ -265,7 +266,7 @@ impl<'a, F: Format> Inspector<'a, F> {
         }
         let (frames, errors, bytes) = (self.frames, self.errors, self.decoder.position());
         if self.args.json {
-            self.out.line(json(&Event::End { frames, errors, bytes }))?;
+            self.out.line(json(&InspectEvent::End { frames, errors, bytes }))?;
         } else {
             let frames = count(frames, "whole frame");
             match self.stopped {
@@ -277,7 +278,7 @@ impl<'a, F: Format> Inspector<'a, F> {
             }
         }
         self.out.flush()?;
-        if errors == 0 { Ok(()) } else { Err(Failure::Told) }
+        if errors == 0 { Ok(()) } else { Err(Failure::Reported) }
     }
 
     fn chunk(&mut self, mut input: &[u8]) -> Result<(), Failure> {
@@ -285,7 +286,7 @@ impl<'a, F: Format> Inspector<'a, F> {
             match self.state {
                 State::Done => return Ok(()),
                 State::Search { error } => {
-                    // Without a way to search, the state is never `Search`.
+                    // Without a search function the state is never `Search`.
                     let Some(resync) = self.resync else { return Ok(()) };
                     match resync(&mut self.decoder, &mut input) {
                         Ok(Some(skipped)) => self.state = State::Found { error, skipped },
@@ -313,14 +314,14 @@ impl<'a, F: Format> Inspector<'a, F> {
                 return Ok(());
             }
             let beginning = Vec::new();
-            self.frame = Some(Open { at, meta, len: payload_len, seen: 0, beginning });
+            self.frame = Some(OpenFrame { at, meta, len: payload_len, seen: 0, beginning });
         }
         if let Some(frame) = &mut self.frame {
             frame.seen += piece.bytes.len() as u64;
-            let room = if self.args.json && frame.len <= WHOLE {
+            let room = if self.args.json && frame.len <= MAX_WHOLE {
                 piece.bytes.len()
             } else {
-                // A character shown takes four bytes at most.
+                // A character has at most four bytes.
                 usize::from(self.args.preview) * 4 + 4 - frame.beginning.len()
             };
             let held = frame.beginning.len();
@@ -340,7 +341,7 @@ impl<'a, F: Format> Inspector<'a, F> {
         Ok(())
     }
 
-    /// The stream went wrong: says so, and decides whether and how to go on.
+    /// Reports a decode error, and decides whether and how to continue.
     fn fail(&mut self, error: DecodeError) -> Result<(), Failure> {
         self.errors += 1;
         if let Some(frame) = self.frame.take() {
@@ -351,38 +352,44 @@ impl<'a, F: Format> Inspector<'a, F> {
         if self.args.json {
             let (at, code) = (error.at(), error.code());
             let name = v1::code_name(Code(code));
-            self.out.line(json(&Event::Error { at, byte, code, name, message: &message }))?;
+            self.out.line(json(&InspectEvent::Error {
+                at,
+                byte,
+                code,
+                name,
+                message: &message,
+            }))?;
         }
         let oversize = matches!(error, DecodeError::Oversize { .. });
         let ended = matches!(error, DecodeError::Truncated { .. });
         let skip = oversize && self.args.skip_oversize && self.decoder.skip_frame().is_ok();
         let hint = match error {
-            DecodeError::Oversize { .. } if skip => "; going on behind it",
+            DecodeError::Oversize { .. } if skip => "; going on after it",
             DecodeError::Oversize { .. }
                 if !self.args.resync && guess(&error, self.args.framing.format).is_none() =>
             {
-                "; go on behind it with --skip-oversize"
+                "; go on after it with --skip-oversize"
             }
             DecodeError::Header { .. } if self.resync.is_none() => {
                 "; in this format the place of the next frame cannot be found again"
             }
             _ => "",
         };
-        self.tell(&format!("{message}{hint}"))?;
+        self.report(&format!("{message}{hint}"))?;
         self.state = match self.resync {
             _ if skip => State::Decode,
-            // What is behind an oversize frame is known, and needs no search.
+            // The end of an oversize frame is known, so it needs no search.
             Some(_) if !ended && (!oversize || self.args.resync) => State::Search { error },
             _ => State::Done,
         };
-        // The end of the stream is the end of the capture: all of it was read.
+        // A stream that ended was read completely.
         if !ended && !skip && (self.state == State::Done || !self.args.resync) {
             self.stopped = Some(byte);
         }
         Ok(())
     }
 
-    /// The error, its byte, and the frame if that is another.
+    /// Formats the error with the offset of its byte, and with that of its frame if it differs.
     fn explain(&self, error: &DecodeError) -> String {
         let text = explain(error, self.args.framing.format);
         let (at, byte) = (error.at(), byte_of(error));
@@ -392,7 +399,7 @@ impl<'a, F: Format> Inspector<'a, F> {
         }
     }
 
-    /// The next header is there: says where. Without `--resync` that was all.
+    /// Reports where the next header was found. Without `--resync` this ends the listing.
     fn found(
         &mut self,
         error: DecodeError,
@@ -404,12 +411,12 @@ impl<'a, F: Format> Inspector<'a, F> {
         let go_on = self.args.resync;
         self.state = if go_on { State::Decode } else { State::Done };
         if self.args.json {
-            self.out.line(json(&Event::Resync { found: Some(at), skipped }))?;
+            self.out.line(json(&InspectEvent::Resync { found: Some(at), skipped }))?;
         }
         let kind = meta.kind().map_or_else(String::new, |kind| format!(" {kind}"));
         let frame = format!("a{kind} frame with {} of payload", count_bytes(len));
         let skipped = count_bytes(skipped);
-        self.tell(&if go_on {
+        self.report(&if go_on {
             format!("byte {at}: going on with {frame}, {skipped} skipped from byte {}", error.at())
         } else {
             format!(
@@ -423,19 +430,19 @@ impl<'a, F: Format> Inspector<'a, F> {
             Ok(()) => Ok(()),
             Err(DecodeError::Unsynchronized { at, skipped }) => {
                 if self.args.json {
-                    self.out.line(json(&Event::Resync { found: None, skipped }))?;
+                    self.out.line(json(&InspectEvent::Resync { found: None, skipped }))?;
                 }
                 let skipped = count_bytes(skipped);
-                self.tell(&format!("byte {at}: no further header in the {skipped} up to the end"))
+                self.report(&format!("byte {at}: no further header in the {skipped} up to the end"))
             }
             Err(error) => self.fail(error),
         }
     }
 
-    /// Says on standard error, in its place among the rows of standard output.
-    fn tell(&mut self, message: &str) -> Result<(), Failure> {
+    /// Prints an error message, after the rows that were written to standard output so far.
+    fn report(&mut self, message: &str) -> Result<(), Failure> {
         self.out.flush()?;
-        complain(message);
+        print_error(message);
         Ok(())
     }
 
@@ -448,7 +455,7 @@ impl<'a, F: Format> Inspector<'a, F> {
         self.out.line(columns)
     }
 
-    fn row(&mut self, frame: &Open) -> Result<(), Failure> {
+    fn row(&mut self, frame: &OpenFrame) -> Result<(), Failure> {
         let width = usize::from(self.args.preview);
         let whole = frame.beginning.len() as u64 == frame.len;
         let described = frame
@@ -460,11 +467,11 @@ impl<'a, F: Format> Inspector<'a, F> {
         let kind = frame.meta.kind().map(|kind| kind.to_string());
         let (at, len, arrived) = (frame.at, frame.len, frame.seen);
         if self.args.json {
-            let held = len <= WHOLE;
+            let held = len <= MAX_WHOLE;
             let content = held.then(|| Content::new(&frame.beginning));
             let preview = (!held).then(|| unquoted(&frame.beginning, len, width));
             let meaning = described;
-            return self.out.line(json(&Event::Frame {
+            return self.out.line(json(&InspectEvent::Frame {
                 at,
                 kind,
                 header,
@@ -487,7 +494,7 @@ impl<'a, F: Format> Inspector<'a, F> {
         self.out.line(columns)
     }
 
-    /// A row whose columns stand below those of the others.
+    /// Formats a row with aligned columns.
     fn columns(&self, at: &str, len: &str, meta: &str, content: &str) -> String {
         let Some(width) = self.args.framing.format.meta_width() else {
             return format!("{at:>12}  {len:>12}  {content}").trim_end().to_owned();

@@ -1,18 +1,19 @@
-//! Work that one thread at a time does in order, without a hand-over for each piece of it.
+//! A queue of tasks for one worker. One thread at a time runs the tasks in order, without a
+//! hand-over between threads for each task.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A worker, and what it still has to do.
+/// A worker with its queue of tasks.
 pub(crate) struct Lane<W, T>(Arc<Mutex<State<W, T>>>);
 
 struct State<W, T> {
-    /// `None` while it is at work, and once it has failed.
+    /// `None` while a [`Shift`] has it, and after it failed.
     worker: Option<W>,
     tasks: VecDeque<T>,
 }
 
-/// A worker that has something to do, and goes on until nothing is left.
+/// A worker that has been taken out of its lane to run tasks until the queue is empty.
 pub(crate) struct Shift<W, T> {
     worker: W,
     lane: Lane<W, T>,
@@ -23,21 +24,22 @@ impl<W, T> Lane<W, T> {
         Self(Arc::new(Mutex::new(State { worker: Some(worker), tasks: VecDeque::new() })))
     }
 
-    /// Adds a task. What comes back has to be run; nothing does if the worker is at work.
+    /// Adds a task. The caller has to run the returned shift. Returns `None` if a shift is running,
+    /// which will run this task too, or if the worker has failed.
     #[must_use]
-    pub(crate) fn give(&self, task: T) -> Option<Shift<W, T>> {
+    pub(crate) fn push(&self, task: T) -> Option<Shift<W, T>> {
         let mut state = self.state();
         state.tasks.push_back(task);
         let worker = state.worker.take()?;
         Some(Shift { worker, lane: Self(Arc::clone(&self.0)) })
     }
 
-    /// Whether nothing is left to do.
+    /// Returns whether the queue is empty and the worker is in its lane.
     pub(crate) fn is_idle(&self) -> bool {
         self.state().worker.is_some()
     }
 
-    /// The worker, if nothing is left to do.
+    /// Returns the worker if the lane is idle.
     pub(crate) fn into_worker(self) -> Option<W> {
         self.state().worker.take()
     }
@@ -49,8 +51,10 @@ impl<W, T> Lane<W, T> {
 }
 
 impl<W, T> Shift<W, T> {
-    /// Does what there is to do, and what is added meanwhile. A worker that fails comes back with
-    /// the reason, and does nothing more.
+    /// Runs all tasks, and those that are added meanwhile.
+    ///
+    /// # Errors
+    /// The error of `work`, with the worker. The lane then runs nothing more.
     pub(crate) fn run<E>(
         mut self,
         mut work: impl FnMut(&mut W, T) -> Result<(), E>,
@@ -77,11 +81,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_done_once_and_in_order() {
+    fn every_task_runs_once_in_order() {
         let lane = Lane::new(Vec::new());
         thread::scope(|scope| {
             for task in 0..10_000 {
-                if let Some(shift) = lane.give(task) {
+                if let Some(shift) = lane.push(task) {
                     scope.spawn(|| {
                         let done = shift.run(|done: &mut Vec<u32>, task| {
                             done.push(task);
@@ -97,16 +101,16 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_failed_does_nothing_more() {
+    fn no_task_runs_after_a_failure() {
         let lane = Lane::new(0);
-        let shift = lane.give("a").unwrap();
-        assert!(lane.give("b").is_none() && !lane.is_idle());
+        let shift = lane.push("a").unwrap();
+        assert!(lane.push("b").is_none() && !lane.is_idle());
         let work = |count: &mut u32, task| {
             *count += 1;
             Err::<(), _>(task)
         };
         assert_eq!(shift.run(work), Err((1, "a")));
-        assert!(lane.give("c").is_none() && !lane.is_idle());
+        assert!(lane.push("c").is_none() && !lane.is_idle());
         assert!(lane.into_worker().is_none());
     }
 }

@@ -17,22 +17,22 @@ use crate::inbox::InboxArgs;
 use crate::listener::Listener;
 use crate::output::{Failure, json, note};
 use crate::printer::Printer;
-use crate::serve::{Event, Reply, Rules, serve};
+use crate::serve::{ListenEvent, Reply, Rules, serve};
 use crate::tls::{self, TlsAcceptor, TlsArgs};
 use crate::udp;
 use crate::v1::parse_kind;
 
-/// How long to wait after a connection could not be taken: what is missing, such as a free file
-/// descriptor, does not come back at once.
+/// The pause after a failed accept: a missing resource, such as a file descriptor, does not become
+/// free at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The threads that write, digest and sync files.
 const DISK_THREADS: usize = 32;
-/// How often parts are looked for that nobody went on with.
-const SWEEP: Duration = Duration::from_secs(60 * 60);
-/// How long connections have to say goodbye when the program ends.
-const ENDING: Duration = Duration::from_secs(3);
-/// How long the last lines may take when the program ends.
-const LAST_LINES: Duration = Duration::from_secs(2);
+/// The interval at which abandoned parts are removed.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// The time limit for connections to close when the program ends.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The time limit for printing the last lines when the program ends.
+const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Listen, and print every message that arrives, until interrupted.
 #[derive(clap::Args)]
@@ -46,14 +46,14 @@ pub(crate) struct Args {
     /// (`text:echo` for a text that would mean something else).
     #[arg(long, value_name = "echo|upper|TEXT")]
     pub(crate) reply: Option<String>,
-    /// End a connection whose frame is not complete after so long, or that does not take an answer:
-    /// seconds, such as 30, 0.5 or 5s.
+    /// End a connection whose frame is not complete after this time, or that does not take an
+    /// answer: seconds, such as 30, 0.5 or 5s.
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
     frame_timeout: Duration,
-    /// End a connection that sends nothing for so long, such as 60 or 60s [default: never].
+    /// End a connection that sends nothing for this time, such as 60 or 60s [default: never].
     #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
     pub(crate) idle_timeout: Option<Duration>,
-    /// Skip a frame that is over the limit, and go on behind it; else it ends the connection.
+    /// Skip a frame that is over the limit, and go on after it; else it ends the connection.
     #[arg(long)]
     pub(crate) skip_oversize: bool,
     /// Take messages of this application's kind too, such as 0x41 (v1; can be repeated).
@@ -90,14 +90,14 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     result
 }
 
-/// Every connection needs a file descriptor; takes as many as the system allows without asking.
+/// Raises the limit of open files to its maximum: every connection needs a file descriptor.
 fn raise_open_files() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, getrlimit, setrlimit};
         let mut limit = getrlimit(Resource::Nofile);
         limit.current = limit.maximum;
-        // With fewer the accept loop still goes on, and says what is missing.
+        // On failure the accept loop still works, and reports what is missing.
         let _ = setrlimit(Resource::Nofile, limit);
     }
 }
@@ -117,7 +117,7 @@ async fn listen(args: Args) -> Result<(), Failure> {
     let addr = listener.local_addr();
     printer
         .line(if args.json {
-            json(&Event::Listening { addr: &addr })
+            json(&ListenEvent::Listening { addr: &addr })
         } else {
             format!("listening on {addr}")
         })
@@ -137,30 +137,30 @@ async fn listen(args: Args) -> Result<(), Failure> {
         messages: AtomicU64::new(0),
         files: AtomicU64::new(0),
     });
-    let entrance = Entrance { listener, tls, max_connections: args.max_connections.max(1) };
-    accept(entrance, rules, printer, outcome, &mut signals).await
+    let acceptor = Acceptor { listener, tls, max_connections: args.max_connections.max(1) };
+    accept(acceptor, rules, printer, outcome, &mut signals).await
 }
 
-/// Where connections come in.
-struct Entrance {
+/// The listening side: socket, TLS, and the maximum number of connections.
+struct Acceptor {
     listener: Listener,
     tls: Option<TlsAcceptor>,
     max_connections: usize,
 }
 
 async fn accept(
-    entrance: Entrance,
+    acceptor: Acceptor,
     rules: Arc<Rules>,
     printer: Printer,
     mut outcome: oneshot::Receiver<Result<(), Failure>>,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    let Entrance { listener, tls, max_connections } = entrance;
+    let Acceptor { listener, tls, max_connections } = acceptor;
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut number = 1;
     let mut failing = false;
-    let mut sweeps = interval(SWEEP);
+    let mut sweeps = interval(SWEEP_INTERVAL);
     loop {
         tokio::select! {
             _ = sweeps.tick() => if let Some(inbox) = rules.inbox.clone() {
@@ -180,14 +180,14 @@ async fn accept(
                             };
                             match halves {
                                 Ok(halves) => serve(&rules, printer, halves, peer, stopped).await,
-                                Err(why) => printer.complain(&format!("{peer}: {why}")).await,
+                                Err(why) => printer.error(&format!("{peer}: {why}")).await,
                             }
                         });
                     }
                     Err(error) if is_about_one_peer(&error) => {}
                     Err(error) => {
                         if !failing {
-                            printer.complain_now(&format!(
+                            printer.error_now(&format!(
                                 "cannot take a connection: {error}; trying again; \
                                  allow more open files (`ulimit -n`) or set --max-connections"
                             ));
@@ -207,7 +207,7 @@ async fn accept(
     let _ = stop.send(true);
     let ended = async { while connections.join_next().await.is_some() {} };
     tokio::select! {
-        _ = timeout(ENDING, ended) => {}
+        _ = timeout(CLOSE_TIMEOUT, ended) => {}
         () = signals.next() => {}
     }
     drop(connections);
@@ -218,18 +218,19 @@ async fn accept(
             files => format!(" and {}", count(files, "file")),
         };
         let peers = count(number - 1, "peer");
-        // Behind the `^C` that a terminal shows.
+        // A new line after the `^C` that the terminal shows.
         let line = if io::stderr().is_terminal() { "\n" } else { "" };
         printer.note_now(format!("{line}stopped after {messages}{files} from {peers}"));
     }
     drop(printer);
-    match timeout(LAST_LINES, outcome).await {
+    match timeout(PRINT_TIMEOUT, outcome).await {
         Ok(Ok(written)) => written,
         _ => Ok(()),
     }
 }
 
-/// Errors of a connection that was given up before it was taken: the next one may be fine.
+/// Returns whether the error is about a connection that its peer aborted before it was accepted:
+/// the next accept may succeed.
 fn is_about_one_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
@@ -241,7 +242,8 @@ pub(crate) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
-    /// A file beyond the system's limit is an error of its write, and does not end the program.
+    /// Handled so that a file over the system's size limit is a write error and does not end the
+    /// program.
     #[cfg(unix)]
     _file_size: tokio::signal::unix::Signal,
 }

@@ -1,13 +1,13 @@
-//! A bound TCP or Unix socket.
+//! A listening TCP or Unix socket.
 
 use std::io;
 
 use tokio::net::TcpListener;
 
-use crate::addr::{Addr, Incoming, Outgoing, halves};
+use crate::addr::{Addr, BoxedReader, BoxedWriter, halves};
 use crate::output::Failure;
 
-/// A place where connections arrive.
+/// A listening socket.
 pub(crate) enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
@@ -18,7 +18,7 @@ impl Listener {
     pub(crate) async fn bind(addr: &Addr) -> Result<Self, Failure> {
         match addr {
             Addr::Tcp { host, port } => {
-                // It sets SO_REUSEADDR on Unix, so that a restart need not wait for old connections.
+                // On Unix it sets SO_REUSEADDR, so a restart need not wait for old connections.
                 match TcpListener::bind((host.as_str(), *port)).await {
                     Ok(listener) => {
                         #[cfg(unix)]
@@ -40,7 +40,7 @@ impl Listener {
                     }
                 }
             }
-            // Datagrams have a path of their own: see `udp`.
+            // Datagrams are handled in `udp`.
             Addr::Udp { .. } => Err(Failure::job("datagrams make no connections")),
             #[cfg(unix)]
             Addr::Unix(path) => unix::Socket::bind(path)
@@ -52,7 +52,7 @@ impl Listener {
         }
     }
 
-    /// The address, with the port that the system chose.
+    /// Returns the address, with the port that the system chose.
     pub(crate) fn local_addr(&self) -> String {
         match self {
             Self::Tcp(listener) => {
@@ -63,7 +63,7 @@ impl Listener {
         }
     }
 
-    /// Whether other machines can connect.
+    /// Returns whether other machines can connect.
     pub(crate) fn is_open_to_the_network(&self) -> bool {
         match self {
             Self::Tcp(listener) => {
@@ -74,8 +74,12 @@ impl Listener {
         }
     }
 
-    /// The next connection, and who it comes from. `number` names a peer without an address.
-    pub(crate) async fn accept(&self, number: u64) -> io::Result<(Incoming, Outgoing, String)> {
+    /// Accepts the next connection; returns its halves and the peer's name. `number` names a peer
+    /// without an address.
+    pub(crate) async fn accept(
+        &self,
+        number: u64,
+    ) -> io::Result<(BoxedReader, BoxedWriter, String)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
@@ -101,22 +105,23 @@ mod unix {
 
     use tokio::net::{UnixListener, UnixStream};
 
-    use crate::addr::{Incoming, Outgoing, unix_halves};
+    use crate::addr::{BoxedReader, BoxedWriter, unix_halves};
 
-    /// The connections that may wait to be taken; Linux allows so many unless it was told otherwise.
+    /// The maximum number of connections that wait to be accepted; also the default maximum of
+    /// Linux.
     const BACKLOG: i32 = 4096;
 
-    /// A Unix socket whose file goes when it goes.
+    /// A listening Unix socket, which removes its file when dropped.
     pub(crate) struct Socket {
         listener: UnixListener,
         path: PathBuf,
-        /// Which file it is: if somebody put another one in its place, that one stays.
+        /// Device and inode of the socket's file: a file that has replaced it is not removed.
         file: Option<(u64, u64)>,
     }
 
     impl Socket {
         pub(super) async fn bind(path: &Path) -> Result<Self, String> {
-            make_way(path).await?;
+            remove_stale_socket(path).await?;
             let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => format!("{error}; make its directory first"),
                 io::ErrorKind::InvalidInput => format!("{error}; take a shorter path"),
@@ -130,7 +135,7 @@ mod unix {
             &self.path
         }
 
-        pub(super) async fn accept(&self) -> io::Result<(Incoming, Outgoing)> {
+        pub(super) async fn accept(&self) -> io::Result<(BoxedReader, BoxedWriter)> {
             self.listener.accept().await.map(|(stream, _)| unix_halves(stream))
         }
     }
@@ -144,15 +149,15 @@ mod unix {
         }
     }
 
-    /// Lets more peers knock at once than the 128 that are usual. Where a burst is longer than the
-    /// backlog, connections are reset that their peers took for made.
+    /// Raises the backlog above the usual 128. When a burst of connections overflows the backlog,
+    /// connections that the peers consider established are reset.
     pub(super) fn lengthen_backlog(socket: impl AsFd) {
-        // The system cuts it to what it allows, and without it the usual length stays.
+        // The system reduces the value to its maximum. On an error the usual backlog stays.
         let _ = rustix::net::listen(socket, BACKLOG);
     }
 
-    /// Removes a socket that a listener left behind, and nothing else.
-    async fn make_way(path: &Path) -> Result<(), String> {
+    /// Removes the socket of a listener that has ended, and nothing else.
+    async fn remove_stale_socket(path: &Path) -> Result<(), String> {
         match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(format!("{error}; take another path")),

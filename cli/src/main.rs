@@ -75,15 +75,15 @@ fn main() -> ExitCode {
         Command::Conform(args) => conform::run(&args),
     };
     match result {
-        // Whoever read our output has seen enough.
+        // The reader of standard output closed it, as `head` does: no error.
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
-        Err(Failure::Told) => ExitCode::from(1),
+        Err(Failure::Reported) => ExitCode::from(1),
         Err(Failure::Job(message)) => {
-            output::complain(&message);
+            output::print_error(&message);
             ExitCode::from(1)
         }
         Err(Failure::Usage(message)) => {
-            output::complain(&message);
+            output::print_error(&message);
             ExitCode::from(2)
         }
     }

@@ -1,4 +1,4 @@
-//! Counts the bytes that come, below the frames.
+//! Counts the bytes that arrive on a transport, including those of incomplete frames.
 
 use std::io;
 use std::pin::Pin;
@@ -8,13 +8,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// A transport whose bytes are counted.
+/// A reader that counts the bytes it reads.
 pub(crate) struct Metered<R> {
     inner: R,
     count: Meter,
 }
 
-/// How many bytes came.
+/// The number of bytes read so far. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter(Arc<AtomicU64>);
 
@@ -39,8 +39,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for Metered<R> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        let came = buf.filled().len().saturating_sub(before);
-        self.count.0.fetch_add(came as u64, Ordering::Relaxed);
+        let read = buf.filled().len().saturating_sub(before);
+        self.count.0.fetch_add(read as u64, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }

@@ -4,26 +4,27 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use serde::Serialize;
 
-/// Why a command ends early.
+/// The reason why a command ends early.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The job failed; one line says why.
+    /// The job failed; the message is one line.
     Job(String),
-    /// The command was asked for something that cannot be; one line says what.
+    /// The arguments ask for something impossible; the message is one line.
     Usage(String),
-    /// The job failed, and the errors were already told.
-    Told,
-    /// Nobody reads standard output any more. That is the reader's choice and no error.
+    /// The job failed, and its errors are already printed.
+    Reported,
+    /// Standard output was closed by its reader. This is not an error.
     OutputClosed,
 }
 
 impl Failure {
-    /// A job that failed with this message.
+    /// Creates a failure of the job with this message.
     pub(crate) fn job(message: impl Into<String>) -> Self {
         Self::Job(message.into())
     }
 
-    /// What a failed write to standard output means.
+    /// Converts an error of a write to standard output; a broken pipe becomes
+    /// [`OutputClosed`](Self::OutputClosed).
     pub(crate) fn from_stdout(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::OutputClosed
@@ -33,24 +34,23 @@ impl Failure {
     }
 }
 
-/// Says on standard error, in one line, what went wrong. If nobody reads that either, nobody wants
-/// to know.
-pub(crate) fn complain(message: &str) {
-    note(&complaint(message));
+/// Prints an error message as one line on standard error. A failure to write it is ignored.
+pub(crate) fn print_error(message: &str) {
+    note(&error_line(message));
 }
 
-/// What went wrong, as the line that says so.
-pub(crate) fn complaint(message: &str) -> String {
+/// Formats an error message as the line that is printed.
+pub(crate) fn error_line(message: &str) -> String {
     format!("unstick: {message}")
 }
 
-/// A line on standard error.
+/// Prints a line on standard error.
 pub(crate) fn note(line: &str) {
-    // One write a line, so that lines of several threads do not mix.
+    // One write per line, so that lines of several threads do not mix.
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// Standard output, buffered. Flushed by [`flush`](Self::flush) only.
+/// Standard output, buffered. Only [`flush`](Self::flush) flushes it.
 pub(crate) struct Out(BufWriter<StdoutLock<'static>>);
 
 impl Out {
@@ -67,8 +67,9 @@ impl Out {
     }
 }
 
-/// One JSON object in one line.
+/// Serializes a value as one JSON object on one line.
 pub(crate) fn json(value: &impl Serialize) -> String {
-    // What this program serializes has string keys and no failing `Serialize`, so it cannot fail.
+    // Every value that this program serializes has string keys and an infallible `Serialize`, so
+    // this cannot fail.
     serde_json::to_string(value).unwrap_or_default()
 }

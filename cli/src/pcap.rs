@@ -1,5 +1,5 @@
-//! A capture file of what this program passed on, for Wireshark and tcpdump: the writes of a
-//! connection as TCP segments, and datagrams, with the headers that a network would give them.
+//! Writes a capture file for Wireshark and tcpdump: the writes of a connection as TCP segments, and
+//! datagrams, with the headers that a network would give them.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -10,62 +10,65 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use etherparse::PacketBuilder;
 
-/// Of a capture file: its number in the host's byte order, the version 2.4, and packets that begin
-/// with an IP header.
+/// The fields of the file header: the magic number in the host's byte order, version 2.4, and the
+/// link type of packets that begin with an IP header.
 const MAGIC: u32 = 0xa1b2_c3d4;
 const VERSION: (u16, u16) = (2, 4);
 const LINKTYPE_RAW: u32 = 101;
-/// The longest packet, and what of it a TCP segment has room for.
-const LONGEST_PACKET: usize = 65_535;
-const LONGEST_SEGMENT: usize = LONGEST_PACKET - 20 - 20;
+/// The maximum length of a packet, and of the payload of a TCP segment in it.
+const MAX_PACKET_LEN: usize = 65_535;
+const MAX_SEGMENT_LEN: usize = MAX_PACKET_LEN - 20 - 20;
 
 const TIME_TO_LIVE: u8 = 64;
 const WINDOW: u16 = u16::MAX;
 
-/// The ends of a connection: who writes, and who reads.
+/// The addresses of a connection: the writer's and the reader's.
 pub(crate) type Ends = (SocketAddrV4, SocketAddrV4);
 
-/// A capture file that several threads may write to.
+/// A capture file that several threads can write to.
 #[derive(Clone)]
 pub(crate) struct Capture(Arc<Mutex<Packets>>);
 
 struct Packets {
     file: BufWriter<File>,
     packet: Vec<u8>,
-    /// The first error. It ends the capture, and nothing else.
+    /// The first error. After it nothing more is written, but the connections go on.
     error: Option<io::Error>,
-    /// A connection that is still open may outlive the capture.
+    /// Set once the capture is finished; connections that are still open write nothing more to it.
     finished: bool,
 }
 
 impl Capture {
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let mut file = BufWriter::new(File::create(path)?);
-        let longest = u32::try_from(LONGEST_PACKET).unwrap_or(u32::MAX);
+        let max_packet_len = u32::try_from(MAX_PACKET_LEN).unwrap_or(u32::MAX);
         file.write_all(&MAGIC.to_ne_bytes())?;
         file.write_all(&VERSION.0.to_ne_bytes())?;
         file.write_all(&VERSION.1.to_ne_bytes())?;
-        file.write_all(&[0; 8])?; // the time zone, and the accuracy of the times
-        file.write_all(&longest.to_ne_bytes())?;
+        file.write_all(&[0; 8])?; // time zone and accuracy of timestamps
+        file.write_all(&max_packet_len.to_ne_bytes())?;
         file.write_all(&LINKTYPE_RAW.to_ne_bytes())?;
         let packets = Packets { file, packet: Vec::new(), error: None, finished: false };
         Ok(Self(Arc::new(Mutex::new(packets))))
     }
 
-    /// Takes down a datagram.
+    /// Records a datagram.
     pub(crate) fn datagram(&self, (source, destination): Ends, payload: &[u8]) {
         let packet = ipv4((source, destination)).udp(source.port(), destination.port());
         self.packets().add(|out| packet.write(out, payload).map_err(io::Error::other));
     }
 
-    /// Takes down what is written to a connection, from its beginning to its end.
-    pub(crate) fn record<W: Write>(&self, ends: Ends, inner: W) -> Recorded<W> {
-        let recorded = Recorded { inner, capture: self.clone(), ends, next: 1 };
+    /// Returns a writer that records a connection from its beginning to its end.
+    pub(crate) fn record<W: Write>(&self, ends: Ends, inner: W) -> RecordingWriter<W> {
+        let recorded = RecordingWriter { inner, capture: self.clone(), ends, next: 1 };
         recorded.begin();
         recorded
     }
 
-    /// The end of the file; and the first error, if there was one.
+    /// Finishes the file.
+    ///
+    /// # Errors
+    /// The first error of any write to the file.
     pub(crate) fn finish(&self) -> io::Result<()> {
         let mut packets = self.packets();
         packets.finished = true;
@@ -96,7 +99,7 @@ impl Packets {
         write(&mut self.packet)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let len = u32::try_from(self.packet.len()).map_err(io::Error::other)?;
-        // The format has 32 bits for the seconds; readers take them as unsigned.
+        // The format has 32 bits for the seconds; readers treat them as unsigned.
         let seconds = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
         for number in [seconds, now.subsec_micros(), len, len] {
             self.file.write_all(&number.to_ne_bytes())?;
@@ -105,8 +108,8 @@ impl Packets {
     }
 }
 
-/// A writer whose writes are taken down, each as a segment.
-pub(crate) struct Recorded<W: Write> {
+/// A writer that records each write as a TCP segment.
+pub(crate) struct RecordingWriter<W: Write> {
     inner: W,
     capture: Capture,
     ends: Ends,
@@ -114,14 +117,14 @@ pub(crate) struct Recorded<W: Write> {
     next: u32,
 }
 
-/// What a segment is there for.
+/// The kind of a segment.
 enum Segment<'a> {
     Begin,
     Data(&'a [u8]),
     End,
 }
 
-impl<W: Write> Recorded<W> {
+impl<W: Write> RecordingWriter<W> {
     fn begin(&self) {
         let (ours, theirs) = self.ends;
         self.segment(&Segment::Begin);
@@ -144,12 +147,12 @@ impl<W: Write> Recorded<W> {
     }
 }
 
-impl<W: Write> Write for Recorded<W> {
+impl<W: Write> Write for RecordingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A longer one would be more than one segment.
-        let n = self.inner.write(bytes.get(..LONGEST_SEGMENT).unwrap_or(bytes))?;
+        // At most one segment.
+        let n = self.inner.write(bytes.get(..MAX_SEGMENT_LEN).unwrap_or(bytes))?;
         self.segment(&Segment::Data(bytes.get(..n).unwrap_or_default()));
-        // At most a segment; sequence numbers begin again after 4 GiB.
+        // `n` is at most one segment; sequence numbers wrap around after 4 GiB.
         self.next = self.next.wrapping_add(u32::try_from(n).unwrap_or_default());
         Ok(n)
     }
@@ -159,7 +162,7 @@ impl<W: Write> Write for Recorded<W> {
     }
 }
 
-impl<W: Write> Drop for Recorded<W> {
+impl<W: Write> Drop for RecordingWriter<W> {
     fn drop(&mut self) {
         self.segment(&Segment::End);
     }

@@ -1,9 +1,11 @@
-//! Payloads as one line of text that is safe to show: a peer's bytes never reach a terminal raw.
+//! Formats payloads as one line of text that is safe to show: a peer's bytes never reach a terminal
+//! raw.
 
 use std::fmt::Write as _;
 
-/// The payload in one line: in quotes if it is text, else in hexadecimal. At most about `width`
-/// characters of it; `total` is the payload's length, of which `bytes` are the beginning.
+/// Formats a payload as one line: in quotes if it is text, otherwise in hexadecimal. At most about
+/// `width` characters are shown. `total` is the payload's length, of which `bytes` are the
+/// beginning.
 pub(crate) fn preview(bytes: &[u8], total: u64, width: usize) -> String {
     if total == 0 {
         return "(empty)".to_owned();
@@ -15,7 +17,7 @@ pub(crate) fn preview(bytes: &[u8], total: u64, width: usize) -> String {
     }
 }
 
-/// The same for scripts, whose own format escapes what has to be.
+/// Formats a payload like [`preview`], without quotes and escapes: for JSON, which has its own.
 pub(crate) fn unquoted(bytes: &[u8], total: u64, width: usize) -> String {
     match text(bytes, total > bytes.len() as u64) {
         Some(text) => text.chars().take(width).collect(),
@@ -23,8 +25,8 @@ pub(crate) fn unquoted(bytes: &[u8], total: u64, width: usize) -> String {
     }
 }
 
-/// The beginning of a payload as text, if that is what it is. A character that the beginning cuts
-/// is left out.
+/// Returns the beginning of a payload as text, if it is text. An incomplete last character is
+/// dropped if the payload is cut there.
 fn text(bytes: &[u8], cut: bool) -> Option<&str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Some(text),
@@ -33,7 +35,7 @@ fn text(bytes: &[u8], cut: bool) -> Option<&str> {
         }
         Err(_) => None,
     }
-    // Bytes that happen to be UTF-8, and most of them control characters, are better seen in hex.
+    // Bytes that are valid UTF-8, but mostly control characters, are better shown in hexadecimal.
     .filter(|text| {
         let controls = text.chars().filter(|c| c.is_control() && !c.is_ascii_whitespace()).count();
         controls * 2 <= text.chars().count()
@@ -60,8 +62,8 @@ fn quoted(text: &str, cut: bool, width: usize) -> String {
     out
 }
 
-/// A character that a terminal may act on, or that hides or turns what stands around it, is
-/// written as an escape; any other as itself.
+/// Appends a character. One that a terminal may interpret, or that hides or reorders the text
+/// around it, is escaped.
 fn escape(c: char, out: &mut String) {
     match c {
         '"' | '\\' => out.extend(['\\', c]),
@@ -79,7 +81,7 @@ fn is_unsafe(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Text as it is, but for characters that a terminal may act on.
+/// Escapes the characters of a text that a terminal may interpret; a tab stays.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -92,23 +94,23 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-/// Bytes in hexadecimal, in groups of one.
+/// Formats bytes in hexadecimal, with a space between bytes.
 fn hex(bytes: &[u8], total: u64, width: usize) -> String {
-    let most = (width / 3).max(1);
+    let max_bytes = (width / 3).max(1);
     let mut out = String::new();
-    for (i, byte) in bytes.iter().take(most).enumerate() {
+    for (i, byte) in bytes.iter().take(max_bytes).enumerate() {
         if i > 0 {
             out.push(' ');
         }
         let _ = write!(out, "{byte:02x}");
     }
-    if total > bytes.len().min(most) as u64 {
+    if total > bytes.len().min(max_bytes) as u64 {
         out.push_str(" …");
     }
     out
 }
 
-/// Bytes in hexadecimal without spaces, for scripts.
+/// Formats bytes in hexadecimal without spaces.
 pub(crate) fn plain_hex(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_text_and_bytes_are_hex() {
+    fn text_is_quoted_and_other_bytes_are_hex() {
         assert_eq!(whole("粘包".as_bytes()), "\"粘包\"");
         assert_eq!(whole(b""), "(empty)");
         assert_eq!(whole(b"a\"b\\c\n"), r#""a\"b\\c\n""#);
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_reaches_the_terminal_raw() {
+    fn control_characters_are_escaped() {
         let shown =
             whole("a long enough text \x1b]0;owned\x07 with \u{202e}turns\u{9b}".as_bytes());
         assert!(shown.contains(r"\u{1b}]0;owned\u{7}"), "{shown}");
@@ -150,10 +152,10 @@ mod tests {
     }
 
     #[test]
-    fn long_payloads_are_cut() {
+    fn long_payloads_are_shortened() {
         assert_eq!(preview(&[b'x'; 100], 100, 5), "\"xxxxx\"…");
         assert_eq!(preview(&[0xff; 100], 1 << 20, 6), "ff ff …");
-        // A character that the beginning cuts is no reason to call it binary.
+        // Text that is cut inside a character is still text.
         let bytes = "粘包粘包".as_bytes();
         assert_eq!(preview(&bytes[..4], 12, 60), "\"粘\"…");
         assert_eq!(preview(&bytes[..4], 4, 60), "e7 b2 98 e5");

@@ -1,39 +1,40 @@
-//! Standard output and standard error for many tasks: lines go to one thread, in order, and wait
-//! if nobody reads them.
+//! Standard output and standard error for many tasks: one thread prints the lines in order, and
+//! tasks wait if the lines are not read.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::output::{Failure, complaint};
+use crate::output::{Failure, error_line};
 
-/// The bytes of lines that wait to be written. A task with one more waits.
-const ROOM: u32 = 8 << 20;
+/// The maximum number of bytes in lines that wait to be written. A task that exceeds it waits.
+const MAX_QUEUED_BYTES: u32 = 8 << 20;
 
-/// Prints lines from any task. Clones print to the same place.
+/// Prints lines from any task. Clones share one queue.
 #[derive(Clone)]
 pub(crate) struct Printer {
     lines: mpsc::UnboundedSender<Line>,
-    room: Arc<Semaphore>,
+    free_bytes: Arc<Semaphore>,
 }
 
 struct Line {
     text: String,
-    /// Whether it is for standard error.
-    aside: bool,
-    /// Given back once the line is written.
+    /// Whether the line is for standard error.
+    to_stderr: bool,
+    /// Released once the line is written.
     _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Printer {
-    /// A printer, and what becomes of it: an answer comes once writing failed, or all clones are
-    /// gone and all lines written.
+    /// Starts a printer. The receiver yields the result once writing failed, or once all clones are
+    /// dropped and all lines written.
     pub(crate) fn start() -> (Self, oneshot::Receiver<Result<(), Failure>>) {
         Self::with(write_all)
     }
 
-    /// The same, where lines do not just go to standard output but to `show`, one by one.
+    /// Starts a printer like [`start`](Self::start) that calls `show` for each line instead of
+    /// writing to standard output.
     pub(crate) fn showing(
         mut show: impl FnMut(String) -> io::Result<()> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<(), Failure>>) {
@@ -50,46 +51,48 @@ impl Printer {
     ) -> (Self, oneshot::Receiver<Result<(), Failure>>) {
         let (lines, waiting) = mpsc::unbounded_channel();
         let (done, outcome) = oneshot::channel();
-        // A thread of its own: a full pipe stops it, and nothing else.
+        // A dedicated thread, so that a full pipe blocks nothing else.
         std::thread::spawn(move || {
             let written = write(waiting).map_err(|error| Failure::from_stdout(&error));
-            // If nobody wants to know any more, the program ends.
+            // The receiver is dropped when the program ends.
             let _ = done.send(written);
         });
-        (Self { lines, room: Arc::new(Semaphore::new(ROOM as usize)) }, outcome)
+        (Self { lines, free_bytes: Arc::new(Semaphore::new(MAX_QUEUED_BYTES as usize)) }, outcome)
     }
 
-    /// Prints a line, as soon as there is room. Lines after a failure are lost; the outcome tells.
+    /// Prints a line; waits while the queue is full. Lines after a failure are dropped; the result
+    /// reports the failure.
     pub(crate) async fn line(&self, text: String) {
         self.queue(text, false).await;
     }
 
-    /// The same on standard error, behind all lines that were printed before.
+    /// Prints a line on standard error, after all lines that were queued before.
     pub(crate) async fn note(&self, text: String) {
         self.queue(text, true).await;
     }
 
-    /// Says on standard error, in one line, what went wrong.
-    pub(crate) async fn complain(&self, message: &str) {
-        self.note(complaint(message)).await;
+    /// Prints an error message as one line on standard error.
+    pub(crate) async fn error(&self, message: &str) {
+        self.note(error_line(message)).await;
     }
 
-    /// The same without waiting for room: for one line more, and not for each of many.
-    pub(crate) fn complain_now(&self, message: &str) {
-        self.note_now(complaint(message));
+    /// Prints an error message without waiting. It may exceed the limit of the queue, so it is only
+    /// for single lines.
+    pub(crate) fn error_now(&self, message: &str) {
+        self.note_now(error_line(message));
     }
 
-    /// A line on standard error, likewise.
+    /// Prints a line on standard error without waiting, like [`error_now`](Self::error_now).
     pub(crate) fn note_now(&self, mut text: String) {
         text.push('\n');
-        let _ = self.lines.send(Line { text, aside: true, _room: None });
+        let _ = self.lines.send(Line { text, to_stderr: true, _room: None });
     }
 
-    async fn queue(&self, mut text: String, aside: bool) {
+    async fn queue(&self, mut text: String, to_stderr: bool) {
         text.push('\n');
-        let weight = u32::try_from(text.len()).unwrap_or(ROOM).min(ROOM);
-        if let Ok(permit) = Arc::clone(&self.room).acquire_many_owned(weight).await {
-            let _ = self.lines.send(Line { text, aside, _room: Some(permit) });
+        let weight = u32::try_from(text.len()).unwrap_or(MAX_QUEUED_BYTES).min(MAX_QUEUED_BYTES);
+        if let Ok(permit) = Arc::clone(&self.free_bytes).acquire_many_owned(weight).await {
+            let _ = self.lines.send(Line { text, to_stderr, _room: Some(permit) });
         }
     }
 }
@@ -108,11 +111,11 @@ fn write_all(mut waiting: mpsc::UnboundedReceiver<Line>) -> io::Result<()> {
 }
 
 fn write(out: &mut impl Write, line: &Line) -> io::Result<()> {
-    if !line.aside {
+    if !line.to_stderr {
         return out.write_all(line.text.as_bytes());
     }
     out.flush()?;
-    // If nobody reads that, nobody wants to know.
+    // A failure to write to standard error is ignored.
     let _ = io::stderr().write_all(line.text.as_bytes());
     Ok(())
 }

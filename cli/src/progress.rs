@@ -1,4 +1,4 @@
-//! The bar that shows how far a file is, on a terminal only.
+//! The progress bar of a file, on a terminal only.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -12,21 +12,21 @@ use crate::printer::Printer;
 const STYLE: &str = "{msg}  {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
 const STYLE_WITHOUT_SIZE: &str = "{msg}  {spinner} {bytes}  {bytes_per_sec}";
 
-/// Shows how far the file is that is being sent. Clones show the same.
+/// Shows the progress of the file that is being sent. Clones share one bar.
 #[derive(Clone)]
 pub(crate) struct Bar(Option<ProgressBar>);
 
 impl Bar {
-    /// A bar on standard error, if that is a terminal.
+    /// Creates a bar on standard error, if that is a terminal.
     pub(crate) fn new(wanted: bool) -> Self {
         if !(wanted && io::stderr().is_terminal()) {
             return Self(None);
         }
-        // Nothing is shown before a file begins.
+        // Hidden until a file begins.
         Self(Some(ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())))
     }
 
-    /// A printer whose lines do not mix with the bar.
+    /// Starts a printer whose lines do not mix with the bar.
     pub(crate) fn printer(&self) -> (Printer, oneshot::Receiver<Result<(), Failure>>) {
         match self.0.clone() {
             Some(bar) => Printer::showing(move |line| {
@@ -39,11 +39,11 @@ impl Bar {
     pub(crate) fn begin(&self, name: &str, size: Option<u64>) {
         let Some(bar) = &self.0 else { return };
         let template = if size.is_some() { STYLE } else { STYLE_WITHOUT_SIZE };
-        // The templates are constants that are right.
+        // The templates are valid constants.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        // Nothing of the file before is drawn again.
+        // Hidden meanwhile, so that the previous file is not drawn again.
         bar.set_draw_target(ProgressDrawTarget::hidden());
         bar.set_message(escaped(name));
         bar.set_length(size.unwrap_or(0));
@@ -51,7 +51,7 @@ impl Bar {
         bar.set_draw_target(ProgressDrawTarget::stderr());
     }
 
-    /// So much was there before, and says nothing about the rate.
+    /// Sets the position to bytes that need not be sent, and excludes them from the rate.
     pub(crate) fn skip(&self, bytes: u64) {
         if let Some(bar) = &self.0 {
             bar.set_position(bytes);
@@ -65,7 +65,7 @@ impl Bar {
         }
     }
 
-    /// Takes the bar away.
+    /// Clears the bar.
     pub(crate) fn end(&self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();

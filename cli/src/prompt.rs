@@ -1,4 +1,4 @@
-//! The prompt of `unstick send` on a terminal, and answers that appear above the line being typed.
+//! The prompt of `unstick send` on a terminal. Answers appear above the line being typed.
 
 use std::io;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::printer::Printer;
 use crate::source::{Item, Items};
 use crate::transfer::FileItem;
 
-/// What is typed, where answers are shown, and what became of showing them.
+/// A running prompt: the typed items, the printer for answers, and the printer's result.
 pub(crate) struct Prompt {
     pub(crate) items: Items,
     pub(crate) printer: Printer,
@@ -21,12 +21,12 @@ pub(crate) struct Prompt {
     pub(crate) terminal: Terminal,
 }
 
-/// Prompts until `/quit`, Ctrl-D or Ctrl-C.
+/// Starts a prompt, which runs until `/quit`, Ctrl-D or Ctrl-C.
 pub(crate) fn start() -> Result<Prompt, Failure> {
     let terminal = Terminal::save();
     let failed = |error| Failure::job(format!("cannot prompt on this terminal: {error}"));
-    // Without bracketed paste each pasted line is a message, as each typed one is, and there is no
-    // mode to leave on an abrupt end.
+    // Without bracketed paste each pasted line is one message, like a typed one, and an abrupt end
+    // leaves no terminal mode behind.
     let config = Config::builder().bracketed_paste(false).auto_add_history(true).build();
     let mut editor: Editor<(), MemHistory> =
         Editor::with_history(config, MemHistory::new()).map_err(failed)?;
@@ -53,8 +53,8 @@ pub(crate) fn start() -> Result<Prompt, Failure> {
     Ok(Prompt { items, printer, outcome, terminal })
 }
 
-/// What a line asks for; `None` to end. Every other line is a message as it is, one that begins
-/// with a slash too.
+/// Parses a typed line; `None` for `/quit`. Every line that is no command is a message, even if it
+/// begins with a slash.
 fn parse(line: &str) -> Option<Item> {
     match line.trim_end().split_once(' ') {
         None if line.trim_end() == "/quit" => None,
@@ -68,8 +68,8 @@ fn parse(line: &str) -> Option<Item> {
     }
 }
 
-/// How the terminal was before the prompt. A program that ends while the prompt waits has to put
-/// that back.
+/// The terminal's attributes before the prompt. A program that ends while the prompt waits has to
+/// restore them.
 pub(crate) struct Terminal {
     #[cfg(unix)]
     before: Option<rustix::termios::Termios>,
@@ -83,7 +83,8 @@ impl Terminal {
         }
     }
 
-    /// Puts the terminal back. Says whether a prompt was waiting, so that the line is not over.
+    /// Restores the terminal. Returns whether a prompt was waiting, in which case the cursor is
+    /// inside a line.
     pub(crate) fn restore(&self) -> bool {
         #[cfg(unix)]
         if let Some(before) = &self.before {
@@ -102,14 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_lines_are_commands_and_all_others_messages() {
+    fn only_file_and_quit_are_commands() {
         assert_eq!(parse("/quit "), None);
         for text in ["", " /quit", "/quit now", "/files", "/home/me", "//file x"] {
             assert_eq!(parse(text), Some(Item::Message(text.into())));
         }
         for (line, why) in [("/file", "/file PATH"), ("/file /nowhere/at all", "/nowhere/at all")] {
             assert!(
-                matches!(parse(line), Some(Item::Mistake(said)) if said.contains(why)),
+                matches!(parse(line), Some(Item::Mistake(text)) if text.contains(why)),
                 "{line}"
             );
         }

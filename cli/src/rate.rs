@@ -1,48 +1,48 @@
-//! The least rate of an upload.
+//! The minimum rate of an upload.
 
 use std::time::Duration;
 
-/// Over so long the rate is measured: a network may pause for a moment.
+/// The time over which the rate is measured, so that a short pause of the network does not count.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Measures how fast a file arrives, while it is waited for.
+/// Measures the rate of an upload. Only time in which the listener waits for the file counts.
 #[derive(Debug)]
-pub(crate) struct LeastRate {
-    /// The bytes that have to arrive in a window.
-    least: u64,
-    /// What arrived in this window, and how long it was waited for.
+pub(crate) struct MinRate {
+    /// The minimum number of bytes in a window.
+    min_bytes: u64,
+    /// The bytes that arrived in this window, and the time waited in it.
     arrived: u64,
     waited: Duration,
-    /// The bytes of a frame that was not complete when the window began.
+    /// The bytes of the frame that was incomplete when the window began.
     begun: u64,
 }
 
-/// A file that arrives too slowly.
+/// An upload below the minimum rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooSlow {
     pub(crate) arrived: u64,
-    pub(crate) least: u64,
+    pub(crate) min_bytes: u64,
 }
 
 impl TooSlow {
     pub(crate) fn message(self) -> String {
-        let Self { arrived, least } = self;
+        let Self { arrived, min_bytes } = self;
         let seconds = WINDOW.as_secs();
         format!(
-            "the file came too slowly, {arrived} bytes in {seconds} seconds and not {least}; \
+            "the file came too slowly, {arrived} bytes in {seconds} seconds and not {min_bytes}; \
              for a slow line set a smaller --min-rate"
         )
     }
 }
 
-impl LeastRate {
-    /// So many bytes a second; with 0 any rate is right.
+impl MinRate {
+    /// Requires this many bytes a second; 0 accepts any rate.
     pub(crate) fn new(bytes_a_second: u64) -> Self {
-        let least = bytes_a_second.saturating_mul(WINDOW.as_secs());
-        Self { least, arrived: 0, waited: Duration::ZERO, begun: 0 }
+        let min_bytes = bytes_a_second.saturating_mul(WINDOW.as_secs());
+        Self { min_bytes, arrived: 0, waited: Duration::ZERO, begun: 0 }
     }
 
-    /// Begins anew, with a file.
+    /// Starts a new window, for a new file.
     pub(crate) fn restart(&mut self) {
         *self = Self { arrived: 0, waited: Duration::ZERO, begun: 0, ..*self };
     }
@@ -52,16 +52,16 @@ impl LeastRate {
         self.arrived = self.arrived.saturating_add(bytes);
     }
 
-    /// Counts time in which the file was waited for. `begun` are the bytes of a frame that is not
-    /// complete.
+    /// Counts time spent waiting for the file. `begun` is the number of bytes of the incomplete
+    /// frame.
     pub(crate) fn waited(&mut self, time: Duration, begun: u64) -> Result<(), TooSlow> {
         self.waited = self.waited.saturating_add(time);
         if self.waited < WINDOW {
             return Ok(());
         }
         let arrived = self.arrived.saturating_add(begun).saturating_sub(self.begun);
-        if arrived < self.least {
-            return Err(TooSlow { arrived, least: self.least });
+        if arrived < self.min_bytes {
+            return Err(TooSlow { arrived, min_bytes: self.min_bytes });
         }
         *self = Self { arrived: 0, waited: Duration::ZERO, begun, ..*self };
         Ok(())
@@ -75,26 +75,26 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn slow_files_are_found_after_a_window() {
-        let mut rate = LeastRate::new(100);
+    fn a_slow_upload_is_found_after_one_window() {
+        let mut rate = MinRate::new(100);
         for _ in 0..9 {
             rate.arrived(99);
             assert_eq!(rate.waited(SECOND, 0), Ok(()));
         }
         rate.arrived(108);
-        assert_eq!(rate.waited(SECOND, 0), Err(TooSlow { arrived: 999, least: 1000 }));
+        assert_eq!(rate.waited(SECOND, 0), Err(TooSlow { arrived: 999, min_bytes: 1000 }));
         rate.restart();
         rate.arrived(1000);
         assert_eq!(rate.waited(WINDOW, 0), Ok(()));
-        assert_eq!(rate.waited(WINDOW, 0), Err(TooSlow { arrived: 0, least: 1000 }));
-        assert_eq!(LeastRate::new(0).waited(WINDOW, 0), Ok(()));
+        assert_eq!(rate.waited(WINDOW, 0), Err(TooSlow { arrived: 0, min_bytes: 1000 }));
+        assert_eq!(MinRate::new(0).waited(WINDOW, 0), Ok(()));
     }
 
     #[test]
-    fn a_large_frame_counts_while_it_arrives_and_once() {
-        let mut rate = LeastRate::new(100);
+    fn bytes_of_an_incomplete_frame_count_once() {
+        let mut rate = MinRate::new(100);
         assert_eq!(rate.waited(WINDOW, 1500), Ok(()));
         rate.arrived(2000);
-        assert_eq!(rate.waited(WINDOW, 0), Err(TooSlow { arrived: 500, least: 1000 }));
+        assert_eq!(rate.waited(WINDOW, 0), Err(TooSlow { arrived: 500, min_bytes: 1000 }));
     }
 }

@@ -1,4 +1,4 @@
-//! The cookbook's formats as `--format` has them: what a header says, in the protocol's words.
+//! The cookbook's formats for `--format`, with a textual form of what each header says.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use unstick_cookbook::{
     websocket,
 };
 
-/// Declares what the headers of the protocols say: variant, and the library's type.
+/// Declares [`RecipeMeta`]: for each protocol a variant and the library's type.
 macro_rules! recipe_metas {
     ($($name:ident($meta:ty)),+ $(,)?) => {
-        /// What a header of one of the cookbook's protocols says beside the length.
+        /// The fields of a cookbook protocol's header in addition to the length.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum RecipeMeta {
             $($name($meta),)+
@@ -57,7 +57,8 @@ recipe_metas! {
 }
 
 impl RecipeMeta {
-    /// Unmasks the part of the payload that begins at byte `at` of it, where the header has a key.
+    /// Unmasks a part of the payload if the header has a masking key. `at` is the part's offset in
+    /// the payload.
     pub(crate) fn unmask(&self, at: u64, part: &mut [u8]) {
         if let Self::WebSocket(meta) = self {
             meta.unmask(at, part);
@@ -65,12 +66,13 @@ impl RecipeMeta {
     }
 }
 
-/// What a header says where a client's first frame is another than all behind it.
+/// The header fields of a protocol in which a client's first frame has another format than the
+/// rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum First<M> {
-    /// It is that frame, with this name.
+    /// The first frame, with its name.
     First(&'static str),
-    /// It is any other.
+    /// Any later frame.
     Other(M),
 }
 
@@ -83,8 +85,8 @@ impl<M: fmt::Display> fmt::Display for First<M> {
     }
 }
 
-/// Declares a format that reads both sides of a protocol: the first frame of a client, which its
-/// first bytes tell from any other.
+/// Declares a format that reads both sides of a protocol. The first frame of a client is recognized
+/// by its first bytes.
 macro_rules! both_sides {
     ($(#[$doc:meta])* $name:ident: $first:expr, $text:literal, if $is_first:expr, else $other:expr, $meta:ty) => {
         $(#[$doc])*
@@ -126,14 +128,15 @@ macro_rules! both_sides {
 }
 
 both_sides!(
-    /// HTTP/2, also a client's, which begins with a preface. A frame whose header begins as the
-    /// preface does would have 5 MiB, and a type that nobody uses.
+    /// HTTP/2, including the preface of a client. A frame whose header equals the beginning of the
+    /// preface would have 5 MiB and an unassigned type.
     Http2Stream: http2::Preface, "preface",
     if |bytes| http2::PREFACE.starts_with(bytes.get(..9).unwrap_or(bytes)) && !bytes.is_empty(),
     else Http2, http2::Meta
 );
 both_sides!(
-    /// PostgreSQL, also a client's, whose first messages have no type: they begin with a zero.
+    /// PostgreSQL, including the first messages of a client, which have no type and begin with a
+    /// zero byte.
     PostgresStream: PostgresStartup, "startup",
     if |bytes| bytes.first() == Some(&0),
     else Postgres, postgres::Meta

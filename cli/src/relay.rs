@@ -1,4 +1,4 @@
-//! A relay that cuts and merges the bytes that pass it, as a network may.
+//! A relay that splits and merges writes at random, as a network may.
 
 use std::io::{self, Read, Write};
 use std::thread;
@@ -6,32 +6,33 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-/// How the relay treats the next few writes.
+/// How the relay sizes its next few writes.
 #[derive(Clone, Copy)]
-struct Mood {
-    /// The fewest and most bytes of a write.
-    least: usize,
-    most: usize,
-    /// Whether to hold bytes back until there are `least`, or else to write what is there.
+struct WritePattern {
+    /// The minimum and maximum number of bytes in a write.
+    min: usize,
+    max: usize,
+    /// Whether to collect bytes up to the size of a write first. If not, the bytes that are there
+    /// are written.
     hold: bool,
-    /// The most writes before the next mood.
+    /// The maximum number of writes before the next pattern is chosen.
     writes: u32,
 }
 
-const MOODS: [Mood; 5] = [
-    Mood { least: 1, most: 3, hold: false, writes: 150 },
-    Mood { least: 1, most: 60, hold: false, writes: 150 },
-    Mood { least: 60, most: 2_000, hold: false, writes: 40 },
-    Mood { least: 2_000, most: 40_000, hold: false, writes: 3 },
-    Mood { least: 500, most: 20_000, hold: true, writes: 3 },
+const PATTERNS: [WritePattern; 5] = [
+    WritePattern { min: 1, max: 3, hold: false, writes: 150 },
+    WritePattern { min: 1, max: 60, hold: false, writes: 150 },
+    WritePattern { min: 60, max: 2_000, hold: false, writes: 40 },
+    WritePattern { min: 2_000, max: 40_000, hold: false, writes: 3 },
+    WritePattern { min: 500, max: 20_000, hold: true, writes: 3 },
 ];
 
-/// Most writes are followed by a moment in which the receiver can read them alone; the others are
-/// merged with the next.
-const MOMENT: Duration = Duration::from_micros(1);
-const MERGED: f64 = 0.2;
+/// Most writes are followed by a pause in which the receiver can read them alone. The rest, with
+/// this probability, may be merged with the next write.
+const PAUSE: Duration = Duration::from_micros(1);
+const MERGE_PROBABILITY: f64 = 0.2;
 
-/// A byte that the relay changed.
+/// A byte that the relay damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Damage {
     /// Its stream offset.
@@ -40,8 +41,8 @@ pub(crate) struct Damage {
     pub(crate) became: u8,
 }
 
-/// Passes all bytes on, in other pieces, until the sender's end. `damage` is the offset of a byte
-/// to change; says what became of it.
+/// Copies all bytes in pieces of random size, until the sender's end. `damage` is the stream offset
+/// of a byte to change; returns the change that was made.
 pub(crate) fn relay(
     mut from: impl Read,
     mut to: impl Write,
@@ -54,11 +55,11 @@ pub(crate) fn relay(
     let mut ended = false;
     let mut damaged = None;
     while !(ended && held.is_empty()) {
-        let index = rng.usize(..MOODS.len());
-        let Some(&mood) = MOODS.get(index) else { continue };
-        for _ in 0..rng.u32(1..=mood.writes) {
-            let wanted = rng.usize(mood.least..=mood.most);
-            while !ended && (held.is_empty() || (mood.hold && held.len() < wanted)) {
+        let index = rng.usize(..PATTERNS.len());
+        let Some(&pattern) = PATTERNS.get(index) else { continue };
+        for _ in 0..rng.u32(1..=pattern.writes) {
+            let wanted = rng.usize(pattern.min..=pattern.max);
+            while !ended && (held.is_empty() || (pattern.hold && held.len() < wanted)) {
                 match from.read(&mut chunk)? {
                     0 => ended = true,
                     n => held.extend_from_slice(chunk.get(..n).unwrap_or_default()),
@@ -76,8 +77,8 @@ pub(crate) fn relay(
             }
             passed += piece.len() as u64;
             to.write_all(&piece)?;
-            if rng.f64() > MERGED {
-                thread::sleep(MOMENT);
+            if rng.f64() > MERGE_PROBABILITY {
+                thread::sleep(PAUSE);
             }
         }
     }
@@ -88,7 +89,7 @@ pub(crate) fn relay(
 mod tests {
     use super::*;
 
-    /// Remembers the pieces.
+    /// A writer that keeps each write.
     struct Pieces(Vec<Vec<u8>>);
 
     impl Write for &mut Pieces {
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn it_changes_the_pieces_and_not_the_bytes() {
+    fn the_pieces_change_and_the_bytes_do_not() {
         let bytes: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
         for seed in 0..4 {
             let mut pieces = Pieces(Vec::new());
@@ -113,11 +114,12 @@ mod tests {
             assert!(pieces.0.iter().any(|piece| piece.len() > 2_000), "{seed}");
 
             let mut pieces = Pieces(Vec::new());
-            let told = relay(&bytes[..], &mut pieces, Rng::with_seed(seed), Some(77_777)).unwrap();
+            let damage =
+                relay(&bytes[..], &mut pieces, Rng::with_seed(seed), Some(77_777)).unwrap();
             let mut damaged = bytes.clone();
             damaged[77_777] ^= 0x10;
             let (was, became) = (bytes[77_777], damaged[77_777]);
-            assert_eq!(told, Some(Damage { at: 77_777, was, became }));
+            assert_eq!(damage, Some(Damage { at: 77_777, was, became }));
             assert_eq!(pieces.0.concat(), damaged);
         }
     }

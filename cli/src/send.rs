@@ -1,4 +1,4 @@
-//! `unstick send`: sends messages and files, and shows what comes back.
+//! `unstick send`: sends messages and files, and shows the answers.
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal};
@@ -15,11 +15,11 @@ use unstick_session::message::{
 };
 use unstick_session::session::{self, LIMIT_WITHOUT_HELLO, SendError, Session};
 
-use crate::addr::{Addr, Incoming, Outgoing};
+use crate::addr::{Addr, BoxedReader, BoxedWriter};
 use crate::advice::{explain_read, explain_session};
 use crate::bytes::{count, count_bytes, parse_bytes, parse_seconds};
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
-use crate::goodbye::part;
+use crate::goodbye::close_and_drain;
 use crate::hex;
 use crate::output::{Failure, json, note};
 use crate::preview::{escaped, plain_hex};
@@ -28,27 +28,27 @@ use crate::progress::Bar;
 use crate::prompt;
 use crate::serve::Shown;
 use crate::source::{self, Item, ItemArgs, Items};
-use crate::tally::{Fate, Tally};
+use crate::tally::{FileOutcome, Tally};
 use crate::tls::TlsArgs;
-use crate::transfer::{FileItem, Keys, Source, Unsendable};
+use crate::transfer::{FileItem, FileSource, ResumeKeys, Unsendable};
 use crate::udp;
 use crate::v1::{self, Close, parse_kind};
 
-/// How long to wait for a peer's hello before it is sent more than it need take without one.
+/// How long to wait for a peer's hello before sending a message longer than the limit without one.
 const HELLO_WAIT: Duration = Duration::from_secs(1);
-/// When writing fails, the peer's close may say why; it has so long to arrive.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-/// When this side gives up, its close has so long to go.
-const LAST_CLOSE: Duration = Duration::from_millis(100);
-/// When the conversation breaks, the prompt has so long to show the answers that it was given.
-const LAST_LINES: Duration = Duration::from_millis(100);
-/// From this size on a file is announced before it is sent: the receiver may have a part of it, or
-/// all. Smaller ones go without waiting.
-const ASK_FROM: u64 = 1 << 20;
-/// The most bytes of a file in one frame: few enough that a slow line has them through in time.
-const MOST_DATA: u64 = 128 << 10;
-/// From so many bytes on a payload is not copied.
-const PASSED_BY: usize = 32 << 10;
+/// After a failed write, how long to wait for the peer's close, which may explain it.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+/// The time limit for sending the close after this side gave up.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+/// After an error, how long the prompt has to print the answers that it was given.
+const PRINT_WAIT: Duration = Duration::from_millis(100);
+/// The minimum size of a file for which the sender waits for the receiver's status before it sends
+/// data: the receiver may hold a part, or all of it. Smaller files are sent without waiting.
+const MIN_SIZE_TO_ASK: u64 = 1 << 20;
+/// The maximum number of bytes of a file in one frame: a slow line transmits this many in time.
+const MAX_DATA: u64 = 128 << 10;
+/// The minimum length of a payload that is written without copying.
+const MIN_UNCOPIED: usize = 32 << 10;
 
 /// Send messages and files, and show what comes back.
 #[derive(clap::Args)]
@@ -65,21 +65,21 @@ pub(crate) struct Args {
     pub(crate) framing: FramingArgs,
     #[command(flatten)]
     pub(crate) items: ItemArgs,
-    /// What the receiver is to call the one FILE [default: its own name].
+    /// The name for the receiver of the one FILE [default: its own name].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// The messages' kind, such as binary, ping or 0x41 (v1) [default: text, or binary for what
     /// is not UTF-8].
     #[arg(long, value_name = "KIND", value_parser = parse_kind)]
     kind: Option<Kind>,
-    /// The header's bytes beside the length, as a whole header with any length in it
-    /// (field: formats) [default: zeros].
+    /// The header's bytes other than the length, as a whole header with any length in it (field:
+    /// formats) [default: zeros].
     #[arg(long, value_name = "HEX")]
     header: Option<String>,
     /// Wait for one answer to each message, and fail if one is missing.
     #[arg(long)]
     pub(crate) expect_reply: bool,
-    /// Pack messages into datagrams of at most so many bytes (udp: addresses) [default: 1200].
+    /// Pack messages into datagrams of at most this many bytes (udp: addresses) [default: 1200].
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) datagram_limit: Option<u64>,
     /// How long to wait: for the connection, for the peer to take a message, for the next answer,
@@ -106,12 +106,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Addr::Udp { .. } => runtime.block_on(udp::send(args, shape)),
         _ => runtime.block_on(send(args, shape)),
     };
-    // A thread may still wait for standard input.
+    // Does not wait for a thread that still reads standard input.
     runtime.shutdown_background();
     result
 }
 
-/// What the headers of the messages say, and which frames are answers to them.
+/// The header fields of the messages, and which frames are answers to them.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     format: AnyFormat,
@@ -159,10 +159,10 @@ impl Shape {
         Ok(Self { format, kind: args.kind, header })
     }
 
-    /// The rules of the conversation; `takes` is what the user says that the peer takes.
-    fn session(&self, takes: Option<u64>) -> Session {
-        let session = match takes {
-            Some(takes) => Session::new().with_peer_limit(takes),
+    /// Creates the session. `peer_limit` is the limit of the peer as given by the user.
+    fn session(&self, peer_limit: Option<u64>) -> Session {
+        let session = match peer_limit {
+            Some(peer_limit) => Session::new().with_peer_limit(peer_limit),
             None => Session::new(),
         };
         match self.kind {
@@ -171,7 +171,7 @@ impl Shape {
         }
     }
 
-    /// What the header of a message with this payload says.
+    /// Returns the header fields of a message with this payload.
     pub(crate) fn meta(&self, payload: &[u8]) -> AnyMeta {
         self.header.unwrap_or_else(|| {
             let fitting = match std::str::from_utf8(payload) {
@@ -182,60 +182,61 @@ impl Shape {
         })
     }
 
-    /// The kind that was asked for.
+    /// Returns the kind that the options ask for.
     pub(crate) fn kind(&self) -> Option<Kind> {
         self.kind
     }
 
-    /// Whether a pong is what we wait for.
+    /// Returns whether the messages are pings, whose answers are pongs.
     pub(crate) fn pings(&self) -> bool {
         self.kind == Some(Kind::PING)
     }
 }
 
-/// How far the conversation is. Both directions write it, and read what the other wrote.
+/// The progress of the conversation. Each direction updates it and watches for updates of the
+/// other.
 #[derive(Clone, Debug, Default)]
 struct Progress {
-    /// Frames that came.
+    /// The number of frames received.
     frames: u64,
-    /// Those of them that are answers.
+    /// The number of those frames that are answers.
     answers: u64,
-    /// Whether the peer said how much it takes.
+    /// Whether the peer's hello was received.
     hello: bool,
-    /// Whether the session has something to say.
+    /// Whether the session may have messages to transmit.
     owes: bool,
-    /// Messages that went.
+    /// The number of messages sent.
     sent: u64,
-    /// There are no more messages.
+    /// Whether all messages were sent.
     all_sent: bool,
 }
 
-/// Why a conversation failed.
-enum Broken {
-    /// By what the peer sent: it is told with a close.
+/// The reason why a conversation failed.
+enum ConversationError {
+    /// The peer sent something invalid. This is reported to it with `close`.
     Refused { close: Close, message: String },
-    /// For any other reason.
+    /// Any other reason.
     Failed(Failure),
 }
 
-impl Broken {
+impl ConversationError {
     fn job(message: impl Into<String>) -> Self {
         Self::Failed(Failure::job(message))
     }
 }
 
-/// What to try with a peer that just ends.
+/// The hint for a peer that ends the connection without a close.
 const SPEAKS_V1: &str = "; does it speak v1? see --format";
 
-/// Why not everything was said.
-enum Unsaid {
-    /// The peer did not take it; its last words may say why.
+/// The reason why not everything was sent.
+enum SendFailure {
+    /// The peer did not accept it. Its close may explain it.
     Refused(Failure),
-    /// This side gave up, and told the peer so.
+    /// This side gave up, and sent the peer a close.
     GivenUp(Failure),
 }
 
-impl Unsaid {
+impl SendFailure {
     fn refused(message: impl Into<String>) -> Self {
         Self::Refused(Failure::job(message))
     }
@@ -245,15 +246,15 @@ impl Unsaid {
     }
 }
 
-/// What both directions share.
+/// The state that both directions share.
 struct Shared {
     session: RefCell<Session>,
-    /// What became of the files.
+    /// The statuses of the files.
     tally: RefCell<Tally>,
 }
 
 async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
-    let is_prompt_due = args.items.is_empty();
+    let reads_stdin = args.items.is_empty();
     let given = args.items.items(args.name.as_deref())?;
     let tls = args.tls.connector(&args.addr)?;
     let connect = async {
@@ -274,7 +275,7 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
 
     let mut terminal = None;
     let on_terminal =
-        is_prompt_due && !args.json && { io::stdin().is_terminal() && io::stdout().is_terminal() };
+        reads_stdin && !args.json && { io::stdin().is_terminal() && io::stdout().is_terminal() };
     let bar = Bar::new(!on_terminal);
     let (items, (printer, mut outcome)) = if on_terminal {
         note(&format!(
@@ -284,7 +285,7 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
         let prompt = prompt::start()?;
         terminal = Some(prompt.terminal);
         (prompt.items, (prompt.printer, prompt.outcome))
-    } else if is_prompt_due {
+    } else if reads_stdin {
         (source::lines(framing.limit()), Printer::start())
     } else {
         (source::given(given), bar.printer())
@@ -297,7 +298,7 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
     let mut reader = FrameReader::with_framing(incoming, framing);
     let mut writer = FrameWriter::with_framing(outgoing, framing);
     let (progress, seen) = watch::channel(Progress::default());
-    let reading = Reading {
+    let answer_reader = AnswerReader {
         reader: &mut reader,
         shape,
         progress: &progress,
@@ -307,7 +308,7 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
         prompted: terminal.is_some(),
         at: 0,
     };
-    let writing = Writing {
+    let message_sender = MessageSender {
         writer: &mut writer,
         framing,
         shape,
@@ -326,19 +327,19 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
     };
     let mut printed = false;
     let result = tokio::select! {
-        result = converse(reading, writing, seen) => result,
+        result = converse(answer_reader, message_sender, seen) => result,
         written = &mut outcome => {
             printed = true;
             match written {
-                Ok(Err(failure)) => Err(Broken::Failed(failure)),
-                _ => Err(Broken::Failed(Failure::OutputClosed)),
+                Ok(Err(failure)) => Err(ConversationError::Failed(failure)),
+                _ => Err(ConversationError::Failed(Failure::OutputClosed)),
             }
         }
     };
 
     if let Some(terminal) = terminal {
         if result.is_err() {
-            sleep(LAST_LINES).await;
+            sleep(PRINT_WAIT).await;
         }
         if terminal.restore() {
             note("");
@@ -347,10 +348,10 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
     bar.end();
     let result = match result {
         Ok(()) => Ok(()),
-        Err(Broken::Failed(failure)) => Err(failure),
-        Err(Broken::Refused { close, message }) => {
-            let takes = shared.session.borrow().peer_limit();
-            part(reader, writer, close, takes).await;
+        Err(ConversationError::Failed(failure)) => Err(failure),
+        Err(ConversationError::Refused { close, message }) => {
+            let peer_limit = shared.session.borrow().peer_limit();
+            close_and_drain(reader, writer, close, peer_limit).await;
             Err(Failure::Job(message))
         }
     };
@@ -362,74 +363,77 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
         printer.line(line).await;
     }
     drop(printer);
-    let result = result.and_then(|()| tally.judge());
-    // The printer is gone; the answers that it still has are printed before the program ends.
+    let result = result.and_then(|()| tally.check_all_stored());
+    // All clones of the printer are dropped; the answers that are still queued are printed before
+    // the program ends.
     if let (Ok(()), Ok(Err(failure))) = (&result, outcome.await) {
         return Err(failure);
     }
     result
 }
 
-/// Says everything, hears everything, and judges how it ended.
+/// Runs both directions to their ends, and checks how the conversation ended.
 async fn converse(
-    reading: Reading<'_>,
-    writing: Writing<'_>,
+    answer_reader: AnswerReader<'_>,
+    message_sender: MessageSender<'_>,
     seen: watch::Receiver<Progress>,
-) -> Result<(), Broken> {
-    let (is_v1, expect_reply) = (writing.framing.format().is_v1(), writing.expect_reply);
-    let limit = writing.timeout;
+) -> Result<(), ConversationError> {
+    let (is_v1, expect_reply) =
+        (message_sender.framing.format().is_v1(), message_sender.expect_reply);
+    let limit = message_sender.timeout;
     let answered = |progress: &Progress| !expect_reply || progress.answers >= progress.sent;
 
-    let mut reading = pin!(reading.run());
-    let said = tokio::select! {
-        said = writing.run() => said,
-        ended = &mut reading => {
+    let mut answer_reader = pin!(answer_reader.run());
+    let send_result = tokio::select! {
+        send_result = message_sender.run() => send_result,
+        ended = &mut answer_reader => {
             let close = ended?;
             let progress = seen.borrow();
             if !(progress.all_sent && answered(&progress)) {
-                return Err(Broken::Failed(ended_early(is_v1, close, expect_reply, &progress)));
+                let failure = ended_early(is_v1, close, expect_reply, &progress);
+                return Err(ConversationError::Failed(failure));
             }
-            return judge(is_v1, close);
+            return check_end(is_v1, close);
         }
     };
-    if let Err(unsaid) = said {
-        let failure = match unsaid {
-            Unsaid::Refused(failure) => failure,
-            Unsaid::GivenUp(failure) => return Err(Broken::Failed(failure)),
+    if let Err(send_failure) = send_result {
+        let failure = match send_failure {
+            SendFailure::Refused(failure) => failure,
+            SendFailure::GivenUp(failure) => return Err(ConversationError::Failed(failure)),
         };
-        // If the peer gave up, its close says more than a failed write.
-        return Err(match timeout(LAST_WORDS, reading).await {
+        // If the peer sent an error, its close explains more than the failed write.
+        return Err(match timeout(CLOSE_WAIT, answer_reader).await {
             Ok(Ok(Some(close))) if !close.is_ordinary() => gave_up(&close),
-            Ok(Err(broken @ Broken::Refused { .. })) => broken,
-            _ => Broken::Failed(failure),
+            Ok(Err(broken @ ConversationError::Refused { .. })) => broken,
+            _ => ConversationError::Failed(failure),
         });
     }
     if !is_v1 && expect_reply {
-        return Ok(()); // every answer is there
+        return Ok(()); // every answer has arrived
     }
     tokio::select! {
-        ended = reading => judge(is_v1, ended?),
+        ended = answer_reader => check_end(is_v1, ended?),
         () = silence(seen, limit) => {
             if !is_v1 {
                 return Ok(()); // these formats have no close
             }
-            Err(Broken::job(format!(
+            Err(ConversationError::job(format!(
                 "the peer did not close within {limit:?}; it may not have taken everything"
             )))
         }
     }
 }
 
-/// Ends once the peer has sent nothing for so long.
+/// Returns once the peer has sent nothing for `limit`.
 async fn silence(mut seen: watch::Receiver<Progress>, limit: Duration) {
     while let Ok(Ok(())) = timeout(limit, seen.changed()).await {}
 }
 
-/// Whether it was a good end, when everything was said and answered.
-fn judge(is_v1: bool, close: Option<Close>) -> Result<(), Broken> {
+/// Checks the peer's end after everything was sent and answered.
+fn check_end(is_v1: bool, close: Option<Close>) -> Result<(), ConversationError> {
     match close {
         Some(close) if !close.is_ordinary() => Err(gave_up(&close)),
-        None if is_v1 => Err(Broken::job(format!(
+        None if is_v1 => Err(ConversationError::job(format!(
             "the peer ended the connection without a close; \
              it may not have taken everything{SPEAKS_V1}"
         ))),
@@ -437,8 +441,8 @@ fn judge(is_v1: bool, close: Option<Close>) -> Result<(), Broken> {
     }
 }
 
-fn gave_up(close: &Close) -> Broken {
-    Broken::job(format!("the peer gave up: {close}"))
+fn gave_up(close: &Close) -> ConversationError {
+    ConversationError::job(format!("the peer gave up: {close}"))
 }
 
 fn ended_early(
@@ -458,15 +462,15 @@ fn ended_early(
     Failure::job(format!("the peer {how} ({} sent{answers}){advice}", count(*sent, "message")))
 }
 
-/// The direction in which answers come.
-struct Reading<'a> {
-    reader: &'a mut FrameReader<Incoming, AnyFormat>,
+/// The receiving direction: reads the answers.
+struct AnswerReader<'a> {
+    reader: &'a mut FrameReader<BoxedReader, AnyFormat>,
     shape: Shape,
     progress: &'a watch::Sender<Progress>,
     shared: &'a Shared,
     printer: Printer,
     json: bool,
-    /// Whether answers appear among what the user types.
+    /// Whether answers appear at a prompt, and are marked.
     prompted: bool,
     /// The stream offset of the next frame.
     at: u64,
@@ -475,7 +479,7 @@ struct Reading<'a> {
 /// A line of `--json`.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Event<'a> {
+enum SendEvent<'a> {
     Message {
         at: u64,
         #[serde(flatten)]
@@ -483,49 +487,53 @@ enum Event<'a> {
     },
 }
 
-/// What a frame of the peer's is here.
-enum Heard {
+/// The role of a received frame.
+enum ReceivedFrame {
     Message,
     Pong,
     Close(Close),
-    /// The session has it.
+    /// Handled by the session.
     Other,
 }
 
-impl Reading<'_> {
-    /// Reads until the peer's end, with its close if there was one.
-    async fn run(mut self) -> Result<Option<Close>, Broken> {
+impl AnswerReader<'_> {
+    /// Reads until the peer's end; returns its close if there was one.
+    async fn run(mut self) -> Result<Option<Close>, ConversationError> {
         loop {
             let frame = match self.reader.next_frame().await {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(None),
                 Err(ReadError::Io(error)) => {
-                    return Err(Broken::job(format!(
+                    return Err(ConversationError::job(format!(
                         "the connection broke: {error}; did the peer crash, or refuse something?"
                     )));
                 }
                 Err(error) => {
                     let message = explain_read(&error, self.shape.format);
-                    let close = Close::telling(error.code().map_or(Code::NO_ERROR, Code), &message);
-                    return Err(Broken::Refused { close, message });
+                    let close =
+                        Close::with_error(error.code().map_or(Code::NO_ERROR, Code), &message);
+                    return Err(ConversationError::Refused { close, message });
                 }
             };
             let at = self.at;
             self.at += frame.bytes().len() as u64;
-            let heard = match frame.meta.kind() {
-                Some(kind) => self.shared.hear(kind, frame.payload),
-                None => Ok(Heard::Message),
+            let received = match frame.meta.kind() {
+                Some(kind) => self.shared.handle_frame(kind, frame.payload),
+                None => Ok(ReceivedFrame::Message),
             };
-            let heard = heard.map_err(|error| {
+            let received = received.map_err(|error| {
                 let message = format!("byte {at}: {}", explain_session(error));
-                Broken::Refused { close: Close::telling(error.code(), &message), message }
+                ConversationError::Refused {
+                    close: Close::with_error(error.code(), &message),
+                    message,
+                }
             })?;
-            let is_answer = match heard {
-                Heard::Message => !self.shape.pings(),
-                Heard::Pong => self.shape.pings(),
+            let is_answer = match received {
+                ReceivedFrame::Message => !self.shape.pings(),
+                ReceivedFrame::Pong => self.shape.pings(),
                 _ => false,
             };
-            if matches!(heard, Heard::Message) || is_answer {
+            if matches!(received, ReceivedFrame::Message) || is_answer {
                 let line = show(&frame, at, self.json, self.prompted);
                 self.printer.line(line).await;
             }
@@ -537,7 +545,7 @@ impl Reading<'_> {
                 progress.hello |= is_hello;
                 progress.owes |= is_ping;
             });
-            if let Heard::Close(close) = heard {
+            if let ReceivedFrame::Close(close) = received {
                 return Ok(Some(close));
             }
         }
@@ -545,38 +553,42 @@ impl Reading<'_> {
 }
 
 impl Shared {
-    /// Takes a frame of version 1.
-    fn hear(&self, kind: Kind, payload: &[u8]) -> Result<Heard, session::SessionError> {
+    /// Handles a received frame of version 1.
+    fn handle_frame(
+        &self,
+        kind: Kind,
+        payload: &[u8],
+    ) -> Result<ReceivedFrame, session::SessionError> {
         Ok(match self.session.borrow_mut().handle_frame(kind, payload)? {
             session::Event::Text(_)
             | session::Event::Binary(_)
-            | session::Event::Application { .. } => Heard::Message,
-            session::Event::Pong(_) => Heard::Pong,
-            session::Event::Close(close) => Heard::Close(close.into()),
+            | session::Event::Application { .. } => ReceivedFrame::Message,
+            session::Event::Pong(_) => ReceivedFrame::Pong,
+            session::Event::Close(close) => ReceivedFrame::Close(close.into()),
             session::Event::FileReady(status) => {
                 self.tally.borrow_mut().ready(&status);
-                Heard::Other
+                ReceivedFrame::Other
             }
             session::Event::FileEnd(status) => {
                 self.tally.borrow_mut().end(&status);
-                Heard::Other
+                ReceivedFrame::Other
             }
             session::Event::FileOpen(open) => {
-                // This program takes no files here.
+                // The sender accepts no files.
                 let code = Code::NOT_ACCEPTED;
                 let status = message::FileStatus::refused(open.id, code, 0, code.meaning());
-                self.tally.borrow_mut().owe(status);
-                Heard::Other
+                self.tally.borrow_mut().queue_refusal(status);
+                ReceivedFrame::Other
             }
-            _ => Heard::Other,
+            _ => ReceivedFrame::Other,
         })
     }
 }
 
-/// An answer as one line.
+/// Formats an answer as one line.
 fn show(frame: &Frame<'_, AnyMeta>, at: u64, as_json: bool, prompted: bool) -> String {
     if as_json {
-        return json(&Event::Message { at, message: Shown::new(frame.meta, frame.payload) });
+        return json(&SendEvent::Message { at, message: Shown::new(frame.meta, frame.payload) });
     }
     let shown = match std::str::from_utf8(frame.payload) {
         Ok(text) => escaped(text),
@@ -585,9 +597,9 @@ fn show(frame: &Frame<'_, AnyMeta>, at: u64, as_json: bool, prompted: bool) -> S
     if prompted { format!("< {shown}") } else { shown }
 }
 
-/// The direction in which messages go.
-struct Writing<'a> {
-    writer: &'a mut FrameWriter<Outgoing, AnyFormat>,
+/// The sending direction: sends the messages and files.
+struct MessageSender<'a> {
+    writer: &'a mut FrameWriter<BoxedWriter, AnyFormat>,
     framing: Framing<AnyFormat>,
     shape: Shape,
     progress: &'a watch::Sender<Progress>,
@@ -595,34 +607,35 @@ struct Writing<'a> {
     shared: &'a Shared,
     items: Items,
     addr: &'a Addr,
-    /// Made for the first file.
-    keys: Option<Keys>,
+    /// Created for the first file.
+    keys: Option<ResumeKeys>,
     printer: Printer,
     bar: Bar,
-    /// Whether the user says how much the peer takes.
+    /// Whether the user has set the peer's limit.
     limit_is_known: bool,
-    /// Whether the peer had its time to say how much it takes.
+    /// Whether the time for the peer's hello has passed.
     waited_for_hello: bool,
     expect_reply: bool,
     timeout: Duration,
 }
 
-impl Writing<'_> {
-    /// Sends all there is, waits for the answers that are expected, and says that this was all.
-    async fn run(mut self) -> Result<(), Unsaid> {
-        let said = self.all().await;
-        if let Err(Unsaid::GivenUp(_)) = said {
-            // It shall not think that this side crashed. What does not go at once stays unsaid.
-            let _ = timeout(LAST_CLOSE, self.close()).await;
+impl MessageSender<'_> {
+    /// Sends everything, waits for the expected answers, and closes.
+    async fn run(mut self) -> Result<(), SendFailure> {
+        let send_result = self.send_all().await;
+        if let Err(SendFailure::GivenUp(_)) = send_result {
+            // A close, so that the peer does not report a crash. If it cannot be sent in time, it
+            // is omitted.
+            let _ = timeout(CLOSE_TIMEOUT, self.close()).await;
         }
-        said
+        send_result
     }
 
-    async fn all(&mut self) -> Result<(), Unsaid> {
+    async fn send_all(&mut self) -> Result<(), SendFailure> {
         if self.framing.format().is_v1() {
             let limit = self.framing.limit();
             if let Some(hello) = v1::hello(limit, limit) {
-                self.say(&hello).await?;
+                self.send_message(&hello).await?;
             }
         }
         loop {
@@ -631,63 +644,64 @@ impl Writing<'_> {
             }
             tokio::select! {
                 item = self.items.recv() => match item {
-                    Some(item) => match item.map_err(Unsaid::GivenUp)? {
+                    Some(item) => match item.map_err(SendFailure::GivenUp)? {
                         Item::Message(payload) => self.message(&payload).await?,
                         Item::File(file) => self.file(file).await?,
-                        Item::Mistake(why) => self.printer.complain(&why).await,
+                        Item::Mistake(why) => self.printer.error(&why).await,
                     },
                     None => break,
                 },
-                _ = self.seen.changed() => self.answer().await?,
+                _ = self.seen.changed() => self.send_pending_answers().await?,
             }
         }
         self.flush().await?;
         self.progress.send_modify(|progress| progress.all_sent = true);
-        self.statuses().await?;
+        self.wait_for_statuses().await?;
         if self.expect_reply {
-            self.answers().await?;
+            self.wait_for_answers().await?;
         }
         self.close().await
     }
 
-    /// Says that this was all.
-    async fn close(&mut self) -> Result<(), Unsaid> {
+    /// Sends the close, and shuts down writing.
+    async fn close(&mut self) -> Result<(), SendFailure> {
         if self.framing.format().is_v1() {
-            self.say(&Message::Close(message::Close::ORDINARY)).await?;
+            self.send_message(&Message::Close(message::Close::ORDINARY)).await?;
         }
         in_time(self.timeout, &self.seen, self.writer.shutdown()).await
     }
 
-    async fn message(&mut self, payload: &[u8]) -> Result<(), Unsaid> {
+    async fn message(&mut self, payload: &[u8]) -> Result<(), SendFailure> {
         let number = self.seen.borrow().sent + 1;
         let meta = self.shape.meta(payload);
         self.check_len(number, meta, payload.len() as u64).await?;
         match meta.kind() {
-            Some(kind) => self.say(&Message::Other { kind, payload }).await?,
+            Some(kind) => self.send_message(&Message::Other { kind, payload }).await?,
             None => {
                 in_time(self.timeout, &self.seen, self.writer.feed(meta, payload)).await?;
             }
         }
         self.progress.send_modify(|progress| progress.sent += 1);
         if self.shape.pings() && self.expect_reply {
-            // A pong answers the newest ping alone.
+            // A pong answers only the newest ping.
             self.flush().await?;
-            self.answers().await?;
+            self.wait_for_answers().await?;
         }
         Ok(())
     }
 
-    /// A peer need not take more than its hello says, or than everyone takes if it said none.
-    async fn check_len(&mut self, number: u64, meta: AnyMeta, len: u64) -> Result<(), Unsaid> {
+    /// Checks the length of a message against the peer's limit: the one in its hello, or the one
+    /// that applies without a hello.
+    async fn check_len(&mut self, number: u64, meta: AnyMeta, len: u64) -> Result<(), SendFailure> {
         let limit = self.framing.limit();
         if len > limit {
-            return Err(Unsaid::given_up(format!(
+            return Err(SendFailure::given_up(format!(
                 "message {number} has {} and the limit is {limit}; \
                  raise --limit if the peer takes more",
                 count_bytes(len)
             )));
         }
-        if meta.kind().is_none() || len <= LIMIT_WITHOUT_HELLO.min(self.takes()) {
+        if meta.kind().is_none() || len <= LIMIT_WITHOUT_HELLO.min(self.peer_limit()) {
             return Ok(());
         }
         if !self.seen.borrow().hello && !self.waited_for_hello {
@@ -695,80 +709,88 @@ impl Writing<'_> {
             self.flush().await?;
             let hello = self.seen.wait_for(|progress| progress.hello);
             let _ = timeout(HELLO_WAIT.min(self.timeout), hello).await;
-            self.answer().await?;
+            self.send_pending_answers().await?;
         }
-        let said = match self.seen.borrow().hello {
+        let source = match self.seen.borrow().hello {
             true => "its hello says",
             false if self.limit_is_known => return Ok(()),
             false => "it sent no hello; if you know better, set --limit",
         };
-        let takes = self.takes();
-        if len > takes {
-            return Err(Unsaid::given_up(format!(
-                "message {number} has {} and the peer takes {takes} at most ({said})",
+        let peer_limit = self.peer_limit();
+        if len > peer_limit {
+            return Err(SendFailure::given_up(format!(
+                "message {number} has {} and the peer takes {peer_limit} at most ({source})",
                 count_bytes(len)
             )));
         }
         Ok(())
     }
 
-    /// The most payload bytes that the peer takes, as far as it said.
-    fn takes(&self) -> u64 {
+    /// Returns the maximum payload length that the peer accepts, as far as known.
+    fn peer_limit(&self) -> u64 {
         self.shared.session.borrow().peer_limit()
     }
 
-    /// Sends a file; one that cannot be sent is told at the end.
-    async fn file(&mut self, item: FileItem) -> Result<(), Unsaid> {
+    /// Sends a file. If it cannot be sent, the table at the end says why.
+    async fn file(&mut self, item: FileItem) -> Result<(), SendFailure> {
         if !self.framing.format().is_v1() {
-            self.printer.complain("only v1 has files; send it without --format").await;
+            self.printer.error("only v1 has files; send it without --format").await;
             return Ok(());
         }
         let entry = self.shared.tally.borrow_mut().begin(&item);
-        let mut source = match Source::open(&item).await {
+        let mut source = match FileSource::open(&item).await {
             Ok(source) => source,
             Err(error) => {
-                self.settle(entry, Fate::Unreadable(error));
+                self.set_outcome(entry, FileOutcome::Unreadable(error));
                 return Ok(());
             }
         };
         let size = source.size();
-        let id = self.room_for_open().await?;
+        let id = self.wait_for_transfer_id().await?;
         self.shared.tally.borrow_mut().opened(entry, id, size);
-        let key = self.key(&item).map_err(Unsaid::GivenUp)?;
-        self.say(&Message::FileOpen(FileOpen { id, key, size, name: &item.name })).await?;
+        let key = self.resume_key(&item).map_err(SendFailure::GivenUp)?;
+        self.send_message(&Message::FileOpen(FileOpen { id, key, size, name: &item.name })).await?;
         self.bar.begin(&item.name, size);
-        let sent = self.content(id, entry, &mut source).await;
+        let sent = self.send_content(id, entry, &mut source).await;
         self.bar.end();
         match sent {
             Ok(()) => Ok(()),
-            Err(Unsent::Unsaid(unsaid)) => Err(unsaid),
-            Err(Unsent::Source(why)) => {
-                let (code, fate) = match why {
-                    Unsendable::Changed => (Code::CHANGED, Fate::Changed),
-                    Unsendable::Unreadable(error) => (Code::UNREADABLE, Fate::Unreadable(error)),
+            Err(FileFailure::Send(send_failure)) => Err(send_failure),
+            Err(FileFailure::Source(why)) => {
+                let (code, outcome) = match why {
+                    Unsendable::Changed => (Code::CHANGED, FileOutcome::Changed),
+                    Unsendable::Unreadable(error) => {
+                        (Code::UNREADABLE, FileOutcome::Unreadable(error))
+                    }
                 };
-                self.settle(entry, fate);
+                self.set_outcome(entry, outcome);
                 if !self.is_over(id) {
                     let reason = code.meaning();
-                    self.say(&Message::FileCancel(FileCancel { id, code, reason })).await?;
+                    self.send_message(&Message::FileCancel(FileCancel { id, code, reason }))
+                        .await?;
                 }
                 Ok(())
             }
         }
     }
 
-    fn key(&mut self, item: &FileItem) -> Result<ResumeKey, Failure> {
+    fn resume_key(&mut self, item: &FileItem) -> Result<ResumeKey, Failure> {
         match &mut self.keys {
             Some(keys) => keys.of(item),
-            none => none.insert(Keys::new(self.addr)?).of(item),
+            none => none.insert(ResumeKeys::new(self.addr)?).of(item),
         }
     }
 
-    async fn content(&mut self, id: u32, entry: usize, source: &mut Source) -> Result<(), Unsent> {
-        if source.size().is_some_and(|size| size >= ASK_FROM) {
-            let ready = self.ready(id, entry).await?;
+    async fn send_content(
+        &mut self,
+        id: u32,
+        entry: usize,
+        source: &mut FileSource,
+    ) -> Result<(), FileFailure> {
+        if source.size().is_some_and(|size| size >= MIN_SIZE_TO_ASK) {
+            let ready = self.wait_until_ready(id, entry).await?;
             if let Some((held, digest)) = ready.filter(|(held, _)| *held > 0) {
-                // Of a file that is shorter the whole is no beginning.
+                // If the file is shorter than the part, the part is no beginning of it.
                 let fits = source.size().is_some_and(|size| held <= size);
                 if fits && source.digest_beginning(held).await? == digest {
                     self.bar.skip(held);
@@ -780,16 +802,16 @@ impl Writing<'_> {
         loop {
             let mut offset = source.position();
             let Some(mut chunk) = source.next().await? else { break };
-            let most = self.takes().saturating_sub(FileData::HEAD_LEN as u64).min(MOST_DATA);
-            let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
-            while let Some((bytes, rest)) = chunk.split_at_checked(most.min(chunk.len()))
+            let max_len = self.peer_limit().saturating_sub(FileData::HEAD_LEN as u64).min(MAX_DATA);
+            let max_len = usize::try_from(max_len).unwrap_or(usize::MAX).max(1);
+            while let Some((bytes, rest)) = chunk.split_at_checked(max_len.min(chunk.len()))
                 && !bytes.is_empty()
             {
                 if self.is_over(id) {
-                    return self.over(entry, source).await;
+                    return self.finish_early(entry, source).await;
                 }
-                self.say(&Message::FileData(FileData { id, offset, bytes })).await?;
-                self.answer().await?;
+                self.send_message(&Message::FileData(FileData { id, offset, bytes })).await?;
+                self.send_pending_answers().await?;
                 self.bar.advance(bytes.len() as u64);
                 offset += bytes.len() as u64;
                 chunk = rest;
@@ -798,16 +820,20 @@ impl Writing<'_> {
         let (total, digest) = source.finish().await?;
         self.shared.tally.borrow_mut().digested(entry, total, digest);
         if !self.is_over(id) {
-            self.say(&Message::FileDone(FileDone { id, total, digest })).await?;
+            self.send_message(&Message::FileDone(FileDone { id, total, digest })).await?;
         }
         Ok(())
     }
 
-    /// The receiver has decided before all was sent. Where it has a file of that size, its digest
-    /// says whether it is this one.
-    async fn over(&mut self, entry: usize, source: &mut Source) -> Result<(), Unsent> {
+    /// Finishes a file whose final status came before all of it was sent. If the receiver has a
+    /// file of that size, the digest decides whether it is the same.
+    async fn finish_early(
+        &mut self,
+        entry: usize,
+        source: &mut FileSource,
+    ) -> Result<(), FileFailure> {
         let size = source.size().unwrap_or(0);
-        if self.shared.tally.borrow().is_there(entry, size) {
+        if self.shared.tally.borrow().exists_with_size(entry, size) {
             source.rewind().await?;
             while source.next().await?.is_some() {}
             let (total, digest) = source.finish().await?;
@@ -816,72 +842,80 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Whether nothing more is to be sent for a file.
+    /// Returns whether the transfer has ended, so that nothing more is sent for it.
     fn is_over(&self, id: u32) -> bool {
         self.shared.session.borrow().open_transfer() != Some(id)
     }
 
-    fn settle(&self, entry: usize, fate: Fate) {
-        self.shared.tally.borrow_mut().settle(entry, fate);
+    fn set_outcome(&self, entry: usize, outcome: FileOutcome) {
+        self.shared.tally.borrow_mut().set_outcome(entry, outcome);
     }
 
-    /// Waits until a file may be opened; its id.
-    async fn room_for_open(&mut self) -> Result<u32, Unsaid> {
+    /// Waits until another transfer may be opened; returns its id.
+    async fn wait_for_transfer_id(&mut self) -> Result<u32, SendFailure> {
         loop {
             self.seen.borrow_and_update();
             let may = self.shared.session.borrow().check_may_open();
             match may {
                 Ok(()) => break,
-                Err(SendError::TooManyTransfers) => self.sign_of_life().await?,
-                Err(error) => return Err(Unsaid::refused(format!("cannot send a file: {error}"))),
+                Err(SendError::TooManyTransfers) => self.wait_for_frame().await?,
+                Err(error) => {
+                    return Err(SendFailure::refused(format!("cannot send a file: {error}")));
+                }
             }
         }
         let id = self.shared.session.borrow().next_transfer_id();
-        id.ok_or_else(|| Unsaid::given_up("too many files for one connection; send the rest anew"))
+        id.ok_or_else(|| {
+            SendFailure::given_up("too many files for one connection; send the rest anew")
+        })
     }
 
-    /// Waits until the receiver says how much of the open file it holds, or that it does not want
-    /// it.
-    async fn ready(&mut self, id: u32, entry: usize) -> Result<Option<(u64, Digest)>, Unsaid> {
+    /// Waits until the receiver reports what it holds of the open file; `None` if it does not want
+    /// the file.
+    async fn wait_until_ready(
+        &mut self,
+        id: u32,
+        entry: usize,
+    ) -> Result<Option<(u64, Digest)>, SendFailure> {
         loop {
             self.seen.borrow_and_update();
             let ready = self.shared.tally.borrow().held(entry);
             if ready.is_some() || self.is_over(id) {
                 return Ok(ready);
             }
-            self.sign_of_life().await?;
+            self.wait_for_frame().await?;
         }
     }
 
     /// Waits until every file has its final status.
-    async fn statuses(&mut self) -> Result<(), Unsaid> {
+    async fn wait_for_statuses(&mut self) -> Result<(), SendFailure> {
         loop {
             self.seen.borrow_and_update();
             if self.shared.session.borrow().unanswered() == 0 {
                 return Ok(());
             }
-            self.sign_of_life().await?;
+            self.wait_for_frame().await?;
         }
     }
 
-    /// Waits until the peer says something: that it is at work, at least.
-    async fn sign_of_life(&mut self) -> Result<(), Unsaid> {
-        self.answer().await?;
+    /// Waits until the peer sends a frame, at least as a sign of life.
+    async fn wait_for_frame(&mut self) -> Result<(), SendFailure> {
+        self.send_pending_answers().await?;
         self.flush().await?;
         match timeout(self.timeout, self.seen.changed()).await {
-            Ok(_) => self.answer().await,
-            Err(_late) => Err(Unsaid::given_up(format!(
+            Ok(_) => self.send_pending_answers().await,
+            Err(_late) => Err(SendFailure::given_up(format!(
                 "the peer said nothing about a file for {:?}; does it still run?",
                 self.timeout
             ))),
         }
     }
 
-    /// Says what the peer waits for: a pong, or that its file is not wanted here.
-    async fn answer(&mut self) -> Result<(), Unsaid> {
+    /// Sends what the peer waits for: pongs, and refusals of its files.
+    async fn send_pending_answers(&mut self) -> Result<(), SendFailure> {
         let owes = std::mem::take(&mut self.shared.tally.borrow_mut().owed);
         for status in owes {
-            self.say(&Message::FileStatus(status)).await?;
+            self.send_message(&Message::FileStatus(status)).await?;
         }
         if !self.seen.borrow_and_update().owes {
             return Ok(());
@@ -901,15 +935,15 @@ impl Writing<'_> {
     }
 
     /// Waits until every message is answered.
-    async fn answers(&mut self) -> Result<(), Unsaid> {
+    async fn wait_for_answers(&mut self) -> Result<(), SendFailure> {
         loop {
             let Progress { sent, answers, .. } = *self.seen.borrow_and_update();
             if answers >= sent {
                 return Ok(());
             }
-            self.answer().await?;
+            self.send_pending_answers().await?;
             if let Err(_late) = timeout(self.timeout, self.seen.changed()).await {
-                return Err(Unsaid::given_up(format!(
+                return Err(SendFailure::given_up(format!(
                     "no answer within {:?} ({} sent, {answers} answered); does the peer answer?",
                     self.timeout,
                     count(sent, "message")
@@ -918,20 +952,20 @@ impl Writing<'_> {
         }
     }
 
-    /// Sends a message of version 1. One for which it is too late is left out: its file is over.
-    async fn say(&mut self, message: &Message<'_>) -> Result<(), Unsaid> {
+    /// Sends a message of version 1. A message for a transfer that has ended meanwhile is skipped.
+    async fn send_message(&mut self, message: &Message<'_>) -> Result<(), SendFailure> {
         let encoded = match self.shared.session.borrow_mut().send(message) {
             Ok(encoded) => encoded,
             Err(SendError::NotOpen { .. } | SendError::NotOwed { .. }) => return Ok(()),
-            Err(error) => return Err(Unsaid::given_up(format!("cannot send: {error}"))),
+            Err(error) => return Err(SendFailure::given_up(format!("cannot send: {error}"))),
         };
         let Self { writer, seen, .. } = self;
         let meta = AnyMeta::Kind(encoded.kind());
         let written = async {
-            if encoded.head().is_empty() || encoded.tail().len() < PASSED_BY {
+            if encoded.head().is_empty() || encoded.tail().len() < MIN_UNCOPIED {
                 return writer.feed(meta, &encoded.to_payload()).await;
             }
-            // A large one is written from where it is.
+            // A large payload is written without copying.
             writer.begin(meta, encoded.payload_len()).await?;
             writer.payload(encoded.head()).await?;
             writer.payload(encoded.tail()).await?;
@@ -940,50 +974,50 @@ impl Writing<'_> {
         in_time(self.timeout, seen, written).await
     }
 
-    async fn flush(&mut self) -> Result<(), Unsaid> {
+    async fn flush(&mut self) -> Result<(), SendFailure> {
         in_time(self.timeout, &self.seen, self.writer.flush()).await
     }
 }
 
-/// Why a file was not sent to its end.
-enum Unsent {
-    Unsaid(Unsaid),
+/// The reason why a file was not sent completely.
+enum FileFailure {
+    Send(SendFailure),
     Source(Unsendable),
 }
 
-impl From<Unsaid> for Unsent {
-    fn from(unsaid: Unsaid) -> Self {
-        Self::Unsaid(unsaid)
+impl From<SendFailure> for FileFailure {
+    fn from(send_failure: SendFailure) -> Self {
+        Self::Send(send_failure)
     }
 }
 
-impl From<Unsendable> for Unsent {
+impl From<Unsendable> for FileFailure {
     fn from(why: Unsendable) -> Self {
         Self::Source(why)
     }
 }
 
-/// A write that the peer has to take in time; or it says meanwhile that it is at work.
+/// Awaits a write with a time limit, which restarts if the peer sends a frame meanwhile.
 async fn in_time(
     limit: Duration,
     seen: &watch::Receiver<Progress>,
     written: impl Future<Output = Result<(), WriteError>>,
-) -> Result<(), Unsaid> {
+) -> Result<(), SendFailure> {
     let mut written = pin!(written);
     loop {
         let frames = seen.borrow().frames;
         return match timeout(limit, &mut written).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(WriteError::Encode(error))) => {
-                Err(Unsaid::given_up(format!("cannot send: {error}")))
+                Err(SendFailure::given_up(format!("cannot send: {error}")))
             }
-            Ok(Err(error)) => Err(Unsaid::refused(format!(
+            Ok(Err(error)) => Err(SendFailure::refused(format!(
                 "cannot send: {error}; did the peer end, or refuse something?"
             ))),
             Err(_late) if seen.borrow().frames > frames => continue,
-            Err(_late) => {
-                Err(Unsaid::refused(format!("the peer took nothing for {limit:?}; does it read?")))
-            }
+            Err(_late) => Err(SendFailure::refused(format!(
+                "the peer took nothing for {limit:?}; does it read?"
+            ))),
         };
     }
 }

@@ -1,4 +1,4 @@
-//! One connection of `unstick listen`, from its first byte to its last.
+//! Serves one connection of `unstick listen`.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,23 +13,23 @@ use unstick::{DecodeError, Frame, Framing, Kind};
 use unstick_session::message::{Code, Encoded, FileStatus, Hello, Message};
 use unstick_session::session::{self, SendError, Session};
 
-use crate::addr::{Incoming, Outgoing};
+use crate::addr::{BoxedReader, BoxedWriter};
 use crate::advice::{explain_read, explain_session};
 use crate::bytes::{count, count_bytes};
 use crate::content::Content;
 use crate::dialect;
 use crate::format::{AnyFormat, AnyMeta};
-use crate::goodbye::part;
+use crate::goodbye::close_and_drain;
 use crate::inbox::Inbox;
 use crate::meter::{Meter, Metered};
 use crate::output::json;
 use crate::preview::{escaped, preview};
 use crate::printer::Printer;
-use crate::rate::LeastRate;
+use crate::rate::MinRate;
 use crate::uploads::{Answer, Outcome, Uploads};
 use crate::v1::{self, Close, without_advice};
 
-/// What a message is answered with.
+/// How a message is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     Echo,
@@ -58,38 +58,38 @@ impl Reply {
     }
 }
 
-/// How long a peer may take to say hello before it is shown as connected without it.
+/// How long to wait for a peer's hello before the peer is announced without it.
 const ANNOUNCE: Duration = Duration::from_millis(200);
-/// How often the rate of an upload is looked at.
+/// The interval at which the rate of an upload is checked.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
-/// After so many of these a peer that waits is told that its file is being worked on.
+/// The number of ticks after which a waiting peer receives a sign that its file is being processed.
 const TICKS_TO_WORKING: u32 = 3;
 
-/// What holds for every connection.
+/// The options that apply to every connection, and counters over all of them.
 pub(crate) struct Rules {
     pub(crate) framing: Framing<AnyFormat>,
     pub(crate) reply: Option<Reply>,
     pub(crate) frame_timeout: Duration,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) skip_oversize: bool,
-    /// The applications' kinds that are messages too.
+    /// The application kinds that are accepted as messages.
     pub(crate) kinds: Vec<Kind>,
     pub(crate) preview: usize,
     pub(crate) json: bool,
-    /// Where files go.
+    /// The folder for files; `None` refuses them.
     pub(crate) inbox: Option<Arc<Inbox>>,
-    /// The least bytes a second of an upload.
+    /// The minimum rate of an upload, in bytes a second.
     pub(crate) min_rate: u64,
-    /// The messages that came, on all connections.
+    /// The number of messages received on all connections.
     pub(crate) messages: AtomicU64,
-    /// The files that were stored.
+    /// The number of files stored.
     pub(crate) files: AtomicU64,
 }
 
 /// A line of `--json`.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-pub(crate) enum Event<'a> {
+pub(crate) enum ListenEvent<'a> {
     Listening {
         addr: &'a str,
     },
@@ -109,11 +109,11 @@ pub(crate) enum Event<'a> {
     },
     File {
         peer: &'a str,
-        /// As the sender calls it.
+        /// The sender's name of the file.
         name: &'a str,
-        /// `stored`, `exists`, or why it is refused.
+        /// `stored`, `exists`, or the name of the code of the refusal.
         status: String,
-        /// Under which name it is there.
+        /// The name under which it was stored.
         #[serde(skip_serializing_if = "Option::is_none")]
         stored_as: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,7 +141,7 @@ pub(crate) enum Event<'a> {
     },
 }
 
-/// A message, whole, for scripts.
+/// A whole message for the JSON output.
 #[derive(Serialize)]
 pub(crate) struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,13 +164,13 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Why a conversation is over.
+/// How a conversation ended.
 pub(crate) enum End {
-    /// Both sides know that everything was said.
+    /// Both sides have closed.
     Clean,
-    /// This program ends.
+    /// The program is ending.
     Stopped,
-    /// It went wrong. Where the peer can be told, with which code.
+    /// An error. `code` is `None` if it cannot be reported to the peer.
     Error { at: Option<u64>, code: Option<Code>, message: String },
 }
 
@@ -193,23 +193,24 @@ impl End {
         Self::Error { at, code: error.code().map(Code), message: explain_read(error, format) }
     }
 
-    /// What the peer is told. `owes` says whether it waits for an answer.
+    /// Returns the close that is sent to the peer. `owes` is whether the peer still waits for an
+    /// answer.
     fn close(&self, owes: bool) -> Close {
         match self {
-            Self::Error { code: Some(code), message, .. } => Close::telling(*code, message),
+            Self::Error { code: Some(code), message, .. } => Close::with_error(*code, message),
             Self::Stopped if owes => {
-                Close::telling(Code::SHUTTING_DOWN, Code::SHUTTING_DOWN.meaning())
+                Close::with_error(Code::SHUTTING_DOWN, Code::SHUTTING_DOWN.meaning())
             }
             Self::Clean | Self::Stopped | Self::Error { code: None, .. } => Close::ordinary(),
         }
     }
 }
 
-/// Serves a connection until it ends, or `stop` says so.
+/// Serves a connection until it ends, or `stop` becomes true.
 pub(crate) async fn serve(
     rules: &Rules,
     printer: Printer,
-    (incoming, outgoing): (Incoming, Outgoing),
+    (incoming, outgoing): (BoxedReader, BoxedWriter),
     peer: String,
     stop: watch::Receiver<bool>,
 ) {
@@ -222,11 +223,11 @@ pub(crate) async fn serve(
     }
 }
 
-/// The same in the project's own protocol, or where each frame is a message.
+/// Serves a connection of version 1, or of a format in which each frame is a message.
 async fn converse(
     rules: &Rules,
     log: Log<'_>,
-    (incoming, outgoing): (Incoming, Outgoing),
+    (incoming, outgoing): (BoxedReader, BoxedWriter),
     mut stop: watch::Receiver<bool>,
 ) {
     let (incoming, meter) = Metered::new(incoming);
@@ -236,54 +237,54 @@ async fn converse(
         reader = reader.idle_timeout(after);
     }
     let session = rules.kinds.iter().fold(Session::new(), |session, kind| session.with_kind(*kind));
-    let mut talk = Talk {
+    let mut conversation = Conversation {
         rules,
         writer: FrameWriter::with_framing(outgoing, rules.framing),
         log,
         session,
         uploads: Uploads::new(rules.inbox.clone()),
-        rate: LeastRate::new(rules.min_rate),
+        rate: MinRate::new(rules.min_rate),
         open: None,
         at: 0,
-        heard_hello: false,
-        spoken: false,
-        over: false,
+        hello_received: false,
+        has_sent: false,
+        peer_closed: false,
     };
-    talk.log.connected().await;
-    let end = talk.run(&mut reader, &meter, &mut stop).await;
-    let close = end.close(talk.session.owed() > 0);
-    let takes = talk.session.peer_limit();
-    let Talk { mut log, mut uploads, writer, .. } = talk;
-    // What is complete is stored, and what arrived of the rest kept, also if nobody can be told.
+    conversation.log.connected().await;
+    let end = conversation.run(&mut reader, &meter, &mut stop).await;
+    let close = end.close(conversation.session.owed() > 0);
+    let peer_limit = conversation.session.peer_limit();
+    let Conversation { mut log, mut uploads, writer, .. } = conversation;
+    // Complete files are stored and parts of the others kept, even if the peer cannot be informed.
     uploads.keep_parts();
-    while let Some(outcome) = uploads.rest().await {
+    while let Some(outcome) = uploads.next_until_done().await {
         log.file(&outcome).await;
     }
     log.ended(&end).await;
-    part(reader, writer, close, takes).await;
+    close_and_drain(reader, writer, close, peer_limit).await;
 }
 
-/// The conversation with one peer.
-struct Talk<'a> {
+/// The state of the conversation with one peer.
+struct Conversation<'a> {
     rules: &'a Rules,
-    writer: FrameWriter<Outgoing, AnyFormat>,
+    writer: FrameWriter<BoxedWriter, AnyFormat>,
     log: Log<'a>,
     session: Session,
     uploads: Uploads,
-    rate: LeastRate,
-    /// The file that is being received, so that its rate counts.
+    rate: MinRate,
+    /// The transfer that is being received; its rate is checked.
     open: Option<u32>,
     /// The stream offset of the next frame.
     at: u64,
-    heard_hello: bool,
-    /// Whether we sent a frame; a hello is the first or none.
-    spoken: bool,
-    /// Whether the peer closed, and only its files' answers are missing.
-    over: bool,
+    hello_received: bool,
+    /// Whether a frame was sent; a hello must be the first.
+    has_sent: bool,
+    /// Whether the peer has closed; only answers to its files are still to be sent.
+    peer_closed: bool,
 }
 
-/// What comes next.
-enum Turn<'a> {
+/// What woke the loop of the conversation.
+enum Wakeup<'a> {
     Frame(Result<Option<Frame<'a, AnyMeta>>, ReadError>),
     Outcome(Option<Outcome>),
     Tick,
@@ -291,54 +292,58 @@ enum Turn<'a> {
     Stop,
 }
 
-impl Talk<'_> {
+impl Conversation<'_> {
     async fn run(
         &mut self,
-        reader: &mut FrameReader<Metered<Incoming>, AnyFormat>,
+        reader: &mut FrameReader<Metered<BoxedReader>, AnyFormat>,
         meter: &Meter,
         stop: &mut watch::Receiver<bool>,
     ) -> End {
-        // Only v1 peers say hello.
-        let patience = if self.rules.framing.format().is_v1() { ANNOUNCE } else { Duration::ZERO };
-        let mut announce = pin!(sleep(patience));
+        // Only v1 peers send a hello.
+        let hello_wait =
+            if self.rules.framing.format().is_v1() { ANNOUNCE } else { Duration::ZERO };
+        let mut announce = pin!(sleep(hello_wait));
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.reset();
         let mut ticked = 0;
         loop {
-            if self.over && self.uploads.is_empty() {
+            if self.peer_closed && self.uploads.is_empty() {
                 return End::Clean;
             }
-            let reads = !self.over && self.uploads.has_room();
-            let works = !self.uploads.is_empty() || self.open.is_some();
+            let can_read = !self.peer_closed && self.uploads.has_room();
+            let has_uploads = !self.uploads.is_empty() || self.open.is_some();
             let position = reader.position();
-            let turn = tokio::select! {
-                biased; // a hello that is there is part of the announcement
-                _ = stop.wait_for(|stop| *stop) => Turn::Stop,
-                outcome = self.uploads.next(), if !self.uploads.is_empty() => Turn::Outcome(outcome),
-                _ = ticks.tick(), if works => Turn::Tick,
-                frame = reader.next_frame(), if reads => Turn::Frame(frame),
-                () = &mut announce, if !self.log.announced => Turn::Announce,
+            let wakeup = tokio::select! {
+                biased; // a hello that has arrived is part of the announcement
+                _ = stop.wait_for(|stop| *stop) => Wakeup::Stop,
+                outcome = self.uploads.next(), if !self.uploads.is_empty() => {
+                    Wakeup::Outcome(outcome)
+                }
+                _ = ticks.tick(), if has_uploads => Wakeup::Tick,
+                frame = reader.next_frame(), if can_read => Wakeup::Frame(frame),
+                () = &mut announce, if !self.log.announced => Wakeup::Announce,
             };
-            let over = match turn {
-                Turn::Stop => Err(End::Stopped),
-                Turn::Announce => {
+            let result = match wakeup {
+                Wakeup::Stop => Err(End::Stopped),
+                Wakeup::Announce => {
                     self.log.announce(None).await;
                     Ok(())
                 }
-                Turn::Outcome(outcome) => self.outcome(outcome).await,
-                Turn::Tick => {
+                Wakeup::Outcome(outcome) => self.outcome(outcome).await,
+                Wakeup::Tick => {
                     ticked += 1;
                     let begun = meter.bytes().saturating_sub(position);
-                    self.tick(ticked % TICKS_TO_WORKING == 0, reads, begun).await
+                    self.tick(ticked % TICKS_TO_WORKING == 0, can_read, begun).await
                 }
-                Turn::Frame(Ok(Some(frame))) => self.frame(&frame).await,
-                Turn::Frame(Ok(None)) => Err(self.end_of_stream()),
-                Turn::Frame(Err(error)) => match error {
+                Wakeup::Frame(Ok(Some(frame))) => self.frame(&frame).await,
+                Wakeup::Frame(Ok(None)) => Err(self.end_of_stream()),
+                Wakeup::Frame(Err(error)) => match error {
                     ReadError::Decode(DecodeError::Oversize { at, len, .. })
                         if self.rules.skip_oversize && reader.skip_frame().is_ok() =>
                     {
-                        self.at = reader.position().saturating_add(len); // behind its header
+                        // The reader is after the header, and skips the payload.
+                        self.at = reader.position().saturating_add(len);
                         let message = format!("{}; skipped", without_advice(&error.to_string()));
                         self.log.error(Some(at), error.code().map(Code), &message).await;
                         Ok(())
@@ -346,13 +351,13 @@ impl Talk<'_> {
                     error => Err(End::read(&error, *self.rules.framing.format())),
                 },
             };
-            if let Err(end) = over {
+            if let Err(end) = result {
                 return end;
             }
         }
     }
 
-    /// Deals with a frame. An `Err` ends the conversation.
+    /// Handles a frame. An `Err` ends the conversation.
     async fn frame(&mut self, frame: &Frame<'_, AnyMeta>) -> Result<(), End> {
         let at = self.at;
         self.at += frame.bytes().len() as u64;
@@ -367,7 +372,7 @@ impl Talk<'_> {
             | session::Event::Application { .. } => self.message(at, frame).await?,
             session::Event::Hello(hello) => self.hello(&hello).await?,
             session::Event::Close(close) if close.code == Code::NO_ERROR => {
-                self.over = true;
+                self.peer_closed = true;
                 self.open = None;
                 self.uploads.keep_parts();
             }
@@ -388,16 +393,16 @@ impl Talk<'_> {
                 self.uploads.done(done.id, done.total, Some(done.digest));
             }
             session::Event::FileCancel(cancel) => {
-                self.given_up(cancel.id, cancel.code, cancel.reason).await;
+                self.cancelled(cancel.id, cancel.code, cancel.reason).await;
             }
-            session::Event::FileRefused { id, code } => self.given_up(id, code, "").await,
-            // This program offers no files, and sends no pings that count.
+            session::Event::FileRefused { id, code } => self.cancelled(id, code, "").await,
+            // This program offers no files, and does not evaluate pongs.
             _ => {}
         }
         self.transmit().await
     }
 
-    /// Shows a message, and answers it.
+    /// Logs a message, and answers it.
     async fn message(&mut self, at: u64, frame: &Frame<'_, AnyMeta>) -> Result<(), End> {
         self.log.message(at, frame.meta, frame.payload).await;
         match &self.rules.reply {
@@ -406,100 +411,101 @@ impl Talk<'_> {
         }
     }
 
-    /// A peer that says hello first is told ours.
+    /// Logs the peer's hello, and answers with ours if no frame was sent yet.
     async fn hello(&mut self, hello: &Hello<'_>) -> Result<(), End> {
         self.log.hello(hello).await;
-        self.heard_hello = true;
+        self.hello_received = true;
         let limit = self.rules.framing.limit();
         match v1::hello(limit, limit.min(self.session.peer_limit())) {
-            Some(ours) if !self.spoken => self.say(&ours).await,
+            Some(ours) if !self.has_sent => self.send_message(&ours).await,
             _ => Ok(()),
         }
     }
 
-    /// The sender gave a file up, or the session refused it.
-    async fn given_up(&mut self, id: u32, code: Code, reason: &str) {
+    /// Handles a file that the sender cancelled or the session refused.
+    async fn cancelled(&mut self, id: u32, code: Code, reason: &str) {
         if self.open == Some(id) {
             self.open = None;
         }
         let name = self.uploads.name(id).map(str::to_owned);
         self.uploads.drop_part(id);
-        self.log.given_up(name.as_deref(), code, reason).await;
+        self.log.cancelled(name.as_deref(), code, reason).await;
     }
 
-    /// Tells the sender what became of its file.
+    /// Sends the status of a file, and logs it.
     async fn outcome(&mut self, outcome: Option<Outcome>) -> Result<(), End> {
         let Some(outcome) = outcome else { return Ok(()) };
         let status = outcome.answer.status(outcome.id);
         let room = self.session.peer_limit().saturating_sub(FileStatus::HEAD_LEN as u64);
         let reason = if status.reason.len() as u64 <= room { status.reason } else { "" };
         let status = FileStatus { reason, ..status };
-        let said = match self.session.send(&Message::FileStatus(status)) {
+        let sent = match self.session.send(&Message::FileStatus(status)) {
             Ok(encoded) => write(self.rules, &mut self.writer, &encoded).await,
-            // It crossed what the sender said meanwhile: data, or that it gives the file up.
+            // The session refuses a status that crossed data or a cancel of the sender.
             Err(_) => Ok(()),
         };
-        self.spoken = true;
+        self.has_sent = true;
         if status.code.is_final() && self.open == Some(outcome.id) {
             self.open = None;
         }
         self.log.file(&outcome).await;
-        said
+        sent
     }
 
-    /// A second has passed.
-    async fn tick(&mut self, tells: bool, reads: bool, begun: u64) -> Result<(), End> {
+    /// Handles a tick: flushes, checks the rate, and with `report_work` sends signs of life.
+    async fn tick(&mut self, report_work: bool, can_read: bool, begun: u64) -> Result<(), End> {
         self.uploads.flush();
         if self.open.is_some()
-            && reads
+            && can_read
             && let Err(slow) = self.rate.waited(TICK, begun)
         {
             return Err(End::at(self.at, Code::TOO_SLOW, &slow.message()));
         }
-        if tells {
+        if report_work {
             self.session.handle_tick();
-            if !reads && !self.over {
-                // The disk is slower than the peer, who shall not think that nobody is here.
-                self.say(&Message::Ping(b"")).await?;
+            if !can_read && !self.peer_closed {
+                // The disk is slower than the peer; a ping shows that this side is alive.
+                self.send_message(&Message::Ping(b"")).await?;
             }
             self.transmit().await?;
         }
         Ok(())
     }
 
-    /// Sends what the session says by itself.
+    /// Sends the messages that the session generates.
     async fn transmit(&mut self) -> Result<(), End> {
         while let Some(encoded) = self.session.poll_transmit() {
-            self.spoken = true;
+            self.has_sent = true;
             write(self.rules, &mut self.writer, &encoded).await?;
         }
         Ok(())
     }
 
-    /// Sends a message that fits everywhere.
-    async fn say(&mut self, message: &Message<'_>) -> Result<(), End> {
+    /// Sends a message that fits every limit; one that the session refuses is skipped.
+    async fn send_message(&mut self, message: &Message<'_>) -> Result<(), End> {
         match self.session.send(message) {
             Ok(encoded) => {
-                self.spoken = true;
+                self.has_sent = true;
                 write(self.rules, &mut self.writer, &encoded).await
             }
             Err(_) => Ok(()),
         }
     }
 
-    /// Sends an answer, if the peer takes one of this size, and in time.
+    /// Sends an answer, if the peer accepts its size, within the time limit.
     async fn send(&mut self, meta: AnyMeta, payload: &[u8]) -> Result<(), End> {
         if let Some(kind) = meta.kind() {
-            self.spoken = true;
+            self.has_sent = true;
             return match self.session.send(&Message::Other { kind, payload }) {
                 Ok(encoded) => write(self.rules, &mut self.writer, &encoded).await,
                 Err(SendError::TooLong { len, limit }) => {
-                    let said = if self.heard_hello { "its hello says" } else { "it sent no hello" };
+                    let source =
+                        if self.hello_received { "its hello says" } else { "it sent no hello" };
                     Err(End::Error {
                         at: None,
                         code: Some(Code::OVERSIZE),
                         message: format!(
-                            "the answer has {} and the peer takes {limit} at most ({said})",
+                            "the answer has {} and the peer takes {limit} at most ({source})",
                             count_bytes(len)
                         ),
                     })
@@ -527,17 +533,17 @@ impl Talk<'_> {
     }
 }
 
-/// Writes a message of the session's.
+/// Writes a message of the session.
 async fn write(
     rules: &Rules,
-    writer: &mut FrameWriter<Outgoing, AnyFormat>,
+    writer: &mut FrameWriter<BoxedWriter, AnyFormat>,
     encoded: &Encoded<'_>,
 ) -> Result<(), End> {
     let meta = AnyMeta::Kind(encoded.kind());
     in_time(rules, writer.send(meta, &encoded.to_payload())).await
 }
 
-/// A write that the peer has to take in time.
+/// Awaits a write with a time limit.
 pub(crate) async fn in_time(
     rules: &Rules,
     written: impl Future<Output = Result<(), WriteError>>,
@@ -557,29 +563,29 @@ pub(crate) async fn in_time(
     }
 }
 
-/// Tells what happens on a connection.
+/// Logs the events of one connection.
 pub(crate) struct Log<'a> {
     rules: &'a Rules,
     printer: Printer,
     peer: String,
-    /// Whether it was said that the peer is there.
+    /// Whether the peer was announced.
     announced: bool,
     messages: u64,
     files: u64,
 }
 
 impl Log<'_> {
-    async fn event(&self, event: Event<'_>) {
+    async fn event(&self, event: ListenEvent<'_>) {
         if self.rules.json {
             self.printer.line(json(&event)).await;
         }
     }
 
     pub(crate) async fn connected(&self) {
-        self.event(Event::Connected { peer: &self.peer }).await;
+        self.event(ListenEvent::Connected { peer: &self.peer }).await;
     }
 
-    /// Says that the peer is there, in one line with its hello if that came first.
+    /// Announces the peer in one line, with its hello if that came first.
     pub(crate) async fn announce(&mut self, hello: Option<&Hello<'_>>) {
         if self.announced {
             return;
@@ -593,7 +599,7 @@ impl Log<'_> {
 
     async fn hello(&mut self, hello: &Hello<'_>) {
         let peer = &self.peer;
-        self.event(Event::Hello { peer, limit: hello.limit, name: hello.name }).await;
+        self.event(ListenEvent::Hello { peer, limit: hello.limit, name: hello.name }).await;
         if self.announced && !self.rules.json {
             self.printer.note(format!("{peer} says hello: {}", v1::brief(hello))).await;
         }
@@ -607,7 +613,7 @@ impl Log<'_> {
         let peer = &self.peer;
         if self.rules.json {
             let message = Shown::new(meta, payload);
-            return self.event(Event::Message { peer, at, message }).await;
+            return self.event(ListenEvent::Message { peer, at, message }).await;
         }
         let len = payload.len();
         let content = preview(payload, len as u64, self.rules.preview);
@@ -616,7 +622,7 @@ impl Log<'_> {
         self.printer.line(format!("{peer:<21}  {meta}{len:>8}  {content}")).await;
     }
 
-    /// What became of a file.
+    /// Logs the outcome of a file.
     pub(crate) async fn file(&mut self, outcome: &Outcome) {
         let Outcome { name, answer, .. } = outcome;
         match answer {
@@ -627,7 +633,7 @@ impl Log<'_> {
                 self.announce(None).await;
                 let peer = &self.peer;
                 if self.rules.json {
-                    let event = Event::File {
+                    let event = ListenEvent::File {
                         peer,
                         name,
                         status: "stored".to_owned(),
@@ -667,31 +673,32 @@ impl Log<'_> {
         }
     }
 
-    async fn given_up(&mut self, name: Option<&str>, code: Code, reason: &str) {
+    async fn cancelled(&mut self, name: Option<&str>, code: Code, reason: &str) {
         let what = if reason.is_empty() { code.meaning().to_owned() } else { escaped(reason) };
         self.refused(name, code, &what).await;
     }
 
-    /// A file that is not stored: no error of the connection's, which goes on.
+    /// Logs a file that is not stored. The connection continues.
     async fn refused(&mut self, name: Option<&str>, code: Code, message: &str) {
         self.announce(None).await;
         let peer = &self.peer;
         let shown =
             name.map_or_else(|| "a file".to_owned(), |name| format!("\"{}\"", escaped(name)));
-        self.printer.complain(&format!("{peer}: {shown} is not stored: {code}, {message}")).await;
+        self.printer.error(&format!("{peer}: {shown} is not stored: {code}, {message}")).await;
         let name = name.unwrap_or_default();
         let (status, message) = (code.to_string(), Some(message));
         let (stored_as, size, digest) = (None, None, None);
-        self.event(Event::File { peer, name, status, stored_as, size, digest, message }).await;
+        self.event(ListenEvent::File { peer, name, status, stored_as, size, digest, message })
+            .await;
     }
 
     pub(crate) async fn error(&mut self, at: Option<u64>, code: Option<Code>, message: &str) {
         self.announce(None).await;
         let peer = &self.peer;
-        self.printer.complain(&format!("{peer}: {message}")).await;
+        self.printer.error(&format!("{peer}: {message}")).await;
         let name = code.map(v1::code_name);
         let code = code.map(|code| code.0);
-        self.event(Event::Error { peer, at, code, name, message }).await;
+        self.event(ListenEvent::Error { peer, at, code, name, message }).await;
     }
 
     pub(crate) async fn ended(&mut self, end: &End) {
@@ -701,7 +708,7 @@ impl Log<'_> {
         }
         let (peer, messages, files) = (&self.peer, self.messages, self.files);
         let clean = matches!(end, End::Clean);
-        self.event(Event::Ended { peer, messages, files, clean }).await;
+        self.event(ListenEvent::Ended { peer, messages, files, clean }).await;
         if !self.rules.json && clean {
             let mut after = count(messages, "message");
             if files > 0 {

@@ -1,4 +1,4 @@
-//! Where what is sent comes from.
+//! The items to send: from the arguments, from standard input, or from a prompt.
 
 use std::io::{self, BufRead, Read};
 use std::path::PathBuf;
@@ -10,32 +10,32 @@ use crate::bytes::count_bytes;
 use crate::output::Failure;
 use crate::transfer::FileItem;
 
-/// How many lines are read ahead of what is sent.
+/// The number of lines that are read ahead.
 const AHEAD: usize = 64;
 
-/// What is sent.
+/// An item to send.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     Message(Vec<u8>),
     File(FileItem),
-    /// Something that cannot be sent; it says why.
+    /// An item that cannot be sent, with the reason.
     Mistake(String),
 }
 
-/// What is to be sent, one by one; it ends when there is no more.
+/// A queue of items to send; it is closed after the last.
 pub(crate) type Items = mpsc::Receiver<Result<Item, Failure>>;
 
-/// Items that are all there.
+/// Returns a queue of these items.
 pub(crate) fn given(given: Vec<Item>) -> Items {
     let (sender, items) = mpsc::channel(given.len().max(1));
     for item in given {
-        // There is room for all.
+        // The capacity suffices.
         let _ = sender.try_send(Ok(item));
     }
     items
 }
 
-/// The FILE and --text arguments, in their order.
+/// The FILE and `--text` arguments, in their order on the command line.
 #[derive(Debug, Default)]
 pub(crate) struct ItemArgs(Vec<ItemArg>);
 
@@ -54,7 +54,7 @@ impl ItemArgs {
         self.0.iter().any(|item| matches!(item, ItemArg::File(_)))
     }
 
-    /// The items themselves; `name` is that of the only file.
+    /// Converts the arguments to items. `name` is the name of the only file.
     pub(crate) fn items(self, name: Option<&str>) -> Result<Vec<Item>, Failure> {
         let files = self.0.iter().filter(|item| matches!(item, ItemArg::File(_))).count();
         if name.is_some() && files != 1 {
@@ -119,8 +119,8 @@ impl FromArgMatches for ItemArgs {
     }
 }
 
-/// Each line of standard input, without its end. A line of more than `limit` bytes is an error, and
-/// never more than that of it is held.
+/// Reads the lines of standard input, without their ends. A line of more than `limit` bytes is an
+/// error; at most `limit` + 2 bytes of a line are held.
 pub(crate) fn lines(limit: u64) -> Items {
     let (sender, items) = mpsc::channel(AHEAD);
     std::thread::spawn(move || {
@@ -131,7 +131,7 @@ pub(crate) fn lines(limit: u64) -> Items {
             let line = next_line(&mut input, limit, number);
             let failed = line.is_err();
             let Some(line) = line.transpose() else { return };
-            // If nobody takes it, the connection is over.
+            // The queue is closed when the connection is over.
             if sender.blocking_send(line.map(Item::Message)).is_err() || failed {
                 return;
             }
@@ -146,10 +146,10 @@ fn next_line(
     number: u64,
 ) -> Result<Option<Vec<u8>>, Failure> {
     let mut line = Vec::new();
-    // Two more for the line's end.
-    let most = limit.saturating_add(2);
+    // Two more for the line end.
+    let max_len = limit.saturating_add(2);
     input
-        .take(most)
+        .take(max_len)
         .read_until(b'\n', &mut line)
         .map_err(|error| Failure::job(format!("cannot read standard input: {error}")))?;
     if line.is_empty() {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_lose_their_ends_and_nothing_else() {
+    fn only_line_ends_are_removed() {
         let mut input = &b"one\r\n\n\rtwo \n\xff\nlast"[..];
         let mut lines = Vec::new();
         while let Some(line) = next_line(&mut input, 10, 1).unwrap() {

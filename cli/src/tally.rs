@@ -1,4 +1,4 @@
-//! What became of the files that were sent.
+//! The status of each file that was sent.
 
 use std::io;
 
@@ -9,36 +9,36 @@ use crate::output::{Failure, json};
 use crate::preview::escaped;
 use crate::transfer::FileItem;
 
-/// All files that were sent, in their order.
+/// The files that were sent, in order, with their statuses.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     files: Vec<Entry>,
-    /// The files whose transfers have no final status, by id.
+    /// The files without a final status: transfer id and index in `files`.
     open: Vec<(u32, usize)>,
-    /// Statuses that the peer waits for.
+    /// The statuses that are still to be sent to the peer.
     pub(crate) owed: Vec<FileStatus<'static>>,
 }
 
-/// A file that was sent, or was to be.
+/// A file that was sent or could not be sent.
 #[derive(Debug)]
 struct Entry {
     shown: String,
     name: String,
     size: Option<u64>,
-    /// The digest of what was sent, once all of it was.
+    /// The digest of the whole file, once all of it was read.
     digest: Option<Digest>,
-    /// What the receiver said that it holds.
+    /// The length and digest of the part that the receiver holds, if it reported one.
     held: Option<(u64, Digest)>,
-    fate: Fate,
+    outcome: FileOutcome,
 }
 
-/// What became of a file.
+/// The outcome of sending a file.
 #[derive(Debug)]
-pub(crate) enum Fate {
-    /// Nothing is known.
+pub(crate) enum FileOutcome {
+    /// There is no final status.
     Unknown,
-    /// The receiver's last word.
-    Said {
+    /// The receiver's final status.
+    Final {
         code: Code,
         offset: u64,
         digest: Digest,
@@ -51,7 +51,7 @@ pub(crate) enum Fate {
 /// A line of `--json`.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Event<'a> {
+enum FileEvent<'a> {
     File {
         path: &'a str,
         name: &'a str,
@@ -67,7 +67,7 @@ enum Event<'a> {
 }
 
 impl Tally {
-    /// A file is about to be sent.
+    /// Adds a file that is about to be sent; returns its index.
     pub(crate) fn begin(&mut self, item: &FileItem) -> usize {
         self.files.push(Entry {
             shown: item.shown(),
@@ -75,7 +75,7 @@ impl Tally {
             size: None,
             digest: None,
             held: None,
-            fate: Fate::Unknown,
+            outcome: FileOutcome::Unknown,
         });
         self.files.len() - 1
     }
@@ -87,64 +87,64 @@ impl Tally {
         }
     }
 
-    /// All of a file was read.
+    /// Records the size and digest of a file that was read to its end.
     pub(crate) fn digested(&mut self, entry: usize, size: u64, digest: Digest) {
         if let Some(file) = self.files.get_mut(entry) {
             (file.size, file.digest) = (Some(size), Some(digest));
         }
     }
 
-    /// The receiver waits for data.
+    /// Records what the receiver holds of a file: the status `ready`.
     pub(crate) fn ready(&mut self, status: &FileStatus<'_>) {
-        if let Some(file) = self.of(status.id) {
+        if let Some(file) = self.entry_of(status.id) {
             file.held = Some((status.offset, status.digest));
         }
     }
 
-    /// The receiver's last word on a file.
+    /// Records the receiver's final status of a file.
     pub(crate) fn end(&mut self, status: &FileStatus<'_>) {
         let FileStatus { id, code, offset, digest, reason } = *status;
-        if let Some(file) = self.of(id)
-            // That this side gave up is known here, and why.
-            && matches!(file.fate, Fate::Unknown)
+        if let Some(file) = self.entry_of(id)
+            // If this side gave up, the outcome is known already.
+            && matches!(file.outcome, FileOutcome::Unknown)
         {
-            file.fate = Fate::Said { code, offset, digest, reason: reason.to_owned() };
+            file.outcome = FileOutcome::Final { code, offset, digest, reason: reason.to_owned() };
         }
         self.open.retain(|(open, _)| *open != id);
     }
 
-    /// This side gave a file up.
-    pub(crate) fn settle(&mut self, entry: usize, fate: Fate) {
+    /// Records that this side gave up on a file, and why.
+    pub(crate) fn set_outcome(&mut self, entry: usize, outcome: FileOutcome) {
         if let Some(file) = self.files.get_mut(entry) {
-            file.fate = fate;
+            file.outcome = outcome;
         }
     }
 
-    /// A file of the peer's is refused.
-    pub(crate) fn owe(&mut self, status: FileStatus<'static>) {
+    /// Queues the refusal of a file that the peer offered.
+    pub(crate) fn queue_refusal(&mut self, status: FileStatus<'static>) {
         self.owed.push(status);
     }
 
-    /// What the receiver holds of a file, and its digest, once it said so.
+    /// Returns the length and digest of the part that the receiver holds, once it reported them.
     pub(crate) fn held(&self, entry: usize) -> Option<(u64, Digest)> {
         self.files.get(entry)?.held
     }
 
-    /// Whether the receiver says that it has a file of this name and size.
-    pub(crate) fn is_there(&self, entry: usize, size: u64) -> bool {
+    /// Returns whether the receiver reported that it has a file of this name and size.
+    pub(crate) fn exists_with_size(&self, entry: usize, size: u64) -> bool {
         matches!(
-            self.files.get(entry).map(|file| &file.fate),
-            Some(Fate::Said { code: Code::EXISTS, offset, digest, .. })
+            self.files.get(entry).map(|file| &file.outcome),
+            Some(FileOutcome::Final { code: Code::EXISTS, offset, digest, .. })
                 if *offset == size && *digest != Digest::NONE
         )
     }
 
-    fn of(&mut self, id: u32) -> Option<&mut Entry> {
+    fn entry_of(&mut self, id: u32) -> Option<&mut Entry> {
         let (_, entry) = *self.open.iter().find(|(open, _)| *open == id)?;
         self.files.get_mut(entry)
     }
 
-    /// The table, or one object for each file.
+    /// Formats the result: a table, or one JSON object for each file.
     pub(crate) fn lines(&self, as_json: bool) -> Vec<String> {
         if as_json {
             return self.files.iter().map(Entry::json).collect();
@@ -159,8 +159,8 @@ impl Tally {
         std::iter::once(heading).chain(rows).collect()
     }
 
-    /// A failure, if a file is not stored.
-    pub(crate) fn judge(&self) -> Result<(), Failure> {
+    /// Returns a failure if a file is not stored.
+    pub(crate) fn check_all_stored(&self) -> Result<(), Failure> {
         let mut missing = self.files.iter().filter(|file| !file.is_stored());
         let Some(first) = missing.next() else { return Ok(()) };
         let why = first.why().unwrap_or_default();
@@ -173,40 +173,40 @@ impl Tally {
 }
 
 impl Entry {
-    /// Whether the receiver has this very file.
+    /// Returns whether the receiver has this file, by its digest.
     fn is_stored(&self) -> bool {
-        match (&self.fate, self.digest) {
-            (Fate::Said { code, digest, .. }, Some(own)) => {
+        match (&self.outcome, self.digest) {
+            (FileOutcome::Final { code, digest, .. }, Some(own)) => {
                 matches!(*code, Code::STORED | Code::EXISTS) && *digest == own
             }
             _ => false,
         }
     }
 
-    /// In a word.
+    /// Returns the status as one word.
     fn status(&self) -> String {
-        match &self.fate {
+        match &self.outcome {
             _ if self.is_stored() => "stored".to_owned(),
-            Fate::Said { code, .. } => code.to_string(),
-            Fate::Changed => Code::CHANGED.to_string(),
-            Fate::Unreadable(_) => Code::UNREADABLE.to_string(),
-            Fate::Unknown => "unknown".to_owned(),
+            FileOutcome::Final { code, .. } => code.to_string(),
+            FileOutcome::Changed => Code::CHANGED.to_string(),
+            FileOutcome::Unreadable(_) => Code::UNREADABLE.to_string(),
+            FileOutcome::Unknown => "unknown".to_owned(),
         }
     }
 
-    /// Why it is not stored, and what to try.
+    /// Returns the reason why the file is not stored, with a hint; `None` if it is stored.
     fn why(&self) -> Option<String> {
         if self.is_stored() {
             return None;
         }
-        Some(match &self.fate {
-            Fate::Said { code: Code::EXISTS, .. } => {
+        Some(match &self.outcome {
+            FileOutcome::Final { code: Code::EXISTS, .. } => {
                 "another file of that name is there; give it another with --name".to_owned()
             }
-            Fate::Said { code: Code::STORED, digest, .. } => {
+            FileOutcome::Final { code: Code::STORED, digest, .. } => {
                 format!("the receiver stored something else, with the digest {digest}")
             }
-            Fate::Said { code, offset, reason, .. } => {
+            FileOutcome::Final { code, offset, reason, .. } => {
                 let reason = match escaped(reason) {
                     reason if reason.is_empty() => code.meaning().to_owned(),
                     reason => reason,
@@ -217,9 +217,9 @@ impl Entry {
                 };
                 format!("{code}, {reason}{kept}")
             }
-            Fate::Changed => "it changed while it was sent; send it again".to_owned(),
-            Fate::Unreadable(error) => format!("it cannot be read: {error}"),
-            Fate::Unknown => "the connection ended first; send it again".to_owned(),
+            FileOutcome::Changed => "it changed while it was sent; send it again".to_owned(),
+            FileOutcome::Unreadable(error) => format!("it cannot be read: {error}"),
+            FileOutcome::Unknown => "the connection ended first; send it again".to_owned(),
         })
     }
 
@@ -232,7 +232,7 @@ impl Entry {
     }
 
     fn json(&self) -> String {
-        json(&Event::File {
+        json(&FileEvent::File {
             path: &self.shown,
             name: &self.name,
             size: self.size,
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_is_what_is_there_with_the_same_digest() {
+    fn a_file_is_stored_only_if_the_digest_matches() {
         for (status, word, why) in [
             (
                 FileStatus { offset: 5, digest: OWN, ..FileStatus::new(1, Code::STORED) },
@@ -282,7 +282,7 @@ mod tests {
             let tally = sent(status);
             let table = tally.lines(false).join("\n");
             assert!(table.contains(word) && table.contains(why), "{table}");
-            match tally.judge() {
+            match tally.check_all_stored() {
                 Ok(()) => assert!(why.is_empty() && table.contains(&OWN.to_string()), "{table}"),
                 Err(Failure::Job(message)) => {
                     assert!(!why.is_empty() && message.starts_with("dir/a is not"), "{message}");
@@ -292,6 +292,6 @@ mod tests {
             }
         }
         assert!(Tally::default().lines(false).is_empty());
-        assert!(Tally::default().judge().is_ok());
+        assert!(Tally::default().check_all_stored().is_ok());
     }
 }

@@ -1,5 +1,5 @@
-//! TLS on both sides, by rustls: the server shows a certificate, and so does the client where the
-//! server is given a CA.
+//! TLS on both sides, with rustls. The server has a certificate; a client needs one if the server
+//! is given a CA.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,13 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub(crate) use tokio_rustls::TlsAcceptor;
 
-use crate::addr::{Addr, Incoming, Outgoing};
+use crate::addr::{Addr, BoxedReader, BoxedWriter};
 use crate::output::Failure;
 
-/// The options of TLS, for both sides.
+/// The TLS options of both commands.
 #[derive(clap::Args)]
 pub(crate) struct TlsArgs {
-    /// Speak TLS with this certificate, and the chain behind it, as PEM. A listener needs one; a
+    /// Speak TLS with this certificate, and the chain after it, as PEM. A listener needs one; a
     /// sender only where the listener asks for it.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -43,7 +43,7 @@ impl TlsArgs {
         self.tls_cert.is_some() || self.tls_ca.is_some()
     }
 
-    /// The server's side, if it was asked for.
+    /// Creates the server side, if the options ask for TLS.
     pub(crate) fn acceptor(&self, addr: &Addr) -> Result<Option<TlsAcceptor>, Failure> {
         let Some((chain, key)) = self.identity()? else {
             return match self.tls_ca {
@@ -51,7 +51,7 @@ impl TlsArgs {
                 None => Ok(None),
             };
         };
-        is_for(addr)?;
+        server_name(addr)?;
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -68,8 +68,8 @@ impl TlsArgs {
         Ok(Some(TlsAcceptor::from(Arc::new(config))))
     }
 
-    /// The client's side, if it was asked for.
-    pub(crate) fn connector(&self, addr: &Addr) -> Result<Option<Client>, Failure> {
+    /// Creates the client side, if the options ask for TLS.
+    pub(crate) fn connector(&self, addr: &Addr) -> Result<Option<TlsClient>, Failure> {
         let identity = self.identity()?;
         let Some(roots) = self.roots()? else {
             return match identity {
@@ -79,7 +79,7 @@ impl TlsArgs {
                 None => Ok(None),
             };
         };
-        let name = is_for(addr)?;
+        let name = server_name(addr)?;
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(failed)?
@@ -88,7 +88,7 @@ impl TlsArgs {
             Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(failed)?,
             None => config.with_no_client_auth(),
         };
-        Ok(Some(Client { connector: TlsConnector::from(Arc::new(config)), name }))
+        Ok(Some(TlsClient { connector: TlsConnector::from(Arc::new(config)), name }))
     }
 
     fn identity(
@@ -102,7 +102,7 @@ impl TlsArgs {
     fn roots(&self) -> Result<Option<RootCertStore>, Failure> {
         let Some(path) = &self.tls_ca else { return Ok(None) };
         let mut roots = RootCertStore::empty();
-        // Those of its certificates that are of use.
+        // Certificates that cannot be parsed are ignored.
         let (used, _) = roots.add_parsable_certificates(certificates(path)?);
         if used == 0 {
             return Err(unreadable(path, &"no certificate of a CA in it"));
@@ -111,21 +111,21 @@ impl TlsArgs {
     }
 }
 
-/// The client's side of TLS.
-pub(crate) struct Client {
+/// The client side of TLS.
+pub(crate) struct TlsClient {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
 
-impl Client {
-    /// Shakes hands.
+impl TlsClient {
+    /// Performs the handshake over this connection; returns the halves of the TLS stream.
     pub(crate) async fn connect(
         &self,
-        incoming: Incoming,
-        outgoing: Outgoing,
-    ) -> Result<(Incoming, Outgoing), Failure> {
-        let both = Both { incoming, outgoing };
-        match self.connector.connect(self.name.clone(), both).await {
+        incoming: BoxedReader,
+        outgoing: BoxedWriter,
+    ) -> Result<(BoxedReader, BoxedWriter), Failure> {
+        let joined = Joined { incoming, outgoing };
+        match self.connector.connect(self.name.clone(), joined).await {
             Ok(stream) => Ok(split(stream)),
             Err(error) => Err(Failure::job(format!(
                 "no TLS with this peer: {error}; does it speak TLS, is --tls-ca the right one, and \
@@ -135,32 +135,32 @@ impl Client {
     }
 }
 
-/// Shakes hands, in time.
+/// Performs the server's handshake, with a time limit; returns the halves of the TLS stream.
 pub(crate) async fn accept(
     acceptor: &TlsAcceptor,
-    incoming: Incoming,
-    outgoing: Outgoing,
+    incoming: BoxedReader,
+    outgoing: BoxedWriter,
     within: Duration,
-) -> Result<(Incoming, Outgoing), String> {
-    match timeout(within, acceptor.accept(Both { incoming, outgoing })).await {
+) -> Result<(BoxedReader, BoxedWriter), String> {
+    match timeout(within, acceptor.accept(Joined { incoming, outgoing })).await {
         Ok(Ok(stream)) => Ok(split(stream)),
         Ok(Err(error)) => Err(format!("no TLS with this peer: {error}; does it have --tls-ca?")),
         Err(_) => Err(format!("no TLS with this peer within {within:?}; does it speak TLS?")),
     }
 }
 
-fn split(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> (Incoming, Outgoing) {
+fn split(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> (BoxedReader, BoxedWriter) {
     let (incoming, outgoing) = tokio::io::split(stream);
     (Box::new(incoming), Box::new(outgoing))
 }
 
-/// Both directions of a connection as one.
-struct Both {
-    incoming: Incoming,
-    outgoing: Outgoing,
+/// The halves of a connection joined into one stream.
+struct Joined {
+    incoming: BoxedReader,
+    outgoing: BoxedWriter,
 }
 
-impl AsyncRead for Both {
+impl AsyncRead for Joined {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -170,7 +170,7 @@ impl AsyncRead for Both {
     }
 }
 
-impl AsyncWrite for Both {
+impl AsyncWrite for Joined {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -200,8 +200,8 @@ impl AsyncWrite for Both {
     }
 }
 
-/// The name by which a peer at this address is known.
-fn is_for(addr: &Addr) -> Result<ServerName<'static>, Failure> {
+/// Returns the name that the certificate of a peer at this address has to have.
+fn server_name(addr: &Addr) -> Result<ServerName<'static>, Failure> {
     match addr {
         Addr::Tcp { host, .. } => ServerName::try_from(host.clone())
             .map_err(|_| usage(&format!("`{host}` is no name that a certificate can have"))),

@@ -1,4 +1,4 @@
-//! Files to send: which ones, under which resume keys, and their bytes, read and digested on other
+//! Files to send: their paths, resume keys and contents. Contents are read and digested on other
 //! threads while they are sent.
 
 use std::ffi::OsStr;
@@ -17,24 +17,26 @@ use crate::addr::Addr;
 use crate::output::Failure;
 use crate::preview::escaped;
 
-/// The bytes that are read at once.
+/// The size of a read.
 const CHUNK: usize = 512 << 10;
-/// So many times that are read ahead of what is sent.
+/// The number of chunks that are read ahead.
 const AHEAD: usize = 2;
 
-/// A file that was asked for.
+/// A file to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileItem {
-    /// Where it is; standard input if nowhere.
+    /// The path; `None` for standard input.
     pub(crate) path: Option<PathBuf>,
-    /// What the receiver is to call it.
+    /// The name for the receiver.
     pub(crate) name: String,
 }
 
 impl FileItem {
-    /// The file at this path, `-` for standard input, under its own name or the one given.
+    /// Creates an item for the file at this path, or for standard input if it is `-`. Without
+    /// `name`, the file name is used.
     ///
-    /// An `Err` says what is wrong and what to try.
+    /// # Errors
+    /// A message with a hint, if there is no such file or its name cannot be sent.
     pub(crate) fn new(path: &Path, name: Option<&str>) -> Result<Self, String> {
         let shown = escaped(&path.display().to_string());
         if path == Path::new("-") {
@@ -60,7 +62,7 @@ impl FileItem {
         Ok(Self { path: Some(path.to_owned()), name: checked(name)? })
     }
 
-    /// How it is shown here.
+    /// Returns the path as shown to the user, escaped.
     pub(crate) fn shown(&self) -> String {
         let path =
             self.path.as_ref().map_or_else(|| "-".to_owned(), |path| path.display().to_string());
@@ -78,21 +80,21 @@ fn checked(name: &str) -> Result<String, String> {
     }
 }
 
-/// What resume keys are derived from: a secret of this user's, so that nobody else can go on with
-/// what was sent, and where it goes, so that no receiver learns the key for another.
+/// Derives resume keys from a secret of this user, so that nobody else can resume the upload, and
+/// from the receiver's address, so that no receiver learns the key for another.
 ///
-/// A file's key depends on its path alone. One that changed meanwhile finds its old part, whose
-/// digest does not match, and replaces it; nothing is left over.
-pub(crate) struct Keys {
+/// Apart from these, a file's key depends on its path only. If the file has changed meanwhile, its
+/// old part has another digest and is replaced, so no part is left over.
+pub(crate) struct ResumeKeys {
     secret: [u8; 32],
     peer: String,
 }
 
-impl Keys {
-    /// The keys of this user for what goes to this address. Where no secret can be kept a next try
-    /// begins anew.
+impl ResumeKeys {
+    /// Creates the keys of this user for this address. If no secret can be stored, a retry restarts
+    /// from the beginning.
     pub(crate) fn new(addr: &Addr) -> Result<Self, Failure> {
-        let secret = match state_dir().map(|dir| kept_secret(&dir)) {
+        let secret = match state_dir().map(|dir| stored_secret(&dir)) {
             Some(Ok(secret)) => secret,
             _ => random().map_err(|_| Failure::job("this system gives no random numbers"))?,
         };
@@ -101,7 +103,7 @@ impl Keys {
 
     pub(crate) fn of(&self, item: &FileItem) -> Result<ResumeKey, Failure> {
         let Some(path) = &item.path else {
-            // What comes from a pipe comes once.
+            // Data of a pipe cannot be read again, so there is no retry.
             let random =
                 random().map_err(|_| Failure::job("this system gives no random numbers"))?;
             return Ok(ResumeKey(beginning(random)));
@@ -125,7 +127,7 @@ fn random() -> Result<[u8; 32], ()> {
     Ok(bytes)
 }
 
-/// Where programs keep what they remember of earlier runs.
+/// Returns the folder for state that is kept between runs.
 fn state_dir() -> Option<PathBuf> {
     let variable =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -135,8 +137,8 @@ fn state_dir() -> Option<PathBuf> {
         .map(|dir| dir.join("unstick"))
 }
 
-/// The secret that is kept in this folder; the first time one is made.
-fn kept_secret(dir: &Path) -> io::Result<[u8; 32]> {
+/// Reads the secret in this folder; creates it if there is none.
+fn stored_secret(dir: &Path) -> io::Result<[u8; 32]> {
     let path = dir.join("resume-secret");
     let read = || -> io::Result<[u8; 32]> {
         fs::read(&path)?.try_into().map_err(|_| io::ErrorKind::InvalidData.into())
@@ -153,7 +155,7 @@ fn kept_secret(dir: &Path) -> io::Result<[u8; 32]> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(&draft)?.write_all(&secret)?;
-    // Two that run for the first time at once agree on one.
+    // If two processes create it at once, the link of one fails, and both use the other's secret.
     let linked = fs::hard_link(&draft, &path);
     fs::remove_file(&draft)?;
     match linked {
@@ -162,10 +164,10 @@ fn kept_secret(dir: &Path) -> io::Result<[u8; 32]> {
     }
 }
 
-/// Why a file cannot be sent to its end.
+/// The reason why a file cannot be sent completely.
 #[derive(Debug)]
 pub(crate) enum Unsendable {
-    /// It changed while it was sent.
+    /// The file changed while it was sent.
     Changed,
     Unreadable(io::Error),
 }
@@ -176,44 +178,44 @@ impl From<io::Error> for Unsendable {
     }
 }
 
-/// A file that is being sent. A thread reads and digests it, ahead of what is sent.
-pub(crate) struct Source {
-    /// The bytes that it had when it was opened; not known of a pipe.
+/// The content of a file that is being sent. A thread reads and digests it ahead.
+pub(crate) struct FileSource {
+    /// The size when the file was opened; `None` for a pipe.
     size: Option<u64>,
-    /// `None` while a thread reads.
+    /// `None` while a thread owns it.
     input: Option<Input>,
-    reading: Option<Reading>,
-    /// The beginning, which was read when it was opened.
+    read_ahead: Option<ReadAhead>,
+    /// The first chunk, which was read when the file was opened.
     first: Vec<u8>,
-    /// What was handed out last.
+    /// The chunk that was returned last.
     current: Vec<u8>,
-    /// The bytes that were handed out, or digested in place of that.
+    /// The number of bytes that were returned, or digested and skipped.
     position: u64,
 }
 
-/// A thread that reads.
-struct Reading {
+/// A thread that reads ahead.
+struct ReadAhead {
     chunks: mpsc::Receiver<Vec<u8>>,
-    /// Takes the memory of chunks that were sent.
+    /// Returns the memory of sent chunks to the thread.
     spare: std::sync::mpsc::Sender<Vec<u8>>,
     job: JoinHandle<io::Result<Input>>,
 }
 
-/// Where bytes come from.
+/// An open file or standard input, with the digest of what was read.
 struct Input {
-    /// Standard input if there is none.
+    /// `None` for standard input.
     file: Option<File>,
-    /// How the file was when it was opened.
+    /// The stamp of the file when it was opened.
     stamp: Option<Stamp>,
-    /// The bytes that are still to be read.
-    rest: u64,
-    /// Of all that was read.
+    /// The number of bytes still to be read.
+    remaining: u64,
+    /// The hasher of all bytes read.
     hasher: Sha256,
-    /// Whether the file was another one once its last byte was read.
+    /// Whether the file had another stamp after its last byte was read.
     is_changed: bool,
 }
 
-/// What a change of a file changes.
+/// The metadata by which a change of a file is detected.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     len: u64,
@@ -230,24 +232,30 @@ impl Input {
     fn open(path: Option<&Path>) -> io::Result<Self> {
         let hasher = Sha256::new();
         let Some(path) = path else {
-            return Ok(Self { file: None, stamp: None, rest: u64::MAX, hasher, is_changed: false });
+            return Ok(Self {
+                file: None,
+                stamp: None,
+                remaining: u64::MAX,
+                hasher,
+                is_changed: false,
+            });
         };
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        // The size of a pipe or device says nothing.
+        // The size of a pipe or device is meaningless.
         let stamp = metadata.is_file().then(|| Stamp::new(&metadata));
-        let rest = stamp.map_or(u64::MAX, |stamp| stamp.len);
-        Ok(Self { file: Some(file), stamp, rest, hasher, is_changed: false })
+        let remaining = stamp.map_or(u64::MAX, |stamp| stamp.len);
+        Ok(Self { file: Some(file), stamp, remaining, hasher, is_changed: false })
     }
 
-    /// Fills the chunk, less only at the end, and digests it.
+    /// Fills the chunk, which is shorter only at the end of the file, and digests it.
     fn read(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
-        // What it has from the last time is overwritten, and not filled with zeros first.
-        let most = usize::try_from(self.rest).unwrap_or(CHUNK).min(CHUNK);
-        chunk.resize(most, 0);
+        // The old content is overwritten; it need not be zeroed first.
+        let wanted = usize::try_from(self.remaining).unwrap_or(CHUNK).min(CHUNK);
+        chunk.resize(wanted, 0);
         let mut n = 0;
         while let Some(spare @ [_, ..]) = chunk.get_mut(n..) {
             let read = match &mut self.file {
@@ -263,12 +271,12 @@ impl Input {
         }
         chunk.truncate(n);
         self.hasher.update(&chunk);
-        self.rest = if n < most { 0 } else { self.rest.saturating_sub(n as u64) };
-        self.look_for_change();
+        self.remaining = if n < wanted { 0 } else { self.remaining.saturating_sub(n as u64) };
+        self.check_for_change();
         Ok(())
     }
 
-    /// Reads and digests the first `len` bytes anew, or all if there are fewer.
+    /// Restarts the digest with the first `len` bytes, or with all if there are fewer.
     fn digest_beginning(&mut self, len: u64) -> io::Result<()> {
         self.hasher = Sha256::new();
         if let (Some(file), Some(stamp)) = (&mut self.file, self.stamp) {
@@ -281,15 +289,15 @@ impl Input {
                     n => self.hasher.update(chunk.get(..n).unwrap_or_default()),
                 }
             }
-            self.rest = stamp.len.saturating_sub(len);
-            self.look_for_change();
+            self.remaining = stamp.len.saturating_sub(len);
+            self.check_for_change();
         }
         Ok(())
     }
 
-    /// Once all is read, says whether it was the same file all the while.
-    fn look_for_change(&mut self) {
-        if let (Some(file), Some(stamp), 0) = (&self.file, self.stamp, self.rest) {
+    /// Once everything is read, checks whether the file has changed since it was opened.
+    fn check_for_change(&mut self) {
+        if let (Some(file), Some(stamp), 0) = (&self.file, self.stamp, self.remaining) {
             let is_same = file.metadata().is_ok_and(|metadata| Stamp::new(&metadata) == stamp);
             self.is_changed = !is_same;
         }
@@ -300,7 +308,7 @@ impl Input {
     }
 }
 
-impl Reading {
+impl ReadAhead {
     fn begin(input: Input) -> Self {
         let (to, chunks) = mpsc::channel(AHEAD);
         let (spare, spares) = std::sync::mpsc::channel();
@@ -309,13 +317,13 @@ impl Reading {
     }
 }
 
-/// Reads to the end, or until nobody wants more.
+/// Reads to the end, or until the receiver of the chunks is dropped.
 fn read_on(
     mut input: Input,
     chunks: &mpsc::Sender<Vec<u8>>,
     spares: &std::sync::mpsc::Receiver<Vec<u8>>,
 ) -> io::Result<Input> {
-    while input.rest > 0 {
+    while input.remaining > 0 {
         let mut chunk = spares.try_recv().unwrap_or_default();
         input.read(&mut chunk)?;
         if chunk.is_empty() || chunks.blocking_send(chunk).is_err() {
@@ -325,12 +333,12 @@ fn read_on(
     Ok(input)
 }
 
-impl Source {
+impl FileSource {
     pub(crate) async fn open(item: &FileItem) -> io::Result<Self> {
         let path = item.path.clone();
         let open = move || -> io::Result<(Input, Vec<u8>)> {
             let mut input = Input::open(path.as_deref())?;
-            // Most files are small, and whole after this.
+            // Most files are small: this read is all of them.
             let mut first = Vec::new();
             input.read(&mut first)?;
             Ok((input, first))
@@ -338,20 +346,20 @@ impl Source {
         let (input, first) = blocking(spawn_blocking(open)).await??;
         let size = input.stamp.map(|stamp| stamp.len);
         let current = Vec::new();
-        Ok(Self { size, input: Some(input), reading: None, first, current, position: 0 })
+        Ok(Self { size, input: Some(input), read_ahead: None, first, current, position: 0 })
     }
 
-    /// The bytes that it has, if that is known.
+    /// Returns the size, if it is known.
     pub(crate) fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// The offset behind what was handed out.
+    /// Returns the offset after the bytes returned so far.
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
-    /// Digests the first `len` bytes, or all if there are fewer, and goes on behind them.
+    /// Digests the first `len` bytes, or all if there are fewer, and continues after them.
     pub(crate) async fn digest_beginning(&mut self, len: u64) -> Result<Digest, Unsendable> {
         let mut input = self.idle_input().await?;
         let begin = move || input.digest_beginning(len).map(|()| input);
@@ -360,34 +368,34 @@ impl Source {
         Ok(input.digest())
     }
 
-    /// Begins anew.
+    /// Restarts from the beginning.
     pub(crate) async fn rewind(&mut self) -> Result<(), Unsendable> {
         self.digest_beginning(0).await.map(drop)
     }
 
-    /// The input, once no thread has it; what was read ahead is forgotten.
+    /// Takes the input back from the reading thread; chunks that were read ahead are dropped.
     async fn idle_input(&mut self) -> Result<Input, Unsendable> {
         self.first.clear();
-        if let Some(Reading { chunks, job, .. }) = self.reading.take() {
+        if let Some(ReadAhead { chunks, job, .. }) = self.read_ahead.take() {
             drop(chunks);
             self.input = Some(blocking(job).await??);
         }
         self.input.take().ok_or_else(|| Unsendable::Unreadable(io::ErrorKind::Other.into()))
     }
 
-    /// The next bytes; `None` at the end.
+    /// Returns the next chunk; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<&[u8]>, Unsendable> {
-        if let Some(input) = self.input.take_if(|input| input.rest > 0) {
-            self.reading = Some(Reading::begin(input));
+        if let Some(input) = self.input.take_if(|input| input.remaining > 0) {
+            self.read_ahead = Some(ReadAhead::begin(input));
         }
         let sent = std::mem::replace(&mut self.current, std::mem::take(&mut self.first));
-        if let (true, Some(reading)) = (self.current.is_empty(), &mut self.reading) {
-            // At the end nobody takes it.
-            _ = reading.spare.send(sent);
-            self.current = reading.chunks.recv().await.unwrap_or_default();
+        if let (true, Some(read_ahead)) = (self.current.is_empty(), &mut self.read_ahead) {
+            // Fails at the end, when the thread has ended.
+            _ = read_ahead.spare.send(sent);
+            self.current = read_ahead.chunks.recv().await.unwrap_or_default();
         }
         if self.current.is_empty() {
-            // Also where it cannot be read any further: then this says why.
+            // Also after a failed read: then this returns the error.
             self.input = Some(self.idle_input().await?);
             return Ok(None);
         }
@@ -395,7 +403,10 @@ impl Source {
         Ok(Some(&self.current))
     }
 
-    /// The size and digest of all that was handed out, if the file was the same all the while.
+    /// Returns the size and digest of the file.
+    ///
+    /// # Errors
+    /// [`Changed`](Unsendable::Changed) if the file changed while it was read.
     pub(crate) async fn finish(&mut self) -> Result<(u64, Digest), Unsendable> {
         let input = self.idle_input().await?;
         let input = self.input.insert(input);
@@ -406,7 +417,7 @@ impl Source {
     }
 }
 
-/// What a thread brings; it fails only where it panics, or the program ends.
+/// Waits for a blocking job; fails only if it panics or the program ends.
 async fn blocking<T>(job: JoinHandle<T>) -> io::Result<T> {
     job.await.map_err(io::Error::other)
 }
@@ -426,23 +437,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_gives_all_bytes_from_wherever_it_begins() {
+    async fn a_source_returns_all_bytes_from_any_offset() {
         let bytes: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
         let item = file("source", &bytes);
         for begin in [0, 1, CHUNK, CHUNK + 1, bytes.len() - 1, bytes.len()] {
-            let mut source = Source::open(&item).await.unwrap();
+            let mut source = FileSource::open(&item).await.unwrap();
             assert_eq!(source.size(), Some(bytes.len() as u64));
             let held = source.digest_beginning(begin as u64).await.unwrap();
             assert_eq!(held, digest(&bytes[..begin]), "{begin}");
-            let mut rest = Vec::new();
+            let mut remaining = Vec::new();
             while let Some(chunk) = source.next().await.unwrap() {
-                rest.extend_from_slice(chunk);
+                remaining.extend_from_slice(chunk);
             }
-            assert!(rest == bytes[begin..], "{begin}");
+            assert!(remaining == bytes[begin..], "{begin}");
             let whole = (bytes.len() as u64, digest(&bytes));
             assert_eq!(source.finish().await.unwrap(), whole, "{begin}");
         }
-        let mut source = Source::open(&item).await.unwrap();
+        let mut source = FileSource::open(&item).await.unwrap();
         source.digest_beginning(700_000).await.unwrap();
         source.rewind().await.unwrap();
         assert_eq!(source.next().await.unwrap().unwrap(), &bytes[..CHUNK]);
@@ -450,7 +461,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_changes_is_found_out() {
+    async fn a_change_while_reading_is_detected() {
         let bytes = vec![7; 3 * CHUNK];
         let longer = [&bytes[..], b"more"].concat();
         let other = vec![8; bytes.len()];
@@ -459,12 +470,13 @@ mod tests {
             let path = item.path.clone().unwrap();
             let old = SystemTime::now() - std::time::Duration::from_secs(60);
             File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
-            // The beginning is read now, and the rest later.
-            let mut source = Source::open(&item).await.unwrap();
+            // The first chunk is read now, and the others later.
+            let mut source = FileSource::open(&item).await.unwrap();
             fs::write(&path, change).unwrap();
             while source.next().await.unwrap().is_some() {}
             assert!(matches!(source.finish().await, Err(Unsendable::Changed)));
-            // From the beginning on it is one file, and still not the one that was opened.
+            // Read again from the beginning it is consistent, but it still differs from the file
+            // that was opened.
             source.rewind().await.unwrap();
             while source.next().await.unwrap().is_some() {}
             assert!(matches!(source.finish().await, Err(Unsendable::Changed)));
@@ -473,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_is_said_beforehand() {
+    fn items_that_cannot_be_sent_are_refused_with_a_hint() {
         let dir = std::env::temp_dir();
         let item = file("plain", b"");
         let path = item.path.unwrap();
@@ -491,13 +503,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_belongs_to_a_path_a_peer_and_a_user() {
+    fn a_key_depends_on_path_peer_and_secret() {
         let dir = std::env::temp_dir().join(format!("unstick-{}-secret", std::process::id()));
-        let secret = kept_secret(&dir).unwrap();
-        assert_eq!(kept_secret(&dir).unwrap(), secret);
+        let secret = stored_secret(&dir).unwrap();
+        assert_eq!(stored_secret(&dir).unwrap(), secret);
         fs::remove_dir_all(dir).unwrap();
         let (a, b) = (file("a", b"1"), file("b", b"1"));
-        let keys = |secret, peer: &str| Keys { secret, peer: peer.to_owned() };
+        let keys = |secret, peer: &str| ResumeKeys { secret, peer: peer.to_owned() };
         let all = [
             keys([1; 32], "x:1").of(&a).unwrap(),
             keys([1; 32], "x:1").of(&b).unwrap(),

@@ -28,25 +28,26 @@ use crate::serve::{Reply, Shown};
 use crate::source::{self, Item, Items};
 use crate::v1;
 
-/// What a receiver asks the system for, so that bursts are not lost. It need not give so much.
+/// The size of the receive buffer to request, so that bursts are not lost. The system may grant
+/// less.
 const RECV_BUFFER: usize = 4 << 20;
 const NO_FILES: &str = "files do not travel in datagrams; leave `udp:` out";
 const NO_TLS: &str = "there is no TLS over datagrams here; leave `udp:` or the --tls options out";
-/// How long to listen, behind the last message, for the news that nobody is there.
-const NEWS: Duration = Duration::from_millis(200);
-/// How long the last lines may take when the program ends.
-const LAST_LINES: Duration = Duration::from_secs(2);
+/// How long to wait, after the last message, for the system's report that nothing listens there.
+const ERROR_WAIT: Duration = Duration::from_millis(200);
+/// The time limit for printing the last lines when the program ends.
+const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A line of `--json`.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Event<'a> {
+enum DatagramEvent<'a> {
     Listening {
         addr: &'a str,
     },
     Message {
         peer: SocketAddr,
-        /// The datagram that it came in, counted from 1.
+        /// The number of its datagram, counted from 1.
         datagram: u64,
         #[serde(flatten)]
         message: Shown<'a>,
@@ -86,12 +87,12 @@ struct Refused {
     unknown_kind: u64,
 }
 
-/// What was sent, received and refused, at the end.
+/// Formats the final counts: what was sent, received and refused.
 fn counts((received, sent): (RecvStats, SendStats), as_json: bool) -> String {
     let Refusals { cut, empty, malformed, misplaced_kind, unknown_kind, .. } = received.refused;
     let total = received.refused.total();
     if as_json {
-        return json(&Event::Counts {
+        return json(&DatagramEvent::Counts {
             received: Side {
                 datagrams: received.datagrams,
                 messages: received.frames,
@@ -140,7 +141,7 @@ fn counts((received, sent): (RecvStats, SendStats), as_json: bool) -> String {
     .join("\n")
 }
 
-/// Where in the datagram a refusal was decided.
+/// Returns the offset in the datagram of the byte that caused the refusal.
 fn offset(error: &DatagramError) -> Option<u64> {
     match error {
         DatagramError::Malformed(error) => Some(error.at()),
@@ -183,7 +184,7 @@ pub(crate) async fn listen(args: listen::Args) -> Result<(), Failure> {
     let (printer, mut outcome) = Printer::start();
     printer
         .line(if args.json {
-            json(&Event::Listening { addr: &addr })
+            json(&DatagramEvent::Listening { addr: &addr })
         } else {
             format!("listening on {addr}")
         })
@@ -192,7 +193,7 @@ pub(crate) async fn listen(args: listen::Args) -> Result<(), Failure> {
     let kinds = args.kinds.clone();
     let mut socket = FrameSocket::with_framing(socket, args.framing.framing())
         .known(move |meta| meta.kind().is_some_and(|kind| kinds.contains(&kind)));
-    // With a smaller one more is lost in bursts, and nothing else.
+    // On failure the buffer is smaller, and more is lost in bursts.
     let _ = socket.set_recv_buffer_size(RECV_BUFFER);
     let reply = args.reply.as_deref().map(Reply::parse);
     let (receiver, sender) = socket.halves();
@@ -212,18 +213,18 @@ pub(crate) async fn listen(args: listen::Args) -> Result<(), Failure> {
     if args.json {
         printer.line(counts).await;
     } else {
-        // Behind the `^C` that a terminal shows.
+        // A new line after the `^C` that the terminal shows.
         let line = if io::stderr().is_terminal() { "\n" } else { "" };
         printer.note_now(format!("{line}{counts}"));
     }
     drop(printer);
-    match timeout(LAST_LINES, outcome).await {
+    match timeout(PRINT_TIMEOUT, outcome).await {
         Ok(Ok(written)) => written,
         _ => Ok(()),
     }
 }
 
-/// Shows what comes, and answers it.
+/// Prints the messages that arrive, and answers them.
 async fn serve(
     args: &listen::Args,
     reply: Option<&Reply>,
@@ -239,26 +240,28 @@ async fn serve(
                 refused(source, &error, args.json, printer).await;
                 continue;
             }
-            // An answer did not arrive. Who asked has gone, and may come back.
+            // An answer was not delivered. Its recipient is gone, and may come back.
             Ok(Received::Undelivered(_)) => continue,
             Err(error) => return Err(Failure::job(format!("cannot receive: {error}"))),
         };
         datagram += 1;
-        let said = match messages(frames.clone(), args.kinds.as_slice()) {
-            Ok(said) => said,
+        let are_messages = match messages(frames.clone(), args.kinds.as_slice()) {
+            Ok(are_messages) => are_messages,
             Err(why) => {
-                printer.complain(&format!("{source}: {why}")).await;
+                printer.error(&format!("{source}: {why}")).await;
                 continue;
             }
         };
-        for (frame, is_message) in frames.zip(said) {
+        for (frame, is_message) in frames.zip(are_messages) {
             // A ping is not answered: its source may be forged (spec, 8.1).
             if !is_message {
                 continue;
             }
             if args.json {
                 let message = Shown::new(frame.meta, frame.payload);
-                printer.line(json(&Event::Message { peer: source, datagram, message })).await;
+                printer
+                    .line(json(&DatagramEvent::Message { peer: source, datagram, message }))
+                    .await;
             } else {
                 printer.line(row(&frame, source, args.preview.into())).await;
             }
@@ -266,17 +269,19 @@ async fn serve(
                 && let Err(error) =
                     sender.feed_to(source, frame.meta, &reply.to(frame.payload)).await
             {
-                printer.complain(&format!("{source}: cannot answer: {error}")).await;
+                printer.error(&format!("{source}: cannot answer: {error}")).await;
             }
         }
         while let Err(error) = sender.flush().await {
-            printer.complain(&format!("{source}: cannot answer: {error}")).await;
+            printer.error(&format!("{source}: cannot answer: {error}")).await;
         }
     }
 }
 
-/// Which of a datagram's frames are messages for the user; none, and why, if a payload is not what
-/// its kind says.
+/// Returns for each frame of a datagram whether it is a message for the user.
+///
+/// # Errors
+/// The first payload that is malformed for its kind.
 fn messages(
     frames: Frames<'_, AnyFormat>,
     kinds: &[unstick::Kind],
@@ -291,7 +296,7 @@ fn messages(
     Ok(Message::decode_all(frames)?.map(is_message).collect())
 }
 
-/// A message as one line.
+/// Formats a message as one line.
 fn row(frame: &Frame<'_, AnyMeta>, source: SocketAddr, width: usize) -> String {
     let len = frame.payload.len();
     let content = preview(frame.payload, len as u64, width);
@@ -302,14 +307,14 @@ fn row(frame: &Frame<'_, AnyMeta>, source: SocketAddr, width: usize) -> String {
 
 async fn refused(source: SocketAddr, error: &DatagramError, as_json: bool, printer: &Printer) {
     let message = error.to_string();
-    printer.complain(&format!("{source}: {message}")).await;
+    printer.error(&format!("{source}: {message}")).await;
     if as_json {
         let code = match error {
             DatagramError::Malformed(cause) => cause.code(),
             _ => error.code(),
         };
         let (at, name) = (offset(error), v1::code_name(Code(code)));
-        let event = Event::Refused { peer: source, at, code, name, message: &message };
+        let event = DatagramEvent::Refused { peer: source, at, code, name, message: &message };
         printer.line(json(&event)).await;
     }
 }
@@ -344,7 +349,7 @@ pub(crate) async fn send(mut args: send::Args, shape: Shape) -> Result<(), Failu
     } else {
         (source::given(given), Printer::start())
     };
-    let mut talk = Talk {
+    let mut exchange = DatagramExchange {
         args: &args,
         shape,
         printer,
@@ -354,7 +359,7 @@ pub(crate) async fn send(mut args: send::Args, shape: Shape) -> Result<(), Failu
         datagram: 0,
     };
     let result = tokio::select! {
-        result = talk.run(&mut socket, items) => result,
+        result = exchange.run(&mut socket, items) => result,
         written = &mut outcome => match written {
             Ok(Err(failure)) => Err(failure),
             _ => Err(Failure::OutputClosed),
@@ -365,12 +370,12 @@ pub(crate) async fn send(mut args: send::Args, shape: Shape) -> Result<(), Failu
     }
     let counts = counts(socket.stats(), args.json);
     if args.json {
-        talk.printer.line(counts).await;
+        exchange.printer.line(counts).await;
     } else {
-        talk.printer.note_now(counts);
+        exchange.printer.note_now(counts);
     }
-    drop(talk);
-    match timeout(LAST_LINES, outcome).await {
+    drop(exchange);
+    match timeout(PRINT_TIMEOUT, outcome).await {
         Ok(Ok(Err(failure))) if result.is_ok() => Err(failure),
         _ => result,
     }
@@ -400,8 +405,8 @@ async fn connect(addr: &Addr) -> Result<UdpSocket, Failure> {
     Err(failed(last))
 }
 
-/// What is sent to a peer, and what comes back.
-struct Talk<'a> {
+/// The exchange of datagrams with one peer.
+struct DatagramExchange<'a> {
     args: &'a send::Args,
     shape: Shape,
     printer: Printer,
@@ -411,7 +416,7 @@ struct Talk<'a> {
     datagram: u64,
 }
 
-impl Talk<'_> {
+impl DatagramExchange<'_> {
     async fn run(
         &mut self,
         socket: &mut FrameSocket<AnyFormat>,
@@ -425,24 +430,24 @@ impl Talk<'_> {
             tokio::select! {
                 item = items.recv() => match item.transpose()? {
                     Some(Item::Message(payload)) => self.message(sender, &payload).await?,
-                    Some(Item::File(_)) => self.printer.complain(NO_FILES).await,
-                    Some(Item::Mistake(why)) => self.printer.complain(&why).await,
+                    Some(Item::File(_)) => self.printer.error(NO_FILES).await,
+                    Some(Item::Mistake(why)) => self.printer.error(&why).await,
                     None => break,
                 },
                 received = receiver.recv() => self.received(received).await?,
             }
         }
         self.flush(sender).await?;
-        // Nobody says goodbye: what comes within this time is shown.
-        let patience = if self.args.expect_reply { self.args.timeout } else { NEWS };
-        let mut silence = pin!(sleep(patience));
+        // Datagrams have no close: what arrives within this time is shown.
+        let wait = if self.args.expect_reply { self.args.timeout } else { ERROR_WAIT };
+        let mut silence = pin!(sleep(wait));
         while !(self.args.expect_reply && self.answers >= self.sent) {
             tokio::select! {
                 biased;
                 received = receiver.recv() => {
                     self.received(received).await?;
                     if self.args.expect_reply {
-                        silence.set(sleep(patience));
+                        silence.set(sleep(wait));
                     }
                 }
                 () = &mut silence => break,
@@ -451,7 +456,7 @@ impl Talk<'_> {
         if self.args.expect_reply && self.answers < self.sent {
             let (sent, answers) = (count(self.sent, "message"), self.answers);
             return Err(Failure::job(format!(
-                "no answer within {patience:?} ({sent} sent, {answers} answered); \
+                "no answer within {wait:?} ({sent} sent, {answers} answered); \
                  datagrams can be lost, and does the peer answer?"
             )));
         }
@@ -506,14 +511,14 @@ impl Talk<'_> {
         };
         self.datagram += 1;
         let kinds: Vec<_> = self.shape.kind().into_iter().collect();
-        let said = match messages(frames.clone(), &kinds) {
-            Ok(said) => said,
+        let are_messages = match messages(frames.clone(), &kinds) {
+            Ok(are_messages) => are_messages,
             Err(why) => {
-                self.printer.complain(&format!("{source}: {why}")).await;
+                self.printer.error(&format!("{source}: {why}")).await;
                 return Ok(());
             }
         };
-        for (frame, is_message) in frames.zip(said) {
+        for (frame, is_message) in frames.zip(are_messages) {
             let is_pong = frame.meta.kind() == Some(unstick::Kind::PONG);
             let is_answer = if self.shape.pings() { is_pong } else { is_message };
             if !is_answer {
@@ -525,11 +530,11 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// An answer as one line.
+    /// Formats an answer as one line.
     fn line(&self, frame: &Frame<'_, AnyMeta>, peer: SocketAddr) -> String {
         if self.args.json {
             let message = Shown::new(frame.meta, frame.payload);
-            return json(&Event::Message { peer, datagram: self.datagram, message });
+            return json(&DatagramEvent::Message { peer, datagram: self.datagram, message });
         }
         let shown = match std::str::from_utf8(frame.payload) {
             Ok(text) => escaped(text),
@@ -544,7 +549,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_counts_are_a_table() {
+    fn the_counts_are_formatted_as_a_table() {
         let (mut received, mut sent) = (RecvStats::default(), SendStats::default());
         (received.datagrams, received.frames, received.bytes) = (12, 345, 6_789);
         (received.refused.malformed, received.refused.empty, received.refused_bytes) = (3, 1, 20);

@@ -1,4 +1,5 @@
-//! The files that one connection sends: disk and digest on threads of their own, while more arrives.
+//! The uploads of one connection. Writing and digesting run on other threads while more data
+//! arrives.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,34 +17,36 @@ use unstick_session::message::{Code, Digest, FileDone, FileOpen, FileStatus};
 use crate::inbox::{Inbox, Offer, Part, Refusal, Stored};
 use crate::lane::Lane;
 
-/// The bytes that are worth a write; fewer wait for more, but not for long.
+/// The minimum number of bytes per write. Fewer are kept until more arrive, or until the next
+/// [`flush`](Uploads::flush).
 const CHUNK: usize = 512 << 10;
-/// The bytes that may wait for the disk before the connection is not read any further.
-const ROOM: usize = 3 * CHUNK;
-/// The files that may wait for the disk, likewise.
-const MOST: usize = 64;
-/// The chunks whose memory is kept for others, and how large they are at least.
-const SPARES: usize = 3;
-const WORTH_KEEPING: usize = 64 << 10;
-/// How often, and how long after each try, an offer waits for an earlier connection of the same
-/// sender to let go of the part.
+/// The maximum number of bytes that wait for the disk. While there are more, the connection is not
+/// read.
+const MAX_WAITING_BYTES: usize = 3 * CHUNK;
+/// The maximum number of files that wait for the disk, likewise.
+const MAX_WAITING_FILES: usize = 64;
+/// The number of chunks whose memory is kept for reuse, and their minimum capacity.
+const MAX_SPARES: usize = 3;
+const MIN_SPARE_CAPACITY: usize = 64 << 10;
+/// How often, and after which pause, an offer is retried while an earlier connection of the same
+/// sender still holds the part.
 const BUSY_TRIES: u32 = 40;
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
-/// The files of one connection that have no answer yet.
+/// The files of one connection that have no final answer yet.
 pub(crate) struct Uploads {
-    /// Without one every file is refused.
+    /// Without an inbox every file is refused.
     inbox: Option<Arc<Inbox>>,
     uploads: Vec<Upload>,
     jobs: JoinSet<(u32, Step)>,
-    /// Outcomes that no job brings.
+    /// Outcomes that need no job.
     decided: Vec<Outcome>,
     pool: Arc<Pool>,
-    /// Whether somebody waits for room.
+    /// Whether the caller waits until fewer bytes or files are waiting.
     is_full: bool,
 }
 
-/// What there is to say about a file.
+/// An answer about a file, for its sender and the log.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) id: u32,
@@ -53,24 +56,24 @@ pub(crate) struct Outcome {
 
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// What is held of it.
+    /// The file is accepted; `held` bytes of it are here already.
     Ready {
         held: u64,
         digest: Digest,
     },
-    /// It is on disk, under the name `to`.
+    /// The file is on disk, under the name `to`.
     Stored {
         size: u64,
         digest: Digest,
         to: String,
     },
-    /// Another file of that name is there.
+    /// A file of that name exists; its size and digest if the size is the one announced.
     Exists(Option<(u64, Digest)>),
     Refused(Refusal),
 }
 
 impl Answer {
-    /// What the sender is told.
+    /// Returns the status that is sent to the sender.
     pub(crate) fn status(&self, id: u32) -> FileStatus<'static> {
         match *self {
             Self::Ready { held, digest } => FileStatus::ready(id, held, digest),
@@ -85,22 +88,23 @@ impl Answer {
     }
 }
 
-/// One file on its way to the disk.
+/// The state of one upload.
 struct Upload {
     id: u32,
     name: String,
-    /// `None` until the inbox gave it a part, and while a last job has that.
+    /// `None` until the inbox has opened a part, and while a last job owns it.
     lanes: Option<Lanes>,
-    /// What arrived and no lane has yet; behind the part's beginning if `restart` says so.
+    /// The received bytes that are not in a lane yet. If `restart` is set, they replace what the
+    /// part holds; otherwise they follow it.
     pending: Vec<u8>,
     restart: bool,
     done: Option<Done>,
-    fate: Fate,
-    /// Tells a job that digests what is held that it is needless.
+    disposition: Disposition,
+    /// Set when the sender starts from offset 0: digesting the held part is then needless.
     begun: Arc<AtomicBool>,
 }
 
-/// Who writes and who digests what arrives of a file, each on a thread of its own.
+/// The lanes that write and digest the data of a file, each on its own thread.
 struct Lanes {
     part: Lane<Part, Task>,
     hasher: Lane<Sha256, Task>,
@@ -108,29 +112,30 @@ struct Lanes {
 
 #[derive(Clone)]
 enum Task {
-    /// What was there is not wanted.
+    /// Discard what is there.
     Restart,
     Append(Arc<Chunk>),
 }
 
-/// Bytes that wait for the disk. Once they are there, and digested, others have room.
+/// Bytes that wait to be written and digested. Dropping the chunk releases their share of the
+/// limit.
 struct Chunk {
     bytes: Vec<u8>,
     pool: Arc<Pool>,
 }
 
-/// What the chunks of a connection share.
+/// The state that all chunks of a connection share.
 #[derive(Default)]
 struct Pool {
-    /// The bytes in all chunks.
+    /// The number of bytes in all chunks.
     waiting: AtomicUsize,
-    /// Says that there are fewer.
+    /// Notified when `waiting` decreases.
     fewer: Notify,
-    /// Memory of chunks that are gone, for those to come.
+    /// Memory of dropped chunks, for reuse.
     spares: Mutex<Vec<Vec<u8>>>,
 }
 
-/// What the sender says at the end.
+/// The sender's `file-done`.
 #[derive(Clone, Copy)]
 struct Done {
     total: u64,
@@ -138,24 +143,24 @@ struct Done {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// It goes on.
+enum Disposition {
+    /// The upload continues.
     Wanted,
-    /// The connection is over: what arrived is kept.
+    /// The connection is over: the part is kept.
     Kept,
-    /// It was given up: the part goes.
+    /// The upload was cancelled or refused: the part is removed.
     Dropped,
 }
 
-/// What a job brings back.
+/// The result of a job.
 enum Step {
     Offered(Result<Offer, Refusal>),
-    /// A lane has nothing to do.
+    /// A lane has run out of tasks.
     Idle,
     Failed(Refusal),
     Finished(Answer),
-    /// The part is closed.
-    Left,
+    /// The part is closed or removed, without an answer.
+    Closed,
 }
 
 impl Uploads {
@@ -170,21 +175,23 @@ impl Uploads {
         }
     }
 
-    /// Whether more data may be taken. If not, [`next`](Self::next) ends when that changes.
+    /// Returns whether more data is accepted. If not, [`next`](Self::next) returns when that
+    /// changes.
     pub(crate) fn has_room(&mut self) -> bool {
         let pending: usize = self.uploads.iter().map(|upload| upload.pending.len()).sum();
         let waiting = self.pool.waiting.load(Ordering::Acquire);
-        let has_room = pending.saturating_add(waiting) < ROOM && self.uploads.len() < MOST;
+        let has_room = pending.saturating_add(waiting) < MAX_WAITING_BYTES
+            && self.uploads.len() < MAX_WAITING_FILES;
         self.is_full = !has_room;
         has_room
     }
 
-    /// Whether nothing is under way.
+    /// Returns whether no job is running and no outcome is waiting.
     pub(crate) fn is_empty(&self) -> bool {
         self.jobs.is_empty() && self.decided.is_empty()
     }
 
-    /// A file is offered.
+    /// Handles the offer of a file.
     pub(crate) fn open(&mut self, open: &FileOpen<'_>) {
         let FileOpen { id, key, size, name } = *open;
         let Some(inbox) = self.inbox_for(id, name) else { return };
@@ -212,7 +219,8 @@ impl Uploads {
         });
     }
 
-    /// A file is offered by a sender that has no key, and sends all of it in any case.
+    /// Handles the offer of a file by a sender without a resume key, which sends all of it in any
+    /// case.
     pub(crate) fn open_once(&mut self, id: u32, name: &str, size: u64) {
         let Some(inbox) = self.inbox_for(id, name) else { return };
         self.uploads.push(Upload::new(id, name));
@@ -223,7 +231,7 @@ impl Uploads {
         });
     }
 
-    /// The inbox; without one the file is refused.
+    /// Returns the inbox. Without one, queues a refusal of the file.
     fn inbox_for(&mut self, id: u32, name: &str) -> Option<Arc<Inbox>> {
         if self.inbox.is_none() {
             let answer = Answer::Refused(Refusal::new(Code::NOT_ACCEPTED));
@@ -232,11 +240,11 @@ impl Uploads {
         self.inbox.clone()
     }
 
-    /// Bytes of an open file.
+    /// Handles data of an open file.
     pub(crate) fn data(&mut self, id: u32, offset: u64, bytes: &[u8]) {
         let max_file = self.inbox.as_ref().map_or(0, |inbox| inbox.max_file());
         let Some(upload) = self.uploads.iter_mut().find(|upload| upload.id == id) else { return };
-        if upload.fate != Fate::Wanted {
+        if upload.disposition != Disposition::Wanted {
             return;
         }
         let end = offset.saturating_add(bytes.len() as u64);
@@ -253,58 +261,59 @@ impl Uploads {
             upload.pending = self.pool.spare();
         }
         upload.pending.extend_from_slice(bytes);
-        self.go_on(id);
+        self.advance(id);
     }
 
-    /// A file is complete. Without a digest it is taken as it is.
+    /// Handles the end of a file. Without a digest the content is not verified.
     pub(crate) fn done(&mut self, id: u32, total: u64, digest: Option<Digest>) {
         let Some(upload) = self.uploads.iter_mut().find(|upload| upload.id == id) else { return };
         upload.done = Some(Done { total, digest });
         if total == 0 {
             upload.restart = true;
         }
-        self.go_on(id);
+        self.advance(id);
     }
 
-    /// The name of a file that has no answer yet.
+    /// Returns the name of a file that has no final answer yet.
     pub(crate) fn name(&self, id: u32) -> Option<&str> {
         self.uploads.iter().find(|upload| upload.id == id).map(|upload| upload.name.as_str())
     }
 
-    /// A file was given up, or refused: what arrived is dropped.
+    /// Removes the part of a file that was cancelled or refused.
     pub(crate) fn drop_part(&mut self, id: u32) {
-        self.end(Fate::Dropped, |upload| upload.id == id);
+        self.set_disposition(Disposition::Dropped, |upload| upload.id == id);
     }
 
-    /// Nothing more comes: of files that are not complete, what arrived is kept for a next try.
+    /// Ends the incomplete uploads of a connection that is over, and keeps their parts for a retry.
     pub(crate) fn keep_parts(&mut self) {
-        self.end(Fate::Kept, |upload| upload.done.is_none());
+        self.set_disposition(Disposition::Kept, |upload| upload.done.is_none());
     }
 
-    /// Some time has passed: what waits for more goes to disk.
+    /// Hands data that waits for more to the disk. Called after some time has passed.
     pub(crate) fn flush(&mut self) {
         for at in 0..self.uploads.len() {
             self.hand_over(at);
         }
     }
 
-    fn end(&mut self, fate: Fate, which: impl Fn(&Upload) -> bool) {
+    fn set_disposition(&mut self, disposition: Disposition, which: impl Fn(&Upload) -> bool) {
         let mut ids = Vec::new();
         for upload in self.uploads.iter_mut().filter(|upload| which(upload)) {
-            if upload.fate == Fate::Wanted {
-                upload.fate = fate;
+            if upload.disposition == Disposition::Wanted {
+                upload.disposition = disposition;
                 ids.push(upload.id);
             }
         }
         for id in ids {
-            self.go_on(id);
+            self.advance(id);
         }
     }
 
-    /// The next thing to say about a file. `None` if there may be room now, or nothing is under way.
+    /// Waits for the next outcome. Returns `None` if more data may be accepted now, or if no job is
+    /// running.
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing.
+    /// Dropping the future loses no outcome.
     pub(crate) async fn next(&mut self) -> Option<Outcome> {
         if let Some(outcome) = self.decided.pop() {
             return Some(outcome);
@@ -313,12 +322,12 @@ impl Uploads {
             joined = self.jobs.join_next() => joined?,
             () = self.pool.fewer.notified(), if self.is_full => return None,
         };
-        let (id, step) = joined.ok()?; // else the program ends
-        self.take(id, step)
+        let (id, step) = joined.ok()?; // an error only at the end of the program
+        self.finish_job(id, step)
     }
 
-    /// The next thing to say about a file, once nothing more comes; `None` when all is said.
-    pub(crate) async fn rest(&mut self) -> Option<Outcome> {
+    /// Waits for the next outcome when no more data comes; `None` after the last.
+    pub(crate) async fn next_until_done(&mut self) -> Option<Outcome> {
         while !self.is_empty() {
             if let Some(outcome) = self.next().await {
                 return Some(outcome);
@@ -327,8 +336,8 @@ impl Uploads {
         None
     }
 
-    /// Takes what a job brought, and goes on with that file.
-    fn take(&mut self, id: u32, step: Step) -> Option<Outcome> {
+    /// Handles the result of a job, and starts the next job of that file.
+    fn finish_job(&mut self, id: u32, step: Step) -> Option<Outcome> {
         let at = self.uploads.iter().position(|upload| upload.id == id)?;
         let upload = self.uploads.get_mut(at)?;
         let answer = match step {
@@ -342,53 +351,55 @@ impl Uploads {
             Step::Offered(Err(refusal)) | Step::Failed(refusal) => Some(Answer::Refused(refusal)),
             Step::Idle => None,
             Step::Finished(answer) => Some(answer),
-            Step::Left => {
+            Step::Closed => {
                 self.uploads.remove(at);
                 return None;
             }
         };
-        let is_wanted = upload.fate == Fate::Wanted;
+        let is_wanted = upload.disposition == Disposition::Wanted;
         let name = upload.name.clone();
         if answer.as_ref().is_none_or(|answer| matches!(answer, Answer::Ready { .. })) {
-            self.go_on(id);
+            self.advance(id);
         } else {
             self.uploads.remove(at);
         }
         answer.filter(|_| is_wanted).map(|answer| Outcome { id, name, answer })
     }
 
-    /// Does what comes next for a file, if that is due.
-    fn go_on(&mut self, id: u32) {
+    /// Starts the next job of a file, if it is ready for one.
+    fn advance(&mut self, id: u32) {
         let Some(at) = self.uploads.iter().position(|upload| upload.id == id) else { return };
         let Some(upload) = self.uploads.get_mut(at) else { return };
-        match (upload.fate, upload.done) {
-            (Fate::Wanted, None) if upload.pending.len() >= CHUNK => self.hand_over(at),
-            (Fate::Wanted, None) => {}
-            (Fate::Wanted, Some(done)) => {
+        match (upload.disposition, upload.done) {
+            (Disposition::Wanted, None) if upload.pending.len() >= CHUNK => self.hand_over(at),
+            (Disposition::Wanted, None) => {}
+            (Disposition::Wanted, Some(done)) => {
                 let Some(inbox) = self.inbox.clone() else { return };
-                let Some((part, hasher)) = upload.idle() else { return };
+                let Some((part, hasher)) = upload.take_idle() else { return };
                 let (name, tasks) = (upload.name.clone(), upload.tasks(&self.pool));
                 self.spawn(id, move || finish(&inbox, (part, hasher), tasks, &name, done));
             }
-            (Fate::Kept, _) if upload.restart || !upload.pending.is_empty() => self.hand_over(at),
-            (Fate::Kept, _) => {
-                let Some((part, _)) = upload.idle() else { return };
+            (Disposition::Kept, _) if upload.restart || !upload.pending.is_empty() => {
+                self.hand_over(at)
+            }
+            (Disposition::Kept, _) => {
+                let Some((part, _)) = upload.take_idle() else { return };
                 self.spawn(id, move || {
                     drop(part);
-                    Step::Left
+                    Step::Closed
                 });
             }
-            (Fate::Dropped, _) => {
-                let Some((part, _)) = upload.idle() else { return };
+            (Disposition::Dropped, _) => {
+                let Some((part, _)) = upload.take_idle() else { return };
                 self.spawn(id, move || {
                     part.remove();
-                    Step::Left
+                    Step::Closed
                 });
             }
         }
     }
 
-    /// Gives the lanes of the file at this place what arrived, if there are any.
+    /// Passes the received data to the lanes of the upload at this index, if it has lanes.
     fn hand_over(&mut self, at: usize) {
         let Some(upload) = self.uploads.get_mut(at) else { return };
         if upload.lanes.is_none() {
@@ -398,8 +409,8 @@ impl Uploads {
         let Some(lanes) = &upload.lanes else { return };
         let (mut hashing, mut writing) = (None, None);
         for task in tasks {
-            hashing = hashing.or(lanes.hasher.give(task.clone()));
-            writing = writing.or(lanes.part.give(task));
+            hashing = hashing.or(lanes.hasher.push(task.clone()));
+            writing = writing.or(lanes.part.push(task));
         }
         if let Some(hashing) = hashing {
             self.spawn(id, || {
@@ -432,12 +443,12 @@ impl Upload {
             pending: Vec::new(),
             restart: false,
             done: None,
-            fate: Fate::Wanted,
+            disposition: Disposition::Wanted,
             begun: Arc::default(),
         }
     }
 
-    /// What its part and its digest have to do with what arrived.
+    /// Takes the received data as tasks for the lanes.
     fn tasks(&mut self, pool: &Arc<Pool>) -> Vec<Task> {
         let mut tasks = Vec::new();
         if std::mem::take(&mut self.restart) {
@@ -450,8 +461,8 @@ impl Upload {
         tasks
     }
 
-    /// The part and its digest, for a last job, if no lane has anything to do.
-    fn idle(&mut self) -> Option<(Part, Sha256)> {
+    /// Takes the part and the hasher for a last job, if both lanes are idle.
+    fn take_idle(&mut self) -> Option<(Part, Sha256)> {
         let Lanes { part, hasher } =
             self.lanes.take_if(|lanes| lanes.part.is_idle() && lanes.hasher.is_idle())?;
         Some((part.into_worker()?, hasher.into_worker()?))
@@ -477,7 +488,7 @@ impl Drop for Chunk {
         pool.waiting.fetch_sub(bytes.len(), Ordering::AcqRel);
         pool.fewer.notify_one();
         let mut spares = pool.spares.lock().unwrap_or_else(PoisonError::into_inner);
-        if bytes.capacity() >= WORTH_KEEPING && spares.len() < SPARES {
+        if bytes.capacity() >= MIN_SPARE_CAPACITY && spares.len() < MAX_SPARES {
             bytes.clear();
             spares.push(std::mem::take(bytes));
         }
@@ -505,10 +516,10 @@ fn write(part: &mut Part, task: Task) -> io::Result<()> {
     }
 }
 
-/// What the sender is told of a part that could not be written.
+/// Converts a failed write to a refusal; the part is kept unless the file is too large.
 fn unwritten(part: Part, error: io::Error) -> Refusal {
     match Refusal::io(error, part.len()) {
-        // The next try will not be shorter.
+        // A retry would not be shorter.
         refusal @ Refusal { code: Code::TOO_LARGE, .. } => {
             part.remove();
             Refusal { kept: 0, ..refusal }
@@ -517,7 +528,7 @@ fn unwritten(part: Part, error: io::Error) -> Refusal {
     }
 }
 
-/// Adds what is left, and gives the whole file its name.
+/// Runs the last tasks, and stores the file under its name.
 fn finish(
     inbox: &Inbox,
     (mut part, mut hasher): (Part, Sha256),
@@ -543,7 +554,7 @@ fn finish(
     }
 }
 
-/// A job ended without a word: it panicked, or the program ends.
+/// The refusal for a job that ended without a result: it panicked, or the program ends.
 fn failure(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Refusal {
     Refusal::io(io::Error::other(error), 0)
 }

@@ -1,5 +1,5 @@
-//! What this command says and shows of version 1 beside the library: names of codes, reasons that
-//! fit, and messages in a few words.
+//! What the command adds to the library's version 1: names of codes, closes whose reason fits a
+//! limit, and short descriptions of messages.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use unstick_session::message::{self, Code, FileStatus, Hello, Message};
 use crate::bytes::{count_bytes, in_units};
 use crate::preview::{escaped, preview};
 
-/// The most characters of a peer's name that are shown in brief.
+/// The maximum number of characters of a peer's name that are shown in brief.
 const MAX_NAME: usize = 60;
 
-/// What this program says of itself.
+/// The name that this program sends in its hello.
 pub(crate) const NAME: &str = concat!("unstick ", env!("CARGO_PKG_VERSION"));
 
-/// The name of a code.
+/// Returns the name of a code.
 pub(crate) fn code_name(code: Code) -> &'static str {
     match code.name() {
         Some(name) => name,
@@ -24,7 +24,7 @@ pub(crate) fn code_name(code: Code) -> &'static str {
     }
 }
 
-/// A close that outlives its frame.
+/// An owned close.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Close {
     pub(crate) code: Code,
@@ -32,13 +32,14 @@ pub(crate) struct Close {
 }
 
 impl Close {
-    /// The ordinary close.
+    /// Returns the ordinary close.
     pub(crate) fn ordinary() -> Self {
         message::Close::ORDINARY.into()
     }
 
-    /// What a peer is told that did something wrong. The advice is for whoever reads it here.
-    pub(crate) fn telling(code: Code, message: &str) -> Self {
+    /// Creates the close that reports an error to the peer. The message goes without its hint,
+    /// which is for the local user.
+    pub(crate) fn with_error(code: Code, message: &str) -> Self {
         Self { code, reason: without_advice(message).to_owned() }
     }
 
@@ -46,8 +47,8 @@ impl Close {
         self.code == Code::NO_ERROR
     }
 
-    /// The payload, with as much of the reason as `limit` bytes have room for; none if there is
-    /// none even for the code.
+    /// Encodes the payload, with as much of the reason as fits in `limit` bytes; `None` if the code
+    /// does not fit.
     pub(crate) fn encode(&self, limit: u64) -> Option<Vec<u8>> {
         if *self == Self::ordinary() {
             return Some(Vec::new());
@@ -74,17 +75,18 @@ impl fmt::Display for Close {
     }
 }
 
-/// A message without what it says to try.
+/// Returns an error message without its hint, which follows the first `; `.
 pub(crate) fn without_advice(message: &str) -> &str {
     message.split_once("; ").map_or(message, |(what, _)| what)
 }
 
-/// What `limit` bytes have room for behind the first `used`, which have to fit.
+/// Returns `limit - used`; `None` if `used` exceeds `limit`.
 fn room(limit: u64, used: usize) -> Option<usize> {
     usize::try_from(limit).unwrap_or(usize::MAX).checked_sub(used)
 }
 
-/// As much of the text as fits: in whole words, or if there is only one in whole characters.
+/// Returns the longest beginning of the text that fits: whole words, or whole characters of a
+/// single word.
 fn beginning(text: &str, room: usize) -> &str {
     if room >= text.len() {
         return text;
@@ -98,14 +100,14 @@ fn beginning(text: &str, room: usize) -> &str {
     words.trim_end()
 }
 
-/// The hello of this program to a peer that takes payloads of `takes` bytes, with as much of the
-/// name as that has room for; none if it has none for a hello.
-pub(crate) fn hello(limit: u64, takes: u64) -> Option<Message<'static>> {
+/// Creates this program's hello for a peer that accepts payloads of `peer_limit` bytes, with as
+/// much of the name as fits; `None` if a hello does not fit.
+pub(crate) fn hello(limit: u64, peer_limit: u64) -> Option<Message<'static>> {
     let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-    Some(Message::Hello(Hello { limit, name: beginning(NAME, room(takes, 4)?) }))
+    Some(Message::Hello(Hello { limit, name: beginning(NAME, room(peer_limit, 4)?) }))
 }
 
-/// A hello in a few words: `unstick 0.1.0, takes 1 MiB`.
+/// Formats a hello briefly: `unstick 0.1.0, takes 1 MiB`.
 pub(crate) fn brief(hello: &Hello<'_>) -> String {
     let name = escaped(hello.name);
     let takes = in_units(hello.limit.into());
@@ -116,8 +118,8 @@ pub(crate) fn brief(hello: &Hello<'_>) -> String {
     }
 }
 
-/// What a payload says, where its kind gives its bytes a meaning and the payload keeps to it.
-/// `width` is about how many characters of its data are shown.
+/// Describes a payload whose kind defines its contents; `None` for other kinds and for a malformed
+/// payload. About `width` characters of its data are shown.
 pub(crate) fn describe(kind: Kind, payload: &[u8], width: usize) -> Option<String> {
     Some(match Message::decode(kind, payload).ok()? {
         Message::Close(close) => Close::from(close).to_string(),
@@ -152,7 +154,7 @@ pub(crate) fn describe(kind: Kind, payload: &[u8], width: usize) -> Option<Strin
     })
 }
 
-/// The kind with this name or number.
+/// Parses a kind, given by name or number.
 pub(crate) fn parse_kind(text: &str) -> Result<Kind, String> {
     let number = match text.strip_prefix("0x") {
         Some(digits) => u8::from_str_radix(digits, 16).ok(),
@@ -168,7 +170,7 @@ pub(crate) fn parse_kind(text: &str) -> Result<Kind, String> {
     })
 }
 
-/// All kinds that there can be.
+/// Returns every valid kind.
 fn kinds() -> impl Iterator<Item = Kind> {
     (1..=u8::MAX).filter_map(Kind::new)
 }
@@ -178,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_fits_and_a_code_is_never_left_out() {
+    fn a_close_is_cut_to_the_limit_and_keeps_its_code() {
         for (code, reason) in [(0, ""), (5, ""), (0x8001, "时间到"), (0, "bye")] {
             let close = Close { code: Code(code), reason: reason.to_owned() };
             let payload = close.encode(1000).unwrap();
@@ -191,7 +193,7 @@ mod tests {
         assert_eq!(close.encode(7).unwrap(), b"\x00\x05\xe7\xb2\x98");
         assert_eq!(close.encode(1), None);
         assert_eq!(Close::ordinary().encode(0).unwrap(), b"");
-        let close = Close::telling(Code(7), "byte 0: the kind 0x20 is; is it?");
+        let close = Close::with_error(Code(7), "byte 0: the kind 0x20 is; is it?");
         assert_eq!(close.reason, "byte 0: the kind 0x20 is");
         assert_eq!(&close.encode(18).unwrap()[2..], b"byte 0: the kind");
         assert_eq!(&close.encode(19).unwrap()[2..], b"byte 0: the kind");
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hello_fits_what_the_peer_takes() {
+    fn a_hello_fits_the_peers_limit() {
         let payload =
             |takes| hello(1 << 20, takes).map(|hello| hello.encode().unwrap().to_payload());
         assert_eq!(payload(100).unwrap()[4..], *NAME.as_bytes());
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hello_in_brief_is_one_short_line() {
+    fn a_brief_hello_is_one_short_line() {
         let brief = |name: &str| brief(&Hello { limit: 300, name });
         assert_eq!(brief(""), "takes 300 bytes");
         assert_eq!(brief("a\n\x1b"), "a\\n\\u{1b}, takes 300 bytes");
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_told_in_a_few_words() {
+    fn messages_are_described_briefly() {
         let tell = |message: Message<'_>| {
             let encoded = message.encode().unwrap();
             describe(encoded.kind(), &encoded.to_payload(), 20)
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_have_names_and_numbers() {
+    fn kinds_are_parsed_by_name_and_number() {
         assert_eq!(parse_kind("binary"), Ok(Kind::BINARY));
         assert_eq!(parse_kind("0x41"), Ok(Kind::new(0x41).unwrap()));
         assert_eq!(parse_kind("65"), Ok(Kind::new(0x41).unwrap()));

@@ -1,4 +1,5 @@
-//! `unstick conform`: the Python implementation passes, and broken copies of it are found out.
+//! `unstick conform`: the Python implementation passes, and every fault in a modified copy is
+//! detected.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -14,7 +15,7 @@ use support::*;
 
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../interop/python/unstick.py");
 
-/// Runs a Python program as the implementation.
+/// Runs `unstick conform` with a Python program as the implementation.
 fn conform(options: &[&str], program: &[&str]) -> Done {
     let mut command = unstick();
     command.env("PYTHONDONTWRITEBYTECODE", "1");
@@ -22,7 +23,7 @@ fn conform(options: &[&str], program: &[&str]) -> Done {
     finish(&mut command, b"")
 }
 
-/// A copy of the Python implementation, with its text changed in one place.
+/// Runs `work` with a copy of the Python implementation in which one place is changed.
 fn with_copy<T>(from: &str, to: &str, work: impl FnOnce(&str) -> T) -> T {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let text = fs::read_to_string(PYTHON).unwrap();
@@ -50,13 +51,13 @@ fn the_python_implementation_passes() {
 }
 
 #[test]
-fn its_own_examples_hold() {
+fn the_doctests_of_the_python_implementation_pass() {
     let mut python = process::Command::new("python3");
     python.env("PYTHONDONTWRITEBYTECODE", "1").args(["-m", "doctest", PYTHON]);
     finish(&mut python, b"").succeeds("");
 }
 
-/// A fault: what stands in the text, what stands there instead, and vectors that find it.
+/// A fault: its description, the original text, the replacement, and vectors that detect it.
 struct Fault(&'static str, &'static str, &'static str, &'static [&'static str]);
 
 const FAULTS: &[Fault] = &[
@@ -92,7 +93,7 @@ const FAULTS: &[Fault] = &[
         &["A.2-u64be-wide"],
     ),
     Fault(
-        "the end right behind a header is clean",
+        "the end right after a header is clean",
         "if state == \"BOUNDARY\":",
         "if state == \"BOUNDARY\" or (state == \"PAYLOAD\" and self.offset - self._at == 8):",
         &["7.6-behind-header"],
@@ -220,7 +221,7 @@ const FAULTS: &[Fault] = &[
         &["14.3-newest"],
     ),
     Fault(
-        "messages behind a close are taken",
+        "messages after a close are taken",
         "if self.peer_closed:  # CNV-5",
         "if False:",
         &["14.4-behind-close"],
@@ -286,7 +287,7 @@ const FAULTS: &[Fault] = &[
         &["15.6-progress"],
     ),
     Fault(
-        "a pong is sent behind an error",
+        "a pong is sent after an error",
         "        if self.error is not None:\n            if self._last_words is not None:",
         "        if self._pong is None and self.error is not None:\n            if self._last_words is not None:",
         &["14.5-pong-lost"],
@@ -294,7 +295,7 @@ const FAULTS: &[Fault] = &[
 ];
 
 #[test]
-fn every_fault_is_found() {
+fn every_fault_is_detected() {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -334,7 +335,7 @@ fn find(Fault(_, from, to, ids): &Fault) -> Result<(), String> {
 }
 
 #[test]
-fn a_failure_says_what_was_expected_and_what_came() {
+fn a_failure_shows_expected_and_actual_answers() {
     let done = with_copy("if length > self.limit:", "if length >= self.limit:", |path| {
         conform(&["--only", "6.1-limit-equal"], &[path, "--conform"])
     });
@@ -353,7 +354,7 @@ fn a_failure_says_what_was_expected_and_what_came() {
 }
 
 #[test]
-fn machines_get_one_object_a_line() {
+fn json_prints_one_object_per_line() {
     let (from, to) = ("if state == \"SEARCH\":", "if False:");
     let done = with_copy(from, to, |path| {
         conform(&["--json", "--only", "7.8-end-"], &[path, "--conform"])
@@ -371,7 +372,7 @@ fn machines_get_one_object_a_line() {
 }
 
 #[test]
-fn a_command_that_hangs_fails_and_is_given_up() {
+fn a_command_that_hangs_fails_after_three_timeouts() {
     let done =
         conform(&["--timeout", "1", "--only", "7.6"], &["-c", "import time; time.sleep(60)"]);
     assert_eq!(done.code, 1, "{done:?}");
@@ -380,7 +381,7 @@ fn a_command_that_hangs_fails_and_is_given_up() {
 }
 
 #[test]
-fn a_hang_in_one_vector_fails_that_one_only() {
+fn a_hang_in_one_vector_fails_only_that_one() {
     let from = "return (\"header\", header[2], int.from_bytes(header[3:7], \"big\"))";
     let to = format!("while header[2] == 0xC1: pass\n        {from}");
     let done = with_copy(from, &to, |path| {
@@ -392,7 +393,7 @@ fn a_hang_in_one_vector_fails_that_one_only() {
 }
 
 #[test]
-fn a_command_that_ends_or_talks_nonsense_fails() {
+fn a_command_that_exits_or_answers_invalid_lines_fails() {
     for (program, why) in [
         ("import sys; sys.exit(3)", "it ended (exit status: 3)"),
         ("print('hello')\nfor line in __import__('sys').stdin: pass", "a line that"),
@@ -409,7 +410,7 @@ fn a_command_that_ends_or_talks_nonsense_fails() {
 }
 
 #[test]
-fn what_is_not_there_is_counted_and_no_failure() {
+fn unsupported_vectors_are_counted_and_do_not_fail() {
     let program =
         "for line in __import__('sys').stdin: print('{\"unsupported\":\"\"}', flush=True)";
     let done = conform(&["--only", "A.3"], &["-c", program]);
@@ -418,7 +419,7 @@ fn what_is_not_there_is_counted_and_no_failure() {
 }
 
 #[test]
-fn bad_usage_is_told() {
+fn invalid_usage_is_reported() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
     let dir = dir.to_str().unwrap();
     let done = conform(&["--vectors", dir, "--only", "7.7-skip-to-end"], &[PYTHON, "--conform"]);

@@ -1,4 +1,4 @@
-//! `unstick demo`: what it counts is right, and it fails when something is wrong.
+//! `unstick demo`: its counts are right, and it fails if something is wrong.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -23,7 +23,7 @@ fn all_messages_arrive_intact() {
     assert!(done.stdout.contains("takes a read for a message would have been wrong each time"));
     for line in done.stdout.lines() {
         assert!(line.len() <= 100, "{line}");
-        // What was delivered and what was there are never the same words.
+        // The columns for the delivered messages and for the bytes always differ.
         let row = line.strip_prefix("        #").and_then(|row| row.get(20..));
         let same = row
             .and_then(|row| row.split_once("  "))
@@ -33,11 +33,11 @@ fn all_messages_arrive_intact() {
 }
 
 #[test]
-fn one_message_has_one() {
+fn a_single_message_is_counted_in_the_singular() {
     let done = run(&["demo", "--messages", "1", "--seed", "1"], b"");
     assert_eq!(done.code, 0, "{done:?}");
     assert!(done.stdout.contains("  1 message sent, 1 arrived, 1 intact\n"), "{done:?}");
-    // A table has rows, or there is none.
+    // The table has rows, or is omitted.
     let lines: Vec<_> = done.stdout.lines().collect();
     for pair in lines.windows(2) {
         let rows = pair[0].contains("what the bytes were");
@@ -46,7 +46,7 @@ fn one_message_has_one() {
 }
 
 #[test]
-fn json_is_one_object_a_line() {
+fn json_prints_one_object_per_line() {
     let done = run(&["demo", "--messages", "40", "--json"], b"");
     let events: Vec<Value> =
         done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -60,7 +60,7 @@ fn json_is_one_object_a_line() {
 }
 
 #[test]
-fn a_capture_has_what_the_relay_passed_on() {
+fn a_capture_has_all_bytes_that_the_relay_passed_on() {
     let folder = Folder::new("demo-pcap");
     let path = folder.str("demo.pcap");
     let args = ["demo", "--messages", "60", "--seed", "5", "--json", "--pcap"];
@@ -81,7 +81,7 @@ fn a_capture_has_what_the_relay_passed_on() {
         match packet.transport.unwrap() {
             TransportSlice::Tcp(tcp) => {
                 flags.push((tcp.syn(), tcp.ack(), tcp.fin()));
-                // The reply to the beginning is the only segment of the other direction.
+                // The reply to the SYN is the only segment in the other direction.
                 if flags.len() != 2 {
                     assert_eq!(u64::from(tcp.destination_port()), events[0]["port"]);
                     let expected = if tcp.syn() { 0 } else { 1 + stream.len() };
@@ -115,7 +115,7 @@ fn a_capture_that_cannot_be_written_is_an_error() {
 }
 
 #[test]
-fn damage_shows() {
+fn damage_is_reported() {
     let mut explained = 0;
     for seed in ["1", "2", "3", "4"] {
         let done = run(&["demo", "--messages", "50", "--seed", seed, "--damage"], b"");
@@ -123,7 +123,7 @@ fn damage_shows() {
         assert!(done.stderr.contains("did not arrive intact"), "{done:?}");
         let again = format!("repeat it with --messages 50 --damage --seed {seed}\n");
         assert!(done.stderr.ends_with(&again), "{done:?}");
-        // The decoder finds what is wrong with a header, and the digest the rest.
+        // The decoder detects damage in a header, and the digest damage in a payload.
         let lines = done.stdout.lines().chain(done.stderr.lines());
         let payload = lines.clone().filter(|line| {
             line.contains(" is not what was sent: byte ") && line.contains(", arrived as 0x")

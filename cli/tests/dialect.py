@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Uploads in the plain dialect, with nothing but the standard library, the way tutorials do it.
+"""Uploads files in the plain dialect, like tutorials do, with only the standard library.
 
     dialect.py HOST PORT FILE CUT
 
-CUT is the bytes of each write; 0 leaves that to the system. Ends without having read a byte.
+CUT is the number of bytes per write; 0 leaves that to the system. It reads nothing from the peer.
 """
 
 import json

@@ -1,5 +1,5 @@
-//! The plain dialect: `unstick listen --format i32le --dir` with a Python script that knows nothing
-//! of this project, and with peers that go wrong.
+//! The plain dialect: `unstick listen --format i32le --dir` with a Python script that uses only the
+//! standard library, and with invalid input.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -31,10 +31,10 @@ fn file(name: &str, content: &[u8]) -> Vec<u8> {
     [frame(item.to_string().as_bytes()), frame(content)].concat()
 }
 
-/// Sends all bytes, ends, and gives what came back.
-fn talk(listen: &Listen, bytes: &[u8]) -> Vec<u8> {
+/// Sends the bytes, shuts down writing, and returns what was received.
+fn exchange(listen: &Listen, bytes: &[u8]) -> Vec<u8> {
     let mut stream = listen.connect();
-    let _ = stream.write_all(bytes); // it may be over already
+    let _ = stream.write_all(bytes); // the connection may be closed already
     let _ = stream.shutdown(Shutdown::Write);
     let mut back = Vec::new();
     stream.read_to_end(&mut back).unwrap();
@@ -58,7 +58,7 @@ fn an_unchanged_python_script_uploads_in_pieces_of_any_size() {
         }
         assert_eq!(folder.names("inbox").len(), 2);
         let memory = listen.peak_memory();
-        assert!(memory < 48 << 20, "{memory} bytes"); // and not the file's
+        assert!(memory < 48 << 20, "{memory} bytes"); // less than the file's size
         let done = listen.interrupt();
         for text in ["5  \"hello\"", "0  (empty)", "\"你好，粘包\"", "\"still there\""] {
             assert!(done.stdout.contains(text), "{text}: {done:?}");
@@ -71,13 +71,13 @@ fn an_unchanged_python_script_uploads_in_pieces_of_any_size() {
 fn nothing_is_written_unless_a_reply_is_asked_for() {
     let folder = Folder::new("dialect-reply");
     let all = [text("hello"), file("a", b"x"), file("a", b"y"), frame(b"close")].concat();
-    assert_eq!(talk(&receiver(&folder, &[]), &all), b"");
+    assert_eq!(exchange(&receiver(&folder, &[]), &all), b"");
     let listen = receiver(&folder, &["--reply", "upper"]);
-    assert_eq!(talk(&listen, &[text("hello"), frame(b"close")].concat()), text("HELLO"));
+    assert_eq!(exchange(&listen, &[text("hello"), frame(b"close")].concat()), text("HELLO"));
 }
 
 #[test]
-fn a_refused_file_is_read_over_and_its_connection_goes_on() {
+fn a_refused_file_is_skipped_and_the_connection_continues() {
     let folder = Folder::new("dialect-refused");
     let listen = receiver(&folder, &["--max-file", "1000", "--limit", "100"]);
     fs::write(folder.path("outside"), b"precious").unwrap();
@@ -90,13 +90,13 @@ fn a_refused_file_is_read_over_and_its_connection_goes_on() {
         file("", b"x"),
         file("link", b"stranger"),
         file("there", b"else"),
-        file("there", b"here"),       // the same: it is there
-        file("fits", &bytes[..1000]), // more than a frame that has to be held
+        file("there", b"here"),       // the same content: counts as stored
+        file("fits", &bytes[..1000]), // longer than --limit, which is for other frames
         file("empty", b""),
         text("still there"),
         frame(b"close"),
     ];
-    assert_eq!(talk(&listen, &all.concat()), b"");
+    assert_eq!(exchange(&listen, &all.concat()), b"");
     listen.err.line("ended after 1 message and 3 files");
     let done = listen.interrupt();
     for (name, code) in [
@@ -115,7 +115,7 @@ fn a_refused_file_is_read_over_and_its_connection_goes_on() {
 }
 
 #[test]
-fn what_breaks_the_dialect_ends_that_connection_and_leaves_nothing() {
+fn invalid_input_ends_the_connection_and_leaves_no_part() {
     let folder = Folder::new("dialect-broken");
     let listen = receiver(&folder, &["--limit", "100", "--frame-timeout", "1"]);
     let begun = file("half", b"12345");
@@ -129,26 +129,26 @@ fn what_breaks_the_dialect_ends_that_connection_and_leaves_nothing() {
             [frame(br#"{"msg_type":"msg"}"#), frame(&[b' '; 101])].concat(),
             "byte 22: the frame announces",
         ),
-        (frame(br#"{"msg_type":"msg"}"#), "behind an item's JSON, its text is missing"),
+        (frame(br#"{"msg_type":"msg"}"#), "after an item's JSON, its text is missing"),
         (begun[..begun.len() - 2].to_vec(), "inside a payload, 2 bytes are missing"),
         (b"\xff\xff\xff\xff".to_vec(), "byte 0: the length is negative"),
     ] {
-        talk(&listen, &bytes);
+        exchange(&listen, &bytes);
         listen.err.line(why);
     }
-    // A frame that does not come on.
+    // A frame that is not completed.
     let mut slow = listen.connect();
     slow.write_all(&frame(b"close")[..5]).unwrap();
     listen.err.line("byte 0: the frame is not complete after 1s");
     eventually("removed", || folder.names("inbox").is_empty());
-    // The stream may end without a close, and another connection is not disturbed.
-    talk(&listen, &file("whole", b"12345"));
+    // The stream may end without a close, and other connections are not affected.
+    exchange(&listen, &file("whole", b"12345"));
     eventually("stored", || folder.names("inbox") == ["whole"]);
     std::thread::sleep(Duration::from_millis(10));
 }
 
 #[test]
-fn a_slow_upload_ends() {
+fn a_slow_upload_is_ended() {
     let folder = Folder::new("dialect-slow");
     let listen = receiver(&folder, &["--min-rate", "10"]);
     let mut slow = listen.connect();

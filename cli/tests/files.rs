@@ -1,4 +1,4 @@
-//! `unstick send FILE…`, with `unstick listen --dir` or a receiver by hand at the other end.
+//! `unstick send FILE…`, with `unstick listen --dir` or a test peer as the receiver.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -23,7 +23,7 @@ fn receiver(folder: &Folder, args: &[&str]) -> Listen {
 }
 
 #[test]
-fn texts_and_files_go_in_their_order_and_a_table_ends_it() {
+fn texts_and_files_are_sent_in_order_and_a_table_follows() {
     let folder = Folder::new("files-order");
     let listen = receiver(&folder, &[]);
     let bytes = content(3_000_000, 1);
@@ -63,7 +63,7 @@ fn standard_input_is_a_file_with_a_name() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_said_before_anything_is() {
+fn invalid_items_are_refused_before_connecting() {
     let folder = Folder::new("files-mistakes");
     let file = folder.write("file", b"");
     for (args, code, why) in [
@@ -75,13 +75,13 @@ fn what_cannot_be_sent_is_said_before_anything_is() {
         (&[&file, "--format", "u32be"], 2, "only v1 has files"),
         (&["--kind", "file-data", "--text", "x"], 2, "give a FILE to send"),
     ] {
-        // Nobody listens there: it is not even tried.
+        // Nothing listens there: no connection is tried.
         finish(&mut send("127.0.0.1:1", args), b"").fails(code, why);
     }
 }
 
 #[test]
-fn what_is_not_stored_is_told_and_the_rest_is() {
+fn a_refused_file_is_reported_and_the_others_are_stored() {
     let folder = Folder::new("files-refused");
     let listen = receiver(&folder, &["--max-file", "2MB"]);
     let (a, b) = (folder.write("a", b"mine"), folder.write("b", b"fine"));
@@ -93,7 +93,7 @@ fn what_is_not_stored_is_told_and_the_rest_is() {
     assert!(done.stdout.contains("too-large   too-large, the file is larger than"), "{done:?}");
     assert!(done.stdout.contains(&digest(b"fine").to_string()), "{done:?}");
     assert_eq!(folder.names("inbox"), ["a", "b"]);
-    // The same files again: what is there counts, and is not sent twice.
+    // The same files again: existing files count as stored, and are not sent twice.
     fs::write(folder.path("inbox/a"), b"mine").unwrap();
     let done = finish(&mut send(&listen.addr, &[&a, &b]), b"");
     assert_eq!((done.code, done.stdout.matches("  stored  ").count()), (0, 2), "{done:?}");
@@ -106,8 +106,8 @@ fn what_is_not_stored_is_told_and_the_rest_is() {
     done.fails(1, "a is not stored: not-accepted");
 }
 
-/// A receiver by hand, which took the open of a file.
-fn by_hand(folder: &Folder, file: &str) -> (Peer, std::process::Child, Vec<u8>) {
+/// Starts `unstick send FILE` with a test peer as the receiver, up to the `file-open`.
+fn send_to_peer(folder: &Folder, file: &str) -> (Peer, std::process::Child, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut command = send(&listener.local_addr().unwrap().to_string(), &[&folder.str(file)]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -134,8 +134,8 @@ fn a_file_that_changes_while_it_is_sent_is_cancelled() {
     for change in ["longer", "shorter", "other"] {
         let folder = Folder::new(&format!("files-{change}"));
         folder.write("file", &old);
-        let (mut peer, child, _) = by_hand(&folder, "file");
-        peer.say(&message(Message::FileStatus(FileStatus::ready(
+        let (mut peer, child, _) = send_to_peer(&folder, "file");
+        peer.write(&message(Message::FileStatus(FileStatus::ready(
             1,
             0,
             unstick_session::message::Digest::OF_NOTHING,
@@ -154,7 +154,7 @@ fn a_file_that_changes_while_it_is_sent_is_cancelled() {
             }
         };
         assert_eq!((kind, &payload[..6]), (0x14, &[0, 0, 0, 1, 1, 0x51][..]), "{change}");
-        peer.say(&status(1, Code::CANCELLED));
+        peer.write(&status(1, Code::CANCELLED));
         peer.close_after();
         let done = end(child);
         done.fails(1, "file is not stored: it changed while it was sent; send it again");
@@ -163,7 +163,7 @@ fn a_file_that_changes_while_it_is_sent_is_cancelled() {
 }
 
 #[test]
-fn a_part_that_matches_is_gone_on_with_and_another_is_not() {
+fn only_a_part_with_the_same_digest_is_resumed() {
     let bytes = content(2 << 20, 6);
     let mut keys = Vec::new();
     for (held, found, begin) in [
@@ -174,9 +174,9 @@ fn a_part_that_matches_is_gone_on_with_and_another_is_not() {
     ] {
         let folder = Folder::new("files-part");
         folder.write("file", &bytes);
-        let (mut peer, child, open) = by_hand(&folder, "file");
+        let (mut peer, child, open) = send_to_peer(&folder, "file");
         keys.push(open[4..20].to_vec());
-        peer.say(&message(Message::FileStatus(FileStatus::ready(1, held, found))));
+        peer.write(&message(Message::FileStatus(FileStatus::ready(1, held, found))));
         let mut at = None;
         let done = loop {
             match peer.next().unwrap() {
@@ -194,18 +194,18 @@ fn a_part_that_matches_is_gone_on_with_and_another_is_not() {
             digest: digest(&bytes),
             ..FileStatus::new(1, Code::STORED)
         };
-        peer.say(&message(Message::FileStatus(stored)));
+        peer.write(&message(Message::FileStatus(stored)));
         peer.close_after();
         assert_eq!(end(child).code, 0);
     }
-    // To another address it is another key.
+    // The addresses differ, so the keys do, too.
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), 4);
 }
 
 #[test]
-fn a_receiver_that_says_nothing_more_is_given_up() {
+fn a_receiver_that_sends_nothing_times_out() {
     let folder = Folder::new("files-silent");
     folder.write("file", b"bytes");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -223,7 +223,7 @@ fn a_receiver_that_says_nothing_more_is_given_up() {
 }
 
 #[test]
-fn a_retry_goes_on_where_a_killed_sender_stopped() {
+fn a_retry_after_a_killed_sender_completes_the_file() {
     let folder = Folder::new("files-retry");
     let listen = receiver(&folder, &[]);
     let bytes = content(40 << 20, 7);
@@ -246,7 +246,7 @@ fn a_retry_goes_on_where_a_killed_sender_stopped() {
 }
 
 #[test]
-fn many_small_files_need_no_round_trip_each() {
+fn many_small_files_are_sent_in_one_connection() {
     let folder = Folder::new("files-many");
     let listen = receiver(&folder, &[]);
     let paths: Vec<_> =
@@ -263,7 +263,7 @@ fn many_small_files_need_no_round_trip_each() {
 }
 
 #[test]
-fn an_open_port_is_warned_of() {
+fn listening_to_the_network_without_tls_prints_a_warning() {
     let open = Listen::at("0.0.0.0:0", &[]);
     open.err.line("warning: everyone on the network can connect");
     assert!(!Listen::start(&[]).interrupt().stderr.contains("warning"));

@@ -1,4 +1,4 @@
-//! The help says all that can be written.
+//! The help lists everything that the options accept.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -7,7 +7,7 @@ mod support;
 use support::*;
 
 #[test]
-fn every_command_is_explained_alike() {
+fn help_h_and_help_command_print_the_same() {
     for command in ["demo", "listen", "send", "inspect"] {
         let done = run(&["help", command], b"");
         assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
@@ -41,7 +41,7 @@ fn formats_and_times_are_listed() {
 }
 
 #[test]
-fn protocols_that_need_more_than_a_payload_are_for_inspect() {
+fn protocols_with_other_header_fields_are_for_inspect_only() {
     for name in ["9p", "grpc", "http2", "modbus", "mqtt", "mysql", "postgres", "tls", "websocket"] {
         for command in ["listen", "send", "inspect"] {
             let args: &[&str] = if command == "inspect" { &[] } else { &["127.0.0.1:1"] };

@@ -1,4 +1,4 @@
-//! `unstick inspect`: what it says of good and bad streams.
+//! `unstick inspect`: its output for valid and invalid streams.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -16,7 +16,7 @@ fn inspect(args: &[&str], bytes: &[u8]) -> Done {
 }
 
 #[test]
-fn frames_stand_in_columns() {
+fn frames_are_listed_in_columns() {
     let bytes = [
         frame(HELLO, b"\0\x10\0\0me"),
         frame(TEXT, "粘包".as_bytes()),
@@ -42,7 +42,7 @@ fn frames_stand_in_columns() {
 }
 
 #[test]
-fn other_formats() {
+fn frames_of_other_formats_are_listed() {
     let field = "field:header=4,offset=1,width=2,order=be,covers=frame";
     let done = inspect(&["--format", field, "--hex"], b"AA 00 06 BB 68 69");
     assert!(done.stdout.contains("           0             2  aa0000bb  \"hi\"\n"), "{done:?}");
@@ -60,9 +60,9 @@ fn other_formats() {
     }
 }
 
-/// Real bytes: those of `cookbook/tests/formats.rs`, which says where each is from.
+/// Real bytes from `cookbook/tests/formats.rs`, which names their sources.
 #[test]
-fn protocols_that_exist() {
+fn frames_of_existing_protocols_are_listed() {
     let table: [(&str, &str, &[&str]); 14] = [
         (
             "9p",
@@ -177,7 +177,7 @@ fn protocols_that_exist() {
     assert_eq!((&event["text"], event["arrived"].as_u64()), (&"Hello".into(), Some(5)));
 }
 
-/// A payload that comes in pieces is unmasked as one.
+/// A payload that is decoded in pieces is unmasked as a whole.
 #[test]
 fn a_long_masked_payload_is_shown_unmasked() {
     let key = [0x37, 0xfa, 0x21, 0x3d];
@@ -196,7 +196,7 @@ fn a_long_masked_payload_is_shown_unmasked() {
 }
 
 #[test]
-fn a_protocol_is_told_from_another() {
+fn a_stream_of_another_protocol_is_reported() {
     let table: [(&str, &[u8], &str); 12] = [
         ("9p", b"\x06\0\0\0", "a length of 6 covers less than the header"),
         ("grpc", b"\x80\0\0\0\0", "byte 0: the compressed flag is neither 0 nor 1"),
@@ -214,7 +214,7 @@ fn a_protocol_is_told_from_another() {
     for (format, bytes, why) in table {
         inspect(&["--format", format], bytes).fails(1, why);
     }
-    // The limit is the protocol's unless another is asked for.
+    // The limit is the protocol's own unless `--limit` is given.
     inspect(&["--format", "tls"], &[23, 3, 3, 0x41, 1]).fails(1, "the limit is 16640");
     let record = [&[23, 3, 3, 0x41, 1][..], &[0; 0x4101]].concat();
     let done = inspect(&["--format", "tls", "--limit", "18432"], &record);
@@ -222,7 +222,7 @@ fn a_protocol_is_told_from_another() {
 }
 
 #[test]
-fn it_says_where_a_stream_goes_wrong() {
+fn an_error_has_the_offset_and_the_reason() {
     let table = [
         ("", "f5 01 01", "byte 3: the stream ended inside a header, at least 5 bytes are missing"),
         ("", "f5 01 01 00 00 00 02 f2", "byte 8: the stream ended inside a payload, 2 bytes are"),
@@ -245,7 +245,7 @@ fn it_says_where_a_stream_goes_wrong() {
 }
 
 #[test]
-fn a_wrong_byte_and_its_frame_are_both_named() {
+fn an_error_names_the_wrong_byte_and_its_frame() {
     let mut bytes = [frame(TEXT, b"a"), frame(TEXT, b"b"), frame(TEXT, b"c")].concat();
     bytes[9 + 7] ^= 1;
     bytes[18..].fill(0);
@@ -266,23 +266,23 @@ fn a_wrong_byte_and_its_frame_are_both_named() {
 fn a_frame_over_the_limit_can_be_skipped() {
     let bytes = [frame(TEXT, b"1234"), frame(TEXT, b"12345"), frame(TEXT, b"ok")].concat();
     let done = inspect(&["--limit", "4"], &bytes);
-    done.fails(1, "; go on behind it with --skip-oversize\n");
+    done.fails(1, "; go on after it with --skip-oversize\n");
     assert!(!done.stderr.contains("resync"), "{done:?}");
     assert!(done.stdout.ends_with("\n1 whole frame (12 bytes); stopped at byte 12\n"), "{done:?}");
     let done = inspect(&["--limit", "4", "--skip-oversize"], &bytes);
-    done.fails(1, "; going on behind it\n");
+    done.fails(1, "; going on after it\n");
     assert!(done.stdout.ends_with("\n2 whole frames, 35 bytes read\n"), "{done:?}");
 }
 
 #[test]
-fn another_format_is_recognized() {
+fn another_format_is_suggested() {
     inspect(&["--format", "i32le"], b"\0\0\0\x05hello").fails(1, "try --format i32be\n");
     let done = inspect(&["--format", "u16le"], &frame(TEXT, b"hi"));
     done.fails(1, "was the connection cut, or is it another format?");
 }
 
 #[test]
-fn what_cannot_be_read_has_no_table() {
+fn input_that_cannot_be_read_prints_no_table() {
     let done = inspect(&[std::env::temp_dir().to_str().unwrap()], b"");
     done.fails(1, "cannot read");
     assert_eq!(done.stdout, "");
@@ -295,7 +295,7 @@ fn what_cannot_be_read_has_no_table() {
 }
 
 #[test]
-fn it_says_what_a_search_would_find() {
+fn without_resync_the_next_header_is_reported() {
     let bytes = b"3F F5 01 01 00 00 00 02 F2 68 69 21 21 F5 01 01 00 00 00 00 AC";
     let done = inspect(&["--hex"], bytes);
     let lines: Vec<_> = done.stderr.lines().collect();
@@ -316,7 +316,7 @@ fn it_says_what_a_search_would_find() {
 }
 
 #[test]
-fn json_is_one_object_a_line() {
+fn json_prints_one_object_per_line() {
     let bytes = b"3F F5 01 01 00 00 00 02 F2 68 69 F5 01 01 00 00 00 02 F2 68";
     let done = inspect(&["--hex", "--resync", "--json"], bytes);
     let events: Vec<Value> =
@@ -332,12 +332,12 @@ fn json_is_one_object_a_line() {
 
 #[test]
 fn json_has_whole_payloads_unless_they_are_large() {
-    let most = "x".repeat(64 << 10);
+    let longest = "x".repeat(64 << 10);
     let bytes = [
         frame(TEXT, "a \"粘包\"\n".as_bytes()),
         frame(BINARY, &[0xff; 300]),
-        frame(TEXT, most.as_bytes()),
-        frame(TEXT, format!("{most}y").as_bytes()),
+        frame(TEXT, longest.as_bytes()),
+        frame(TEXT, format!("{longest}y").as_bytes()),
         frame(CLOSE, b"\0\x05too long"),
     ];
     let done = inspect(&["--json", "--preview", "3"], &bytes.concat());
@@ -345,7 +345,7 @@ fn json_has_whole_payloads_unless_they_are_large() {
         done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(events[0]["text"], "a \"粘包\"\n");
     assert_eq!(events[1]["hex"], "ff".repeat(300));
-    assert_eq!(events[2]["text"], most);
+    assert_eq!(events[2]["text"], longest);
     assert_eq!((&events[3]["text"], &events[3]["preview"]), (&Value::Null, &"xxx".into()));
     assert_eq!(events[4]["meaning"], "code 0x0005 (oversize): too long");
     assert!(events.iter().take(3).all(|event| event.get("preview").is_none()), "{events:?}");
@@ -377,7 +377,7 @@ fn a_frame_may_be_larger_than_memory() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_it_quietly() {
+fn closing_standard_output_ends_it_without_an_error() {
     let mut child = unstick()
         .arg("inspect")
         .stdin(Stdio::piped())

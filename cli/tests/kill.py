@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Kills `unstick send` or `unstick listen` at random moments (kill -9) and tries again, until the
-file has arrived. On the way the inbox must never show anything but whole files.
+file has arrived. The inbox must never contain an incomplete file under its name.
 
     kill.py PATH-TO-UNSTICK [POINTS] [MEBIBYTES] [SEED]
 
-Prints a line for each point that goes wrong, and what it did at the end.
+Prints a line for each point that fails, and the counts at the end.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 
-PATIENCE = 120
+TIMEOUT = 120
 
 
 def options():
@@ -34,7 +34,7 @@ def free_port():
 
 
 class Trial:
-    """One file, on its way from one folder to another until it is there."""
+    """The transfer of one file from one folder to another, until it has arrived."""
 
     def __init__(self, program, folder, size, rng):
         self.program, self.folder, self.rng = program, folder, rng
@@ -66,7 +66,7 @@ class Trial:
         )
 
     def watch(self):
-        """Nothing but the whole file may ever stand under its name."""
+        """Checks that only the complete file ever has its name."""
         while self.watching:
             path = os.path.join(self.inbox, "file.bin")
             if os.path.exists(path):
@@ -79,7 +79,7 @@ class Trial:
     def run(self, took):
         watcher = threading.Thread(target=self.watch)
         watcher.start()
-        # At least one kill; then further ones, now and then.
+        # At least one kill, then more at random.
         kills = 0
         began = time.monotonic()
         listener = self.listen()
@@ -88,18 +88,18 @@ class Trial:
                 sender = self.send()
                 if kills == 0 or self.rng.random() < 0.3:
                     victim = self.rng.choice([sender, listener])
-                    # Most of a try is spent with data, some of it with digests and the end.
+                    # Most of this time data is sent; the rest is digests and the end.
                     time.sleep(self.rng.uniform(0, took))
                     victim.send_signal(signal.SIGKILL)
                     kills += 1
                     if victim is listener:
                         listener.wait()
-                        sender.wait(PATIENCE)
+                        sender.wait(TIMEOUT)
                         listener = self.listen()
                         continue
-                if sender.wait(PATIENCE) == 0:
+                if sender.wait(TIMEOUT) == 0:
                     break
-                assert time.monotonic() - began < PATIENCE, "it does not arrive"
+                assert time.monotonic() - began < TIMEOUT, "it does not arrive"
         finally:
             self.watching = False
             watcher.join()
@@ -128,10 +128,10 @@ def main():
         try:
             trial = Trial(program, folder, mebibytes << 20, rng)
             if point == 0:
-                # How long a try takes when nobody is killed.
+                # Measures how long a try takes without a kill.
                 listener = trial.listen()
                 began = time.monotonic()
-                assert trial.send().wait(PATIENCE) == 0
+                assert trial.send().wait(TIMEOUT) == 0
                 took = time.monotonic() - began
                 listener.kill()
                 listener.wait()

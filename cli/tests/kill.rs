@@ -1,4 +1,4 @@
-//! Senders and receivers that are killed at random moments. The long form:
+//! Senders and receivers that are killed at random moments. For a longer run:
 //! `python3 cli/tests/kill.py target/release/unstick 100`.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
@@ -10,7 +10,7 @@ use std::process::Command;
 use support::*;
 
 #[test]
-fn a_file_arrives_whole_whoever_is_killed() {
+fn a_file_arrives_whole_after_kills_of_either_side() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kill.py");
     let mut command = Command::new("python3");
     command.env("PYTHONDONTWRITEBYTECODE", "1");

@@ -1,5 +1,5 @@
-//! `unstick listen`: every way a peer can go wrong ends that peer's connection, with a reason, and
-//! no other.
+//! `unstick listen`: an error of a peer ends only that peer's connection, and is reported with a
+//! reason.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -15,8 +15,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 use support::*;
 
-/// One exchange with a listener that answers in upper case: it is alive.
-fn is_served(mut stream: &TcpStream) {
+/// Asserts that a listener with `--reply upper` still answers on this connection.
+fn assert_served(mut stream: &TcpStream) {
     stream.write_all(&frame(TEXT, b"still there?")).unwrap();
     let expected = frame(TEXT, b"STILL THERE?");
     let mut answer = vec![0; expected.len()];
@@ -25,12 +25,13 @@ fn is_served(mut stream: &TcpStream) {
 }
 
 #[test]
-fn bad_input_ends_that_connection_only() {
+fn invalid_input_ends_only_that_connection() {
     let mut over = frame(BINARY, &[0; (1 << 20) + 1]);
     over.truncate(8);
     let random: Vec<u8> = (1..=200_u8).map(|i| i.wrapping_mul(167) ^ 0x5a).collect();
     let first = format!("byte 0: a frame starts with 0xf5, found 0x{:02x}", random[0]);
-    // What is sent before the end of the stream, what standard error says, the close's code.
+    // A name, the bytes sent before the end of the stream, the error message, and the code of the
+    // close.
     let table: Vec<(&str, Vec<u8>, &str, u16)> = vec![
         (
             "HTTP",
@@ -52,7 +53,7 @@ fn bad_input_ends_that_connection_only() {
             1,
         ),
         (
-            "garbage behind a frame",
+            "garbage after a frame",
             [frame(TEXT, b"ok"), b"\n".to_vec()].concat(),
             "byte 10: a frame starts with 0xf5, found 0x0a",
             1,
@@ -78,7 +79,7 @@ fn bad_input_ends_that_connection_only() {
             6,
         ),
         (
-            "end behind a header",
+            "end after a header",
             frame(TEXT, b"hi")[..8].to_vec(),
             "byte 8: the stream ended inside a payload, 2 bytes are missing",
             6,
@@ -156,11 +157,11 @@ fn bad_input_ends_that_connection_only() {
         let line = listen.err.line(&format!("unstick: {peer}: "));
         assert!(line.contains(why), "{name}: {line}");
         if code != 0 {
-            // The peer is told the same, without what to try here.
-            let told = String::from_utf8(frames.last().unwrap().1[2..].to_vec()).unwrap();
-            assert_eq!(line.split("; ").next().unwrap(), format!("unstick: {peer}: {told}"));
+            // The close has the same message without its hint.
+            let reason = String::from_utf8(frames.last().unwrap().1[2..].to_vec()).unwrap();
+            assert_eq!(line.split("; ").next().unwrap(), format!("unstick: {peer}: {reason}"));
         }
-        is_served(&good);
+        assert_served(&good);
     }
     assert_eq!(close_code(&talk(&good, &frame(CLOSE, b""))), Some(0));
     let done = listen.interrupt();
@@ -169,7 +170,7 @@ fn bad_input_ends_that_connection_only() {
 }
 
 #[test]
-fn bad_input_in_other_formats() {
+fn invalid_input_in_other_formats_is_reported() {
     let field = "field:header=4,offset=1,width=2,order=be,covers=frame";
     let table = [
         ("i32le", "fe ff ff ff", "byte 0: the length is negative (its top byte is 0xff)"),
@@ -199,7 +200,7 @@ fn bad_input_in_other_formats() {
 }
 
 #[test]
-fn an_announcement_costs_nothing_and_ends_in_time() {
+fn an_announced_length_allocates_nothing_and_times_out() {
     let args = ["--format", "u32be", "--limit", "8GiB", "--frame-timeout", "1"];
     let listen = Listen::start(&args);
     talk(&listen.connect(), &[0, 0, 0, 1, b'x']);
@@ -212,14 +213,14 @@ fn an_announcement_costs_nothing_and_ends_in_time() {
     for mut peer in peers {
         assert_eq!(peer.read(&mut [0; 16]).unwrap(), 0);
     }
-    assert!(began.elapsed() >= Duration::from_secs(1) && began.elapsed() < PATIENCE);
+    assert!(began.elapsed() >= Duration::from_secs(1) && began.elapsed() < TIMEOUT);
     listen.err.lines("byte 0: the frame was not complete after 1s", 50);
     let grown = listen.peak_memory() - before;
     assert!(grown < 16 << 20, "{grown} bytes");
 }
 
 #[test]
-fn slow_and_silent_peers_are_ended() {
+fn slow_and_silent_peers_time_out() {
     let listen = Listen::start(&["--frame-timeout", "0.5", "--idle-timeout", "1"]);
     let mut slow = listen.connect();
     slow.write_all(&frame(TEXT, b"slow")[..9]).unwrap();
@@ -230,7 +231,7 @@ fn slow_and_silent_peers_are_ended() {
 }
 
 #[test]
-fn the_rules_of_version_1() {
+fn frames_of_version_1_are_answered_by_the_rules() {
     let listen = Listen::start(&["--reply", "echo", "--kind", "0x41"]);
     let frames = talk(
         &listen.connect(),
@@ -257,7 +258,7 @@ fn the_rules_of_version_1() {
 }
 
 #[test]
-fn a_peer_without_a_hello_is_not_sent_more_than_everyone_takes() {
+fn without_a_hello_answers_are_limited_to_64_kib() {
     let listen = Listen::start(&["--reply", "echo"]);
     let frames = talk(&listen.connect(), &frame(TEXT, &[b'x'; 65_536]));
     assert_eq!(frames[0].1.len(), 65_536);
@@ -270,7 +271,7 @@ fn a_peer_without_a_hello_is_not_sent_more_than_everyone_takes() {
 }
 
 #[test]
-fn a_peer_that_takes_little_is_sent_little() {
+fn answers_respect_a_small_limit_of_the_peer() {
     let listen = Listen::start(&["--reply", "echo"]);
     let frames = talk(&listen.connect(), &[frame(HELLO, &[0, 0, 0, 6]), frame(0x20, b"")].concat());
     assert_eq!(frames, [(HELLO, b"\0\x10\0\0un".to_vec()), (CLOSE, b"\0\x07byte".to_vec())]);
@@ -285,7 +286,7 @@ fn an_oversize_frame_can_be_skipped() {
     let frames = talk(&listen.connect(), &bytes);
     assert_eq!(frames[0], (TEXT, b"1234".to_vec()));
     listen.err.line("byte 0: the frame announces a payload of 5 bytes and the limit is 4");
-    // Offsets count what was skipped.
+    // Offsets include the skipped bytes.
     listen.err.line("byte 25: the kind 0x20");
 
     let listen = Listen::start(&["--limit", "4"]);
@@ -293,13 +294,13 @@ fn an_oversize_frame_can_be_skipped() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_holds_nothing_up() {
+fn a_peer_that_does_not_read_is_ended() {
     let listen = Listen::start(&["--reply", "echo", "--frame-timeout", "1"]);
-    let mut deaf = listen.connect();
-    deaf.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut non_reading = listen.connect();
+    non_reading.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let message = frame(BINARY, &[7; 60_000]);
     let mut sent = 0;
-    while deaf.write_all(&message).is_ok() {
+    while non_reading.write_all(&message).is_ok() {
         sent += message.len();
         assert!(sent < 200 << 20, "the listener takes all and answers into the void");
     }
@@ -308,16 +309,16 @@ fn a_peer_that_does_not_read_holds_nothing_up() {
 }
 
 #[test]
-fn more_connections_than_files() {
+fn listening_continues_after_running_out_of_file_descriptors() {
     let program = env!("CARGO_BIN_EXE_unstick");
     let mut limited = std::process::Command::new("sh");
     limited.args(["-c", "ulimit -n 20; exec \"$0\" listen 127.0.0.1:0 --reply upper", program]);
     let listen = Listen::of(&mut limited);
     let peers: Vec<_> = (0..30).map(|_| listen.connect()).collect();
     listen.err.line("cannot take a connection: Too many open files");
-    is_served(&peers[0]);
+    assert_served(&peers[0]);
     drop(peers);
-    is_served(&listen.connect());
+    assert_served(&listen.connect());
     assert_eq!(listen.interrupt().code, 0);
 }
 
@@ -325,36 +326,36 @@ fn more_connections_than_files() {
 fn connections_over_the_maximum_wait() {
     let listen = Listen::start(&["--max-connections", "1", "--reply", "upper"]);
     let (first, second) = (listen.connect(), listen.connect());
-    is_served(&first);
+    assert_served(&first);
     second.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     (&second).write_all(&frame(TEXT, b"me?")).unwrap();
     assert!((&second).read(&mut [0; 8]).is_err());
-    second.set_read_timeout(Some(PATIENCE)).unwrap();
+    second.set_read_timeout(Some(TIMEOUT)).unwrap();
     talk(&first, &frame(CLOSE, b""));
     (&second).read_exact(&mut [0; 11]).unwrap();
 }
 
 #[test]
-fn it_ends_when_told_and_starts_again_at_once() {
+fn a_signal_ends_it_and_the_address_can_be_reused_at_once() {
     for signal in [Signal::INT, Signal::TERM] {
         let listen = Listen::start(&["--reply", "upper"]);
         let addr = listen.addr.clone();
         let peer = listen.connect();
-        is_served(&peer);
+        assert_served(&peer);
         listen.signal(signal);
         assert_eq!(close_code(&read_frames(&mut &peer)), Some(0));
         peer.shutdown(Shutdown::Both).unwrap();
         let mut listen = listen;
         assert_eq!(wait(&mut listen.child), 0);
-        // The old connection still lingers in the system.
+        // The old connection is still in TIME-WAIT.
         let again = Listen::at(&addr, &["--reply", "upper"]);
         assert_eq!(again.addr, addr);
-        is_served(&again.connect());
+        assert_served(&again.connect());
     }
 }
 
 #[test]
-fn a_taken_port_and_a_foreign_address() {
+fn unusable_addresses_and_options_are_refused() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     run(&["listen", &addr], b"").fails(1, "something listens there already");
@@ -367,7 +368,7 @@ fn a_taken_port_and_a_foreign_address() {
 }
 
 #[test]
-fn unix_sockets() {
+fn a_unix_socket_replaces_a_stale_one_and_nothing_else() {
     let path = path("listen.sock");
     let addr = format!("unix:{}", path.display());
     // A listener that crashed leaves its socket behind.
@@ -392,7 +393,7 @@ fn unix_sockets() {
 }
 
 #[test]
-fn json_is_one_object_a_line() {
+fn json_prints_one_object_per_line() {
     let listen = Listen::start(&["--json", "--reply", "echo"]);
     let good = [
         frame(HELLO, b"\0\x10\0\0me"),
@@ -419,12 +420,12 @@ fn json_is_one_object_a_line() {
 }
 
 #[test]
-fn nothing_of_a_peer_reaches_the_terminal_raw() {
+fn control_characters_of_a_peer_are_escaped() {
     let listen = Listen::start(&[]);
-    let nasty = "a text with a few of them \x1b]0;owned\x07 \r\n\u{9b}31m\u{202e}";
+    let hostile_text = "a text with a few of them \x1b]0;owned\x07 \r\n\u{9b}31m\u{202e}";
     talk(
         &listen.connect(),
-        &[frame(TEXT, nasty.as_bytes()), frame(CLOSE, b"\0\x01\x1b[2J")].concat(),
+        &[frame(TEXT, hostile_text.as_bytes()), frame(CLOSE, b"\0\x01\x1b[2J")].concat(),
     );
     listen.err.line("the peer gave up");
     let done = listen.interrupt();
@@ -436,7 +437,7 @@ fn nothing_of_a_peer_reaches_the_terminal_raw() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_it_quietly() {
+fn closing_standard_output_ends_it_without_an_error() {
     let mut child = unstick()
         .args(["listen", "127.0.0.1:0"])
         .stdout(Stdio::piped())
@@ -456,7 +457,7 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 }
 
 #[test]
-fn messages_and_notes_stand_in_order() {
+fn messages_and_notes_are_printed_in_order() {
     // Both go to one file, as with `2>&1`.
     let file = path("both.txt");
     let both = std::fs::File::create(&file).unwrap();
@@ -473,7 +474,7 @@ fn messages_and_notes_stand_in_order() {
         let mut stream = loop {
             match UnixStream::connect(&socket) {
                 Ok(stream) => break stream,
-                Err(error) => assert!(began.elapsed() < PATIENCE, "{i}: {error}"),
+                Err(error) => assert!(began.elapsed() < TIMEOUT, "{i}: {error}"),
             }
         };
         stream.write_all(&message).unwrap();
@@ -496,11 +497,11 @@ fn messages_and_notes_stand_in_order() {
 #[test]
 fn a_peer_is_announced_in_one_line() {
     let listen = Listen::start(&[]);
-    // With its hello, if that comes at once.
+    // With its hello, if that arrives at once.
     let hello = frame(HELLO, b"\0\x10\0\0someone 1.0");
     talk(&listen.connect(), &[hello.clone(), frame(CLOSE, b"")].concat());
     listen.err.line(" connected (someone 1.0, takes 1 MiB)");
-    // Without, if something else comes, or nothing.
+    // Without it, if something else or nothing arrives.
     let silent = listen.connect();
     let peer = silent.local_addr().unwrap();
     let line = listen.err.line(&format!("{peer} connected"));

@@ -1,4 +1,4 @@
-//! A thousand peers at once.
+//! A thousand concurrent peers.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -22,7 +22,7 @@ fn a_thousand_peers_send_a_hundred_messages_each() {
     let mut files = getrlimit(Resource::Nofile);
     files.current = files.maximum;
     setrlimit(Resource::Nofile, files).unwrap();
-    assert!(files.maximum.is_none_or(|most| most > 2100), "too few open files are allowed");
+    assert!(files.maximum.is_none_or(|limit| limit > 2100), "too few open files are allowed");
 
     let listen = Listen::start(&["--json"]);
     let runtime = tokio::runtime::Runtime::new().unwrap();

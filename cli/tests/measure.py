@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures `unstick send` and `unstick listen --dir`: one large file, and many small ones, with the
-peak memory of both sides; and a raw copy over the same loopback, in the same run.
+"""Measures `unstick send` and `unstick listen --dir` with one large file and with many small ones,
+the peak memory of both sides, and a raw copy over the same loopback in the same run.
 
     measure.py PATH-TO-UNSTICK PATH-TO-ONE-WITHOUT-DIGESTS [MEBIBYTES] [SMALL-FILES]
     measure.py target/release/unstick $(cli/tests/without_digests.py)
 
-Fails if a file arrives changed, or a side takes 32 MiB or more.
+Fails if a file arrives changed, or if a side uses 32 MiB or more.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 
-MOST_MEMORY = 32 << 20
+MAX_MEMORY = 32 << 20
 ROUNDS = 5
 
 
@@ -51,7 +51,7 @@ def main():
             for name, run in contenders.items():
                 touch_memory(folder, mebibytes)
                 rounds[name].append(run())
-        print(f"{mebibytes} MiB, medians of {ROUNDS} rounds; of the ratios least, median and most")
+        print(f"{mebibytes} MiB, medians of {ROUNDS} rounds; ratios: minimum, median and maximum")
         medians = {}
         for name, results in rounds.items():
             ratios = sorted(raw[0] / own[0] for raw, own in zip(rounds["raw copy"], results))
@@ -83,9 +83,9 @@ def write_random(path, mebibytes):
 
 
 def touch_memory(folder, mebibytes):
-    """Writes as much as comes next, and forgets it. A virtual machine may give memory back that is
-    free for a second, and to get it again takes longer than all that is measured here: so each
-    contender begins with as much of it."""
+    """Writes and removes as many bytes as are measured next. A virtual machine may return memory
+    that is free for a second to its host, and getting it again takes longer than the measured
+    work. This way each contender starts with the same amount."""
     path = os.path.join(folder, "touched")
     chunk = bytes(1 << 20)
     with open(path, "wb", buffering=0) as file:
@@ -100,7 +100,7 @@ def digest(path):
 
 
 def raw_copy(source, target):
-    """What the machine can do: read, write, send and receive the same bytes, and sync them."""
+    """Reads, sends, receives, writes and syncs the same bytes: the maximum for this machine."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         child = os.fork()
@@ -153,7 +153,7 @@ def send(program, inbox, paths):
         assert digest(path) == digest(os.path.join(inbox, os.path.basename(path))), path
     shown = ", ".join(f"{side} {memory / (1 << 20):.1f} MiB" for side, memory in peaks.items())
     print(f"  files: {len(paths)}; peak memory: {shown}", flush=True)
-    assert max(peaks.values()) < MOST_MEMORY, "a side takes too much memory"
+    assert max(peaks.values()) < MAX_MEMORY, "a side uses too much memory"
     return took, cpu
 
 

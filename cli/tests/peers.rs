@@ -1,4 +1,4 @@
-//! Peers in Python, with framing code of their own, in both directions and under every cut.
+//! Peers in Python with independent framing code, in both directions and under every cut.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -13,7 +13,7 @@ const CUTS: [&str; 4] = ["1", "all", "char", "header"];
 const TEXTS: [&str; 4] = ["hello", "", "粘包 mixed 𠮷", "é"];
 const ANSWERS: &str = "HELLO\n\n粘包 MIXED 𠮷\nÉ\n";
 
-/// One of `tests/peer`. If `python3` is missing, that is a failure.
+/// Returns a command for a script of `tests/peer`. A missing `python3` fails the test.
 fn python(script: &str) -> Command {
     let mut command = Command::new("python3");
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
@@ -21,7 +21,7 @@ fn python(script: &str) -> Command {
     command
 }
 
-/// A Python client talks to `unstick listen`.
+/// Runs a Python client against `unstick listen`.
 fn client(script: &str, script_args: &[&str], listen_args: &[&str]) {
     let listen = Listen::start(&[&["--reply", "upper"], listen_args].concat());
     let (host, port) = listen.addr.rsplit_once(':').unwrap();
@@ -36,7 +36,7 @@ fn client(script: &str, script_args: &[&str], listen_args: &[&str]) {
     assert_eq!(done.stderr.matches("ended after 4 messages").count(), CUTS.len(), "{done:?}");
 }
 
-/// `unstick send` talks to a Python server.
+/// Runs `unstick send` against a Python server.
 fn server(script: &str, script_args: &[&str], send_args: &[&str]) {
     for cut in CUTS {
         let mut server = python(script)
@@ -57,31 +57,31 @@ fn server(script: &str, script_args: &[&str], send_args: &[&str]) {
 }
 
 #[test]
-fn v1_client() {
+fn a_python_v1_client_is_answered() {
     client("v1.py", &["--ping"], &[]);
 }
 
 #[test]
-fn v1_server() {
+fn a_python_v1_server_answers() {
     server("v1.py", &[], &[]);
 }
 
 #[test]
-fn little_endian_client() {
+fn a_python_little_endian_client_is_answered() {
     client("plain.py", &["--order", "little"], &["--format", "i32le"]);
 }
 
 #[test]
-fn little_endian_server() {
+fn a_python_little_endian_server_answers() {
     server("plain.py", &["--order", "little"], &["--format", "i32le"]);
 }
 
 #[test]
-fn big_endian_client() {
+fn a_python_big_endian_client_is_answered() {
     client("plain.py", &["--order", "big"], &["--format", "i32be"]);
 }
 
 #[test]
-fn big_endian_server() {
+fn a_python_big_endian_server_answers() {
     server("plain.py", &["--order", "big"], &["--format", "i32be"]);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Types at the prompt of `unstick send`, through a pseudo-terminal. Prints nothing if all is well.
+"""Types at the prompt of `unstick send`, through a pseudo-terminal. Prints nothing on success.
 
     prompt.py PATH-TO-UNSTICK
 """
@@ -15,18 +15,18 @@ import tempfile
 import termios
 import time
 
-PATIENCE = 30
+TIMEOUT = 30
 
 
 class Session:
-    """`unstick send` on a pseudo-terminal, talking to a socket of ours."""
+    """`unstick send` on a pseudo-terminal, connected to a socket of this script."""
 
     def __init__(self, program):
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         self.run([program, "send", f"127.0.0.1:{port}", "--format", "i32le"])
         self.peer, _ = listener.accept()
-        self.peer.settimeout(PATIENCE)
+        self.peer.settimeout(TIMEOUT)
 
     def run(self, command):
         self.child, self.terminal = pty.fork()
@@ -35,9 +35,9 @@ class Session:
             os.execv(command[0], command)
         self.shown = b""
 
-    def see(self, text):
-        """Waits until the terminal shows the text, and forgets what came before."""
-        end = time.monotonic() + PATIENCE
+    def wait_for(self, text):
+        """Waits until the terminal shows the text, and drops the output up to it."""
+        end = time.monotonic() + TIMEOUT
         while text.encode() not in self.shown:
             left = end - time.monotonic()
             assert left > 0, f"no {text!r} in {self.shown!r}"
@@ -52,7 +52,7 @@ class Session:
         os.write(self.terminal, text.encode())
 
     def received(self):
-        """The next message that was sent to us; None at the end."""
+        """Returns the next message that was sent to this script; None at the end."""
         header = self.peer.recv(4, socket.MSG_WAITALL)
         if not header:
             return None
@@ -62,19 +62,19 @@ class Session:
         data = text.encode()
         self.peer.sendall(struct.pack("<i", len(data)) + data)
 
-    def is_raw(self):
+    def is_prompting(self):
         return not termios.tcgetattr(self.terminal)[3] & termios.ICANON
 
-    def prompted(self):
-        """Waits for the next prompt. What is typed before it is the system's to edit: there, for
-        one, Ctrl-D is lost."""
-        end = time.monotonic() + PATIENCE
-        while not self.is_raw():
+    def wait_for_prompt(self):
+        """Waits for the next prompt. Before it, the system handles what is typed, and would
+        discard Ctrl-D, for example."""
+        end = time.monotonic() + TIMEOUT
+        while not self.is_prompting():
             assert time.monotonic() < end, "no prompt"
             time.sleep(0.001)
 
     def exit_code(self):
-        # What it still shows has to be read, or it waits for that.
+        # The remaining output has to be read, or the program blocks on it.
         while True:
             try:
                 more = os.read(self.terminal, 4096)
@@ -86,67 +86,67 @@ class Session:
         return os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
 
 
-def typed_and_answered(program):
+def lines_are_sent_and_answers_shown(program):
     session = Session(program)
-    session.see("connected to")
-    session.see("> ")
+    session.wait_for("connected to")
+    session.wait_for("> ")
     session.type("hel")
-    session.see("hel")
-    # An answer comes in the middle of the line: it appears above, and the line is drawn again.
+    session.wait_for("hel")
+    # An answer arrives while a line is typed: it appears above, and the line is drawn again.
     session.answer("粘包\x1b[2J")
-    session.see("< 粘包\\u{1b}[2J")
-    session.see("> hel")
+    session.wait_for("< 粘包\\u{1b}[2J")
+    session.wait_for("> hel")
     session.type("lo 粘包\r")
     assert session.received() == "hello 粘包"
-    session.prompted()
-    session.type("\x1b[A\r")  # the last line again
+    session.wait_for_prompt()
+    session.type("\x1b[A\r")  # the previous line again
     assert session.received() == "hello 粘包"
-    session.prompted()
+    session.wait_for_prompt()
     session.type("\x04")
     assert session.received() is None
     session.peer.close()
     assert session.exit_code() == 0, session.shown
 
 
-def ended_by_the_peer(program):
+def the_peer_ends_the_connection(program):
     session = Session(program)
-    session.see("> ")
+    session.wait_for("> ")
     session.type("unsent")
-    session.see("unsent")
-    assert session.is_raw()
+    session.wait_for("unsent")
+    assert session.is_prompting()
     session.answer("last words")
     session.peer.close()
-    session.see("< last words")
-    session.see("the peer ended the connection")
-    assert not session.is_raw()
+    session.wait_for("< last words")
+    session.wait_for("the peer ended the connection")
+    assert not session.is_prompting()
     assert session.exit_code() == 1, session.shown
 
 
-def interrupted(program):
+def ctrl_c_ends(program):
     session = Session(program)
-    session.see("> ")
+    session.wait_for("> ")
     session.type("unsent\x03")
     assert session.received() is None
     session.peer.close()
     assert session.exit_code() == 0, session.shown
 
 
-def commands(program):
+def commands_and_texts_with_a_slash(program):
     session = Session(program)
-    session.see("> ")
+    session.wait_for("> ")
     session.type("/file /nowhere/at/all\r")
-    session.see("cannot send /nowhere/at/all: ")
-    session.prompted()
+    session.wait_for("cannot send /nowhere/at/all: ")
+    session.wait_for_prompt()
     session.type("/files are text\r")
     assert session.received() == "/files are text"
-    session.prompted()
+    session.wait_for_prompt()
     session.type("/quit\r")
     assert session.received() is None
     session.peer.close()
     assert session.exit_code() == 0, session.shown
 
 
-def files(program):
+def file_command_sends_a_file(program):
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_STATE_HOME"] = folder
         inbox = os.path.join(folder, "inbox")
@@ -161,20 +161,26 @@ def files(program):
             file.write("content")
         session = Session.__new__(Session)
         session.run([program, "send", addr])
-        session.see("> ")
+        session.wait_for("> ")
         session.type(f"/file {path}\r")
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while not os.path.exists(os.path.join(inbox, "a file.txt")):
             assert time.monotonic() < end, session.shown
             time.sleep(0.01)
-        session.prompted()
+        session.wait_for_prompt()
         session.type("/quit\r")
-        session.see("stored")
+        session.wait_for("stored")
         assert session.exit_code() == 0, session.shown
         listener.kill()
         listener.wait()
 
 
 if __name__ == "__main__":
-    for scenario in (typed_and_answered, ended_by_the_peer, interrupted, commands, files):
+    for scenario in (
+        lines_are_sent_and_answers_shown,
+        the_peer_ends_the_connection,
+        ctrl_c_ends,
+        commands_and_texts_with_a_slash,
+        file_command_sends_a_file,
+    ):
         scenario(sys.argv[1])

@@ -1,4 +1,4 @@
-//! The prompt of `unstick send`, on a pseudo-terminal that a script types at.
+//! The prompt of `unstick send`, on a pseudo-terminal that a script drives.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -9,7 +9,7 @@ use std::process::Command;
 use support::*;
 
 #[test]
-fn a_person_types_and_answers_come() {
+fn the_prompt_sends_lines_and_shows_answers() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/prompt.py");
     let mut command = Command::new("python3");
     command.env("PYTHONDONTWRITEBYTECODE", "1").args([script, env!("CARGO_BIN_EXE_unstick")]);

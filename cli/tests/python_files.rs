@@ -1,5 +1,5 @@
-//! The Python client moves text and files to a receiver that is the library's session over a plain
-//! socket: two implementations of the messages' part, face to face.
+//! The Python client sends text and files to a receiver that is built on the library's session over
+//! a plain socket: two independent implementations of messages and files.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -51,15 +51,15 @@ fn content() -> Vec<u8> {
     (0..200_000_u32).map(|i| u8::try_from(i * 7 % 251).unwrap()).collect()
 }
 
-/// A receiver with its disk in memory.
+/// A receiver that stores files in memory.
 struct Receiver {
     session: Session,
     writer: FrameWriter<TcpStream>,
     parts: BTreeMap<(String, ResumeKey), Vec<u8>>,
     stored: BTreeMap<String, Vec<u8>>,
     open: Option<(String, ResumeKey)>,
-    /// Bytes of data that came.
-    came: usize,
+    /// The number of data bytes received.
+    received: usize,
 }
 
 impl Receiver {
@@ -71,15 +71,17 @@ impl Receiver {
         writer.flush().unwrap();
     }
 
-    fn say(&mut self, message: &Message<'_>) {
+    fn send_message(&mut self, message: &Message<'_>) {
         let encoded = self.session.send(message).unwrap();
         Self::write(&mut self.writer, &encoded);
     }
 
-    /// A frame arrives. Returns whether it was the last.
+    /// Handles a frame. Returns whether it was the last.
     fn frame(&mut self, kind: Kind, payload: &[u8]) -> bool {
         match self.session.handle_frame(kind, payload).unwrap() {
-            Event::Text(text) => self.say(&Message::Text(&text.replace("粘包", "unstuck"))),
+            Event::Text(text) => {
+                self.send_message(&Message::Text(&text.replace("粘包", "unstuck")))
+            }
             Event::FileOpen(open) => {
                 let place = (open.name.to_owned(), open.key);
                 let status = match self.stored.get(open.name) {
@@ -100,13 +102,13 @@ impl Receiver {
                     }
                 };
                 self.open = (!status.code.is_final()).then_some(place);
-                self.say(&Message::FileStatus(status));
+                self.send_message(&Message::FileStatus(status));
             }
             Event::FileData(data) => {
                 let part = self.parts.get_mut(self.open.as_ref().unwrap()).unwrap();
                 part.truncate(usize::try_from(data.offset).unwrap());
                 part.extend(data.bytes);
-                self.came += data.bytes.len();
+                self.received += data.bytes.len();
             }
             Event::FileDone(done) => {
                 let place = self.open.take().unwrap();
@@ -115,11 +117,11 @@ impl Receiver {
                 let answer = done.answer(digest(&file));
                 assert_eq!(answer.code, Code::STORED);
                 self.stored.insert(place.0, file);
-                self.say(&Message::FileStatus(answer));
+                self.send_message(&Message::FileStatus(answer));
             }
             Event::Close(close) => {
                 assert_eq!(close, Close::ORDINARY);
-                self.say(&Message::Close(close));
+                self.send_message(&Message::Close(close));
                 return true;
             }
             Event::Hello(_) | Event::Nothing => {}
@@ -133,7 +135,7 @@ impl Receiver {
 }
 
 #[test]
-fn the_python_client_moves_files() {
+fn the_python_client_sends_files() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let receiver = thread::spawn(move || {
@@ -150,9 +152,9 @@ fn the_python_client_moves_files() {
             ]),
             stored: BTreeMap::from([("there.bin".to_owned(), content())]),
             open: None,
-            came: 0,
+            received: 0,
         };
-        receiver.say(&Message::Hello(Hello { limit: 1 << 20, name: "test" }));
+        receiver.send_message(&Message::Hello(Hello { limit: 1 << 20, name: "test" }));
         while let Some(frame) = reader.next_frame().unwrap() {
             if receiver.frame(frame.meta, frame.payload) {
                 break;
@@ -189,6 +191,6 @@ fn the_python_client_moves_files() {
     assert_eq!(receiver.stored["empty.bin"], b"");
     assert_eq!(receiver.stored["long-part.bin"], content()[..9]);
     assert!(!receiver.stored.contains_key("refused.bin"));
-    // What was held was not sent again, and what differed was: all of it.
-    assert_eq!(receiver.came, 200_000 + 130_000 + 200_000 + 9);
+    // A matching part was not sent again; a differing one was replaced by the whole file.
+    assert_eq!(receiver.received, 200_000 + 130_000 + 200_000 + 9);
 }

@@ -1,4 +1,4 @@
-//! `unstick send`: against the listener, and against peers that do not do what they should.
+//! `unstick send`: with the listener, and with peers that break the protocol.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use support::*;
 
-/// Serves one connection, and returns what the client sent it.
+/// Serves one connection. The thread returns what the client sent after `each` had returned.
 fn serve(
     each: impl FnOnce(&mut TcpStream) + Send + 'static,
 ) -> (String, thread::JoinHandle<Vec<u8>>) {
@@ -21,7 +21,7 @@ fn serve(
     let addr = listener.local_addr().unwrap().to_string();
     let served = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         each(&mut stream);
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
@@ -31,7 +31,7 @@ fn serve(
 }
 
 #[test]
-fn messages_go_and_answers_come() {
+fn messages_are_sent_and_answers_received() {
     let listen = Listen::start(&["--reply", "upper"]);
     let send = |args: &[&str], stdin: &[u8]| run(&[&["send", &listen.addr], args].concat(), stdin);
     send(&["--text", "hello", "--text", "", "--text", "粘包x", "--expect-reply"], b"")
@@ -49,9 +49,9 @@ fn messages_go_and_answers_come() {
 }
 
 #[test]
-fn a_peer_that_answers_while_we_send_stops_nobody() {
+fn answers_during_sending_cause_no_deadlock() {
     let listen = Listen::start(&["--reply", "echo"]);
-    // Far more than the buffers of both directions hold.
+    // Far more than the buffers of both directions can hold.
     let lines = format!("{}\n", "x".repeat(50_000)).repeat(400);
     let done = run(&["send", &listen.addr, "--expect-reply"], lines.as_bytes());
     assert_eq!(done.code, 0, "{}", done.stderr);
@@ -59,7 +59,7 @@ fn a_peer_that_answers_while_we_send_stops_nobody() {
 }
 
 #[test]
-fn large_messages_need_to_be_welcome() {
+fn a_message_over_the_peers_limit_is_not_sent() {
     let listen = Listen::start(&["--reply", "echo"]);
     let line = "x".repeat(1 << 20);
     let done = run(&["send", &listen.addr, "--expect-reply"], line.as_bytes());
@@ -76,7 +76,7 @@ fn large_messages_need_to_be_welcome() {
     let (addr, _) = serve(|_| {});
     run(&["send", &addr, "--timeout", "0.5"], line.as_bytes())
         .fails(1, "the peer takes 65536 at most (it sent no hello");
-    // Whoever sets the limit says that the peer takes it.
+    // `--limit` states that the peer accepts such messages.
     let (addr, served) = serve(close_after_close);
     run(&["send", &addr, "--limit", "1MiB"], line.as_bytes()).succeeds("");
     assert!(served.join().unwrap().is_empty());
@@ -89,7 +89,7 @@ fn close_after_close(stream: &mut TcpStream) {
     stream.shutdown(Shutdown::Write).unwrap();
 }
 
-/// Reads until these bytes have come; returns all before them.
+/// Reads until the received bytes end with `end`; returns those before it.
 fn read_up_to(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
     let mut seen = Vec::new();
     while !seen.ends_with(end) {
@@ -102,18 +102,18 @@ fn read_up_to(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn it_ends_as_the_protocol_says() {
+fn the_end_follows_the_protocol() {
     let (addr, served) = serve(|stream| {
         let sent = read_up_to(stream, &[frame(TEXT, b"hi"), frame(CLOSE, b"")].concat());
         assert!(sent.starts_with(&[0xf5, 1, HELLO, 0, 0]), "{sent:02x?}");
-        // It has shut down writing, and still reads.
+        // The client has shut down writing, and still reads.
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
         stream.write_all(&[frame(TEXT, b"late"), frame(CLOSE, b"")].concat()).unwrap();
     });
     run(&["send", &addr, "--text", "hi"], b"").succeeds("late\n");
     served.join().unwrap();
 
-    // A peer that closes before it has read everything did not take everything.
+    // A peer that closes before it has read everything did not accept everything.
     let (addr, _served) = serve(|stream| {
         read_up_to(stream, &frame(TEXT, b"a"));
         stream.write_all(&frame(CLOSE, b"")).unwrap();
@@ -121,7 +121,7 @@ fn it_ends_as_the_protocol_says() {
     run(&["send", &addr, "--expect-reply", "--text", "a"], b"")
         .fails(1, "the peer closed the conversation (1 message sent, 0 answered)");
 
-    // In other formats there is nothing but the messages.
+    // Other formats have only the messages.
     let (addr, served) = serve(|_| {});
     run(&["send", &addr, "--format", "i32le", "--text", "hi"], b"").succeeds("");
     assert_eq!(served.join().unwrap(), b"\x02\0\0\0hi");
@@ -132,7 +132,7 @@ fn it_ends_as_the_protocol_says() {
 }
 
 #[test]
-fn a_peer_that_goes_wrong_is_told_and_told_of() {
+fn an_error_of_the_peer_is_reported_to_it_and_to_the_user() {
     let text = ["--text", "hi", "--expect-reply", "--timeout", "0.5"];
     let send = |addr: &str| run(&[&["send", addr], &text[..]].concat(), b"");
 
@@ -143,7 +143,7 @@ fn a_peer_that_goes_wrong_is_told_and_told_of() {
 
     let (addr, served) = serve(|stream| stream.write_all(&frame(0x20, b"")).unwrap());
     send(&addr).fails(1, "byte 0: the kind 0x20 is critical and not known here; does the peer");
-    // What to try is for the reader here.
+    // The hint is only for the local user.
     let sent = served.join().unwrap();
     assert!(sent.ends_with(b"byte 0: the kind 0x20 is critical and not known here"));
 
@@ -183,7 +183,7 @@ fn a_peer_that_goes_wrong_is_told_and_told_of() {
 }
 
 #[test]
-fn our_pong_comes_back() {
+fn a_ping_is_answered_with_a_pong() {
     let (addr, served) = serve(|stream| {
         stream.write_all(&[frame(PING, b"p1"), frame(TEXT, b"yes")].concat()).unwrap();
         read_up_to(stream, &frame(PONG, b"p1"));
@@ -196,7 +196,7 @@ fn our_pong_comes_back() {
 }
 
 #[test]
-fn nobody_there_and_bad_usage() {
+fn a_failed_connect_and_invalid_options_are_reported() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     run(&["send", &closed, "--text", "x"], b"").fails(1, "nothing listens there, start it with");
     run(&["send", "no.such.host.invalid:1", "--text", "x"], b"")
@@ -216,7 +216,7 @@ fn nobody_there_and_bad_usage() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_it_quietly() {
+fn closing_standard_output_ends_it_without_an_error() {
     let listen = Listen::start(&["--reply", "echo"]);
     let mut child = unstick()
         .args(["send", &listen.addr])
@@ -235,12 +235,12 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 }
 
 #[test]
-fn a_sender_that_gives_up_says_so_and_goes() {
-    // A listener that answers nothing is not told of a crash.
+fn a_sender_that_gives_up_sends_a_close() {
+    // A listener that does not answer gets a close, and so reports no crash.
     let listen = Listen::start(&[]);
     let args = ["send", &listen.addr, "--text", "hi", "--expect-reply", "--timeout", "0.5"];
     let mut tries = 0;
-    // A machine that is busy elsewhere may be late, but not each time.
+    // A busy machine may be late, but not every time.
     loop {
         tries += 1;
         let began = Instant::now();
@@ -252,7 +252,7 @@ fn a_sender_that_gives_up_says_so_and_goes() {
         assert!(tries < 5, "{:?}", began.elapsed());
     }
 
-    // Nor is one that takes less than there is to send.
+    // The same for a listener whose limit is exceeded.
     let args = ["send", &listen.addr, "--limit", "2"];
     run(&args, b"ok\nnot ok\n").fails(1, "more than the 2 bytes that a message may have");
     listen.err.lines("ended after 1 message", tries + 1);

@@ -1,5 +1,5 @@
-//! `unstick listen` and `send` over UDP, with each other, with peers in Python, and with peers that
-//! send what is none.
+//! `unstick listen` and `send` over UDP: with each other, with peers in Python, and with invalid
+//! datagrams.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
@@ -19,7 +19,7 @@ fn send(addr: &str, args: &[&str], stdin: &[u8]) -> Done {
     run(&[&["send", addr], args].concat(), stdin)
 }
 
-/// A row of the table at the end.
+/// Returns a row of the final table, without its name.
 fn row(done: &Done, name: &str) -> Vec<String> {
     let line = done.stderr.lines().find(|line| line.starts_with(name));
     let line = line.unwrap_or_else(|| panic!("no {name} in {done:?}"));
@@ -27,14 +27,14 @@ fn row(done: &Done, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn messages_go_and_answers_come() {
+fn messages_are_sent_and_answers_received() {
     for addr in ["udp:127.0.0.1:0", "udp:[::1]:0"] {
         let listen = Listen::at(addr, &["--reply", "upper"]);
         assert!(listen.addr.starts_with("udp:"), "{}", listen.addr);
         let texts = TEXTS.map(|text| ["--text", text]).concat();
         let done = send(&listen.addr, &[&texts[..], &["--expect-reply"]].concat(), b"");
         done.succeeds(ANSWERS);
-        // Packed: all of it in one datagram.
+        // All messages are packed into one datagram.
         assert_eq!(row(&done, "sent")[..2], ["1", "4"]);
         assert_eq!(row(&done, "received")[..2], ["1", "4"]);
         send(&listen.addr, &["--expect-reply"], b"one\n\xff\xfe\n").succeeds("ONE\n0xfffe\n");
@@ -47,7 +47,7 @@ fn messages_go_and_answers_come() {
 }
 
 #[test]
-fn json_is_one_object_a_line() {
+fn json_prints_one_object_per_line() {
     let listen = Listen::at("udp:127.0.0.1:0", &["--json", "--reply", "echo"]);
     let done = send(&listen.addr, &["--json", "--text", "粘", "--expect-reply"], b"");
     let lines: Vec<Value> =
@@ -64,9 +64,9 @@ fn json_is_one_object_a_line() {
     assert_eq!((&last["refused"]["malformed"], &last["refused"]["bytes"]), (&1.into(), &14.into()));
 }
 
-/// A hostile peer is told of, and stops nobody.
+/// Invalid datagrams are reported, and the listener continues.
 #[test]
-fn refused_datagrams_are_named_and_change_nothing() {
+fn refused_datagrams_are_reported_and_counted() {
     let listen = Listen::at("udp:127.0.0.1:0", &["--kind", "0x41"]);
     let raw = UdpSocket::bind("127.0.0.1:0").unwrap();
     raw.connect(listen.addr.strip_prefix("udp:").unwrap()).unwrap();
@@ -87,7 +87,7 @@ fn refused_datagrams_are_named_and_change_nothing() {
     }
     raw.send(&[frame(TEXT, b"lost"), frame(TEXT, b"\xff")].concat()).unwrap();
     listen.err.line("payload byte 0: a text that is not UTF-8");
-    // A ping is not answered, and no message.
+    // A ping is neither answered nor shown as a message.
     raw.send(&[frame(PING, b"p"), frame(0x41, b"known")].concat()).unwrap();
     listen.out.line("\"known\"");
     let done = listen.interrupt();
@@ -99,7 +99,7 @@ fn refused_datagrams_are_named_and_change_nothing() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_said() {
+fn messages_that_cannot_be_sent_are_reported() {
     let listen = Listen::at("udp:127.0.0.1:0", &["--reply", "echo"]);
     let long = "x".repeat(1_193);
     let done = send(&listen.addr, &["--text", &long], b"");
@@ -107,12 +107,12 @@ fn what_cannot_be_sent_is_said() {
     let why = "message 1 has 1201 bytes and a datagram may have 1200; raise --datagram-limit";
     assert!(done.stderr.contains(why), "{done:?}");
     let args = ["--text", &long, "--datagram-limit", "9000", "--expect-reply"];
-    // The answer has to fit the listener's datagrams, too.
+    // The answer exceeds the listener's own datagram limit.
     let done = send(&listen.addr, &[&args[..], &["--timeout", "0.2"]].concat(), b"");
     assert_eq!(done.code, 1, "{done:?}");
     assert!(done.stderr.contains("datagrams can be lost, and does the peer answer?"), "{done:?}");
     listen.err.line("cannot answer: the frame has 1201 bytes");
-    // Nobody is there any more.
+    // Nothing listens there any more.
     let addr = listen.addr.clone();
     listen.interrupt();
     let done = send(&addr, &["--text", "x"], b"");
@@ -134,7 +134,7 @@ fn what_cannot_be_sent_is_said() {
     }
 }
 
-/// One of `tests/peer`. If `python3` is missing, that is a failure.
+/// Returns a command for a script of `tests/peer`. A missing `python3` fails the test.
 fn python() -> Command {
     let mut command = Command::new("python3");
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
@@ -143,7 +143,7 @@ fn python() -> Command {
 }
 
 #[test]
-fn a_python_client_packed_and_single() {
+fn a_python_client_sends_packed_and_single_datagrams() {
     let listen = Listen::at("udp:127.0.0.1:0", &["--reply", "upper"]);
     let (host, port) = listen.addr.strip_prefix("udp:").unwrap().rsplit_once(':').unwrap();
     for args in
@@ -152,13 +152,14 @@ fn a_python_client_packed_and_single() {
         finish(python().args(["send", host, port]).args(args).args(TEXTS), b"").succeeds(ANSWERS);
     }
     let done = listen.interrupt();
-    // Packed is one datagram, single are four; before each of a hostile peer comes a refused one.
+    // Packed messages are one datagram, single ones four. A hostile peer sends an invalid datagram
+    // before each.
     assert_eq!(row(&done, "received")[..2], ["10", "16"], "{done:?}");
     assert_eq!(row(&done, "refused")[0], "5", "{done:?}");
 }
 
 #[test]
-fn a_python_server_packed_and_single() {
+fn a_python_server_answers_packed_and_single_datagrams() {
     for (how, datagrams) in [("--pack", "1"), ("--single", "4")] {
         let mut server = python()
             .args(["serve", how, "--count", "4"])

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Builds `unstick` once more, with digests that cost next to nothing, and prints its path: what
-`measure.py` compares with a raw copy, which digests nothing.
+"""Builds a variant of `unstick` with digests that cost almost nothing, and prints its path.
+`measure.py` compares it with a raw copy, which computes no digests.
 
-Nothing else is different: the program calls for every digest as ever, but of each only the first 64
-bytes, those behind the last whole 64, and the length count. It agrees with its own kind alone.
+Nothing else differs: every digest is still computed, but it covers only the first 64 bytes, the
+bytes after the last whole block of 64, and the length. Only the same variant computes equal
+digests.
 """
 
 import json
@@ -29,7 +30,7 @@ FIRST_BLOCK = """\
 def main():
     target = os.path.join(os.environ.get("CARGO_TARGET_DIR", f"{ROOT}/target"), "without-digests")
     with tempfile.TemporaryDirectory(prefix="unstick-without-digests-") as folder:
-        # A copy, since the other digest changes the lock file.
+        # In a copy, because the patched digest changes the lock file.
         tree, sha2 = f"{folder}/tree", f"{folder}/sha2"
         run("git", "-C", ROOT, "checkout-index", "--all", f"--prefix={tree}/")
         copy_without_digests(sha2)
@@ -48,7 +49,7 @@ def copy_without_digests(to):
     shutil.copytree(os.path.dirname(manifest), to)
     with open(f"{to}/{FILE}", encoding="utf-8") as file:
         source = file.read()
-    assert source.count(ALL_BLOCKS) == 1, f"sha2 is another one now: look at its {FILE}"
+    assert source.count(ALL_BLOCKS) == 1, f"sha2 has changed: check its {FILE}"
     with open(f"{to}/{FILE}", "w", encoding="utf-8") as file:
         file.write(source.replace(ALL_BLOCKS, FIRST_BLOCK))
 

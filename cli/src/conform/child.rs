@@ -1,4 +1,4 @@
-//! The command under test: a child that reads requests and writes answers, a line each.
+//! The command under test: a child process that reads requests and writes answers, one per line.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,19 +11,19 @@ use serde_json::Value;
 
 use super::play::Peer;
 
-/// The longest line that a command may write.
+/// The maximum length of a line that the command writes.
 const MAX_LINE: u64 = 16 << 20;
-/// Lines that are read ahead; a command that floods waits behind them.
+/// The maximum number of lines that are read ahead.
 const LINES_AHEAD: usize = 64;
 
-/// Starts the command when it is asked something, and again after it failed.
+/// The command under test. It is started for the first request, and again after a failure.
 pub(crate) struct Program {
     command: Vec<OsString>,
     timeout: Duration,
     deadline: Instant,
     running: Option<Running>,
-    /// It let the time of a vector pass.
-    pub(crate) hung: bool,
+    /// Whether it did not answer within the time of the vector.
+    pub(crate) timed_out: bool,
 }
 
 struct Running {
@@ -34,13 +34,13 @@ struct Running {
 
 impl Program {
     pub(crate) fn new(command: Vec<OsString>, timeout: Duration) -> Self {
-        Self { command, timeout, deadline: Instant::now(), running: None, hung: false }
+        Self { command, timeout, deadline: Instant::now(), running: None, timed_out: false }
     }
 
-    /// Starts it, to see whether that can be done at all.
+    /// Starts the command.
     ///
     /// # Errors
-    /// Why it does not start.
+    /// A message if it cannot be started.
     pub(crate) fn start(&mut self) -> Result<(), String> {
         let (program, args) = self.command.split_first().ok_or("no command")?;
         let mut child = Command::new(program)
@@ -54,7 +54,7 @@ impl Program {
         };
         let (requests, to_write) = mpsc::channel::<String>();
         let (to_read, answers) = mpsc::sync_channel(LINES_AHEAD);
-        // A thread each, so that neither a full pipe nor an empty one is waited for too long.
+        // One thread for each direction, so that waiting for a pipe can time out.
         thread::spawn(move || {
             for line in to_write {
                 if stdin.write_all(line.as_bytes()).and_then(|()| stdin.flush()).is_err() {
@@ -85,16 +85,16 @@ impl Program {
         Ok(())
     }
 
-    /// A new vector begins, and its time.
+    /// Starts the time limit of a new vector.
     pub(crate) fn begin(&mut self) {
         self.deadline = Instant::now() + self.timeout;
-        self.hung = false;
+        self.timed_out = false;
     }
 
-    /// Ends it; the next request starts it anew. One that failed may be in any state.
+    /// Kills the command, whose state is unknown after a failure. The next request starts it again.
     pub(crate) fn stop(&mut self) {
         if let Some(mut running) = self.running.take() {
-            let _ = running.child.kill(); // it may have ended
+            let _ = running.child.kill(); // it may have exited already
             let _ = running.child.wait();
         }
     }
@@ -115,7 +115,7 @@ impl Peer for Program {
         if let Ok(line) = running.answers.try_recv() {
             return Err(format!("a line that nothing asked for: {}", line.unwrap_or_else(|e| e)));
         }
-        // If it has ended there is nobody to write to, and no answer either.
+        // If the command has exited, this fails, and so does the wait for an answer.
         let _ = running.requests.send(format!("{request}\n"));
         let left = self.deadline.saturating_duration_since(Instant::now());
         match running.answers.recv_timeout(left) {
@@ -123,11 +123,11 @@ impl Peer for Program {
                 .map_err(|_| format!("a line that is no JSON: {}", line.trim_end())),
             Ok(Err(why)) => Err(why),
             Err(RecvTimeoutError::Timeout) => {
-                self.hung = true;
+                self.timed_out = true;
                 Err(format!("no answer within {} seconds", self.timeout.as_secs_f32()))
             }
             Err(RecvTimeoutError::Disconnected) => {
-                // Its output is closed; give it a moment to say how it ended.
+                // Its output is closed; wait briefly for its exit status.
                 let until = Instant::now() + Duration::from_millis(500);
                 loop {
                     match running.child.try_wait() {

@@ -1,5 +1,5 @@
-//! `unstick conform`: runs the vectors of the specification against any implementation, in any
-//! language. `vectors/README.md` says what the implementation has to answer.
+//! `unstick conform`: runs the specification's vectors against an implementation in any language.
+//! `vectors/README.md` describes the requests and answers.
 
 mod child;
 mod play;
@@ -18,10 +18,10 @@ use child::Program;
 use play::{Failed, Verdict, play};
 use vector::{Test, Vector};
 
-/// After so many time-outs in a row nothing more is tried.
-const PATIENCE: usize = 3;
-/// The most characters of an expectation or an answer in the table.
-const SHOWN: usize = 300;
+/// The number of consecutive time-outs after which no more vectors are tried.
+const MAX_TIMEOUTS: usize = 3;
+/// The maximum number of characters of an expectation or an answer in the table.
+const MAX_SHOWN: usize = 300;
 
 /// Run the specification's test vectors against an implementation in any language.
 ///
@@ -49,7 +49,7 @@ pub(crate) struct Args {
 
 macro_rules! embedded {
     ($($name:literal)+) => {
-        /// The vectors, as they were when this was built.
+        /// The vectors embedded at build time.
         const EMBEDDED: &[(&str, &str)] =
             &[$((concat!($name, ".json"), include_str!(concat!("../../vectors/", $name, ".json")))),+];
     };
@@ -57,7 +57,7 @@ macro_rules! embedded {
 
 embedded! { "header" "limits" "streams" "skip" "resync" "datagrams" "encoders" "annex-a" "messages" "conversations" }
 
-/// The sections that vectors are named after.
+/// The titles of the sections that vector ids begin with.
 const SECTIONS: &[(&str, &str)] = &[
     ("3", "the frame"),
     ("3.2", "the header"),
@@ -96,14 +96,14 @@ const SECTIONS: &[(&str, &str)] = &[
     ("A.4", "length field in a longer header"),
 ];
 
-/// The section's title; for vectors of somebody's own there may be none.
+/// Returns the section's title; empty for an unknown section of user-provided vectors.
 fn title(section: &str) -> &'static str {
     SECTIONS.iter().find(|(name, _)| *name == section).map_or("", |(_, title)| title)
 }
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Event<'a> {
+enum ConformEvent<'a> {
     Pass {
         id: &'a str,
         section: &'a str,
@@ -113,7 +113,7 @@ enum Event<'a> {
         section: &'a str,
         requirements: &'a [String],
         about: &'a str,
-        /// Where the stream was cut.
+        /// The offsets at which the stream was cut.
         cuts: Option<&'a [usize]>,
         request: &'a str,
         expected: &'a str,
@@ -137,9 +137,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut program = Program::new(args.command.clone(), Duration::from_secs(args.timeout));
     program.start().map_err(Failure::Job)?;
     let mut results = Vec::new();
-    let mut hung = 0;
+    let mut timeouts = 0;
     for vector in &vectors {
-        let verdict = if hung < PATIENCE {
+        let verdict = if timeouts < MAX_TIMEOUTS {
             program.begin();
             play(vector, &mut program)
         } else {
@@ -148,7 +148,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         if let Verdict::Fail(Failed { broken: true, .. }) = verdict {
             program.stop();
         }
-        hung = if program.hung { hung + 1 } else { 0 };
+        timeouts = if program.timed_out { timeouts + 1 } else { 0 };
         if args.json {
             out.line(json(&event(vector, &verdict)))?;
             out.flush()?;
@@ -161,7 +161,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let unsupported = count(|v| matches!(v, Verdict::Unsupported(_)));
     let fail = results.len() - pass - unsupported;
     if args.json {
-        out.line(json(&Event::End { pass, fail, unsupported }))?;
+        out.line(json(&ConformEvent::End { pass, fail, unsupported }))?;
     } else {
         table(&mut out, &results)?;
         failures(&mut out, &results)?;
@@ -171,7 +171,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         ))?;
     }
     out.flush()?;
-    if fail == 0 { Ok(()) } else { Err(Failure::Told) }
+    if fail == 0 { Ok(()) } else { Err(Failure::Reported) }
 }
 
 fn vectors(args: &Args) -> Result<Vec<Vector>, Failure> {
@@ -202,7 +202,7 @@ fn vectors(args: &Args) -> Result<Vec<Vector>, Failure> {
     if vectors.is_empty() {
         return Err(Failure::Usage("there are no such vectors".to_owned()));
     }
-    // Those of a section may stand in several files.
+    // The vectors of a section may be in several files.
     vectors.sort_by_key(|vector| order(vector.section()));
     Ok(vectors)
 }
@@ -221,7 +221,7 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(paths)
 }
 
-/// Chapters by their number, the annex behind them.
+/// Returns the sort key of a section: chapters by number, then the annex.
 fn order(section: &str) -> Vec<(bool, u32, String)> {
     let part = |part: &str| match part.parse() {
         Ok(number) => (false, number, String::new()),
@@ -235,17 +235,17 @@ fn not_tried(vector: &Vector) -> Verdict {
         cuts: (vector.test == Test::Stream).then(Vec::new),
         request: "null".to_owned(),
         expected: "an answer".to_owned(),
-        got: format!("not tried, after {PATIENCE} vectors in a row without an answer"),
+        got: format!("not tried, after {MAX_TIMEOUTS} vectors in a row without an answer"),
         broken: true,
     })
 }
 
-fn event<'a>(vector: &'a Vector, verdict: &'a Verdict) -> Event<'a> {
+fn event<'a>(vector: &'a Vector, verdict: &'a Verdict) -> ConformEvent<'a> {
     let (id, section) = (vector.id.as_str(), vector.section());
     match verdict {
-        Verdict::Pass => Event::Pass { id, section },
-        Verdict::Unsupported(why) => Event::Unsupported { id, section, why },
-        Verdict::Fail(Failed { cuts, request, expected, got, .. }) => Event::Fail {
+        Verdict::Pass => ConformEvent::Pass { id, section },
+        Verdict::Unsupported(why) => ConformEvent::Unsupported { id, section, why },
+        Verdict::Fail(Failed { cuts, request, expected, got, .. }) => ConformEvent::Fail {
             id,
             section,
             requirements: &vector.requirements,
@@ -303,11 +303,11 @@ fn failures(out: &mut Out, results: &[(&Vector, Verdict)]) -> Result<(), Failure
     Ok(())
 }
 
-/// Text that the command chose, on one line and without anything that steers a terminal.
+/// Shortens a text of the command to one line, without control characters.
 fn shown(text: &str) -> String {
     let mut shown: String =
-        text.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().nth(SHOWN).is_some() {
+        text.chars().take(MAX_SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(MAX_SHOWN).is_some() {
         shown.push('…');
     }
     shown
@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_is_embedded() {
+    fn every_vector_file_is_embedded() {
         let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors"));
         let names: BTreeSet<_> = files(dir)
             .unwrap()
@@ -341,15 +341,15 @@ mod tests {
     }
 
     #[test]
-    fn chapters_stand_in_their_order() {
+    fn sections_are_sorted_by_number() {
         let mut sections = ["A.1", "10", "8.4", "8", "3.2", "A.10", "A.2"];
         sections.sort_by_key(|section| order(section));
         assert_eq!(sections, ["3.2", "8", "8.4", "10", "A.1", "A.2", "A.10"]);
     }
 
     #[test]
-    fn text_of_the_command_steers_no_terminal() {
+    fn control_characters_of_the_command_are_replaced() {
         assert_eq!(shown("a\u{1b}[2J\n\u{9b}b"), "a\u{fffd}[2J\u{fffd}\u{fffd}b");
-        assert_eq!(shown(&"x".repeat(SHOWN + 1)).chars().count(), SHOWN + 1);
+        assert_eq!(shown(&"x".repeat(MAX_SHOWN + 1)).chars().count(), MAX_SHOWN + 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Plays one vector against an implementation, in lockstep: a request, an answer.
+//! Plays one vector against an implementation: sends each request and compares its answer.
 
 use serde_json::{Map, Value, json};
 
@@ -6,14 +6,16 @@ use super::vector::{
     Act, Answer, Expect, Request, Sent, Step, Test, Vector, number, parse_hex, write_hex,
 };
 
-/// An implementation: answers requests of the protocol in `vectors/README.md`.
+/// An implementation under test, which answers the requests of `vectors/README.md`.
 pub(crate) trait Peer {
+    /// Sends a request and returns its answer.
+    ///
     /// # Errors
-    /// Why there is no answer.
+    /// A message if there is no answer.
     fn ask(&mut self, request: &Value) -> Result<Value, String>;
 }
 
-/// How a vector went.
+/// The result of a vector.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Verdict {
     Pass,
@@ -23,12 +25,12 @@ pub(crate) enum Verdict {
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Failed {
-    /// Where the stream was cut, if there was one.
+    /// The offsets at which the stream was cut; `None` if the vector has no stream.
     pub(crate) cuts: Option<Vec<usize>>,
     pub(crate) request: String,
     pub(crate) expected: String,
     pub(crate) got: String,
-    /// There was no answer.
+    /// Whether there was no answer.
     pub(crate) broken: bool,
 }
 
@@ -37,7 +39,7 @@ enum Stop {
     Fail { request: String, expected: String, got: String, broken: bool },
 }
 
-/// A half header, which every receiver of datagrams refuses.
+/// An incomplete header, which every receiver of datagrams refuses.
 const REFUSED_DATAGRAM: &str = "f50101";
 
 pub(crate) fn play(vector: &Vector, peer: &mut impl Peer) -> Verdict {
@@ -68,7 +70,8 @@ fn verdict(cuts: Option<Vec<usize>>, played: Result<(), Stop>) -> Verdict {
     }
 }
 
-/// Of several things that may come out one has to. The first is the one that is told of.
+/// Plays a vector with each permitted outcome until one fits. If none does, returns the failure of
+/// the first.
 fn first_that_fits(
     vector: &Vector,
     mut play: impl FnMut(&Expect) -> Result<(), Stop>,
@@ -98,7 +101,7 @@ fn ask(peer: &mut impl Peer, request: &Value) -> Result<Value, Stop> {
     }
 }
 
-/// What happens in a conversation, one thing after the other.
+/// Plays the acts of a conversation in order.
 fn conversation(vector: &Vector, acts: &[Act], peer: &mut impl Peer) -> Result<(), Stop> {
     let start = json!({"do": "conversation", "known": vector.known});
     compare(&start, &json!({"ok": true}), &ask(peer, &start)?)?;
@@ -109,7 +112,7 @@ fn conversation(vector: &Vector, acts: &[Act], peer: &mut impl Peer) -> Result<(
     Ok(())
 }
 
-/// The request, and the answer that it has to have.
+/// Returns the request of an act, and its expected answer.
 fn request_of(act: &Act) -> (Value, Value) {
     let mut request = match (&act.receive, &act.send) {
         (Some(frame), _) if frame.get("type").is_none() => {
@@ -130,8 +133,8 @@ fn request_of(act: &Act) -> (Value, Value) {
         Some(Sent::Refused) => json!({"refused": true}),
         None => json!({}),
     };
-    let came = [("event", &act.event), ("error", &act.error), ("says", &act.says)];
-    for (name, value) in came {
+    let outcomes = [("event", &act.event), ("error", &act.error), ("says", &act.says)];
+    for (name, value) in outcomes {
         if let Some(value) = value {
             merge(&mut expected, &json!({ name: value }));
         }
@@ -139,12 +142,12 @@ fn request_of(act: &Act) -> (Value, Value) {
     (request, expected)
 }
 
-/// Whether it is about a datagram that arrives.
+/// Returns whether the test is about a received datagram.
 fn is_datagram(test: Test) -> bool {
     matches!(test, Test::Datagram | Test::DatagramMessages)
 }
 
-/// The request that sets a stream or an encoder up.
+/// Creates a request with the fields that streams and encoders share.
 fn request(what: &str, vector: &Vector) -> Map<String, Value> {
     let mut request = Map::new();
     request.insert("do".to_owned(), what.into());
@@ -157,7 +160,7 @@ fn request(what: &str, vector: &Vector) -> Map<String, Value> {
     request
 }
 
-/// Everything but a stream: one request, one answer.
+/// Plays a vector that is no stream: one request and its answer, or a conversation.
 fn answer(
     vector: &Vector,
     bytes: &[u8],
@@ -203,7 +206,7 @@ fn answer(
     let got = ask(peer, &request)?;
     compare(&request, expected, &got)?;
     if is_datagram(vector.test) {
-        // No datagram has an influence on another (DGM-3).
+        // A datagram does not influence another (DGM-3).
         let other = json!({"do": name, "bytes": REFUSED_DATAGRAM, "known": [], "cut": false});
         compare(&other, &json!({"refused": {"name": "truncated"}}), &ask(peer, &other)?)?;
         let again = ask(peer, &request)?;
@@ -224,35 +227,35 @@ fn stream(
     compare(&start, &json!({"ok": true}), &ask(peer, &start)?)?;
     let mut run = Run { vector, bytes, cuts, pos: 0, failed: None, ended: false };
     let mut rest = steps.as_slice();
-    while let [step, behind @ ..] = rest {
+    while let [step, remaining @ ..] = rest {
         if step.is_action() && step.after == run.pos {
             run.act(step, peer)?;
-            rest = behind;
+            rest = remaining;
         } else if run.pos < bytes.len() && run.failed.is_none() {
             rest = run.feed(rest, peer)?;
         } else {
             return Err(fail(&Value::Null, event_text(step), "nothing"));
         }
     }
-    run.latched(peer)
+    run.check_latched(peer)
 }
 
-/// A stream on its way.
+/// The state of a stream that is being played.
 struct Run<'a> {
     vector: &'a Vector,
     bytes: &'a [u8],
     cuts: &'a [usize],
-    /// How many bytes were consumed.
+    /// The number of bytes consumed.
     pos: usize,
     failed: Option<Value>,
     ended: bool,
 }
 
 impl Run<'_> {
-    /// Gives the next piece. Returns the steps behind those that it brought.
+    /// Sends the next piece of the stream. Returns the steps after those that the piece caused.
     fn feed<'s>(&mut self, steps: &'s [Step], peer: &mut impl Peer) -> Result<&'s [Step], Stop> {
-        // A request inside the stream is made at its byte, so the piece ends there. Behind an
-        // error the receiver stops by itself.
+        // A request inside the stream is made at its byte, so the piece ends there. After an error
+        // the receiver stops by itself.
         let action = steps.iter().position(Step::is_action);
         let forced = action.and_then(|action| {
             let step = steps.get(action)?;
@@ -279,16 +282,16 @@ impl Run<'_> {
                 break;
             }
         }
-        let (brought, behind) = steps.split_at_checked(count).unwrap_or((steps, &[]));
-        let events: Vec<_> = brought.iter().filter_map(Step::event).collect();
+        let (expected_steps, remaining) = steps.split_at_checked(count).unwrap_or((steps, &[]));
+        let events: Vec<_> = expected_steps.iter().filter_map(Step::event).collect();
         let expected = json!({"consumed": stop - self.pos, "events": events});
         let request = json!({"do": "bytes", "bytes": write_hex(piece)});
         compare(&request, &expected, &ask(peer, &request)?)?;
         self.pos = stop;
-        Ok(behind)
+        Ok(remaining)
     }
 
-    /// Makes a request, or ends the stream.
+    /// Sends a request of the caller, or the end of the stream.
     fn act(&mut self, step: &Step, peer: &mut impl Peer) -> Result<(), Stop> {
         let Some(what) = step.request else {
             let event = step.event().unwrap_or_default();
@@ -321,8 +324,8 @@ impl Run<'_> {
         compare(&request, &expected, &got)
     }
 
-    /// What was reported last is reported for ever (ERR-4).
-    fn latched(&self, peer: &mut impl Peer) -> Result<(), Stop> {
+    /// Checks that an error is reported again by every further request (ERR-4).
+    fn check_latched(&self, peer: &mut impl Peer) -> Result<(), Stop> {
         let Some(failed) = &self.failed else { return Ok(()) };
         if !self.ended {
             let rest = self.bytes.get(self.pos..).filter(|rest| !rest.is_empty());
@@ -353,7 +356,7 @@ fn compare(request: &Value, expected: &Value, got: &Value) -> Result<(), Stop> {
     Err(fail(request, plain(expected).to_string(), got.to_string()))
 }
 
-/// Bytes as the protocol writes them, wherever they stand.
+/// Rewrites all byte strings in a value to the protocol's hexadecimal form.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(plain).collect(),
@@ -377,8 +380,8 @@ fn is_bytes(name: &str) -> bool {
     matches!(name, "bytes" | "payload" | "header" | "key" | "digest")
 }
 
-/// Whether an answer is the one expected. It may say more, and it may leave out the `at` of a
-/// frame and the `code` of an error.
+/// Returns whether an answer is the expected one. It may have additional members, and it may omit
+/// the `at` of a frame and the `code` of an error.
 pub(crate) fn fits(name: &str, expected: &Value, got: &Value) -> bool {
     match (expected, got) {
         (Value::Object(expected), Value::Object(got)) => {
@@ -388,7 +391,7 @@ pub(crate) fn fits(name: &str, expected: &Value, got: &Value) -> bool {
             })
         }
         (Value::Array(expected), Value::Array(got)) => {
-            // The frames of a datagram are frames.
+            // Items of `frames` are compared like `frame`.
             let name = if name == "frames" { "frame" } else { name };
             expected.len() == got.len()
                 && expected.iter().zip(got).all(|(expected, got)| fits(name, expected, got))

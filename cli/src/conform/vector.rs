@@ -1,4 +1,4 @@
-//! The vectors, as they stand in `vectors/*.json`.
+//! The vectors of `vectors/*.json`.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub(crate) struct File {
     pub(crate) vectors: Vec<Vector>,
 }
 
-/// What is asked, and what has to come out.
+/// A test vector: the input, and the expected outcome.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Vector {
@@ -44,7 +44,7 @@ pub(crate) struct Vector {
     pub(crate) or: Vec<Expect>,
 }
 
-/// Which part of an implementation is asked.
+/// The part of an implementation that a vector tests.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Test {
@@ -60,8 +60,7 @@ pub(crate) enum Test {
     Conversation,
 }
 
-/// The outcomes of a stream, in order, what happens in a conversation, or the one answer to
-/// everything else.
+/// The expected outcome: the steps of a stream, the acts of a conversation, or one answer.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Expect {
@@ -70,11 +69,11 @@ pub(crate) enum Expect {
     Answer(Value),
 }
 
-/// An outcome, or a request of the caller's.
+/// An outcome of a stream, or a request of the caller.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Step {
-    /// How many bytes of the vector have been consumed by then.
+    /// The number of bytes of the vector that have been consumed by then.
     pub(crate) after: usize,
     pub(crate) frame: Option<Value>,
     pub(crate) found: Option<Value>,
@@ -84,7 +83,7 @@ pub(crate) struct Step {
     pub(crate) answer: Option<Answer>,
 }
 
-/// Something that happens in a conversation, and what comes of it.
+/// An event in a conversation, and its outcome.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Act {
@@ -92,7 +91,7 @@ pub(crate) struct Act {
     pub(crate) send: Option<Value>,
     pub(crate) end: Option<bool>,
     pub(crate) tick: Option<bool>,
-    /// What the session says is not asked for yet.
+    /// Whether the messages of the session are not requested yet.
     #[serde(default)]
     pub(crate) hold: bool,
     pub(crate) event: Option<Value>,
@@ -101,7 +100,7 @@ pub(crate) struct Act {
     pub(crate) answer: Option<Sent>,
 }
 
-/// What becomes of a message that is to be sent.
+/// The outcome of sending a message.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Sent {
@@ -146,7 +145,7 @@ impl Answer {
 }
 
 impl Step {
-    /// The outcome that the bytes, or the end of stream, bring: as in the protocol.
+    /// Returns the outcome caused by bytes or by the end of stream, in the protocol's form.
     pub(crate) fn event(&self) -> Option<Value> {
         let event = |name: &str, value: &Value| serde_json::json!({ name: value });
         let frame = self.frame.as_ref().map(|frame| event("frame", frame));
@@ -156,7 +155,7 @@ impl Step {
         frame.or_else(found).or_else(error).or_else(end)
     }
 
-    /// Whether it comes of the end of stream, not of a byte.
+    /// Returns whether the end of stream, and not a byte, causes the outcome.
     pub(crate) fn is_end(&self) -> bool {
         self.end.is_some()
             || self.error.as_ref().is_some_and(|error| {
@@ -166,27 +165,27 @@ impl Step {
             })
     }
 
-    /// Whether somebody has to do something, other than to give bytes.
+    /// Returns whether the step needs an action of the caller other than passing bytes.
     pub(crate) fn is_action(&self) -> bool {
         self.request.is_some() || self.is_end()
     }
 }
 
 impl Act {
-    /// Whether it is one thing that happens, and what comes of that.
+    /// Returns whether the act is exactly one event with its outcome.
     fn is_one(&self) -> bool {
         let sent = self.send.is_some();
         let what = [self.receive.is_some(), sent, self.end.is_some(), self.tick.is_some()];
-        let came = self.event.is_some() || self.error.is_some();
+        let has_outcome = self.event.is_some() || self.error.is_some();
         what.iter().filter(|what| **what).count() == 1
             && sent == self.answer.is_some()
-            && came == (self.receive.is_some() || self.end.is_some())
+            && has_outcome == (self.receive.is_some() || self.end.is_some())
             && (self.event.is_none() || self.error.is_none())
     }
 }
 
 impl Vector {
-    /// The section of the specification that the id begins with.
+    /// Returns the section of the specification with which the id begins.
     pub(crate) fn section(&self) -> &str {
         self.id.split('-').next().unwrap_or_default()
     }
@@ -195,20 +194,21 @@ impl Vector {
         parse_hex(self.bytes.as_deref().unwrap_or_default())
     }
 
-    /// The ways to cut the stream: not at all, at each byte, and those that the vector lists.
+    /// Returns the ways to cut the stream: not at all, at each byte, and those that the vector
+    /// lists.
     pub(crate) fn every_cut(&self, len: usize) -> BTreeSet<Vec<usize>> {
         let mut all = BTreeSet::from([Vec::new(), (1..len).collect()]);
         all.extend(self.cuts.iter().cloned());
         all
     }
 
-    /// What has to come out, and what may come out instead.
+    /// Returns the expected outcome, then the permitted alternatives.
     pub(crate) fn every_expect(&self) -> impl Iterator<Item = &Expect> {
         std::iter::once(&self.expect).chain(&self.or)
     }
 }
 
-/// Reads a file of vectors, and looks at what the types do not say.
+/// Parses a file of vectors, and checks what the types do not express.
 pub(crate) fn parse(text: &str) -> Result<Vec<Vector>, String> {
     let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if file.schema != "./schema.json" || file.title.is_empty() {
@@ -246,7 +246,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Vector>, String> {
     Ok(file.vectors)
 }
 
-/// Bytes in hexadecimal, with or without spaces; `61*300` are 300 times the same.
+/// Parses bytes in hexadecimal, with optional spaces; `61*300` repeats the bytes 300 times.
 pub(crate) fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
     let wrong = || format!("no bytes in hexadecimal: `{text}`");
     let mut bytes = Vec::new();
@@ -258,12 +258,12 @@ pub(crate) fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
         }
         for _ in 0..times {
             let mut rest = digits;
-            while let Some((pair, behind)) = rest.split_at_checked(2) {
+            while let Some((pair, after_pair)) = rest.split_at_checked(2) {
                 if pair.starts_with('+') {
                     return Err(wrong());
                 }
                 bytes.push(u8::from_str_radix(pair, 16).map_err(|_| wrong())?);
-                rest = behind;
+                rest = after_pair;
                 if rest.is_empty() {
                     break;
                 }
@@ -273,12 +273,12 @@ pub(crate) fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Bytes as the protocol has them.
+/// Formats bytes in the protocol's hexadecimal form.
 pub(crate) fn write_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A number; one that is too great for some languages is a string of digits.
+/// Returns a number, which may be a string of digits if some languages cannot represent it.
 pub(crate) fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }

@@ -1,5 +1,5 @@
-//! `unstick demo`: shows that messages arrive as they were sent, whatever happens to the bytes on
-//! the way, over real sockets; and that datagrams do, each whole or not at all.
+//! `unstick demo`: shows over real sockets that messages arrive as they were sent, however a relay
+//! splits and merges the bytes on the way, and that each datagram is delivered whole or not at all.
 
 mod udp;
 
@@ -19,19 +19,19 @@ use unstick::{DecodeError, Decoder, Framing, Kind, Piece, V1};
 
 use crate::bytes::{count, count_bytes};
 use crate::describe::{Span, describe};
-use crate::output::{Failure, Out, complain, json};
+use crate::output::{Failure, Out, json, print_error};
 use crate::pcap::{Capture, Ends};
 use crate::relay::{Damage, relay};
 
-/// How many messages go over each transport, unless it is said.
+/// The default number of messages over each transport.
 const MESSAGES: u64 = 3000;
-/// The largest message of the demo, and the limit of its receiver.
-const LARGEST: usize = 1 << 20;
-/// The receiver's buffer: a read returns this much at most.
+/// The length of the largest message, and the limit of the receiver.
+const MAX_MESSAGE_LEN: usize = 1 << 20;
+/// The size of the receiver's buffer, and the maximum a read returns.
 const RECV_LEN: usize = 64 << 10;
-/// Nothing on this machine takes so long, unless it is stuck.
-const STUCK: Duration = Duration::from_secs(30);
-/// Some characters of Chinese, three or four bytes each in UTF-8.
+/// The time limit for a read or a write. Nothing takes this long unless something hangs.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Chinese characters, each of three or four bytes in UTF-8.
 const CHINESE: &str = "粘包是指多个数据包被合并成一个，或一个被拆成几段。流没有边界，消息有𠮷";
 
 /// See messages survive real sockets and a relay that cuts and merges their bytes at random, and
@@ -58,7 +58,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The options that repeat this run.
+    /// Returns the options that repeat this run.
     fn again(&self, seed: u64) -> String {
         let mut again = String::new();
         if self.messages != MESSAGES {
@@ -98,17 +98,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             .map_err(|error| Failure::job(format!("{name}: {error}")))?;
         total.add(&report.counts);
         if args.json {
-            out.line(json(&Event::Transport { name, seed, report: &report }))?;
+            out.line(json(&DemoEvent::Transport { name, seed, report: &report }))?;
         } else {
             show(&mut out, &report)?;
         }
         out.flush()?;
         if let Some(error) = report.error {
-            complain(&format!("{name}: {error}"));
+            print_error(&format!("{name}: {error}"));
         }
     }
     if args.json {
-        out.line(json(&Event::Total { counts: &total }))?;
+        out.line(json(&DemoEvent::Total { counts: &total }))?;
     } else {
         out.line(format_args!("\ntotal: {}", total.line()))?;
     }
@@ -131,7 +131,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends messages in datagrams. Says whether all that arrived was whole.
+/// Sends messages in datagrams. Returns whether all messages that arrived were whole.
 fn datagrams(
     args: &Args,
     seed: u64,
@@ -145,7 +145,7 @@ fn datagrams(
     let report = udp::run(args.messages, seed, capture)
         .map_err(|error| Failure::job(format!("UDP: {error}")))?;
     if args.json {
-        out.line(json(&Event::Udp { seed, report: &report }))?;
+        out.line(json(&DemoEvent::Udp { seed, report: &report }))?;
     } else {
         report.show(out)?;
     }
@@ -156,7 +156,7 @@ fn datagrams(
 struct Connection {
     writer: Box<dyn Write + Send>,
     reader: Box<dyn Read + Send>,
-    /// If there are packets.
+    /// The addresses for a capture; `None` if the transport has no packets.
     ends: Option<Ends>,
 }
 
@@ -172,7 +172,7 @@ fn tcp() -> io::Result<Connection> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let sender = TcpStream::connect(listener.local_addr()?)?;
     let ours = sender.local_addr()?;
-    // Somebody else may connect first; that is not our stream.
+    // Another process may connect first; its connection is dropped.
     let receiver = loop {
         let (receiver, peer) = listener.accept()?;
         if peer == ours {
@@ -180,32 +180,32 @@ fn tcp() -> io::Result<Connection> {
         }
     };
     sender.set_nodelay(true)?;
-    sender.set_write_timeout(Some(STUCK))?;
-    receiver.set_read_timeout(Some(STUCK))?;
+    sender.set_write_timeout(Some(TIMEOUT))?;
+    receiver.set_read_timeout(Some(TIMEOUT))?;
     let ends = ends(ours, receiver.local_addr()?);
     Ok(Connection { writer: Box::new(sender), reader: Box::new(receiver), ends })
 }
 
-/// The ends of what goes from one socket to another, as a capture has them.
+/// Returns the addresses of two sockets for a capture.
 fn ends(from: SocketAddr, to: SocketAddr) -> Option<Ends> {
     match (from, to) {
         (SocketAddr::V4(from), SocketAddr::V4(to)) => Some((from, to)),
-        _ => None, // this demo has none
+        _ => None, // the demo uses IPv4 only
     }
 }
 
 #[cfg(unix)]
 fn unix() -> io::Result<Connection> {
     let (sender, receiver) = std::os::unix::net::UnixStream::pair()?;
-    sender.set_write_timeout(Some(STUCK))?;
-    receiver.set_read_timeout(Some(STUCK))?;
+    sender.set_write_timeout(Some(TIMEOUT))?;
+    receiver.set_read_timeout(Some(TIMEOUT))?;
     Ok(Connection { writer: Box::new(sender), reader: Box::new(receiver), ends: None })
 }
 
-/// Line of `--json`.
+/// A line of `--json`.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Event<'a> {
+enum DemoEvent<'a> {
     Transport {
         name: &'a str,
         seed: u64,
@@ -247,14 +247,14 @@ impl Counts {
     }
 }
 
-/// What happened on one transport.
+/// The results of one transport.
 #[derive(Serialize)]
 struct Report {
     #[serde(flatten)]
     counts: Counts,
     bytes: u64,
     recvs: u64,
-    /// Reads that ended inside a frame, and of those the ones that ended inside its header.
+    /// The number of reads that ended inside a frame, and of those that ended inside its header.
     cut_inside: u64,
     cut_in_header: u64,
     millis: u128,
@@ -263,13 +263,13 @@ struct Report {
     port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// The first message that is not what was sent.
+    /// The first message that differs from what was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     wrong: Option<Wrong>,
     samples: Vec<Sample>,
 }
 
-/// A message that is not what was sent, and the byte that the relay changed in it.
+/// A message that differs from what was sent, and the byte that the relay changed in it.
 #[derive(Serialize)]
 struct Wrong {
     message: u64,
@@ -281,7 +281,7 @@ struct Wrong {
 
 #[derive(Serialize)]
 struct WrongByte {
-    /// Its place in the payload.
+    /// The byte's offset in the payload.
     byte: u64,
     was: u8,
     became: u8,
@@ -292,7 +292,7 @@ impl Wrong {
         Self { message: span.number, span, damage: None }
     }
 
-    /// Takes down the relay's damage, if it was to this message's payload.
+    /// Stores the relay's damage, if it was inside this message's payload.
     fn explain(&mut self, Damage { at, was, became }: Damage) {
         let byte = at.checked_sub(self.span.start + HEADER_LEN as u64);
         let inside = self.span.end.is_some_and(|end| at < end);
@@ -310,7 +310,7 @@ impl Wrong {
     }
 }
 
-/// A read, as `recv` shows it and as the decoder does.
+/// A read: what `recv` returned, and what the decoder delivered.
 #[derive(Serialize)]
 struct Sample {
     recv: u64,
@@ -375,7 +375,7 @@ fn transport(
     };
     let (digests, expected) = mpsc::channel();
     let messages = args.messages;
-    // Some byte of the first half, so that the messages behind it are seen, too.
+    // A byte of the first half, so that later messages are checked, too.
     let damage = args.damage.then(|| Rng::with_seed(seed).u64(..messages * 64));
     thread::spawn(move || send(messages, seed, first.writer, &digests));
     let relayed =
@@ -389,7 +389,7 @@ fn transport(
     receiver.run(second.reader)?;
     let mut report = receiver.report;
     report.port = port;
-    // Behind an error the receiver is gone, and the relay fails for that.
+    // After a decode error the receiver is closed, so the relay fails as well.
     if report.error.is_none()
         && let Ok(relayed) = relayed.join()
         && let (Some(damage), Some(wrong)) = (relayed?, &mut report.wrong)
@@ -401,7 +401,7 @@ fn transport(
     Ok(report)
 }
 
-/// What the receiver is to find: the sender's word for a message, not sent over the wire.
+/// The sender's record of a message, passed to the receiver outside the connection.
 struct Expected {
     kind: Kind,
     digest: [u8; 32],
@@ -420,7 +420,7 @@ fn send(
         let (kind, payload) = message(&mut rng, i, messages);
         let digest = Sha256::digest(&payload).into();
         frame.clear();
-        // If it fails, the receiver counts what is missing; the end of this stream ends the demo.
+        // On an error the receiver counts what is missing; the end of the stream ends the demo.
         if digests.send(Expected { kind, digest }).is_err()
             || framing.encode(kind, &payload, &mut frame).is_err()
             || socket.write_all(&frame).is_err()
@@ -430,10 +430,10 @@ fn send(
     }
 }
 
-/// The next message: of the sizes and contents that programs get wrong.
+/// Creates the next message, of a size and content that often reveals errors in programs.
 fn message(rng: &mut Rng, i: u64, messages: u64) -> (Kind, Vec<u8>) {
     if i == messages / 3 || i == messages * 2 / 3 {
-        return (Kind::BINARY, random(rng, LARGEST));
+        return (Kind::BINARY, random(rng, MAX_MESSAGE_LEN));
     }
     match rng.u8(..20) {
         0 => (Kind::BINARY, Vec::new()),
@@ -446,7 +446,7 @@ fn message(rng: &mut Rng, i: u64, messages: u64) -> (Kind, Vec<u8>) {
             (Kind::TEXT, text.into_bytes())
         }
         _ => {
-            // Each size up to 8 KiB about as often as twice that size.
+            // Lengths up to 8 KiB; each order of magnitude is about equally frequent.
             let bits = rng.u32(1..14);
             let len = rng.usize(1..1 << bits);
             (Kind::BINARY, random(rng, len))
@@ -460,31 +460,31 @@ fn random(rng: &mut Rng, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Reads from the socket, and keeps book of what each read returned.
+/// Reads from the socket, and records what each read returned.
 struct Receiver {
     expected: mpsc::Receiver<Expected>,
     bar: ProgressBar,
     decoder: Decoder,
     report: Report,
     samplers: Vec<Sampler>,
-    /// The frame that is not complete.
-    open: Option<Open>,
+    /// The frame that is incomplete.
+    open: Option<OpenFrame>,
 }
 
-struct Open {
+struct OpenFrame {
     span: Span,
     kind: Kind,
     digest: Sha256,
 }
 
-/// Says whether a read is worth showing; each chooses one.
-type Sampler = fn(&Look) -> bool;
+/// Returns whether a read is worth showing. Each sampler selects one read.
+type Sampler = fn(&ReadFacts) -> bool;
 
-/// The most characters that say what a read holds, so that its row fits 100 columns.
-const MOST_HOLDS: usize = 57;
+/// The maximum number of characters in the description of a read, so that its row fits 100 columns.
+const MAX_HOLDS: usize = 57;
 
-/// What is known of a read once it is decoded.
-struct Look {
+/// The facts about a decoded read by which samplers select.
+struct ReadFacts {
     whole: usize,
     parts: usize,
     in_header: bool,
@@ -493,16 +493,16 @@ struct Look {
 }
 
 const SAMPLERS: [Sampler; 5] = [
-    |look| look.in_header && look.whole == 0 && look.parts == 1,
-    |look| look.in_header && look.whole > 0 && look.parts > look.whole + 1,
-    |look| (3..40).contains(&look.whole) && look.parts > look.whole,
-    |look| look.in_character,
-    |look| look.whole == 0 && look.delivered == 1 && look.parts == 2 && !look.in_header,
+    |facts| facts.in_header && facts.whole == 0 && facts.parts == 1,
+    |facts| facts.in_header && facts.whole > 0 && facts.parts > facts.whole + 1,
+    |facts| (3..40).contains(&facts.whole) && facts.parts > facts.whole,
+    |facts| facts.in_character,
+    |facts| facts.whole == 0 && facts.delivered == 1 && facts.parts == 2 && !facts.in_header,
 ];
 
 impl Receiver {
     fn new(expected: mpsc::Receiver<Expected>, bar: ProgressBar) -> Self {
-        let framing = Framing::new(V1).with_limit(LARGEST as u64);
+        let framing = Framing::new(V1).with_limit(MAX_MESSAGE_LEN as u64);
         Self {
             expected,
             bar,
@@ -561,11 +561,11 @@ impl Receiver {
         }
         in_character &= self.open.as_ref().is_some_and(|open| open.kind == Kind::TEXT);
 
-        // What is left is the beginning of a header.
+        // The rest of the bytes is the beginning of a header.
         let decoded = touched.last().map_or(start, |span| span.end.unwrap_or(start).min(end));
         let in_header = self.open.is_none() && self.decoder.finish().is_err();
         if in_header {
-            // A header that began in an earlier read is still the same frame's.
+            // A header that began in an earlier read belongs to the same frame.
             let number = self.report.counts.arrived + 1;
             let start = if touched.is_empty() { self.header_start() } else { decoded };
             touched.push(Span { number, start, end: None });
@@ -573,7 +573,7 @@ impl Receiver {
         self.report.cut_inside += u64::from(in_header || self.open.is_some());
         self.report.cut_in_header += u64::from(in_header);
 
-        let look = Look {
+        let facts = ReadFacts {
             whole: touched
                 .iter()
                 .filter(|span| span.start >= start && span.end.is_some_and(|last| last <= end))
@@ -583,7 +583,7 @@ impl Receiver {
             in_character,
             delivered: delivered.len(),
         };
-        self.sample(&look, start, end, &touched, &delivered);
+        self.sample(&facts, start, end, &touched, &delivered);
         Ok(())
     }
 
@@ -599,7 +599,7 @@ impl Receiver {
             let end = Some(start + header.frame_len());
             let span = Span { number: self.report.counts.arrived + 1, start, end };
             touched.push(span);
-            self.open = Some(Open { span, kind: header.meta, digest: Sha256::new() });
+            self.open = Some(OpenFrame { span, kind: header.meta, digest: Sha256::new() });
         }
         if let Some(open) = &mut self.open {
             open.digest.update(piece.bytes);
@@ -611,11 +611,11 @@ impl Receiver {
         }
     }
 
-    fn arrived(&mut self, open: Open, delivered: &mut Vec<u64>) {
+    fn arrived(&mut self, open: OpenFrame, delivered: &mut Vec<u64>) {
         self.report.counts.arrived += 1;
         delivered.push(open.span.number);
         let digest: [u8; 32] = open.digest.finalize().into();
-        // The sender says what it sends before it sends it.
+        // The sender records each message before it sends it.
         if let Ok(expected) = self.expected.recv()
             && expected.kind == open.kind
             && expected.digest == digest
@@ -627,7 +627,7 @@ impl Receiver {
         self.bar.inc(1);
     }
 
-    /// Where the header began that is not complete.
+    /// Returns the stream offset at which the incomplete header began.
     fn header_start(&self) -> u64 {
         let missing = match self.decoder.finish() {
             Err(DecodeError::Truncated { missing, .. }) => missing,
@@ -636,14 +636,21 @@ impl Receiver {
         (self.decoder.position() + missing).saturating_sub(HEADER_LEN as u64)
     }
 
-    fn sample(&mut self, look: &Look, start: u64, end: u64, touched: &[Span], delivered: &[u64]) {
-        let Some(index) = self.samplers.iter().position(|wants| wants(look)) else { return };
+    fn sample(
+        &mut self,
+        facts: &ReadFacts,
+        start: u64,
+        end: u64,
+        touched: &[Span],
+        delivered: &[u64],
+    ) {
+        let Some(index) = self.samplers.iter().position(|selects| selects(facts)) else { return };
         let mut holds = describe(start, end, touched);
-        if look.in_character {
+        if facts.in_character {
             holds.push_str(" (cut in a character)");
         }
-        // Another read will do as well, and fit.
-        if holds.len() > MOST_HOLDS {
+        // Wait for another read whose description fits.
+        if holds.len() > MAX_HOLDS {
             return;
         }
         self.samplers.remove(index);
@@ -658,12 +665,12 @@ impl Receiver {
     }
 }
 
-/// Whether UTF-8 text would have to go on behind these bytes.
+/// Returns whether UTF-8 text would have to continue after these bytes.
 fn ends_in_character(bytes: &[u8]) -> bool {
-    bytes.iter().rev().take(3).enumerate().any(|(behind, byte)| match byte {
-        0xc0..=0xdf => behind < 1,
-        0xe0..=0xef => behind < 2,
-        0xf0..=0xf7 => behind < 3,
+    bytes.iter().rev().take(3).enumerate().any(|(following, byte)| match byte {
+        0xc0..=0xdf => following < 1,
+        0xe0..=0xef => following < 2,
+        0xf0..=0xf7 => following < 3,
         _ => false,
     })
 }

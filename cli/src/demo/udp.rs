@@ -1,7 +1,8 @@
-//! The demo's datagrams: through a relay that drops, doubles, reorders, truncates and damages them.
+//! The demo's datagrams, sent through a relay that drops, duplicates, reorders, truncates and
+//! damages them.
 //!
-//! Sender, relay and receiver are three sockets that take their turns, a few datagrams at a time:
-//! so the kernel loses none, and the relay's word for each tells what had to come of it.
+//! Sender, relay and receiver are three sockets that take turns, a few datagrams at a time, so the
+//! kernel drops none. The relay's record of each datagram determines the expected result.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,23 +14,23 @@ use sha2::{Digest, Sha256};
 use unstick::io::{FrameSocket, Received};
 use unstick::{DEFAULT_DATAGRAM_LIMIT, Kind};
 
-use super::STUCK;
+use super::TIMEOUT;
 use crate::bytes::count;
 use crate::output::{Failure, Out};
 use crate::pcap::Capture;
 
-/// The messages of a turn.
+/// The number of messages in a turn.
 const TURN: u64 = 40;
-/// The longest message: most are shorter.
-const LONGEST: usize = 600;
-/// The bytes of a message's number and of its digest.
+/// The maximum length of a message's filling; most are shorter.
+const MAX_FILLING_LEN: usize = 600;
+/// The lengths of a message's number and of its digest.
 const NUMBER_LEN: usize = 8;
 const DIGEST_LEN: usize = 32;
 
-/// What the relay did to a datagram.
+/// How the relay treated a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Fate {
+enum Treatment {
     Passed,
     Dropped,
     Doubled,
@@ -38,37 +39,38 @@ enum Fate {
     Damaged,
 }
 
-/// What happened on the way.
+/// The counts of the demo over UDP.
 #[derive(Default, Serialize)]
 pub(super) struct Report {
-    /// Messages sent, and the datagrams that they were packed into.
+    /// Messages sent, and the datagrams into which they were packed.
     sent: u64,
     datagrams: u64,
-    /// What the relay did to the datagrams.
+    /// How the relay treated the datagrams.
     passed: u64,
     dropped: u64,
     doubled: u64,
     reordered: u64,
     truncated: u64,
     damaged: u64,
-    /// Datagrams that the receiver took, and those that it refused.
+    /// Datagrams that the receiver accepted, and those that it refused.
     taken: u64,
     refused: u64,
-    /// Messages that arrived as they were sent, once or again.
+    /// Messages that arrived as sent, and those of them that arrived more than once.
     intact: u64,
     again: u64,
-    /// Messages that never arrived intact.
+    /// Messages that did not arrive intact.
     lost: u64,
-    /// Messages whose payload the relay damaged: no framing can see that, their digest does.
+    /// Messages whose payload the relay damaged. Framing cannot detect this; the digest in the
+    /// message does.
     damaged_inside: u64,
-    /// Messages that are none of those that were sent, for no reason.
+    /// Messages that differ from all that were sent, although the relay did not damage them.
     torn: u64,
-    /// Datagrams of which came what must not, by what the relay did to them.
+    /// Datagrams that were refused although the relay did not truncate or damage them.
     wrong: u64,
 }
 
 impl Report {
-    /// Whether framing did what it promises.
+    /// Returns whether framing kept its promises.
     pub(super) fn is_good(&self) -> bool {
         self.torn == 0 && self.wrong == 0 && self.intact + self.lost == self.sent
     }
@@ -113,10 +115,11 @@ impl Report {
     }
 }
 
-/// Sends so many messages through the relay.
+/// Sends messages through the relay, and counts what arrives.
 pub(super) fn run(messages: u64, seed: u64, capture: Option<&Capture>) -> io::Result<Report> {
     let mut rng = Rng::with_seed(seed);
-    let mut relay = Relay { rng: Rng::with_seed(!seed), held: Vec::new(), fates: HashMap::new() };
+    let mut relay =
+        Relay { rng: Rng::with_seed(!seed), held: Vec::new(), treatments: HashMap::new() };
     let mut sender = FrameSocket::new(local()?);
     let (relay_in, relay_out) = (local()?, local()?);
     let mut receiver = FrameSocket::new(local()?);
@@ -143,12 +146,12 @@ pub(super) fn run(messages: u64, seed: u64, capture: Option<&Capture>) -> io::Re
         if report.sent == messages {
             out.append(&mut relay.held);
         }
-        for (fate, datagram) in &out {
+        for (treatment, datagram) in &out {
             relay_out.send_to(datagram, end_addr)?;
             if let (Some(capture), Some(ends)) = (capture, ends) {
                 capture.datagram(ends, datagram);
             }
-            report.judge(*fate, &mut receiver, &mut arrived)?;
+            report.receive_and_compare(*treatment, &mut receiver, &mut arrived)?;
         }
     }
     report.count(&relay);
@@ -160,13 +163,14 @@ pub(super) fn run(messages: u64, seed: u64, capture: Option<&Capture>) -> io::Re
 
 fn local() -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    socket.set_read_timeout(Some(STUCK))?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
     Ok(socket)
 }
 
-/// A message that tells whether it is whole: its number, the digest of all the rest, and filling.
+/// Creates a message that shows whether it is intact: its number, the digest of everything else,
+/// and filling.
 fn message(rng: &mut Rng, number: u64) -> Vec<u8> {
-    let len = if rng.u8(..8) == 0 { LONGEST } else { 100 };
+    let len = if rng.u8(..8) == 0 { MAX_FILLING_LEN } else { 100 };
     let mut filling = vec![0; rng.usize(..len)];
     rng.fill(&mut filling);
     let digest = digest(&number.to_be_bytes(), &filling);
@@ -177,7 +181,7 @@ fn digest(number: &[u8], filling: &[u8]) -> [u8; DIGEST_LEN] {
     Sha256::new().chain_update(number).chain_update(filling).finalize().into()
 }
 
-/// The number of a message that is as it was sent.
+/// Returns the number of a message, if it is intact.
 fn intact(payload: &[u8]) -> Option<u64> {
     let (number, rest) = payload.split_first_chunk::<NUMBER_LEN>()?;
     let (found, filling) = rest.split_first_chunk::<DIGEST_LEN>()?;
@@ -185,10 +189,11 @@ fn intact(payload: &[u8]) -> Option<u64> {
 }
 
 impl Report {
-    /// Receives what the relay has just sent, and compares it with what the relay did.
-    fn judge(
+    /// Receives the datagram that the relay has just sent, and compares it with how the relay
+    /// treated it.
+    fn receive_and_compare(
         &mut self,
-        fate: Fate,
+        treatment: Treatment,
         receiver: &mut FrameSocket,
         arrived: &mut HashMap<u64, u64>,
     ) -> io::Result<()> {
@@ -202,15 +207,16 @@ impl Report {
                         None => broken += 1,
                     }
                 }
-                // One byte was damaged, so one message at most.
-                match fate {
-                    Fate::Damaged if broken <= 1 => self.damaged_inside += broken,
+                // One byte was damaged, so at most one message is broken.
+                match treatment {
+                    Treatment::Damaged if broken <= 1 => self.damaged_inside += broken,
                     _ => self.torn += broken,
                 }
             }
             Received::Refused { .. } => {
                 self.refused += 1;
-                self.wrong += u64::from(!matches!(fate, Fate::Truncated | Fate::Damaged));
+                self.wrong +=
+                    u64::from(!matches!(treatment, Treatment::Truncated | Treatment::Damaged));
             }
             Received::Undelivered(error) => return Err(error),
         }
@@ -218,54 +224,56 @@ impl Report {
     }
 
     fn count(&mut self, relay: &Relay) {
-        let of = |fate| relay.fates.get(&fate).copied().unwrap_or_default();
-        self.passed = of(Fate::Passed);
-        self.dropped = of(Fate::Dropped);
-        self.doubled = of(Fate::Doubled);
-        self.reordered = of(Fate::Reordered);
-        self.truncated = of(Fate::Truncated);
-        self.damaged = of(Fate::Damaged);
+        let of = |treatment| relay.treatments.get(&treatment).copied().unwrap_or_default();
+        self.passed = of(Treatment::Passed);
+        self.dropped = of(Treatment::Dropped);
+        self.doubled = of(Treatment::Doubled);
+        self.reordered = of(Treatment::Reordered);
+        self.truncated = of(Treatment::Truncated);
+        self.damaged = of(Treatment::Damaged);
     }
 }
 
-/// What a network may do to datagrams, more often than one does.
+/// A relay that treats datagrams as a network may, but more often.
 struct Relay {
     rng: Rng,
-    /// Datagrams that wait until later ones have passed them.
-    held: Vec<(Fate, Vec<u8>)>,
-    fates: HashMap<Fate, u64>,
+    /// Datagrams that are held back until later ones were sent.
+    held: Vec<(Treatment, Vec<u8>)>,
+    treatments: HashMap<Treatment, u64>,
 }
 
 impl Relay {
-    fn pass(&mut self, datagram: &[u8], out: &mut Vec<(Fate, Vec<u8>)>) {
-        let fate = match self.rng.u8(..20) {
-            0 => Fate::Dropped,
-            1 => Fate::Doubled,
-            2 => Fate::Truncated,
-            3 => Fate::Damaged,
-            4 | 5 => Fate::Reordered,
-            _ => Fate::Passed,
+    fn pass(&mut self, datagram: &[u8], out: &mut Vec<(Treatment, Vec<u8>)>) {
+        let treatment = match self.rng.u8(..20) {
+            0 => Treatment::Dropped,
+            1 => Treatment::Doubled,
+            2 => Treatment::Truncated,
+            3 => Treatment::Damaged,
+            4 | 5 => Treatment::Reordered,
+            _ => Treatment::Passed,
         };
-        *self.fates.entry(fate).or_default() += 1;
+        *self.treatments.entry(treatment).or_default() += 1;
         let mut datagram = datagram.to_vec();
-        match fate {
-            Fate::Dropped => {}
-            Fate::Passed => out.push((fate, datagram)),
-            Fate::Doubled => out.extend([(fate, datagram.clone()), (fate, datagram)]),
-            Fate::Truncated => {
-                datagram.truncate(self.rng.usize(..datagram.len().max(1)));
-                out.push((fate, datagram));
+        match treatment {
+            Treatment::Dropped => {}
+            Treatment::Passed => out.push((treatment, datagram)),
+            Treatment::Doubled => {
+                out.extend([(treatment, datagram.clone()), (treatment, datagram)])
             }
-            Fate::Damaged => {
+            Treatment::Truncated => {
+                datagram.truncate(self.rng.usize(..datagram.len().max(1)));
+                out.push((treatment, datagram));
+            }
+            Treatment::Damaged => {
                 let at = self.rng.usize(..datagram.len().max(1));
                 if let Some(byte) = datagram.get_mut(at) {
                     *byte ^= 1 << self.rng.u8(..8);
                 }
-                out.push((fate, datagram));
+                out.push((treatment, datagram));
             }
-            Fate::Reordered => return self.held.push((fate, datagram)),
+            Treatment::Reordered => return self.held.push((treatment, datagram)),
         }
-        // Two that waited come in the wrong order, too.
+        // The datagrams held back are reordered among themselves, too.
         if self.held.len() > 2 {
             out.extend(self.held.drain(..).rev());
         }
@@ -277,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_relay_does_all_of_it_and_nothing_is_torn() {
+    fn every_treatment_occurs_and_no_message_is_torn() {
         for seed in 0..5 {
             let report = run(2_000, seed, None).unwrap();
             assert!(report.is_good(), "{seed}: {} {}", report.torn, report.wrong);
@@ -291,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_knows_whether_it_is_whole() {
+    fn a_change_of_any_byte_is_detected() {
         let mut message = message(&mut Rng::with_seed(1), 7);
         assert_eq!(intact(&message), Some(7));
         for at in 0..message.len() {

@@ -1,9 +1,9 @@
-//! The folder in which files arrive.
+//! The folder for received files.
 //!
-//! A file appears under its name only when it is whole, on disk, and its digest right. Until then
-//! it is a [`Part`]: a file beside it whose name comes from the file's name and the sender's resume
-//! key. Everything happens relative to one handle of the folder, follows no link in it, and replaces
-//! nothing.
+//! A file gets its name only when it is complete, on disk, and its digest is verified. Until then
+//! it is a [`Part`]: a file in the same folder whose name is derived from the file's name and the
+//! sender's resume key. All operations are relative to one handle of the folder, follow no link in
+//! it, and replace nothing.
 
 mod name;
 mod part;
@@ -24,59 +24,59 @@ pub(crate) use part::Part;
 
 use crate::output::Failure;
 
-/// Parts that nobody went on with for so long are removed.
+/// The age at which abandoned parts are removed.
 const KEEP_PARTS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// How many numbers are tried for a file whose name is taken.
-const MOST_NUMBERS: u32 = 9_999;
+/// The maximum number that is tried for a file whose name is taken.
+const MAX_NUMBER: u32 = 9_999;
 
-/// What becomes of a file whose name is taken, if it is not the same file.
+/// How to handle a file whose name is taken by another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnExists {
-    // It is refused.
+    // Refuses the file.
     Refuse,
-    // It gets a number: `a (2).txt`.
+    // Appends a number to the name: `a (2).txt`.
     Rename,
 }
 
-/// The folder in which files arrive.
+/// The folder for received files.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     dir: Arc<Dir>,
-    names: part::Names,
+    names: part::DirEntries,
     in_use: Arc<part::InUse>,
     on_exists: OnExists,
-    /// The most bytes of a file.
+    /// The maximum length of a file.
     max_file: Option<u64>,
-    /// The files that got their names, and how many of these names are on disk.
+    /// The number of files that got their names, and how many of these names are synced to disk.
     named: AtomicU64,
     synced: Mutex<u64>,
 }
 
-/// The answer to a file that is offered.
+/// The answer to the offer of a file.
 #[derive(Debug)]
 pub(crate) enum Offer {
-    /// It can be sent: the part, and the digest of what it holds so far.
+    /// The file is accepted: its part, and the hasher of what the part holds.
     Part(Part, Sha256),
-    /// A file of that name is there; its size and digest, if the size is the one announced.
+    /// A file of that name exists; its size and digest, if the size is the one announced.
     Exists(Option<(u64, Digest)>),
 }
 
-/// What a file is once it is whole.
+/// The outcome of storing a complete file.
 #[derive(Debug)]
 pub(crate) enum Stored {
-    /// On disk, under this name. The same file may have been there before.
+    /// The file is on disk under this name. It may have been there before.
     As(String),
-    /// Dropped: another file has the name.
+    /// The file was dropped: another file has the name.
     Exists(Option<(u64, Digest)>),
 }
 
-/// Why a file is refused.
+/// The reason why a file is refused.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: Code,
-    /// The bytes that stay for a next try.
+    /// The bytes that are kept for a retry.
     pub(crate) kept: u64,
-    /// What the system says, for whoever runs this program.
+    /// The system's error, for the local log.
     pub(crate) cause: Option<io::Error>,
 }
 
@@ -95,7 +95,7 @@ impl Refusal {
 }
 
 impl Inbox {
-    /// The inbox in this folder, which is made if it is missing.
+    /// Opens the inbox in this folder, which is created if it is missing.
     pub(crate) fn open(
         path: &Path,
         on_exists: OnExists,
@@ -110,7 +110,7 @@ impl Inbox {
         };
         std::fs::create_dir_all(path).map_err(failed)?;
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(failed)?;
-        let names = part::Names::of(&dir).map_err(failed)?;
+        let names = part::DirEntries::of(&dir).map_err(failed)?;
         let inbox = Self {
             dir: Arc::new(dir),
             names,
@@ -125,16 +125,17 @@ impl Inbox {
         Ok(inbox)
     }
 
-    /// The most bytes of a file, which is a part first.
+    /// Returns the maximum length of a file; it is also limited by the total for all parts.
     pub(crate) fn max_file(&self) -> u64 {
-        self.max_file.unwrap_or(u64::MAX).min(self.in_use.most())
+        self.max_file.unwrap_or(u64::MAX).min(self.in_use.max_bytes())
     }
 
-    /// Answers an offer. The digest of what a part holds is cut short once `begun` says that the
-    /// sender begins anew.
+    /// Answers an offer. Digesting the part ends early once `begun` is set, because the sender then
+    /// starts from the beginning.
     ///
-    /// With [`Code::BUSY`] the part is in use: by an earlier connection of the same sender, whose
-    /// end is not known yet, perhaps.
+    /// # Errors
+    /// [`Code::BUSY`] if the part is in use, perhaps by an earlier connection of the same sender
+    /// that has not ended yet; other codes if the file cannot be accepted.
     pub(crate) fn offer(
         &self,
         name: &str,
@@ -159,16 +160,17 @@ impl Inbox {
         Ok(Offer::Part(part, hasher))
     }
 
-    /// The same for a sender without a key, which always begins anew.
+    /// Answers the offer of a sender without a resume key, which always sends the whole file.
     pub(crate) fn offer_once(&self, name: &str, size: u64) -> Result<Part, Refusal> {
         match self.check(name, Some(size))? {
-            // What comes may be the same file; that is found once it is here.
-            Some(Some(_)) | None => self.part(name::of_lone_part()),
+            // It may be the same file; this is known once it has arrived.
+            Some(Some(_)) | None => self.part(name::of_unresumable_part()),
             Some(None) => Err(Refusal::new(Code::EXISTS)),
         }
     }
 
-    /// Whether a file of that name and size can be taken; or what is there instead.
+    /// Checks whether a file of that name and size can be accepted. Returns the file that exists
+    /// already, if any.
     fn check(
         &self,
         name: &str,
@@ -184,7 +186,7 @@ impl Inbox {
             return Ok(None);
         }
         match self.dir.symlink_metadata(name) {
-            Ok(_) => Ok(Some(self.look(name, size))),
+            Ok(_) => Ok(Some(self.existing_file(name, size))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Refusal::io(error, 0)),
         }
@@ -197,8 +199,8 @@ impl Inbox {
         })
     }
 
-    /// Gives a whole file its name. `digest` is what was found, and `expected` what the sender
-    /// says.
+    /// Stores a complete part under its name. `digest` is the part's digest, and `expected` the
+    /// sender's.
     pub(crate) fn store(
         &self,
         mut part: Part,
@@ -213,7 +215,7 @@ impl Inbox {
         let len = part.len();
         let failed = |error| Refusal::io(error, len);
         part.sync().map_err(failed)?;
-        for number in 1..=MOST_NUMBERS {
+        for number in 1..=MAX_NUMBER {
             let name = if number == 1 { name.to_owned() } else { name::numbered(name, number) };
             match part.rename(&name) {
                 Ok(()) => {
@@ -225,7 +227,7 @@ impl Inbox {
                 }
                 Err(_) => {}
             }
-            let there = self.look(&name, Some(len));
+            let there = self.existing_file(&name, Some(len));
             if there == Some((len, digest)) {
                 part.remove();
                 self.sync_name().map_err(|error| Refusal::io(error, 0))?;
@@ -240,11 +242,11 @@ impl Inbox {
         Ok(Stored::Exists(None))
     }
 
-    /// The size and digest of a file that is there, if it is a file of this size. It is on disk
-    /// then.
-    fn look(&self, name: &str, size: Option<u64>) -> Option<(u64, Digest)> {
+    /// Returns the size and digest of an existing file, if it is a regular file of this size. It is
+    /// synced to disk.
+    fn existing_file(&self, name: &str, size: Option<u64>) -> Option<(u64, Digest)> {
         let size = size?;
-        let mut file = part::open_beside(&self.dir, name, &mut OpenOptions::new()).ok()?;
+        let mut file = part::open_in(&self.dir, name, &mut OpenOptions::new()).ok()?;
         if file.metadata().ok()?.len() != size {
             return None;
         }
@@ -253,13 +255,12 @@ impl Inbox {
         (found.0 == size).then_some(found)
     }
 
-    /// Waits until a name that was just given is on disk. Names that are given at the same time
-    /// share one wait.
+    /// Waits until a new name is synced to disk. Names that are given concurrently share one sync.
     fn sync_name(&self) -> io::Result<()> {
         let own = self.named.fetch_add(1, Ordering::SeqCst) + 1;
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         if *synced < own {
-            // Whoever is counted here has its name already.
+            // Every file counted here already has its name.
             let named = self.named.load(Ordering::SeqCst);
             self.names.sync()?;
             *synced = named;
@@ -267,7 +268,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// Removes parts that nobody went on with. If that fails they stay: no reason not to serve.
+    /// Removes abandoned parts. On an error they stay, and the inbox still works.
     pub(crate) fn remove_old_parts(&self, now: SystemTime) {
         let Ok(entries) = self.dir.entries() else { return };
         for entry in entries.flatten() {
@@ -296,8 +297,8 @@ pub(crate) struct InboxArgs {
     /// Refuse files that are larger, such as 4GiB [default: no limit].
     #[arg(long, value_name = "BYTES", requires = "dir", value_parser = crate::bytes::parse_bytes)]
     max_file: Option<u64>,
-    /// The most that files which are not whole yet take together, those of broken uploads included:
-    /// of these the oldest are removed to make room. No file can be larger.
+    /// The maximum that unfinished files may take together, those of broken uploads included: of
+    /// these the oldest are removed to make room. No file can be larger.
     #[arg(long, value_name = "BYTES", requires = "dir", default_value = "64GiB",
           value_parser = crate::bytes::parse_bytes)]
     max_parts: u64,
@@ -312,7 +313,7 @@ pub(crate) struct InboxArgs {
 }
 
 impl InboxArgs {
-    /// The inbox asked for.
+    /// Opens the inbox that the options ask for.
     pub(crate) fn inbox(&self) -> Result<Option<Arc<Inbox>>, Failure> {
         let open = |dir: &PathBuf| Inbox::open(dir, self.on_exists, self.max_file, self.max_parts);
         Ok(self.dir.as_ref().map(open).transpose()?.map(Arc::new))

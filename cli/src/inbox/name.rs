@@ -3,39 +3,40 @@
 use sha2::{Digest as _, Sha256};
 use unstick_session::message::{MAX_NAME_LEN, ResumeKey};
 
-/// How the names of parts begin and end. No file may have such a name.
+/// The beginning and end of every part's name. No file may have such a name.
 const PREFIX: &str = ".unstick-";
 const SUFFIX: &str = ".part";
 
-/// The name of the part that is kept of a file, by the file's name and the sender's key: who does
-/// not know both cannot find it, and two senders of one name have two parts. The key cannot be told
-/// from it.
+/// Returns the name of a file's part, derived from the file's name and the sender's key. A part
+/// cannot be found without both, two senders of one name have different parts, and the key cannot
+/// be derived from the name.
 pub(super) fn of_part(name: &str, key: &ResumeKey) -> String {
-    // A key has a fixed length, so no two pairs are the same bytes.
+    // The key has a fixed length, so different pairs are different bytes.
     let hash = Sha256::new().chain_update(key.0).chain_update(name).finalize();
     let digits: String = hash.iter().take(20).map(|byte| format!("{byte:02x}")).collect();
     format!("{PREFIX}{digits}{SUFFIX}")
 }
 
-/// The name of a part that nobody goes on with.
-pub(super) fn of_lone_part() -> String {
+/// Returns a random name for a part that is never resumed.
+pub(super) fn of_unresumable_part() -> String {
     format!("{PREFIX}{:032x}{SUFFIX}", fastrand::u128(..))
 }
 
-/// Whether a file of this name is a part.
+/// Returns whether this is the name of a part.
 pub(super) fn is_part(name: &str) -> bool {
     name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
-/// Whether the inbox keeps this name for itself. (Some file systems cannot tell upper from lower
-/// case.)
+/// Returns whether the inbox reserves this name. Case is ignored, because some file systems ignore
+/// it.
 pub(super) fn is_reserved(name: &str) -> bool {
     let beginning = name.as_bytes().get(..PREFIX.len()).unwrap_or_default();
-    beginning.eq_ignore_ascii_case(PREFIX.as_bytes()) || (cfg!(windows) && is_of_windows(name))
+    beginning.eq_ignore_ascii_case(PREFIX.as_bytes())
+        || (cfg!(windows) && is_special_on_windows(name))
 }
 
-/// Names that mean something else on Windows, or that it would change.
-fn is_of_windows(name: &str) -> bool {
+/// Returns whether Windows gives this name another meaning or would change it.
+fn is_special_on_windows(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let numbered =
         |device: &str| stem.strip_prefix(device).is_some_and(|number| number.chars().count() == 1);
@@ -46,7 +47,8 @@ fn is_of_windows(name: &str) -> bool {
         || name.contains(['<', '>', '"', '|', '?', '*'])
 }
 
-/// The name with a number before its extension: `a (2).txt`. The rest is cut to make room.
+/// Returns the name with a number before its extension: `a (2).txt`. The stem is shortened if the
+/// name would be too long.
 pub(super) fn numbered(name: &str, number: u32) -> String {
     let (stem, extension) = match name.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() && extension.len() <= 32 => (stem, extension),
@@ -64,13 +66,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_belongs_to_a_name_and_a_key() {
+    fn a_parts_name_depends_on_name_and_key() {
         let names = [
             of_part("a", &ResumeKey([1; 16])),
             of_part("a", &ResumeKey([2; 16])),
             of_part("b", &ResumeKey([1; 16])),
-            of_lone_part(),
-            of_lone_part(),
+            of_unresumable_part(),
+            of_unresumable_part(),
         ];
         for (i, name) in names.iter().enumerate() {
             assert!(is_part(name) && is_reserved(name), "{name}");
@@ -81,19 +83,19 @@ mod tests {
     }
 
     #[test]
-    fn reserved_are_the_names_of_parts_and_no_others() {
+    fn only_names_of_parts_are_reserved() {
         assert!(is_reserved(".Unstick-x") && is_reserved(".unstick-"));
         assert!(!is_reserved(".unstick") && !is_reserved("粘.unstick-") && !is_reserved("a"));
         for name in ["con", "NUL.txt", "com1", "lpt9.x", "a.", "a ", "a?"] {
-            assert!(is_of_windows(name), "{name}");
+            assert!(is_special_on_windows(name), "{name}");
         }
         for name in ["console", "com10", "com", "a.b", ".a"] {
-            assert!(!is_of_windows(name), "{name}");
+            assert!(!is_special_on_windows(name), "{name}");
         }
     }
 
     #[test]
-    fn a_number_stands_before_the_extension() {
+    fn a_number_is_inserted_before_the_extension() {
         for (name, expected) in [
             ("a.txt", "a (2).txt"),
             ("a", "a (2)"),

@@ -1,4 +1,4 @@
-//! What arrived of a file that is not whole yet, beside the place where it will be.
+//! The received part of an incomplete file, next to its final place.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, Write};
@@ -12,72 +12,74 @@ use unstick_session::message::Digest;
 
 use super::name;
 
-/// The bytes that are read at once to digest a file.
+/// The size of a read when a file is digested.
 const CHUNK: usize = 256 << 10;
-/// The bytes that are worth telling the disk of them before the last one is here.
+/// The number of new bytes after which the disk starts to write them.
 const WRITE_BACK: u64 = 32 << 20;
 
-/// The parts that this program is at work on, and what all parts of the folder take together.
+/// The parts in use by this program, and the total size of all parts in the folder.
 #[derive(Debug)]
 pub(super) struct InUse {
     parts: Mutex<Parts>,
-    /// The most bytes of all parts together.
-    most: u64,
-    /// One at a time makes room.
-    makes_room: Mutex<()>,
+    /// The maximum number of bytes in all parts.
+    max_bytes: u64,
+    /// Held while old parts are removed, by one thread at a time.
+    removal: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Parts {
-    /// The bytes of those in use, by name.
+    /// The lengths of the parts in use, by name.
     in_use: HashMap<String, u64>,
-    /// The bytes of all others, as far as is known here: another program may serve the folder.
+    /// The total length of all other parts at the last count. Another program may use the folder,
+    /// too.
     others: u64,
 }
 
 impl Parts {
-    fn taken(&self) -> u64 {
+    fn total(&self) -> u64 {
         self.in_use.values().fold(self.others, |sum, len| sum.saturating_add(*len))
     }
 }
 
 impl InUse {
-    pub(super) fn new(most: u64) -> Self {
-        Self { parts: Mutex::default(), most, makes_room: Mutex::default() }
+    pub(super) fn new(max_bytes: u64) -> Self {
+        Self { parts: Mutex::default(), max_bytes, removal: Mutex::default() }
     }
 
-    /// The most bytes of all parts together.
-    pub(super) fn most(&self) -> u64 {
-        self.most
+    /// The maximum number of bytes in all parts.
+    pub(super) fn max_bytes(&self) -> u64 {
+        self.max_bytes
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts `more` bytes for a part in use, if all parts have room for them.
+    /// Reserves `more` bytes for a part in use, if they fit in the maximum.
     fn try_reserve(&self, name: &str, more: u64) -> bool {
         let mut parts = self.parts();
-        let fits = parts.taken().saturating_add(more) <= self.most;
+        let fits = parts.total().saturating_add(more) <= self.max_bytes;
         if fits && let Some(len) = parts.in_use.get_mut(name) {
             *len = len.saturating_add(more);
         }
         fits
     }
 
-    /// A part in use has so many bytes now.
+    /// Sets the length of a part in use.
     fn resize(&self, name: &str, now: u64) {
         if let Some(len) = self.parts().in_use.get_mut(name) {
             *len = now;
         }
     }
 
-    /// The same, after parts that nobody is at work on were removed, the oldest first.
+    /// Reserves bytes like [`try_reserve`](Self::try_reserve), and removes unused parts, oldest
+    /// first, until they fit.
     fn reserve(self: &Arc<Self>, dir: &Arc<Dir>, name: &str, more: u64) -> io::Result<()> {
         if self.try_reserve(name, more) {
             return Ok(());
         }
-        let _one = self.makes_room.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.removal.lock().unwrap_or_else(PoisonError::into_inner);
         for oldest in self.count_others(dir)? {
             if self.try_reserve(name, more) {
                 return Ok(());
@@ -91,7 +93,7 @@ impl InUse {
         Err(io::Error::new(io::ErrorKind::ResourceBusy, what))
     }
 
-    /// Removes parts that nobody is at work on, the oldest first, until all have room.
+    /// Removes unused parts, oldest first, until the total is within the maximum.
     pub(super) fn make_room(self: &Arc<Self>, dir: &Arc<Dir>) -> io::Result<()> {
         for oldest in self.count_others(dir)? {
             if self.try_reserve("", 0) {
@@ -102,7 +104,7 @@ impl InUse {
         Ok(())
     }
 
-    /// Counts the parts that are not in use, and names them, the oldest first.
+    /// Counts the unused parts, and returns their names, oldest first.
     fn count_others(&self, dir: &Dir) -> io::Result<Vec<String>> {
         let mut others = Vec::new();
         for entry in dir.entries()?.flatten() {
@@ -123,7 +125,7 @@ impl InUse {
     }
 }
 
-/// Says that a part is in use, until it is dropped.
+/// Marks a part as in use until dropped.
 #[derive(Debug)]
 struct Claim {
     name: String,
@@ -140,14 +142,14 @@ impl Claim {
         Some(Self { name, in_use: Arc::clone(in_use) })
     }
 
-    /// It has so many bytes, which were counted among the others.
+    /// Moves the part's length from the count of unused parts to its own.
     fn adopt(&self, len: u64) {
         let mut parts = self.in_use.parts();
         parts.others = parts.others.saturating_sub(len);
         parts.in_use.insert(self.name.clone(), len);
     }
 
-    /// Its bytes are no part any more.
+    /// Sets the part's length to 0, once its bytes no longer count as a part.
     fn forget(&self) {
         self.in_use.resize(&self.name, 0);
     }
@@ -161,26 +163,26 @@ impl Drop for Claim {
     }
 }
 
-/// A part that is open, and in use by nobody else. Dropped, it stays for a next try; an empty one
-/// goes.
+/// An open part, locked by this program. Dropping it keeps the part for a retry; an empty part is
+/// removed.
 #[derive(Debug)]
 pub(crate) struct Part {
     file: File,
     dir: Arc<Dir>,
     claim: Claim,
     len: u64,
-    /// The bytes that came since the disk was last told to write.
+    /// The bytes written since the last write-back began.
     fresh: u64,
-    /// Whether it is still at that.
+    /// Whether a write-back is running.
     writes_back: Arc<AtomicBool>,
-    /// Whether it is gone, or has another name now.
-    is_over: bool,
+    /// Whether the part was removed or renamed.
+    is_gone: bool,
 }
 
-/// Why a part cannot be had.
+/// The reason why a part cannot be opened.
 #[derive(Debug)]
 pub(super) enum Unavailable {
-    /// Somebody else is at work on it.
+    /// The part is in use.
     InUse,
     Io(io::Error),
 }
@@ -192,23 +194,23 @@ impl From<io::Error> for Unavailable {
 }
 
 impl Part {
-    /// Opens the part of this name, an empty one if there is none.
+    /// Opens the part of this name; creates it if there is none.
     pub(super) fn open(
         dir: &Arc<Dir>,
         in_use: &Arc<InUse>,
         name: String,
     ) -> Result<Self, Unavailable> {
         let claim = Claim::new(name, in_use).ok_or(Unavailable::InUse)?;
-        // A second try if somebody else's ended and gave the part its name in between.
+        // A retry in case the part was removed or renamed by its user in between.
         for _ in 0..2 {
-            let file = open_beside(dir, &claim.name, OpenOptions::new().write(true).create(true))?;
+            let file = open_in(dir, &claim.name, OpenOptions::new().write(true).create(true))?;
             if !lock(&file)? {
                 return Err(Unavailable::InUse);
             }
             let metadata = file.metadata()?;
             let there = dir.symlink_metadata(&claim.name).map(|there| (there.dev(), there.ino()));
             if there.is_ok_and(|there| there == (metadata.dev(), metadata.ino())) {
-                // Another name would lead to another place, perhaps outside.
+                // A second link may lead to a place outside the folder.
                 if metadata.nlink() != 1 {
                     let what = "the part has a second name";
                     return Err(Unavailable::Io(io::Error::other(what)));
@@ -216,19 +218,19 @@ impl Part {
                 let (dir, len) = (Arc::clone(dir), metadata.len());
                 claim.adopt(len);
                 let writes_back = Arc::default();
-                return Ok(Self { file, dir, claim, len, fresh: 0, writes_back, is_over: false });
+                return Ok(Self { file, dir, claim, len, fresh: 0, writes_back, is_gone: false });
             }
         }
         Err(Unavailable::InUse)
     }
 
-    /// The bytes that it holds.
+    /// Returns the number of bytes in the part.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    /// Digests what it holds, and stands behind it. Ends early when `needless` is set, and then
-    /// only [`restart`](Self::restart) is of use.
+    /// Digests the content, which leaves the file position at the end. Returns early once
+    /// `needless` is set; then the part has to be [restarted](Self::restart).
     pub(super) fn digest(&mut self, needless: &AtomicBool) -> io::Result<Sha256> {
         self.file.rewind()?;
         let mut hasher = Sha256::new();
@@ -245,7 +247,7 @@ impl Part {
         Ok(hasher)
     }
 
-    /// Drops what it holds.
+    /// Discards the content.
     pub(crate) fn restart(&mut self) -> io::Result<()> {
         self.len = 0;
         self.file.set_len(0)?;
@@ -259,7 +261,7 @@ impl Part {
         let written = self.file.write_all(bytes);
         self.len = match written {
             Ok(()) => self.len.saturating_add(bytes.len() as u64),
-            // What fits on a disk that is full stays for a next try.
+            // Bytes that were written before the disk was full are kept for a retry.
             Err(_) => self.file.metadata().map_or(self.len, |metadata| metadata.len()),
         };
         self.claim.in_use.resize(&self.claim.name, self.len);
@@ -267,9 +269,10 @@ impl Part {
         written
     }
 
-    /// Something to run beside the next writes, once enough has come for it: the disk is then at
-    /// work while the rest arrives. Left to the system, all of a large file may wait for the sync at
-    /// its end, and the sender with it.
+    /// Returns a job that writes the data to disk, to be run concurrently with further writes;
+    /// `None` if too few bytes were written or a job is still running. Without it, the system may
+    /// delay writing a large file until the sync at its end, for which the sender would have to
+    /// wait.
     pub(crate) fn write_back(&mut self) -> Option<impl FnOnce() + Send + use<>> {
         if self.fresh < WRITE_BACK || self.writes_back.swap(true, Ordering::Relaxed) {
             return None;
@@ -277,37 +280,37 @@ impl Part {
         self.fresh = 0;
         let (dir, name) = (Arc::clone(&self.dir), self.claim.name.clone());
         let writes_back = Arc::clone(&self.writes_back);
-        // Through a handle of its own: the system tells each handle once of what it could not write,
-        // and it is the last sync that has to hear of it.
+        // A separate handle, because the system reports a failed write once for each handle, and
+        // the last sync has to receive it.
         Some(move || {
-            if let Ok(file) = open_beside(&dir, &name, &mut OpenOptions::new()) {
+            if let Ok(file) = open_in(&dir, &name, &mut OpenOptions::new()) {
                 _ = file.sync_data();
             }
             writes_back.store(false, Ordering::Relaxed);
         })
     }
 
-    /// Waits until all of it is on disk.
+    /// Syncs the whole part to disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
     }
 
-    /// Gives it this name, if nothing else has it.
+    /// Renames the part to its final name, if the name is free.
     pub(super) fn rename(&mut self, name: &str) -> io::Result<()> {
         rename_new(&self.dir, &self.claim.name, name)?;
         self.claim.forget();
-        self.is_over = true;
+        self.is_gone = true;
         Ok(())
     }
 
-    /// Removes it.
+    /// Removes the part.
     pub(crate) fn remove(mut self) {
         self.remove_now();
     }
 
     fn remove_now(&mut self) {
-        self.is_over = true;
-        // What cannot be removed stays, and is found by nobody else.
+        self.is_gone = true;
+        // A part that cannot be removed stays; only its sender finds it.
         if self.dir.remove_file(&self.claim.name).is_ok() {
             self.claim.forget();
         }
@@ -316,13 +319,13 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.is_over && self.len == 0 {
+        if !self.is_gone && self.len == 0 {
             self.remove_now();
         }
     }
 }
 
-/// Removes the part of this name if it is in use by nobody.
+/// Removes the part of this name if it is not in use.
 pub(super) fn remove(dir: &Arc<Dir>, in_use: &Arc<InUse>, name: String) {
     if dir.symlink_metadata(&name).is_ok()
         && let Ok(part) = Part::open(dir, in_use, name)
@@ -331,8 +334,8 @@ pub(super) fn remove(dir: &Arc<Dir>, in_use: &Arc<InUse>, name: String) {
     }
 }
 
-/// Opens a regular file, and neither follows a link nor waits for the other end of a pipe.
-pub(super) fn open_beside(dir: &Dir, name: &str, options: &mut OpenOptions) -> io::Result<File> {
+/// Opens a regular file in the folder. Does not follow a link, and does not block on a pipe.
+pub(super) fn open_in(dir: &Dir, name: &str, options: &mut OpenOptions) -> io::Result<File> {
     options.read(true).follow(FollowSymlinks::No);
     #[cfg(unix)]
     {
@@ -344,21 +347,22 @@ pub(super) fn open_beside(dir: &Dir, name: &str, options: &mut OpenOptions) -> i
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("no regular file")) }
 }
 
-/// The digest of a whole file that is there, and its length.
+/// Returns the length and digest of an existing file.
 pub(super) fn digest(file: &mut File) -> io::Result<(u64, Digest)> {
     let mut hasher = Sha256::new();
     let len = io::copy(file, &mut hasher)?;
     Ok((len, Digest(hasher.finalize().into())))
 }
 
-/// Whether the file is now locked by this program. Another one may serve the same inbox.
+/// Locks the file, because another program may use the same inbox. Returns `false` if it is locked
+/// already.
 #[cfg(unix)]
 fn lock(file: &File) -> io::Result<bool> {
     use rustix::fs::{FlockOperation, flock};
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-        // Not every file system has locks; this program's own list is kept all the same.
+        // Some file systems have no locks; then only this program's own list protects the part.
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOLCK) => Ok(true),
         Err(error) => Err(error.into()),
     }
@@ -369,7 +373,7 @@ fn lock(_file: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Renames without replacing what has the new name.
+/// Renames a file; fails if the new name is taken.
 fn rename_new(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "macos", target_os = "ios"))]
     {
@@ -377,7 +381,7 @@ fn rename_new(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
         use rustix::io::Errno;
         match renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(()),
-            // The system or its file system does not know that; all know links.
+            // The system or file system does not support the flag; hard links work everywhere.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
             Err(error) => return Err(error.into()),
         }
@@ -386,12 +390,12 @@ fn rename_new(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
     dir.remove_file(from)
 }
 
-/// The names in a folder, as something that can be synced: the handle that files are opened by
-/// need not be.
+/// A handle of the folder with which its entries can be synced. The handle with which files are
+/// opened may not support this.
 #[derive(Debug)]
-pub(super) struct Names(#[cfg(unix)] std::os::fd::OwnedFd);
+pub(super) struct DirEntries(#[cfg(unix)] std::os::fd::OwnedFd);
 
-impl Names {
+impl DirEntries {
     pub(super) fn of(dir: &Dir) -> io::Result<Self> {
         #[cfg(unix)]
         {
@@ -406,7 +410,7 @@ impl Names {
         }
     }
 
-    /// Waits until they are on disk.
+    /// Syncs the entries to disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         #[cfg(unix)]
         rustix::fs::fsync(&self.0)?;
@@ -419,7 +423,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_disk_is_told_of_every_32_mib_by_one_at_a_time() {
+    fn one_write_back_at_a_time_starts_every_32_mib() {
         let folder = tempfile::tempdir().unwrap();
         let dir = Arc::new(Dir::open_ambient_dir(&folder, cap_std::ambient_authority()).unwrap());
         let in_use = Arc::new(InUse::new(u64::MAX));

@@ -1,4 +1,4 @@
-//! Runs the built command, with a time limit on everything.
+//! Runs the built command, with a time limit for every wait.
 #![allow(dead_code, unreachable_pub)]
 
 use std::io::{Read, Write};
@@ -15,17 +15,17 @@ use unstick_session::message::{
     Digest, FileData, FileDone, FileOpen, FileStatus, Message, ResumeKey,
 };
 
-/// Nothing here takes so long, unless it is stuck.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit. Nothing takes this long unless it hangs.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub fn unstick() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unstick"));
-    // What it remembers from run to run is the tests' own.
+    // The state that is kept between runs is separate from the user's.
     command.env("XDG_STATE_HOME", std::env::temp_dir().join("unstick-tests"));
     command
 }
 
-/// What a command left.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Done {
     pub code: i32,
@@ -34,7 +34,8 @@ pub struct Done {
 }
 
 impl Done {
-    /// Asserts the exit code, and that standard error is one line with this in it.
+    /// Asserts the exit code, and that standard error contains `why`; with code 1 it must be one
+    /// line.
     #[track_caller]
     pub fn fails(&self, code: i32, why: &str) {
         assert_eq!(self.code, code, "{self:?}");
@@ -51,7 +52,7 @@ impl Done {
     }
 }
 
-/// Runs the command to its end.
+/// Runs the command until it exits.
 pub fn run(args: &[&str], stdin: &[u8]) -> Done {
     finish(unstick().args(args), stdin)
 }
@@ -66,7 +67,7 @@ pub fn finish(command: &mut Command, stdin: &[u8]) -> Done {
     let mut input = child.stdin.take().unwrap();
     let stdin = stdin.to_vec();
     thread::spawn(move || {
-        let _ = input.write_all(&stdin); // it may end before it read all
+        let _ = input.write_all(&stdin); // the command may exit before it has read everything
     });
     let stdout = Lines::of(child.stdout.take().unwrap());
     let stderr = Lines::of(child.stderr.take().unwrap());
@@ -74,14 +75,14 @@ pub fn finish(command: &mut Command, stdin: &[u8]) -> Done {
     Done { code, stdout: stdout.all(), stderr: stderr.all() }
 }
 
-/// The exit code; -1 if a signal ended it.
+/// Waits for the exit code; -1 if a signal ended the process.
 pub fn wait(child: &mut Child) -> i32 {
     let began = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status.code().unwrap_or(-1);
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > TIMEOUT {
             let _ = child.kill();
             panic!("it does not end");
         }
@@ -89,19 +90,19 @@ pub fn wait(child: &mut Child) -> i32 {
     }
 }
 
-/// What a child writes, as it writes it.
+/// The output of a child process, collected while it runs.
 #[derive(Clone)]
-pub struct Lines(Arc<(Mutex<Read_>, Condvar)>);
+pub struct Lines(Arc<(Mutex<Collected>, Condvar)>);
 
 #[derive(Default)]
-struct Read_ {
+struct Collected {
     text: String,
     ended: bool,
 }
 
 impl Lines {
     pub fn of(mut source: impl Read + Send + 'static) -> Self {
-        let lines = Self(Arc::new((Mutex::new(Read_::default()), Condvar::new())));
+        let lines = Self(Arc::new((Mutex::new(Collected::default()), Condvar::new())));
         let writer = lines.clone();
         thread::spawn(move || {
             let mut held = Vec::new();
@@ -109,7 +110,7 @@ impl Lines {
             loop {
                 let n = source.read(&mut buf).unwrap_or(0);
                 held.extend_from_slice(&buf[..n]);
-                // Whole lines only, so that no character is cut.
+                // Only whole lines, so that no character is cut.
                 let end = if n == 0 {
                     held.len()
                 } else {
@@ -129,12 +130,12 @@ impl Lines {
         lines
     }
 
-    /// All lines up to the end.
+    /// Waits for the end, and returns all lines.
     pub fn all(&self) -> String {
         self.wait("its end", |state| state.ended.then(|| state.text.clone()))
     }
 
-    /// The first line that contains this.
+    /// Waits for a line that contains `part`, and returns the first one.
     #[track_caller]
     pub fn line(&self, part: &str) -> String {
         self.wait(part, |state| {
@@ -142,7 +143,7 @@ impl Lines {
         })
     }
 
-    /// Waits for so many lines that contain this.
+    /// Waits until `part` occurs `count` times.
     #[track_caller]
     pub fn lines(&self, part: &str, count: usize) {
         self.wait(part, |state| (state.text.matches(part).count() >= count).then_some(()));
@@ -153,7 +154,7 @@ impl Lines {
     }
 
     #[track_caller]
-    fn wait<T>(&self, what: &str, look: impl Fn(&Read_) -> Option<T>) -> T {
+    fn wait<T>(&self, what: &str, look: impl Fn(&Collected) -> Option<T>) -> T {
         let (state, changed) = &*self.0;
         let began = Instant::now();
         let mut state = state.lock().unwrap();
@@ -161,7 +162,7 @@ impl Lines {
             if let Some(found) = look(&state) {
                 return found;
             }
-            assert!(began.elapsed() < PATIENCE && !state.ended, "no {what} in: {}", state.text);
+            assert!(began.elapsed() < TIMEOUT && !state.ended, "no {what} in: {}", state.text);
             state = changed.wait_timeout(state, Duration::from_millis(100)).unwrap().0;
         }
     }
@@ -202,7 +203,7 @@ impl Listen {
 
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.addr).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
         stream
     }
@@ -211,14 +212,14 @@ impl Listen {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Interrupts it; returns its exit code and all it wrote.
+    /// Interrupts the listener; returns its exit code and output.
     pub fn interrupt(mut self) -> Done {
         self.signal(Signal::INT);
         let code = wait(&mut self.child);
         Done { code, stdout: self.out.all(), stderr: self.err.all() }
     }
 
-    /// Its peak memory, in bytes.
+    /// Returns the peak memory, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
@@ -237,7 +238,7 @@ pub fn hex(text: &str) -> Vec<u8> {
     text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
 }
 
-/// A version-1 frame.
+/// Encodes a version-1 frame.
 pub fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let framing = Framing::new(V1).with_limit(u64::MAX);
@@ -252,7 +253,7 @@ pub const PONG: u8 = 4;
 pub const CLOSE: u8 = 5;
 pub const HELLO: u8 = 0x80;
 
-/// Everything that comes until the end, as frames.
+/// Reads to the end, and returns the frames.
 pub fn read_frames(stream: &mut impl Read) -> Vec<(u8, Vec<u8>)> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
@@ -266,14 +267,14 @@ pub fn read_frames(stream: &mut impl Read) -> Vec<(u8, Vec<u8>)> {
     frames
 }
 
-/// Sends all bytes, ends, and reads to the end.
+/// Sends the bytes, shuts down writing, and returns the frames up to the end.
 pub fn talk(mut stream: &TcpStream, bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     stream.write_all(bytes).unwrap();
-    let _ = stream.shutdown(Shutdown::Write); // it may be over already
+    let _ = stream.shutdown(Shutdown::Write); // the connection may be closed already
     read_frames(&mut stream)
 }
 
-/// The code of a close frame, as its payload has it.
+/// Returns the code of the close, if the last frame is one; 0 for an empty close.
 pub fn close_code(frames: &[(u8, Vec<u8>)]) -> Option<u16> {
     match frames.last()? {
         (CLOSE, payload) => Some(payload.first_chunk().map_or(0, |code| u16::from_be_bytes(*code))),
@@ -281,13 +282,13 @@ pub fn close_code(frames: &[(u8, Vec<u8>)]) -> Option<u16> {
     }
 }
 
-/// A message of version 1, as a frame.
+/// Encodes a message of version 1 as a frame.
 pub fn message(message: Message<'_>) -> Vec<u8> {
     let encoded = message.encode().unwrap();
     frame(encoded.kind().get(), &encoded.to_payload())
 }
 
-/// The messages of a file's transfer.
+/// Encodes a `file-open`.
 pub fn open(id: u32, key: u8, size: Option<u64>, name: &str) -> Vec<u8> {
     message(Message::FileOpen(FileOpen { id, key: ResumeKey([key; 16]), size, name }))
 }
@@ -306,13 +307,13 @@ pub fn digest(bytes: &[u8]) -> Digest {
     Digest(sha2::Sha256::digest(bytes).into())
 }
 
-/// The bytes of a file that repeats nothing.
+/// Returns pseudo-random content for a file.
 pub fn content(len: usize, seed: u64) -> Vec<u8> {
     let mut rng = fastrand::Rng::with_seed(seed);
     std::iter::repeat_with(|| rng.u8(..)).take(len).collect()
 }
 
-/// A conversation by hand with something that receives files.
+/// A peer whose messages are written by the test.
 pub struct Peer {
     pub stream: TcpStream,
     frames: unstick::io::FrameReader<TcpStream>,
@@ -320,17 +321,17 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let frames = unstick::io::FrameReader::new(stream.try_clone().unwrap());
         Self { stream, frames }
     }
 
-    pub fn say(&mut self, bytes: &[u8]) -> &mut Self {
+    pub fn write(&mut self, bytes: &[u8]) -> &mut Self {
         self.stream.write_all(bytes).unwrap();
         self
     }
 
-    /// The next frame that is neither a hello nor a sign of life.
+    /// Returns the next frame that is no hello, ping or status `working`.
     pub fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             let frame = self.frames.next_frame().unwrap()?;
@@ -343,7 +344,7 @@ impl Peer {
         }
     }
 
-    /// The next status: of which transfer, which, and its offset and digest.
+    /// Returns the next status: transfer id, code, offset and digest.
     #[track_caller]
     pub fn status(&mut self) -> (u32, String, u64, Digest) {
         let (kind, payload) = self.next().expect("a status");
@@ -366,16 +367,17 @@ impl Peer {
         assert_eq!(found, expected);
     }
 
-    /// Offers a file, and waits until it is welcome. What is held, and its digest.
+    /// Offers a file, and asserts that it is accepted. Returns the length and digest of the part
+    /// held.
     #[track_caller]
     pub fn offer(&mut self, id: u32, key: u8, size: Option<u64>, name: &str) -> (u64, Digest) {
-        self.say(&open(id, key, size, name));
+        self.write(&open(id, key, size, name));
         let (found, status, held, digest) = self.status();
         assert_eq!((found, status.as_str()), (id, "ready"));
         (held, digest)
     }
 
-    /// Sends a whole file; its final status.
+    /// Sends a whole file, and returns its final status.
     #[track_caller]
     pub fn send(&mut self, id: u32, key: u8, name: &str, bytes: &[u8]) -> String {
         let mut all = open(id, key, Some(bytes.len() as u64), name);
@@ -383,7 +385,7 @@ impl Peer {
             all.extend(data(id, i as u64 * 60_000, chunk));
         }
         all.extend(done(id, bytes));
-        self.say(&all);
+        self.write(&all);
         loop {
             match self.status() {
                 (found, code, ..) if found == id && code != "ready" => return code,
@@ -392,33 +394,33 @@ impl Peer {
         }
     }
 
-    /// Closes behind the other side, which has nothing more to say.
+    /// Asserts that the other side closes next, and answers its close.
     #[track_caller]
     pub fn close_after(&mut self) {
         assert_eq!(self.next(), Some((CLOSE, vec![])));
-        self.say(&frame(CLOSE, b""));
+        self.write(&frame(CLOSE, b""));
     }
 
-    /// Closes, and asserts that the other side does, and says nothing else.
+    /// Closes, and asserts that the other side answers with a close and nothing else.
     #[track_caller]
     pub fn close(&mut self) {
-        self.say(&frame(CLOSE, b""));
+        self.write(&frame(CLOSE, b""));
         assert_eq!(self.next(), Some((CLOSE, vec![])));
         assert_eq!(self.next(), None);
     }
 }
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 #[track_caller]
 pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "not {what}");
+        assert!(began.elapsed() < TIMEOUT, "not {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// A fresh folder in the tests' own, removed at the end.
+/// An empty folder in the system's folder for temporary files, removed when dropped.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
@@ -442,7 +444,7 @@ impl Folder {
         self.str(name)
     }
 
-    /// The names in a folder of it.
+    /// Returns the sorted names in a subfolder.
     pub fn names(&self, folder: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(folder)).unwrap();
         let mut names: Vec<_> =
@@ -451,7 +453,7 @@ impl Folder {
         names
     }
 
-    /// The same without parts.
+    /// Returns the sorted names in a subfolder, without parts.
     pub fn files(&self, folder: &str) -> Vec<String> {
         let names = self.names(folder).into_iter();
         names.filter(|name| !name.starts_with(".unstick-")).collect()
@@ -464,7 +466,7 @@ impl Drop for Folder {
     }
 }
 
-/// A fresh path in the tests' own folder.
+/// Returns an unused path in the system's folder for temporary files.
 pub fn path(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("unstick-{}-{name}", std::process::id()));
     let _ = std::fs::remove_file(&path);
