@@ -1,4 +1,4 @@
-//! A format that catches the panics of another one.
+//! A wrapper that catches the panics of a format.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use super::{Promise, Violation};
 use crate::error::{EncodeError, HeaderError};
 use crate::format::{Format, Header, InDatagram, Parsed, SelfChecking};
 
-/// The format under test. A call that panics is answered with an error, and remembered.
+/// The format under test. A call that panics returns an error, and the panic is recorded.
 pub(super) struct Probe<F> {
     format: F,
     has_panicked: AtomicBool,
@@ -29,7 +29,7 @@ impl<F> Probe<F> {
         Self { format, has_panicked: AtomicBool::new(false), panicked: Mutex::new(None) }
     }
 
-    /// The first panic since the last time that this was asked.
+    /// Returns the first panic since the previous call.
     pub(super) fn panicked(&self) -> Option<Violation> {
         if !self.has_panicked.swap(false, Ordering::Relaxed) {
             return None;
@@ -41,7 +41,8 @@ impl<F> Probe<F> {
     }
 
     fn call<T>(&self, call: &'static str, bytes: &[u8], with: impl FnOnce(&F) -> T) -> Option<T> {
-        // What follows a panic says nothing of the format, and every panic costs a backtrace.
+        // Calls after a panic would show nothing about the format, and every panic costs a
+        // backtrace.
         if self.has_panicked.load(Ordering::Relaxed) {
             return None;
         }

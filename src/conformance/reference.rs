@@ -1,5 +1,5 @@
-//! What must come out of a stream, computed the slowest way from `decode_header` alone: over the
-//! whole stream in one slice, trying one more byte at a time.
+//! The reference: computes the outcomes of a stream in the simplest way, from `decode_header`
+//! alone, over the whole stream in one slice, trying one more byte at a time.
 
 use alloc::vec::Vec;
 
@@ -7,7 +7,7 @@ use super::{Outcome, Policy};
 use crate::error::{DecodeError, HeaderError, Part};
 use crate::format::{Format, Header, HeaderBuf, Parsed};
 
-/// The shortest beginning of some bytes that is decided, and as what.
+/// The decision about the shortest prefix of some bytes that is decided.
 pub(super) enum Decided<M> {
     Not { missing: u64 },
     Refused { len: usize, error: HeaderError },
@@ -41,7 +41,7 @@ pub(super) fn decide<F: Format>(format: &F, limit: u64, bytes: &[u8]) -> Decided
     Decided::Not { missing }
 }
 
-/// All that a receiver with this limit reports of a stream.
+/// Returns everything that a receiver with this limit reports about a stream.
 pub(super) fn outcomes<F: Format>(
     format: &F,
     limit: u64,
