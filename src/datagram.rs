@@ -1,4 +1,4 @@
-//! Datagrams: taken whole or refused whole, and packed (spec, chapter 8).
+//! Datagrams: received as a whole or refused, and packed (spec, chapter 8).
 
 use core::borrow::Borrow;
 use core::fmt;
@@ -9,15 +9,14 @@ use crate::format::{Format, HeaderBuf, InDatagram, V1};
 use crate::frame::{Escaped, Frame};
 use crate::framing::Framing;
 
-/// The most bytes that a datagram is packed to, unless another limit is set: what passes nearly
-/// every network without being divided.
+/// The default maximum length of a datagram in bytes. Nearly every network carries datagrams of
+/// this length without fragmentation.
 pub const DEFAULT_DATAGRAM_LIMIT: usize = 1_200;
 
-/// A datagram that consists of whole frames: iterate over it to get them. It knows how many they
-/// are.
+/// A checked datagram: an iterator over its frames, with a known length.
 ///
-/// Every frame was checked before the first one is lent, so none of a datagram's frames counts if
-/// one is bad, and nothing carries over to the next datagram.
+/// Every frame was checked before the first one is returned: if one is invalid, the whole datagram
+/// is refused. No state is carried over to the next datagram.
 ///
 /// ```
 /// use unstick::{Framing, Kind, V1};
@@ -29,28 +28,32 @@ pub const DEFAULT_DATAGRAM_LIMIT: usize = 1_200;
 ///
 /// let texts: Vec<_> = framing.datagram(&datagram)?.map(|frame| frame.payload).collect();
 /// assert_eq!(texts, [b"one", b"two"]);
-/// assert!(framing.datagram(&datagram[..21]).is_err()); // cut: neither frame counts
+/// assert!(framing.datagram(&datagram[..21]).is_err()); // cut: neither frame is delivered
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct Datagram<'f, 'a, F: Format = V1, K = fn(&<F as Format>::Meta) -> bool> {
     framing: &'f Framing<F>,
     rest: &'a [u8],
-    /// The frames in `rest` that are delivered.
+    /// The number of frames in `rest` that will be delivered.
     left: usize,
     known: K,
 }
 
 impl<F: Format> Framing<F> {
-    /// Checks a datagram: one or more whole frames of kinds that may travel so, and nothing else.
-    /// Kinds of applications count as unknown; for others, see
+    /// Checks a datagram: one or more whole frames of kinds that are allowed in datagrams, and
+    /// nothing else.
+    ///
+    /// Application kinds count as unknown. To name the known ones, use
     /// [`datagram_with`](Self::datagram_with).
     ///
-    /// A datagram cut by the receive buffer must not come here: a cut between two frames cannot be
-    /// seen in the bytes. [`received`](Self::received) takes what the transport reports.
+    /// Do not pass a datagram that was cut by the receive buffer: a cut between two frames cannot
+    /// be detected in the bytes. [`received`](Self::received) checks the length that the transport
+    /// reports.
     ///
     /// # Errors
-    /// The first reason to refuse it, with its offset in the datagram.
+    /// Returns the first reason to refuse the datagram, with its offset in the datagram (spec,
+    /// 8.2).
     pub fn datagram<'f, 'a>(
         &'f self,
         bytes: &'a [u8],
@@ -58,10 +61,11 @@ impl<F: Format> Framing<F> {
         self.datagram_with(bytes, |_| false)
     }
 
-    /// The same for a caller who has kinds of its own: `known` says which.
+    /// Checks a datagram like [`datagram`](Self::datagram); `known` returns whether an application
+    /// kind is known.
     ///
     /// # Errors
-    /// As [`datagram`](Self::datagram).
+    /// The same as [`datagram`](Self::datagram).
     pub fn datagram_with<'f, 'a, K: Fn(&F::Meta) -> bool>(
         &'f self,
         bytes: &'a [u8],
@@ -72,7 +76,7 @@ impl<F: Format> Framing<F> {
         }
         let framing = Framing::new(self.format()).with_limit(self.limit());
         let mut decoder = Decoder::with_framing(framing);
-        // The structure of all of it comes before the first kind that refuses it.
+        // An error in the frames' structure comes before an error in their kinds.
         let (mut at, mut left, mut refused) = (0_u64, 0_usize, Ok(()));
         let structure = decoder.for_each(bytes, |piece| {
             if let Some(header) = piece.header
@@ -90,14 +94,16 @@ impl<F: Format> Framing<F> {
         Ok(Datagram { framing: self, rest: bytes, left, known })
     }
 
-    /// Checks what a transport says it received: the first `len` bytes of `buf`. More than `buf`
-    /// has say that the datagram was cut, as `recvmsg` with `MSG_TRUNC` reports it.
+    /// Checks a datagram that a transport received into `buf`. `len` is the length that the
+    /// transport reports.
     ///
-    /// Where a transport makes no such report, let `buf` have a byte more than the longest
-    /// datagram to be taken, and give `buf.len() + 1` for a full one.
+    /// A `len` greater than `buf.len()` means that the datagram was cut, as `recvmsg` with
+    /// `MSG_TRUNC` reports it. If the transport does not report cuts, make `buf` one byte longer
+    /// than the longest valid datagram, and pass `buf.len() + 1` if it was filled completely.
     ///
     /// # Errors
-    /// [`DatagramError::Cut`], or as [`datagram_with`](Self::datagram_with).
+    /// Returns [`DatagramError::Cut`] if the datagram was cut. Otherwise the same as
+    /// [`datagram_with`](Self::datagram_with).
     pub fn received<'f, 'a, K: Fn(&F::Meta) -> bool>(
         &'f self,
         buf: &'a [u8],
@@ -109,7 +115,8 @@ impl<F: Format> Framing<F> {
     }
 }
 
-/// Whether a frame is delivered, ignored, or refuses its datagram.
+/// Returns whether a frame is delivered (`true`) or ignored (`false`), or the error that refuses
+/// its datagram.
 #[inline]
 fn deliver<F: Format>(
     format: &F,
@@ -134,7 +141,7 @@ impl<'a, F: Format, K: Fn(&F::Meta) -> bool> Iterator for Datagram<'_, 'a, F, K>
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        // All of it was checked when the datagram was taken.
+        // The whole datagram was checked when this iterator was created.
         while self.left > 0 {
             let frame = self.take()?;
             if let Ok(true) = deliver(self.framing.format(), &frame.meta, 0, &self.known) {
@@ -152,12 +159,12 @@ impl<'a, F: Format, K: Fn(&F::Meta) -> bool> Iterator for Datagram<'_, 'a, F, K>
 }
 
 impl<'a, F: Format, K> Datagram<'_, 'a, F, K> {
-    /// The next frame, delivered or not.
+    /// Returns the next frame, delivered or not.
     #[inline]
     fn take(&mut self) -> Option<Frame<'a, F::Meta>> {
         let header = self.framing.format().whole_header(self.rest)?;
         if header.header_len == 0 || header.header_len > F::HeaderBuf::LEN {
-            return None; // only a format that contradicts itself
+            return None; // only if the format contradicts itself
         }
         let len = usize::try_from(header.frame_len()).ok()?;
         let (bytes, rest) = self.rest.split_at_checked(len)?;
@@ -184,7 +191,7 @@ impl<F: Format, K> fmt::Debug for Datagram<'_, '_, F, K> {
     }
 }
 
-/// Whether a frame of this kind may be sent in a datagram.
+/// Checks that a frame of this kind may be sent in a datagram.
 #[inline]
 pub(crate) fn check_place<F: Format>(format: &F, meta: &F::Meta) -> Result<(), EncodeError> {
     match format.in_datagram(meta) {
@@ -193,18 +200,18 @@ pub(crate) fn check_place<F: Format>(format: &F, meta: &F::Meta) -> Result<(), E
     }
 }
 
-/// What became of a frame that was [pushed](DatagramPacker::push).
+/// The outcome of [`DatagramPacker::push`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a frame that found no room was not added"]
 pub enum Pushed {
-    /// It is in the datagram.
+    /// The frame was added.
     Added,
-    /// The datagram has no room left for it and is as it was: send it,
-    /// [`clear`](DatagramPacker::clear), and push again.
+    /// The datagram has no room for the frame, and is unchanged. Send it, call
+    /// [`clear`](DatagramPacker::clear), and push the frame again.
     Full,
 }
 
-/// Packs frames into a datagram, in storage of the caller's.
+/// Packs frames into a datagram, in storage provided by the caller.
 ///
 /// ```
 /// use unstick::{DatagramPacker, Framing, Kind, Pushed, V1};
@@ -229,14 +236,14 @@ pub struct DatagramPacker<'b, F: Format = V1> {
 }
 
 impl<'b, F: Format> DatagramPacker<'b, F> {
-    /// A packer for datagrams of at most [`DEFAULT_DATAGRAM_LIMIT`] bytes, or as many as the
-    /// storage has, if that is less.
+    /// Creates a packer for datagrams of at most [`DEFAULT_DATAGRAM_LIMIT`] bytes, or of the
+    /// storage's length if that is less.
     pub fn new(framing: impl Into<Framing<F>>, storage: &'b mut [u8]) -> Self {
         Self::with_datagram_limit(framing, storage, DEFAULT_DATAGRAM_LIMIT)
     }
 
-    /// A packer for datagrams of at most `datagram_limit` bytes, headers included: 65,507 at most
-    /// over UDP and IPv4.
+    /// Creates a packer for datagrams of at most `datagram_limit` bytes, headers included. The
+    /// maximum over UDP and IPv4 is 65,507.
     pub fn with_datagram_limit(
         framing: impl Into<Framing<F>>,
         storage: &'b mut [u8],
@@ -247,12 +254,12 @@ impl<'b, F: Format> DatagramPacker<'b, F> {
         Self { framing: framing.into(), storage, len: 0 }
     }
 
-    /// Appends a frame, if the datagram has room for it.
+    /// Appends a frame if the datagram has room for it.
     ///
     /// # Errors
-    /// [`EncodeError::NoRoom`] when the frame does not fit into a datagram even alone,
-    /// [`EncodeError::MisplacedKind`] when its kind has no place in one, or as
-    /// [`Framing::encode_header`]. The datagram stays as it is.
+    /// Returns [`EncodeError::NoRoom`] if the frame does not fit into an empty datagram,
+    /// [`EncodeError::MisplacedKind`] if its kind is not allowed in a datagram, or an error of
+    /// [`Framing::encode_header`]. The datagram is unchanged then.
     pub fn push(
         &mut self,
         meta: impl Borrow<F::Meta>,
@@ -275,19 +282,19 @@ impl<'b, F: Format> DatagramPacker<'b, F> {
         }
     }
 
-    /// The datagram so far.
+    /// Returns the datagram with the frames added so far.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.storage.get(..self.len).unwrap_or_default()
     }
 
-    /// Whether no frame is in it. An empty datagram must not be sent.
+    /// Returns whether the datagram has no frames. An empty datagram must not be sent.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Begins the next datagram.
+    /// Removes all frames, to start the next datagram.
     pub fn clear(&mut self) {
         self.len = 0;
     }

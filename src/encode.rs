@@ -1,4 +1,4 @@
-//! Writing frames: whole, header only, or streamed.
+//! Encoding frames: whole, header only, or streamed.
 
 use core::borrow::Borrow;
 use core::fmt;
@@ -7,13 +7,13 @@ use crate::error::EncodeError;
 use crate::format::{Format, HeaderBuf, V1, copy, copy_payload};
 use crate::framing::Framing;
 
-/// The bytes of an encoded header. Borrows as `&[u8]`, for a vectored write beside the payload.
+/// An encoded header. Borrows as `&[u8]`, for a vectored write together with the payload.
 pub struct EncodedHeader<F: Format = V1> {
     buf: F::HeaderBuf,
     len: usize,
 }
 
-// Not derived: that would ask it of `F`, which is not in here.
+// Not derived: a derive would require `F: Clone`, but no `F` is stored.
 impl<F: Format> Clone for EncodedHeader<F> {
     fn clone(&self) -> Self {
         *self
@@ -23,7 +23,7 @@ impl<F: Format> Clone for EncodedHeader<F> {
 impl<F: Format> Copy for EncodedHeader<F> {}
 
 impl<F: Format> EncodedHeader<F> {
-    /// The header's bytes.
+    /// Returns the header's bytes.
     #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -38,20 +38,20 @@ impl<F: Format> EncodedHeader<F> {
     pub(crate) fn append(&self, payload: &[u8], out: &mut alloc::vec::Vec<u8>) {
         out.reserve(self.len + payload.len());
         if self.len == F::HeaderBuf::LEN {
-            out.extend_from_slice(self.buf.as_ref()); // of a length that the compiler knows
+            out.extend_from_slice(self.buf.as_ref()); // the compiler knows the length
         } else {
             out.extend_from_slice(self.as_bytes());
         }
         out.extend_from_slice(payload);
     }
 
-    /// Writes the header and its payload to the beginning of `out`, if there is room for them. Lends
-    /// what is left of it.
+    /// Writes the header and its payload to the start of `out`, and returns the rest of `out`.
+    /// Returns `None` if there is not enough room.
     #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn put<'b>(&self, payload: &[u8], out: &'b mut [u8]) -> Option<&'b mut [u8]> {
         let body = if self.len == F::HeaderBuf::LEN {
-            let (head, body) = F::HeaderBuf::split_mut(out)?; // of a length that the compiler knows
+            let (head, body) = F::HeaderBuf::split_mut(out)?; // the compiler knows the length
             *head = self.buf;
             body
         } else {
@@ -78,10 +78,10 @@ impl<F: Format> fmt::Debug for EncodedHeader<F> {
 }
 
 impl<F: Format> Framing<F> {
-    /// The header of a frame with a payload of `payload_len` bytes.
+    /// Encodes the header of a frame with a payload of `payload_len` bytes.
     ///
     /// # Errors
-    /// The payload is over the limit, or the format cannot write `meta`.
+    /// Returns an error if the payload is over the limit, or if the format cannot encode `meta`.
     #[inline]
     pub fn encode_header(
         &self,
@@ -100,11 +100,11 @@ impl<F: Format> Framing<F> {
         Ok(EncodedHeader { buf, len })
     }
 
-    /// Writes a frame to the beginning of `out` and says how many bytes it has.
+    /// Writes a frame to the start of `out` and returns its length in bytes.
     ///
     /// # Errors
-    /// As [`encode_header`](Self::encode_header), and [`EncodeError::NoRoom`] when `out` is too
-    /// short. `out` stays as it is then.
+    /// The same as [`encode_header`](Self::encode_header), and [`EncodeError::NoRoom`] if `out` is
+    /// too short. `out` is unchanged then.
     #[inline]
     pub fn encode_into(
         &self,
@@ -113,7 +113,7 @@ impl<F: Format> Framing<F> {
         out: &mut [u8],
     ) -> Result<usize, EncodeError> {
         let header = self.encode_header(meta, payload.len() as u64)?;
-        // A slice has at most `isize::MAX` bytes, so the sum cannot overflow.
+        // Cannot overflow: a slice has at most `isize::MAX` bytes.
         let needed = header.len + payload.len();
         let room = out.len();
         let Some(out) = out.get_mut(..needed) else {
@@ -134,7 +134,7 @@ impl<F: Format> Framing<F> {
     /// Appends a frame to `out`.
     ///
     /// # Errors
-    /// As [`encode_header`](Self::encode_header). `out` stays as it is then.
+    /// The same as [`encode_header`](Self::encode_header). `out` is unchanged then.
     #[cfg(feature = "alloc")]
     #[inline]
     pub fn encode(
@@ -148,10 +148,10 @@ impl<F: Format> Framing<F> {
     }
 }
 
-/// Keeps count of a frame whose payload is written in pieces: begin, pieces, finish.
+/// Tracks the progress of a frame whose payload is written in pieces: begin, payload, finish.
 ///
-/// It holds no bytes and writes none; the caller writes the header that [`begin`](Self::begin)
-/// returns and every run of bytes that [`payload`](Self::payload) took.
+/// It neither holds nor writes bytes. The caller writes the header returned by
+/// [`begin`](Self::begin), and every run of bytes counted by [`payload`](Self::payload).
 ///
 /// ```
 /// use unstick::{Encoder, Framing, Kind, V1};
@@ -181,30 +181,33 @@ enum Progress {
     Payload {
         missing: u64,
     },
-    /// A frame was left short: what follows it on the wire would be taken for its payload.
+    /// A frame was left incomplete: a receiver would read the following bytes as its payload.
     Poisoned {
         missing: u64,
     },
 }
 
 impl<F: Format> Encoder<F> {
-    /// An encoder of this format and limit.
+    /// Creates an encoder for this format and limit.
     pub fn new(framing: impl Into<Framing<F>>) -> Self {
         Self { framing: framing.into(), state: Progress::Boundary }
     }
 
-    /// The format and limit.
+    /// Returns the format and limit.
     #[must_use]
     pub fn framing(&self) -> &Framing<F> {
         &self.framing
     }
 
-    /// Begins a frame with a payload of `payload_len` bytes: write the header returned, and then
-    /// the payload. A frame without payload has to be [finished](Self::finish) too.
+    /// Begins a frame with a payload of `payload_len` bytes. Write the returned header, then the
+    /// payload.
+    ///
+    /// End the frame with [`finish`](Self::finish), also if it has no payload. If no payload is
+    /// missing, the next `begin` ends the frame too.
     ///
     /// # Errors
-    /// As [`Framing::encode_header`]; [`EncodeError::Unfinished`] when payload of the frame before
-    /// is missing. (Only [`finish`](Self::finish) may be left out.) Nothing changes then.
+    /// The same as [`Framing::encode_header`], and [`EncodeError::Unfinished`] if the previous
+    /// frame still lacks payload. The encoder is unchanged then.
     pub fn begin(
         &mut self,
         meta: impl Borrow<F::Meta>,
@@ -219,15 +222,15 @@ impl<F: Format> Encoder<F> {
     /// Counts the next `len` bytes of the payload, which the caller writes.
     ///
     /// # Errors
-    /// [`EncodeError::Excess`] when the frame has no room for them; none of them is counted, and
-    /// none may be written. [`EncodeError::NoFrame`] when no frame was begun.
+    /// Returns [`EncodeError::Excess`] if the frame announced less payload; none of the bytes is
+    /// counted, and none may be written. Returns [`EncodeError::NoFrame`] if no frame was begun.
     pub fn payload(&mut self, len: usize) -> Result<(), EncodeError> {
         let missing = self.check_payload(len)?;
         self.state = Progress::Payload { missing };
         Ok(())
     }
 
-    /// What would be missing after `len` more bytes of payload.
+    /// Returns the number of missing payload bytes after `len` more bytes.
     pub(crate) fn check_payload(&self, len: usize) -> Result<u64, EncodeError> {
         let len = len as u64;
         match self.state {
@@ -242,8 +245,8 @@ impl<F: Format> Encoder<F> {
     /// Ends the frame.
     ///
     /// # Errors
-    /// [`EncodeError::Unfinished`] when payload is missing: the encoder then refuses everything.
-    /// [`EncodeError::NoFrame`] when no frame was begun.
+    /// Returns [`EncodeError::Unfinished`] if payload is missing; the encoder then refuses
+    /// everything. Returns [`EncodeError::NoFrame`] if no frame was begun.
     pub fn finish(&mut self) -> Result<(), EncodeError> {
         match self.state {
             Progress::Boundary => Err(EncodeError::NoFrame),
@@ -258,7 +261,8 @@ impl<F: Format> Encoder<F> {
         }
     }
 
-    /// The payload bytes that the begun frame still needs; `None` between frames.
+    /// Returns the number of payload bytes that the begun frame still needs, or `None` between
+    /// frames.
     #[must_use]
     pub fn missing(&self) -> Option<u64> {
         match self.state {
@@ -267,7 +271,7 @@ impl<F: Format> Encoder<F> {
         }
     }
 
-    /// Whether the next byte written may begin a frame.
+    /// Checks that the next byte written may begin a frame.
     pub(crate) fn check_boundary(&self) -> Result<(), EncodeError> {
         match self.state {
             Progress::Boundary | Progress::Payload { missing: 0 } => Ok(()),
@@ -277,7 +281,7 @@ impl<F: Format> Encoder<F> {
         }
     }
 
-    /// Whether a frame was ended short, so that everything is refused.
+    /// Returns whether a frame was ended incomplete, so that everything is refused.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         matches!(self.state, Progress::Poisoned { .. })

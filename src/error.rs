@@ -1,12 +1,12 @@
-//! What can go wrong, as small typed values (spec, chapter 9). Each says what was found, at which
-//! byte, and what to try.
+//! The error types (spec, chapter 9). Each error holds what was found and at which byte, and its
+//! text suggests what to try.
 
 use core::error::Error;
 use core::fmt;
 
-/// Why bytes are no header.
+/// The error for bytes that are not a valid header.
 ///
-/// It knows the bytes, not where they stand in a stream: [`DecodeError::Header`] adds that.
+/// It does not hold a position in the stream: [`DecodeError::Header`] adds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -23,21 +23,21 @@ pub enum HeaderError {
     },
     /// The kind is `0x00`.
     InvalidKind,
-    /// The check does not fit the seven bytes before it.
+    /// The check does not match the seven bytes before it.
     BadCheck {
         /// The check found.
         found: u8,
-        /// The check that the seven bytes have.
+        /// The check of the seven bytes.
         expected: u8,
     },
     /// A signed length has its sign bit set.
     NegativeLength {
-        /// The byte that holds the sign bit.
+        /// The byte with the sign bit.
         found: u8,
     },
-    /// A varint ends with a zero byte: the same length has a shorter form.
+    /// A varint ends with a zero byte, so the same length has a shorter encoding.
     OverlongVarint,
-    /// A varint's tenth byte says more than 64 bits can.
+    /// A varint's tenth byte exceeds 64 bits.
     VarintOverflow {
         /// The tenth byte.
         found: u8,
@@ -46,17 +46,17 @@ pub enum HeaderError {
     LengthTooShort {
         /// The length found, in bytes.
         found: u64,
-        /// The smallest that can be, in bytes.
+        /// The smallest valid length, in bytes.
         least: u64,
     },
-    /// A format of the caller's own refused the header.
+    /// A user-defined format refused the header.
     Custom {
-        /// What the format calls this refusal: 0x8000 or more, the numbers of applications.
+        /// The format's code for this refusal: 0x8000 or above, the range of applications.
         code: u16,
     },
-    /// The header has more bytes than its format has room for.
+    /// The header is longer than its format's buffer.
     TooLong {
-        /// The bytes that [`Format::HeaderBuf`](crate::Format::HeaderBuf) has.
+        /// The length of [`Format::HeaderBuf`](crate::Format::HeaderBuf) in bytes.
         room: usize,
     },
     /// The format broke one of the [laws of a format](crate::Format#laws).
@@ -64,7 +64,7 @@ pub enum HeaderError {
 }
 
 impl HeaderError {
-    /// This error's number in the registry of the spec (chapter 9).
+    /// Returns this error's code in the registry (spec, chapter 9).
     #[must_use]
     pub const fn code(self) -> u16 {
         match self {
@@ -82,7 +82,7 @@ impl HeaderError {
         }
     }
 
-    /// Where in the header the byte stands that decided, counted from the header's first.
+    /// Returns the offset in the header of the byte that caused the error.
     const fn index(self) -> u64 {
         match self {
             Self::UnsupportedVersion { .. } => 1,
@@ -146,37 +146,37 @@ impl fmt::Display for HeaderError {
 
 impl Error for HeaderError {}
 
-/// Which part of a frame a stream ended in.
+/// The part of a frame in which a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Part {
-    /// In the header; what is missing is at least so much.
+    /// The header. The number of missing bytes is a lower bound.
     Header,
-    /// In the payload, or right before its first byte; what is missing is exactly so much.
+    /// The payload, or the position before its first byte. The number of missing bytes is exact.
     Payload,
 }
 
-/// Why a stream has no further frame.
+/// The error that ended a stream.
 ///
 /// Offsets count bytes from the start of the stream, or of the slice that was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Bytes that are no header.
+    /// The bytes at the frame's start are not a valid header.
     Header {
         /// The offset of the failed frame's first byte.
         at: u64,
-        /// What was found there.
+        /// Why the header is invalid.
         error: HeaderError,
     },
-    /// A header that announces more payload than the limit allows.
+    /// A header announces more payload than the limit allows.
     Oversize {
         /// The offset of the failed frame's first byte.
         at: u64,
-        /// The payload bytes announced.
+        /// The announced payload length in bytes.
         len: u64,
         /// The limit, in payload bytes.
         limit: u64,
@@ -185,32 +185,32 @@ pub enum DecodeError {
     Truncated {
         /// The offset of the stream's end.
         at: u64,
-        /// How many bytes were missing; in a header at least so many.
+        /// The number of missing bytes; a lower bound if the stream ended in a header.
         missing: u64,
-        /// The part of the frame that the stream ended in.
+        /// The part of the frame in which the stream ended.
         part: Part,
     },
-    /// The stream ended, or was asked for frames, while a search for the next header went on.
+    /// The stream ended, or the next frame was requested, during a search for the next header.
     Unsynchronized {
-        /// The offset behind the last byte seen.
+        /// The offset after the last byte seen.
         at: u64,
-        /// How many bytes were skipped, from the failed frame's first.
+        /// The number of skipped bytes, counted from the failed frame's first byte.
         skipped: u64,
     },
     /// A read buffer of fixed size cannot hold the frame's header.
     NoRoom {
         /// The offset of the frame's first byte.
         at: u64,
-        /// The bytes needed.
+        /// The number of bytes needed.
         needed: usize,
-        /// The bytes that the storage has.
+        /// The size of the storage in bytes.
         room: usize,
     },
 }
 
 impl DecodeError {
-    /// The stream offset that the error speaks of: the failed frame's first byte, or the end of
-    /// a stream that ended too early.
+    /// Returns the stream offset of the error: the failed frame's first byte, or the end of a
+    /// stream that ended too early.
     #[must_use]
     pub const fn at(&self) -> u64 {
         match *self {
@@ -235,7 +235,7 @@ impl DecodeError {
         self
     }
 
-    /// This error's number in the registry of the spec (chapter 9).
+    /// Returns this error's code in the registry (spec, chapter 9).
     #[must_use]
     pub const fn code(&self) -> u16 {
         match *self {
@@ -284,33 +284,35 @@ impl fmt::Display for DecodeError {
     }
 }
 
-// The text holds the cause's: a report of the whole chain must not print it twice.
+// No `source`: the text already contains the cause's text, and a report of the whole chain would
+// print it twice.
 impl Error for DecodeError {}
 
-/// Why a datagram was refused. It was refused whole: none of its frames counts.
+/// The error for a refused datagram. A datagram is refused as a whole: none of its frames is
+/// delivered.
 ///
 /// Offsets count bytes from the start of the datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DatagramError {
-    /// The datagram was longer than the buffer it was received in.
+    /// The datagram was longer than the buffer into which it was received.
     Cut {
-        /// The buffer's bytes.
+        /// The size of the buffer in bytes.
         room: usize,
     },
     /// The datagram holds no frame.
     Empty,
     /// The datagram does not consist of whole frames within the limit.
     Malformed(DecodeError),
-    /// A frame of a kind that has no place in a datagram.
+    /// A frame has a kind that is not allowed in a datagram.
     MisplacedKind {
         /// The offset of the frame's first byte.
         at: u64,
         /// The kind found.
         kind: u8,
     },
-    /// A frame of a critical kind that is not known here.
+    /// A frame has a critical kind that is not known.
     UnknownKind {
         /// The offset of the frame's first byte.
         at: u64,
@@ -320,8 +322,8 @@ pub enum DatagramError {
 }
 
 impl DatagramError {
-    /// This error's number in the registry of the spec (chapter 9). The cause of a
-    /// [`Malformed`](Self::Malformed) one has its own.
+    /// Returns this error's code in the registry (spec, chapter 9). The cause in
+    /// [`Malformed`](Self::Malformed) has its own code.
     #[must_use]
     pub const fn code(&self) -> u16 {
         0x000B
@@ -354,53 +356,53 @@ impl fmt::Display for DatagramError {
 
 impl Error for DatagramError {}
 
-/// Why a frame cannot be written.
-// The tag is a whole word, so that a result is moved in whole words even where it is `Ok`: halves
-// of words that overlap are stores that the next load has to wait for.
+/// The error for a frame that cannot be encoded.
+// The tag is a whole word, so that a result is moved in whole words even if it is `Ok`: partial,
+// overlapping stores would stall the next load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 #[repr(u64)]
 pub enum EncodeError {
-    /// The payload is longer than the limit, or than the length field can say.
+    /// The payload is longer than the limit, or than the length field can express.
     Oversize {
-        /// The payload's bytes.
+        /// The payload's length in bytes.
         len: u64,
         /// The limit, in payload bytes.
         limit: u64,
     },
     /// The output slice is too short. Nothing was written.
     NoRoom {
-        /// The bytes that the frame needs.
+        /// The length of the frame in bytes.
         needed: usize,
-        /// The bytes that the slice has.
+        /// The length of the slice in bytes.
         room: usize,
     },
-    /// The header's other fields are not ones that this format can write.
+    /// The format cannot encode the header's other fields.
     Meta,
-    /// A format of the caller's own refused to write the header.
+    /// A user-defined format refused to encode the header.
     Custom {
-        /// What the format calls this refusal.
+        /// The format's code for this refusal.
         code: u16,
     },
     /// The format broke one of the [laws of a format](crate::Format#laws).
     BrokenFormat,
-    /// A streamed frame is open and payload is missing: give it first. If it was ended so, the
-    /// encoder refuses everything from then on: what it wrote is not whole frames.
+    /// A streamed frame still lacks payload. If `finish` was called in this state, the encoder
+    /// refuses everything from then on, because it has written an incomplete frame.
     Unfinished {
-        /// The payload bytes still to come.
+        /// The number of missing payload bytes.
         missing: u64,
     },
-    /// More payload than the streamed frame announced. None of it was taken.
+    /// More payload than the streamed frame announced. None of it was counted.
     Excess {
-        /// The bytes given.
+        /// The number of bytes passed.
         len: u64,
-        /// The bytes still to come.
+        /// The number of missing payload bytes.
         missing: u64,
     },
-    /// Payload, or the end of a frame, and no frame was begun.
+    /// Payload, or the end of a frame, without a frame that was begun.
     NoFrame,
-    /// A frame of a kind that has no place in a datagram.
+    /// A frame has a kind that is not allowed in a datagram.
     MisplacedKind {
         /// The kind's number.
         kind: u8,
@@ -447,15 +449,15 @@ impl fmt::Display for EncodeError {
 
 impl Error for EncodeError {}
 
-/// Why a decoder cannot go on the way that was asked for. It stays as it was.
+/// The error for a recovery that the decoder's state does not allow. The decoder is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RecoverError {
-    /// There is no error to go on from.
+    /// The stream has no error to recover from.
     NotFailed,
-    /// The stream's error, which does not allow it: only an oversize frame has an end that is
-    /// known.
+    /// The stream's error does not allow the recovery: only an oversize frame has a known end and
+    /// can be skipped.
     Failed(DecodeError),
 }
 
@@ -472,14 +474,14 @@ impl fmt::Display for RecoverError {
 
 impl Error for RecoverError {}
 
-/// Why a read buffer cannot be built over this storage.
+/// The error for a read buffer whose storage is too small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct StorageError {
-    /// The bytes that the largest frame within the limit may need.
+    /// The maximum length of a frame within the limit, in bytes.
     pub needed: u64,
-    /// The bytes that the storage has.
+    /// The size of the storage in bytes.
     pub room: usize,
 }
 
@@ -496,7 +498,7 @@ impl fmt::Display for StorageError {
 
 impl Error for StorageError {}
 
-/// A byte as a person reads it: `0x47 ('G')`.
+/// Formats a byte in hexadecimal and as a character: `0x47 ('G')`.
 struct Byte(u8);
 
 impl fmt::Display for Byte {
@@ -509,7 +511,7 @@ impl fmt::Display for Byte {
     }
 }
 
-/// Who begins a conversation with this byte.
+/// Returns a guess at the protocol that starts with this byte.
 fn first_byte_hint(byte: u8) -> &'static str {
     match byte {
         0x16 => "is the peer speaking TLS?",
@@ -526,7 +528,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn a_log_line_says_what_where_and_what_to_try() {
+    fn errors_display_what_where_and_what_to_try() {
         let error = DecodeError::Header { at: 0, error: HeaderError::BadMagic { found: b'G' } };
         assert_eq!(
             error.to_string(),
@@ -536,7 +538,7 @@ mod tests {
         let error =
             DecodeError::Header { at: 100, error: HeaderError::BadCheck { found: 1, expected: 2 } };
         assert!(error.to_string().starts_with("byte 107: "), "{error}");
-        // A report of the whole chain prints each cause once.
+        // A report of the whole error chain prints each cause once.
         assert!(error.source().is_none());
         let error = DecodeError::Truncated { at: 9, missing: 1, part: Part::Header };
         assert_eq!(

@@ -1,4 +1,4 @@
-//! A whole frame, borrowed from the bytes it was decoded from, or owned.
+//! Whole frames, borrowed or owned.
 
 use core::fmt;
 
@@ -8,10 +8,10 @@ use crate::format::Format;
 use crate::framing::Framing;
 use crate::header::Kind;
 
-/// A whole frame, borrowed.
+/// A whole frame, borrowed from the bytes from which it was decoded.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame<'a, M = Kind> {
-    /// What the header says beside the length.
+    /// The header's fields other than the length.
     pub meta: M,
     /// The payload.
     pub payload: &'a [u8],
@@ -20,27 +20,28 @@ pub struct Frame<'a, M = Kind> {
 }
 
 impl<'a, M> Frame<'a, M> {
-    /// The frame that `bytes` are, `None` if they are fewer than the header.
+    /// Creates a frame from its bytes, or returns `None` if they are shorter than the header.
     #[inline(always)]
     pub(crate) fn from_parts(meta: M, header_len: usize, bytes: &'a [u8]) -> Option<Self> {
         let payload = bytes.get(header_len..)?;
         Some(Self { meta, payload, bytes, header_len })
     }
 
-    /// The whole frame as it was received, header included: what a proxy forwards.
+    /// Returns the whole frame as it was received, header included. A proxy can forward these
+    /// bytes.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The header as it was received.
+    /// Returns the header as it was received.
     #[must_use]
     pub fn header_bytes(&self) -> &'a [u8] {
         self.bytes.get(..self.header_len).unwrap_or_default()
     }
 
-    /// A copy of the frame as it was received, that does not borrow: as many bytes as it has, and
-    /// not the buffer it is in.
+    /// Returns an owned copy of the frame as it was received. It allocates the length of the frame,
+    /// not that of the buffer.
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn to_owned(&self) -> OwnedFrame<M>
@@ -65,14 +66,15 @@ impl<M: fmt::Debug> fmt::Debug for Frame<'_, M> {
 }
 
 impl<F: Format> Framing<F> {
-    /// Takes a whole frame off the front of `bytes`. `Ok(None)` says that it has not arrived yet.
+    /// Splits a whole frame off the front of `bytes`. Returns `Ok(None)` if the frame has not
+    /// completely arrived.
     ///
-    /// For bytes that lie in one slice; a stream is [`Decoder`]'s or
-    /// [`FrameBuf`](crate::FrameBuf)'s.
+    /// This is for bytes in one slice. For a stream, use [`Decoder`] or
+    /// [`FrameBuf`](crate::FrameBuf).
     ///
     /// # Errors
-    /// `bytes` begin with no frame. The error's offset counts from the start of `bytes`, and
-    /// `bytes` stay as they are.
+    /// Returns an error if `bytes` do not start with a valid frame. Its offset counts from the
+    /// start of `bytes`, and `bytes` are unchanged.
     pub fn split_frame<'a>(
         &self,
         bytes: &mut &'a [u8],
@@ -84,7 +86,7 @@ impl<F: Format> Framing<F> {
         }
     }
 
-    /// The same where a frame that is not all there is an error.
+    /// Splits off a frame like `split_frame`, with an error if the frame is incomplete.
     pub(crate) fn take_frame<'a>(
         &self,
         bytes: &mut &'a [u8],
@@ -92,7 +94,8 @@ impl<F: Format> Framing<F> {
         let framing = Framing::new(self.format()).with_limit(self.limit());
         let mut decoder = Decoder::with_framing(framing);
         let mut rest = *bytes;
-        // The input is one slice, so a frame's first piece has all of it that is there.
+        // The input is one slice, so the frame's first piece contains everything that has arrived
+        // of it.
         let header = decoder.decode(&mut rest)?.and_then(|piece| piece.header);
         if let Some(header) = header
             && let Ok(frame_len) = usize::try_from(header.frame_len())
@@ -103,16 +106,16 @@ impl<F: Format> Framing<F> {
             return Ok(frame);
         }
         decoder.finish()?;
-        // Only no bytes at all end on a boundary and are no frame.
+        // Only an empty input ends on a frame boundary without a frame.
         Err(DecodeError::Truncated { at: 0, missing: 1, part: Part::Header })
     }
 }
 
-/// A whole frame that owns its bytes, and no more than its bytes.
+/// A whole frame that owns its bytes. The allocation has exactly the frame's length.
 #[cfg(feature = "alloc")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnedFrame<M = Kind> {
-    /// What the header says beside the length.
+    /// The header's fields other than the length.
     pub meta: M,
     header_len: usize,
     bytes: alloc::boxed::Box<[u8]>,
@@ -120,19 +123,19 @@ pub struct OwnedFrame<M = Kind> {
 
 #[cfg(feature = "alloc")]
 impl<M> OwnedFrame<M> {
-    /// The payload.
+    /// Returns the payload.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         self.bytes.get(self.header_len..).unwrap_or_default()
     }
 
-    /// The whole frame as it was received, header included.
+    /// Returns the whole frame as it was received, header included.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The payload alone, without another allocation.
+    /// Returns the payload without allocating again.
     #[must_use]
     pub fn into_payload(self) -> alloc::vec::Vec<u8> {
         let mut bytes = self.bytes.into_vec();
@@ -143,10 +146,10 @@ impl<M> OwnedFrame<M> {
 
 #[cfg(feature = "alloc")]
 impl<F: Format> Framing<F> {
-    /// A frame of one's own, for a queue or a `Sink`.
+    /// Encodes an owned frame, for example for a queue or a `Sink`.
     ///
     /// # Errors
-    /// As [`encode_header`](Self::encode_header).
+    /// The same as [`encode_header`](Self::encode_header).
     pub fn frame(
         &self,
         meta: F::Meta,
@@ -197,7 +200,7 @@ mod tests {
     use alloc::format;
 
     #[test]
-    fn a_log_shows_a_frame_escaped_and_in_part() {
+    fn debug_escapes_and_shortens_payloads() {
         let frame = Framing::new(V1).frame(Kind::TEXT, b"a\x1b\n").unwrap();
         assert_eq!(format!("{frame:?}"), r#"OwnedFrame { meta: Kind(text), payload: b"a\x1b\n" }"#);
         let frame = Framing::new(V1).frame(Kind::TEXT, &[b'x'; 100]).unwrap();

@@ -1,20 +1,20 @@
-//! A format and a limit as one value, shared by everything that reads or writes.
+//! A format and a limit in one value, shared by decoders, encoders and buffers.
 
 use crate::format::{Format, MAX_PAYLOAD_LEN, V1};
 
-/// The limit unless one is set: 1 MiB of payload.
+/// The default limit: 1 MiB of payload.
 pub const DEFAULT_LIMIT: u64 = 1 << 20;
 
-/// A format, and the most payload bytes that a frame may have.
+/// A format, and the maximum payload length of a frame, called the limit.
 ///
-/// Decoder, encoder and buffers all take one, so a limit means the same on every side: a payload
-/// that can be encoded under a `Framing` can be decoded under it, and the other way round. The
-/// value never changes once it is built.
+/// Decoders, encoders and buffers all take a `Framing`, so the limit means the same on both sides:
+/// a payload that can be encoded with a `Framing` can be decoded with it, and vice versa. The value
+/// does not change after it is built.
 ///
 /// ```
 /// use unstick::{Framing, U16Be};
 ///
-/// assert_eq!(Framing::new(U16Be).limit(), 65_535); // the default is 1 MiB; the field says less
+/// assert_eq!(Framing::new(U16Be).limit(), 65_535); // the maximum of the length field, below 1 MiB
 /// assert_eq!(Framing::new(U16Be).with_limit(100).limit(), 100);
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -25,40 +25,42 @@ pub struct Framing<F = V1> {
 }
 
 impl<F: Format> Framing<F> {
-    /// This format, with the default limit of 1 MiB, or what the length field can say if that is
-    /// less.
+    /// Creates a framing with this format and the default limit: 1 MiB, or the maximum of the
+    /// length field if that is less.
     #[must_use]
     pub fn new(format: F) -> Self {
         let limit = effective(&format, DEFAULT_LIMIT);
         Self { format, limit, explicit: false }
     }
 
-    /// The same format with a limit of `payload_bytes` for each frame's payload. The effective
-    /// limit is the smaller of it, of what the length field can say, and of [`MAX_PAYLOAD_LEN`].
+    /// Sets the limit: the maximum payload length of a frame, in bytes.
+    ///
+    /// The effective limit is the minimum of `payload_bytes`, the maximum of the length field, and
+    /// [`MAX_PAYLOAD_LEN`].
     #[must_use]
     pub fn with_limit(self, payload_bytes: u64) -> Self {
         let limit = effective(&self.format, payload_bytes);
         Self { limit, explicit: true, ..self }
     }
 
-    /// The format.
+    /// Returns the format.
     #[must_use]
     pub fn format(&self) -> &F {
         &self.format
     }
 
-    /// The effective limit: the most payload bytes that a frame may have.
+    /// Returns the effective limit: the maximum payload length of a frame, in bytes.
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Whether the limit was asked for, and is not the default.
+    /// Returns whether the limit was set with `with_limit`.
     pub(crate) fn is_explicit(&self) -> bool {
         self.explicit
     }
 
-    /// The same for a buffer of `room` bytes: a limit that is too large for it becomes what fits.
+    /// Lowers the limit, if necessary, so that a whole frame fits into a buffer of `room` bytes.
     pub(crate) fn within(self, room: usize) -> Self {
         let fits = room.saturating_sub(self.format.max_header_len()) as u64;
         if self.limit > fits { self.with_limit(fits) } else { self }
@@ -73,7 +75,8 @@ fn effective<F: Format>(format: &F, limit: u64) -> u64 {
     limit.min(format.max_payload_len()).min(MAX_PAYLOAD_LEN)
 }
 
-/// By what they mean: a limit that was set equals the same one by default.
+/// Compares format and effective limit. Whether the limit was set or is the default makes no
+/// difference.
 impl<F: PartialEq> PartialEq for Framing<F> {
     fn eq(&self, other: &Self) -> bool {
         self.format == other.format && self.limit == other.limit

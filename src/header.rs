@@ -1,4 +1,5 @@
-//! The version-1 frame header: 8 bytes ⇄ kind and length (spec, chapters 3 to 5).
+//! The version 1 frame header: encodes kind and payload length to 8 bytes, and decodes them (spec,
+//! chapters 3 to 5).
 
 use core::fmt;
 use core::num::NonZeroU8;
@@ -6,7 +7,7 @@ use core::num::NonZeroU8;
 use crate::error::HeaderError;
 use crate::format::InDatagram;
 
-/// Bytes in a version-1 header.
+/// The length of a version 1 header in bytes.
 pub const HEADER_LEN: usize = 8;
 /// The first byte of every frame, in this and every future version.
 pub const MAGIC: u8 = 0xF5;
@@ -20,17 +21,18 @@ const CRC_XOROUT: u8 = 0xFF;
 
 const CRC_TABLE: [u8; 256] = crc_table();
 
-/// The register once magic and version went through it: five look-ups are left for a header.
+/// The CRC register after magic and version, so that a header needs only five look-ups.
 const CRC_AFTER_VERSION: u8 = crc_step(crc_step(CRC_INIT, MAGIC), VERSION);
 
-/// What a payload is: the third byte of a version-1 header (spec, chapter 5).
+/// The kind of a frame, which says what its payload is: the third byte of a version 1 header (spec,
+/// chapter 5).
 ///
-/// `0x00` is never valid, so a `Kind` cannot hold it.
+/// `0x00` is not a valid kind, so a `Kind` cannot hold it.
 ///
 /// ```
 /// use unstick::Kind;
 ///
-/// const REQUEST: Kind = Kind::new(0x41).unwrap(); // an application's own
+/// const REQUEST: Kind = Kind::new(0x41).unwrap(); // defined by an application
 /// assert!(REQUEST.is_critical() && REQUEST.is_application());
 /// assert_eq!(Kind::TEXT.to_string(), "text");
 /// assert_eq!(Kind::new(0), None);
@@ -41,7 +43,7 @@ const CRC_AFTER_VERSION: u8 = crc_step(crc_step(CRC_INIT, MAGIC), VERSION);
 pub struct Kind(NonZeroU8);
 
 impl Kind {
-    /// The kind with this number; `None` for `0x00`.
+    /// Creates a kind from its number, or returns `None` for `0x00`.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
         match NonZeroU8::new(number) {
@@ -50,27 +52,28 @@ impl Kind {
         }
     }
 
-    /// The kind's number, as it stands in the header.
+    /// Returns the kind's number, as it appears in the header.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0.get()
     }
 
-    /// Whether a receiver that does not know this kind must end the stream. A kind that is not
-    /// critical is skipped.
+    /// Returns whether the kind is critical: a receiver that does not know it must end the stream.
+    /// An unknown kind that is not critical is skipped (spec, 5.1).
     #[must_use]
     pub const fn is_critical(self) -> bool {
         self.get() & 0x80 == 0
     }
 
-    /// Whether this kind belongs to applications (`0x40`–`0x7F`, `0xC0`–`0xFF`) and not to the
-    /// protocol.
+    /// Returns whether the kind belongs to applications (`0x40`–`0x7F`, `0xC0`–`0xFF`) instead of
+    /// the protocol.
     #[must_use]
     pub const fn is_application(self) -> bool {
         self.get() & 0x40 != 0
     }
 
-    /// The name of a kind that version 1 of the protocol defines; `None` for any other.
+    /// Returns the name of a kind that version 1 of the protocol defines, or `None` for any other
+    /// kind.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         self.registered().map(|registered| registered.name)
@@ -81,15 +84,15 @@ impl Kind {
     }
 }
 
-/// What the protocol says of a kind.
+/// A kind that the protocol defines.
 struct Registered {
     number: u8,
     name: &'static str,
-    /// Whether a datagram may carry it.
+    /// Whether a datagram may contain it.
     datagram: bool,
 }
 
-/// Declares the kinds of the protocol once: constants, names, and who may travel in a datagram.
+/// Declares the protocol's kinds once: constants, names, and which ones are allowed in datagrams.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal, datagram: $datagram:literal;)+) => {
         impl Kind {
@@ -106,32 +109,33 @@ macro_rules! kinds {
 kinds! {
     /// UTF-8 text.
     TEXT = 0x01, "text", datagram: true;
-    /// Any bytes.
+    /// Arbitrary bytes.
     BINARY = 0x02, "binary", datagram: true;
-    /// Asks for a pong with the same payload, at most 64 bytes.
+    /// A request for a pong with the same payload, at most 64 bytes.
     PING = 0x03, "ping", datagram: true;
-    /// Answers a ping.
+    /// The answer to a ping.
     PONG = 0x04, "pong", datagram: true;
-    /// Nothing more comes from this side.
+    /// The last message of a stream.
     CLOSE = 0x05, "close", datagram: false;
-    /// Offers a file.
+    /// An offer of a file.
     FILE_OPEN = 0x10, "file-open", datagram: false;
     /// A run of the open file's bytes.
     FILE_DATA = 0x11, "file-data", datagram: false;
-    /// The file is complete.
+    /// The end of the open file: all of its data was sent.
     FILE_DONE = 0x12, "file-done", datagram: false;
-    /// What became of a file.
+    /// The receiver's answer for a file.
     FILE_STATUS = 0x13, "file-status", datagram: false;
-    /// The sender gives the file up.
+    /// The sender abandons the open file.
     FILE_CANCEL = 0x14, "file-cancel", datagram: false;
-    /// A receiver's limit and name; optional, first if at all.
+    /// A receiver's limit and name; optional, and only as the first message.
     HELLO = 0x80, "hello", datagram: false;
 }
 
 impl Kind {
-    /// What becomes of a frame of this kind in a datagram (spec, chapter 8): text, binary, ping and
-    /// pong are delivered, the protocol's other kinds have no place there, and whether an
-    /// application's kind is known is for the application to say.
+    /// Returns how a frame of this kind is handled in a datagram (spec, chapter 8).
+    ///
+    /// Text, binary, ping and pong are delivered. The protocol's other kinds are not allowed. For
+    /// an application's kind, the application decides whether it is known.
     #[must_use]
     pub fn in_datagram(self) -> InDatagram {
         let (kind, critical) = (self.get(), self.is_critical());
@@ -159,7 +163,7 @@ impl fmt::Debug for Kind {
     }
 }
 
-/// The eight header bytes of a frame with this kind and payload length.
+/// Encodes the header of a frame with this kind and payload length.
 #[inline]
 #[must_use]
 pub const fn encode(kind: Kind, payload_len: u32) -> [u8; HEADER_LEN] {
@@ -169,11 +173,10 @@ pub const fn encode(kind: Kind, payload_len: u32) -> [u8; HEADER_LEN] {
     [MAGIC, VERSION, kind, l0, l1, l2, l3, check]
 }
 
-/// Kind and payload length of a complete header.
+/// Decodes a complete header into kind and payload length.
 ///
 /// # Errors
-/// The first byte that a header cannot have there: magic, version, kind `0x00`, check, in this
-/// order.
+/// Returns the first error in this order: magic, version, kind `0x00`, check.
 #[inline]
 pub const fn decode(header: &[u8; HEADER_LEN]) -> Result<(Kind, u32), HeaderError> {
     match valid(header) {
@@ -182,7 +185,7 @@ pub const fn decode(header: &[u8; HEADER_LEN]) -> Result<(Kind, u32), HeaderErro
     }
 }
 
-/// The same where the reason does not matter.
+/// Decodes a complete header, or returns `None` if it is invalid.
 #[inline(always)]
 pub(crate) const fn valid(header: &[u8; HEADER_LEN]) -> Option<(Kind, u32)> {
     let &[magic, version, kind, l0, l1, l2, l3, check] = header;
@@ -195,11 +198,11 @@ pub(crate) const fn valid(header: &[u8; HEADER_LEN]) -> Option<(Kind, u32)> {
     None
 }
 
-/// Whether `prefix` can still become a header: the bytes that tell are judged as soon as they are
-/// there.
+/// Checks whether `prefix` can become a valid header. Each byte that decides is checked as soon as
+/// it is present.
 ///
 /// # Errors
-/// The first byte that a header cannot have there.
+/// Returns the error of the first byte that is invalid at its position.
 #[inline]
 pub const fn check_prefix(prefix: &[u8]) -> Result<(), HeaderError> {
     if let Some(&found) = prefix.first()
@@ -218,7 +221,7 @@ pub const fn check_prefix(prefix: &[u8]) -> Result<(), HeaderError> {
     Ok(())
 }
 
-/// Says why a complete header is none. Outlined: a stream fails once.
+/// Returns why a complete header is invalid. Outlined, because a stream fails only once.
 #[cold]
 pub(crate) const fn refuse(header: &[u8; HEADER_LEN]) -> HeaderError {
     let &[_, _, kind, l0, l1, l2, l3, found] = header;
@@ -230,7 +233,7 @@ pub(crate) const fn refuse(header: &[u8; HEADER_LEN]) -> HeaderError {
     }
 }
 
-/// The check of a header whose first two bytes are magic and version.
+/// Computes the check of a header that starts with magic and version.
 #[inline]
 const fn check_after_version(kind: u8, [l0, l1, l2, l3]: [u8; 4]) -> u8 {
     let mut crc = crc_step(CRC_AFTER_VERSION, kind);
@@ -241,7 +244,8 @@ const fn check_after_version(kind: u8, [l0, l1, l2, l3]: [u8; 4]) -> u8 {
     crc ^ CRC_XOROUT
 }
 
-/// A table look-up without an index: at no optimisation level is there a bounds check to fail.
+/// Looks up a table entry without indexing, so that no bounds check remains at any optimisation
+/// level.
 #[inline]
 const fn crc_step(crc: u8, byte: u8) -> u8 {
     match CRC_TABLE.split_at_checked((crc ^ byte) as usize) {
@@ -285,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortened_check_equals_the_whole() {
+    fn the_check_from_a_precomputed_start_equals_the_full_crc() {
         for kind in 1..=255 {
             for len in [0, 1, 255, 256, 65_536, 1 << 20, 0x0102_0304, u32::MAX] {
                 let header = encode(Kind::new(kind).unwrap(), len);

@@ -1,12 +1,12 @@
-//! Datagrams that lie behind each other in one buffer, as segmentation offload sends them and
-//! receive offload delivers them.
+//! Several datagrams in one buffer, as segmentation offload sends them and receive offload delivers
+//! them.
 //!
-//! All of them are equally long, but for the last, which may be shorter. To a receiver they are
-//! datagrams like any others: none of this shows on the wire.
+//! All datagrams have the same length, except the last one, which may be shorter. Offload does not
+//! change what is sent: a receiver sees ordinary datagrams.
 
 use core::iter::FusedIterator;
 
-/// Takes apart what receive offload delivered: the datagrams in a buffer, in order.
+/// An iterator over the datagrams in a buffer that receive offload filled.
 ///
 /// ```
 /// use unstick::Segments;
@@ -21,9 +21,11 @@ pub struct Segments<'a> {
 }
 
 impl<'a> Segments<'a> {
-    /// The datagrams in `bytes`, of `segment_len` bytes each, as `UDP_GRO` or quinn-udp's `stride`
-    /// reports it. A length of zero, or of more than there are, is one datagram: without bytes one
-    /// that is empty.
+    /// Creates an iterator over the datagrams in `bytes`, of `segment_len` bytes each.
+    ///
+    /// `segment_len` is the value reported by `UDP_GRO`, or the `stride` of quinn-udp. If it is
+    /// zero, or greater than the length of `bytes`, the buffer is one datagram. An empty buffer is
+    /// one empty datagram.
     #[must_use]
     pub fn new(bytes: &'a [u8], segment_len: usize) -> Self {
         Self { rest: Some(bytes), segment_len }
@@ -51,9 +53,11 @@ impl<'a> Iterator for Segments<'a> {
 
 impl FusedIterator for Segments<'_> {}
 
-/// How many of the datagrams with these lengths, from the first on, segmentation offload can send
-/// with one call: as many as the first are equally long, and a shorter one behind them, if that
-/// makes at most `most` datagrams and `most_bytes` bytes. At least one, unless there is none.
+/// Returns how many datagrams segmentation offload can send with one call. `lens` are the lengths
+/// of the next datagrams in bytes.
+///
+/// Counts the leading datagrams of equal length and one shorter datagram after them, up to `most`
+/// datagrams and `most_bytes` bytes. Returns at least 1, unless there are no datagrams.
 ///
 /// ```
 /// use unstick::segment_run;
@@ -69,7 +73,7 @@ pub fn segment_run(lens: impl IntoIterator<Item = usize>, most: usize, most_byte
     let (mut count, mut bytes) = (1, first);
     for len in lens {
         let sum = bytes.saturating_add(len);
-        // A datagram without bytes is no segment.
+        // An empty datagram cannot be a segment.
         if len > first || len == 0 || sum > most_bytes || count >= most {
             break;
         }
@@ -87,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_are_what_was_sent() {
+    fn segments_splits_a_buffer_into_datagrams() {
         let bytes: [u8; 10] = core::array::from_fn(|i| u8::try_from(i).unwrap());
         for segment_len in 0..=12 {
             let mut at = 0;
@@ -110,7 +114,7 @@ mod tests {
         let table: [(&[usize], usize); 12] = [
             (&[], 0),
             (&[10], 1),
-            (&[200], 1), // the system says that it is too long, and not this
+            (&[200], 1), // the system refuses it, not this function
             (&[0, 0], 1),
             (&[10, 0], 1),
             (&[10, 10, 10], 3),

@@ -1,8 +1,8 @@
-//! Errors as structured logs have them: a flat record, without a text.
+//! Serialization of errors for structured logs: flat records, without the text.
 //!
-//! The field `error` names the variant. `code` is the number in the registry and `at` the offset,
-//! wherever an error has them; the rest is what the variant holds. An error that holds another one
-//! has it as a record under the name of what it is.
+//! The field `error` holds the name of the variant. `code`, the code in the registry, and `at`, the
+//! offset, are present if the error has them. The other fields are those of the variant. A nested
+//! error is a record in a field that is named after its type.
 
 use serde::ser::{Serialize, Serializer};
 
@@ -100,7 +100,8 @@ records! {
     }
 }
 
-/// Of the adapters; of the transport's error its kind, and the system's number if it has one.
+/// The errors of the adapters. Of the transport's error, its kind is serialized, and the system's
+/// error number if there is one.
 #[cfg(feature = "std")]
 mod adapters {
     use super::*;
@@ -142,7 +143,7 @@ mod adapters {
     }
 }
 
-/// The header's bytes, with zeros where the length stands.
+/// Serializes the header's bytes, with zeros in place of the length.
 impl Serialize for FieldMeta {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.bytes().serialize(serializer)

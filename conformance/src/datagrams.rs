@@ -1,4 +1,4 @@
-//! Datagrams: taken whole or refused whole, and each for itself.
+//! Datagrams: received as a whole or refused, and independent of each other.
 
 use std::fmt::Debug;
 
@@ -10,10 +10,10 @@ use super::{Outcome, Policy, Promise, Violation, reference};
 type Check = Result<(), Violation>;
 type Frames<M> = Vec<(M, Vec<u8>)>;
 
-/// The promises that hold of datagrams.
+/// The promises about datagrams.
 pub(super) const PROMISES: &[Promise] = &[Promise::NoPanic, Promise::Datagrams];
 
-/// A datagram of these bytes is what the reference says, also after another one.
+/// Checks that a datagram is read as the reference reads it, also after other datagrams.
 pub(super) fn check<F: Format>(framing: &Framing<F>, bytes: &[u8]) -> Check {
     for known in [false, true] {
         let want = expect(framing, bytes, known);
@@ -35,7 +35,8 @@ pub(super) fn check<F: Format>(framing: &Framing<F>, bytes: &[u8]) -> Check {
     Ok(())
 }
 
-/// Frames that are packed come out again, and those that have no place in a datagram are not.
+/// Checks that packed frames are read back, and that frames that are not allowed in a datagram are
+/// not packed.
 pub(super) fn check_packed<F: Format>(framing: &Framing<F>, frames: &[(&F::Meta, &[u8])]) -> Check {
     let mut storage = vec![0xEE; 4096];
     let mut packer =
@@ -100,7 +101,8 @@ fn take<F: Format>(
     Ok(datagram.map(|frame| (frame.meta, frame.payload.to_vec())).collect())
 }
 
-/// The rules of streams for the structure of all of it, then those of each kind.
+/// Applies the rules of streams to the structure of the whole datagram, then the rules of kinds to
+/// each frame.
 fn expect<F: Format>(
     framing: &Framing<F>,
     bytes: &[u8],

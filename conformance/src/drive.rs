@@ -1,5 +1,5 @@
-//! Feeds a stream to the crate, cut anywhere, along any of its paths, and reports what came out.
-//! On the way it looks at all that must hold at every single step.
+//! Feeds a stream to the crate with given cuts along one of its paths, and returns the outcomes.
+//! Checks on the way everything that must hold at each step.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use unstick::{
 use super::violation::{ensure, fail};
 use super::{Outcome, Policy, Violation};
 
-/// The bytes of the array path's storage.
+/// The size of the array path's storage in bytes.
 const ARRAY: usize = 64;
-/// The most bytes that the slice's and the box's storage gets.
+/// The maximum size of the storage of the slice and box paths, in bytes.
 const SLICE: usize = 4096;
-/// What a growing buffer may hold before anything arrived.
+/// The maximum capacity of a growing buffer before bytes have arrived.
 const FIRST: usize = 8 * 1024;
 
 type Check<T = ()> = Result<T, Violation>;
 type Resynced = Result<Option<u64>, RecoverError>;
 
-/// A way from bytes to frames.
+/// A way to read frames from bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
     /// [`Decoder::decode`], piece by piece.
@@ -29,23 +29,24 @@ pub enum Path {
     Pieces,
     /// [`Decoder::for_each`].
     ForEach,
-    /// [`FrameBuf`] over an array of 64 bytes. Frames are taken as soon as they are there.
+    /// [`FrameBuf`] over an array of 64 bytes. Frames are taken as soon as they have arrived.
     Array,
-    /// [`FrameBuf`] over a borrowed slice, as small as the limit allows, which is filled before
-    /// frames are taken.
+    /// [`FrameBuf`] over a borrowed slice, as small as the limit allows. It is filled before frames
+    /// are taken.
     Slice,
-    /// [`FrameBuf`] over a boxed slice. Frames are taken as soon as they are there.
+    /// [`FrameBuf`] over a boxed slice. Frames are taken as soon as they have arrived.
     Boxed,
-    /// [`FrameBuf`] over a `Vec`. Frames are taken as soon as they are there.
+    /// [`FrameBuf`] over a `Vec`. Frames are taken as soon as they have arrived.
     Vec,
-    /// [`FrameBuf`] over a `Vec`, with as much as it takes before frames are taken.
+    /// [`FrameBuf`] over a `Vec`, filled as far as it accepts bytes before frames are taken.
     LazyVec,
-    /// [`Framing::split_frame`] over all bytes so far. It has no state, so no policy but to stop.
+    /// [`Framing::split_frame`] over all bytes so far. It keeps no state, so it supports
+    /// [`Policy::STOP`] only.
     Split,
 }
 
 impl Path {
-    /// All of them.
+    /// All paths.
     pub const ALL: [Self; 9] = [
         Self::Decode,
         Self::Pieces,
@@ -58,25 +59,25 @@ impl Path {
         Self::Split,
     ];
 
-    /// Whether the path can go on as the policy says.
+    /// Returns whether the path supports the policy.
     #[must_use]
     pub fn allows(self, policy: Policy) -> bool {
         self != Self::Split || policy == Policy::STOP
     }
 
-    /// Whether the path has room for the longest header of the format.
+    /// Returns whether the path has room for the format's longest header.
     pub fn suits<F: Format>(self, format: &F) -> bool {
         format.max_header_len() <= self.room()
     }
 
-    /// The limit in force on this path: smaller than that of the framing where a storage of fixed
-    /// size holds no more.
+    /// Returns the limit in force on this path. It is lower than that of the framing if a storage
+    /// of fixed size holds less.
     pub fn limit<F: Format>(self, framing: &Framing<F>) -> u64 {
         let room = self.room().saturating_sub(framing.format().max_header_len());
         framing.limit().min(room as u64)
     }
 
-    /// What the path can tell of these outcomes.
+    /// Returns the outcomes as this path reports them.
     #[must_use]
     pub fn visible<M>(self, outcomes: Vec<Outcome<M>>) -> Vec<Outcome<M>> {
         let streaming = matches!(self, Self::Decode | Self::Pieces | Self::ForEach);
@@ -118,7 +119,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// How to search in a format that checks itself, on every storage.
+/// How to search in a self-checking format, for the decoder and for every storage.
 pub(super) struct Search<F: Format> {
     decoder: for<'f> fn(&mut Decoder<&'f F>, &mut &[u8]) -> Resynced,
     array: for<'f> fn(&mut FrameBuf<[u8; ARRAY], &'f F>) -> Resynced,
@@ -147,8 +148,8 @@ impl<F: SelfChecking> Search<F> {
     }
 }
 
-/// Runs streams along the crate's paths: for a test that compares what comes out with a reference
-/// of its own.
+/// Runs streams along the crate's paths, for tests that compare the outcomes with their own
+/// reference.
 ///
 /// ```
 /// use unstick_conformance::{Driver, Outcome, Path, Policy};
@@ -170,14 +171,15 @@ pub struct Driver<'f, F: Format> {
 }
 
 impl<'f, F: SelfChecking> Driver<'f, F> {
-    /// A driver for a format that checks itself: a [`Policy`] may ask for a search.
+    /// Creates a driver for a self-checking format: a [`Policy`] may request a search.
     pub fn self_checking(framing: &'f Framing<F>) -> Self {
         Self::with_search(borrowed(framing), Some(Search::new()))
     }
 }
 
 impl<'f, F: Format> Driver<'f, F> {
-    /// A driver for any format. A [`Policy`] that asks for a search stops in its place.
+    /// Creates a driver for any format. A [`Policy`] that requests a search stops at the error
+    /// instead.
     pub fn new(framing: &'f Framing<F>) -> Self {
         Self::with_search(borrowed(framing), None)
     }
@@ -186,11 +188,12 @@ impl<'f, F: Format> Driver<'f, F> {
         Self { framing, search }
     }
 
-    /// What comes out of the stream, cut at these offsets, which must be in order.
+    /// Returns the outcomes of a stream that is cut at these offsets, which must be in ascending
+    /// order.
     ///
     /// # Errors
-    /// Something did not hold on the way: no progress, an error that did not latch, memory that
-    /// grew without bytes, a byte counted wrongly.
+    /// Returns a violation if something did not hold on the way: there was no progress, an error
+    /// did not latch, memory grew without arriving bytes, or a byte was counted wrongly.
     pub fn run(
         &self,
         stream: &[u8],
@@ -210,7 +213,7 @@ impl<'f, F: Format> Driver<'f, F> {
         let format = *framing.format();
         let room = usize::try_from(limit).unwrap_or(usize::MAX);
         let room = room.saturating_add(format.max_header_len()).min(path.room());
-        // A default limit gives way to the storage; one that was set has to fit.
+        // A default limit adapts to the storage; a limit that was set must fit.
         let plain = Framing::new(format);
         let fitted = if framing.limit() > limit { plain } else { plain.with_limit(limit) };
         match path {
@@ -248,7 +251,7 @@ impl<F: Format + fmt::Debug> fmt::Debug for Driver<'_, F> {
     }
 }
 
-/// The same format and limit for a reader that does not own the format.
+/// Returns the same framing with a borrowed format.
 fn borrowed<F: Format>(framing: &Framing<F>) -> Framing<&F> {
     Framing::new(framing.format()).with_limit(framing.limit())
 }
@@ -260,7 +263,7 @@ fn built<B, E: fmt::Display>(result: Result<B, E>) -> Check<B> {
     })
 }
 
-/// A stream in chunks, and what its reader does about errors.
+/// A stream with its cuts, and the policy for errors.
 #[derive(Clone, Copy)]
 struct Cut<'a> {
     stream: &'a [u8],
@@ -269,7 +272,7 @@ struct Cut<'a> {
 }
 
 impl<'a> Cut<'a> {
-    /// The stream's runs between the cuts; two cuts at one place give an empty run.
+    /// Returns the runs of bytes between the cuts. Two cuts at one offset give an empty run.
     fn chunks(self) -> impl Iterator<Item = &'a [u8]> {
         let starts = std::iter::once(0).chain(self.cuts.iter().copied());
         let ends = self.cuts.iter().copied().chain(std::iter::once(self.stream.len()));
@@ -281,8 +284,8 @@ fn unsynchronized(error: Option<DecodeError>) -> bool {
     matches!(error, Some(DecodeError::Unsynchronized { .. }))
 }
 
-/// Whether to ask a search, byte by byte, once more if it says the same to everything: at its first
-/// steps always, and then ever more rarely, for that takes longer than the search.
+/// Returns whether to check again that a search's error latches. The check takes longer than a step
+/// of the search, so it is made at the first steps and then ever more rarely.
 fn worth_asking(error: Option<DecodeError>) -> bool {
     match error {
         Some(DecodeError::Unsynchronized { skipped, .. }) => {
@@ -300,7 +303,7 @@ struct Unfinished<M> {
     payload_len: u64,
 }
 
-/// Puts pieces together to frames.
+/// Joins pieces to frames.
 struct Record<'a, M> {
     stream: &'a [u8],
     open: Option<Unfinished<M>>,
@@ -308,9 +311,9 @@ struct Record<'a, M> {
 }
 
 impl<M> Record<'_, M> {
-    /// Returns the stream offset behind the piece.
+    /// Adds a piece. Returns the stream offset after it.
     fn piece(&mut self, piece: Piece<'_, M>) -> Check<u64> {
-        // Borrowed from the input, which is the stream itself: the address tells the place.
+        // A piece is borrowed from the stream, so its address gives its offset.
         let from = piece.bytes.as_ptr().addr().checked_sub(self.stream.as_ptr().addr());
         let place = from.map(|from| (from, from.saturating_add(piece.bytes.len())));
         let Some((from, behind)) = place.filter(|(_, behind)| *behind <= self.stream.len()) else {
@@ -343,7 +346,7 @@ impl<M> Record<'_, M> {
             piece.last == whole,
             ChunkingIsInvisible,
             &[],
-            "`last` is {} behind {} of {} payload bytes",
+            "`last` is {} after {} of {} payload bytes",
             piece.last,
             frame.payload.len(),
             frame.payload_len
@@ -464,7 +467,7 @@ fn decode<'f, F: Format>(
     Ok(record.end(decoder.finish(), decoder.position()))
 }
 
-/// One chunk, or what is left of it, until it is empty or the stream failed.
+/// Feeds one chunk, or the rest of it, until it is consumed or the stream has failed.
 fn feed<'a, F: Format>(
     decoder: &mut Decoder<F>,
     input: &mut &'a [u8],
@@ -542,7 +545,8 @@ fn feed<'a, F: Format>(
     }
 }
 
-/// A decoder that failed, or searches, says the same to every question and takes no byte.
+/// Checks that a decoder that has failed, or is searching, returns the same error from every call
+/// and consumes nothing.
 fn latched<F: Format>(decoder: &Decoder<&F>, rest: &[u8]) -> Check {
     let Some(error) = decoder.error() else {
         fail!(ErrorsLatch, &[], "a failed decoder has no error");
@@ -553,7 +557,7 @@ fn latched<F: Format>(decoder: &Decoder<&F>, rest: &[u8]) -> Check {
         let mut left = input;
         let found = again.decode(&mut left);
         ensure!(found == Err(error), ErrorsLatch, &[], "after {error:?} came {found:?}");
-        ensure!(left.len() == input.len(), ErrorsLatch, &[], "bytes behind an error were taken");
+        ensure!(left.len() == input.len(), ErrorsLatch, &[], "bytes after an error were taken");
         let mut given = 0;
         let found = again.for_each(input, |_| given += 1);
         ensure!(
@@ -566,7 +570,7 @@ fn latched<F: Format>(decoder: &Decoder<&F>, rest: &[u8]) -> Check {
         let found = pieces.next();
         ensure!(found == Some(Err(error)), ErrorsLatch, &[], "after {error:?} came {found:?}");
         let found = (pieces.next(), pieces.rest().len());
-        ensure!(found == (None, input.len()), ErrorsLatch, &[], "behind an error came {found:?}");
+        ensure!(found == (None, input.len()), ErrorsLatch, &[], "after an error came {found:?}");
         let found = again.finish();
         ensure!(found == Err(error), ErrorsLatch, &[], "after {error:?} the end is {found:?}");
         let found = (again.error(), again.position());
@@ -593,11 +597,11 @@ fn latched<F: Format>(decoder: &Decoder<&F>, rest: &[u8]) -> Check {
     Ok(())
 }
 
-/// When a read buffer's frames are taken.
+/// When the frames of a read buffer are taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Take {
     Soon,
-    /// Once the room or the stream has come to its end.
+    /// When there is no more room, or at the end of the stream.
     Late,
 }
 
@@ -693,14 +697,14 @@ fn gather<F: Format, S: Storage>(
     if state != State::Stopped {
         out.push(match result {
             Ok(()) => Outcome::End,
-            // The end counts all bytes, also those that the buffer still holds.
+            // The end counts all bytes, including those that the buffer still holds.
             Err(error) => Outcome::Error { error, position: arrived as u64 },
         });
     }
     Ok(out)
 }
 
-/// The buffer holds the end of what has arrived, and counts all of it.
+/// Checks that the buffer holds the end of what has arrived, and counts all of it.
 fn still_there<F: Format, S: Storage>(
     buf: &FrameBuf<S, F>,
     stream: &[u8],
@@ -809,7 +813,7 @@ fn buf_latched<F: Format, S: Storage>(buf: &mut FrameBuf<S, F>) -> Check {
             buf.position() == position && buf.unread() == unread,
             ErrorsLatch,
             &[],
-            "behind {error:?} bytes were taken"
+            "after {error:?} bytes were taken"
         );
     }
     Ok(())

@@ -1,19 +1,19 @@
-//! Inputs that are worth a look: random bytes hardly ever form a header.
+//! Inputs worth testing: random bytes hardly ever form a header.
 
 use unstick::{Format, HeaderBuf, MAX_PAYLOAD_LEN, Parsed};
 
 use super::frames;
 
-/// The values of a byte at which careless code turns over.
+/// Byte values at which careless code changes its behaviour.
 const EDGES: [u8; 12] = [0, 1, 2, 3, 9, b'\n', b'0', b'9', 0x7F, 0x80, 0xFE, 0xFF];
-/// No header that is explored has more bytes.
+/// The maximum length of an explored header.
 pub(super) const MOST: usize = 320;
-/// So many written headers are changed in every way.
+/// The number of written headers that are changed in every way.
 const CHANGED: usize = 24;
-/// In so many every byte gets every value.
+/// The number of written headers in which every byte takes every value.
 const FLOODED: usize = 3;
 
-/// Numbers that look random and are the same each time (SplitMix64).
+/// A deterministic sequence of pseudo-random numbers (SplitMix64).
 #[derive(Clone)]
 pub(super) struct Numbers(u64);
 
@@ -22,7 +22,7 @@ impl Numbers {
         Self(seed)
     }
 
-    /// A sequence that hangs on all of these bytes.
+    /// Creates a sequence that depends on all of these bytes.
     pub(super) fn of(bytes: &[u8]) -> Self {
         let hash = bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
@@ -38,7 +38,7 @@ impl Numbers {
         z ^ (z >> 31)
     }
 
-    /// One of the first `n` numbers; 0 of none.
+    /// Returns a number below `n`, or 0 if `n` is 0.
     pub(super) fn below(&mut self, n: usize) -> usize {
         usize::try_from(self.next().checked_rem(n as u64).unwrap_or_default()).unwrap_or_default()
     }
@@ -53,11 +53,11 @@ impl Numbers {
     }
 }
 
-/// The lengths at which a length field, a limit or a cast turns over.
+/// Returns the lengths around the boundaries of length fields, limits and casts.
 pub(super) fn lengths(limit: u64, most: u64) -> Vec<u64> {
     let mut lengths = vec![0, u64::MAX];
     let powers = (0..63).map(|bit| 1_u64 << bit).filter(|power| {
-        // Bits of a byte, of a varint's group, and of integers; signed ones too.
+        // The widths of a byte, of varint groups, and of integers, signed ones included.
         [1, 2, 4, 7, 8, 14, 15, 16, 21, 23, 24, 28, 31, 32, 35, 40, 48, 56, 62]
             .contains(&power.trailing_zeros())
     });
@@ -69,8 +69,8 @@ pub(super) fn lengths(limit: u64, most: u64) -> Vec<u64> {
     lengths
 }
 
-/// Headers of these metas as the format writes them, of telling lengths; and the beginnings of the
-/// examples.
+/// Returns headers as the format writes them, of these metas and of boundary lengths, and the
+/// beginnings of the examples.
 pub(super) fn seeds<F: Format>(
     format: &F,
     metas: &[F::Meta],
@@ -81,7 +81,7 @@ pub(super) fn seeds<F: Format>(
     let lengths: Vec<u64> = lengths(limit, most).into_iter().filter(|len| *len <= most).collect();
     let mut seeds: Vec<Vec<u8>> = Vec::new();
     for (i, meta) in metas.iter().enumerate() {
-        // Of the first metas all lengths, of the others a few.
+        // All lengths for the first metas, a few for the others.
         let step = if i < 3 { 1 } else { 17 };
         let some = lengths.iter().skip(i % step).step_by(step);
         seeds.extend(some.filter_map(|len| frames::write(format, meta, *len)));
@@ -93,7 +93,7 @@ pub(super) fn seeds<F: Format>(
     seeds
 }
 
-/// Gives bytes that a header may begin with to `each`, until it wants no more.
+/// Calls `each` with bytes that a header may start with, until it returns an error.
 pub(super) fn headers<F: Format, E>(
     format: &F,
     seeds: &[Vec<u8>],
@@ -125,7 +125,7 @@ pub(super) fn headers<F: Format, E>(
     Ok(())
 }
 
-/// Every byte, and every pair of a byte and a telling one.
+/// Tries every byte, and every pair of a byte and a boundary value.
 fn short<E>(each: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
     for byte in 0..=u8::MAX {
         each(&[byte])?;
@@ -137,9 +137,9 @@ fn short<E>(each: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
     Ok(())
 }
 
-/// A header with one thing wrong: a byte, a bit, one too many or too few.
+/// Tries a header with one fault: a changed byte, a changed bit, a missing byte or an extra one.
 fn changed<E>(seed: &[u8], each: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-    // Of a long one every so many bytes.
+    // For a long header, only some of the bytes.
     for at in (0..seed.len()).step_by(1 + seed.len() / 24) {
         let byte = seed.get(at).copied().unwrap_or_default();
         let near = [byte.wrapping_add(1), byte.wrapping_sub(1)];
@@ -154,7 +154,7 @@ fn changed<E>(seed: &[u8], each: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Res
     Ok(())
 }
 
-/// Byte after byte, each one that keeps the header undecided, if there is one; and some behind it.
+/// Builds a header byte by byte, preferring bytes that leave it undecided, and appends some bytes.
 fn walk<F: Format, E>(
     format: &F,
     seeds: &[Vec<u8>],
@@ -169,7 +169,7 @@ fn walk<F: Format, E>(
         for attempt in 1..=ATTEMPTS {
             let byte = likely(seeds, bytes.len(), numbers);
             bytes.push(byte);
-            // The last one stays also if it is refused.
+            // The last attempt is kept even if it is refused.
             if behind > 0 || attempt == ATTEMPTS || format.decode_header(&bytes).is_ok() {
                 break;
             }
@@ -181,7 +181,7 @@ fn walk<F: Format, E>(
     each(&bytes)
 }
 
-/// A byte that may stand at this place of a header.
+/// Returns a byte that is plausible at this offset of a header.
 fn likely(seeds: &[Vec<u8>], at: usize, numbers: &mut Numbers) -> u8 {
     let kind = numbers.below(4);
     let seed = numbers.pick(seeds).map_or(&[][..], |seed| seed);
@@ -202,19 +202,19 @@ fn with(seed: &[u8], at: usize, value: u8) -> Vec<u8> {
     bytes
 }
 
-/// At most so many of them, from everywhere.
+/// Returns at most `most` items, evenly spread.
 fn spread<T>(all: &[T], most: usize) -> impl Iterator<Item = &T> {
     all.iter().step_by(all.len().div_ceil(most).max(1))
 }
 
-/// A stream, and the limit that it is read under.
+/// A stream, and the limit under which it is read.
 pub(super) struct Stream {
     pub(super) bytes: Vec<u8>,
     pub(super) limit: u64,
 }
 
-/// Streams that go through every state: frames around the limit, cut short, damaged, and with
-/// garbage between them.
+/// Returns streams that go through every state: frames around the limit, truncated, damaged, and
+/// with garbage in between.
 pub(super) fn streams<F: Format>(
     format: &F,
     metas: &[F::Meta],
@@ -263,12 +263,12 @@ pub(super) fn streams<F: Format>(
 pub(super) struct Writer<'a, F: Format> {
     pub(super) format: &'a F,
     pub(super) metas: &'a [F::Meta],
-    /// Parts of headers to strew in; without any, those that the format writes.
+    /// Parts of headers to insert; if empty, headers that the format writes.
     pub(super) seeds: &'a [Vec<u8>],
 }
 
 impl<F: Format> Writer<'_, F> {
-    /// Whole frames with payloads of these lengths, as far as a header can say them.
+    /// Encodes whole frames with payloads of these lengths, as far as a header can announce them.
     fn frames(&self, lengths: &[u64]) -> Vec<u8> {
         let mut out = Vec::new();
         for (i, len) in lengths.iter().enumerate() {
@@ -285,12 +285,13 @@ impl<F: Format> Writer<'_, F> {
     fn frame(&self, meta: usize, len: u64, out: &mut Vec<u8>) {
         let Some(header) = self.header(meta, len) else { return };
         out.extend_from_slice(&header);
-        // A payload that looks like headers: whoever loses the place goes on reading in it.
+        // The payload looks like headers, so that a reader that loses its position keeps reading
+        // there.
         let looks = self.seeds.iter().flatten().chain(&header).copied().chain([0x5A]).cycle();
         out.extend(looks.take(usize::try_from(len.min(1 << 16)).unwrap_or_default()));
     }
 
-    /// A stream made of parts, each of them three bytes of these.
+    /// Builds a stream from parts, each described by three bytes of the instructions.
     pub(super) fn follow(&self, instructions: &[u8], limit: u64) -> Vec<u8> {
         let mut out = Vec::new();
         for instruction in instructions.chunks(3) {
@@ -326,7 +327,7 @@ impl<F: Format> Writer<'_, F> {
     }
 }
 
-/// Ways to cut a stream: not at all, before every byte, and some at random.
+/// Returns ways to cut a stream: no cuts, a cut before every byte, and some random cuts.
 pub(super) fn cuts(stream: &[u8], random: usize) -> Vec<Vec<usize>> {
     let mut numbers = Numbers::of(stream);
     let mut all = vec![Vec::new(), (1..stream.len()).collect()];

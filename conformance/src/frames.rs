@@ -1,4 +1,4 @@
-//! Headers that are written: whether they are read as what they are, and the limit is one.
+//! Written headers: whether they are decoded to the same values, and whether limits are symmetric.
 
 use unstick::{
     DecodeError, Decoder, EncodeError, Format, Framing, Header, HeaderBuf, MAX_PAYLOAD_LEN, Parsed,
@@ -9,7 +9,7 @@ use super::{Promise, Violation};
 
 type Check = Result<(), Violation>;
 
-/// The promises that hold of a meta and a payload's length.
+/// The promises about a meta and a payload length.
 pub(super) const PROMISES: &[Promise] = &[
     Promise::NoPanic,
     Promise::BytesAlone,
@@ -19,7 +19,7 @@ pub(super) const PROMISES: &[Promise] = &[
     Promise::LimitSymmetry,
 ];
 
-/// One of [`PROMISES`], for a header of this meta that announces `len` bytes.
+/// Checks one of [`PROMISES`] for a header with this meta that announces `len` bytes.
 pub(super) fn check<F: Format>(
     framing: &Framing<F>,
     promise: Promise,
@@ -28,7 +28,7 @@ pub(super) fn check<F: Format>(
 ) -> Check {
     let format = framing.format();
     match promise {
-        // What they say is not of interest here: a panic is remembered.
+        // The results do not matter here: the probe records a panic.
         Promise::NoPanic => {
             let _ = (bytes_alone(format, meta, len), decode_undoes_encode(format, meta, len));
             Ok(())
@@ -39,7 +39,7 @@ pub(super) fn check<F: Format>(
         Promise::DecodeUndoesEncode => decode_undoes_encode(format, meta, len),
         Promise::LimitSymmetry => {
             limit_symmetry(framing, meta, len)?;
-            // The same around a limit of just this length.
+            // The same with limits around this length.
             let own = Framing::new(format).with_limit(len);
             limit_symmetry(&own, meta, len)?;
             limit_symmetry(&own, meta, len.saturating_add(1))
@@ -48,7 +48,8 @@ pub(super) fn check<F: Format>(
     }
 }
 
-/// A header as the format writes it; `None` if it does not, or claims more than there is room for.
+/// Returns a header as the format writes it, or `None` if the format refuses, or claims a length
+/// beyond its buffer.
 pub(super) fn write<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Option<Vec<u8>> {
     let mut out = F::HeaderBuf::ZERO;
     let written = format.encode_header(meta, len, &mut out).ok()?;
@@ -136,7 +137,7 @@ fn decode_undoes_encode<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Chec
     }
 }
 
-/// What the encoder takes under a limit the decoder takes, and the other way round.
+/// Checks that the encoder accepts under a limit what the decoder accepts, and vice versa.
 fn limit_symmetry<F: Format>(framing: &Framing<F>, meta: &F::Meta, len: u64) -> Check {
     let (format, limit) = (framing.format(), framing.limit());
     let most = format.max_payload_len().min(MAX_PAYLOAD_LEN);
@@ -151,7 +152,7 @@ fn limit_symmetry<F: Format>(framing: &Framing<F>, meta: &F::Meta, len: u64) -> 
         Labelled(meta, len),
         written.as_ref().map(|_| ())
     );
-    // The header that the encoder did not write, a decoder with the same limit refuses.
+    // A decoder with the same limit refuses the header that the encoder did not write.
     let Some(bytes) = write(format, meta, len) else { return Ok(()) };
     let mut decoder = Decoder::with_framing(Framing::new(format).with_limit(limit));
     let read = decoder

@@ -1,4 +1,4 @@
-//! The kit itself: what it knows of a format, and the checks that one can ask for.
+//! The kit: what is known of a format, and the checks.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -12,21 +12,21 @@ use super::probe::Probe;
 use super::violation::{Hex, Labelled, ensure, fail};
 use super::{Promise, Violation, datagrams, frames, streams};
 
-/// How many random headers are tried unless [`Kit::cases`] says otherwise.
+/// The default number of random headers; see [`Kit::cases`].
 const CASES: usize = 256;
-/// A payload of more bytes has a length that one byte cannot say.
+/// The maximum length that one byte can express.
 const ONE_BYTE: u64 = 0xFF;
 
-/// All that is needed to test a format: see the [module](super) for how to use it.
+/// Tests a format. The [module documentation](super) shows how to use it.
 ///
-/// Every check returns the first [`Violation`] that it finds. All are deterministic.
+/// Every check returns the first [`Violation`] that it finds. All checks are deterministic.
 pub struct Kit<F: Format> {
     framing: Framing<Probe<F>>,
     metas: Vec<F::Meta>,
     examples: Vec<Example<F::Meta>>,
     headers: Vec<KnownHeader<F::Meta>>,
     refused: Vec<Vec<u8>>,
-    /// Headers to begin with, once they were asked for.
+    /// The headers from which exploration starts; computed when first used.
     seeds: OnceLock<Vec<Vec<u8>>>,
     search: Option<Search<Probe<F>>>,
     unchecked: F::HeaderBuf,
@@ -46,8 +46,8 @@ struct KnownHeader<M> {
 }
 
 impl<F: SelfChecking> Kit<F> {
-    /// A kit for a format that checks itself: [searches](unstick::Decoder::resync) are tested too,
-    /// and that no single changed bit of a header goes unseen.
+    /// Creates a kit for a self-checking format. It also tests [searches](unstick::Decoder::resync),
+    /// and that every single changed bit of a header is detected.
     pub fn self_checking(
         framing: impl Into<Framing<F>>,
         metas: impl IntoIterator<Item = F::Meta>,
@@ -55,11 +55,11 @@ impl<F: SelfChecking> Kit<F> {
         Self { search: Some(Search::new()), ..Self::new(framing, metas) }
     }
 
-    /// Bits of the header that its check leaves out on purpose, such as reserved ones: those that
-    /// are set here may change and leave the header one. None unless this says so.
+    /// Sets the header bits that the check leaves out on purpose, such as reserved bits. A header
+    /// stays valid if a bit that is set here changes. By default, there are none.
     ///
-    /// A bit that the check leaves out and that says something, a length above all, is a fault:
-    /// damaged, it makes the receiver wait for bytes that never come.
+    /// A bit that has a meaning, above all a bit of the length, must be covered by the check.
+    /// Otherwise a damaged header can make a receiver wait for bytes that never arrive.
     #[must_use]
     pub fn unchecked_bits(mut self, bits: F::HeaderBuf) -> Self {
         self.unchecked = bits;
@@ -68,15 +68,16 @@ impl<F: SelfChecking> Kit<F> {
 }
 
 impl<F: Format> Kit<F> {
-    /// A kit for a format and the limit that it is used with.
+    /// Creates a kit for a format with the limit under which it is used.
     ///
-    /// [`with_limit`](Framing::with_limit) sets that limit: no frame with a longer payload is
-    /// read or written. Every test is made around it and around smaller ones, so the right one is
-    /// that of your program. Without it that is 1 MiB. Up to 4,096 it is the fastest, and payloads
-    /// as long as the limit, and over it, are then sent through too.
+    /// Frames with a longer payload are neither read nor written. Tests are made around this limit
+    /// and smaller ones, so use your program's limit, set by [`with_limit`](Framing::with_limit);
+    /// the default is 1 MiB. With a limit of at most 4,096 the tests are fastest, and also send
+    /// payloads around the limit.
     ///
-    /// `metas` are a few metas that the format can write, as different from each other as can be:
-    /// each bit that a header carries beside the length should be set in one and not in another.
+    /// `metas` are a few values that the format can write. Make them as different as possible: each
+    /// bit that a header carries in addition to the length should be set in one of them and clear
+    /// in another.
     pub fn new(framing: impl Into<Framing<F>>, metas: impl IntoIterator<Item = F::Meta>) -> Self {
         let framing = framing.into();
         let limit = framing.limit();
@@ -95,13 +96,13 @@ impl<F: Format> Kit<F> {
         }
     }
 
-    /// A frame that is known to be right: from the format's specification, or a capture of real
+    /// Adds a frame that is known to be correct, from the format's specification or from captured
     /// traffic. `bytes` are the whole frame, header and payload.
     ///
-    /// At least one is asked for: without, a format that reads and writes the same wrong thing
-    /// would pass. So would one that is wrong in a byte of the length that is zero in every example:
-    /// where frames may be longer than 255 bytes, one with such a length is asked for too. Its
-    /// header is enough: [`example_header`](Self::example_header).
+    /// At least one example is required: without it, a format that reads and writes the same
+    /// mistake would pass. A mistake in a byte of the length that is zero in all examples would
+    /// pass too. So if frames can be longer than 255 bytes, one example with such a length is
+    /// required as well; its header is sufficient: see [`example_header`](Self::example_header).
     #[must_use]
     pub fn example(
         mut self,
@@ -116,11 +117,11 @@ impl<F: Format> Kit<F> {
         self
     }
 
-    /// A header alone that is known to be right, and announces a payload of `payload_len` bytes,
-    /// which may be over the limit.
+    /// Adds a header that is known to be correct, without its payload of `payload_len` bytes, which
+    /// may be over the limit.
     ///
-    /// The best one has a different value in every byte of its length field, and uses them all, such
-    /// as 0x0102_0304 in a field of four bytes.
+    /// Choose a length that uses every byte of the length field with a different value, such as
+    /// 0x0102_0304 for a field of four bytes.
     #[must_use]
     pub fn example_header(
         mut self,
@@ -135,7 +136,8 @@ impl<F: Format> Kit<F> {
         self
     }
 
-    /// Bytes that are known to be no header, and have to be refused as soon as these have arrived.
+    /// Adds bytes that are known not to be a header. They must be refused as soon as these bytes
+    /// have arrived.
     #[must_use]
     pub fn refuses(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.refused.push(bytes.as_ref().to_vec());
@@ -143,8 +145,8 @@ impl<F: Format> Kit<F> {
         self
     }
 
-    /// How many random headers, and an eighth as many random streams, are tried beside the chosen
-    /// ones; 256 unless set.
+    /// Sets the number of random headers that are tried in addition to the chosen ones; the number
+    /// of random streams is an eighth of it. The default is 256.
     #[must_use]
     pub fn cases(mut self, cases: usize) -> Self {
         self.cases = cases;
@@ -154,7 +156,7 @@ impl<F: Format> Kit<F> {
     /// Tests every promise.
     ///
     /// # Errors
-    /// The first that was found not to be kept.
+    /// Returns the first violation.
     pub fn check(&self) -> Result<(), Violation> {
         self.explore(Promise::ALL).map_err(|violation| {
             let promise = violation.promise();
@@ -162,12 +164,13 @@ impl<F: Format> Kit<F> {
         })
     }
 
-    /// Tests one promise: over header bytes (short ones, written ones, those with a thing wrong,
-    /// random ones), over telling lengths, over streams through every state, and cuts of them.
+    /// Tests one promise: with header bytes (short, written, faulty and random ones), with boundary
+    /// lengths, and with streams through every state and their cuts.
     ///
     /// # Errors
-    /// It is not kept; or another one that it rests on is not, which [`Violation::law`] names: the
-    /// format panics, say, or asks for the wrong number of bytes.
+    /// Returns a violation of this promise. If the cause is another promise, on which this one
+    /// depends, [`Violation::law`] names it; for example, the format panics, or asks for the wrong
+    /// number of bytes.
     pub fn check_promise(&self, promise: Promise) -> Result<(), Violation> {
         if matches!(promise, Promise::ResyncIsExact | Promise::SingleBitErrors)
             && self.search.is_none()
@@ -179,7 +182,7 @@ impl<F: Format> Kit<F> {
         self.explore(&[promise]).map_err(|violation| self.traced(promise, violation))
     }
 
-    /// For `conformance_tests!` without `resync`.
+    /// Used by `conformance_tests!` without `resync`.
     #[doc(hidden)]
     pub fn check_resync_is_left_out(&self) -> Result<(), Violation> {
         ensure!(
@@ -192,16 +195,18 @@ impl<F: Format> Kit<F> {
         Ok(())
     }
 
-    /// Tests all promises that these bytes can show, and nothing but what they say: as the beginning
-    /// of a header, as a stream, as a datagram, as a header to write and to change, and as
-    /// instructions for a stream of frames. For fuzzers, whose seeds are then simply captures of
-    /// real traffic; and for `proptest`.
+    /// Tests all promises that these bytes can show, and nothing else.
     ///
-    /// It takes a fraction of a millisecond, and a few in a build that is not optimised, if the kit
-    /// is made once and kept. What does not depend on the bytes is left to [`check`](Self::check).
+    /// The bytes are used as the start of a header, as a stream, as a datagram, as a header to
+    /// write and to change, and as instructions for a stream of frames. This is for fuzzers, whose
+    /// seeds can be captured traffic, and for `proptest`.
+    ///
+    /// A call takes a fraction of a millisecond, or a few milliseconds without optimisation, if the
+    /// kit is created once and reused. Tests that do not depend on the bytes are left to
+    /// [`check`](Self::check).
     ///
     /// # Errors
-    /// A promise is not kept.
+    /// Returns the first violation.
     pub fn check_bytes(&self, data: &[u8]) -> Result<(), Violation> {
         self.judged(|| {
             let format = self.framing.format();
@@ -219,15 +224,16 @@ impl<F: Format> Kit<F> {
         })
     }
 
-    /// All that can be said of header bytes alone.
+    /// Checks everything that depends on header bytes alone.
     fn check_header(&self, bytes: &[u8]) -> Result<(), Violation> {
         let prefixes = Prefixes::new(self.framing.format(), bytes, self.unchecked());
         laws::PROMISES.iter().try_for_each(|promise| prefixes.check(*promise))
     }
 
-    /// A header that the data asks for, as it is written and with a byte changed: random bytes
-    /// hardly ever are one. The data: which meta, how many bytes of length, which byte to change,
-    /// its new value, the length, and what stands behind the header.
+    /// Checks a header that the data describes, as it is written and with one byte changed, because
+    /// random bytes hardly ever form a header. The data are: the index of the meta, the width of
+    /// the length, the offset of the changed byte, its new value, the length, and the bytes after
+    /// the header.
     fn check_written(&self, data: &[u8]) -> Result<(), Violation> {
         const LENGTH: usize = 8;
         let &[meta, width, at, value, ref rest @ ..] = data else { return Ok(()) };
@@ -251,11 +257,11 @@ impl<F: Format> Kit<F> {
         self.check_header(&header)
     }
 
-    /// Tests one frame: whether it can be written within the limit, and comes out of a stream as it
-    /// went in, wherever that is cut. For `proptest`, with a strategy for metas and payloads.
+    /// Tests one frame: whether it can be written within the limit, and is read back from a stream
+    /// with any cuts. For `proptest`, with a strategy for metas and payloads.
     ///
     /// # Errors
-    /// A promise is not kept.
+    /// Returns the first violation.
     pub fn check_frame(&self, meta: &F::Meta, payload: &[u8]) -> Result<(), Violation> {
         self.judged(|| {
             let format = self.framing.format();
@@ -275,11 +281,11 @@ impl<F: Format> Kit<F> {
         })
     }
 
-    /// Tests one stream with these cuts, which are put in order first: along every path the same
-    /// comes out as of the whole, byte by byte.
+    /// Tests one stream with these cuts: along every path, the outcomes must be those of the
+    /// reference, which reads the whole stream byte by byte. The cuts are sorted first.
     ///
     /// # Errors
-    /// A promise is not kept.
+    /// Returns the first violation.
     pub fn check_stream(&self, stream: &[u8], cuts: &[usize]) -> Result<(), Violation> {
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| (*cut).min(stream.len())).collect();
         cuts.sort_unstable();
@@ -287,13 +293,14 @@ impl<F: Format> Kit<F> {
         self.judged(|| self.stream_cut(limit, stream, &[cuts], Err))
     }
 
-    /// The outcome of a check, unless the format panicked in it.
+    /// Runs a check. A panic of the format in it is returned instead of its result.
     fn guarded(&self, check: impl FnOnce() -> Result<(), Violation>) -> Result<(), Violation> {
         let result = check();
         self.framing.format().panicked().map_or(result, Err)
     }
 
-    /// The same for one input: what is found is traced to what it rests on, within that input.
+    /// Runs a check of one input. If a broken law explains the violation, it is looked for within
+    /// that input.
     fn judged(&self, check: impl FnOnce() -> Result<(), Violation>) -> Result<(), Violation> {
         self.guarded(check).map_err(|violation| {
             let (promise, format) = (violation.promise(), self.framing.format());
@@ -306,9 +313,9 @@ impl<F: Format> Kit<F> {
         })
     }
 
-    /// A violation found for this promise, or that of a law which it rests on.
+    /// Returns the violation of a promise, or of a law on which the promise depends.
     fn traced(&self, promise: Promise, violation: Violation) -> Violation {
-        // A panic, which is told wherever it happens.
+        // A panic is reported wherever it happens.
         if violation.promise() != promise {
             return violation.keeps_from(promise);
         }
@@ -332,19 +339,20 @@ impl<F: Format> Kit<F> {
         })
     }
 
-    /// The bits that the check leaves out, of a format that has one.
+    /// Returns the bits that the check leaves out, if the format has a check.
     fn unchecked(&self) -> Option<F::HeaderBuf> {
         self.search.map(|_| self.unchecked)
     }
 
-    /// Tests these promises over all that there is to try.
+    /// Tests these promises with all inputs.
     fn explore(&self, promises: &[Promise]) -> Result<(), Violation> {
         let among = |of: &[Promise]| -> Vec<Promise> {
             of.iter().filter(|promise| promises.contains(promise)).copied().collect()
         };
         self.guarded(|| {
             if self.metas.is_empty() {
-                // Of all together it is the one that says what a kit lacks.
+                // If several promises are tested, `KnownBytes` is the one that reports what a kit
+                // lacks.
                 let promise = if let [one] = promises { *one } else { Promise::KnownBytes };
                 let found = "the kit has no meta to write; give it some";
                 return Err(Violation::new(promise, &[], found.into()));
@@ -379,7 +387,7 @@ impl<F: Format> Kit<F> {
         let lengths = explore::lengths(self.framing.limit(), most);
         for promise in promises {
             for (i, meta) in self.metas.iter().enumerate() {
-                // Of the first metas all lengths, of the others a few.
+                // All lengths for the first metas, a few for the others.
                 let step = if i < 8 { 1 } else { 5 };
                 for len in lengths.iter().skip(i % step).step_by(step) {
                     frames::check(&self.framing, *promise, meta, *len)?;
@@ -389,8 +397,8 @@ impl<F: Format> Kit<F> {
         Ok(())
     }
 
-    /// Every length of every meta: a check that leaves a byte out is wrong where that byte says
-    /// something.
+    /// Tests every length of every meta: a check that does not cover a byte is wrong if that byte
+    /// has a meaning.
     fn explore_single_bit_errors(&self) -> Result<(), Violation> {
         let Some(unchecked) = self.unchecked() else { return Ok(()) };
         let format = self.framing.format();
@@ -407,7 +415,7 @@ impl<F: Format> Kit<F> {
         if promises.is_empty() {
             return Ok(());
         }
-        // A violation of another promise is left to that one's test.
+        // A violation of another promise is left to that promise's test.
         let only = |violation: Violation| {
             if promises.contains(&violation.promise()) { Err(violation) } else { Ok(()) }
         };
@@ -417,7 +425,7 @@ impl<F: Format> Kit<F> {
             let cuts = explore::cuts(&stream.bytes, 1);
             self.stream_cut(stream.limit, &stream.bytes, &cuts, only)?;
         }
-        // One stream at each of its bytes.
+        // One stream, cut once at each of its bytes.
         let writer = Writer { format, metas: &self.metas, seeds: self.seeds() };
         let stream = writer.follow(&[0, 0, 3, 5, 1, 0, 0, 2, 9, 4, 3, 1, 0, 1, 2], 9);
         let cuts: Vec<_> = (0..stream.len()).map(|cut| [cut].to_vec()).collect();
@@ -442,7 +450,7 @@ impl<F: Format> Kit<F> {
         if promises.is_empty() {
             return Ok(());
         }
-        // Of a format that is tested for panics alone the rest is left to the other test.
+        // If only panics are tested, other violations are left to their own test.
         let only = |result: Result<(), Violation>| match result {
             Err(violation) if promises.contains(&violation.promise()) => Err(violation),
             _ => Ok(()),
@@ -505,7 +513,7 @@ impl<F: Format> Kit<F> {
         let same =
             matches!(&read, Ok(Some(frame)) if frame.meta == *meta && frame.payload == payload);
         ensure!(same, KnownBytes, bytes, "{what} is read as {}", shown(&read));
-        ensure!(rest.is_empty(), KnownBytes, bytes, "{} is behind the frame", Hex(rest));
+        ensure!(rest.is_empty(), KnownBytes, bytes, "{} is after the frame", Hex(rest));
         if F::CANONICAL {
             let mut written = Vec::new();
             let result = self.framing.encode(meta, payload, &mut written);

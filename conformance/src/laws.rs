@@ -1,4 +1,4 @@
-//! The laws of a format, on bytes that a header may begin with.
+//! The laws of a format, tested with bytes that a header may start with.
 
 use unstick::{Format, Header, HeaderBuf, HeaderError, Parsed};
 
@@ -8,11 +8,11 @@ use super::{Promise, Violation};
 type Check = Result<(), Violation>;
 type Answer<M> = Result<Parsed<M>, HeaderError>;
 
-/// What may stand behind a header: what a careless format takes for a part of it.
+/// Bytes that may follow a header: those that a careless format takes for a part of it.
 const TAILS: [&[u8]; 6] =
     [&[0; 9], &[0xFF; 9], &[0x80; 9], &[1; 9], b"\r\n\r\n 0:=\"", &[1, 2, 3, 4, 5, 6, 7, 8, 9]];
 
-/// The promises that hold of header bytes alone.
+/// The promises about header bytes alone.
 pub(super) const PROMISES: &[Promise] = &[
     Promise::NoPanic,
     Promise::BytesAlone,
@@ -31,8 +31,8 @@ pub(super) const PROMISES: &[Promise] = &[
     Promise::ResyncIsExact,
 ];
 
-/// What a format answers for itself, and all else rests on: where one of these is broken, what else
-/// is found is its consequence.
+/// The promises about the format's own answers, on which everything else depends. If one of them is
+/// broken, other violations are its consequences.
 const LAWS: &[Promise] = &[
     Promise::NoPanic,
     Promise::BytesAlone,
@@ -46,13 +46,13 @@ const LAWS: &[Promise] = &[
     Promise::ResumeHeaderAgrees,
 ];
 
-/// The laws that a promise rests on, if it is no law itself.
+/// Returns the laws on which a promise depends. Empty if it is a law itself.
 pub(super) fn beneath(promise: Promise) -> &'static [Promise] {
     let alone = promise == Promise::OwnErrorCodes || LAWS.contains(&promise);
     if alone { &[] } else { LAWS }
 }
 
-/// The first of these laws that does not hold of a header somewhere in the bytes.
+/// Returns the first of these laws that is broken by a header somewhere in the bytes.
 pub(super) fn broken_within<F: Format>(
     format: &F,
     laws: &[Promise],
@@ -67,13 +67,13 @@ pub(super) fn broken_within<F: Format>(
     })
 }
 
-/// Some bytes, and the format's answer to every beginning of them.
+/// Some bytes, and the format's answer to each of their prefixes.
 pub(super) struct Prefixes<'a, F: Format> {
     format: &'a F,
     bytes: &'a [u8],
-    /// `answers[n]` is the one to the first `n` bytes.
+    /// `answers[n]` is the answer to the first `n` bytes.
     answers: Vec<Answer<F::Meta>>,
-    /// Of a format that checks itself: the bits that its check leaves out on purpose.
+    /// The bits that the check of a self-checking format leaves out on purpose.
     unchecked: Option<F::HeaderBuf>,
 }
 
@@ -84,10 +84,10 @@ impl<'a, F: Format> Prefixes<'a, F> {
         Self { format, bytes, answers, unchecked }
     }
 
-    /// One of [`PROMISES`].
+    /// Checks one of [`PROMISES`].
     pub(super) fn check(&self, promise: Promise) -> Check {
         match promise {
-            // What they say is not of interest here: a panic is remembered.
+            // The results do not matter here: the probe records a panic.
             Promise::NoPanic => {
                 let _ = (self.whole_header_agrees(), self.resume_header_agrees());
                 let _ = (self.decode_undoes_encode(), self.header_fits());
@@ -115,7 +115,7 @@ impl<'a, F: Format> Prefixes<'a, F> {
         self.bytes.get(..len).unwrap_or_default()
     }
 
-    /// The answers, each with the number of bytes that it was given to.
+    /// Returns the answers, each with the length of its prefix.
     fn each(&self) -> impl Iterator<Item = (usize, &Answer<F::Meta>)> {
         self.answers.iter().enumerate()
     }
@@ -127,14 +127,15 @@ impl<'a, F: Format> Prefixes<'a, F> {
         })
     }
 
-    /// The header that the bytes begin with, answered to no more than its own bytes.
+    /// Returns the header at the start of the bytes, if the answer to exactly its own bytes is that
+    /// header.
     fn exact_header(&self) -> Option<(&'a [u8], &Header<F::Meta>)> {
         let (len, header) = self.headers().next()?;
         (header.header_len == len).then(|| (self.prefix(len), header))
     }
 
     fn bytes_alone(&self) -> Check {
-        // The other way round, and each after other bytes.
+        // In reverse order, and each after other bytes.
         for (len, first) in self.each().collect::<Vec<_>>().into_iter().rev() {
             let prefix = self.prefix(len);
             let now = self.format.decode_header(prefix);
@@ -284,7 +285,7 @@ impl<'a, F: Format> Prefixes<'a, F> {
                 if seen > 0 && !matches!(self.answers.get(seen), Some(Ok(Parsed::Need(_)))) {
                     break;
                 }
-                // Of a long header: the ends.
+                // For a long header, only the lengths at both ends.
                 if (3..len.saturating_sub(2)).contains(&seen) {
                     continue;
                 }
@@ -314,7 +315,7 @@ impl<'a, F: Format> Prefixes<'a, F> {
         Ok(())
     }
 
-    /// What was read, written again, is read as the same.
+    /// Checks that a decoded header, encoded again, is decoded to the same values.
     fn decode_undoes_encode(&self) -> Check {
         let Some((bytes, header)) = self.exact_header() else { return Ok(()) };
         let mut out = F::HeaderBuf::ZERO;
@@ -388,7 +389,8 @@ impl<'a, F: Format> Prefixes<'a, F> {
     }
 }
 
-/// No bit of this header, changed, leaves it one, but for those that are unchecked on purpose.
+/// Checks that this header is invalid after any single bit is changed, except the bits that are
+/// unchecked on purpose.
 pub(super) fn single_bit_errors<F: Format>(
     format: &F,
     header: &[u8],

@@ -1,11 +1,11 @@
-//! Tests for a [`Format`](unstick::Format) of one's own: one call tests every promise.
+//! Tests for a user-defined [`Format`](unstick::Format): one macro call tests every promise.
 //!
-//! A format of twenty lines brings the decoder, the read buffer and every adapter. That they work
-//! with it rests on the [laws of a format](unstick::Format#laws), which no type can check. This kit
-//! does, and it tests the whole: your format, cut anywhere, through every reader and storage.
+//! The decoder, the read buffer and every adapter work with a format of twenty lines. They depend
+//! on the [laws of a format](unstick::Format#laws), which the compiler cannot check. This kit checks
+//! them, and tests the format as a whole: with any cuts, through every reader and storage.
 //!
-//! # Ten minutes
-//! The kit is for tests alone, so it is a development dependency:
+//! # Getting started
+//! The kit is only needed for tests, so add it to the development dependencies:
 //!
 //! ```toml
 //! [dependencies]
@@ -15,16 +15,16 @@
 //! unstick-conformance = "0.1"
 //! ```
 //!
-//! Beside the format, a [`Kit`] and one macro. The kit wants three things: the format with the
-//! limit that you use it with, a few metas as different as can be, and a frame and a header whose
-//! bytes you know to be right, from the format's specification or a capture. The header best uses
-//! every byte of the length field, each with another value: of a byte that is zero in all examples
-//! nobody knows whether it is read and written right.
+//! A test needs a [`Kit`] and one macro. The kit needs three things: the format with the limit that
+//! your program uses; a few metas that are as different as possible; and a frame and a header whose
+//! bytes are known to be correct, from the format's specification or from a capture. The header
+//! should use every byte of the length field with a different value: a mistake in a byte that is
+//! zero in all examples stays undetected.
 //!
 //! ```
 //! use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
 //!
-//! /// One byte of kind, from 1, and two bytes of length.
+//! /// One byte of kind, from 1, then a two-byte length.
 //! struct Tagged;
 //!
 //! impl Format for Tagged {
@@ -37,9 +37,9 @@
 //!
 //!     fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<u8>, HeaderError> {
 //!         if bytes.first() == Some(&0) {
-//!             return Err(HeaderError::Custom { code: 0x8001 }); // yours: 0x8000 and up
+//!             return Err(HeaderError::Custom { code: 0x8001 }); // your codes: 0x8000 and up
 //!         }
-//!         // A total from the header's start, not how many are missing.
+//!         // `Need` counts from the header's first byte, and is not the number of missing bytes.
 //!         let Some(&[kind, hi, lo]) = bytes.first_chunk() else {
 //!             return Ok(Parsed::Need(3));
 //!         };
@@ -79,7 +79,7 @@
 //! # fn main() { tests::check() }
 //! ```
 //!
-//! `cargo test` then runs a test for each [`Promise`], and one that fails has its name:
+//! `cargo test` then runs a test for each [`Promise`], with the promise's name:
 //!
 //! ```text
 //! test tests::tagged::no_over_read ... FAILED
@@ -89,51 +89,51 @@
 //!   bytes: [07, 00, 00, 55]
 //! ```
 //!
-//! Where a promise rests on another one, which is broken, its test says so: "see `honest_need`".
-//! Mend that one first.
+//! If a promise depends on another one, which is broken, the test's error says so: "see
+//! `honest_need`". Fix that promise first.
 //!
-//! # What the format says
-//! - [`HeaderError`](unstick::HeaderError) says why bytes are no header: as `HeaderError::Custom` with
-//!   a code of your own, from 0x8000 up. Tell the kit bytes that must be refused with
-//!   [`Kit::refuses`].
-//! - [`Parsed::Need(n)`](unstick::Parsed::Need) asks for `n` bytes in total, counted from the header's
-//!   first, and not for `n` more.
-//! - [`max_payload_len`](unstick::Format::max_payload_len) is what the length field can say. The limit
-//!   of [`Framing::with_limit`](unstick::Framing::with_limit) is what your program takes: the tests
-//!   are made around both. Use your program's limit; without one it is 1 MiB. If that is larger
-//!   than 4,096, a second kit with a limit of a few hundred bytes sends payloads as long as the
-//!   limit through too.
-//! - A header that may have more than one form (a reserved bit that a receiver ignores) needs
-//!   `const CANONICAL: bool = false`.
-//! - [`SelfChecking`](unstick::SelfChecking) is an empty trait, a promise: all headers are as long as
-//!   `HeaderBuf`, and a check in them tells them from other bytes. It allows searches, `resync`. If
-//!   you implement it, make the kit with [`Kit::self_checking`] and write
-//!   `conformance_tests!(name, kit(), resync)`, so that searches are tested, and that the check sees
-//!   every single bit that changes; [`Kit::unchecked_bits`] names those that it leaves out.
+//! # What to declare
+//! - Return [`HeaderError::Custom`](unstick::HeaderError::Custom) with a code of your own, 0x8000 or
+//!   above, for bytes that are not a header. Pass such bytes to [`Kit::refuses`].
+//! - [`Parsed::Need(n)`](unstick::Parsed::Need) asks for `n` bytes in total, counted from the
+//!   header's first byte, not for `n` more bytes.
+//! - [`max_payload_len`](unstick::Format::max_payload_len) is the maximum of the length field. The
+//!   limit, set by [`Framing::with_limit`](unstick::Framing::with_limit), is the maximum that your
+//!   program accepts. The tests are made around both, so use your program's limit; the default is 1
+//!   MiB. If it is greater than 4,096, add a second kit with a limit of a few hundred bytes, which
+//!   also sends payloads of the limit's length.
+//! - If a header can have more than one encoding, for example because of a reserved bit that a
+//!   receiver ignores, declare `const CANONICAL: bool = false`.
+//! - Implementing the trait [`SelfChecking`](unstick::SelfChecking), which has no methods, is a
+//!   promise: all headers have the length of `HeaderBuf`, and contain a check that tells them from
+//!   other bytes. It enables searches, `resync`. Create the kit with [`Kit::self_checking`] and
+//!   write `conformance_tests!(name, kit(), resync)` to test searches, and to test that the check
+//!   detects every single changed bit; [`Kit::unchecked_bits`] names the bits that it leaves out.
 //!
-//! `examples/http2_frames.rs` is a whole one.
+//! `examples/http2_frames.rs` is a complete example.
 //!
-//! # What is tried
+//! # What is tested
 //! Random bytes hardly ever form a header. So the kit lets the format write headers, of all metas
-//! and of lengths around every power of two that matters, the limit and
-//! [`max_payload_len`](unstick::Format::max_payload_len); changes each byte and bit of them, drops and
-//! doubles bytes, and puts others behind; tries every short beginning; and walks on byte by byte
-//! where a header is undecided. Frames of them, whole, cut short, over the limit and with garbage
-//! between, become streams, which are cut and read along every [`Path`]. What must come out is what
-//! `decode_header` says, asked byte by byte. [`Kit::cases`] asks for more.
+//! and of lengths around the relevant powers of two, the limit and
+//! [`max_payload_len`](unstick::Format::max_payload_len). It changes each of their bytes and bits,
+//! removes and doubles bytes, and appends others. It also tries every short prefix, and extends
+//! undecided headers byte by byte. Frames of these headers, whole, truncated, over the limit and
+//! with garbage in between, are joined to streams, which are cut and read along every [`Path`]. The
+//! expected outcomes are computed from `decode_header` alone, called byte by byte. [`Kit::cases`]
+//! sets the number of random inputs.
 //!
-//! A promise takes milliseconds, those of streams up to a second each in a build without
-//! optimisation. A second meta or example adds little, a long header more.
+//! Testing a promise takes milliseconds; those about streams take up to a second each without
+//! optimisation. Additional metas or examples add little time, a long header more.
 //!
-//! All is deterministic. A panic in the format is caught and told as [`Promise::NoPanic`] (with
-//! `panic = "abort"` it ends the test).
+//! All tests are deterministic. A panic in the format is caught and reported as
+//! [`Promise::NoPanic`] (with `panic = "abort"` it ends the test).
 //!
-//! # With a fuzzer
-//! [`Kit::check_bytes`] takes any bytes: also captures of real traffic, which make good seeds. It
-//! tests what these bytes show and nothing else, so that the file that a fuzzer saves is the fault;
-//! [`Kit::check`] tests the rest. A thousand to five thousand inputs of 32 bytes are tested in a
-//! second. In `fuzz/fuzz_targets/tagged.rs` of `cargo fuzz`, below `#![no_main]`, with your own
-//! `kit()`:
+//! # Fuzzing
+//! [`Kit::check_bytes`] accepts any bytes. Captured traffic is a good seed. It tests what these
+//! bytes show and nothing else, so the file that a fuzzer saves reproduces the fault;
+//! [`Kit::check`] tests the rest. It tests a thousand to five thousand inputs of 32 bytes per
+//! second. Put this into `fuzz/fuzz_targets/tagged.rs` of `cargo fuzz`, below `#![no_main]`, with
+//! your own `kit()`:
 //!
 //! ```
 //! # mod libfuzzer_sys {
@@ -157,9 +157,9 @@
 //! # fn main() { target(b"\x02hi\x03") }
 //! ```
 //!
-//! # With proptest
-//! A [`Violation`] is an error, so `?` ends a property, and proptest makes the input smaller. A case
-//! takes 5 to 10 ms in a build without optimisation, so the usual 256 are two seconds:
+//! # Property tests
+//! A [`Violation`] is an error, so a property can end with `?`, and proptest shrinks the input. A
+//! case takes 5 to 10 ms without optimisation, so the default of 256 cases takes two seconds:
 //!
 //! ```
 //! use proptest::prelude::*;
@@ -190,9 +190,10 @@
 //! # }
 //! ```
 //!
-//! # What it cannot know
-//! Whether your format is the one that your peers speak: only your examples say that. Whether it
-//! refuses as early as it could. And what only some metas do, if none of yours is like them.
+//! # Limits of the kit
+//! The kit cannot test whether your format is the one that your peers use: only the examples show
+//! that. It cannot test whether the format refuses bytes as early as possible. Behaviour that
+//! depends on a meta is tested only if a similar meta is given.
 
 /// The README's example, as a test.
 #[cfg(doctest)]
@@ -218,10 +219,11 @@ pub use outcome::{Outcome, Policy};
 pub use promise::Promise;
 pub use violation::Violation;
 
-/// A test for each [`Promise`], in a module of this name: from an expression that makes a [`Kit`],
-/// and sees what is around the call.
+/// Declares a module of this name with a test for each [`Promise`]. The expression creates a
+/// [`Kit`], and can use the items that are in scope at the call.
 ///
-/// With `resync` behind it, searches are tested too: for a kit made by [`Kit::self_checking`].
+/// With `resync` as the last argument, searches are tested too, for a kit created by
+/// [`Kit::self_checking`].
 ///
 /// ```
 /// use unstick::U8;

@@ -1,4 +1,4 @@
-//! What a receiver reports of a stream.
+//! What a receiver reports about a stream.
 
 use std::fmt;
 
@@ -6,49 +6,49 @@ use unstick::DecodeError;
 
 use super::violation::Hex;
 
-/// One of the things that a receiver reports of a stream, in order.
+/// One report of a receiver about a stream; a stream gives a sequence of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<M> {
     /// A whole frame.
     Frame {
-        /// The stream offset of its first byte.
+        /// The stream offset of the frame's first byte.
         at: u64,
-        /// What its header says beside the length.
+        /// The header's fields other than the length.
         meta: M,
-        /// Its header as it was received.
+        /// The header as it was received.
         header: Vec<u8>,
-        /// Its payload.
+        /// The payload.
         payload: Vec<u8>,
     },
-    /// A frame of which only this much arrived. A receiver of whole frames does not report it.
+    /// A frame that has only partly arrived. A receiver of whole frames does not report it.
     Begun {
-        /// The stream offset of its first byte.
+        /// The stream offset of the frame's first byte.
         at: u64,
-        /// What its header says beside the length.
+        /// The header's fields other than the length.
         meta: M,
-        /// Its header as it was received.
+        /// The header as it was received.
         header: Vec<u8>,
-        /// The payload that arrived.
+        /// The part of the payload that arrived.
         payload: Vec<u8>,
     },
     /// The stream failed.
     Error {
-        /// With this.
+        /// The stream's error.
         error: DecodeError,
-        /// The bytes consumed: all up to the refused prefix's end.
+        /// The number of consumed bytes: all up to the end of the refused prefix.
         position: u64,
     },
     /// A search found the next header.
     Found {
-        /// So many bytes behind the failed frame's first.
+        /// The distance in bytes from the failed frame's first byte to the header found.
         skipped: u64,
     },
-    /// The stream ended behind a frame.
+    /// The stream ended on a frame boundary.
     End,
 }
 
 impl<M> Outcome<M> {
-    /// The same with its meta in other words.
+    /// Converts the meta, if there is one, with a closure.
     pub fn map_meta<N>(self, describe: impl FnOnce(M) -> N) -> Outcome<N> {
         match self {
             Self::Frame { at, meta, header, payload } => {
@@ -64,7 +64,7 @@ impl<M> Outcome<M> {
     }
 }
 
-/// As a report has it: numbers in decimal, bytes in hexadecimal.
+/// Formats the outcome for a report: numbers in decimal, bytes in hexadecimal.
 impl<M: fmt::Debug> fmt::Display for Outcome<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, at, meta, header, payload) = match self {
@@ -73,38 +73,38 @@ impl<M: fmt::Debug> fmt::Display for Outcome<M> {
                 ("the beginning of a frame", at, meta, header, payload)
             }
             Self::Error { error, position } => {
-                return write!(f, "an error behind {position} bytes ({error})");
+                return write!(f, "an error after {position} bytes ({error})");
             }
             Self::Found { skipped } => {
-                return write!(f, "a header, found behind {skipped} skipped bytes");
+                return write!(f, "a header, found after {skipped} skipped bytes");
             }
-            Self::End => return f.write_str("the end, behind a frame"),
+            Self::End => return f.write_str("the end, after a frame"),
         };
         write!(f, "{what} at byte {at}: meta {meta:?}, header {}, ", Hex(header))?;
         write!(f, "payload {}", Hex(payload))
     }
 }
 
-/// What the caller does about an error; without either it stops.
+/// What the caller does after an error. Without either flag it stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// After an oversize frame: skip it.
+    /// Skip an oversize frame.
     pub skip: bool,
-    /// After any other error that allows it, and after an oversize frame unless it is skipped:
-    /// search. Only formats that check themselves can.
+    /// Search for the next header after any other error that allows it, and after an oversize frame
+    /// that is not skipped. Only possible with self-checking formats.
     pub resync: bool,
 }
 
 impl Policy {
-    /// An error ends the stream.
+    /// Stop at the first error.
     pub const STOP: Self = Self { skip: false, resync: false };
-    /// Oversize frames are skipped.
+    /// Skip oversize frames.
     pub const SKIP: Self = Self { skip: true, resync: false };
-    /// After every error the next header is searched for.
+    /// Search for the next header after every error.
     pub const RESYNC: Self = Self { skip: false, resync: true };
-    /// Oversize frames are skipped; after other errors the next header is searched for.
+    /// Skip oversize frames, and search for the next header after other errors.
     pub const BOTH: Self = Self { skip: true, resync: true };
-    /// All four.
+    /// All four policies.
     pub const ALL: [Self; 4] = [Self::STOP, Self::SKIP, Self::RESYNC, Self::BOTH];
 }
 

@@ -1,4 +1,4 @@
-//! A format that catches the panics of another one.
+//! A wrapper that catches the panics of a format.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use unstick::{
 
 use super::{Promise, Violation};
 
-/// The format under test. A call that panics is answered with an error, and remembered.
+/// The format under test. A call that panics returns an error, and the panic is recorded.
 pub(super) struct Probe<F> {
     /// Its limit is not used: a `Framing` gives back its format only by reference.
     framing: Framing<F>,
@@ -30,7 +30,7 @@ impl<F: Format> Probe<F> {
         Self { framing, has_panicked: AtomicBool::new(false), panicked: Mutex::new(None) }
     }
 
-    /// The first panic since the last time that this was asked.
+    /// Returns the first panic since the previous call.
     pub(super) fn panicked(&self) -> Option<Violation> {
         if !self.has_panicked.swap(false, Ordering::Relaxed) {
             return None;
@@ -42,7 +42,8 @@ impl<F: Format> Probe<F> {
     }
 
     fn call<T>(&self, call: &'static str, bytes: &[u8], with: impl FnOnce(&F) -> T) -> Option<T> {
-        // What follows a panic says nothing of the format, and every panic costs a backtrace.
+        // Calls after a panic would show nothing about the format, and every panic costs a
+        // backtrace.
         if self.has_panicked.load(Ordering::Relaxed) {
             return None;
         }

@@ -1,13 +1,14 @@
-//! What is tested, by name.
+//! The promises that are tested.
 
 use std::fmt;
 
-/// Declares the promises: variant, name of the test, and what it says.
+/// Declares the promises: variant, name of the test, and statement.
 macro_rules! promises {
     ($($variant:ident, $name:literal, $says:literal;)+) => {
-        /// A promise that a format, and what reads and writes with it, keeps.
+        /// A promise that a format keeps together with the code that reads and writes with it.
         ///
-        /// [`conformance_tests!`](crate::conformance_tests) gives a test of the same name for each.
+        /// [`conformance_tests!`](crate::conformance_tests) declares a test with the promise's name
+        /// for each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Promise {
@@ -15,10 +16,10 @@ macro_rules! promises {
         }
 
         impl Promise {
-            /// All of them, the simplest first.
+            /// All promises, the simplest first.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// Its name, as the test has it.
+            /// Returns the promise's name, which is also the name of its test.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -26,7 +27,7 @@ macro_rules! promises {
                 }
             }
 
-            /// What it says, in a sentence.
+            /// Returns the promise's statement, one sentence.
             #[must_use]
             pub const fn says(self) -> &'static str {
                 match self {
@@ -80,7 +81,7 @@ promises! {
     ErrorsLatch, "errors_latch",
         "After an error every call returns that error, and takes no byte.";
     EveryEndIsClassified, "every_end_is_classified",
-        "A stream may end behind a frame; anywhere else its end is an error that says what is \
+        "A stream may end after a frame; anywhere else its end is an error that says what is \
          missing.";
     MemoryFollowsArrivals, "memory_follows_arrivals",
         "No memory is reserved because a header announces a payload.";

@@ -1,11 +1,11 @@
-//! What must come out of a stream, computed the slowest way from `decode_header` alone: over the
-//! whole stream in one slice, trying one more byte at a time.
+//! The reference: computes the outcomes of a stream in the simplest way, from `decode_header`
+//! alone, over the whole stream in one slice, trying one more byte at a time.
 
 use unstick::{DecodeError, Format, Header, HeaderBuf, HeaderError, Parsed, Part};
 
 use super::{Outcome, Policy};
 
-/// The shortest beginning of some bytes that is decided, and as what.
+/// The decision about the shortest prefix of some bytes that is decided.
 pub(super) enum Decided<M> {
     Not { missing: u64 },
     Refused { len: usize, error: HeaderError },
@@ -39,7 +39,7 @@ pub(super) fn decide<F: Format>(format: &F, limit: u64, bytes: &[u8]) -> Decided
     Decided::Not { missing }
 }
 
-/// All that a receiver with this limit reports of a stream.
+/// Returns everything that a receiver with this limit reports about a stream.
 pub(super) fn outcomes<F: Format>(
     format: &F,
     limit: u64,

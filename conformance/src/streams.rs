@@ -1,4 +1,4 @@
-//! Streams, along every path and with every policy, against the reference.
+//! Compares streams with the reference, along every path and with every policy.
 
 use std::fmt::Debug;
 
@@ -7,7 +7,7 @@ use unstick::{DecodeError, Format, Framing};
 use super::drive::{Driver, Search};
 use super::{Outcome, Path, Policy, Promise, Violation, reference};
 
-/// The promises that hold of streams.
+/// The promises about streams.
 pub(super) const PROMISES: &[Promise] = &[
     Promise::LimitSymmetry,
     Promise::ChunkingIsInvisible,
@@ -18,8 +18,8 @@ pub(super) const PROMISES: &[Promise] = &[
     Promise::ResyncIsExact,
 ];
 
-/// What every path makes of a stream, each way that it is cut, is what the reference makes of it.
-/// Gives all that is not so to `each`, until that wants no more.
+/// Checks that the outcomes on every path, with each of the cuts, are those of the reference. Calls
+/// `each` with every violation, until it returns an error.
 pub(super) fn check<F: Format>(
     framing: Framing<&F>,
     search: Option<Search<F>>,
@@ -32,7 +32,7 @@ pub(super) fn check<F: Format>(
         if policy.resync && search.is_none() {
             continue;
         }
-        // Most paths have the same limit.
+        // Most paths have the same limit, so the last result is reused.
         let mut last = None;
         for path in Path::ALL {
             if !path.allows(policy) || !path.suits(framing.format()) {
@@ -46,7 +46,7 @@ pub(super) fn check<F: Format>(
                     last.insert((limit, want))
                 }
             };
-            // A policy says what follows an error: without such a one it is no other than the last.
+            // A policy only applies after an error: without one, the outcomes are those of `STOP`.
             let occurs = want.iter().any(|outcome| match outcome {
                 Outcome::Error { error: DecodeError::Oversize { .. }, .. } => true,
                 Outcome::Error { error: DecodeError::Header { .. }, .. } => !policy.skip,
@@ -74,7 +74,7 @@ pub(super) fn check<F: Format>(
     Ok(())
 }
 
-/// The first outcome that is another one than the reference has, and the promise that it breaks.
+/// Returns the first difference from the reference, and the promise that it breaks.
 fn difference<M: Debug + PartialEq>(
     got: &[Outcome<M>],
     want: &[Outcome<M>],
@@ -103,8 +103,8 @@ fn difference<M: Debug + PartialEq>(
     let frames = before.iter().filter(|outcome| matches!(outcome, Outcome::Frame { .. })).count();
     let place = match frames {
         0 => "first".into(),
-        1 => "behind one frame".into(),
-        _ => format!("behind {frames} frames"),
+        1 => "after one frame".into(),
+        _ => format!("after {frames} frames"),
     };
     let (got, want) = (shown(got), shown(want));
     let found = format!("{place} came {got}; `decode_header`, byte by byte, makes it {want}");
@@ -119,7 +119,7 @@ fn shown<M: Debug>(outcome: Option<&Outcome<M>>) -> String {
 mod tests {
     use super::*;
     #[test]
-    fn a_difference_is_told_in_words() {
+    fn a_difference_names_its_place_and_both_outcomes() {
         let frame = |at| Outcome::Frame { at, meta: 200, header: vec![0xA7], payload: vec![16] };
         let error = DecodeError::Oversize { at: 4, len: 589_824, limit: 90_000 };
         let want = [frame(0), frame(2), Outcome::Error { error, position: 5 }];
@@ -129,7 +129,7 @@ mod tests {
             unreachable!("they differ");
         });
         assert_eq!(promise, Promise::EveryEndIsClassified);
-        let text = "behind one frame came the end, behind a frame; `decode_header`, byte by byte, \
+        let text = "after one frame came the end, after a frame; `decode_header`, byte by byte, \
                     makes it a frame at byte 2: meta 200, header [a7], payload [10]";
         assert_eq!(found, text);
 
@@ -137,8 +137,8 @@ mod tests {
         let Some((Promise::ChunkingIsInvisible, found)) = differ else {
             unreachable!("{differ:?}");
         };
-        assert!(found.starts_with("behind 2 frames came nothing; "), "{found}");
-        assert!(found.contains("an error behind 5 bytes (byte 4: "), "{found}");
+        assert!(found.starts_with("after 2 frames came nothing; "), "{found}");
+        assert!(found.contains("an error after 5 bytes (byte 4: "), "{found}");
         assert!(found.contains("589824 bytes and the limit is 90000"), "{found}");
     }
 }

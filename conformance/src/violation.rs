@@ -1,13 +1,13 @@
-//! A promise that was not kept, with all that is needed to see it again.
+//! A broken promise, with everything needed to reproduce it.
 
 use std::error::Error;
 use std::fmt;
 
 use super::{Path, Policy, Promise};
 
-/// A promise that was not kept: which, what was found, and the bytes that show it.
+/// A broken promise: which one, what was found, and the bytes that show it.
 ///
-/// `{:?}` prints the same as `{}`, so that a test which returns it can be read.
+/// `Debug` prints the same text as `Display`, so that the error of a failed test is readable.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Violation {
     promise: Promise,
@@ -44,38 +44,40 @@ impl Violation {
         self
     }
 
-    /// The same, as what keeps another promise from being tested: it rests on this one.
+    /// Marks this violation as the cause for which another promise, which depends on it, cannot be
+    /// tested.
     pub(super) fn keeps_from(self, promise: Promise) -> Self {
         Self { promise, law: Some(self.promise), ..self }
     }
 
-    /// The promise that was not kept: of [`Kit::check_promise`](super::Kit::check_promise), the one
-    /// that it was asked for.
+    /// Returns the broken promise. For [`Kit::check_promise`](super::Kit::check_promise), it is the
+    /// promise that was to be tested.
     #[must_use]
     pub fn promise(&self) -> Promise {
         self.promise
     }
 
-    /// The promise that is broken in truth, if that is another one, on which
-    /// [`promise`](Self::promise) rests. Then what was found, and the bytes, are that one's.
+    /// Returns the promise that is actually broken, if it is another one, on which
+    /// [`promise`](Self::promise) depends. The text and the bytes of the violation then belong to
+    /// that promise.
     #[must_use]
     pub fn law(&self) -> Option<Promise> {
         self.law
     }
 
-    /// What was found, and what should have been, in words.
+    /// Returns what was found and what was expected, as text.
     #[must_use]
     pub fn found(&self) -> &str {
         &self.found
     }
 
-    /// The bytes that show it: a header's, a stream's, or a datagram's.
+    /// Returns the bytes that show the violation: those of a header, a stream or a datagram.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Where the stream was cut, if it was one.
+    /// Returns the offsets at which the stream was cut. Empty if there was no stream or no cut.
     #[must_use]
     pub fn cuts(&self) -> &[usize] {
         self.stream.as_ref().map_or(&[], |stream| &stream.cuts)
@@ -107,7 +109,7 @@ impl fmt::Debug for Violation {
 
 impl Error for Violation {}
 
-/// Bytes for a report: in hexadecimal, and not all of a megabyte.
+/// Formats bytes for a report: in hexadecimal, and only the first 256.
 pub(super) struct Hex<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Hex<'_> {
@@ -122,7 +124,7 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// Where a stream was cut.
+/// The cuts of a stream.
 struct Cuts<'a> {
     cuts: &'a [usize],
     len: usize,
@@ -140,7 +142,7 @@ impl fmt::Display for Cuts<'_> {
     }
 }
 
-/// A meta and a length, each with its name.
+/// A meta and a payload length, formatted with their names.
 pub(super) struct Labelled<'a, M>(pub(super) &'a M, pub(super) u64);
 
 impl<M: fmt::Debug> fmt::Display for Labelled<'_, M> {
@@ -149,7 +151,7 @@ impl<M: fmt::Debug> fmt::Display for Labelled<'_, M> {
     }
 }
 
-/// Returns a [`Violation`] of a promise, found in these bytes.
+/// Returns a [`Violation`] of a promise, shown by these bytes.
 macro_rules! fail {
     ($promise:ident, $bytes:expr, $($text:tt)+) => {
         return Err($crate::Violation::new(
@@ -161,7 +163,7 @@ macro_rules! fail {
 }
 pub(super) use fail;
 
-/// The same unless a condition holds.
+/// Returns a [`Violation`] unless a condition holds.
 macro_rules! ensure {
     ($condition:expr, $promise:ident, $bytes:expr, $($text:tt)+) => {
         if !$condition {
@@ -176,10 +178,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_a_stream_was_read_is_told_in_words() {
+    fn a_violation_displays_cuts_path_limit_and_policy() {
         let stream = b"\x02hi";
         let read = |cuts: &[usize], policy| {
-            let found = "first came the end, behind a frame".into();
+            let found = "first came the end, after a frame".into();
             let violation = Violation::new(Promise::EveryEndIsClassified, stream, found);
             violation.in_stream(stream, 90_000, cuts, Path::Decode, policy).to_string()
         };
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_consequence_keeps_what_was_found_of_its_law() {
+    fn a_dependent_promise_keeps_the_text_and_bytes_of_the_broken_law() {
         let law = Violation::new(Promise::HonestNeed, b"\xFF", "`Need(0)`".into());
         let violation = law.clone().keeps_from(Promise::Progress);
         assert_eq!(violation.promise(), Promise::Progress);

@@ -3,13 +3,14 @@
 //! | | |
 //! | --- | --- |
 //! | header | length (2 bytes) |
-//! | the length covers | the payload: the message as a datagram would have it |
-//! | largest payload | 65,535 |
+//! | the length covers | the payload: the message as in a datagram |
+//! | max payload | 65,535 |
 //! | meta | none |
 //! | refused | nothing |
-//! | the caller's | that a message has its own header of 12 bytes; answers in another order than the questions (RFC 7766, section 7) |
+//! | left to the caller | the message's own header of 12 bytes; answers in another order than the queries (RFC 7766, section 7) |
 //!
-//! It is [`U16Be`]. DNS over TLS (RFC 7858) and over QUIC (RFC 9250) have the same frames.
+//! The format is [`U16Be`]. DNS over TLS (RFC 7858) and DNS over QUIC (RFC 9250) use the same
+//! frames.
 //!
 //! ```
 //! use unstick_cookbook::dns;
@@ -23,7 +24,7 @@
 
 use unstick::{Framing, U16Be};
 
-/// The format with what the length can say as its limit: 65,535 bytes.
+/// Returns the format with the maximum of the length field as the limit: 65,535 bytes.
 #[must_use]
 pub fn framing() -> Framing<U16Be> {
     Framing::new(U16Be)

@@ -1,21 +1,21 @@
-//! Messages of gRPC ("gRPC over HTTP2", `Length-Prefixed-Message`).
+//! gRPC messages ("gRPC over HTTP2", `Length-Prefixed-Message`).
 //!
 //! | | |
 //! | --- | --- |
 //! | header | compressed flag (1 byte), length (4) |
-//! | the length covers | the payload, compressed if it is |
-//! | largest payload | 2^32 − 1; implementations take 4 MiB unless told otherwise |
-//! | meta | whether the message is compressed, as the header `grpc-encoding` says |
+//! | the length covers | the payload, in compressed form if it is compressed |
+//! | max payload | 2^32 − 1; implementations accept 4 MiB by default |
+//! | meta | whether the message is compressed with the encoding named by the header `grpc-encoding` |
 //! | refused | a flag other than 0 and 1 |
-//! | the caller's | HTTP/2 around it: the messages of a call stand in the DATA frames of its stream, whose ends mean nothing |
+//! | left to the caller | HTTP/2: the messages of a call are in the DATA frames of its stream, and the boundaries of DATA frames have no meaning |
 //!
-//! gRPC-Web, which marks trailers with 0x80 in the flag, is another format.
+//! gRPC-Web is another format: it sets 0x80 in the flag to mark trailers.
 //!
 //! ```
 //! use unstick_cookbook::{grpc, http2};
 //! use unstick::Decoder;
 //!
-//! // The request of a call of `helloworld.Greeter/SayHello`, here in two DATA frames of its stream.
+//! // The request of a call of `helloworld.Greeter/SayHello`, in two DATA frames of its stream.
 //! let mut stream = &b"\0\0\x07\0\0\0\0\0\x01\0\0\0\0\x07\x0a\x05\0\0\x05\0\x01\0\0\0\x01world"[..];
 //! let mut messages = Decoder::with_framing(grpc::framing());
 //! let mut message = Vec::new();
@@ -35,17 +35,17 @@ use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::{Refusal, fits};
 
-/// The format with the limit that implementations have for what they receive: 4 MiB.
+/// Returns the format with the default receive limit of gRPC implementations: 4 MiB.
 #[must_use]
 pub fn framing() -> Framing<Grpc> {
     Framing::new(Grpc).with_limit(4 << 20)
 }
 
-/// A message's header: [`Meta`] and a length of 32 bits.
+/// A message's header: [`Meta`] and a 32-bit length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Grpc;
 
-/// What a header says beside the length.
+/// The header's fields other than the length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Meta {
     /// Whether the payload is compressed.

@@ -4,18 +4,18 @@
 //! | --- | --- |
 //! | header | length (3 bytes), type (1), flags (1), a reserved bit and the stream (4) |
 //! | the length covers | the payload |
-//! | largest payload | 2^24 − 1; 16,384 until the receiver's `SETTINGS_MAX_FRAME_SIZE` says more |
+//! | max payload | 2^24 − 1; 16,384 unless the receiver's `SETTINGS_MAX_FRAME_SIZE` allows more |
 //! | meta | type, flags and stream |
-//! | refused | nothing; the reserved bit is ignored, as section 4.1 asks |
-//! | the caller's | the lengths that some types have, and what follows what |
+//! | refused | nothing; the reserved bit is ignored, as section 4.1 requires |
+//! | left to the caller | the lengths that some types require, and the order of frames |
 //!
-//! A client begins with a preface of 24 bytes (section 3.4), which is no frame: read it with
-//! [`Preface`], or `read_exact`, before the frames. [The module above](super) shows how.
+//! A client starts with a preface of 24 bytes (section 3.4), which is not a frame. Read it with
+//! [`Preface`] or `read_exact` before the frames. [The parent module](super) has an example.
 //!
 //! ```
 //! use unstick_cookbook::http2;
 //!
-//! // The first frames of `curl --http2-prior-knowledge`, behind the preface.
+//! // The first frames of `curl --http2-prior-knowledge`, after the preface.
 //! let mut stream = &b"\x00\x00\x12\x04\0\0\0\0\0\x00\x03\0\0\0\x64\x00\x04\x02\0\0\0\x00\x02\0\0\0\0\
 //!     \x00\x00\x04\x08\0\0\0\0\0\x01\xff\0\x01"[..];
 //! let framing = http2::framing();
@@ -34,30 +34,30 @@ use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::{Refusal, fits};
 
-/// The type of a SETTINGS frame, which is the first that each side sends.
+/// The type of a SETTINGS frame, the first frame that each side sends.
 pub const SETTINGS: u8 = 4;
 
-/// What a client sends before its first frame (RFC 9113, section 3.4).
+/// The bytes that a client sends before its first frame (RFC 9113, section 3.4).
 pub const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The format with the limit of a receiver that has not said otherwise: 16,384 bytes.
+/// Returns the format with a receiver's initial limit: 16,384 bytes.
 #[must_use]
 pub fn framing() -> Framing<Http2> {
     Framing::new(Http2).with_limit(1 << 14)
 }
 
-/// A frame's header: [`Meta`] and a length of 24 bits.
+/// A frame's header: [`Meta`] and a 24-bit length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Http2;
 
-/// What a header says beside the length.
+/// The header's fields other than the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Meta {
-    /// The type. A receiver ignores frames of a type that it does not know.
+    /// The type. A receiver ignores frames of an unknown type.
     pub kind: u8,
-    /// Flags, whose meaning depends on the type.
+    /// The flags. Their meaning depends on the type.
     pub flags: u8,
-    /// The stream, of 31 bits; 0 is the connection.
+    /// The stream identifier, 31 bits; 0 is the connection.
     pub stream: u32,
 }
 
@@ -120,8 +120,10 @@ impl Format for Http2 {
     }
 }
 
-/// The preface, as a format whose header is the preface itself, without a payload: for the first
-/// frame of a client's stream. A byte that is not the preface's is refused at once.
+/// The client's preface, as a format whose header is the preface and whose payload is empty.
+///
+/// Use it for the first frame of a client's stream. A byte that differs from the preface is refused
+/// at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Preface;
 

@@ -5,17 +5,17 @@
 //! | --- | --- |
 //! | header | size (4 bytes, signed) |
 //! | the length covers | the payload |
-//! | largest payload | 2^31 − 1; a broker takes `socket.request.max.bytes`, 100 MiB unless set |
-//! | meta | none: what a request is stands in its payload |
+//! | max payload | 2^31 − 1; a broker accepts `socket.request.max.bytes`, 100 MiB by default |
+//! | meta | none: the type of a request is in its payload |
 //! | refused | a negative size |
-//! | the caller's | the request's own header, and to which request a response belongs |
+//! | left to the caller | the request's own header, and the matching of responses to requests |
 //!
-//! It is [`I32Be`].
+//! The format is [`I32Be`].
 //!
 //! ```
 //! use unstick_cookbook::kafka;
 //!
-//! // With this librdkafka 2.0.2 begins: ApiVersions (18), version 3, correlation 1.
+//! // The first request of librdkafka 2.0.2: ApiVersions (18), version 3, correlation 1.
 //! let mut stream = &b"\x00\x00\x00\x24\x00\x12\x00\x03\x00\x00\x00\x01\x00\x07rdkafka\x00\
 //!     \x0blibrdkafka\x062.0.2\x00"[..];
 //! let request = kafka::framing().split_frame(&mut stream)?.expect("a whole request");
@@ -26,7 +26,7 @@
 
 use unstick::{Framing, I32Be};
 
-/// The format with the limit that a broker has unless it is set: 100 MiB.
+/// Returns the format with a broker's default limit: 100 MiB.
 #[must_use]
 pub fn framing() -> Framing<I32Be> {
     Framing::new(I32Be).with_limit(100 << 20)

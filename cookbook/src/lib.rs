@@ -1,14 +1,14 @@
 #![no_std]
-//! The framing of protocols that exist: thirteen of them, each a module of a few lines.
+//! The framing of thirteen existing protocols, a short module for each.
 //!
-//! Each says what its length covers, the largest payload, what a header says beside the length,
-//! and which bytes are refused; its example decodes bytes from the protocol's own specification,
-//! or from a program that speaks it. `framing()` is the format with the limit that the protocol
-//! gives every receiver, where there is one, and else the usual 1 MiB.
+//! Each module states what the length covers, the maximum payload, the header's other fields, and
+//! which bytes are refused. Its example decodes bytes from the protocol's specification, or from a
+//! program that speaks it. `framing()` returns the format with the limit that the protocol defines
+//! for every receiver, or with the default of 1 MiB if it defines none.
 //!
-//! | protocol | format | the length covers | largest payload | limit of `framing()` |
+//! | protocol | format | the length covers | max payload | limit of `framing()` |
 //! | --- | --- | --- | --- | --- |
-//! | [9P](ninep) | [`NineP`] | the whole frame | 2^32 − 8 | 1 MiB; `msize` less 7 is yours to set |
+//! | [9P](ninep) | [`NineP`] | the whole frame | 2^32 − 8 | 1 MiB; set `msize` − 7 once it is known |
 //! | [DNS over TCP](dns) | [`U16Be`](unstick::U16Be) | the payload | 65,535 | 65,535 |
 //! | [gRPC](grpc) | [`Grpc`] | the payload | 2^32 − 1 | 4 MiB |
 //! | [HTTP/2](http2) | [`Http2`] | the payload | 2^24 − 1 | 16,384 |
@@ -22,26 +22,27 @@
 //! | [TPKT](tpkt) | [`Tpkt`] | the whole frame | 65,531 | 65,531 |
 //! | [WebSocket](websocket) | [`WebSocket`] | the payload | 2^63 − 1 | 1 MiB |
 //!
-//! These are formats and no more. What a frame means, and rules that need more than its header (a
-//! PING of HTTP/2 has 8 bytes), are the caller's.
+//! These formats do the framing only. The caller interprets the frames, and checks rules that need
+//! more than the header (an HTTP/2 PING has 8 bytes, for example).
 //!
-//! # Another format in the middle of a stream
-//! Some protocols begin in one way and go on in another: a PostgreSQL client's first message has no
-//! type, an HTTP/2 client begins with a preface. Decode the beginning with one decoder, and give
-//! what is left of the chunk to the next: between two frames a decoder holds no byte.
+//! # Changing the format within a stream
+//! Some protocols start with one format and continue with another: a PostgreSQL client's first
+//! message has no type, and an HTTP/2 client starts with a preface. Decode the beginning with one
+//! decoder, and pass the rest of the chunk to the next one. Between two frames a decoder holds no
+//! bytes.
 //!
 //! ```
 //! use unstick::Decoder;
 //! use unstick_cookbook::{http2, Http2};
 //!
-//! // A client's preface, empty SETTINGS, and the beginning of another frame, cut anywhere.
+//! // A client's preface, empty SETTINGS, and the beginning of another frame, in chunks.
 //! let stream = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0";
 //! let mut preface = Some(Decoder::with_framing(http2::Preface));
 //! let mut frames = Decoder::with_framing(http2::framing());
 //! for mut chunk in stream.chunks(10) {
 //!     if let Some(decoder) = &mut preface {
 //!         match decoder.decode(&mut chunk)? {
-//!             Some(piece) if piece.last => preface = None, // the rest of the chunk is still there
+//!             Some(piece) if piece.last => preface = None, // `chunk` holds the remaining bytes
 //!             _ => continue,
 //!         }
 //!     }
@@ -53,8 +54,8 @@
 //! # Ok::<(), unstick::DecodeError>(())
 //! ```
 //!
-//! `io::FrameReader` and `tokio::FrameReader` have `into_inner`, which gives back the stream and the
-//! bytes that were read ahead, and `with_unread`, which takes them:
+//! With `io::FrameReader` and `tokio::FrameReader`, `into_inner` returns the stream and the bytes
+//! that were read ahead, and `with_unread` accepts them:
 //!
 //! ```
 //! use unstick::io::FrameReader;
@@ -72,10 +73,11 @@
 //! # Ok::<(), unstick::io::ReadError>(())
 //! ```
 //!
-//! # Your protocol is not here
-//! A header of fixed size is a [`LengthField`](unstick::LengthField); any other is a
-//! [`Format`](unstick::Format) in twenty lines, for which each file of this crate is a model. The
-//! crate `unstick-conformance` tests it: `tests/formats.rs` does so with all of these.
+//! # Other protocols
+//! A header of fixed size can be described by a [`LengthField`](unstick::LengthField). For any other
+//! header, implement [`Format`](unstick::Format), which takes about twenty lines; the files of this
+//! crate are examples. The crate `unstick-conformance` tests an implementation: `tests/formats.rs`
+//! does so for all formats of this crate.
 
 /// The README's example, as a test.
 #[cfg(doctest)]
@@ -116,11 +118,12 @@ pub use tls::Tls;
 pub use tpkt::Tpkt;
 pub use websocket::WebSocket;
 
-/// Declares the refusals: variant, code, and what it says.
+/// Declares the refusals: variant, code and text.
 macro_rules! refusals {
     ($($variant:ident = $code:literal, $says:literal;)+) => {
-        /// Why one of these formats refused a header: what [`HeaderError::Custom`] says with a
-        /// number, in words.
+        /// Why a format of the cookbook refused a header.
+        ///
+        /// It is the typed form of the code in [`HeaderError::Custom`]. `Display` explains it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         #[repr(u16)]
@@ -129,7 +132,7 @@ macro_rules! refusals {
         }
 
         impl Refusal {
-            /// What an error of one of these formats' decoders says; `None` if its text says it all.
+            /// Returns the refusal of a cookbook format's error, or `None` if the error is not one.
             #[must_use]
             pub const fn of(error: HeaderError) -> Option<Self> {
                 let HeaderError::Custom { code } = error else { return None };
@@ -182,7 +185,7 @@ refusals! {
 }
 
 impl Refusal {
-    /// Its number in [`HeaderError::Custom`].
+    /// Returns the code in [`HeaderError::Custom`].
     #[must_use]
     pub const fn code(self) -> u16 {
         self as u16
@@ -195,7 +198,7 @@ impl From<Refusal> for HeaderError {
     }
 }
 
-/// A payload's length for a field of at most four bytes, if it is within the limit.
+/// Converts a payload's length to 32 bits if it is within the limit.
 fn fits(len: u64, limit: u64) -> Result<u32, EncodeError> {
     match u32::try_from(len) {
         Ok(len) if u64::from(len) <= limit => Ok(len),

@@ -3,11 +3,11 @@
 //! | | |
 //! | --- | --- |
 //! | header | transaction (2 bytes), protocol (2), length (2), unit (1) |
-//! | the length covers | the unit, and the payload, which is the PDU |
-//! | largest payload | 253 by the specification; the field could say 65,534 |
+//! | the length covers | the unit and the payload, which is the PDU |
+//! | max payload | 253 by the specification; the field allows 65,534 |
 //! | meta | transaction and unit |
 //! | refused | a protocol other than 0; a length of 0 |
-//! | the caller's | that a PDU has at least its function code |
+//! | left to the caller | that a PDU has at least its function code |
 //!
 //! ```
 //! use unstick_cookbook::modbus;
@@ -20,8 +20,8 @@
 //! # Ok::<(), unstick::DecodeError>(())
 //! ```
 //!
-//! `examples/existing_format.rs` reads the same with a [`LengthField`](unstick::LengthField), which
-//! takes any protocol number.
+//! `examples/existing_format.rs` decodes the same request with a
+//! [`LengthField`](unstick::LengthField), which accepts any protocol number.
 
 use core::fmt;
 
@@ -29,22 +29,22 @@ use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::{Refusal, fits};
 
-/// The format with the limit of the specification: a PDU has at most 253 bytes.
+/// Returns the format with the specification's limit: a PDU has at most 253 bytes.
 #[must_use]
 pub fn framing() -> Framing<Modbus> {
     Framing::new(Modbus).with_limit(253)
 }
 
-/// The MBAP header: [`Meta`], and a length of 16 bits that counts the unit too.
+/// The MBAP header: [`Meta`], and a 16-bit length that also covers the unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Modbus;
 
-/// What a header says beside the length.
+/// The header's fields other than the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Meta {
-    /// The client's number for the request, which the answer has too.
+    /// The client's number of the request; the response has the same.
     pub transaction: u16,
-    /// The unit behind a gateway; 255 where there is none.
+    /// The unit behind a gateway; 255 if there is no gateway.
     pub unit: u8,
 }
 

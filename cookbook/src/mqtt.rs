@@ -2,15 +2,15 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | header | type and flags (1 byte), remaining length (1 to 4, seven bits each, least significant first) |
-//! | the length covers | the payload: here all behind the fixed header |
-//! | largest payload | 268,435,455; in version 5 a receiver can ask for less |
+//! | header | type and flags (1 byte), remaining length (1 to 4 bytes, seven bits each, least significant first) |
+//! | the length covers | the payload: everything after the fixed header |
+//! | max payload | 268,435,455; in version 5 a receiver can announce less |
 //! | meta | packet type and flags |
-//! | refused | type 0; flags that the type does not have; a length in more bytes than it needs, or than four |
-//! | the caller's | that version 3.1.1 has no type 15; all that stands in the variable header |
+//! | refused | type 0; flags that the type does not allow; a length in more bytes than it needs, or in more than four |
+//! | left to the caller | that version 3.1.1 has no type 15; the variable header |
 //!
-//! Version 5 forbids a length in more bytes than it needs (MQTT-1.5.5-1). Version 3.1.1 does not say
-//! so, and its rule for writing one has no other result.
+//! Version 5 forbids a length in more bytes than it needs (MQTT-1.5.5-1). Version 3.1.1 does not
+//! say so, but its encoding algorithm produces no other.
 //!
 //! ```
 //! use unstick_cookbook::mqtt::{self, PacketType};
@@ -32,10 +32,11 @@ use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::{Refusal, fits};
 
-/// The most bytes of a remaining length.
+/// The maximum size of the remaining length, in bytes.
 const MAX_FIELD: usize = 4;
 
-/// The format with a limit of 1 MiB: the protocol has none but what the length can say.
+/// Returns the format with a limit of 1 MiB. The protocol has no limit other than that of the
+/// length field.
 #[must_use]
 pub fn framing() -> Framing<Mqtt> {
     Framing::new(Mqtt)
@@ -45,17 +46,19 @@ pub fn framing() -> Framing<Mqtt> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Mqtt;
 
-/// What a header says beside the length.
+/// The header's fields other than the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Meta {
-    /// What the packet is.
+    /// The packet's type.
     pub packet_type: PacketType,
-    /// Four bits: of a PUBLISH DUP (8), QoS (2 and 4) and RETAIN (1); of any other type fixed.
+    /// Four bits. For PUBLISH: DUP (8), QoS (2 and 4) and RETAIN (1). For any other type they are
+    /// fixed.
     pub flags: u8,
 }
 
 impl Meta {
-    /// A packet of this type, with the flags that it has to have; a PUBLISH with none.
+    /// Creates the fields for this type with the flags that it requires; for PUBLISH, without
+    /// flags.
     #[must_use]
     pub const fn new(packet_type: PacketType) -> Self {
         let flags = match packet_type {
@@ -65,10 +68,10 @@ impl Meta {
         Self { packet_type, flags }
     }
 
-    /// Whether the type may have these flags.
+    /// Returns whether the flags are valid for the type.
     fn is_valid(self) -> bool {
         match self.packet_type {
-            // QoS 3 is none.
+            // QoS 3 does not exist.
             PacketType::Publish => self.flags < 16 && self.flags & 6 != 6,
             other => self == Self::new(other),
         }
@@ -87,10 +90,10 @@ impl fmt::Display for Meta {
     }
 }
 
-/// Declares the types: variant, number, and the specification's name.
+/// Declares the types: variant, number and the specification's name.
 macro_rules! packet_types {
     ($($variant:ident = $number:literal, $name:literal;)+) => {
-        /// What a packet is.
+        /// The type of a packet.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum PacketType {
             $(#[doc = $name] $variant = $number,)+
@@ -104,7 +107,7 @@ macro_rules! packet_types {
                 }
             }
 
-            /// The specification's name.
+            /// Returns the specification's name of the type.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {

@@ -4,18 +4,18 @@
 //! | --- | --- |
 //! | header | length (3 bytes, least significant first), sequence number (1) |
 //! | the length covers | the payload |
-//! | largest payload | 2^24 − 1 |
+//! | max payload | 2^24 − 1 |
 //! | meta | the sequence number |
 //! | refused | nothing |
-//! | the caller's | that sequence numbers follow each other; payloads that are longer |
+//! | left to the caller | the order of the sequence numbers; payloads that span packets |
 //!
-//! A packet of 2^24 − 1 bytes goes on in the next one, which may be empty: [`is_continued`]. With TLS
-//! or compression these packets stand inside of theirs.
+//! A payload goes on in the next packet, which may be empty, if its packet has 2^24 − 1 bytes: see
+//! [`is_continued`]. With TLS or compression, these packets are inside the records of that layer.
 //!
 //! ```
 //! use unstick_cookbook::mysql;
 //!
-//! // MySQL's documentation: COM_QUIT.
+//! // From MySQL's documentation: COM_QUIT.
 //! let mut stream = &b"\x01\x00\x00\x00\x01"[..];
 //! let packet = mysql::framing().split_frame(&mut stream)?.expect("a whole packet");
 //! assert_eq!((packet.meta, packet.payload), (mysql::Meta { sequence: 0 }, &b"\x01"[..]));
@@ -29,30 +29,32 @@ use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::fits;
 
-/// The longest payload of a packet, in bytes: one that goes on in the next.
+/// The maximum payload length of a packet, in bytes. A payload of this length goes on in the next
+/// packet.
 const MAX_PAYLOAD_LEN: u64 = 0xFF_FFFF;
 
-/// The format with what a packet can say as its limit. What goes over several packets needs a
-/// limit of the caller's: a server's is `max_allowed_packet`.
+/// Returns the format with the maximum of a packet as the limit. For payloads that span packets,
+/// the caller applies its own limit; a server's is `max_allowed_packet`.
 #[must_use]
 pub fn framing() -> Framing<MySql> {
     Framing::new(MySql).with_limit(MAX_PAYLOAD_LEN)
 }
 
-/// Whether a payload goes on in the packet behind one of this length.
+/// Returns whether the payload goes on in the next packet, given the length of this packet's
+/// payload.
 #[must_use]
 pub const fn is_continued(payload_len: u64) -> bool {
     payload_len == MAX_PAYLOAD_LEN
 }
 
-/// A packet's header: a length of 24 bits and [`Meta`].
+/// A packet's header: a 24-bit length and [`Meta`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MySql;
 
-/// What a header says beside the length.
+/// The header's fields other than the length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Meta {
-    /// The packet's number within a command and its answer; 255 is followed by 0.
+    /// The packet's number within a command and its response; 0 follows 255.
     pub sequence: u8,
 }
 

@@ -2,17 +2,17 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | header | size (4 bytes, least significant first), type (1), tag (2, the same) |
+//! | header | size (4 bytes, least significant first), type (1), tag (2, least significant first) |
 //! | the length covers | the whole frame |
-//! | largest payload | 2^32 − 8; `msize` less 7 once both sides have agreed on it |
+//! | max payload | 2^32 − 8; `msize` − 7 after both sides have agreed on it |
 //! | meta | type and tag |
 //! | refused | a size below 7 |
-//! | the caller's | which types there are; an answer's type, which is its request's and one more |
+//! | left to the caller | which types exist; a response's type, which is its request's type plus one |
 //!
 //! ```
 //! use unstick_cookbook::ninep;
 //!
-//! // Tversion, as version(5) lays it out: no tag, an msize of 8192, the version 9P2000.
+//! // Tversion, as in version(5): no tag, an msize of 8192, the version 9P2000.
 //! let mut stream = &b"\x13\0\0\0\x64\xff\xff\x00\x20\0\0\x06\x009P2000"[..];
 //! let request = ninep::framing().split_frame(&mut stream)?.expect("a whole message");
 //! assert_eq!(request.meta, ninep::Meta { kind: ninep::TVERSION, tag: ninep::NO_TAG });
@@ -26,30 +26,30 @@ use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::fits;
 
-/// The type of the first message, in which a client says the largest size that it takes.
+/// The type of the first message, in which a client announces its maximum message size.
 pub const TVERSION: u8 = 100;
-/// The tag of that message and of its answer.
+/// The tag of that message and of its response.
 pub const NO_TAG: u16 = 0xFFFF;
 
-/// The bytes of a header, which the size counts too.
+/// The length of a header in bytes, which the size includes.
 const HEADER_LEN: u32 = 7;
 
-/// The format with a limit of 1 MiB. Once `msize` is known, it less 7 is the limit.
+/// Returns the format with a limit of 1 MiB. Set `msize` − 7 once `msize` is known.
 #[must_use]
 pub fn framing() -> Framing<NineP> {
     Framing::new(NineP)
 }
 
-/// A message's header: a size of 32 bits that counts the header too, and [`Meta`].
+/// A message's header: a 32-bit size that includes the header, and [`Meta`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NineP;
 
-/// What a header says beside the size.
+/// The header's fields other than the size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Meta {
-    /// The type: even for a request, odd for an answer.
+    /// The type: even for a request, odd for a response.
     pub kind: u8,
-    /// The client's number for the request, which the answer has too.
+    /// The client's number of the request; the response has the same.
     pub tag: u16,
 }
 

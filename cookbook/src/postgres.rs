@@ -5,28 +5,29 @@
 //! | --- | --- |
 //! | header | type (1 byte), length (4, signed) |
 //! | the length covers | itself and the payload, not the type |
-//! | largest payload | 2^31 − 5; a server takes and sends less than 1 GiB |
+//! | max payload | 2^31 − 5; a server accepts and sends less than 1 GiB |
 //! | meta | the type |
-//! | refused | a type that is no letter and no digit; a length that is negative or below 4 |
-//! | the caller's | what the type means, which depends on who sent it |
+//! | refused | a type that is neither a letter nor a digit; a length that is negative or below 4 |
+//! | left to the caller | the meaning of the type, which depends on the sender |
 //!
-//! A client's first message has no type, and neither has one that asks for TLS or to cancel:
-//! [`Startup`] reads it. Its length covers itself and the payload; a server takes 10,000 bytes.
-//! What a server answers to a request for TLS or GSSAPI is a single byte without a header (`S`, `N`
-//! or `G`): read it before the frames.
+//! A client's first message has no type, and neither has a request for TLS or for cancellation.
+//! [`Startup`] is their format: the length covers itself and the payload, and a server accepts
+//! 10,000 bytes. A server's answer to a request for TLS or GSSAPI is a single byte without a header
+//! (`S`, `N` or `G`): read it before the frames.
 //!
-//! The first byte tells which it is: that of a startup message is a zero, and no type is.
+//! The first byte tells the two formats apart: it is zero in a startup message, and never zero in a
+//! message with a type.
 //!
 //! ```
 //! use unstick_cookbook::postgres;
 //!
-//! // What a client sends for TLS: SSLRequest, of which the documentation gives both numbers, 8 and
+//! // A client's request for TLS: SSLRequest. The documentation gives both numbers, 8 and
 //! // 80877103.
 //! let mut client = &b"\0\0\0\x08\x04\xd2\x16\x2f"[..];
 //! let request = postgres::startup_framing().split_frame(&mut client)?.expect("a whole message");
 //! assert_eq!(request.payload, 80_877_103_u32.to_be_bytes());
 //!
-//! // What PostgreSQL 15 says once a client is in: AuthenticationOk, a parameter, ReadyForQuery.
+//! // PostgreSQL 15's first messages after login: AuthenticationOk, a parameter, ReadyForQuery.
 //! let mut server = &b"R\0\0\0\x08\0\0\0\0\
 //!     S\0\0\0\x19client_encoding\0UTF8\0Z\0\0\0\x05I"[..];
 //! let mut messages = Vec::new();
@@ -41,7 +42,7 @@
 //! # Ok::<(), unstick::DecodeError>(())
 //! ```
 //!
-//! [The module above](super) goes on from the one to the other within a stream.
+//! [The parent module](super) shows how to change from one format to the other within a stream.
 
 use core::fmt;
 
@@ -49,32 +50,32 @@ use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::{Refusal, fits};
 
-/// The bytes of a length, which it counts too.
+/// The size of the length field, which the length includes.
 const FIELD: u32 = 4;
-/// The longest payload that a length of 32 bits with a sign can say.
+/// The maximum payload length that a signed 32-bit length can announce.
 const MAX_PAYLOAD_LEN: u64 = (i32::MAX as u32 - FIELD) as u64;
 
-/// The format of all messages but a client's first, with a limit of 1 MiB. A row may be longer: set
-/// the limit that your program is made for.
+/// Returns the format of all messages but a client's first, with a limit of 1 MiB. Rows can be
+/// longer: set the limit that your program needs.
 #[must_use]
 pub fn framing() -> Framing<Postgres> {
     Framing::new(Postgres)
 }
 
-/// The format of a client's first message, with the limit of a server: 10,000 bytes.
+/// Returns the format of a client's first message with a server's limit: 10,000 bytes.
 #[must_use]
 pub fn startup_framing() -> Framing<Startup> {
     Framing::new(Startup).with_limit(10_000)
 }
 
-/// A message's header: [`Meta`], and a length of 32 bits that counts itself.
+/// A message's header: [`Meta`], and a 32-bit length that includes itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Postgres;
 
-/// What a header says beside the length.
+/// The header's fields other than the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Meta {
-    /// The type: `b'Q'` for a query, `b'D'` for a row.
+    /// The type, for example `b'Q'` for a query and `b'D'` for a row.
     pub kind: u8,
 }
 
@@ -84,7 +85,7 @@ impl fmt::Display for Meta {
     }
 }
 
-/// Reads a length of four bytes that counts itself, refused as soon as it can be.
+/// Decodes a four-byte length that includes itself. Refuses it at the earliest possible byte.
 fn decode_length(field: &[u8]) -> Result<Option<u32>, HeaderError> {
     match field.first() {
         Some(&found) if found & 0x80 != 0 => return Err(HeaderError::NegativeLength { found }),
@@ -136,7 +137,7 @@ impl Format for Postgres {
     }
 }
 
-/// The header of a client's first message: a length of 32 bits that counts itself.
+/// The header of a client's first message: a 32-bit length that includes itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Startup;
 

@@ -1,17 +1,17 @@
-//! Protocol Buffers, delimited: `writeDelimitedTo` and `parseDelimitedFrom` of the libraries, and
-//! many a protocol of one's own.
+//! Delimited Protocol Buffers messages, as written by `writeDelimitedTo` and read by
+//! `parseDelimitedFrom`, and used by many custom protocols.
 //!
 //! | | |
 //! | --- | --- |
 //! | header | length (a varint of 1 to 10 bytes; a message of 2 GiB needs 5) |
 //! | the length covers | the payload |
-//! | largest payload | 2^31 − 1 by the rule for messages; the field could say 2^64 − 1 |
+//! | max payload | 2^31 − 1 by the rule for messages; the field allows 2^64 − 1 |
 //! | meta | none |
 //! | refused | a length in more bytes than it needs, or of more than 64 bits |
-//! | the caller's | which message it is |
+//! | left to the caller | the type of the message |
 //!
-//! It is [`Varint`]. The libraries write the shortest form, and so it is the only one here; their
-//! readers would take a longer one.
+//! The format is [`Varint`]. It accepts the shortest encoding of a length only, which is what the
+//! libraries write; their readers accept longer ones too.
 //!
 //! ```
 //! use unstick_cookbook::protobuf;
@@ -27,7 +27,7 @@
 
 use unstick::{Framing, Varint};
 
-/// The format with a limit of 1 MiB.
+/// Returns the format with a limit of 1 MiB.
 #[must_use]
 pub fn framing() -> Framing<Varint> {
     Framing::new(Varint)

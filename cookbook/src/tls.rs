@@ -4,26 +4,26 @@
 //! | --- | --- |
 //! | header | content type (1 byte), version (2), length (2) |
 //! | the length covers | the payload |
-//! | largest payload | 2^14 + 256 encrypted in TLS 1.3, 2^14 in the clear; 2^14 + 2,048 in TLS 1.2 |
+//! | max payload | 2^14 + 256 encrypted in TLS 1.3, 2^14 in the clear; 2^14 + 2,048 in TLS 1.2 |
 //! | meta | content type and version |
 //! | refused | a content type other than 20 to 24 |
-//! | the caller's | that nothing but application data may be empty; the version, which says nothing since TLS 1.3 and "MUST be ignored" |
+//! | left to the caller | that only application data may be empty; the version, which has no meaning since TLS 1.3 and "MUST be ignored" |
 //!
-//! A record's end is no message's end: several handshake messages share a record, or one goes over
-//! several. A record that is too long is an [`Oversize`](unstick::DecodeError::Oversize) error, for
-//! which TLS has the alert `record_overflow`.
+//! Records are not messages: a record can hold several handshake messages, and a message can span
+//! several records. A record that is too long is an [`Oversize`](unstick::DecodeError::Oversize)
+//! error, which corresponds to the TLS alert `record_overflow`.
 //!
 //! ```
 //! use unstick_cookbook::tls::{self, ContentType};
 //!
-//! // RFC 8448, section 3: the alert with which the client closes, and the server's.
+//! // RFC 8448, section 3: the alerts with which the client and the server close.
 //! let mut stream = &b"\
 //!     \x17\x03\x03\x00\x13\xc9\x87\x27\x60\x65\x56\x66\xb7\x4d\x7f\xf1\x15\x3e\xfd\x6d\xb6\xd0\xb0\xe3\
 //!     \x17\x03\x03\x00\x13\xb5\x8f\xd6\x71\x66\xeb\xf5\x99\xd2\x47\x20\xcf\xbe\x7e\xfa\x7a\x88\x64\xa9"[..];
 //! let framing = tls::framing();
 //! for first_byte in [0xc9, 0xb5] {
 //!     let record = framing.split_frame(&mut stream)?.expect("a whole record");
-//!     // Once encrypted, a record of any type says that it is application data.
+//!     // An encrypted record of any type has the content type of application data.
 //!     let meta = tls::Meta { content_type: ContentType::ApplicationData, version: 0x0303 };
 //!     assert_eq!((record.meta, record.payload.len(), record.payload[0]), (meta, 19, first_byte));
 //! }
@@ -36,24 +36,24 @@ use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::{Refusal, fits};
 
-/// The longest payload of a record that TLS 1.2 knows (RFC 5246, section 6.2.3), in bytes.
+/// The maximum payload length of a record in TLS 1.2 (RFC 5246, section 6.2.3), in bytes.
 pub const MAX_PAYLOAD_LEN_TLS12: u64 = (1 << 14) + 2_048;
 
-/// The format with the limit of TLS 1.3: 16,640 bytes, which no record of another version needs
-/// without compression either.
+/// Returns the format with the limit of TLS 1.3: 16,640 bytes. It is enough for other versions too,
+/// unless they compress.
 #[must_use]
 pub fn framing() -> Framing<Tls> {
     Framing::new(Tls).with_limit((1 << 14) + 256)
 }
 
-/// A record's header: [`Meta`] and a length of 16 bits.
+/// A record's header: [`Meta`] and a 16-bit length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tls;
 
-/// What a header says beside the length.
+/// The header's fields other than the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Meta {
-    /// What the payload is.
+    /// The type of the payload.
     pub content_type: ContentType,
     /// `legacy_record_version`: 0x0303, or 0x0301 in a first ClientHello.
     pub version: u16,
@@ -72,7 +72,7 @@ impl fmt::Display for Meta {
     }
 }
 
-/// What a record's payload is.
+/// The type of a record's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContentType {
     /// `change_cipher_spec`.
@@ -81,7 +81,7 @@ pub enum ContentType {
     Alert = 21,
     /// `handshake`, in the clear.
     Handshake = 22,
-    /// `application_data`; in TLS 1.3 anything that is encrypted.
+    /// `application_data`; in TLS 1.3 also everything that is encrypted.
     ApplicationData = 23,
     /// `heartbeat` (RFC 6520).
     Heartbeat = 24,

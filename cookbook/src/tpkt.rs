@@ -4,17 +4,17 @@
 //! | --- | --- |
 //! | header | version (1 byte), reserved (1), length (2) |
 //! | the length covers | the whole frame |
-//! | largest payload | 65,531 |
+//! | max payload | 65,531 |
 //! | meta | none |
 //! | refused | a version other than 3; a length below 4 |
-//! | the caller's | that a TPDU has at least 3 bytes |
+//! | left to the caller | that a TPDU has at least 3 bytes |
 //!
 //! The reserved byte is written as zero and ignored when read.
 //!
 //! ```
 //! use unstick_cookbook::tpkt;
 //!
-//! // [MS-RDPBCGR], section 4.1.1: with this a client of RDP begins.
+//! // [MS-RDPBCGR], section 4.1.1: the first packet of an RDP client.
 //! let mut stream = &b"\x03\x00\x00\x2c\x27\xe0\x00\x00\x00\x00\x00\
 //!     Cookie: mstshash=eltons\r\n\x01\x00\x08\x00\x00\x00\x00\x00"[..];
 //! let packet = tpkt::framing().split_frame(&mut stream)?.expect("a whole packet");
@@ -27,18 +27,18 @@ use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::{Refusal, fits};
 
-/// The version that there is.
+/// The only version.
 const VERSION: u8 = 3;
-/// The bytes of a header, which the length counts too.
+/// The length of a header in bytes, which the length field includes.
 const HEADER_LEN: u8 = 4;
 
-/// The format with what the length can say as its limit: 65,531 bytes.
+/// Returns the format with the maximum of the length field as the limit: 65,531 bytes.
 #[must_use]
 pub fn framing() -> Framing<Tpkt> {
     Framing::new(Tpkt)
 }
 
-/// A packet's header: a version, and a length of 16 bits that counts the header too.
+/// A packet's header: a version, and a 16-bit length that includes the header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tpkt;
 

@@ -4,12 +4,12 @@
 //! | --- | --- |
 //! | header | FIN, three reserved bits and the opcode (1 byte), mask bit and length (1, 3 or 9), masking key (0 or 4) |
 //! | the length covers | the payload |
-//! | largest payload | 2^63 − 1; 125 for pings, pongs and closes |
+//! | max payload | 2^63 − 1; 125 for pings, pongs and closes |
 //! | meta | opcode, FIN, reserved bits, masking key |
-//! | refused | a reserved opcode; a ping, pong or close in fragments; a length in more bytes than it needs, or of 2^63 and more |
-//! | the caller's | that a client masks and a server does not; the 125 bytes of a ping; which reserved bits an extension defined; the order of fragments |
+//! | refused | a reserved opcode; a fragmented ping, pong or close; a length in more bytes than it needs, or of 2^63 and more |
+//! | left to the caller | that a client masks and a server does not; the 125 bytes of a ping; which reserved bits an extension defines; the order of fragments |
 //!
-//! The frames begin behind the blank line that ends the handshake of HTTP.
+//! The frames start after the blank line that ends the HTTP handshake.
 //!
 //! ```
 //! use unstick_cookbook::websocket::{self, Opcode};
@@ -35,38 +35,39 @@ use unstick::{EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::Refusal;
 
-/// The format with a limit of 1 MiB: the protocol has none.
+/// Returns the format with a limit of 1 MiB. The protocol has no limit.
 #[must_use]
 pub fn framing() -> Framing<WebSocket> {
     Framing::new(WebSocket)
 }
 
-/// A frame's header: [`Meta`], and a length in the fewest bytes that can say it.
+/// A frame's header: [`Meta`], and a length in the shortest of three forms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct WebSocket;
 
-/// What a header says beside the length.
+/// The header's fields other than the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Meta {
-    /// What the frame is.
+    /// The type of the frame.
     pub opcode: Opcode,
     /// Whether the message ends with this frame.
     pub fin: bool,
-    /// RSV1, RSV2 and RSV3 as a number up to 7, RSV1 being 4: zero unless an extension says more.
+    /// RSV1, RSV2 and RSV3 as a number from 0 to 7; RSV1 is 4. Zero unless an extension defines
+    /// them.
     pub rsv: u8,
-    /// The masking key of a client's frame; `None` for a server's.
+    /// The masking key of a client's frame; `None` in a server's frame.
     pub mask: Option<[u8; 4]>,
 }
 
 impl Meta {
-    /// A whole message, or a ping, pong or close, as a server sends it.
+    /// Creates the fields of an unmasked, unfragmented frame, as a server sends it.
     #[must_use]
     pub const fn new(opcode: Opcode) -> Self {
         Self { opcode, fin: true, rsv: 0, mask: None }
     }
 
-    /// Masks or unmasks a part of the payload in place, which begins at byte `at` of it. A frame
-    /// without a masking key is left as it is.
+    /// Masks or unmasks a part of the payload in place. `at` is the offset of the part in the
+    /// payload. Does nothing if the frame has no masking key.
     pub fn unmask(&self, at: u64, part: &mut [u8]) {
         let Some(mask) = self.mask else { return };
         let mut key = u32::from_be_bytes(mask).rotate_left(8 * (at % 4) as u32);
@@ -101,18 +102,18 @@ impl fmt::Display for Meta {
     }
 }
 
-/// What a frame is (RFC 6455, section 11.8). All other opcodes are reserved.
+/// The type of a frame (RFC 6455, section 11.8). All other opcodes are reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Opcode {
-    /// The next part of a message.
+    /// The next fragment of a message.
     Continuation = 0,
-    /// A message of UTF-8, or its first part.
+    /// A message of UTF-8 text, or its first fragment.
     Text = 1,
-    /// A message of any bytes, or its first part.
+    /// A message of arbitrary bytes, or its first fragment.
     Binary = 2,
     /// The last frame that a side sends.
     Close = 8,
-    /// To be answered with a pong.
+    /// A request for a pong.
     Ping = 9,
     /// The answer to a ping.
     Pong = 10,
@@ -131,15 +132,16 @@ impl Opcode {
         })
     }
 
-    /// Whether it is a close, ping or pong: such a frame has at most 125 bytes of payload, and may
-    /// come between the parts of a message.
+    /// Returns whether the frame is a close, ping or pong. Such a frame has at most 125 payload
+    /// bytes, and may come between the fragments of a message.
     #[must_use]
     pub const fn is_control(self) -> bool {
         self as u8 & 8 != 0
     }
 }
 
-/// The lengths below need no further bytes, and these two say that 2 or 8 follow.
+/// Values of the 7-bit length field that announce 2 or 8 further length bytes. Smaller values are
+/// the length itself.
 const TWO_MORE: u8 = 126;
 const EIGHT_MORE: u8 = 127;
 
@@ -167,7 +169,7 @@ impl Format for WebSocket {
         if width == 8 && rest.first().is_some_and(|byte| byte & 0x80 != 0) {
             return Err(Refusal::WebSocketTopBit.into());
         }
-        // The most that the length can still be: bytes that are not here yet count as 0xFF.
+        // The maximum that the length can still become: missing bytes count as 0xFF.
         let mut long = 0;
         for i in 0..width {
             long = long << 8 | u64::from(*rest.get(i).unwrap_or(&0xFF));
@@ -181,7 +183,7 @@ impl Format for WebSocket {
         let Some(key) = bytes.get(2 + width..header_len) else {
             return Ok(Parsed::Need(header_len));
         };
-        let mask = key.first_chunk().copied(); // empty where there is none
+        let mask = key.first_chunk().copied(); // empty if there is no key
         let meta = Meta { opcode, fin, rsv, mask };
         Ok(Parsed::Header(Header { meta, payload_len, header_len }))
     }

@@ -1,5 +1,5 @@
-//! A session and what waits to be written for it: what both connections have beside a transport
-//! and a read buffer.
+//! A session and its outgoing messages: the part that both connections share, without transport and
+//! read buffer.
 
 use core::fmt;
 use core::task::{Poll, ready};
@@ -17,32 +17,32 @@ use crate::error::ConnectionError;
 use crate::message::{Close, Code, Encoded, Message};
 use crate::session::{Event, Session, SessionError, beginning};
 
-/// With so many bytes accepted for which nobody waited, and of which the peer has not read all, no
-/// more are.
+/// The limit for bytes that are accepted without waiting: at this count or above, no message is
+/// accepted in this way until everything is written.
 const UNWAITED_LEN: usize = 64 * 1024;
 
-/// The bytes of a close before its reason.
+/// The length in bytes of a close before its reason.
 const CODE_LEN: u64 = 2;
 
 pub(crate) struct Conversation {
     pub(crate) session: Session,
     outbox: Outbox<V1>,
     failure: Option<Failure>,
-    /// The reason that the peer is told, if it is not the code's meaning.
+    /// Returns the reason of a close after an error, if it is not the code's meaning.
     pub(crate) explain: Option<fn(&ConnectionError) -> String>,
-    /// Whether a frame over the limit is passed over, and does not end the conversation.
+    /// Whether a frame over the limit is skipped instead of ending the conversation.
     pub(crate) skips_oversize: bool,
-    /// The stream offset of the last frame that was taken.
+    /// The stream offset of the first byte of the last handled frame.
     pub(crate) event_at: u64,
-    /// The transport did not take all that was accepted, when it was last asked.
+    /// Whether the last write left accepted bytes over.
     is_blocked: bool,
-    /// Something was accepted since the transport was flushed.
+    /// Whether something was accepted since the last flush of the transport.
     is_dirty: bool,
-    /// The bytes that were accepted without waiting, since all was written.
+    /// The number of bytes accepted without waiting since everything was last written.
     unwaited: usize,
 }
 
-/// What ended the conversation; it latches.
+/// The error that ended the conversation. It latches.
 #[derive(Clone, Copy, Debug)]
 enum Failure {
     Decode(DecodeError),
@@ -55,7 +55,7 @@ impl Conversation {
     pub(crate) fn new() -> Self {
         Self {
             session: Session::new(),
-            // How much may be sent is the session's to know.
+            // The session checks the length of outgoing payloads.
             outbox: Outbox::new(Framing::new(V1).with_limit(u64::MAX)),
             failure: None,
             explain: None,
@@ -67,17 +67,17 @@ impl Conversation {
         }
     }
 
-    /// The error that ended the conversation, if one has.
+    /// Returns the error that ended the conversation, if any.
     pub(crate) fn check(&self) -> Result<(), ConnectionError> {
         self.failure.map_or(Ok(()), |failure| Err(failure.into()))
     }
 
-    /// Whether nothing will be accepted any more, and writing ends with what was.
+    /// Returns whether the last message was accepted, after which the write direction is closed.
     pub(crate) fn is_over(&self) -> bool {
         self.session.is_closed() || self.session.error().is_some()
     }
 
-    /// Judges a frame that has begun.
+    /// Checks the header of a frame whose payload has not completely arrived.
     pub(crate) fn judge(&mut self, header: Option<Header<Kind>>) -> Result<(), ConnectionError> {
         if let Some(header) = header {
             let _ = self
@@ -88,8 +88,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// Takes a frame, behind which `position` is; `None` if the application has nothing to do with
-    /// it.
+    /// Handles a frame that ends at the stream offset `position`. Returns `None` if there is
+    /// nothing for the application to do.
     pub(crate) fn take(
         &mut self,
         frame: &Frame<'_>,
@@ -102,12 +102,13 @@ impl Conversation {
         }
     }
 
-    /// The stream ended between two frames.
+    /// Handles the end of the stream on a frame boundary.
     pub(crate) fn end(&mut self) -> Result<(), ConnectionError> {
         self.session.handle_end().map_err(|error| self.broke(error))
     }
 
-    /// Reading failed. The transport's errors may pass, the others end the conversation.
+    /// Handles an error of reading. An error of the transport may be temporary; any other ends the
+    /// conversation.
     pub(crate) fn cannot_read(&mut self, error: ReadError) -> ConnectionError {
         let failure = match error {
             ReadError::Decode(error) => Failure::Decode(error),
@@ -121,8 +122,8 @@ impl Conversation {
         self.fail(failure)
     }
 
-    /// No frame was found where one begins. `skip` passes over one that is over the limit, if that
-    /// was asked for; the conversation goes on behind it.
+    /// Handles an error in the search for the next frame. If skipping was enabled and the frame is
+    /// over the limit, `skip` skips it, and the conversation goes on after it.
     pub(crate) fn not_located(
         &mut self,
         error: ReadError,
@@ -135,8 +136,8 @@ impl Conversation {
         self.cannot_read(error)
     }
 
-    /// What an error of reading means for a close that waits for the peer's end: it goes on where
-    /// what follows is to be dropped, or was only passed over.
+    /// Handles an error of reading while a close waits for the peer's end. The close continues if
+    /// the following input is to be discarded, or if only a frame was skipped.
     pub(crate) fn end_of_close(&self, error: ConnectionError) -> Result<(), ConnectionError> {
         let is_passed_over = matches!(error, ConnectionError::Read(ReadError::Decode(_)));
         if self.failure.is_some() || is_passed_over { Ok(()) } else { Err(error) }
@@ -150,12 +151,12 @@ impl Conversation {
         (*self.failure.get_or_insert(failure)).into()
     }
 
-    /// Whether a message is accepted without waiting for the transport.
+    /// Returns whether a message can be accepted without waiting for the transport.
     pub(crate) fn has_room(&self) -> bool {
         !self.is_blocked && !self.outbox.is_full()
     }
 
-    /// Writes, where that is needed before a message is accepted.
+    /// Writes if this is necessary before a message can be accepted.
     pub(crate) fn poll_room(
         &mut self,
         write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
@@ -169,8 +170,8 @@ impl Conversation {
         })
     }
 
-    /// Accepts a message. Of a large one the transport is given what it takes now, from where it
-    /// is; only what it does not take is copied.
+    /// Accepts a message. A large one is first written without a copy, as far as the transport
+    /// accepts it now; only the rest is copied.
     pub(crate) fn accept(
         &mut self,
         message: &Message<'_>,
@@ -182,7 +183,7 @@ impl Conversation {
         self.outbox.begin_direct_behind(encoded.kind(), encoded.head(), tail.len())?;
         self.is_dirty = true;
         if Outbox::<V1>::is_direct(tail.len(), vectored) {
-            // An error shows again in the next call that writes: this message is accepted.
+            // The message is accepted, so an error is left to the next call that writes.
             let written = self.outbox.poll_direct(tail, write);
             self.is_blocked = !matches!(written, Poll::Ready(Ok(())));
             self.unwaited = if self.is_blocked { self.unwaited } else { 0 };
@@ -191,7 +192,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Accepts a message without asking the transport, within bounds.
+    /// Accepts a message without writing, within the limit for such messages.
     pub(crate) fn accept_unwaited(&mut self, message: &Message<'_>) -> Result<(), ConnectionError> {
         if self.unwaited >= UNWAITED_LEN {
             return Err(ConnectionError::Full);
@@ -204,28 +205,29 @@ impl Conversation {
         Ok(())
     }
 
-    /// Accepts the cancel of a file, which each open can have once, in any case.
+    /// Accepts the cancel of a file even over the limit: there is at most one per open.
     pub(crate) fn give_up(&mut self, cancel: &Message<'_>) {
         let unwaited = core::mem::take(&mut self.unwaited);
-        // Where the session does not send it, the file is not open any more.
+        // If the session refuses the cancel, the file is no longer open.
         let _ = self.accept_unwaited(cancel);
         self.unwaited = self.unwaited.saturating_add(unwaited);
     }
 
-    /// Closes, if the conversation is not over. The reason is shortened to what the peer's limit
-    /// has room for.
+    /// Accepts a close, unless the conversation is over. The reason is shortened to the peer's
+    /// limit.
     pub(crate) fn close(&mut self, close: Close<'_>) -> Result<(), ConnectionError> {
         if self.is_over() {
             return Ok(());
         }
-        self.unwaited = 0; // it is the last one
+        self.unwaited = 0; // no message follows the close
         let reason = fitting(close.reason, self.session.peer_limit());
         self.accept_unwaited(&Message::Close(Close { reason, ..close }))
     }
 
-    /// Writes until all is written: what was accepted, and what the session says by itself. That is
-    /// asked for only when nothing else waits, so that a peer which does not read what it makes
-    /// this side say makes it say no more.
+    /// Writes all accepted messages and the session's own ones.
+    ///
+    /// The session is asked for its own messages only when nothing else is pending. So a peer that
+    /// causes answers and does not read them cannot make this side produce more.
     pub(crate) fn poll_drain(
         &mut self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
@@ -241,23 +243,23 @@ impl Conversation {
         }
     }
 
-    /// Whether the transport is to be flushed, once all is written.
+    /// Returns whether the transport has to be flushed once everything is written.
     pub(crate) fn is_dirty(&self) -> bool {
         self.is_dirty
     }
 
-    /// The transport was flushed.
+    /// Records that the transport was flushed.
     pub(crate) fn flushed(&mut self) {
         self.is_dirty = false;
         self.outbox.rest();
     }
 
-    /// What was accepted and not written.
+    /// Returns the bytes that were accepted and not written.
     pub(crate) fn into_pending(self) -> Vec<u8> {
         self.outbox.into_pending()
     }
 
-    /// Collects what the session has to say by itself, and says whether it was anything.
+    /// Collects the session's own messages. Returns whether there were any.
     fn transmit(&mut self) -> Result<bool, WriteError> {
         let mut any = false;
         let limit = self.session.peer_limit();
@@ -281,8 +283,9 @@ impl Conversation {
         Ok(any)
     }
 
-    /// Has the session check and count a message. What it says by itself comes first where that is
-    /// due, and before a close, behind which it says nothing.
+    /// Passes a message to the session, which checks and counts it. The session's own messages are
+    /// collected before it if nothing is pending, and always before a close, after which the
+    /// session sends nothing.
     fn admit<'a>(&mut self, message: &Message<'a>) -> Result<Encoded<'a>, ConnectionError> {
         if self.outbox.pending().is_empty() || message.kind() == Kind::CLOSE {
             self.transmit()?;
@@ -291,7 +294,7 @@ impl Conversation {
     }
 }
 
-/// As much of a close's reason as a payload of `limit` bytes has room for.
+/// Returns the beginning of a close's reason that fits into a payload of `limit` bytes.
 fn fitting(reason: &str, limit: u64) -> &str {
     beginning(reason, limit.saturating_sub(CODE_LEN))
 }
@@ -304,7 +307,7 @@ fn push(outbox: &mut Outbox<V1>, encoded: &Encoded<'_>) -> Result<(), WriteError
     Ok(())
 }
 
-/// Payloads may be secret.
+/// Does not print payloads, which may be secret.
 impl fmt::Debug for Conversation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Conversation")
@@ -330,11 +333,12 @@ impl From<Failure> for ConnectionError {
     }
 }
 
-/// An event without what it borrows, so that a loop which reads on behind events that are nothing
-/// can end with one that borrows from the read buffer.
+/// The type of an event, without the data that the event borrows. A loop that skips frames without
+/// an event can end with one that borrows from the read buffer only if the frame is borrowed after
+/// the loop.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Meaning {
-    /// The message itself.
+    /// The event of the message's own kind.
     Message,
     Refused {
         id: u32,
@@ -366,7 +370,7 @@ impl Meaning {
         })
     }
 
-    /// The event again, of the frame that it came of.
+    /// Decodes the event again from its frame.
     pub(crate) fn event(self, frame: Frame<'_>) -> Event<'_> {
         if let Self::Refused { id, code } = self {
             return Event::FileRefused { id, code };

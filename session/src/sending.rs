@@ -1,4 +1,4 @@
-//! How far a file on its way out is: what both connections' file senders have beside a connection.
+//! The progress of an outgoing file: the part of the file senders that both connections share.
 
 use std::hash::{BuildHasher, RandomState};
 use std::string::String;
@@ -9,11 +9,11 @@ use crate::message::{
 };
 use crate::session::Event;
 
-/// The most bytes of a file in one frame: few enough that others come between them, and that a slow
-/// line has them through in the time that a frame may take.
-const MOST_DATA: u64 = 64 << 10;
+/// The maximum number of file bytes in one frame. It is small enough for other messages to be sent
+/// in between, and for a slow line to carry the frame within a frame timeout.
+const MAX_DATA: u64 = 64 << 10;
 
-/// A file on its way out.
+/// The progress of an outgoing file.
 #[derive(Debug)]
 pub(crate) struct Sending {
     id: u32,
@@ -23,17 +23,17 @@ pub(crate) struct Sending {
 
 #[derive(Debug)]
 enum Phase {
-    /// The open is not accepted.
+    /// The open was not accepted yet.
     New,
     Open,
     /// Done was accepted.
     Done,
-    /// The final status came.
+    /// The final status arrived.
     Answered {
         status: FileStatus<'static>,
         reason: String,
     },
-    /// The peer closed, and there will be none.
+    /// The peer closed, so there will be no final status.
     Closed {
         code: Code,
         reason: String,
@@ -46,7 +46,7 @@ impl Sending {
     }
 
     pub(crate) fn open<'a>(&self, name: &'a str, size: Option<u64>) -> Message<'a> {
-        // The part that a broken connection leaves behind is for nobody else to go on with.
+        // A random key: no other transfer resumes the part that a broken connection leaves behind.
         let random = || RandomState::new().hash_one(self.id).to_ne_bytes();
         let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) = (random(), random());
         let key = ResumeKey([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]);
@@ -57,15 +57,15 @@ impl Sending {
         self.phase = Phase::Open;
     }
 
-    /// The next bytes of the file: as many as a frame takes to a peer with this limit.
+    /// Returns the next data message: as many bytes as fit into one frame under the peer's limit.
     pub(crate) fn data<'a>(&self, bytes: &'a [u8], limit: u64) -> FileData<'a> {
-        let room = limit.saturating_sub(FileData::HEAD_LEN as u64).clamp(1, MOST_DATA);
+        let room = limit.saturating_sub(FileData::HEAD_LEN as u64).clamp(1, MAX_DATA);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let bytes = bytes.get(..room).unwrap_or(bytes);
         FileData { id: self.id, offset: self.position, bytes }
     }
 
-    /// So many bytes were accepted, or need not be.
+    /// Advances the position by `n` bytes.
     pub(crate) fn advance(&mut self, n: usize) {
         self.position = self.position.saturating_add(n as u64);
     }
@@ -78,30 +78,30 @@ impl Sending {
         self.phase = Phase::Done;
     }
 
-    /// The offset of the next byte.
+    /// Returns the offset of the next byte.
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
-    /// Whether done has to be sent.
+    /// Returns whether the file is open: done still has to be sent.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
     }
 
-    /// Whether nothing more is to be sent for it.
+    /// Returns whether nothing more is to be sent for the file.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Answered { .. } | Phase::Closed { .. })
     }
 
-    /// What gives the file up, if it is open.
+    /// Returns the cancel of the file, if it is open.
     pub(crate) fn cancel(&self) -> Option<Message<'static>> {
         let cancel = FileCancel { id: self.id, code: Code::GIVEN_UP, reason: "" };
         self.is_open().then_some(Message::FileCancel(cancel))
     }
 
-    /// Takes an event; `false` says that it is not about this file alone.
-    pub(crate) fn hear(&mut self, event: &Event<'_>) -> bool {
+    /// Handles an event. Returns `false` if the event does not concern this file only.
+    pub(crate) fn handle(&mut self, event: &Event<'_>) -> bool {
         match event {
             Event::FileReady(status) | Event::FileWorking(status) => status.id == self.id,
             Event::FileEnd(status) if status.id == self.id => {
@@ -118,8 +118,8 @@ impl Sending {
         }
     }
 
-    /// Whether bytes are of use. `false` where the receiver has a file that may be this one: its
-    /// digest will tell.
+    /// Returns whether data has to be sent. `false` if the receiver already has a file of this
+    /// name: its digest decides whether it is this one.
     pub(crate) fn wants_data(&self) -> Result<bool, ConnectionError> {
         match &self.phase {
             Phase::Answered { status, .. } if status.code == Code::EXISTS => Ok(false),
@@ -128,7 +128,7 @@ impl Sending {
         }
     }
 
-    /// What became of the file, once that is known.
+    /// Returns the outcome of the transfer, if it is known.
     pub(crate) fn outcome(
         &self,
         digest: Digest,
@@ -140,7 +140,8 @@ impl Sending {
         }
     }
 
-    /// Why the receiver does not have the file; or that the stream ended before it said so.
+    /// Returns the error for a file that the receiver does not have, or for a stream that ended
+    /// before the outcome was known.
     pub(crate) fn refused(&self) -> ConnectionError {
         match &self.phase {
             Phase::Answered { status, reason } => {

@@ -1,4 +1,4 @@
-//! A length field somewhere in a header of fixed size, described at run time (spec, Annex A).
+//! A format described at run time: a length field in a header of fixed size (spec, Annex A).
 
 use core::error::Error;
 use core::fmt;
@@ -6,20 +6,20 @@ use core::fmt;
 use crate::error::{EncodeError, HeaderError};
 use crate::format::{Format, Header, Parsed, copy};
 
-/// The most bytes that a header described at run time may have.
+/// The maximum length of a header described at run time, in bytes.
 const MAX_HEADER_LEN: usize = 32;
-/// The widest length field, in bytes.
+/// The maximum width of a length field, in bytes.
 const MAX_WIDTH: usize = 8;
 
-/// Which byte of an integer comes first.
+/// The byte order of an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum ByteOrder {
-    /// The most significant: network byte order.
+    /// Most significant byte first: network byte order.
     Big,
-    /// The least significant.
+    /// Least significant byte first.
     Little,
 }
 
@@ -31,23 +31,23 @@ pub enum ByteOrder {
 pub enum Covers {
     /// The payload alone.
     Payload,
-    /// Everything behind the field: the rest of the header, and the payload.
+    /// Everything after the field: the rest of the header, and the payload.
     AfterField,
     /// The whole frame: header and payload.
     Frame,
 }
 
-/// A header of fixed size with a length field in it.
+/// The layout of a header of fixed size with a length field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Layout {
-    /// The header's bytes, 1 to 32.
+    /// The header's length in bytes, 1 to 32.
     pub header_len: usize,
-    /// The bytes before the length field.
+    /// The offset of the length field in the header.
     pub offset: usize,
-    /// The length field's bytes, 1 to 8.
+    /// The width of the length field in bytes, 1 to 8.
     pub width: usize,
     /// The length field's byte order.
     pub order: ByteOrder,
@@ -55,28 +55,28 @@ pub struct Layout {
     pub covers: Covers,
 }
 
-/// Why a [`Layout`] describes no header.
+/// The error for an invalid [`Layout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LayoutError {
-    /// A header has 1 to 32 bytes.
+    /// The header's length is not 1 to 32 bytes.
     HeaderLen {
-        /// The bytes asked for.
+        /// The header's length in the layout.
         found: usize,
     },
-    /// A length field has 1 to 8 bytes.
+    /// The length field's width is not 1 to 8 bytes.
     Width {
-        /// The bytes asked for.
+        /// The width in the layout.
         found: usize,
     },
     /// The length field does not end within the header.
     FieldOutside {
-        /// The bytes before the field.
+        /// The offset of the field.
         offset: usize,
-        /// The field's bytes.
+        /// The width of the field in bytes.
         width: usize,
-        /// The header's bytes.
+        /// The header's length in bytes.
         header_len: usize,
     },
 }
@@ -101,13 +101,13 @@ impl fmt::Display for LayoutError {
 
 impl Error for LayoutError {}
 
-/// A format described at run time: a length field in a header of fixed size, whose other bytes are
-/// handed to the caller.
+/// A format described at run time: a length field in a header of fixed size. The header's other
+/// bytes are passed to the caller as they are.
 ///
 /// ```
 /// use unstick::{ByteOrder, Covers, Framing, Layout, LengthField};
 ///
-/// // Two bytes of tag, then two of length that count the whole frame.
+/// // Two bytes of tag, then a two-byte length that covers the whole frame.
 /// let format = LengthField::new(Layout {
 ///     header_len: 4,
 ///     offset: 2,
@@ -122,8 +122,8 @@ impl Error for LayoutError {}
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// With the feature `serde` it can stand in a configuration file, as its [`Layout`], which is
-/// checked when it is read:
+/// With the feature `serde`, it can be part of a configuration file in the form of its [`Layout`],
+/// which is checked when the file is read:
 ///
 /// ```toml
 /// header_len = 4
@@ -141,10 +141,10 @@ pub struct LengthField {
 }
 
 impl LengthField {
-    /// The format of this layout.
+    /// Creates the format of this layout.
     ///
     /// # Errors
-    /// The layout describes no header.
+    /// Returns an error if the layout is invalid.
     pub const fn new(layout: Layout) -> Result<Self, LayoutError> {
         let Layout { header_len, offset, width, .. } = layout;
         if header_len == 0 || header_len > MAX_HEADER_LEN {
@@ -159,17 +159,17 @@ impl LengthField {
         }
     }
 
-    /// The layout that the format was made of.
+    /// Returns the format's layout.
     #[must_use]
     pub const fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// A header's other bytes, from a whole header. What stands in the length field does not
-    /// matter: it counts as zero.
+    /// Returns the meta of a whole header: the header with zeros in place of the length field,
+    /// whose value in `header` does not matter.
     ///
     /// # Errors
-    /// [`EncodeError::Meta`] when `header` has not as many bytes as the layout says.
+    /// Returns [`EncodeError::Meta`] if the length of `header` is not the layout's header length.
     pub fn meta(&self, header: &[u8]) -> Result<FieldMeta, EncodeError> {
         if header.len() != self.layout.header_len {
             return Err(EncodeError::Meta);
@@ -180,12 +180,13 @@ impl LengthField {
         Ok(meta)
     }
 
-    /// Where the length field stands.
+    /// Returns the range of the length field in the header.
     fn field(&self) -> core::ops::Range<usize> {
         self.layout.offset..self.layout.offset + self.layout.width
     }
 
-    /// The header's bytes that the length counts: also the smallest length there can be.
+    /// Returns the number of header bytes that the length covers, which is also the smallest valid
+    /// length.
     fn covered(&self) -> u64 {
         let Layout { header_len, offset, width, covers, .. } = self.layout;
         (match covers {
@@ -195,7 +196,7 @@ impl LengthField {
         }) as u64
     }
 
-    /// The largest number that the field can hold.
+    /// Returns the greatest number that the field can hold.
     fn field_max(&self) -> u64 {
         u64::MAX >> (64 - 8 * self.layout.width)
     }
@@ -221,7 +222,7 @@ impl Format for LengthField {
 
     #[inline]
     fn max_payload_len(&self) -> u64 {
-        // The widest cover is 32 bytes and the narrowest field holds 255.
+        // Never 0: the length covers at most 32 header bytes, and the narrowest field holds 255.
         self.field_max().saturating_sub(self.covered())
     }
 
@@ -257,7 +258,7 @@ impl Format for LengthField {
         len: u64,
         out: &mut [u8; MAX_HEADER_LEN],
     ) -> Result<usize, EncodeError> {
-        // A meta that another layout made would not come back as it went in.
+        // A meta of another layout would not be decoded to the same value.
         if self.meta(meta.bytes())? != *meta {
             return Err(EncodeError::Meta);
         }
@@ -279,9 +280,9 @@ impl Format for LengthField {
     }
 }
 
-/// The bytes of a [`LengthField`] header as they were received, with zeros in place of the length.
+/// The bytes of a [`LengthField`] header, with zeros in place of the length.
 ///
-/// [`LengthField::meta`] makes one.
+/// Created by [`LengthField::meta`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FieldMeta {
     bytes: [u8; MAX_HEADER_LEN],
@@ -289,7 +290,7 @@ pub struct FieldMeta {
 }
 
 impl FieldMeta {
-    /// The whole header, with zeros where the length stands.
+    /// Returns the whole header, with zeros in place of the length.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
@@ -302,7 +303,7 @@ impl fmt::Debug for FieldMeta {
     }
 }
 
-/// In a log as with `Debug`: the header's bytes, and no room behind them.
+/// The same output as `Debug`: the header's bytes, without the unused room after them.
 #[cfg(feature = "defmt")]
 impl defmt::Format for FieldMeta {
     fn format(&self, f: defmt::Formatter<'_>) {

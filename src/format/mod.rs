@@ -1,4 +1,4 @@
-//! How a frame's header is laid out: the [`Format`] trait and the formats that ship.
+//! Header formats: the [`Format`] trait and its implementations.
 
 mod inspect;
 mod length_field;
@@ -16,19 +16,21 @@ pub use prefix::{I32Be, I32Le, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64
 pub use v1::V1;
 pub use varint::Varint;
 
-/// The most payload bytes that any frame may announce, whatever its limit: 2^62 − 1.
+/// The maximum payload length that a frame may announce, in bytes, under any limit: 2^62 − 1.
 ///
-/// No stream gets there; the bound lets every offset and every count of bytes fit a `u64`.
+/// No real stream reaches it. The bound ensures that every offset and every byte count fits a
+/// `u64`.
 pub const MAX_PAYLOAD_LEN: u64 = (1 << 62) - 1;
 
-/// How one frame's header is laid out, and how long a payload it announces.
+/// A header format: how a frame's header is laid out, and how it announces the payload's length.
 ///
-/// An implementation of about twenty lines brings the decoder, the read buffer and every adapter:
+/// An implementation takes about twenty lines. The decoder, the read buffer and every adapter work
+/// with it:
 ///
 /// ```
 /// use unstick::{Decoder, EncodeError, Format, Header, HeaderError, Parsed};
 ///
-/// /// One byte of kind, two bytes of length.
+/// /// One byte of kind, then a two-byte length.
 /// struct Tagged;
 ///
 /// impl Format for Tagged {
@@ -63,55 +65,56 @@ pub const MAX_PAYLOAD_LEN: u64 = (1 << 62) - 1;
 /// ```
 ///
 /// # Laws
-/// The decoder never panics and never reads out of bounds, whatever a format answers. That the
-/// same frames come out under every cut of the stream rests on these laws:
+/// The decoder never panics and never reads out of bounds, whatever a format returns. The guarantee
+/// that every cut of the stream leads to the same frames depends on these laws:
 ///
-/// 1. The answer depends on the bytes alone, and not on those behind the header: a refused prefix
-///    stays refused, and a header once complete stays the same, whatever follows.
-/// 2. A complete header is at least one byte, and no shorter prefix of it is complete.
-/// 3. [`Parsed::Need`] asks for more bytes than it was given, and no header ends before them.
-/// 4. `decode_header` gives back what `encode_header` was given, and `encode_header` takes every
-///    payload length up to [`max_payload_len`](Self::max_payload_len).
-/// 5. If [`CANONICAL`](Self::CANONICAL), `encode_header` gives back the bytes that
-///    `decode_header` was given.
+/// 1. The result depends only on the bytes of the header, not on those after it. A refused prefix
+///    stays refused, and a complete header stays the same, whatever bytes follow.
+/// 2. A complete header has at least one byte, and no shorter prefix of it is complete.
+/// 3. [`Parsed::Need`] asks for more bytes than were given, and no header ends before them.
+/// 4. `decode_header` returns the values that were passed to `encode_header`, and `encode_header`
+///    accepts every payload length up to [`max_payload_len`](Self::max_payload_len).
+/// 5. If [`CANONICAL`](Self::CANONICAL), `encode_header` writes the bytes that were passed to
+///    `decode_header`.
+/// 6. No header is longer than [`max_header_len`](Self::max_header_len) or announces more than
+///    `max_payload_len`. [`whole_header`](Self::whole_header) and
+///    [`resume_header`](Self::resume_header) return the same results as `decode_header`.
 ///
-/// 6. No header is longer than [`max_header_len`](Self::max_header_len), nor announces more than
-///    `max_payload_len`; [`whole_header`](Self::whole_header) and
-///    [`resume_header`](Self::resume_header) answer as `decode_header` does.
+/// The feature `conformance` tests a format against these laws, and against everything that depends
+/// on them.
 ///
-/// The crate `unstick-conformance` tests a format against them, and all that rests on them.
-///
-/// A format should refuse a header as soon as its bytes allow it.
+/// A format should refuse a header at the first byte that makes it invalid.
 pub trait Format {
-    /// What a header says beside the length: a kind, flags, or `()`.
+    /// The header's fields other than the length: a kind, flags, or `()`.
     type Meta: Clone + Eq + Debug;
 
-    /// Room for the longest header: `[u8; N]`. A decoder stores this much and no more.
+    /// A buffer for the longest header: `[u8; N]`. A decoder stores no more than this.
     type HeaderBuf: HeaderBuf;
 
-    /// Whether every header has exactly one encoding. All formats that ship do.
+    /// Whether every header has exactly one encoding.
     const CANONICAL: bool = true;
 
-    /// The most payload bytes that a header can announce.
+    /// Returns the maximum payload length that a header can announce, in bytes.
     fn max_payload_len(&self) -> u64;
 
-    /// The most bytes that a header of this value of the format has; what a read buffer keeps room
-    /// for beside the limit.
+    /// Returns the maximum length of a header for this value of the format, in bytes. A read buffer
+    /// reserves this much in addition to the limit.
     #[inline]
     fn max_header_len(&self) -> usize {
         Self::HeaderBuf::LEN
     }
 
-    /// Reads the header that `bytes` begin with. More bytes than the header may be there.
+    /// Decodes the header at the start of `bytes`. Further bytes may follow the header.
     ///
     /// # Errors
-    /// `bytes` begin with no header, and no further bytes can change that.
+    /// Returns an error if `bytes` do not start with a header, whatever bytes follow.
     fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Self::Meta>, HeaderError>;
 
-    /// The same answer where it is a header, and `None` where it is anything else.
+    /// Returns the header if [`decode_header`](Self::decode_header) would return one, otherwise
+    /// `None`.
     ///
-    /// Only of use for formats of a few bytes that are read millions of times a second: it spares
-    /// the common case what the others need.
+    /// This is an optimisation for short headers that are decoded very often: it keeps the other
+    /// results out of the common path.
     #[inline(always)]
     fn whole_header(&self, bytes: &[u8]) -> Option<Header<Self::Meta>> {
         match self.decode_header(bytes) {
@@ -120,23 +123,25 @@ pub trait Format {
         }
     }
 
-    /// The same answer, where `bytes[..seen]` are known to be undecided.
+    /// Returns the same as [`decode_header`](Self::decode_header), if it is known that
+    /// `bytes[..seen]` are not a complete header.
     ///
-    /// Only of use for headers that end in a mark, as HTTP's, so that they are searched once.
+    /// This is an optimisation for headers that end with a mark, like those of HTTP: each byte is
+    /// searched only once.
     ///
     /// # Errors
-    /// As [`decode_header`](Self::decode_header).
+    /// The same as [`decode_header`](Self::decode_header).
     #[inline]
     fn resume_header(&self, bytes: &[u8], seen: usize) -> Result<Parsed<Self::Meta>, HeaderError> {
         let _ = seen;
         self.decode_header(bytes)
     }
 
-    /// Writes a header to the beginning of `out` and says how many bytes it has.
+    /// Writes a header to the start of `out` and returns its length in bytes.
     ///
     /// # Errors
-    /// [`EncodeError::Oversize`] when the length field cannot say `payload_len`;
-    /// [`EncodeError::Meta`] or [`EncodeError::Custom`] when `meta` cannot be written.
+    /// Returns [`EncodeError::Oversize`] if the length field cannot hold `payload_len`, and
+    /// [`EncodeError::Meta`] or [`EncodeError::Custom`] if `meta` cannot be encoded.
     fn encode_header(
         &self,
         meta: &Self::Meta,
@@ -144,8 +149,8 @@ pub trait Format {
         out: &mut Self::HeaderBuf,
     ) -> Result<usize, EncodeError>;
 
-    /// What a datagram may do with a frame of this kind. Unless the format says otherwise, every
-    /// frame travels and is delivered.
+    /// Returns how a frame with this meta is handled in a datagram. By default, every frame may be
+    /// sent and is delivered.
     #[inline]
     fn in_datagram(&self, meta: &Self::Meta) -> InDatagram {
         let _ = meta;
@@ -153,48 +158,52 @@ pub trait Format {
     }
 }
 
-/// What becomes of a frame in a datagram, by its kind (spec, chapter 8).
+/// How a frame in a datagram is handled, depending on its kind (spec, chapter 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum InDatagram {
-    /// It is delivered.
+    /// The frame is delivered.
     Delivered,
-    /// The caller says whether it knows the kind: then it is delivered, else as an unknown one.
+    /// The frame is delivered if the caller knows the kind, otherwise it is handled as an unknown
+    /// kind.
     IfKnown {
         /// The kind's number.
         kind: u8,
-        /// Whether the kind, unknown, refuses the datagram; else the frame is ignored.
+        /// Whether an unknown kind refuses the datagram. Otherwise the frame is ignored.
         critical: bool,
     },
-    /// Nobody knows the kind.
+    /// The kind is unknown to every receiver.
     Unknown {
         /// The kind's number.
         kind: u8,
-        /// Whether it refuses the datagram; else the frame is ignored.
+        /// Whether it refuses the datagram. Otherwise the frame is ignored.
         critical: bool,
     },
-    /// The kind has no place in a datagram: it refuses the datagram, and is not sent in one.
+    /// The kind is not allowed in a datagram: a datagram with it is refused, and it cannot be sent
+    /// in one.
     Misplaced {
         /// The kind's number.
         kind: u8,
     },
 }
 
-/// A format whose headers are all as long as its [`HeaderBuf`](Format::HeaderBuf), at most 255
-/// bytes, and tell themselves from other bytes by a check, so that a lost position can be found
-/// again. Of the formats that ship only [`V1`] is one.
+/// A format whose headers carry a check, so that a lost position in the stream can be found again.
 ///
-/// The trait is empty: to implement it is to promise this. At least every single bit that changes in
-/// a header is to be seen, and best also every short burst; a mark alone is no check.
+/// All of its headers have the length of its [`HeaderBuf`](Format::HeaderBuf), at most 255 bytes.
+/// Of the formats in this crate, only [`V1`] implements it.
+///
+/// The trait has no methods: implementing it is a promise. The check should detect every changed
+/// bit in a header, and if possible every short burst. A fixed mark alone is not a check.
 pub trait SelfChecking: Format {}
 
-/// What [`Format::decode_header`] found.
+/// The result of [`Format::decode_header`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Parsed<M> {
     /// A complete header.
     Header(Header<M>),
-    /// No header ends before this many bytes, counted from the header's first.
+    /// More bytes are needed: no header ends before this many bytes, counted from the header's
+    /// first byte.
     Need(usize),
 }
 
@@ -203,37 +212,37 @@ pub enum Parsed<M> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Header<M> {
-    /// What the header says beside the length.
+    /// The header's fields other than the length.
     pub meta: M,
     /// The payload's length in bytes.
     pub payload_len: u64,
-    /// The header's own length in bytes.
+    /// The header's length in bytes.
     pub header_len: usize,
 }
 
 impl<M> Header<M> {
-    /// Header and payload together, in bytes.
+    /// Returns the length of header and payload together, in bytes.
     #[must_use]
     pub fn frame_len(&self) -> u64 {
-        // A header has at most 65,535 bytes and a payload within a limit at most 2^62 - 1.
+        // A header has at most 65,535 bytes, and a payload within a limit at most 2^62 - 1.
         self.payload_len.saturating_add(self.header_len as u64)
     }
 }
 
-/// Room for a header: any `[u8; N]` from 1 to 65,535 bytes. Sealed.
+/// A buffer for a header: any `[u8; N]` from 1 to 65,535 bytes. Sealed.
 pub trait HeaderBuf:
     AsRef<[u8]> + AsMut<[u8]> + Copy + Eq + Debug + Send + Sync + Unpin + sealed::Sealed + 'static
 {
-    /// The bytes it has.
+    /// The buffer's length in bytes.
     const LEN: usize;
-    /// All zeros.
+    /// A buffer filled with zeros.
     const ZERO: Self;
 
-    /// So many bytes from the front, and the rest.
+    /// Splits off the first `LEN` bytes.
     #[doc(hidden)]
     fn split(bytes: &[u8]) -> Option<(&Self, &[u8])>;
 
-    /// The same for writing.
+    /// Splits off the first `LEN` bytes, mutably.
     #[doc(hidden)]
     fn split_mut(bytes: &mut [u8]) -> Option<(&mut Self, &mut [u8])>;
 }
@@ -261,7 +270,7 @@ mod sealed {
     impl<const N: usize> Sealed for [u8; N] {}
 }
 
-/// Lets adapters and decoders borrow a format.
+/// A borrowed format is a format, so adapters and decoders need not own it.
 impl<F: Format + ?Sized> Format for &F {
     type Meta = F::Meta;
     type HeaderBuf = F::HeaderBuf;
@@ -310,8 +319,8 @@ impl<F: Format + ?Sized> Format for &F {
 
 impl<F: SelfChecking + ?Sized> SelfChecking for &F {}
 
-/// Copies `from` to the beginning of `to`, as much as fits. `copy_from_slice` would keep a panic
-/// path for unequal lengths at some optimisation levels.
+/// Copies `from` to the start of `to`, as much as fits. `copy_from_slice` would leave a panic path
+/// for unequal lengths at some optimisation levels.
 #[inline(always)]
 pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
     for (to, from) in to.iter_mut().zip(from) {
@@ -319,8 +328,8 @@ pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
     }
 }
 
-/// The same for a payload. Outlined, where the compiler knows that the two are apart and makes it
-/// one `memcpy`.
+/// The same for a payload. It is a function of its own so that the compiler knows that the slices
+/// do not overlap and emits one `memcpy`.
 #[inline(never)]
 pub(crate) fn copy_payload(to: &mut [u8], from: &[u8]) {
     copy(to, from);

@@ -1,9 +1,10 @@
-//! Plain length prefixes: the header is the payload's length and nothing else (spec, Annex A).
+//! Plain length prefixes: the header is the payload's length alone (spec, Annex A).
 
 use crate::error::{EncodeError, HeaderError};
 use crate::format::{Format, Header, Parsed, copy};
 
-/// How the two byte orders read and write an integer of `WIDTH` bytes.
+/// Encodes and decodes an integer of `WIDTH` bytes, most significant byte first (`be`) or last
+/// (`le`).
 mod be {
     use super::copy;
 
@@ -12,7 +13,7 @@ mod be {
         bytes.into_iter().fold(0, |value, byte| value << 8 | u64::from(byte))
     }
 
-    /// `value` must fit.
+    /// `value` must fit into `WIDTH` bytes.
     #[inline]
     pub(super) fn put<const WIDTH: usize>(value: u64) -> [u8; WIDTH] {
         let mut bytes = [0; WIDTH];
@@ -29,7 +30,7 @@ mod le {
         bytes.into_iter().rev().fold(0, |value, byte| value << 8 | u64::from(byte))
     }
 
-    /// `value` must fit.
+    /// `value` must fit into `WIDTH` bytes.
     #[inline]
     pub(super) fn put<const WIDTH: usize>(value: u64) -> [u8; WIDTH] {
         let mut bytes = [0; WIDTH];
@@ -38,8 +39,8 @@ mod le {
     }
 }
 
-/// Declares a prefix format: its name, width, byte order, largest length, and, if it is signed,
-/// which byte holds the sign bit.
+/// Declares a prefix format: its name, width, byte order, maximum length, and, if it is signed, the
+/// index of the byte with the sign bit.
 macro_rules! prefix {
     ($(#[$doc:meta])* $name:ident, $width:literal, $order:ident, max: $max:expr $(, sign: $sign:literal)?) => {
         $(#[$doc])*
@@ -89,48 +90,48 @@ macro_rules! prefix {
 }
 
 prefix!(
-    /// One byte of length.
+    /// A length of one byte.
     U8, 1, be, max: 0xFF
 );
 prefix!(
-    /// Two bytes of length, most significant first.
+    /// A length of two bytes, most significant first.
     U16Be, 2, be, max: 0xFFFF
 );
 prefix!(
-    /// Two bytes of length, least significant first.
+    /// A length of two bytes, least significant first.
     U16Le, 2, le, max: 0xFFFF
 );
 prefix!(
-    /// Three bytes of length, most significant first.
+    /// A length of three bytes, most significant first.
     U24Be, 3, be, max: 0xFF_FFFF
 );
 prefix!(
-    /// Three bytes of length, least significant first.
+    /// A length of three bytes, least significant first.
     U24Le, 3, le, max: 0xFF_FFFF
 );
 prefix!(
-    /// Four bytes of length, most significant first: the usual choice.
+    /// A length of four bytes, most significant first: the usual choice.
     U32Be, 4, be, max: 0xFFFF_FFFF
 );
 prefix!(
-    /// Four bytes of length, least significant first.
+    /// A length of four bytes, least significant first.
     U32Le, 4, le, max: 0xFFFF_FFFF
 );
 prefix!(
-    /// Eight bytes of length, most significant first.
+    /// A length of eight bytes, most significant first.
     U64Be, 8, be, max: u64::MAX
 );
 prefix!(
-    /// Eight bytes of length, least significant first.
+    /// A length of eight bytes, least significant first.
     U64Le, 8, le, max: u64::MAX
 );
 prefix!(
-    /// Four bytes of signed length, most significant first: Java's `writeInt`, Python's
+    /// A signed length of four bytes, most significant first, like Java's `writeInt` and Python's
     /// `struct.pack('>i', n)`. A negative length is refused at its first byte.
     I32Be, 4, be, max: 0x7FFF_FFFF, sign: 0
 );
 prefix!(
-    /// Four bytes of signed length, least significant first: what Python's
-    /// `struct.pack('<i', n)` writes. A negative length is refused.
+    /// A signed length of four bytes, least significant first, like Python's
+    /// `struct.pack('<i', n)`. A negative length is refused.
     I32Le, 4, le, max: 0x7FFF_FFFF, sign: 3
 );

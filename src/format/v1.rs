@@ -1,4 +1,4 @@
-//! The version-1 format: kind, length and check in eight bytes (spec, chapters 3 to 5).
+//! The version 1 format: kind, length and check in eight bytes (spec, chapters 3 to 5).
 
 use crate::error::{EncodeError, HeaderError};
 use crate::format::{Format, Header, InDatagram, Parsed, SelfChecking};
@@ -6,7 +6,7 @@ use crate::header::{self, HEADER_LEN, Kind};
 
 /// The format of this project's own protocol: magic, version, kind, a 32-bit length and a check.
 ///
-/// See the [`header`](crate::header) module for its layout, and `spec.md` for everything else.
+/// The [`header`](crate::header) module describes its layout, `spec.md` the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct V1;
 

@@ -3,13 +3,13 @@
 use crate::error::{EncodeError, HeaderError};
 use crate::format::{Format, Header, Parsed};
 
-/// The bytes that a 64-bit number has at most, seven bits each.
+/// The maximum length of a 64-bit number in bytes, seven bits each.
 const MAX_LEN: usize = 10;
 
-/// An unsigned LEB128 varint: seven bits a byte, least significant first, as protobuf's delimited
-/// messages have it.
+/// A length as an unsigned LEB128 varint: seven bits per byte, least significant first, as in
+/// delimited protobuf messages.
 ///
-/// Canonical only: a length in more bytes than it needs is refused.
+/// Only the shortest encoding is accepted: a length in more bytes than it needs is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Varint;
 

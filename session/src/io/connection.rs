@@ -1,4 +1,4 @@
-//! A conversation over a blocking stream.
+//! Conversations over a blocking stream.
 
 use core::task::Poll;
 use std::io::{self, IoSlice, Read, Write};
@@ -16,12 +16,13 @@ use crate::error::ConnectionError;
 use crate::message::{Close, Hello, Message};
 use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 
-/// A stream of which one half can end: what [`Connection`] needs beside reading and writing.
+/// A stream that can be closed in one direction, as [`Connection`] requires.
 pub trait Transport: Read + Write {
-    /// Tells the peer that nothing more comes, after all was written and flushed. Reading goes on.
+    /// Closes the write direction, after everything was written and flushed. The read direction
+    /// stays open.
     ///
     /// # Errors
-    /// The transport failed.
+    /// Returns the transport's error.
     fn end_writing(&mut self) -> io::Result<()>;
 }
 
@@ -38,12 +39,12 @@ impl Transport for std::os::unix::net::UnixStream {
     }
 }
 
-/// A conversation in the version-1 protocol over a blocking [`Transport`]: messages and files in
+/// A conversation in the version 1 protocol over a blocking [`Transport`]: messages and files in
 /// both directions, pings and closes.
 ///
-/// It is a [`Session`], which has the rules, with a transport. It answers pings and refuses what
-/// the rules refuse by itself; an application sees [events](Event), which borrow from the read
-/// buffer, and sends [messages](Message).
+/// It combines a [`Session`], which applies the protocol's rules, with a transport. It answers
+/// pings, and refuses what the rules forbid. The application receives [events](Event), which borrow
+/// from the read buffer, and sends [messages](Message).
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,51 +77,57 @@ impl Transport for std::os::unix::net::UnixStream {
 /// # fn main() {}
 /// ```
 ///
-/// # The end
-/// [`recv`](Self::recv) returns `Ok(None)` when the peer's last message was a close and the stream
-/// ended behind it. Every other end is an error: a connection that was cut is not a clean end.
-/// [`close`](Self::close) ends this side's half, and waits for the peer's. Who wants what still
-/// comes meanwhile feeds a [`Close`] and goes on with `recv`, which ends writing once all is
-/// written.
+/// # End of the conversation
+/// [`recv`](Self::recv) returns `Ok(None)` if the peer's last message was a close and the stream
+/// ended after it. Every other end is an error, so a connection that was cut is not mistaken for a
+/// clean end. [`close`](Self::close) ends this side's half and waits for the peer to end the other.
+/// To receive the remaining events in the meantime, feed a [`Close`] and go on calling `recv`,
+/// which closes the write direction once everything is written.
 ///
-/// After an error of the peer's, `recv` writes a close with the error's code before it returns the
-/// error.
+/// After a protocol error of the peer, `recv` writes a close with the error's code before it
+/// returns the error.
 ///
 /// # Both directions at once
-/// A call that writes waits for the peer to read, and does not read. If both sides send more than
-/// the transport holds and neither reads, both wait for ever. Where that can be, give the socket
-/// time-outs for reading and writing: a call that ends by one has lost nothing. After a
-/// [`feed`](Self::feed) that failed so nothing was accepted; `recv` until that ends by its time-out
-/// too, and feed again. (A tokio `Connection` waits for both directions at once.)
+/// A call that writes waits for the peer to read, and does not read in the meantime. If both sides
+/// send more than the transport can buffer and neither reads, both wait indefinitely. If this can
+/// happen, set read and write timeouts on the socket: a call that ends with a timeout has lost
+/// nothing. If [`feed`](Self::feed) fails with a timeout, the message was not accepted; call `recv`
+/// until it ends with a timeout too, then feed the message again. (A tokio `Connection` waits for
+/// both directions at once.)
 ///
-/// Without time-outs of the socket no call ends because of a peer that is silent or does not read.
+/// Without socket timeouts, a call can wait indefinitely for a peer that neither sends nor reads.
 ///
 /// # Memory
-/// About two kilobytes beside the read buffer, for which see [`FrameReader`]. Of what it sends it
-/// holds at most 64 KiB and one frame, and 64 KiB of answers. A peer that makes it speak and does
-/// not read gets one batch of what a session says by itself, below 16 KiB, and the next when it has
-/// read that.
+/// About two kilobytes in addition to the read buffer, which is described at [`FrameReader`].
+/// Outgoing messages take at most 64 KiB and one frame, and 64 KiB of answers. If a peer causes
+/// answers and does not read them, one batch of the session's own messages is held, less than 16
+/// KiB; the next batch follows when the peer has read it.
 #[derive(Debug)]
 pub struct Connection<S> {
     reader: FrameReader<S>,
     conversation: Conversation,
     limit: u32,
-    /// Writing was ended.
+    /// Whether the write direction was closed.
     is_shut: bool,
 }
 
-/// A frame that stands in the read buffer, and what it means.
+/// A frame in the read buffer, and the type of its event.
 type Found = (Located<Kind>, Meaning);
 
 impl<S: Transport> Connection<S> {
-    /// A conversation at its beginning. Frames of at most 1 MiB of payload are taken; a peer that
-    /// is not [told so](Self::announce) sends 65,536 bytes at most.
+    /// Creates a connection at the beginning of a conversation, with a limit of 1 MiB for received
+    /// frames.
+    ///
+    /// A peer to which the limit was not [announced](Self::announce) sends at most 65,536 bytes per
+    /// frame.
     pub fn new(inner: S) -> Self {
         Self::with_limit(inner, u32::try_from(DEFAULT_LIMIT).unwrap_or(u32::MAX))
     }
 
-    /// The same with a limit of `payload_bytes` for each frame that is received. One of at most
-    /// 65,536 is taken all the same: the peer may not have seen the hello that announces less.
+    /// Creates a connection with a limit of `payload_bytes` for the payload of received frames.
+    ///
+    /// Payloads of up to 65,536 bytes are accepted under any limit, because the peer may not have
+    /// seen the hello that announces a lower one.
     pub fn with_limit(inner: S, payload_bytes: u32) -> Self {
         let limit = LIMIT_WITHOUT_HELLO.max(payload_bytes.into());
         let framing = Framing::new(V1).with_limit(limit);
@@ -132,32 +139,37 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    /// Sets the rules that the session begins with: an application's kinds, the peer's limit.
+    /// Sets the session with which the conversation starts, for example one with application kinds
+    /// or a known limit of the peer.
     #[must_use]
     pub fn with_session(mut self, session: Session) -> Self {
         self.conversation.session = session;
         self
     }
 
-    /// Sets the reason that the peer is told of an error that ends the conversation, in place of
-    /// the code's [meaning](crate::message::Code::meaning): such as the error's own text. It is
-    /// shortened to what the peer takes.
+    /// Sets the function that returns the reason for the close that is sent after an error, for
+    /// example the error's text.
+    ///
+    /// By default, the reason is the code's [meaning](crate::message::Code::meaning). It is
+    /// shortened to the peer's limit.
     #[must_use]
     pub fn explain_errors(mut self, explain: fn(&ConnectionError) -> String) -> Self {
         self.conversation.explain = Some(explain);
         self
     }
 
-    /// Has a frame whose payload is over the limit passed over. [`recv`](Self::recv) returns its
-    /// error once, and goes on behind it when it is called again. (The peer is not told: it was, if
-    /// this side [announced](Self::announce) its limit.)
+    /// Skips frames whose payload is over the limit, instead of ending the conversation.
+    ///
+    /// [`recv`](Self::recv) returns the error of such a frame once, and continues after the frame
+    /// when it is called again. The peer is not informed; [announce](Self::announce) the limit so
+    /// that it knows it.
     #[must_use]
     pub fn skip_oversize(mut self) -> Self {
         self.conversation.skips_oversize = true;
         self
     }
 
-    /// Sets how long a frame may take from its first byte to its last; see
+    /// Sets the maximum time from a frame's first byte to its last; see
     /// [`FrameReader::frame_timeout`].
     #[must_use]
     pub fn frame_timeout(mut self, after: Duration) -> Self {
@@ -165,63 +177,69 @@ impl<S: Transport> Connection<S> {
         self
     }
 
-    /// Sets how long a peer may send nothing; see [`FrameReader::idle_timeout`].
+    /// Sets the maximum time during which the peer sends nothing; see
+    /// [`FrameReader::idle_timeout`].
     #[must_use]
     pub fn idle_timeout(mut self, after: Duration) -> Self {
         self.reader = self.reader.idle_timeout(after);
         self
     }
 
-    /// Accepts a hello, which tells the peer this side's limit and its name, such as that of the
-    /// application; it may be empty. It goes out with what follows, or before the next read.
+    /// Accepts a hello, which announces this side's limit and name to the peer. The name, such as
+    /// that of the application, may be empty.
+    ///
+    /// The hello is written with the next messages, or before the next read.
     ///
     /// # Errors
-    /// [`SendError::LateHello`](crate::session::SendError::LateHello) when something was sent
-    /// already.
+    /// Returns [`SendError::LateHello`](crate::session::SendError::LateHello) if something was sent
+    /// before.
     pub fn announce(&mut self, name: &str) -> Result<(), ConnectionError> {
         self.try_feed(&Message::Hello(Hello { limit: self.limit, name }))
     }
 
-    /// The rules, and how far the conversation is: the peer's limit, the next transfer's id, how
-    /// many files wait for an answer.
+    /// Returns the session: the state of the conversation, such as the peer's limit, the next
+    /// transfer id, and the number of files without a final status.
     pub fn session(&self) -> &Session {
         &self.conversation.session
     }
 
-    /// The stream offset behind the last frame that was taken.
+    /// Returns the stream offset after the last frame that was handled.
     pub fn position(&self) -> u64 {
         self.reader.position()
     }
 
-    /// The stream offset of the first byte of the last frame that was taken: that of an event, or
-    /// of what broke a rule by its payload. For a log.
+    /// Returns the stream offset of the last handled frame's first byte: the frame of an event, or
+    /// the one whose payload broke a rule. It is useful for logs.
     pub fn event_at(&self) -> u64 {
         self.conversation.event_at
     }
 
-    /// The transport.
+    /// Returns the transport.
     pub fn get_ref(&self) -> &S {
         self.reader.get_ref()
     }
 
-    /// The transport, the bytes that were read from it and are not consumed, and the bytes that
-    /// were accepted and are not written.
+    /// Returns the transport, the bytes that were read from it and not consumed, and the bytes that
+    /// were accepted and not written.
     pub fn into_inner(self) -> (S, Vec<u8>, Vec<u8>) {
         let (inner, unread) = self.reader.into_inner();
         (inner, unread, self.conversation.into_pending())
     }
 
-    /// Waits for what the peer says. `Ok(None)` says that it closed and the stream ended.
+    /// Waits for the next event. Returns `Ok(None)` after the peer has closed and the stream has
+    /// ended.
     ///
-    /// Before it reads it writes what was accepted and what the session says by itself: whoever
-    /// takes all that is here, feeds the answers and calls this again, flushes as rarely as can be
-    /// and never too late.
+    /// Before it reads from the transport, it writes all accepted messages and the session's own
+    /// ones. A loop that handles each event, feeds its answers and calls `recv` again therefore
+    /// needs no flush: answers are written in batches, and always before a wait.
     ///
     /// # Errors
-    /// [`ConnectionError::Read`] and [`ConnectionError::Session`]: but for a failure of the
-    /// transport, a time-out of the socket too, they end the conversation, and every further call
-    /// returns the same. What cannot be written shows in the next call that writes. With
-    /// [`skip_oversize`](Self::skip_oversize) an oversize frame does not latch.
+    /// Returns [`ConnectionError::Read`] or [`ConnectionError::Session`]. Except for a failure of
+    /// the transport, which includes a timeout of the socket, the error ends the conversation, and
+    /// every further call returns the same error. With [`skip_oversize`](Self::skip_oversize), the
+    /// error of an oversize frame does not latch.
+    ///
+    /// A failed write is not reported here, but by the next call that writes.
     pub fn recv(&mut self) -> Result<Option<Event<'_>>, ConnectionError> {
         let found = self.next_found()?;
         Ok(found.and_then(|(located, meaning)| Some(meaning.event(self.reader.lend(located)?))))
@@ -230,21 +248,26 @@ impl<S: Transport> Connection<S> {
     /// Accepts a message and flushes.
     ///
     /// # Errors
-    /// As [`feed`](Self::feed), and as [`flush`](Self::flush), with the message accepted.
+    /// The same as [`feed`](Self::feed). Also the same as [`flush`](Self::flush); the message was
+    /// accepted then.
     pub fn send(&mut self, message: &Message<'_>) -> Result<(), ConnectionError> {
         self.feed(message)?;
         self.flush()
     }
 
-    /// Accepts a message. Small ones are collected until enough are there, until
-    /// [`flush`](Self::flush), or until [`recv`](Self::recv) reads. The data of a large one, from
-    /// 32 KiB, is written from where it is; only what a time-out of the socket leaves over is
-    /// copied.
+    /// Accepts a message.
+    ///
+    /// Small messages are collected until there are enough of them, or until [`flush`](Self::flush)
+    /// or [`recv`](Self::recv) writes them. The data of a large message, from 32 KiB, is written
+    /// without a copy; only the part that a timeout of the socket leaves over is copied.
     ///
     /// # Errors
-    /// [`ConnectionError::Send`] when the message has no place now, or is over the peer's limit.
-    /// [`ConnectionError::Write`] when the transport failed. In both cases it was not accepted.
-    /// After a failed write, [`recv`](Self::recv) may still have what the peer said before it went.
+    /// Returns [`ConnectionError::Send`] if the message is not allowed now, or is over the peer's
+    /// limit, and [`ConnectionError::Write`] if the transport failed. In both cases the message was
+    /// not accepted.
+    ///
+    /// After a failed write, [`recv`](Self::recv) may still return what the peer sent before the
+    /// failure.
     pub fn feed(&mut self, message: &Message<'_>) -> Result<(), ConnectionError> {
         let Self { reader, conversation, .. } = self;
         let mut write =
@@ -253,41 +276,44 @@ impl<S: Transport> Connection<S> {
         conversation.accept(message, true, write)
     }
 
-    /// Accepts a message without writing: an answer, in the middle of something else. It is written
-    /// by the next call that reads or writes.
+    /// Accepts a message without writing, for example an answer in the middle of something else. It
+    /// is written by the next call that reads or writes.
     ///
     /// # Errors
-    /// [`ConnectionError::Send`] as [`feed`](Self::feed). [`ConnectionError::Full`] when 64 KiB were
-    /// accepted in this way since all was written: the statuses that a peer within its rules can
-    /// ask for are fewer.
+    /// Returns [`ConnectionError::Send`] like [`feed`](Self::feed). Returns
+    /// [`ConnectionError::Full`] if 64 KiB were accepted in this way since everything was last
+    /// written; the statuses that a peer can request within the rules take less.
     pub fn try_feed(&mut self, message: &Message<'_>) -> Result<(), ConnectionError> {
         self.conversation.accept_unwaited(message)
     }
 
-    /// Writes all that was accepted and what the session says by itself, and flushes the
-    /// transport. After a close it ends writing too.
+    /// Writes all accepted messages and the session's own ones, and flushes the transport. After a
+    /// close, it also closes the write direction.
     ///
     /// # Errors
-    /// [`ConnectionError::Write`] when the transport failed; what was not written is kept.
+    /// Returns [`ConnectionError::Write`] if the transport failed. What was not written is kept.
     pub fn flush(&mut self) -> Result<(), ConnectionError> {
         Ok(self.write()?)
     }
 
-    /// Tells the session that some seconds have passed: see [`Session::handle_tick`].
+    /// Reports to the session that a few seconds have passed: see [`Session::handle_tick`].
     pub fn tick(&mut self) {
         self.conversation.session.handle_tick();
     }
 
-    /// Ends the conversation: sends the close, unless this side has closed already or an error
-    /// ended it; ends writing; and reads on until the peer ends, so that nothing on its way in
-    /// either direction is lost with the connection. What comes meanwhile is dropped.
+    /// Ends the conversation.
     ///
-    /// The time is checked between reads and writes. So that these end, set the socket's own
-    /// time-outs. The reason is shortened to what the peer's limit has room for.
+    /// It sends the close, unless this side has already closed or an error has ended the
+    /// conversation, and closes the write direction. Then it reads until the peer ends, so that no
+    /// data in transit is lost when the connection is dropped. Events that arrive in the meantime
+    /// are discarded. The reason is shortened to the peer's limit.
+    ///
+    /// The time `within` is checked between reads and writes. Set timeouts on the socket so that
+    /// these return.
     ///
     /// # Errors
-    /// The peer ended without a close, or it did not end `within` that time; or an error had ended
-    /// the conversation before.
+    /// Returns an error if the peer ended without a close, if it did not end `within` that time, or
+    /// if an error had already ended the conversation.
     pub fn close(&mut self, close: Close<'_>, within: Duration) -> Result<(), ConnectionError> {
         self.conversation.close(close)?;
         let begin = Instant::now();
@@ -303,7 +329,7 @@ impl<S: Transport> Connection<S> {
         Err(ConnectionError::CloseTimeout { after: within })
     }
 
-    /// Reads on behind the close; `true` says that both sides have ended.
+    /// Continues reading after the close. Returns `true` if both sides have ended.
     fn close_on(&mut self) -> Result<bool, ConnectionError> {
         if self.conversation.check().is_err() {
             let _ = self.write();
@@ -318,12 +344,13 @@ impl<S: Transport> Connection<S> {
                 self.write()?;
                 Ok(true)
             }
-            // If it is not the transport's, what follows is dropped.
+            // An error that is not the transport's ends the conversation: further input is
+            // discarded.
             Err(error) => self.conversation.end_of_close(error).map(|()| false),
         }
     }
 
-    /// The next frame that means something.
+    /// Returns the next frame with an event for the application.
     fn next_found(&mut self) -> Result<Option<Found>, ConnectionError> {
         self.conversation.check()?;
         let found = self.wait_for_found();
@@ -348,7 +375,7 @@ impl<S: Transport> Connection<S> {
                 }
             }
             conversation.judge(reader.begun())?;
-            let _ = self.write(); // an error shows in the next call that writes
+            let _ = self.write(); // the next call that writes returns the error
             let Self { reader, conversation, .. } = self;
             if !reader.more().map_err(|error| conversation.cannot_read(error))? {
                 conversation.end()?;
@@ -357,7 +384,8 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    /// Writes and flushes all that there is to say, and behind the last message ends writing.
+    /// Writes and flushes everything that is pending, and closes the write direction after the last
+    /// message.
     fn write(&mut self) -> Result<(), WriteError> {
         let Self { reader, conversation, .. } = self;
         let inner = reader.get_mut();
@@ -375,13 +403,13 @@ impl<S: Transport> Connection<S> {
 }
 
 impl<S> Connection<S> {
-    /// Accepts the cancel of a file that nobody finishes.
+    /// Accepts the cancel of a file whose sender was dropped.
     pub(super) fn give_up(&mut self, cancel: &Message<'_>) {
         self.conversation.give_up(cancel);
     }
 }
 
-/// A blocking write is never pending.
+/// Unwraps the result of a blocking write, which is never pending.
 fn now(result: Poll<Result<(), WriteError>>) -> Result<(), WriteError> {
     match result {
         Poll::Ready(result) => result,
@@ -389,7 +417,7 @@ fn now(result: Poll<Result<(), WriteError>>) -> Result<(), WriteError> {
     }
 }
 
-/// Whether a call of the socket ended by its time-out.
+/// Returns whether a call of the socket ended with its timeout.
 fn is_timeout(error: &io::Error) -> bool {
     [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind())
 }

@@ -1,4 +1,4 @@
-//! A file on its way out over a blocking connection.
+//! Sending a file over a blocking connection.
 
 use core::fmt;
 
@@ -9,21 +9,22 @@ use crate::sending::Sending;
 use crate::session::Event;
 
 impl<S: Transport> Connection<S> {
-    /// Offers a file, to be sent from its beginning: [`write`](FileSender::write) its bytes, and
+    /// Offers a file. [`write`](FileSender::write) its bytes from the beginning, then
     /// [`finish`](FileSender::finish) with its digest.
     ///
-    /// `name` is one component of a path, 1 to 255 bytes (spec, 13.6). `size` is in bytes, and then
-    /// exactly so many have to be sent; `None` if it is not known. What the peer says beside what
-    /// concerns this file goes to `other`, and what that returns is sent: `|_| None` where the
-    /// peer says nothing else, or [`FileReceiver::handle`](crate::session::FileReceiver::handle) if
-    /// it sends files.
+    /// - `name` is one path component, 1 to 255 bytes (spec, 13.6).
+    /// - `size` is in bytes, or `None` if it is not known. If it is given, exactly this many bytes
+    ///   must be written.
+    /// - `other` receives the events that do not concern this file, and the status that it returns
+    ///   is sent. Use `|_| None` if the peer sends nothing else, or
+    ///   [`FileReceiver::handle`](crate::session::FileReceiver::handle) if it sends files.
     ///
-    /// The file has a resume key that nobody knows. (To go on with the part of an earlier try, send
-    /// the [messages](crate::session#files) yourself.)
+    /// The file has a random resume key, so the transfer cannot be resumed. (To resume the part of
+    /// an earlier attempt, send the [messages](crate::session#files) yourself.)
     ///
     /// # Errors
-    /// [`ConnectionError::Send`] when no file can be opened now, or none of this name;
-    /// [`ConnectionError::Write`] when the transport failed. The file was not offered.
+    /// Returns [`ConnectionError::Send`] if no file can be opened now, or none with this name, and
+    /// [`ConnectionError::Write`] if the transport failed. The file was not offered then.
     pub fn send_file<E>(
         &mut self,
         name: &str,
@@ -33,7 +34,7 @@ impl<S: Transport> Connection<S> {
     where
         E: FnMut(Event<'_>) -> Option<FileStatus<'static>>,
     {
-        // After the greatest id the session says why there is no other.
+        // After the greatest id, the session returns the error for this one.
         let mut sending = Sending::new(self.session().next_transfer_id().unwrap_or(u32::MAX));
         self.feed(&sending.open(name, size))?;
         sending.opened();
@@ -41,10 +42,10 @@ impl<S: Transport> Connection<S> {
     }
 }
 
-/// A file on its way out: see [`Connection::send_file`].
+/// A file that is being sent. Created by [`Connection::send_file`].
 ///
-/// Dropped before it is finished, the file is given up: a cancel goes out with what follows.
-///
+/// If it is dropped before it is finished, the file is cancelled: the cancel is written with the
+/// next messages.
 /// ```
 /// # use std::io::Read;
 /// # use unstick_session::io::{Connection, ConnectionError, Transport};
@@ -62,7 +63,7 @@ impl<S: Transport> Connection<S> {
 ///     hash.update(&buf[..n]);
 ///     sender.write(&buf[..n])?;
 /// }
-/// sender.finish(Digest(hash.finalize()))?; // it is there
+/// sender.finish(Digest(hash.finalize()))?; // the receiver has the file
 /// # Ok(())
 /// # }
 /// ```
@@ -78,13 +79,14 @@ where
     S: Transport,
     E: FnMut(Event<'_>) -> Option<FileStatus<'static>>,
 {
-    /// Sends the next bytes of the file, in frames that the peer takes. They are written as
-    /// [`Connection::feed`] does it, and nothing is read meanwhile: a refusal shows in
-    /// [`finish`](Self::finish).
+    /// Sends the next bytes of the file, in frames within the peer's limit.
+    ///
+    /// The frames are written as by [`Connection::feed`]. Nothing is read in the meantime, so a
+    /// refusal is reported by [`finish`](Self::finish).
     ///
     /// # Errors
-    /// As [`Connection::feed`]. [`position`](Self::position) says how many bytes were accepted;
-    /// after a time-out of the socket go on with the next.
+    /// The same as [`Connection::feed`]. [`position`](Self::position) returns how many bytes were
+    /// accepted; after a timeout of the socket, continue with the next byte.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), ConnectionError> {
         while !bytes.is_empty() && self.sending.wants_data()? {
             let data = self.sending.data(bytes, self.connection.session().peer_limit());
@@ -93,23 +95,25 @@ where
             self.sending.advance(n);
             bytes = bytes.get(n..).unwrap_or_default();
         }
-        self.sending.advance(bytes.len()); // the receiver has it already, perhaps
+        self.sending.advance(bytes.len()); // the receiver may already have the file
         Ok(())
     }
 
-    /// The offset in the file of the next byte.
+    /// Returns the offset of the next byte in the file.
     pub fn position(&self) -> u64 {
         self.sending.position()
     }
 
-    /// Says that the file is complete, and waits until the receiver has it: `Ok` says that it is
-    /// there, under its name, with this digest, the SHA-256 of all of it. It was stored, or one
-    /// with this digest was there.
+    /// Completes the file, and waits for its final status.
+    ///
+    /// `digest` is the SHA-256 of the whole file. `Ok` means that the receiver has the file with
+    /// this digest under its name: it was stored, or was already there.
     ///
     /// # Errors
-    /// [`ConnectionError::FileRefused`] and [`ConnectionError::FileUnanswered`]: the receiver does
-    /// not have it, or it is not known. Else as [`Connection::recv`] and [`Connection::feed`]; after
-    /// a time-out of the socket what becomes of the file is an event of [`Connection::recv`].
+    /// Returns [`ConnectionError::FileRefused`] if the receiver does not have the file, and
+    /// [`ConnectionError::FileUnanswered`] if the outcome is unknown. Otherwise the same as
+    /// [`Connection::recv`] and [`Connection::feed`]. After a timeout of the socket, the outcome is
+    /// an event of [`Connection::recv`].
     pub fn finish(mut self, digest: Digest) -> Result<FileStatus<'static>, ConnectionError> {
         loop {
             if let Some(outcome) = self.sending.outcome(digest) {
@@ -120,7 +124,7 @@ where
                 self.sending.finished();
             }
             let Some(event) = self.connection.recv()? else { return Err(self.sending.refused()) };
-            if !self.sending.hear(&event)
+            if !self.sending.handle(&event)
                 && let Some(status) = (self.other)(event)
             {
                 self.connection.try_feed(&Message::FileStatus(status))?;

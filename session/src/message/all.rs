@@ -1,4 +1,4 @@
-//! The messages of a datagram, all of them or none (spec, 14.6).
+//! The messages of a datagram: all of them, or none (spec, 14.6).
 
 use core::error::Error;
 use core::fmt;
@@ -8,8 +8,10 @@ use unstick::Kind;
 use super::{Message, MessageError};
 
 impl<'a> Message<'a> {
-    /// Reads the payloads of all of a datagram's frames before the first message is lent: a
-    /// datagram is refused whole (spec, 14.6).
+    /// Decodes the payloads of all frames of a datagram.
+    ///
+    /// Every payload is checked before the first message is returned, because a datagram is
+    /// accepted or refused as a whole (spec, 14.6).
     ///
     /// ```
     /// use unstick::{Framing, Kind, V1};
@@ -26,14 +28,14 @@ impl<'a> Message<'a> {
     /// assert_eq!(messages.next(), Some(Message::Binary(&[0xff])));
     ///
     /// datagram.extend_from_slice(&unstick::header::encode(Kind::TEXT, 1));
-    /// datagram.push(0xff); // no UTF-8
+    /// datagram.push(0xff); // not UTF-8
     /// let frames = framing.datagram(&datagram)?.map(|frame| (frame.meta, frame.payload));
     /// assert!(Message::decode_all(frames).is_err()); // none of the three counts
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// The first frame whose payload is none that its kind can have.
+    /// Returns the first frame whose payload is malformed for its kind.
     pub fn decode_all<I>(frames: I) -> Result<Messages<I>, RefusedMessage>
     where
         I: Iterator<Item = (Kind, &'a [u8])> + Clone,
@@ -47,7 +49,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The messages of a datagram, in their order: see [`Message::decode_all`].
+/// An iterator over the messages of a datagram, in order. Created by [`Message::decode_all`].
 #[derive(Clone, Debug)]
 pub struct Messages<I> {
     frames: I,
@@ -57,7 +59,7 @@ impl<'a, I: Iterator<Item = (Kind, &'a [u8])>> Iterator for Messages<I> {
     type Item = Message<'a>;
 
     fn next(&mut self) -> Option<Message<'a>> {
-        // Every payload was read before.
+        // `decode_all` has checked every payload.
         self.frames.next().and_then(|(kind, payload)| Message::decode(kind, payload).ok())
     }
 
@@ -66,17 +68,17 @@ impl<'a, I: Iterator<Item = (Kind, &'a [u8])>> Iterator for Messages<I> {
     }
 }
 
-/// Why a datagram is refused although its frames are sound: the payload of one is none that its
-/// kind can have. It concerns this datagram only (spec, 14.6).
+/// The error for a datagram whose frames are well formed, but with a payload that is malformed for
+/// its kind. It concerns this datagram only (spec, 14.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RefusedMessage {
-    /// Which of the delivered frames it is, from 0.
+    /// The index of the frame among the delivered frames, from 0.
     pub index: usize,
     /// The frame's kind.
     pub kind: Kind,
-    /// What is wrong with its payload; its offsets are in that payload.
+    /// What is wrong with the frame's payload. Offsets count from the start of that payload.
     pub error: MessageError,
 }
 
@@ -96,7 +98,7 @@ mod tests {
     use std::vec::Vec;
     use unstick::{Framing, V1};
 
-    /// The messages of a datagram with these frames.
+    /// Encodes the frames as one datagram, and returns its messages in `Debug` form.
     fn read(frames: &[(Kind, &[u8])]) -> Result<Vec<std::string::String>, RefusedMessage> {
         let framing = Framing::new(V1);
         let mut bytes = Vec::new();
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn one_malformed_payload_refuses_its_datagram_whole() {
+    fn one_malformed_payload_refuses_the_whole_datagram() {
         // spec: CNV-12
         let (own, skipped) = (Kind::new(0x41).unwrap(), Kind::new(0xC1).unwrap());
         let sound: [(Kind, &[u8]); 5] = [
@@ -126,13 +128,13 @@ mod tests {
         assert!(shown[0].contains("Text") && shown[3].contains("Binary"), "{shown:?}");
         for (kind, bad) in [(Kind::TEXT, &b"a\xe7\xb2"[..]), (Kind::PONG, &[0; 65])] {
             let error = Message::decode(kind, bad).unwrap_err();
-            // The skipped frame is not delivered, and not counted.
+            // The skipped frame is neither delivered nor counted.
             for (at, index) in [(0, 0), (2, 2), (3, 2), (5, 4)] {
                 let mut frames = sound.to_vec();
                 frames.insert(at, (kind, bad));
                 assert_eq!(read(&frames), Err(RefusedMessage { index, kind, error }), "{at}");
             }
-            // Of several the first counts; and it has no effect on another datagram.
+            // The first malformed payload is reported. It does not affect another datagram.
             let both = [(Kind::TEXT, &b"\xff"[..]), (kind, bad)];
             assert_eq!(read(&both).unwrap_err().index, 0);
             assert_eq!(read(&sound), Ok(shown.clone()));

@@ -1,15 +1,17 @@
-//! The numbers of the registry: why a conversation ended, and what became of a file.
+//! The codes of the registry: why a conversation ended, and the outcome of a file transfer.
 
 use core::fmt;
 
-/// A number of the registry (spec, chapters 9 and 16): what a close, a file's status or a cancel
-/// says. One that this version does not know is kept as it came.
+/// A code of the registry (spec, chapters 9 and 16), as carried by a close, a file-status or a
+/// file-cancel.
+///
+/// A code that this version does not know keeps its number.
 ///
 /// ```
 /// use unstick_session::message::Code;
 ///
 /// assert_eq!(Code::BAD_DIGEST.to_string(), "bad-digest");
-/// assert_eq!(Code(0x8001).to_string(), "0x8001"); // an application's own
+/// assert_eq!(Code(0x8001).to_string(), "0x8001"); // defined by an application
 /// assert!(Code::STORED.is_final() && !Code::WORKING.is_final());
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,14 +19,15 @@ use core::fmt;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Code(pub u16);
 
-/// What the registry says of a code.
+/// An entry of the registry.
 struct Registered {
     number: u16,
     name: &'static str,
     meaning: &'static str,
 }
 
-/// Declares the registry once: constants, names, meanings.
+/// Declares the registry once: constants, names and meanings. A meaning is the constant's
+/// documentation and is also sent to the peer, as the reason.
 macro_rules! codes {
     ($($(#[doc = $meaning:literal])+ $name:ident = $number:literal, $text:literal;)+) => {
         impl Code {
@@ -127,26 +130,29 @@ codes! {
 }
 
 impl Code {
-    /// The name in the registry; `None` for a number without one.
+    /// Returns the code's name in the registry, or `None` if the code is not registered.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         self.registered().map(|registered| registered.name)
     }
 
-    /// What it means, in a few words: a reason to send along. Empty for a number without a name.
+    /// Returns the meaning in a few words, suitable as the reason of a message. Empty if the code
+    /// is not registered.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.registered().map_or("", |registered| registered.meaning)
     }
 
-    /// Whether it belongs to applications: from 0x8000.
+    /// Returns whether the code belongs to applications (0x8000 and above).
     #[must_use]
     pub const fn is_application(self) -> bool {
         self.0 >= 0x8000
     }
 
-    /// Whether a status with this code is the last of its transfer. All are, but those from 0x0110
-    /// to 0x011F; a final one that is neither stored nor exists is a refusal.
+    /// Returns whether a status with this code is the last one of its transfer.
+    ///
+    /// All codes are final except 0x0110 to 0x011F. A final code other than
+    /// [`STORED`](Self::STORED) and [`EXISTS`](Self::EXISTS) is a refusal (spec, 15.6).
     #[must_use]
     pub const fn is_final(self) -> bool {
         self.0 & 0xFFF0 != 0x0110
@@ -157,7 +163,7 @@ impl Code {
     }
 }
 
-/// What a sender is told when the disk fails.
+/// Maps a storage error to the code that is sent to the file's sender.
 #[cfg(feature = "std")]
 impl From<std::io::ErrorKind> for Code {
     fn from(kind: std::io::ErrorKind) -> Self {
@@ -209,7 +215,7 @@ mod tests {
 
     #[cfg(feature = "std")]
     #[test]
-    fn a_disk_that_fails_has_a_code() {
+    fn io_errors_map_to_codes() {
         use std::io::{Error, ErrorKind};
         let codes = [
             (ErrorKind::StorageFull, Code::NO_SPACE),
@@ -225,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn only_ready_and_working_and_their_reserved_neighbours_are_not_final() {
+    fn only_codes_from_0x0110_to_0x011f_are_not_final() {
         // spec: FIL-13
         for number in 0..=u16::MAX {
             assert_eq!(Code(number).is_final(), !(0x0110..=0x011F).contains(&number));
@@ -233,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_says_what_it_means() {
+    fn codes_have_a_meaning_and_display_their_name() {
         assert_eq!(Code::CHANGED.meaning(), "the file changed while it was sent");
         assert_eq!((Code(0x7FFF).meaning(), Code(0x7FFF).name()), ("", None));
         assert!(!Code(0x7FFF).is_application() && Code(0x8000).is_application());

@@ -1,4 +1,4 @@
-//! A message as it is written: a few bytes of fixed fields, and the rest from where it is.
+//! An encoded message: a few bytes of fixed fields, and a borrowed rest.
 
 use core::fmt;
 
@@ -6,11 +6,13 @@ use unstick::{EncodeError, EncodedHeader, Framing, Kind, V1};
 
 use crate::bytes::{copy, copy_payload};
 
-/// The most bytes of fixed fields: those of a file-status.
+/// The maximum length of the fixed fields in bytes: that of a file-status.
 const MAX_HEAD: usize = 46;
 
-/// A message that can be written: its kind, and its payload in two parts. The first holds the fixed
-/// fields, the second is borrowed from the message, so that data is written without a copy.
+/// A message that is ready to be written: its kind, and its payload in two parts.
+///
+/// The first part holds the fixed fields. The second is borrowed from the message, so that file
+/// data is written without a copy.
 ///
 /// ```
 /// use unstick::{Framing, V1};
@@ -44,43 +46,43 @@ impl<'a> Encoded<'a> {
         self
     }
 
-    /// What the payload is.
+    /// Returns the kind of the frame that carries the payload.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The bytes of the payload.
+    /// Returns the payload's length in bytes.
     #[must_use]
     pub const fn payload_len(&self) -> u64 {
-        // The head has a few bytes and a slice at most `isize::MAX`.
+        // Cannot overflow: the head has at most 46 bytes, and a slice at most `isize::MAX`.
         (self.head_len as u64).saturating_add(self.tail.len() as u64)
     }
 
-    /// The payload's first part; may be empty.
+    /// Returns the first part of the payload, the fixed fields. May be empty.
     #[must_use]
     pub fn head(&self) -> &[u8] {
         self.head.get(..self.head_len).unwrap_or_default()
     }
 
-    /// The payload's second part; may be empty.
+    /// Returns the second part of the payload: text, a name, a reason or data. May be empty.
     #[must_use]
     pub const fn tail(&self) -> &'a [u8] {
         self.tail
     }
 
-    /// The header of the frame.
+    /// Encodes the header of the frame.
     ///
     /// # Errors
-    /// The payload is over the limit.
+    /// Returns [`EncodeError::Oversize`] if the payload is over the limit.
     pub fn header(&self, framing: &Framing<V1>) -> Result<EncodedHeader<V1>, EncodeError> {
         framing.encode_header(self.kind, self.payload_len())
     }
 
-    /// Writes the payload to the beginning of `out` and says how many bytes it has.
+    /// Writes the payload to the start of `out` and returns its length in bytes.
     ///
     /// # Errors
-    /// [`EncodeError::NoRoom`] when `out` is too short. It stays as it is then.
+    /// Returns [`EncodeError::NoRoom`] if `out` is too short. `out` is unchanged then.
     pub fn payload_into(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
         let needed = self.head_len.saturating_add(self.tail.len());
         let room = out.len();
@@ -94,11 +96,11 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    /// Writes the whole frame to the beginning of `out` and says how many bytes it has.
+    /// Writes the whole frame to the start of `out` and returns its length in bytes.
     ///
     /// # Errors
-    /// The payload is over the limit, or [`EncodeError::NoRoom`] when `out` is too short. It stays
-    /// as it is then.
+    /// Returns [`EncodeError::Oversize`] if the payload is over the limit, and
+    /// [`EncodeError::NoRoom`] if `out` is too short. `out` is unchanged then.
     pub fn frame_into(&self, framing: &Framing<V1>, out: &mut [u8]) -> Result<usize, EncodeError> {
         let header = self.header(framing)?;
         let header = header.as_bytes();
@@ -114,7 +116,7 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    /// The payload as one run of bytes.
+    /// Returns a copy of the payload as one contiguous run of bytes.
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn to_payload(&self) -> alloc::vec::Vec<u8> {

@@ -1,4 +1,4 @@
-//! What can be wrong with a payload.
+//! Errors in payloads and file names.
 
 use core::error::Error;
 use core::fmt;
@@ -7,32 +7,32 @@ use unstick::Kind;
 
 use super::{Code, FileOpen};
 
-/// Why a payload is none that its kind can have (spec, chapter 13).
+/// The error for a payload that is malformed for its kind (spec, chapter 13).
 ///
 /// Offsets count from the payload's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum MessageError {
-    /// The payload ends before its fixed fields do.
+    /// The payload is shorter than the fixed fields of its kind.
     TooShort {
         /// The message's kind.
         kind: Kind,
-        /// The bytes that the payload has.
+        /// The payload's length in bytes.
         len: u64,
-        /// The bytes that it needs at least.
+        /// The minimum length in bytes.
         least: u64,
     },
     /// The payload is longer than its kind allows.
     TooLong {
         /// The message's kind.
         kind: Kind,
-        /// The bytes that the payload has.
+        /// The payload's length in bytes.
         len: u64,
-        /// The bytes that it may have.
+        /// The maximum length in bytes.
         most: u64,
     },
-    /// A close of one byte: half a code.
+    /// A close of one byte, which is half a code.
     HalfCode,
     /// A file-data without data.
     NoData,
@@ -40,13 +40,13 @@ pub enum MessageError {
     Utf8 {
         /// The message's kind.
         kind: Kind,
-        /// The offset of the first byte that belongs to no character.
+        /// The offset of the first byte that is not part of a valid character.
         at: u64,
-        /// Whether it is the beginning of a character that the payload's end cut.
+        /// Whether the payload ends inside a character that is valid so far.
         cut: bool,
     },
-    /// A file-open with a name that no file may have. It refuses this file and not the
-    /// conversation: the answer is a status with [`Code::BAD_NAME`].
+    /// A file-open with an invalid file name. It refuses this file only; the conversation goes on.
+    /// The answer is a status with [`Code::BAD_NAME`] (spec, 13.6).
     Name {
         /// The transfer that is refused.
         id: u32,
@@ -56,7 +56,7 @@ pub enum MessageError {
 }
 
 impl MessageError {
-    /// This error's number in the registry: [`Code::BAD_NAME`] for a name, else
+    /// Returns this error's code in the registry: [`Code::BAD_NAME`] for a name, otherwise
     /// [`Code::BAD_MESSAGE`].
     #[must_use]
     pub const fn code(self) -> Code {
@@ -66,8 +66,8 @@ impl MessageError {
         }
     }
 
-    /// The offset in the payload of the first byte that is wrong, or of the end if bytes are
-    /// missing.
+    /// Returns the offset in the payload of the first wrong byte, or of the payload's end if bytes
+    /// are missing.
     #[must_use]
     pub const fn at(self) -> u64 {
         match self {
@@ -76,7 +76,7 @@ impl MessageError {
             Self::HalfCode => 1,
             Self::NoData => 12,
             Self::Utf8 { at, .. } => at,
-            // At most 255, so the sum cannot overflow.
+            // Cannot overflow: `error.at()` is at most 255.
             Self::Name { error, .. } => FileOpen::NAME_AT + error.at(),
         }
     }
@@ -118,7 +118,7 @@ impl fmt::Display for MessageError {
 
 impl Error for MessageError {}
 
-/// A number of bytes, in words.
+/// Formats a number of bytes: `1 byte`, `2 bytes`.
 struct Bytes(u64);
 
 impl fmt::Display for Bytes {
@@ -130,48 +130,49 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Why a name is none that a file may have (spec, 13.6). It is refused and never changed into
-/// another one.
+/// The error for a name that a file cannot have (spec, 13.6). Such a name is refused, never changed
+/// into a valid one.
 ///
 /// Offsets count from the name's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum NameError {
-    /// There is none.
+    /// The name is empty.
     Empty,
-    /// It has more than 255 bytes.
+    /// The name has more than 255 bytes.
     TooLong {
-        /// The bytes that it has.
+        /// The name's length in bytes.
         len: u64,
     },
-    /// It is not UTF-8.
+    /// The name is not UTF-8.
     Utf8 {
-        /// The offset of the first byte that belongs to no character.
+        /// The offset of the first byte that is not part of a valid character.
         at: u8,
-        /// Whether it is the beginning of a character that the end cut.
+        /// Whether the name ends inside a character that is valid so far.
         cut: bool,
     },
-    /// It has a character that separates folders or drives on some system: `/`, `\` or `:`.
+    /// The name contains a character that separates folders or drives on some system: `/`, `\` or
+    /// `:`.
     Separator {
-        /// Its offset.
+        /// The character's offset.
         at: u8,
         /// The character.
         found: char,
     },
-    /// It has NUL or another control character.
+    /// The name contains NUL or another control character.
     Control {
-        /// Its offset.
+        /// The character's offset.
         at: u8,
         /// The character.
         found: char,
     },
-    /// It is `.` or `..`, which are folders.
+    /// The name is `.` or `..`, which are folders.
     Dots,
 }
 
 impl NameError {
-    /// The offset in the name of the first byte that is wrong.
+    /// Returns the offset in the name of the first wrong byte.
     #[must_use]
     pub const fn at(self) -> u64 {
         match self {

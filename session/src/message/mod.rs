@@ -1,8 +1,8 @@
-//! Messages: the typed payloads of the version-1 protocol (spec, chapter 13).
+//! Messages: the typed payloads of the version 1 protocol (spec, chapter 13).
 //!
-//! [`Message::decode`] reads a frame's payload and borrows from it; [`Message::encode`] gives the
-//! payload in two parts, so that data is written from where it is. Both keep the same rules: what
-//! one takes, the other takes.
+//! [`Message::decode`] decodes a frame's payload and borrows from it. [`Message::encode`] returns
+//! the payload in two parts, so that data is written without a copy. Both apply the same rules: the
+//! encoder accepts exactly the messages that the decoder accepts.
 //!
 //! ```
 //! use unstick::{Framing, Kind, V1};
@@ -18,9 +18,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What may be said when is the [session's](crate::session) to know. In a datagram there is no
-//! session, and a datagram is refused whole: [`Message::decode_all`] reads all of its messages, or
-//! says which one is malformed.
+//! The [session](crate::session) checks which message may be sent or received at which time. A
+//! datagram has no session, and is accepted or refused as a whole: [`Message::decode_all`] decodes
+//! all of its messages, or reports the malformed one.
 
 mod all;
 mod code;
@@ -40,36 +40,37 @@ pub use encoded::Encoded;
 pub use error::{MessageError, NameError};
 pub use name::{MAX_NAME_LEN, check_name};
 
-/// The most payload bytes of a ping or pong.
+/// The maximum payload length of a ping or pong, in bytes.
 pub const MAX_PING_LEN: usize = 64;
 
 /// A message, borrowed from a frame's payload.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message<'a> {
-    /// The most that this side takes, and its name; the first message or none.
+    /// The sender's limit and name. It is the first message of a stream, if it is sent at all.
     Hello(Hello<'a>),
     /// Text.
     Text(&'a str),
-    /// Any bytes.
+    /// Arbitrary bytes.
     Binary(&'a [u8]),
-    /// Asks for a pong with the same bytes, at most [`MAX_PING_LEN`].
+    /// A request for a pong with the same bytes, at most [`MAX_PING_LEN`].
     Ping(&'a [u8]),
-    /// Answers a ping.
+    /// The answer to a ping.
     Pong(&'a [u8]),
-    /// Nothing more comes from this side.
+    /// The last message of a stream: its sender sends nothing more.
     Close(Close<'a>),
-    /// Offers a file.
+    /// An offer of a file.
     FileOpen(FileOpen<'a>),
     /// A run of the open file's bytes.
     FileData(FileData<'a>),
-    /// The open file is complete.
+    /// The end of the open file: all of its data was sent.
     FileDone(FileDone),
-    /// What became of a file.
+    /// The receiver's answer for a file.
     FileStatus(FileStatus<'a>),
-    /// The open file is given up.
+    /// The sender abandons the open file.
     FileCancel(FileCancel<'a>),
-    /// A kind that this version does not define: an application's, or one of a later edition.
+    /// A message of a kind that this version does not define: an application's kind, or one of a
+    /// later edition of the protocol.
     Other {
         /// The kind.
         kind: Kind,
@@ -78,82 +79,87 @@ pub enum Message<'a> {
     },
 }
 
-/// The most that a side takes, and its name (spec, 13.1 and 14.1).
+/// The limit and the name of a side (spec, 13.1 and 14.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello<'a> {
-    /// The most payload bytes that this side takes in a frame.
+    /// The limit of this side: the maximum payload length that it accepts, in bytes.
     pub limit: u32,
-    /// The application's name; may be empty. A peer chose it: escape it before it is shown.
+    /// The application's name; may be empty. It is chosen by the peer: escape it before you display
+    /// it.
     pub name: &'a str,
 }
 
-/// Nothing more comes from this side (spec, 13.4 and 14.4).
+/// The last message of a stream (spec, 13.4 and 14.4).
 ///
-/// [`Code::NO_ERROR`] without a reason is the ordinary close, and written as an empty payload.
+/// [`Code::NO_ERROR`] without a reason is the ordinary close. It is encoded as an empty payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Close<'a> {
-    /// Why.
+    /// Why the stream ends.
     pub code: Code,
-    /// The same for people; may be empty. A peer chose it: escape it before it is shown.
+    /// The reason as text for people; may be empty. It is chosen by the peer: escape it before you
+    /// display it.
     pub reason: &'a str,
 }
 
 impl Close<'_> {
-    /// The ordinary close: all is well.
+    /// The ordinary close: no error, no reason.
     pub const ORDINARY: Self = Close { code: Code::NO_ERROR, reason: "" };
 }
 
-/// Offers a file (spec, 13.1; its name, 13.6).
+/// An offer of a file (spec, 13.1; the name, 13.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileOpen<'a> {
-    /// The transfer: greater than every id that this sender opened before in this conversation.
+    /// The transfer id: greater than every id that this sender used before in this conversation.
     pub id: u32,
-    /// Under which its parts are kept, if the connection breaks.
+    /// The key under which the receiver keeps a part of the file if the connection breaks.
     pub key: ResumeKey,
-    /// The bytes that the file has; `None` if the sender does not know. (2^64 − 1 on the wire, so
-    /// no size may be that.)
+    /// The file's size in bytes, or `None` if it is not known. (`None` is 2^64 − 1 on the wire, so
+    /// a size cannot have this value.)
     pub size: Option<u64>,
-    /// One component of a path, 1 to 255 bytes: see [`check_name`].
+    /// The file's name: one component of a path, 1 to 255 bytes. See [`check_name`].
     pub name: &'a str,
 }
 
 impl FileOpen<'_> {
-    /// Where in the payload the name begins.
+    /// The offset of the name in the payload.
     pub(crate) const NAME_AT: u64 = 28;
-    /// What stands for a size that is not known.
+    /// The size field's value for an unknown size.
     const UNKNOWN: u64 = u64::MAX;
 }
 
 /// A run of the open file's bytes (spec, 13.1 and 15.3).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FileData<'a> {
-    /// The transfer.
+    /// The transfer id.
     pub id: u32,
-    /// Where in the file the bytes belong.
+    /// The offset of `bytes` in the file.
     pub offset: u64,
-    /// At least one byte.
+    /// The data; at least one byte.
     pub bytes: &'a [u8],
 }
 
 impl FileData<'_> {
-    /// The bytes of a file-data's payload before the file's.
+    /// The length in bytes of the fixed fields, which come before the file's data.
     pub const HEAD_LEN: usize = 12;
 }
 
-/// The open file is complete (spec, 13.1 and 15.3).
+/// The end of the open file (spec, 13.1 and 15.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileDone {
-    /// The transfer.
+    /// The transfer id.
     pub id: u32,
-    /// The bytes of the whole file, those of an earlier try included.
+    /// The size of the whole file in bytes, including a part from an earlier attempt.
     pub total: u64,
     /// The SHA-256 of the whole file.
     pub digest: Digest,
 }
 
 impl FileDone {
-    /// The answer, once what arrived is on disk, synced, and found to have the digest `found`:
-    /// stored, and only then has the file its name; or bad-digest, and the part is dropped.
+    /// Returns the answer to this message: stored if `found`, the digest of the received file, is
+    /// the announced digest, otherwise bad-digest.
+    ///
+    /// Call it when the file's data is on disk and synced. After stored, give the file its name
+    /// before you send the answer; after bad-digest, drop the part.
     #[must_use]
     pub fn answer(&self, found: Digest) -> FileStatus<'static> {
         if found == self.digest {
@@ -168,26 +174,28 @@ impl FileDone {
     }
 }
 
-/// What became of a file (spec, 13.1 and 15.6).
+/// The receiver's answer for a file (spec, 13.1 and 15.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStatus<'a> {
-    /// The transfer: an id of the side that this goes to.
+    /// The transfer id, chosen by the side that receives this message.
     pub id: u32,
-    /// What it is about; [`Code::is_final`] says whether more will come.
+    /// The outcome or the progress. [`Code::is_final`] tells whether further statuses follow.
     pub code: Code,
-    /// With ready, the bytes that the receiver holds; with stored and exists, the file's size; with
-    /// a refusal, the bytes that are kept for a next try; with working, those on disk.
+    /// A number of bytes. With ready: how much of the file the receiver holds. With stored and
+    /// exists: the file's size. With a refusal: how much is kept for the next attempt. With
+    /// working: how much is on disk.
     pub offset: u64,
-    /// The SHA-256 of the bytes up to `offset`, with ready, stored and exists; else
+    /// With ready, stored and exists: the SHA-256 of the first `offset` bytes. Otherwise
     /// [`Digest::NONE`].
     pub digest: Digest,
-    /// The code for people; may be empty. A peer chose it: escape it before it is shown.
+    /// The code as text for people; may be empty. It is chosen by the peer: escape it before you
+    /// display it.
     pub reason: &'a str,
 }
 
 impl<'a> FileStatus<'a> {
-    /// A status without offset and digest, with the code's [meaning](Code::meaning) as the reason
-    /// if it is a refusal.
+    /// Creates a status without offset and digest. The reason is the code's
+    /// [meaning](Code::meaning) if the code is a refusal, otherwise empty.
     #[must_use]
     pub fn new(id: u32, code: Code) -> Self {
         let reason = match code {
@@ -197,15 +205,18 @@ impl<'a> FileStatus<'a> {
         Self { id, code, offset: 0, digest: Digest::NONE, reason }
     }
 
-    /// The receiver waits for data. It holds `offset` bytes of an earlier try with the same name
-    /// and key, which have this digest: [`Digest::OF_NOTHING`] if there are none.
+    /// Creates a ready status: the receiver waits for data, and holds `offset` bytes of an earlier
+    /// attempt with the same name and key. `digest` is the digest of these bytes,
+    /// [`Digest::OF_NOTHING`] if there are none.
     #[must_use]
     pub const fn ready(id: u32, offset: u64, digest: Digest) -> Self {
         Self { id, code: Code::READY, offset, digest, reason: "" }
     }
 
-    /// A file of this name is there. If its size is the one announced, say that and its digest, so
-    /// that a sender that lost the stored of an earlier try knows that all is well.
+    /// Creates an exists status: there is already a file with this name.
+    ///
+    /// If its size is the announced one, pass the size and the file's digest. A sender that lost
+    /// the stored status of an earlier attempt learns from it that the file arrived.
     #[must_use]
     pub const fn exists(id: u32, same_size: Option<(u64, Digest)>) -> Self {
         let (offset, digest) = match same_size {
@@ -215,46 +226,51 @@ impl<'a> FileStatus<'a> {
         Self { id, code: Code::EXISTS, offset, digest, reason: "" }
     }
 
-    /// The file is refused; `kept` bytes stay for a next try.
+    /// Creates a refusal. `kept` is the number of bytes that the receiver keeps for the next
+    /// attempt.
     #[must_use]
     pub fn refused(id: u32, code: Code, kept: u64, reason: &'a str) -> Self {
         Self { offset: kept, reason, ..Self::new(id, code) }
     }
 
-    /// Whether the file is at the receiver: it is stored, or one with this digest was there.
+    /// Returns whether the receiver has the file with this digest: it was stored, or was already
+    /// there.
     #[must_use]
     pub fn is_there(&self, digest: Digest) -> bool {
         matches!(self.code, Code::STORED | Code::EXISTS) && self.digest == digest
     }
 
-    /// The answer to ready: where to begin, if the sender's own first `offset` bytes have the
-    /// digest `own`. At 0, when they are others; also when the file is shorter, and `own` is
-    /// [`Digest::NONE`].
+    /// Returns the offset of the first byte to send after ready. `own` is the digest of the first
+    /// `offset` bytes of the sender's own file.
+    ///
+    /// Returns `offset` if `own` is the receiver's digest, otherwise 0. Pass [`Digest::NONE`] if
+    /// the file is shorter than `offset`; the result is 0 then.
     #[must_use]
     pub fn begin_at(&self, own: Digest) -> u64 {
         if own == self.digest && own != Digest::NONE { self.offset } else { 0 }
     }
 }
 
-/// The open file is given up (spec, 13.1 and 15.3).
+/// The sender abandons the open file (spec, 13.1 and 15.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileCancel<'a> {
-    /// The transfer.
+    /// The transfer id.
     pub id: u32,
-    /// Why, such as [`Code::GIVEN_UP`].
+    /// Why the file is abandoned, for example [`Code::GIVEN_UP`].
     pub code: Code,
-    /// The same for people; may be empty. A peer chose it: escape it before it is shown.
+    /// The reason as text for people; may be empty. It is chosen by the peer: escape it before you
+    /// display it.
     pub reason: &'a str,
 }
 
-/// A SHA-256 digest. Shown in hexadecimal.
+/// A SHA-256 digest. `Display` and `Debug` print it in hexadecimal.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
-    /// 32 zero bytes: what stands on the wire where there is no digest.
+    /// 32 zero bytes, which stand for "no digest" on the wire.
     pub const NONE: Self = Self([0; 32]);
-    /// The SHA-256 of no bytes.
+    /// The SHA-256 of the empty sequence of bytes.
     pub const OF_NOTHING: Self = Self([
         0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9,
         0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52,
@@ -274,8 +290,10 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What a sender keeps its parts under: whoever knows it can go on with them. So it is chosen at
-/// random, or derived from a secret, and `Debug` does not show it.
+/// The key under which a receiver keeps the parts of a sender's files.
+///
+/// Anyone who knows the key can resume those transfers. Choose it at random, or derive it from a
+/// secret. `Debug` does not print it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResumeKey(pub [u8; 16]);
 
@@ -286,13 +304,13 @@ impl fmt::Debug for ResumeKey {
 }
 
 impl<'a> Message<'a> {
-    /// Reads a frame's payload.
+    /// Decodes a frame's payload.
     ///
-    /// Kinds that version 1 does not define are [`Other`](Self::Other), whether critical or not:
-    /// whether such a kind is known is for the session to say.
+    /// Kinds that version 1 does not define are returned as [`Other`](Self::Other), critical or
+    /// not. The session decides whether such a kind is known.
     ///
     /// # Errors
-    /// The payload is none that its kind can have.
+    /// Returns an error if the payload is malformed for its kind.
     pub fn decode(kind: Kind, payload: &'a [u8]) -> Result<Self, MessageError> {
         check_len(kind, payload.len() as u64)?;
         Ok(match kind {
@@ -361,7 +379,7 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// The kind of the frame that carries it.
+    /// Returns the kind of the frame that carries this message.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
@@ -380,10 +398,10 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The payload, to be written.
+    /// Encodes the payload.
     ///
     /// # Errors
-    /// [`decode`](Self::decode) would refuse it, for the same reason.
+    /// Returns the error that [`decode`](Self::decode) would return for this payload.
     pub fn encode(&self) -> Result<Encoded<'a>, MessageError> {
         let kind = self.kind();
         let encoded = match *self {
@@ -425,7 +443,7 @@ impl<'a> Message<'a> {
                     .field(code.0.to_be_bytes())
             }
             Self::Other { kind, payload } => {
-                // One of the protocol's own kinds keeps its rules also by this way.
+                // A payload of a kind that version 1 defines follows that kind's rules here too.
                 Self::decode(kind, payload)?;
                 Encoded::new(kind, payload)
             }
@@ -436,15 +454,15 @@ impl<'a> Message<'a> {
 }
 
 impl FileStatus<'_> {
-    /// The bytes of a file-status without a reason.
+    /// The length in bytes of a file-status without a reason.
     pub const HEAD_LEN: usize = 46;
 }
 
-/// Whether a payload of this kind can have this length: what a header alone can tell.
+/// Checks whether a payload of this kind can have this length, which a header alone decides.
 ///
 /// # Errors
-/// It cannot, whatever its bytes are. (A name that is too long refuses only its file, and is no
-/// error here.)
+/// Returns an error if no payload of this kind and length is valid. (A name that is too long
+/// refuses only its file, and is not an error here.)
 pub fn check_len(kind: Kind, len: u64) -> Result<(), MessageError> {
     let (least, most) = match kind {
         Kind::PING | Kind::PONG => (0, MAX_PING_LEN as u64),
@@ -467,13 +485,13 @@ pub fn check_len(kind: Kind, len: u64) -> Result<(), MessageError> {
     Ok(())
 }
 
-/// The fixed fields and the rest. There are as many bytes: the length was looked at.
+/// Splits the payload into fixed fields and the rest. The length was checked before.
 fn split<const N: usize>(kind: Kind, payload: &[u8]) -> Result<(&[u8; N], &[u8]), MessageError> {
     let len = payload.len() as u64;
     payload.split_first_chunk().ok_or(MessageError::TooShort { kind, len, least: N as u64 })
 }
 
-/// The text that begins at `at` in the payload.
+/// Decodes the text that begins at offset `at` of the payload.
 fn utf8(kind: Kind, at: usize, bytes: &[u8]) -> Result<&str, MessageError> {
     core::str::from_utf8(bytes).map_err(|error| MessageError::Utf8 {
         kind,
@@ -550,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_alone_tells_what_cannot_be() {
+    fn check_len_refuses_lengths_that_a_kind_cannot_have() {
         // spec: MSG-3, MSG-5
         let table = [
             (Kind::HELLO, 4, u64::MAX),
@@ -583,7 +601,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_shows_digests_and_escapes_bytes() {
+    fn debug_prints_digests_in_hex_and_escapes_data() {
         let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Digest::OF_NOTHING.to_string(), digest);
         assert_eq!(std::format!("{:?}", Digest::OF_NOTHING), digest);
@@ -592,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_payloads_and_names_say_what_and_where() {
+    fn errors_of_payloads_and_names_display_what_and_where() {
         let shown = |error: MessageError| error.to_string();
         let one = shown(MessageError::TooShort { kind: Kind::HELLO, len: 1, least: 4 });
         assert!(one.contains("1 byte") && !one.contains("1 bytes"), "{one}");
@@ -617,7 +635,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded() {
+    fn encoded_messages_decode_to_the_same_message() {
         // spec: MSG-1
         for message in all() {
             let encoded = message.encode().unwrap();
@@ -632,14 +650,14 @@ mod tests {
                 let needed = payload.len();
                 assert_eq!(error, Err(unstick::EncodeError::NoRoom { needed, room: short }));
             }
-            // And a raw message of the same kind is the same bytes.
+            // A raw message of the same kind and payload is encoded to the same bytes.
             let raw = Message::Other { kind: message.kind(), payload: &payload };
             assert_eq!(raw.encode().unwrap().to_payload(), payload);
         }
     }
 
     #[test]
-    fn fields_stand_where_the_specification_puts_them() {
+    fn fields_have_the_offsets_of_the_specification() {
         let payload = |message: Message<'_>| message.encode().unwrap().to_payload();
         let [.., open, _, data, done, status, cancel, _] = all();
         assert_eq!(payload(open)[..8], [1, 2, 3, 4, 9, 9, 9, 9]);
@@ -651,7 +669,7 @@ mod tests {
         assert_eq!(&payload(status)[46..], "磁盘满".as_bytes());
         assert_eq!(payload(cancel), [0, 0, 0, 3, 1, 0x51]);
         assert_eq!(payload(Message::Close(Close::ORDINARY)), []);
-        // Both are the ordinary close; only the shorter is written.
+        // Both payloads are the ordinary close; only the shorter one is written.
         let both = [&[][..], &[0, 0]].map(|payload| Message::decode(Kind::CLOSE, payload));
         assert_eq!(both, [Ok(Message::Close(Close::ORDINARY)); 2]);
     }
@@ -697,7 +715,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_name_refuses_its_file_only() {
+    fn a_bad_name_is_an_error_of_its_file_only() {
         // spec: MSG-11
         let open = [&[0, 0, 0, 7][..], &[0; 24], b"a/b"].concat();
         let error = NameError::Separator { at: 1, found: '/' };
@@ -711,7 +729,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoder_refuses_what_a_decoder_would() {
+    fn encode_refuses_what_decode_refuses() {
         // spec: MSG-6
         let ping = Message::Ping(&[0; 65]);
         let error = MessageError::TooLong { kind: Kind::PING, len: 65, most: 64 };
@@ -724,12 +742,12 @@ mod tests {
     }
 
     #[test]
-    fn digests_decide() {
+    fn digests_decide_on_resuming_and_on_success() {
         // spec: FIL-17, FIL-21
         let (a, b) = (Digest([1; 32]), Digest([2; 32]));
         let ready = FileStatus::ready(1, 100, a);
         assert_eq!((ready.begin_at(a), ready.begin_at(b)), (100, 0));
-        // A receiver without a digest has nothing to go on from, also if the sender has none.
+        // A receiver without a digest cannot resume, even if the sender has no digest either.
         assert_eq!(FileStatus::ready(1, 100, Digest::NONE).begin_at(Digest::NONE), 0);
         let done = FileDone { id: 1, total: 9, digest: a };
         assert_eq!((done.answer(a).code, done.answer(a).offset), (Code::STORED, 9));
@@ -742,7 +760,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_shows_no_key_and_not_all_data() {
+    fn debug_hides_resume_keys_and_shortens_data() {
         let [.., open, _, data, _, _, _, _] = all();
         let text = std::format!("{open:?} {data:?} {:?}", Message::Binary(&[0; 99]));
         assert!(text.contains("ResumeKey(..)") && text.contains("99 bytes"), "{text}");

@@ -1,14 +1,14 @@
-//! Which names a file may have.
+//! The rules for file names.
 
 use super::error::NameError;
 
-/// The most bytes of a file's name.
+/// The maximum length of a file's name in bytes.
 pub const MAX_NAME_LEN: usize = 255;
 
-/// Whether a file may have this name (spec, 13.6): 1 to 255 bytes of UTF-8 that are one component
-/// of a path on every system. Nothing is cleaned or replaced.
+/// Checks whether a file can have this name (spec, 13.6): 1 to 255 bytes of UTF-8 that are one path
+/// component on every system. The name is not changed.
 ///
-/// A receiver may have further rules of its own, such as its system's reserved names.
+/// A receiver may apply further rules, such as the names that its system reserves.
 ///
 /// ```
 /// use unstick_session::message::{NameError, check_name};
@@ -18,12 +18,12 @@ pub const MAX_NAME_LEN: usize = 255;
 /// ```
 ///
 /// # Errors
-/// What is wrong with it: the length first, then the first character that it may not have, then
-/// `.` and `..`.
+/// Returns the first rule that the name breaks, in this order: the length, the first character that
+/// is not allowed, the names `.` and `..`.
 pub fn check_name(name: &str) -> Result<(), NameError> {
     check_len(name.as_bytes())?;
-    // Over bytes: all characters in question have one, but for those from U+0080 to U+009F, which
-    // are C2 and their number.
+    // Compares bytes: the forbidden characters are one byte long, except U+0080 to U+009F, which
+    // are encoded as C2 and the code point's low byte.
     let (mut at, mut lead) = (0u8, 0);
     for byte in name.bytes() {
         let found = char::from(byte);
@@ -43,7 +43,7 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// The name that these bytes are.
+/// Decodes and checks a name.
 pub(super) fn decode_name(bytes: &[u8]) -> Result<&str, NameError> {
     check_len(bytes)?;
     let name = core::str::from_utf8(bytes).map_err(|error| NameError::Utf8 {
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_component_on_every_system() {
+    fn check_name_accepts_one_path_component_only() {
         // spec: MSG-12, MSG-13
         let long = "粘".repeat(85);
         for name in ["a", "...", "..a", " ", "a b", ".hidden", "con", "\u{a0}", "~", long.as_str()]

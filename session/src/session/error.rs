@@ -1,4 +1,4 @@
-//! What can go wrong in a conversation.
+//! The errors of a conversation.
 
 use core::error::Error;
 use core::fmt;
@@ -8,64 +8,67 @@ use unstick::Kind;
 use super::MAX_TRANSFERS;
 use crate::message::{Code, FileStatus, MessageError};
 
-/// Why a conversation is over: the peer broke its rules. It latches, and the peer is told by a
-/// close with [`code`](Self::code).
+/// The error that ended a conversation: the peer broke a rule.
+///
+/// The error latches. The peer receives a close with its [`code`](Self::code).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SessionError {
-    /// A payload is none that its kind can have.
+    /// A payload is malformed for its kind.
     Message(MessageError),
-    /// A critical kind that is not known here.
+    /// The frame has a critical kind that is not known to this session.
     UnknownKind {
         /// The kind.
         kind: Kind,
     },
-    /// A hello that is not the peer's first message.
+    /// A hello is not the peer's first message.
     LateHello,
-    /// A message behind the peer's close.
+    /// A message arrived after the peer's close.
     AfterClose {
         /// The message's kind.
         kind: Kind,
     },
-    /// An open whose id is not above the last; a message of a transfer that was never opened; a
-    /// status for a transfer that is not open or already has its final one.
+    /// A transfer id is invalid: the id of an open is not above the last one, a message belongs to
+    /// a transfer that was never opened, or a status belongs to a transfer that is not open or
+    /// already has its final status.
     TransferId {
         /// The message's kind.
         kind: Kind,
-        /// The id found.
+        /// The id in the message.
         id: u32,
-        /// The greatest that was opened, if any was.
+        /// The greatest id that was opened, if any was.
         last: Option<u32>,
     },
-    /// An open while [`MAX_TRANSFERS`](super::MAX_TRANSFERS) wait for their final status.
+    /// The peer opened a file while [`MAX_TRANSFERS`](super::MAX_TRANSFERS) transfers had no final
+    /// status.
     TooManyTransfers {
-        /// The id of the one too many.
+        /// The id of the refused open.
         id: u32,
     },
-    /// An open by a peer whose limit has no room for the answer.
+    /// The peer opened a file, but its limit is too low for the answer.
     NoRoomForStatus {
-        /// The limit in its hello, in payload bytes.
+        /// The limit in the peer's hello, in payload bytes.
         limit: u64,
     },
-    /// A status that the transfer cannot have now: a second ready, or stored before done.
+    /// A status that is not valid in the transfer's state: a second ready, or stored before done.
     Status {
-        /// The transfer.
+        /// The transfer id.
         id: u32,
-        /// The status.
+        /// The status code.
         code: Code,
     },
-    /// The stream ended, and no close was its last message.
+    /// The stream ended without a close as its last message.
     Unclosed,
     /// The caller ended the conversation: see [`Session::fail`](super::Session::fail).
     Failed {
-        /// What it gave as the reason.
+        /// The code that was passed to it.
         code: Code,
     },
 }
 
 impl SessionError {
-    /// This error's number in the registry (spec, chapters 9 and 16).
+    /// Returns this error's code in the registry (spec, chapters 9 and 16).
     #[must_use]
     pub const fn code(self) -> Code {
         match self {
@@ -105,7 +108,7 @@ impl fmt::Display for SessionError {
                 "a hello that is not the first message; its limit holds from the first frame on",
             ),
             Self::AfterClose { kind } => {
-                write!(f, "a {kind} behind the close; does the peer write from two places at once?")
+                write!(f, "a {kind} after the close; does the peer write from two places at once?")
             }
             Self::TransferId { kind, id, last: Some(last) } => write!(
                 f,
@@ -148,91 +151,92 @@ impl fmt::Display for SessionError {
 
 impl Error for SessionError {}
 
-/// Why a message cannot be sent now. Nothing changed, and nothing of it may be written.
+/// The error for a message that cannot be sent now. The session's state is unchanged, and nothing
+/// of the message may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SendError {
-    /// The message is none that its kind can be.
+    /// The message is malformed for its kind.
     Message(MessageError),
-    /// This side's close was sent, or an error ended the conversation.
+    /// This side has sent its close, or an error ended the conversation.
     Closed,
-    /// The peer closed: a file would get no answer any more.
+    /// The peer has closed, so a file would get no answer.
     PeerClosed,
-    /// The payload is over the peer's limit: what its hello says, or 65,536 without.
+    /// The payload is over the peer's limit: the one in its hello, or 65,536 bytes without a hello.
     TooLong {
-        /// The payload's bytes.
+        /// The payload's length in bytes.
         len: u64,
         /// The peer's limit, in payload bytes.
         limit: u64,
     },
-    /// A hello is the first message or none.
+    /// A hello can only be the first message.
     LateHello,
     /// The kind is reserved for a later edition of the protocol.
     ReservedKind {
         /// The kind.
         kind: Kind,
     },
-    /// This side's own hello leaves no room for the answer to an open.
+    /// The limit in this side's hello is too low for the answer to an open.
     NoRoomForStatus {
-        /// The limit in it, in payload bytes.
+        /// The limit, in payload bytes.
         limit: u64,
     },
-    /// Another file is open: send done or cancel first.
+    /// Another file is open. Send done or cancel for it first.
     TransferOpen {
-        /// Its id.
+        /// The id of the open transfer.
         open: u32,
     },
-    /// [`MAX_TRANSFERS`](super::MAX_TRANSFERS) files wait for their final status: read until one
-    /// has it.
+    /// [`MAX_TRANSFERS`](super::MAX_TRANSFERS) files wait for their final status. Read until one of
+    /// them has it.
     TooManyTransfers,
-    /// The id is not above the last.
+    /// The id is not above the last one.
     TransferId {
-        /// The id.
+        /// The id of the refused open.
         id: u32,
-        /// The greatest that was opened.
+        /// The greatest id that was opened.
         last: u32,
     },
-    /// The transfer is not open (any more). Where its final status has just come, that is no
-    /// mistake: nothing more is to be sent for it.
+    /// The transfer is not open, or no longer open. If its final status has just arrived, this is
+    /// not a mistake of the caller: send nothing more for it.
     NotOpen {
-        /// The transfer.
+        /// The transfer id.
         id: u32,
     },
-    /// The data does not begin where the last ended; or, as the first, neither at 0 nor where ready
-    /// said.
+    /// The data does not start where the last data ended. The first data may start at 0 or at the
+    /// offset in ready.
     Offset {
         /// The offset given.
         offset: u64,
     },
-    /// The file goes beyond the size that the open announced: it grew. Cancel it.
+    /// The data goes beyond the size announced by the open, so the file has grown. Cancel it.
     Excess {
-        /// Where the data would end.
+        /// The offset at which the data would end.
         end: u64,
-        /// The size announced.
+        /// The announced size in bytes.
         size: u64,
     },
-    /// The total is not what was sent, or not the size that the open announced: the file shrank.
-    /// Cancel it.
+    /// The total differs from what was sent, or from the size announced by the open, so the file
+    /// has shrunk. Cancel it.
     WrongTotal {
-        /// The total given.
+        /// The total in bytes.
         total: u64,
     },
-    /// No answer is owed for this transfer (any more). Where the peer has just cancelled it, or the
-    /// session refused it, that is no mistake.
+    /// This side owes no answer for this transfer, or no longer. If the peer has just cancelled the
+    /// transfer, or the session has refused it, this is not a mistake of the caller.
     NotOwed {
-        /// The transfer.
+        /// The transfer id.
         id: u32,
     },
-    /// Data came before this ready, from the file's beginning. That is no mistake: go on without
-    /// ready.
+    /// Data from the file's beginning arrived before this ready was sent. This is not a mistake of
+    /// the caller: go on without ready.
     LateReady {
-        /// The transfer.
+        /// The transfer id.
         id: u32,
     },
-    /// Stored, and the peer has not said that the file is complete.
+    /// A stored status for a file that the peer has not completed with done.
     NotDone {
-        /// The transfer.
+        /// The transfer id.
         id: u32,
     },
 }

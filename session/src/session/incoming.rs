@@ -1,4 +1,4 @@
-//! The files that the peer sends: the receiver's half of the exchange (spec, 15.5).
+//! The receiving side of file transfers: the files that the peer sends (spec, 15.5).
 
 use unstick::Kind;
 
@@ -7,7 +7,7 @@ use super::transfer::{Misfit, Open, Waiting};
 use super::{Event, FileOpen};
 use crate::message::{Code, FileCancel, FileData, FileDone, FileStatus};
 
-/// The receiver's half.
+/// The receiver's state.
 #[derive(Clone, Debug)]
 pub(super) struct Incoming {
     /// The greatest id that was opened.
@@ -16,14 +16,14 @@ pub(super) struct Incoming {
     owed: Waiting<Owed>,
 }
 
-/// Who owes the final status of a transfer, and what is known of it.
+/// Who owes the final status of a transfer, and the state of that answer.
 #[derive(Clone, Copy, Debug)]
 enum Owed {
-    /// The application: it was asked.
+    /// The application, which has received the open.
     Answer {
-        /// Whether the file is complete here, so that it can be stored.
+        /// Whether done has arrived, so that the file can be stored.
         done: bool,
-        /// Whether the peer is to be told that it takes time.
+        /// Whether a working status is due.
         working: bool,
     },
     /// The session: a refusal that was not sent yet.
@@ -35,12 +35,12 @@ impl Incoming {
         Self { last: None, open: None, owed: Waiting::new() }
     }
 
-    /// How many final statuses are owed.
+    /// Returns the number of final statuses that are owed.
     pub(super) fn owed(&self) -> usize {
         self.owed.len()
     }
 
-    /// A file is offered. `answers` says whether this side can still say something.
+    /// Handles an open. `answers` is whether this side can still send an answer.
     pub(super) fn opened<'a>(
         &mut self,
         open: FileOpen<'a>,
@@ -57,7 +57,7 @@ impl Incoming {
         Ok(Event::FileOpen(open))
     }
 
-    /// A file is offered under a name that no file may have.
+    /// Handles an open whose name is invalid.
     pub(super) fn opened_misnamed<'a>(
         &mut self,
         id: u32,
@@ -102,14 +102,15 @@ impl Incoming {
         Ok(Event::FileCancel(cancel))
     }
 
-    /// No file message will follow: the open file is as after a broken connection.
+    /// Forgets the open file, because no further message for it will arrive. Its part is kept, as
+    /// after a broken connection.
     pub(super) fn ended(&mut self) {
         if let Some(open) = self.open.take() {
             self.owed.remove(open.id);
         }
     }
 
-    /// The application answers.
+    /// Handles a status from the application.
     pub(super) fn answer(&mut self, status: &FileStatus<'_>) -> Result<(), SendError> {
         let FileStatus { id, code, offset, .. } = *status;
         let is_done = match self.owed.get_mut(id) {
@@ -138,7 +139,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// Some seconds have passed: whoever waits for this side is to be told that it is at work.
+    /// Marks a working status as due for each transfer whose sender waits for this side.
     pub(super) fn tick(&mut self) {
         let begun = self.open.filter(Open::is_begun).map(|open| open.id);
         for (id, owed) in self.owed.iter_mut() {
@@ -148,7 +149,7 @@ impl Incoming {
         }
     }
 
-    /// The next thing that this side has to say by itself: a refusal, or that it is at work.
+    /// Returns the next status that the session sends by itself: a refusal, or working.
     pub(super) fn next_status(&mut self) -> Option<(u32, Code)> {
         let refusals = self.owed.iter().filter_map(|(id, owed)| match owed {
             Owed::Refusal(code) => Some((*id, *code)),
@@ -167,7 +168,7 @@ impl Incoming {
         Some((id, Code::WORKING))
     }
 
-    /// The next id is taken, and its final status owed.
+    /// Registers a new id, and that its final status is owed.
     fn begin(&mut self, id: u32, answers: bool) -> Result<(), SessionError> {
         if let Some(last) = self.last
             && id <= last
@@ -182,7 +183,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// The open file, if it is this one; `None` for one that is closed.
+    /// Returns the open file if it has this id, or `None` if the transfer is closed.
     fn open_at(&mut self, kind: Kind, id: u32) -> Result<Option<&mut Open>, SessionError> {
         let last = self.last;
         if last.is_none_or(|last| id > last) {
@@ -207,7 +208,7 @@ impl Incoming {
 }
 
 impl Misfit {
-    /// What the receiver refuses the file with.
+    /// Returns the code of the refusal.
     fn code(self) -> Code {
         match self {
             Self::Offset => Code::BAD_OFFSET,

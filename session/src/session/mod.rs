@@ -1,17 +1,17 @@
-//! The rules of a conversation in the version-1 protocol (spec, chapters 14 and 15), without a
-//! socket, a clock or a file.
+//! The rules of a conversation in the version 1 protocol (spec, chapters 14 and 15), without I/O:
+//! no socket, no clock, no files.
 //!
 //! A [`Session`] stands between the frames of a connection and an application:
 //!
-//! | what happens | what is called |
+//! | event | method to call |
 //! | --- | --- |
-//! | a header arrived | [`handle_header`](Session::handle_header): a frame that has no place here is an error before its payload is read |
-//! | a frame arrived | [`handle_frame`](Session::handle_frame), which says what it means for the application |
+//! | a header arrived | [`handle_header`](Session::handle_header) (optional): reports a frame that is not allowed here before its payload is read |
+//! | a frame arrived | [`handle_frame`](Session::handle_frame), which returns what it means for the application |
 //! | the stream ended | [`handle_end`](Session::handle_end) |
-//! | some seconds passed | [`handle_tick`](Session::handle_tick) |
+//! | a few seconds passed | [`handle_tick`](Session::handle_tick) |
 //! | something else failed: the framing, a time limit | [`fail`](Session::fail) |
-//! | the application has something to say | [`send`](Session::send), which checks it and gives the bytes to write |
-//! | after each of these | [`poll_transmit`](Session::poll_transmit), until `None`: what the session says by itself |
+//! | the application sends a message | [`send`](Session::send), which checks it and returns the bytes to write |
+//! | after each of these | [`poll_transmit`](Session::poll_transmit), until it returns `None`: the messages that the session sends by itself |
 //!
 //! ```
 //! use unstick::Kind;
@@ -22,7 +22,7 @@
 //! let hello = session.send(&Message::Hello(Hello { limit: 1 << 20, name: "example" }))?;
 //! assert_eq!((hello.kind(), hello.payload_len()), (Kind::HELLO, 11)); // write it
 //!
-//! // A ping arrived. It needs nothing of the application.
+//! // A ping arrived. The application has nothing to do.
 //! assert_eq!(session.handle_frame(Kind::PING, b"7")?, Event::Nothing);
 //! let pong = session.poll_transmit().unwrap();
 //! assert_eq!((pong.kind(), pong.tail()), (Kind::PONG, &b"7"[..])); // write it too
@@ -32,34 +32,36 @@
 //! ```
 //!
 //! # Files
-//! Each direction has one file open at a time, and up to [`MAX_TRANSFERS`] without a final status.
+//! In each direction, one file is open at a time, and up to [`MAX_TRANSFERS`] files have no final
+//! status.
 //!
-//! **To send one**, [`send`](Session::send) a [`FileOpen`] with
-//! [`next_transfer_id`](Session::next_transfer_id). To go on with an earlier try, wait for
-//! [`Event::FileReady`], digest as much of the file as the receiver holds, and begin at
-//! [`FileStatus::begin_at`]. Otherwise begin with data at 0 at once. Then
-//! [`FileDone`], and the next file may be opened; [`Event::FileEnd`] says later what became of it.
-//! When it comes for the file that is open, stop sending that.
+//! **To send a file**, [`send`](Session::send) a [`FileOpen`] with
+//! [`next_transfer_id`](Session::next_transfer_id). To resume an earlier attempt, wait for
+//! [`Event::FileReady`], compute the digest of as many bytes as the receiver holds, and start at
+//! [`FileStatus::begin_at`]. Otherwise send data from offset 0 at once. Then send [`FileDone`]. The
+//! next file can be opened directly after it; [`Event::FileEnd`] reports the outcome later. If
+//! `FileEnd` arrives for the file that is still open, stop sending that file.
 //!
-//! (Connections have a `send_file` that does so.)
+//! (The `send_file` methods of the connections do this, without resuming.)
 //!
-//! **To receive them**, answer events by sending a [`FileStatus`]. A [`FileReceiver`] does, with
-//! what the application has for a disk; who wants more does what it does:
+//! **To receive files**, answer events by sending a [`FileStatus`]. A [`FileReceiver`] does this,
+//! with storage that the application implements. An application that needs more control does the
+//! same itself:
 //!
-//! | event | what the application does | and sends |
+//! | event | what the application does | what it sends |
 //! | --- | --- | --- |
-//! | [`FileOpen`](Event::FileOpen) | looks for a part kept under this name and key; digests it | [`ready`](FileStatus::ready), [`exists`](FileStatus::exists) or [`refused`](FileStatus::refused) |
-//! | [`FileData`](Event::FileData) | writes the bytes at their offset; offset 0 drops what the part holds | nothing, or `refused` |
-//! | [`FileDone`](Event::FileDone) | cuts the part to `total`, which without data before is 0 or what `ready` said; syncs it, compares its digest, gives it its name | [`FileDone::answer`], `exists` or `refused` |
+//! | [`FileOpen`](Event::FileOpen) | looks for a part kept under this name and key; computes its digest | [`ready`](FileStatus::ready), [`exists`](FileStatus::exists) or [`refused`](FileStatus::refused) |
+//! | [`FileData`](Event::FileData) | writes the bytes at their offset; data at offset 0 drops the part held so far | nothing, or `refused` |
+//! | [`FileDone`](Event::FileDone) | cuts the part to `total` (without any data before, that is 0 or the offset in `ready`), syncs it, compares its digest, gives it its name | [`FileDone::answer`], `exists` or `refused` |
 //! | [`FileCancel`](Event::FileCancel), [`FileRefused`](Event::FileRefused) | drops the part | nothing: the session answers |
 //!
-//! Between open and ready, and between done and its answer, the application may take its time, and
-//! go on reading: further files arrive meanwhile. Who wants a smaller number at once stops reading,
-//! or refuses with [`Code::BUSY`].
+//! Between open and ready, and between done and its answer, the application may take its time and
+//! keep reading; further files arrive in the meantime. To have fewer files at once, stop reading,
+//! or refuse files with [`Code::BUSY`].
 //!
 //! # Memory
-//! A session has less than 1.5 KiB, and never more: two pings, and twice
-//! [`MAX_TRANSFERS`] transfers.
+//! A session takes less than 1.5 KiB and does not allocate: two pings, and [`MAX_TRANSFERS`]
+//! transfers in each direction.
 
 mod error;
 mod incoming;
@@ -80,52 +82,53 @@ use incoming::Incoming;
 use outgoing::Outgoing;
 pub use receiver::{FileReceiver, IncomingFile};
 
-/// What a receiver that sent no hello is sent at most, in payload bytes (spec, 6.1).
+/// The maximum payload length, in bytes, that is sent to a receiver that sent no hello (spec, 6.1).
 pub const LIMIT_WITHOUT_HELLO: u64 = 65_536;
 
-/// The most transfers of one direction that may be without a final status, the open one included
+/// The maximum number of transfers without a final status in one direction, including the open one
 /// (spec, 15.2).
 pub const MAX_TRANSFERS: usize = 64;
 
-/// The rules of one conversation: what may come, what may be sent, and what has to be answered.
+/// The state of one conversation. It checks what is received and sent, and produces the answers
+/// that the protocol requires.
 ///
-/// Nothing in it waits, allocates or panics.
+/// It does not wait, allocate or panic.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// The applications' kinds that are known, a bit for each.
+    /// The known application kinds, one bit for each.
     known: u128,
     peer_limit: u64,
     /// The limit in this side's hello.
     own_limit: u64,
-    /// Whether anything was received, and sent.
-    heard: bool,
-    spoke: bool,
+    /// Whether any frame was received (`has_received`) or sent (`has_sent`).
+    has_received: bool,
+    has_sent: bool,
     peer_closed: bool,
     closed: bool,
     error: Option<SessionError>,
-    /// What the peer is to be told about the error.
-    last_words: Option<Code>,
-    /// The newest ping that has no pong yet: of the peer, and of this side.
+    /// The code of the close that is due after an error.
+    close_code: Option<Code>,
+    /// The newest ping without a pong: the peer's (`pong`) and this side's (`ping`).
     pong: Ping,
     ping: Ping,
     incoming: Incoming,
     outgoing: Outgoing,
 }
 
-/// What a frame means for the application.
+/// What a received frame means for the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Nothing to do: a ping, a pong that nobody waits for, a kind to be skipped, a message of a
-    /// transfer that is closed.
+    /// Nothing to do: a ping, an unexpected pong, a frame of a skipped kind, or a message of a
+    /// closed transfer.
     Nothing,
-    /// The peer's limit and name. The limit is in force from now on.
+    /// The peer's limit and name. The limit applies from now on.
     Hello(Hello<'a>),
     /// Text.
     Text(&'a str),
-    /// Any bytes.
+    /// Arbitrary bytes.
     Binary(&'a [u8]),
-    /// A message of a kind that was [made known](Session::with_kind).
+    /// A message of a kind that was added with [`with_kind`](Session::with_kind).
     Application {
         /// The kind.
         kind: Kind,
@@ -134,63 +137,65 @@ pub enum Event<'a> {
     },
     /// The answer to this side's newest ping.
     Pong(&'a [u8]),
-    /// The peer says nothing more. Transfers of this side that have no final status get none, and
-    /// the peer's open one is as after a broken connection: its part is kept.
+    /// The peer's last message. This side's transfers without a final status get none. The peer's
+    /// open file counts as interrupted: keep its part.
     Close(Close<'a>),
 
-    /// The peer offers a file: answer with ready, exists or a refusal.
+    /// The peer offers a file. Answer with ready, exists or a refusal.
     FileOpen(FileOpen<'a>),
-    /// The next bytes of the peer's open file. At offset 0 they begin it anew, whatever is held.
+    /// The next bytes of the peer's open file. Bytes at offset 0 restart the file and replace
+    /// the part held so far.
     FileData(FileData<'a>),
-    /// The peer's file is complete: answer with stored, exists or a refusal. Without any data
-    /// before, the file is empty (`total` is 0), or all of it was held.
+    /// The peer's file is complete. Answer with stored, exists or a refusal. If no data came
+    /// before, the file is empty (`total` is 0) or was held completely.
     FileDone(FileDone),
-    /// The peer gave up its open file: drop the part. The answer is the session's.
+    /// The peer abandons its open file. Drop the part. The session sends the answer.
     FileCancel(FileCancel<'a>),
-    /// The peer's open broke a rule, and the session refuses it: drop the part, if the file was
-    /// offered by [`FileOpen`](Self::FileOpen) before. With [`Code::BAD_NAME`] and
-    /// [`Code::SECOND_OPEN`] it was not.
+    /// The peer broke a rule in a file transfer, and the session refuses the file. Drop the part if
+    /// the file was offered by [`FileOpen`](Self::FileOpen) before. With [`Code::BAD_NAME`] and
+    /// [`Code::SECOND_OPEN`] it was not offered.
     FileRefused {
-        /// The transfer.
+        /// The transfer id.
         id: u32,
-        /// Why: what the peer is told.
+        /// The code of the refusal that the peer receives.
         code: Code,
     },
 
-    /// The receiver of this side's open file waits for data, and holds so much of it already: see
-    /// [`FileStatus::begin_at`].
+    /// The receiver of this side's open file waits for data. The status says how many bytes it
+    /// already holds: see [`FileStatus::begin_at`].
     FileReady(FileStatus<'a>),
-    /// The receiver is at work on a file of this side.
+    /// The receiver is working on a file of this side.
     FileWorking(FileStatus<'a>),
-    /// The final status of a file of this side: [`FileStatus::is_there`] tells whether the receiver
-    /// has it. If it is the open one, nothing more is to be sent for it.
+    /// The final status of a file of this side. [`FileStatus::is_there`] tells whether the receiver
+    /// has the file. If it is the open file, send nothing more for it.
     FileEnd(FileStatus<'a>),
 }
 
-/// Whether a frame's payload is of use.
+/// Whether a frame's payload is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a payload to be skipped need not be gathered"]
 pub enum Expect {
-    /// Gather the payload, and give it to [`Session::handle_frame`].
+    /// The payload is needed: collect it, and pass it to [`Session::handle_frame`].
     Payload,
-    /// Skip it. Given to [`Session::handle_frame`] all the same, it is [`Event::Nothing`].
+    /// The payload is not needed and can be skipped. If it is passed to [`Session::handle_frame`]
+    /// anyway, the result is [`Event::Nothing`].
     Nothing,
 }
 
 impl Session {
-    /// A conversation at its beginning, in which no application's kind is known.
+    /// Creates a session at the beginning of a conversation. No application kind is known.
     #[must_use]
     pub const fn new() -> Self {
         Self {
             known: 0,
             peer_limit: LIMIT_WITHOUT_HELLO,
             own_limit: LIMIT_WITHOUT_HELLO,
-            heard: false,
-            spoke: false,
+            has_received: false,
+            has_sent: false,
             peer_closed: false,
             closed: false,
             error: None,
-            last_words: None,
+            close_code: None,
             pong: Ping::NONE,
             ping: Ping::NONE,
             incoming: Incoming::new(),
@@ -198,62 +203,66 @@ impl Session {
         }
     }
 
-    /// Makes an application's kind known: it is delivered, as [`Event::Application`]. The
-    /// protocol's own kinds are known, and reserved ones cannot be made so.
+    /// Makes an application kind known: its messages are delivered as [`Event::Application`].
+    ///
+    /// The protocol's own kinds are always known. Reserved kinds cannot be made known (spec, 14.2).
     #[must_use]
     pub const fn with_kind(mut self, kind: Kind) -> Self {
         self.known |= bit(kind);
         self
     }
 
-    /// Sets the peer's limit, in payload bytes, where it is known by other means. A hello still
-    /// changes it.
+    /// Sets the peer's limit, in payload bytes, if it is known by other means. A later hello from
+    /// the peer replaces it.
     #[must_use]
     pub const fn with_peer_limit(mut self, limit: u64) -> Self {
         self.peer_limit = limit;
         self
     }
 
-    /// The most payload bytes that may be sent: what the peer's hello says; 65,536 without one.
+    /// Returns the maximum payload length, in bytes, that may be sent: the limit in the peer's
+    /// hello, or 65,536 without a hello.
     #[must_use]
     pub const fn peer_limit(&self) -> u64 {
         self.peer_limit
     }
 
-    /// The error that ended the conversation.
+    /// Returns the error that ended the conversation, if any.
     #[must_use]
     pub const fn error(&self) -> Option<SessionError> {
         self.error
     }
 
-    /// Whether this side has closed: nothing more may be sent.
+    /// Returns whether this side has closed. Nothing more can be sent then.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Whether the peer has closed: nothing more will come.
+    /// Returns whether the peer has closed. It sends nothing more then.
     #[must_use]
     pub const fn is_peer_closed(&self) -> bool {
         self.peer_closed
     }
 
-    /// The id for the next [`FileOpen`]: one more than the last. `None` after 2^32 − 1 of them.
+    /// Returns the id for the next [`FileOpen`]: the last id plus one. `None` if all 2^32 − 1 ids
+    /// are used.
     #[must_use]
     pub fn next_transfer_id(&self) -> Option<u32> {
         self.outgoing.next_id()
     }
 
-    /// The file of this side that is open.
+    /// Returns the id of this side's open file, if one is open.
     #[must_use]
     pub fn open_transfer(&self) -> Option<u32> {
         self.outgoing.open_id()
     }
 
-    /// Whether an open can be sent now.
+    /// Checks whether an open can be sent now.
     ///
     /// # Errors
-    /// Why not. After [`SendError::TooManyTransfers`] it can once a file has its final status.
+    /// Returns why it cannot. [`SendError::TooManyTransfers`] lasts until one of the files has its
+    /// final status.
     pub fn check_may_open(&self) -> Result<(), SendError> {
         if self.closed || self.error.is_some() {
             return Err(SendError::Closed);
@@ -267,45 +276,46 @@ impl Session {
         self.outgoing.check_may_open()
     }
 
-    /// How many files of this side have no final status, the open one included. An ordinary close
-    /// waits until it is 0, or it will not be known what became of them.
+    /// Returns the number of this side's files without a final status, including the open one. Wait
+    /// until it is 0 before an ordinary close, otherwise the outcome of these files stays unknown.
     #[must_use]
     pub fn unanswered(&self) -> usize {
         self.outgoing.unanswered()
     }
 
-    /// How many files of the peer this side owes a final status, the open one included. An ordinary
-    /// close waits until it is 0.
+    /// Returns the number of the peer's files to which this side owes a final status, including the
+    /// open one. Wait until it is 0 before an ordinary close.
     #[must_use]
     pub fn owed(&self) -> usize {
         self.incoming.owed()
     }
 
-    /// Judges a frame by its header, before its payload is there.
+    /// Checks a frame by its header, before its payload has arrived.
     ///
-    /// It may be left out: [`handle_frame`](Self::handle_frame) does the same.
+    /// This call is optional: [`handle_frame`](Self::handle_frame) makes the same checks.
     ///
     /// # Errors
-    /// The frame ends the conversation whatever its payload is: a critical kind that is not known,
-    /// a hello that is not the first message, a message behind a close, a length that the kind
-    /// cannot have. Or an error came before.
+    /// Returns an error if the frame ends the conversation whatever its payload is: a critical kind
+    /// that is not known, a hello that is not the first message, a message after a close, or a
+    /// length that the kind cannot have. Returns the earlier error if the conversation has already
+    /// failed.
     pub fn handle_header(&mut self, kind: Kind, payload_len: u64) -> Result<Expect, SessionError> {
         match self.check_header(kind, payload_len) {
             Ok(expect) => {
-                // A frame that is skipped is a first one too.
-                self.heard |= expect == Expect::Nothing;
+                // A skipped frame also counts as the first one: a hello cannot follow it.
+                self.has_received |= expect == Expect::Nothing;
                 Ok(expect)
             }
             Err(error) => Err(self.end(error)),
         }
     }
 
-    /// Takes a whole frame.
+    /// Handles a whole frame.
     ///
     /// # Errors
-    /// The peer broke a rule, and the conversation is over: write what
-    /// [`poll_transmit`](Self::poll_transmit) gives, which is a close that says so, and end. Every
-    /// further call returns the same error.
+    /// Returns an error if the peer broke a rule. The conversation is over: write what
+    /// [`poll_transmit`](Self::poll_transmit) returns, which is a close with the error's code, and
+    /// end the connection. Every further call returns the same error.
     pub fn handle_frame<'a>(
         &mut self,
         kind: Kind,
@@ -315,15 +325,16 @@ impl Session {
             Expect::Payload => self.take(kind, payload),
             Expect::Nothing => Ok(Event::Nothing),
         };
-        self.heard = true;
+        self.has_received = true;
         event.map_err(|error| self.end(error))
     }
 
-    /// The stream ended, on a frame boundary.
+    /// Handles the end of the stream, if it is on a frame boundary.
     ///
     /// # Errors
-    /// [`SessionError::Unclosed`] when no close was its last message: the connection was cut, or
-    /// the peer crashed. Or the error that came before.
+    /// Returns [`SessionError::Unclosed`] if the peer's last message was not a close: the
+    /// connection was cut, or the peer crashed. Returns the earlier error if the conversation has
+    /// already failed.
     pub fn handle_end(&mut self) -> Result<(), SessionError> {
         match self.error {
             Some(error) => Err(error),
@@ -332,58 +343,61 @@ impl Session {
         }
     }
 
-    /// Some seconds have passed: the peer is told of each of its files that waits for this side
-    /// that it is being worked on. Two to five seconds are a good time between two calls; with no
-    /// file waiting the call does nothing.
+    /// Reports progress after a few seconds: a working status becomes due for each of the peer's
+    /// files that waits for this side.
+    ///
+    /// Call it every two to five seconds. Without a waiting file it does nothing.
     pub fn handle_tick(&mut self) {
         self.incoming.tick();
     }
 
-    /// Ends the conversation for an error that was found elsewhere: by the framing
-    /// ([`DecodeError::code`](unstick::DecodeError::code)), by a clock, by the application. The first
-    /// error counts.
+    /// Ends the conversation because of an error found elsewhere: by the framing
+    /// ([`DecodeError::code`](unstick::DecodeError::code)), a clock or the application. Does nothing
+    /// if an error came before.
     pub fn fail(&mut self, code: Code) {
         if self.error.is_none() {
             self.end(SessionError::Failed { code });
         }
     }
 
-    /// What the session has to say by itself, one message a call: a close after an error, a pong, a
-    /// file's status. What is returned counts as sent: write it, before anything from a later
+    /// Returns the next message that the session sends by itself: a close after an error, a pong,
+    /// or a file-status.
+    ///
+    /// The returned message counts as sent. Write it before any message from a later
     /// [`send`](Self::send).
     ///
-    /// Nothing is lost while it is not called: of several pings the newest is answered, and each
-    /// status stays.
+    /// Nothing is lost if this is called late: of several pings, the newest is answered, and each
+    /// status stays queued.
     pub fn poll_transmit(&mut self) -> Option<Encoded<'_>> {
         if self.closed {
             return None;
         }
         if self.error.is_some() {
-            let code = self.last_words.take()?;
+            let code = self.close_code.take()?;
             self.closed = true;
             let reason = self.fitting(code.meaning(), 2)?;
             return Message::Close(Close { code, reason }).encode().ok();
         }
-        if self.pong.waits {
-            self.pong.waits = false;
-            self.spoke = true;
+        if self.pong.is_waiting {
+            self.pong.is_waiting = false;
+            self.has_sent = true;
             return Message::Pong(self.pong.bytes()).encode().ok();
         }
         let (id, code) = self.incoming.next_status()?;
-        self.spoke = true;
+        self.has_sent = true;
         let status = FileStatus::new(id, code);
         let reason = self.fitting(status.reason, FileStatus::HEAD_LEN)?;
         Message::FileStatus(FileStatus { reason, ..status }).encode().ok()
     }
 
-    /// Checks a message of the application's against the rules, counts it as sent, and gives what
-    /// is to be written, in the order of the calls.
+    /// Checks a message from the application, counts it as sent, and returns the bytes to write.
+    /// Write them in the order of the calls.
     ///
-    /// Of a file-status's reason goes what the peer's limit has room for: its code is owed in any
-    /// case.
+    /// The reason of a file-status is shortened to the peer's limit, because the code is owed in
+    /// any case.
     ///
     /// # Errors
-    /// The message has no place now, and nothing changed.
+    /// Returns why the message cannot be sent now. The session is unchanged then.
     pub fn send<'a>(&mut self, message: &Message<'a>) -> Result<Encoded<'a>, SendError> {
         if self.closed || self.error.is_some() {
             return Err(SendError::Closed);
@@ -404,12 +418,12 @@ impl Session {
             return Err(SendError::TooLong { len, limit });
         }
         let message = match *message {
-            // One of the protocol's own kinds keeps its rules also by this way.
+            // A payload of a kind that version 1 defines follows that kind's rules here too.
             Message::Other { kind, payload } => Message::decode(kind, payload)?,
             message => message,
         };
         match message {
-            Message::Hello(_) if self.spoke => return Err(SendError::LateHello),
+            Message::Hello(_) if self.has_sent => return Err(SendError::LateHello),
             Message::Hello(hello) => self.own_limit = hello.limit.into(),
             Message::Other { kind, .. } if !kind.is_application() => {
                 return Err(SendError::ReservedKind { kind });
@@ -426,7 +440,7 @@ impl Session {
             Message::FileCancel(cancel) => self.outgoing.cancel(&cancel)?,
             Message::FileStatus(status) => self.incoming.answer(&status)?,
         }
-        self.spoke = true;
+        self.has_sent = true;
         Ok(encoded)
     }
 
@@ -437,7 +451,7 @@ impl Session {
         if self.peer_closed {
             return Err(SessionError::AfterClose { kind });
         }
-        if kind == Kind::HELLO && self.heard {
+        if kind == Kind::HELLO && self.has_received {
             return Err(SessionError::LateHello);
         }
         if kind.name().is_some() || self.known & bit(kind) != 0 {
@@ -450,7 +464,7 @@ impl Session {
         Ok(Expect::Nothing)
     }
 
-    /// What a frame that may come here means.
+    /// Handles a frame that is allowed here.
     fn take<'a>(&mut self, kind: Kind, payload: &'a [u8]) -> Result<Event<'a>, SessionError> {
         let answers = !self.closed;
         let message = match Message::decode(kind, payload) {
@@ -468,14 +482,15 @@ impl Session {
             Message::Text(text) => Event::Text(text),
             Message::Binary(bytes) => Event::Binary(bytes),
             Message::Ping(payload) => {
-                // One that the peer could not take back is not answered.
+                // A ping that is over the peer's limit is not answered: the pong would be over it
+                // too.
                 if payload.len() as u64 <= self.peer_limit {
                     self.pong.set(payload);
                 }
                 Event::Nothing
             }
-            Message::Pong(payload) if self.ping.waits && payload == self.ping.bytes() => {
-                self.ping.waits = false;
+            Message::Pong(payload) if self.ping.is_waiting && payload == self.ping.bytes() => {
+                self.ping.is_waiting = false;
                 Event::Pong(payload)
             }
             Message::Pong(_) => Event::Nothing,
@@ -496,7 +511,7 @@ impl Session {
         })
     }
 
-    /// Whether the peer could take the answer to an open.
+    /// Checks whether the answer to an open is within the peer's limit.
     fn check_room_for_status(&self) -> Result<(), SessionError> {
         let limit = self.peer_limit;
         if limit < FileStatus::HEAD_LEN as u64 {
@@ -505,7 +520,7 @@ impl Session {
         Ok(())
     }
 
-    /// The first error stays, and the peer is told.
+    /// Stores the first error, and makes a close with its code due unless the code is local.
     fn end(&mut self, error: SessionError) -> SessionError {
         if let Some(error) = self.error {
             return error;
@@ -513,13 +528,13 @@ impl Session {
         self.error = Some(error);
         let code = error.code();
         let local = [Code::REFUSED_DATAGRAM, Code::UNSYNCHRONIZED, Code::UNCLOSED];
-        self.last_words = (!local.contains(&code)).then_some(code);
+        self.close_code = (!local.contains(&code)).then_some(code);
         self.incoming.ended();
         error
     }
 
-    /// The reason, if the peer's limit has room for it behind so many bytes; else none. `None` if
-    /// not even those fit.
+    /// Returns the reason if it fits into the peer's limit after `head` bytes, otherwise an empty
+    /// one. Returns `None` if not even `head` bytes fit.
     fn fitting(&self, reason: &'static str, head: usize) -> Option<&'static str> {
         let room = self.peer_limit.checked_sub(head as u64)?;
         Some(if reason.len() as u64 <= room { reason } else { "" })
@@ -532,16 +547,17 @@ impl Default for Session {
     }
 }
 
-/// As much of a text as `room` bytes hold, in whole characters.
+/// Returns the longest prefix of the text that has at most `room` bytes and ends at a character
+/// boundary.
 pub(crate) fn beginning(text: &str, room: u64) -> &str {
     let bytes = usize::try_from(room).ok().and_then(|room| text.as_bytes().get(..room));
     let Some(bytes) = bytes else { return text };
-    // Slicing a `str` would keep a panic path at some optimisation levels.
+    // Slicing a `str` would leave a panic path at some optimisation levels.
     let whole = core::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
     bytes.get(..whole).and_then(|whole| core::str::from_utf8(whole).ok()).unwrap_or_default()
 }
 
-/// The bit of an application's kind, or none.
+/// Returns the bit of an application kind, or 0 for any other kind.
 const fn bit(kind: Kind) -> u128 {
     if !kind.is_application() {
         return 0;
@@ -550,22 +566,22 @@ const fn bit(kind: Kind) -> u128 {
     1u128.wrapping_shl((number & 0x3F) | ((number & 0x80) >> 1))
 }
 
-/// The payload of a ping.
+/// The payload of a ping, and whether it waits for its pong.
 #[derive(Clone, Debug)]
 struct Ping {
     bytes: [u8; MAX_PING_LEN],
     len: usize,
-    waits: bool,
+    is_waiting: bool,
 }
 
 impl Ping {
-    const NONE: Self = Self { bytes: [0; MAX_PING_LEN], len: 0, waits: false };
+    const NONE: Self = Self { bytes: [0; MAX_PING_LEN], len: 0, is_waiting: false };
 
-    /// Waits from now on, in place of an older one.
+    /// Stores a ping that waits for its pong, replacing an older one.
     fn set(&mut self, payload: &[u8]) {
         copy(&mut self.bytes, payload);
         self.len = payload.len();
-        self.waits = true;
+        self.is_waiting = true;
     }
 
     fn bytes(&self) -> &[u8] {

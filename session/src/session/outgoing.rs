@@ -1,4 +1,4 @@
-//! The files that this side sends: the sender's half of the exchange (spec, 15.4).
+//! The sending side of file transfers: the files that this side sends (spec, 15.4).
 
 use unstick::Kind;
 
@@ -7,13 +7,13 @@ use super::transfer::{Misfit, Open, Waiting};
 use super::{Event, FileOpen};
 use crate::message::{Code, FileCancel, FileData, FileDone, FileStatus};
 
-/// The sender's half.
+/// The sender's state.
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing {
     /// The greatest id that was opened.
     last: Option<u32>,
     open: Option<Open>,
-    /// Transfers without a final status, and whether done was sent for them.
+    /// The transfers without a final status, each with whether done was sent for it.
     waiting: Waiting<bool>,
 }
 
@@ -22,17 +22,17 @@ impl Outgoing {
         Self { last: None, open: None, waiting: Waiting::new() }
     }
 
-    /// How many transfers have no final status yet.
+    /// Returns the number of transfers without a final status.
     pub(super) fn unanswered(&self) -> usize {
         self.waiting.len()
     }
 
-    /// The transfer that is open.
+    /// Returns the id of the open transfer.
     pub(super) fn open_id(&self) -> Option<u32> {
         self.open.map(|open| open.id)
     }
 
-    /// The id for the next open; `None` when all are used up.
+    /// Returns the id for the next open, or `None` if all are used.
     pub(super) fn next_id(&self) -> Option<u32> {
         match self.last {
             Some(last) => last.checked_add(1),
@@ -40,7 +40,7 @@ impl Outgoing {
         }
     }
 
-    /// Whether an open has its place now.
+    /// Checks whether an open is allowed now.
     pub(super) fn check_may_open(&self) -> Result<(), SendError> {
         if let Some(open) = &self.open {
             return Err(SendError::TransferOpen { open: open.id });
@@ -89,7 +89,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// The receiver answers.
+    /// Handles a status from the receiver.
     pub(super) fn answered<'a>(
         &mut self,
         status: FileStatus<'a>,
@@ -105,9 +105,9 @@ impl Outgoing {
                     open.ready(offset);
                     Ok(Event::FileReady(status))
                 }
-                // A second one.
+                // A second ready.
                 Some(open) if open.is_at_start() => Err(SessionError::Status { id, code }),
-                // It crossed what was sent meanwhile.
+                // The ready crossed data, done or cancel on the way.
                 _ => Ok(Event::Nothing),
             };
         }

@@ -1,48 +1,51 @@
-//! Receiving files one after the other, which is what most applications do with a session's events.
+//! Receiving files one after the other, as most applications do.
 
 use core::fmt;
 
 use super::Event;
 use crate::message::{Code, Digest, FileOpen, FileStatus};
 
-/// What an application keeps of a file that is on its way in: for [`FileReceiver`].
+/// An incoming file in the application's storage, for a [`FileReceiver`].
 ///
-/// Its bytes belong where nobody takes them for the file yet, such as under another name. Dropped,
-/// they are to go: the file was refused or given up, or the connection broke.
+/// Keep the bytes where they cannot be mistaken for the finished file, for example under another
+/// name. Dropping this value without [`store`](Self::store) must discard them: the file was refused
+/// or abandoned, or the connection broke.
 pub trait IncomingFile: Sized {
-    /// Why the file cannot be taken: a refusal such as [`Code::NO_SPACE`], or [`Code::EXISTS`].
-    /// (`std::io::Error` is one.)
+    /// Why the file cannot be received: a refusal such as [`Code::NO_SPACE`], or [`Code::EXISTS`].
+    /// `std::io::Error` can be used.
     type Error: Into<Code>;
 
-    /// Takes the next bytes of the file; the first of them is that at offset 0.
+    /// Appends the next bytes of the file. The first call starts at offset 0.
     ///
     /// # Errors
-    /// The sender is told, and this is dropped.
+    /// An error is reported to the sender, and this value is dropped.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
 
-    /// The SHA-256 of all that was written.
+    /// Returns the SHA-256 of all bytes written so far.
     fn digest(&mut self) -> Digest;
 
-    /// The file is whole, and its digest is right: brings it to the disk (`sync_all`), and then
-    /// gives it its name, without replacing what has it.
+    /// Stores the file. It is complete, and its digest is correct.
+    ///
+    /// Sync the bytes to disk (`sync_all`), then give the file its name. Do not replace an existing
+    /// file.
     ///
     /// # Errors
-    /// The sender is told.
+    /// An error is reported to the sender.
     fn store(self) -> Result<(), Self::Error>;
 }
 
-/// Receives a peer's files: says what is answered to a session's events, and has the application
-/// do the disk and the digest, as an [`IncomingFile`].
+/// Receives a peer's files: answers the events of a session. The application implements the storage
+/// and the digest as an [`IncomingFile`].
 ///
-/// Each file is taken from its beginning, up to a greatest size, and has its name only once it is
-/// whole and its digest right. (To go on with the part of an earlier try, answer the events
+/// Each file is received from its beginning, up to a maximum size, and gets its name only when it
+/// is complete and its digest is correct. (To resume an earlier attempt, answer the events
 /// [yourself](super#files).)
 ///
 /// ```
 /// use unstick_session::message::{Code, Digest, FileOpen, Message};
 /// use unstick_session::session::{FileReceiver, IncomingFile};
 ///
-/// struct Upload(Vec<u8>); // `examples/upload_server.rs` has one with a disk
+/// struct Upload(Vec<u8>); // `examples/upload_server.rs` has one that writes to disk
 ///
 /// impl IncomingFile for Upload {
 ///     type Error = std::io::Error;
@@ -87,17 +90,19 @@ where
     F: IncomingFile,
     O: FnMut(&FileOpen<'_>) -> Result<F, F::Error>,
 {
-    /// Takes files of at most `max_size` bytes. `begin` is asked for each that is offered: where
-    /// its bytes go, or why it is refused. Its name is one component of a path: the session refuses
-    /// any other (spec, 13.6).
+    /// Creates a receiver for files of at most `max_size` bytes.
+    ///
+    /// `begin` is called for each offered file. It returns the storage for its bytes, or an error
+    /// to refuse it. The file's name is one path component: the session refuses any other name
+    /// (spec, 13.6).
     pub const fn new(max_size: u64, begin: O) -> Self {
         Self { begin, max_size, open: None }
     }
 
-    /// Takes an event. What it returns is to be sent, before the next event is taken; where it is
-    /// `None`, nothing is, and the event may be another one than a file's.
+    /// Handles an event, and returns the status to send before the next event is handled. Returns
+    /// `None` if nothing is to be sent, also for events that do not concern files.
     ///
-    /// It calls [`IncomingFile`], and takes as long as that.
+    /// Calls the [`IncomingFile`] methods, and blocks as long as they do.
     pub fn handle(&mut self, event: &Event<'_>) -> Option<FileStatus<'static>> {
         match *event {
             Event::FileOpen(open) => Some(self.begin(&open)),
@@ -154,7 +159,8 @@ where
     }
 }
 
-/// An error is never told as a success, nor as a sign of life.
+/// Creates a refusal. A code that is not a refusal would be read as success or progress, so it is
+/// replaced by storage-failed.
 fn refusal(id: u32, code: Code) -> FileStatus<'static> {
     let is_refusal = code.is_final() && code != Code::STORED && code != Code::NO_ERROR;
     FileStatus::new(id, if is_refusal { code } else { Code::STORAGE_FAILED })
@@ -179,7 +185,7 @@ mod tests {
     use std::rc::Rc;
     use std::vec::Vec;
 
-    /// What the disk is told, and what it says.
+    /// A scripted disk: logs the calls it receives, and returns the configured failures.
     #[derive(Default)]
     struct Disk {
         log: RefCell<Vec<&'static str>>,
@@ -221,9 +227,9 @@ mod tests {
         }
     }
 
-    /// Has a session take messages, and a receiver of at most ten bytes a file what they mean. The
-    /// session checks each answer, and then that nothing is owed. Gives the answers, and what the
-    /// disk was told.
+    /// Runs the messages through a session and a receiver of files up to ten bytes, with the
+    /// failures of the disk. The session checks each answer, and at the end that none is owed.
+    /// Returns the codes of the answers and the disk's log.
     fn after(fails: &[(usize, Code)], said: &[Message<'_>]) -> (Vec<Code>, Vec<&'static str>) {
         let disk = Rc::new(Disk::default());
         let mut files = FileReceiver::new(10, |open: &FileOpen<'_>| {
@@ -260,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_file_with_its_digest_is_stored_and_no_other() {
+    fn only_a_whole_file_with_its_digest_is_stored() {
         // spec: FIL-21
         let whole = [open(1, None), data(1, 0, b"abc"), data(1, 3, b"de"), done(1, 5, 5)];
         let stored = ["begin", "write", "write", "store", "drop"];
@@ -274,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_over_the_limit_is_refused_by_its_size_or_once_it_is() {
+    fn a_file_over_the_limit_is_refused_by_its_size_or_its_data() {
         let (codes, disk) = after(&[], &[open(1, Some(11)), data(1, 0, &[0; 11]), done(1, 11, 11)]);
         assert_eq!((codes, disk), ([Code::TOO_LARGE].into(), [].into()));
         let ten = [open(1, Some(10)), data(1, 0, &[0; 10]), done(1, 10, 10)];
@@ -286,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_disk_refuses_is_told_and_the_next_file_is_taken() {
+    fn a_storage_error_is_reported_and_the_next_file_is_received() {
         let full = Code::NO_SPACE;
         let said = [
             open(1, None),
@@ -307,7 +313,7 @@ mod tests {
                 2 - usize::from(at == 0)
             );
         }
-        // Whatever an application calls its errors, a sender must not take one for a success.
+        // An application's error must never be reported to the sender as a success.
         for code in [Code::STORED, Code::READY, Code::WORKING, Code::NO_ERROR] {
             let failed = [Code::READY, Code::STORAGE_FAILED];
             assert_eq!(after(&[(2, code)], &said).0, [failed, ok].concat());
@@ -316,14 +322,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_up_goes_and_the_open_file_stays() {
+    fn abandoned_files_are_dropped_and_the_open_file_stays() {
         let cancel = FileCancel { id: 1, code: Code::GIVEN_UP, reason: "" };
         let cancelled = [open(1, None), data(1, 0, b"a"), Message::FileCancel(cancel)];
         let dropped = (Vec::from([Code::READY]), Vec::from(["begin", "write", "drop"]));
         assert_eq!(after(&[], &cancelled), dropped);
         let closed = [open(1, None), data(1, 0, b"a"), Message::Close(Close::ORDINARY)];
         assert_eq!(after(&[], &closed), dropped);
-        // The session refuses a gap, and a second open without harm to the first.
+        // The session refuses a gap. It also refuses a second open, without harm to the first.
         assert_eq!(after(&[], &[open(1, None), data(1, 0, b"a"), data(1, 2, b"c")]), dropped);
         let second =
             [open(1, None), open(2, None), data(1, 0, b"a"), data(2, 0, b"b"), done(1, 1, 1)];
@@ -332,9 +338,9 @@ mod tests {
         assert_eq!(disk, ["begin", "write", "store", "drop"]);
     }
 
-    /// A refusal that a small peer could not be sent would end the conversation.
+    /// An answer over a small peer's limit would end the conversation.
     #[test]
-    fn every_answer_goes_to_a_peer_with_the_smallest_limit() {
+    fn every_answer_fits_the_smallest_limit() {
         // spec: CNV-11, FIL-20
         let hello = Message::Hello(Hello { limit: 46, name: "" });
         let bad = [open(1, None), data(1, 0, b"abc"), done(1, 3, 4)];
@@ -346,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_shows_what_is_open() {
+    fn debug_shows_the_open_file() {
         let mut files = FileReceiver::new(10, |_: &FileOpen<'_>| Err::<File, _>(Code::QUOTA));
         let open = FileOpen { id: 1, key: ResumeKey([0; 16]), size: None, name: "a" };
         let refused = FileStatus::new(1, Code::QUOTA);

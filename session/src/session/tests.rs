@@ -1,4 +1,4 @@
-//! The tables of the specification, cell by cell, and what is beside them.
+//! The tables of the specification, cell by cell, and the rules outside the tables.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::string::{String, ToString};
@@ -34,7 +34,7 @@ fn ready(id: u32, held: u64) -> Message<'static> {
     Message::FileStatus(FileStatus::ready(id, held, SUM))
 }
 
-/// What a frame brings, in a word, and then what the session says.
+/// Handles a message, and returns the event in a word, followed by what the session sends.
 fn receive(session: &mut Session, message: &Message<'_>) -> String {
     let encoded = message.encode().unwrap();
     receive_raw(session, encoded.kind(), &encoded.to_payload())
@@ -65,7 +65,7 @@ fn receive_raw(session: &mut Session, kind: Kind, payload: &[u8]) -> String {
     join(event, &said(session))
 }
 
-/// All that the session says by itself.
+/// Everything that the session sends by itself.
 fn said(session: &mut Session) -> Vec<String> {
     let mut said = Vec::new();
     while let Some(encoded) = session.poll_transmit() {
@@ -106,7 +106,7 @@ fn say(session: &mut Session, message: &Message<'_>) {
 
 type Table = Vec<(&'static str, Message<'static>, Vec<&'static str>)>;
 
-/// Every input in every state.
+/// Runs every input in every state.
 fn check(states: &[(&str, Session)], table: Table, run: fn(&mut Session, &Message<'_>) -> String) {
     for (what, message, outcomes) in table {
         assert_eq!(outcomes.len(), states.len(), "{what}");
@@ -119,7 +119,7 @@ fn check(states: &[(&str, Session)], table: Table, run: fn(&mut Session, &Messag
 
 const LOST: &str = "fatal, close bad-transfer-id";
 
-/// The receiver's states: transfer 7 of an unknown size.
+/// The receiver's states, with transfer 7 of an unknown size.
 fn receiver() -> [(&'static str, Session); 6] {
     let none = Session::new();
     let mut offered = none.clone();
@@ -143,7 +143,7 @@ fn receiver() -> [(&'static str, Session); 6] {
 }
 
 #[test]
-fn the_receivers_table_for_what_arrives() {
+fn receiver_table_arriving_messages() {
     // spec: FIL-1, FIL-2, FIL-6, FIL-7, FIL-8, FIL-9, FIL-10, FIL-11, FIL-12
     let fatal = || vec![LOST; 6];
     let second = "refused, 8 second-open";
@@ -179,7 +179,7 @@ fn the_receivers_table_for_what_arrives() {
         ],
         receive,
     );
-    // The same with a size that was announced.
+    // The same with an announced size.
     let mut opened = Session::new();
     receive(&mut opened, &open(7, Some(10)));
     say(&mut opened, &ready(7, 4));
@@ -208,7 +208,7 @@ fn the_receivers_table_for_what_arrives() {
 }
 
 #[test]
-fn the_receivers_table_for_answers() {
+fn receiver_table_answers() {
     // spec: FIL-5, FIL-14, FIL-15
     let (no, late) = ("NotOwed", "LateReady");
     check(
@@ -228,7 +228,7 @@ fn the_receivers_table_for_answers() {
         ],
         send,
     );
-    // A final status ends it: what follows is discarded, and nothing is owed.
+    // A final status ends the transfer: later messages are discarded, and nothing is owed.
     for (state, mut session) in receiver().into_iter().skip(1).take(4) {
         assert_eq!(session.owed(), 1, "{state}");
         say(&mut session, &status(7, Code::NO_SPACE));
@@ -247,7 +247,7 @@ fn the_receivers_table_for_answers() {
     assert_eq!(receive(&mut session, &done(7, 10)), "done");
 }
 
-/// The sender's states: transfer 7 of an unknown size.
+/// The sender's states, with transfer 7 of an unknown size.
 fn sender() -> [(&'static str, Session); 7] {
     let none = Session::new();
     let mut opened = none.clone();
@@ -274,7 +274,7 @@ fn sender() -> [(&'static str, Session); 7] {
 }
 
 #[test]
-fn the_senders_table_for_what_is_sent() {
+fn sender_table_sent_messages() {
     // spec: FIL-3, FIL-4
     let (busy, not) = ("TransferOpen", "NotOpen");
     let (id, total) = ("TransferId", "WrongTotal");
@@ -304,7 +304,7 @@ fn the_senders_table_for_what_is_sent() {
 }
 
 #[test]
-fn the_senders_table_for_what_arrives() {
+fn sender_table_arriving_statuses() {
     // spec: FIL-13, FIL-16
     let (lost, misplaced) = (LOST, "fatal, close misplaced-message");
     let end = |stored| vec![lost, stored, stored, stored, "end", stored, lost];
@@ -331,7 +331,7 @@ fn the_senders_table_for_what_arrives() {
         ],
         receive,
     );
-    // A final status for the open file closes it; the next may be opened at once.
+    // A final status for the open file closes it, and the next file may be opened at once.
     for (state, mut session) in sender().into_iter().skip(1).take(3) {
         assert_eq!((session.unanswered(), session.open_transfer()), (1, Some(7)), "{state}");
         assert_eq!(receive(&mut session, &status(7, Code::NO_SPACE)), "end");
@@ -343,7 +343,7 @@ fn the_senders_table_for_what_arrives() {
 }
 
 #[test]
-fn files_need_no_round_trip_up_to_the_bound() {
+fn up_to_64_files_need_no_round_trip() {
     // spec: FIL-3, FIL-18
     let (mut sender, mut receiver) = (Session::new(), Session::new());
     for id in 1..=64 {
@@ -358,7 +358,7 @@ fn files_need_no_round_trip_up_to_the_bound() {
     assert_eq!(send(&mut sender, &open(65, None)), "TooManyTransfers");
     let mut greedy = receiver.clone();
     assert_eq!(receive(&mut greedy, &open(65, None)), "fatal, close too-many-transfers");
-    // In any order they are answered, and each makes room.
+    // They may be answered in any order, and each answer makes room for one open.
     for id in [64, 1, 33] {
         say(&mut receiver, &status(id, Code::STORED));
         assert_eq!(receive(&mut sender, &status(id, Code::STORED)), "end");
@@ -373,14 +373,14 @@ fn files_need_no_round_trip_up_to_the_bound() {
 }
 
 #[test]
-fn refusals_wait_until_they_can_be_said() {
+fn refusals_are_queued_until_transmitted() {
     // spec: FIL-5
     let mut session = Session::new();
     for id in 1..=64 {
         let open = open(id, None).encode().unwrap().to_payload();
         session.handle_frame(Kind::FILE_OPEN, &open).unwrap();
     }
-    // The first is offered; all others are second opens.
+    // The first file is offered; all others are second opens.
     let expected: Vec<_> = (2..=64).map(|id| format!("{id} second-open")).collect();
     assert_eq!(said(&mut session), expected);
     assert_eq!(session.owed(), 1);
@@ -398,7 +398,7 @@ fn a_bad_name_is_answered_and_the_conversation_goes_on() {
     let mut session = Session::new();
     receive(&mut session, &open(9, None));
     assert_eq!(receive_raw(&mut session, Kind::FILE_OPEN, &misnamed), LOST);
-    // It cannot be sent either.
+    // Such a name cannot be sent either.
     let open = FileOpen { id: 1, key: ResumeKey([0; 16]), size: None, name: ".." };
     let error = MessageError::Name { id: 1, error: NameError::Dots };
     let result = Session::new().send(&Message::FileOpen(open));
@@ -406,7 +406,7 @@ fn a_bad_name_is_answered_and_the_conversation_goes_on() {
 }
 
 #[test]
-fn time_is_told() {
+fn ticks_send_working_for_waiting_files() {
     // spec: FIL-19
     for ((state, mut session), expected) in
         receiver().into_iter().zip(["", "7 working", "", "", "7 working", ""])
@@ -419,7 +419,7 @@ fn time_is_told() {
 }
 
 #[test]
-fn hello_is_first_or_never() {
+fn hello_is_the_first_message_or_an_error() {
     // spec: CNV-1, CNV-2
     let hello = Message::Hello(Hello { limit: 100, name: "x" });
     let mut session = Session::new();
@@ -433,7 +433,7 @@ fn hello_is_first_or_never() {
     assert_eq!(send(&mut session, &Message::Binary(&[0; 101])), "TooLong");
     assert_eq!(receive(&mut session, &hello), "fatal, close misplaced-message");
 
-    // A frame that is skipped is a first one too, also if only its header is looked at.
+    // A skipped frame also counts as the first one, even if only its header is handled.
     let skipped = Kind::new(0x81).unwrap();
     let mut session = Session::new();
     assert_eq!(session.handle_header(skipped, 9), Ok(Expect::Nothing));
@@ -448,21 +448,21 @@ fn hello_is_first_or_never() {
 }
 
 #[test]
-fn the_newest_ping_is_answered() {
+fn only_the_newest_ping_is_answered() {
     // spec: CNV-3, CNV-4
     let mut session = Session::new();
     for len in [1, 64, 3] {
         session.handle_frame(Kind::PING, &[0; 64][..len]).unwrap();
     }
     assert_eq!(said(&mut session), ["pong 3"]);
-    // Nobody asked.
+    // A pong without a ping.
     assert_eq!(receive(&mut session, &Message::Pong(b"a")), "-");
     say(&mut session, &Message::Ping(b"a"));
     say(&mut session, &Message::Ping(b"b"));
     assert_eq!(receive(&mut session, &Message::Pong(b"a")), "-");
     assert_eq!(receive(&mut session, &Message::Pong(b"b")), "pong");
     assert_eq!(receive(&mut session, &Message::Pong(b"b")), "-");
-    // A pong is no larger than what the peer takes.
+    // A pong is never larger than the peer's limit.
     let mut session = Session::new();
     receive(&mut session, &Message::Hello(Hello { limit: 2, name: "" }));
     assert_eq!(receive(&mut session, &Message::Ping(b"abc")), "-");
@@ -470,7 +470,7 @@ fn the_newest_ping_is_answered() {
 }
 
 #[test]
-fn a_side_that_closed_says_nothing_and_listens() {
+fn a_closed_side_sends_nothing_and_still_receives() {
     // spec: CNV-5, CNV-6
     let mut session = Session::new();
     say(&mut session, &open(1, None));
@@ -483,7 +483,7 @@ fn a_side_that_closed_says_nothing_and_listens() {
     assert_eq!(session.check_may_open(), Err(SendError::Closed));
     assert_eq!(receive(&mut session, &Message::Ping(b"")), "-");
     assert_eq!(receive(&mut session, &Message::Text("a")), "text");
-    // What was open goes on and what is new is not taken: it could not be answered.
+    // The open file goes on. A new one is discarded, because it could not be answered.
     assert_eq!(receive(&mut session, &data(1, 0, 1)), "data");
     assert_eq!(receive(&mut session, &done(1, 1)), "done");
     assert_eq!(receive(&mut session, &open(2, None)), "-");
@@ -494,7 +494,7 @@ fn a_side_that_closed_says_nothing_and_listens() {
 }
 
 #[test]
-fn behind_a_close_nothing_comes() {
+fn a_message_after_a_close_is_an_error() {
     // spec: CNV-5, CNV-7
     let close = Message::Close(Close { code: Code::SHUTTING_DOWN, reason: "" });
     let mut session = Session::new();
@@ -503,7 +503,7 @@ fn behind_a_close_nothing_comes() {
     receive(&mut session, &open(2, None));
     assert_eq!(receive(&mut session, &close), "close");
     assert!(session.is_peer_closed());
-    // The open file is as after a cut: nothing is owed. This side may go on.
+    // The open file counts as interrupted: nothing is owed. This side may go on sending.
     assert_eq!(session.owed(), 0);
     say(&mut session, &Message::Text("still here"));
     assert_eq!(send(&mut session, &open(1, None)), "PeerClosed");
@@ -516,7 +516,7 @@ fn behind_a_close_nothing_comes() {
 }
 
 #[test]
-fn an_end_without_a_close_is_not_clean() {
+fn an_end_without_a_close_is_an_error() {
     // spec: CNV-8
     let mut session = Session::new();
     receive(&mut session, &Message::Text("a"));
@@ -529,7 +529,7 @@ fn an_end_without_a_close_is_not_clean() {
 }
 
 #[test]
-fn kinds_are_known_or_skipped_or_fatal() {
+fn unknown_kinds_are_skipped_or_fatal() {
     // spec: CNV-9
     let (own, skipped) = (Kind::new(0x7F).unwrap(), Kind::new(0xFF).unwrap());
     for number in 1..=255 {
@@ -557,7 +557,7 @@ fn kinds_are_known_or_skipped_or_fatal() {
         };
         assert_eq!(session.handle_header(kind, len), expected, "{kind}");
     }
-    // Two kinds that differ in the top bit only are two.
+    // Two kinds that differ only in the top bit are different kinds.
     let (critical, other) = (Kind::new(0x41).unwrap(), Kind::new(0xC1).unwrap());
     let mut session = Session::new().with_kind(critical);
     assert_eq!(session.handle_header(other, 0), Ok(Expect::Nothing));
@@ -573,7 +573,7 @@ fn kinds_are_known_or_skipped_or_fatal() {
     let reserved = Message::Other { kind: Kind::new(0x20).unwrap(), payload: b"" };
     assert_eq!(send(&mut session, &reserved), "ReservedKind");
     say(&mut session, &Message::Other { kind: own, payload: b"" });
-    // One of the protocol's own kinds cannot go past the rules.
+    // A raw message of a kind that version 1 defines does not bypass the rules.
     let done = done(1, 0).encode().unwrap().to_payload();
     let raw = Message::Other { kind: Kind::FILE_DONE, payload: &done };
     assert_eq!(send(&mut session, &raw), "NotOpen");
@@ -581,7 +581,7 @@ fn kinds_are_known_or_skipped_or_fatal() {
 }
 
 #[test]
-fn errors_latch_and_are_told_once() {
+fn errors_latch_and_are_sent_once() {
     // spec: CNV-10
     let mut session = Session::new();
     session.handle_frame(Kind::PING, b"lost").unwrap();
@@ -602,14 +602,14 @@ fn errors_latch_and_are_told_once() {
     assert_eq!(session.handle_frame(Kind::TEXT, b""), Err(error));
     assert_eq!(said(&mut session), ["close bad-check"]);
 
-    // After this side's close nobody is told.
+    // After this side's close no error is reported to the peer.
     let mut session = Session::new();
     say(&mut session, &Message::Close(Close::ORDINARY));
     assert_eq!(receive(&mut session, &data(1, 0, 1)), "fatal");
 }
 
 #[test]
-fn what_the_peer_has_no_room_for_is_not_said() {
+fn messages_over_the_peers_limit_are_not_sent() {
     // spec: CNV-11, FIL-20
     let limited = |limit| {
         let mut session = Session::new();
@@ -628,12 +628,12 @@ fn what_the_peer_has_no_room_for_is_not_said() {
     assert_eq!(reason(limited(2 + u32::try_from(whole.len()).unwrap())).as_deref(), Some(whole));
     assert_eq!(reason(limited(1 + u32::try_from(whole.len()).unwrap())).as_deref(), Some(""));
     assert_eq!(reason(limited(2)).as_deref(), Some(""));
-    assert_eq!(reason(limited(1)), None); // an empty close would say that all is well
+    assert_eq!(reason(limited(1)), None); // an empty close would mean no error
 
     let mut session = limited(46);
     assert_eq!(receive(&mut session, &open(1, None)), "offered");
     assert_eq!(receive(&mut session, &open(2, None)), "refused, 2 second-open");
-    // Of an application's answer the code goes in any case.
+    // The code of an application's answer is sent in any case.
     let refusal = FileStatus::new(1, Code::NO_SPACE);
     assert!(!refusal.reason.is_empty());
     let answer = |limit, reason| {
@@ -663,7 +663,7 @@ fn what_the_peer_has_no_room_for_is_not_said() {
     say(&mut session, &Message::Hello(Hello { limit: 46, name: "" }));
     assert_eq!(send(&mut session, &open(1, None)), "ok");
 
-    // A status says why in words, where they fit.
+    // A status carries its reason as text if it fits.
     let words = Code::SECOND_OPEN.meaning();
     for (limit, want) in [(46 + words.len() - 1, ""), (46 + words.len(), words)] {
         let mut session = limited(u32::try_from(limit).unwrap());
@@ -679,7 +679,7 @@ fn what_the_peer_has_no_room_for_is_not_said() {
 }
 
 #[test]
-fn ids_end() {
+fn transfer_ids_are_used_up() {
     let mut session = Session::new();
     assert_eq!(session.next_transfer_id(), Some(1));
     say(&mut session, &open(0, None));
@@ -690,13 +690,13 @@ fn ids_end() {
 }
 
 #[test]
-fn a_session_is_small() {
+fn a_session_has_less_than_1_5_kib() {
     let size = size_of::<Session>();
     assert!(size <= 1536, "{size}");
 }
 
 #[test]
-fn errors_say_what_and_what_to_try() {
+fn errors_display_what_and_what_to_try() {
     let kind = Kind::FILE_DATA;
     let mut texts = vec![
         SessionError::UnknownKind { kind: Kind::new(0x41).unwrap() }.to_string(),

@@ -1,9 +1,9 @@
-//! What both sides of a transfer count: how far the open file is, and which transfers still wait
-//! for their final status.
+//! State shared by both sides of a transfer: the position in the open file, and the transfers that
+//! wait for their final status.
 
 use super::MAX_TRANSFERS;
 
-/// The file that is open in one direction.
+/// The open file of one direction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open {
     pub(super) id: u32,
@@ -13,17 +13,17 @@ pub(super) struct Open {
 
 #[derive(Clone, Copy, Debug)]
 enum Position {
-    /// No data yet. It may begin at 0, or behind what the receiver said that it holds.
+    /// No data yet. The data may start at 0, or at `held`, the offset in ready.
     Start { held: Option<u64> },
     /// The offset of the next byte.
     At(u64),
 }
 
-/// Why a message does not fit the open file.
+/// Why a message does not match the open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Misfit {
     Offset,
-    /// Where the data would end, and the size that was announced.
+    /// `end` is the offset at which the data would end, `size` the announced size.
     Excess {
         end: u64,
         size: u64,
@@ -36,17 +36,18 @@ impl Open {
         Self { id, size, position: Position::Start { held: None } }
     }
 
-    /// Whether ready has its place here: before any data, and once.
+    /// Returns whether ready is allowed: before any data, and only once.
     pub(super) fn awaits_ready(&self) -> bool {
         matches!(self.position, Position::Start { held: None })
     }
 
-    /// Whether data came, or is due: nobody has to be told to wait.
+    /// Returns whether data has arrived, or ready was sent. The sender does not wait for this side
+    /// then.
     pub(super) fn is_begun(&self) -> bool {
         !self.awaits_ready()
     }
 
-    /// Whether no data came.
+    /// Returns whether no data has arrived.
     pub(super) fn is_at_start(&self) -> bool {
         matches!(self.position, Position::Start { .. })
     }
@@ -70,7 +71,7 @@ impl Open {
         }
     }
 
-    /// Whether the file may end here.
+    /// Checks whether the file may end at `total`.
     pub(super) fn check_total(&self, total: u64) -> Result<(), Misfit> {
         if self.may_be_at(total) && self.size.is_none_or(|size| size == total) {
             Ok(())
@@ -79,7 +80,7 @@ impl Open {
         }
     }
 
-    /// The size that was announced, if a part of so many bytes is larger.
+    /// Returns the announced size if a part of `held` bytes would be larger.
     pub(super) fn exceeded_by(&self, held: u64) -> Option<u64> {
         self.size.filter(|size| held > *size)
     }
@@ -92,7 +93,7 @@ impl Open {
     }
 }
 
-/// The transfers without a final status, each with what is known of it.
+/// The transfers without a final status, each with its state.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting<T> {
     slots: [Option<(u32, T)>; MAX_TRANSFERS],
@@ -107,7 +108,7 @@ impl<T: Copy> Waiting<T> {
         self.iter().count()
     }
 
-    /// Adds a transfer, if there is room.
+    /// Adds a transfer. Returns `false` if there is no room.
     pub(super) fn insert(&mut self, id: u32, what: T) -> bool {
         match self.slots.iter_mut().find(|slot| slot.is_none()) {
             Some(slot) => {

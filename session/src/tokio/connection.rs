@@ -1,4 +1,4 @@
-//! A conversation over an asynchronous stream.
+//! Conversations over an asynchronous stream.
 
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -19,12 +19,12 @@ use crate::error::ConnectionError;
 use crate::message::{Close, Hello, Message};
 use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 
-/// A conversation in the version-1 protocol over anything that is [`AsyncRead`] and
-/// [`AsyncWrite`]: messages and files in both directions, pings and closes.
+/// A conversation in the version 1 protocol over any [`AsyncRead`] and [`AsyncWrite`] stream:
+/// messages and files in both directions, pings and closes.
 ///
-/// It is a [`Session`], which has the rules, with a transport. It answers pings and refuses what
-/// the rules refuse by itself; an application sees [events](Event), which borrow from the read
-/// buffer, and sends [messages](Message).
+/// It combines a [`Session`], which applies the protocol's rules, with a transport. It answers
+/// pings, and refuses what the rules forbid. The application receives [events](Event), which borrow
+/// from the read buffer, and sends [messages](Message).
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,23 +55,24 @@ use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 /// # }
 /// ```
 ///
-/// # The end
-/// [`recv`](Self::recv) returns `Ok(None)` when the peer's last message was a close and the stream
-/// ended behind it. Every other end is an error: a connection that was cut is not a clean end.
-/// [`close`](Self::close) ends this side's half, and waits for the peer's. Who wants what still
-/// comes meanwhile feeds a [`Close`] and goes on with `recv`, which ends writing once all is
-/// written.
+/// # End of the conversation
+/// [`recv`](Self::recv) returns `Ok(None)` if the peer's last message was a close and the stream
+/// ended after it. Every other end is an error, so a connection that was cut is not mistaken for a
+/// clean end. [`close`](Self::close) ends this side's half and waits for the peer to end the other.
+/// To receive the remaining events in the meantime, feed a [`Close`] and go on calling `recv`,
+/// which closes the write direction once everything is written.
 ///
-/// After an error of the peer's, `recv` offers the transport a close with the error's code, and
-/// does not wait for it. A `close` afterwards does: it writes it, and reads what is on its way, so
-/// that it is not lost with the connection.
+/// After a protocol error of the peer, `recv` tries to write a close with the error's code, without
+/// waiting for the transport. A following `close` call does wait: it writes the close, and reads
+/// what is in transit, so that the close is not lost when the connection is dropped.
 ///
 /// # Both directions at once
 /// [`send`](Self::send), [`feed`](Self::feed) and [`flush`](Self::flush) wait for the peer to read,
-/// and do not read. That is well for whoever is asked and answers. But if both sides send more than
-/// the transport holds and neither reads, both wait for ever. Who sends much and may be sent
-/// something meanwhile, a file's status or a file, asks [`recv_or_room`](Self::recv_or_room) for
-/// [room or an event](Turn), whichever is there first:
+/// and do not read in the meantime. That is sufficient for a side that only answers. But if both
+/// sides send more than the transport can buffer and neither reads, both wait indefinitely. If you
+/// send much and the peer may send something in the meantime, such as statuses or files, call
+/// [`recv_or_room`](Self::recv_or_room), which waits for [room or an event](Turn), whichever comes
+/// first:
 ///
 /// ```
 /// # use unstick_session::message::Message;
@@ -81,7 +82,7 @@ use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 /// # -> Result<(), ConnectionError> {
 /// let mut texts = texts.iter();
 /// let mut next = texts.next();
-/// while let Some(text) = next { // and then go on with `recv`, which writes the rest
+/// while let Some(text) = next { // afterwards, call `recv`, which writes the rest
 ///     match connection.recv_or_room().await? {
 ///         Some(Turn::Room) => {
 ///             connection.feed(&Message::Text(text)).await?; // there is room: it does not wait
@@ -95,56 +96,61 @@ use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 /// # }
 /// ```
 ///
-/// One side that does so is enough, if it answers what it is sent with
-/// [`try_feed`](Self::try_feed), which never waits: it then waits only when nothing can be read
-/// *and* nothing written, so whatever the other side waits for, its bytes are taken and it goes on.
-/// Nothing has to be kept for that: what cannot be written is not accepted, and what is read is
-/// delivered before more is read.
+/// It is enough if one side does this, provided that it answers with [`try_feed`](Self::try_feed),
+/// which never waits. This side then waits only while it can neither read *nor* write. So it reads
+/// whatever the other side sends, and the other side can continue. No additional buffer is needed:
+/// a message that cannot be written is not accepted, and received events are delivered before more
+/// is read.
 ///
-/// A `Connection` is one value, for one task, and needs no lock. Its waiting calls can be dropped at
-/// any time, as `select!` does; a second task sends through a channel.
+/// A `Connection` is used by one task and needs no lock. Its waiting calls can be dropped at any
+/// time, for example by `select!`. Other tasks can send through a channel.
 ///
 /// # Memory
-/// About two kilobytes and the beginning of the frame that is on its way. While it reads, see
-/// [`FrameReader`](unstick::tokio::FrameReader). Of what it sends it holds at most 64 KiB and one frame, and
-/// 64 KiB of answers. A peer that makes it speak and does not read gets one batch of what a
-/// session says by itself, below 16 KiB, and the next when it has read that.
+/// About two kilobytes and the beginning of a partly received frame. While it reads, see
+/// [`FrameReader`](super::FrameReader). Outgoing messages take at most 64 KiB and one frame, and 64
+/// KiB of answers. If a peer causes answers and does not read them, one batch of the session's own
+/// messages is held, less than 16 KiB; the next batch follows when the peer has read it.
 #[derive(Debug)]
 pub struct Connection<S> {
     inner: S,
     incoming: Incoming<V1>,
     conversation: Conversation,
     limit: u32,
-    /// Something was read since the last room.
+    /// Whether something was read since room was last returned.
     has_read: bool,
-    /// Writing was ended.
+    /// Whether the write direction was closed.
     is_shut: bool,
 }
 
-/// What [`Connection::recv_or_room`] waited for.
+/// The result of [`Connection::recv_or_room`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn<'a> {
-    /// The peer said something.
+    /// The peer sent something.
     Event(Event<'a>),
     /// The next [`feed`](Connection::feed) does not wait.
     Room,
 }
 
-/// A frame that stands in the read buffer, and what it means.
+/// A frame in the read buffer, and the type of its event.
 type Found = (Located<Kind>, Meaning);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// A conversation at its beginning. Frames of at most 1 MiB of payload are taken; a peer that
-    /// is not [told so](Self::announce) sends 65,536 bytes at most.
+    /// Creates a connection at the beginning of a conversation, with a limit of 1 MiB for received
+    /// frames.
     ///
-    /// It waits for ever, unless it is told otherwise: see [`frame_timeout`](Self::frame_timeout)
-    /// and [`idle_timeout`](Self::idle_timeout). A server wants both.
+    /// A peer to which the limit was not [announced](Self::announce) sends at most 65,536 bytes per
+    /// frame.
+    ///
+    /// By default, it waits for the peer indefinitely. A server should set
+    /// [`frame_timeout`](Self::frame_timeout) and [`idle_timeout`](Self::idle_timeout).
     pub fn new(inner: S) -> Self {
         Self::with_limit(inner, u32::try_from(DEFAULT_LIMIT).unwrap_or(u32::MAX))
     }
 
-    /// The same with a limit of `payload_bytes` for each frame that is received. One of at most
-    /// 65,536 is taken all the same: the peer may not have seen the hello that announces less.
+    /// Creates a connection with a limit of `payload_bytes` for the payload of received frames.
+    ///
+    /// Payloads of up to 65,536 bytes are accepted under any limit, because the peer may not have
+    /// seen the hello that announces a lower one.
     pub fn with_limit(inner: S, payload_bytes: u32) -> Self {
         let limit = LIMIT_WITHOUT_HELLO.max(payload_bytes.into());
         let framing = Framing::new(V1).with_limit(limit);
@@ -158,105 +164,116 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Sets the rules that the session begins with: an application's kinds, the peer's limit.
+    /// Sets the session with which the conversation starts, for example one with application kinds
+    /// or a known limit of the peer.
     #[must_use]
     pub fn with_session(mut self, session: Session) -> Self {
         self.conversation.session = session;
         self
     }
 
-    /// Sets the reason that the peer is told of an error that ends the conversation, in place of
-    /// the code's [meaning](crate::message::Code::meaning): such as the error's own text. It is
-    /// shortened to what the peer takes.
+    /// Sets the function that returns the reason for the close that is sent after an error, for
+    /// example the error's text.
+    ///
+    /// By default, the reason is the code's [meaning](crate::message::Code::meaning). It is
+    /// shortened to the peer's limit.
     #[must_use]
     pub fn explain_errors(mut self, explain: fn(&ConnectionError) -> String) -> Self {
         self.conversation.explain = Some(explain);
         self
     }
 
-    /// Has a frame whose payload is over the limit passed over. [`recv`](Self::recv) returns its
-    /// error once, and goes on behind it when it is called again. (The peer is not told: it was, if
-    /// this side [announced](Self::announce) its limit.)
+    /// Skips frames whose payload is over the limit, instead of ending the conversation.
+    ///
+    /// [`recv`](Self::recv) returns the error of such a frame once, and continues after the frame
+    /// when it is called again. The peer is not informed; [announce](Self::announce) the limit so
+    /// that it knows it.
     #[must_use]
     pub fn skip_oversize(mut self) -> Self {
         self.conversation.skips_oversize = true;
         self
     }
 
-    /// Sets how long a frame may take from its first byte to its last. Only the time in which a
-    /// call waits for the peer's bytes counts, also one that is dropped.
+    /// Sets the maximum time from a frame's first byte to its last. Only the time during which a
+    /// call waits for the peer's bytes counts, including calls that were dropped.
     ///
     /// # Panics
-    /// A wait panics where tokio's runtime was built without its clock (`enable_time`).
+    /// A waiting call panics if tokio's runtime was built without its clock (`enable_time`).
     #[must_use]
     pub fn frame_timeout(mut self, after: Duration) -> Self {
         self.incoming.clock_mut().frame_timeout = Some(after);
         self
     }
 
-    /// Sets how long a peer may send nothing, and take nothing of what is sent to it, while it is
-    /// waited for: by every call.
+    /// Sets the maximum time during which the peer neither sends anything nor reads anything that
+    /// is sent to it. Only the time during which a call waits for the peer counts, whichever call
+    /// it is.
     ///
     /// # Panics
-    /// As [`frame_timeout`](Self::frame_timeout).
+    /// The same as [`frame_timeout`](Self::frame_timeout).
     #[must_use]
     pub fn idle_timeout(mut self, after: Duration) -> Self {
         self.incoming.clock_mut().idle_timeout = Some(after);
         self
     }
 
-    /// Accepts a hello, which tells the peer this side's limit and its name, such as that of the
-    /// application; it may be empty. It goes out with what follows, or before the next wait.
+    /// Accepts a hello, which announces this side's limit and name to the peer. The name, such as
+    /// that of the application, may be empty.
+    ///
+    /// The hello is written with the next messages, or before the next wait.
     ///
     /// # Errors
-    /// [`SendError::LateHello`](crate::session::SendError::LateHello) when something was sent
-    /// already.
+    /// Returns [`SendError::LateHello`](crate::session::SendError::LateHello) if something was sent
+    /// before.
     pub fn announce(&mut self, name: &str) -> Result<(), ConnectionError> {
         self.try_feed(&Message::Hello(Hello { limit: self.limit, name }))
     }
 
-    /// The rules, and how far the conversation is: the peer's limit, the next transfer's id, how
-    /// many files wait for an answer.
+    /// Returns the session: the state of the conversation, such as the peer's limit, the next
+    /// transfer id, and the number of files without a final status.
     pub fn session(&self) -> &Session {
         &self.conversation.session
     }
 
-    /// The stream offset behind the last frame that was taken.
+    /// Returns the stream offset after the last frame that was handled.
     pub fn position(&self) -> u64 {
         self.incoming.position()
     }
 
-    /// The stream offset of the first byte of the last frame that was taken: that of an event, or
-    /// of what broke a rule by its payload. For a log.
+    /// Returns the stream offset of the last handled frame's first byte: the frame of an event, or
+    /// the one whose payload broke a rule. It is useful for logs.
     pub fn event_at(&self) -> u64 {
         self.conversation.event_at
     }
 
-    /// The transport.
+    /// Returns the transport.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The transport, the bytes that were read from it and are not consumed, and the bytes that
-    /// were accepted and are not written.
+    /// Returns the transport, the bytes that were read from it and not consumed, and the bytes that
+    /// were accepted and not written.
     pub fn into_inner(self) -> (S, Vec<u8>, Vec<u8>) {
         (self.inner, self.incoming.into_unread(), self.conversation.into_pending())
     }
 
-    /// Waits for what the peer says. `Ok(None)` says that it closed and the stream ended.
+    /// Waits for the next event. Returns `Ok(None)` after the peer has closed and the stream has
+    /// ended.
     ///
-    /// Before it reads it writes what was accepted and what the session says by itself: whoever
-    /// takes all that is here, feeds the answers and calls this again, flushes as rarely as can be
-    /// and never too late.
+    /// Before it reads from the transport, it writes all accepted messages and the session's own
+    /// ones. A loop that handles each event, feeds its answers and calls `recv` again therefore
+    /// needs no flush: answers are written in batches, and always before a wait.
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing, in neither direction.
+    /// This method is cancel safe: a dropped call loses nothing, in either direction.
     ///
     /// # Errors
-    /// [`ConnectionError::Read`] and [`ConnectionError::Session`]: but for a failure of the
-    /// transport they end the conversation, and every further call returns the same. What cannot
-    /// be written shows in the next call that writes. With [`skip_oversize`](Self::skip_oversize)
-    /// an oversize frame does not latch.
+    /// Returns [`ConnectionError::Read`] or [`ConnectionError::Session`]. Except for a failure of
+    /// the transport, the error ends the conversation, and every further call returns the same
+    /// error. With [`skip_oversize`](Self::skip_oversize), the error of an oversize frame does not
+    /// latch.
+    ///
+    /// A failed write is not reported here, but by the next call that writes.
     pub async fn recv(&mut self) -> Result<Option<Event<'_>>, ConnectionError> {
         let found = match self.next_here()? {
             Some(found) => Some(found),
@@ -268,19 +285,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(found.and_then(|found| self.lend(found)))
     }
 
-    /// Waits for what the peer says, or until the next [`feed`](Self::feed) does not wait: for
-    /// whoever has something to send. `Ok(None)` is as in [`recv`](Self::recv). Once this side has
-    /// closed there is no room, and the call waits as `recv` does.
+    /// Waits for the next event, or until the next [`feed`](Self::feed) does not wait. For a caller
+    /// that has something to send.
     ///
-    /// While both are there it gives them in turn, and room once for each read. It writes when so
-    /// much is collected that there is no room, and before it waits.
+    /// Returns `Ok(None)` like [`recv`](Self::recv). After this side has closed, there is no room,
+    /// and the call waits like `recv`.
+    ///
+    /// Events that have already been read come first, then room, once per read. The call writes if
+    /// the collected messages leave no room, and before it waits.
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing, in neither direction.
+    /// This method is cancel safe: a dropped call loses nothing, in either direction.
     ///
     /// # Errors
-    /// As [`recv`](Self::recv). Where the transport cannot be written there is room, so that the
-    /// next feed says why.
+    /// The same as [`recv`](Self::recv). If the transport cannot be written, the call returns room,
+    /// so that the next `feed` returns the error.
     pub async fn recv_or_room(&mut self) -> Result<Option<Turn<'_>>, ConnectionError> {
         let turn = {
             let waiting = Waiting(self);
@@ -297,31 +316,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// [above](Self#both-directions-at-once).
     ///
     /// # Cancel safety
-    /// As [`feed`](Self::feed) until the message is accepted; a call dropped then leaves it to the
-    /// next one. The caller cannot tell which it was: who has to know, feeds, and then flushes.
+    /// If the call is dropped before the message is accepted, nothing is sent. If it is dropped
+    /// afterwards, the next call writes the message. The caller cannot tell which is the case: to
+    /// be able to, call [`feed`](Self::feed) and then [`flush`](Self::flush).
     ///
     /// # Errors
-    /// As [`feed`](Self::feed), and as [`flush`](Self::flush), with the message accepted.
+    /// The same as [`feed`](Self::feed). Also the same as [`flush`](Self::flush); the message was
+    /// accepted then.
     pub async fn send(&mut self, message: &Message<'_>) -> Result<(), ConnectionError> {
         self.feed(message).await?;
         self.flush().await
     }
 
-    /// Accepts a message. Small ones are collected until enough are there, until
-    /// [`flush`](Self::flush), or until [`recv`](Self::recv) waits. The data of a large one, from
-    /// 32 KiB, is written from where it is; only what the transport does not take at once is
-    /// copied.
+    /// Accepts a message.
     ///
-    /// It waits while 64 KiB, or a rest of an earlier message, cannot be written.
+    /// Small messages are collected until there are enough of them, or until [`flush`](Self::flush)
+    /// or [`recv`](Self::recv) writes them. The data of a large message, from 32 KiB, is written
+    /// without a copy; only the part that the transport does not accept at once is copied.
+    ///
+    /// It waits while 64 KiB, or the rest of an earlier message, cannot be written.
     ///
     /// # Cancel safety
-    /// A dropped call accepted nothing: once a message is accepted, the call ends without waiting.
+    /// This method is cancel safe: a dropped call accepted nothing, because the call does not wait
+    /// after the message is accepted.
     ///
     /// # Errors
-    /// [`ConnectionError::Send`] when the message has no place now, or is over the peer's limit.
-    /// [`ConnectionError::Write`] when the transport failed; [`ConnectionError::Read`] when the peer
-    /// was idle for too long. In each case it was not accepted.
-    /// After a failed write, [`recv`](Self::recv) may still have what the peer said before it went.
+    /// Returns [`ConnectionError::Send`] if the message is not allowed now, or is over the peer's
+    /// limit, [`ConnectionError::Write`] if the transport failed, and [`ConnectionError::Read`] if
+    /// the peer was idle for too long. In each case the message was not accepted.
+    ///
+    /// After a failed write, [`recv`](Self::recv) may still return what the peer sent before the
+    /// failure.
     pub async fn feed(&mut self, message: &Message<'_>) -> Result<(), ConnectionError> {
         if !self.conversation.has_room() {
             let waiting = Waiting(self);
@@ -331,30 +356,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             })
             .await?;
         }
-        // There is room now: this does not wait.
+        // There is room now, so this does not wait.
         poll_fn(|cx| Poll::Ready(self.accept(message, cx))).await
     }
 
-    /// Accepts a message without waiting and without writing: an answer, in the middle of something
-    /// else. It is written by the next call that waits.
+    /// Accepts a message without waiting and without writing, for example an answer in the middle
+    /// of something else. It is written by the next call that waits.
     ///
     /// # Errors
-    /// [`ConnectionError::Send`] as [`feed`](Self::feed). [`ConnectionError::Full`] when 64 KiB were
-    /// accepted in this way since all was written: the statuses that a peer within its rules can
-    /// ask for are fewer.
+    /// Returns [`ConnectionError::Send`] like [`feed`](Self::feed). Returns
+    /// [`ConnectionError::Full`] if 64 KiB were accepted in this way since everything was last
+    /// written; the statuses that a peer can request within the rules take less.
     pub fn try_feed(&mut self, message: &Message<'_>) -> Result<(), ConnectionError> {
         self.conversation.accept_unwaited(message)
     }
 
-    /// Writes all that was accepted and what the session says by itself, and flushes the
-    /// transport. After a close it ends writing too.
+    /// Writes all accepted messages and the session's own ones, and flushes the transport. After a
+    /// close, it also closes the write direction.
     ///
     /// # Cancel safety
-    /// What a dropped call did not write is left to the next one.
+    /// This method is cancel safe: the next call writes what a dropped call did not write.
     ///
     /// # Errors
-    /// [`ConnectionError::Write`] when the transport failed; [`ConnectionError::Read`] when the peer
-    /// was idle for too long. What was not written is kept.
+    /// Returns [`ConnectionError::Write`] if the transport failed, and [`ConnectionError::Read`] if
+    /// the peer was idle for too long. What was not written is kept.
     pub async fn flush(&mut self) -> Result<(), ConnectionError> {
         let waiting = Waiting(self);
         poll_fn(|cx| {
@@ -364,26 +389,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         .await
     }
 
-    /// Tells the session that some seconds have passed: see [`Session::handle_tick`].
+    /// Reports to the session that a few seconds have passed: see [`Session::handle_tick`].
     pub fn tick(&mut self) {
         self.conversation.session.handle_tick();
     }
 
-    /// Ends the conversation: sends the close, unless this side has closed already or an error
-    /// ended it; ends writing; and reads on until the peer ends, so that nothing on its way in
-    /// either direction is lost with the connection. What comes meanwhile is dropped.
+    /// Ends the conversation.
     ///
-    /// The reason is shortened to what the peer's limit has room for.
+    /// It sends the close, unless this side has already closed or an error has ended the
+    /// conversation, and closes the write direction. Then it reads until the peer ends, so that no
+    /// data in transit is lost when the connection is dropped. Events that arrive in the meantime
+    /// are discarded. The reason is shortened to the peer's limit.
     ///
     /// # Cancel safety
-    /// Call it again, or drop the connection.
+    /// After a dropped call, call it again or drop the connection.
     ///
     /// # Errors
-    /// The peer ended without a close, or it did not end `within` that time; or an error had ended
-    /// the conversation before.
+    /// Returns an error if the peer ended without a close, if it did not end `within` that time, or
+    /// if an error had already ended the conversation.
     ///
     /// # Panics
-    /// Where tokio's runtime was built without its clock (`enable_time`).
+    /// Panics if tokio's runtime was built without its clock (`enable_time`).
     pub async fn close(
         &mut self,
         close: Close<'_>,
@@ -405,7 +431,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if let Some(found) = self.next_here()? {
                 return Poll::Ready(Ok(Some(found)));
             }
-            // What cannot be written now is woken for; an error shows in the next call that writes.
+            // If the transport cannot be written now, the waker is registered. An error is reported
+            // by the next call that writes.
             let _ = self.poll_write(cx);
             if !ready!(self.poll_more(cx))? {
                 return Poll::Ready(Ok(None));
@@ -413,7 +440,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// `None` inside says that there is room.
+    /// The inner `None` means that there is room.
     fn poll_recv_or_room(
         &mut self,
         cx: &mut Context<'_>,
@@ -453,7 +480,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .accept(message, vectored, |slices| poll_write_some(inner, incoming, slices, cx))
     }
 
-    /// What a write came to; an error once it has waited for too long.
+    /// Returns the result of a write, or an error once the write has waited for too long.
     fn or_stuck(
         &mut self,
         written: Poll<Result<(), WriteError>>,
@@ -471,7 +498,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match ready!(self.poll_recv(cx)) {
                 Ok(Some(_)) => {}
                 Ok(None) => return self.poll_write(cx).map_err(ConnectionError::Write),
-                // If it is not the transport's, there is a close to write now.
+                // After an error that is not the transport's, there is a close to write.
                 Err(error) => self.conversation.end_of_close(error)?,
             }
         }
@@ -481,7 +508,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Ready(self.conversation.check())
     }
 
-    /// The next frame that is here and means something.
+    /// Returns the next frame in the read buffer with an event for the application.
     fn next_here(&mut self) -> Result<Option<Found>, ConnectionError> {
         self.conversation.check()?;
         let found = self.next_located();
@@ -508,7 +535,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(None)
     }
 
-    /// Reads once; `false` says that the peer closed and the stream ended.
+    /// Reads once. Returns `false` if the peer has closed and the stream has ended.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, ConnectionError>> {
         let Self { inner, incoming, conversation, .. } = self;
         incoming.resume();
@@ -523,28 +550,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Ready(more)
     }
 
-    /// Offers the transport what the session says about an error. Nobody is woken: that is for
-    /// `close` to wait for.
+    /// Tries once to write the close that the session sends after an error. It registers no waker:
+    /// waiting for the transport is left to `close`.
     fn offer(&mut self) {
         let _ = self.poll_write(&mut Context::from_waker(Waker::noop()));
     }
 }
 
 impl<S> Connection<S> {
-    /// Accepts the cancel of a file that nobody finishes.
+    /// Accepts the cancel of a file whose sender was dropped.
     pub(super) fn give_up(&mut self, cancel: &Message<'_>) {
         self.conversation.give_up(cancel);
     }
 }
 
 impl<S: AsyncWrite + Unpin> Connection<S> {
-    /// Makes room for a message.
+    /// Writes if this is necessary before a message can be accepted.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         let Self { inner, incoming, conversation, .. } = self;
         conversation.poll_room(|slices| poll_write_some(inner, incoming, slices, cx))
     }
 
-    /// Writes and flushes all that there is to say, and behind the last message ends writing.
+    /// Writes and flushes everything that is pending, and closes the write direction after the last
+    /// message.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         let Self { inner, incoming, conversation, .. } = self;
         ready!(conversation.poll_drain(|slices| poll_write_some(inner, incoming, slices, cx)))?;
@@ -560,7 +588,7 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-/// Writes once. A peer that reads is not idle.
+/// Writes once. A peer that reads counts as active.
 fn poll_write_some<S: AsyncWrite + Unpin>(
     inner: &mut S,
     incoming: &mut Incoming<V1>,
@@ -572,7 +600,7 @@ fn poll_write_some<S: AsyncWrite + Unpin>(
     Poll::Ready(Ok(written))
 }
 
-/// A call that waits. However it ends, also when it is dropped, the clock stands still afterwards.
+/// A waiting call. The clock is paused when the call ends, also if it is dropped.
 struct Waiting<'a, S>(&'a mut Connection<S>);
 
 impl<S> Drop for Waiting<'_, S> {

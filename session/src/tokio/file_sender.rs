@@ -1,4 +1,4 @@
-//! A file on its way out over an asynchronous connection.
+//! Sending a file over an asynchronous connection.
 
 use core::fmt;
 
@@ -11,24 +11,25 @@ use crate::sending::Sending;
 use crate::session::Event;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Offers a file, to be sent from its beginning: [`write`](FileSender::write) its bytes, and
+    /// Offers a file. [`write`](FileSender::write) its bytes from the beginning, then
     /// [`finish`](FileSender::finish) with its digest.
     ///
-    /// `name` is one component of a path, 1 to 255 bytes (spec, 13.6). `size` is in bytes, and then
-    /// exactly so many have to be sent; `None` if it is not known. What the peer says beside what
-    /// concerns this file goes to `other`, and what that returns is sent: `|_| None` where the
-    /// peer says nothing else, or [`FileReceiver::handle`](crate::session::FileReceiver::handle) if
-    /// it sends files.
+    /// - `name` is one path component, 1 to 255 bytes (spec, 13.6).
+    /// - `size` is in bytes, or `None` if it is not known. If it is given, exactly this many bytes
+    ///   must be written.
+    /// - `other` receives the events that do not concern this file, and the status that it returns
+    ///   is sent. Use `|_| None` if the peer sends nothing else, or
+    ///   [`FileReceiver::handle`](crate::session::FileReceiver::handle) if it sends files.
     ///
-    /// The file has a resume key that nobody knows. (To go on with the part of an earlier try, send
-    /// the [messages](crate::session#files) yourself.)
+    /// The file has a random resume key, so the transfer cannot be resumed. (To resume the part of
+    /// an earlier attempt, send the [messages](crate::session#files) yourself.)
     ///
     /// # Cancel safety
-    /// A dropped call offered nothing.
+    /// This method is cancel safe: a dropped call has not offered the file.
     ///
     /// # Errors
-    /// [`ConnectionError::Send`] when no file can be opened now, or none of this name; else as
-    /// [`recv_or_room`](Self::recv_or_room). The file was not offered.
+    /// Returns [`ConnectionError::Send`] if no file can be opened now, or none with this name.
+    /// Otherwise the same as [`recv_or_room`](Self::recv_or_room). The file was not offered then.
     pub async fn send_file<E>(
         &mut self,
         name: &str,
@@ -38,7 +39,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     where
         E: FnMut(Event<'_>) -> Option<FileStatus<'static>>,
     {
-        // After the greatest id the session says why there is no other.
+        // After the greatest id, the session returns the error for this one.
         let sending = Sending::new(self.session().next_transfer_id().unwrap_or(u32::MAX));
         let mut sender = FileSender { connection: self, sending, other };
         sender.room().await?;
@@ -48,10 +49,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-/// A file on its way out: see [`Connection::send_file`].
+/// A file that is being sent. Created by [`Connection::send_file`].
 ///
-/// Dropped before it is finished, the file is given up: a cancel goes out with what follows.
-///
+/// If it is dropped before it is finished, the file is cancelled: the cancel is written with the
+/// next messages.
 /// ```
 /// # use tokio::io::{AsyncRead, AsyncReadExt};
 /// # use unstick_session::message::Digest;
@@ -69,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 ///     hash.update(&buf[..n]);
 ///     sender.write(&buf[..n]).await?;
 /// }
-/// sender.finish(Digest(hash.finalize())).await?; // it is there
+/// sender.finish(Digest(hash.finalize())).await?; // the receiver has the file
 /// # Ok(())
 /// # }
 /// ```
@@ -85,48 +86,51 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     E: FnMut(Event<'_>) -> Option<FileStatus<'static>>,
 {
-    /// Sends the next bytes of the file, in frames that the peer takes, and takes what comes
-    /// meanwhile.
+    /// Sends the next bytes of the file, in frames within the peer's limit, and handles events in
+    /// the meantime.
     ///
     /// # Cancel safety
-    /// A dropped call may have sent some of the bytes: [`position`](Self::position) says which is
-    /// the next.
+    /// A dropped call may have sent some of the bytes: [`position`](Self::position) returns the
+    /// offset of the next one.
     ///
     /// # Errors
-    /// [`ConnectionError::FileRefused`] and [`ConnectionError::FileUnanswered`] as soon as the peer
-    /// says so; else as [`Connection::recv_or_room`] and [`Connection::feed`].
+    /// Returns [`ConnectionError::FileRefused`] or [`ConnectionError::FileUnanswered`] as soon as
+    /// the peer has answered or closed. Otherwise the same as [`Connection::recv_or_room`] and
+    /// [`Connection::feed`].
     pub async fn write(&mut self, mut bytes: &[u8]) -> Result<(), ConnectionError> {
         while !bytes.is_empty() && self.sending.wants_data()? {
             if !self.room().await? {
                 continue;
             }
             let data = self.sending.data(bytes, self.connection.session().peer_limit());
-            // There is room: it does not wait.
+            // There is room, so this does not wait.
             self.connection.feed(&Message::FileData(data)).await?;
             let n = data.bytes.len();
             self.sending.advance(n);
             bytes = bytes.get(n..).unwrap_or_default();
         }
-        self.sending.advance(bytes.len()); // the receiver has it already, perhaps
+        self.sending.advance(bytes.len()); // the receiver may already have the file
         Ok(())
     }
 
-    /// The offset in the file of the next byte.
+    /// Returns the offset of the next byte in the file.
     pub fn position(&self) -> u64 {
         self.sending.position()
     }
 
-    /// Says that the file is complete, and waits until the receiver has it: `Ok` says that it is
-    /// there, under its name, with this digest, the SHA-256 of all of it. It was stored, or one
-    /// with this digest was there.
+    /// Completes the file, and waits for its final status.
+    ///
+    /// `digest` is the SHA-256 of the whole file. `Ok` means that the receiver has the file with
+    /// this digest under its name: it was stored, or was already there.
     ///
     /// # Cancel safety
-    /// A dropped call gives the file up; or where it has said that the file is complete, what
-    /// becomes of it is an event of [`Connection::recv`].
+    /// A dropped call cancels the file. If the call had already sent done, the outcome is an event
+    /// of [`Connection::recv`].
     ///
     /// # Errors
-    /// [`ConnectionError::FileRefused`] and [`ConnectionError::FileUnanswered`]: the receiver does
-    /// not have it, or it is not known. Else as [`Connection::recv`] and [`Connection::feed`].
+    /// Returns [`ConnectionError::FileRefused`] if the receiver does not have the file, and
+    /// [`ConnectionError::FileUnanswered`] if the outcome is unknown. Otherwise the same as
+    /// [`Connection::recv`] and [`Connection::feed`].
     pub async fn finish(mut self, digest: Digest) -> Result<FileStatus<'static>, ConnectionError> {
         loop {
             if let Some(outcome) = self.sending.outcome(digest) {
@@ -139,15 +143,15 @@ where
                 let answer = answer(&mut self.sending, &mut self.other, event);
                 self.answer(answer)?;
             } else if self.room().await? {
-                // There is room: it does not wait.
+                // There is room, so this does not wait.
                 self.connection.feed(&self.sending.done(digest)).await?;
                 self.sending.finished();
             }
         }
     }
 
-    /// Waits until the next message is accepted without waiting, and takes what comes meanwhile.
-    /// `false` says that the receiver has answered for the file.
+    /// Waits until a message can be accepted without waiting, and handles events in the meantime.
+    /// Returns `false` if the receiver has answered for the file.
     async fn room(&mut self) -> Result<bool, ConnectionError> {
         loop {
             let turn = self.connection.recv_or_room().await?;
@@ -170,13 +174,13 @@ where
     }
 }
 
-/// What an event is answered with.
+/// Returns the answer to an event.
 fn answer(
     sending: &mut Sending,
     mut other: impl FnMut(Event<'_>) -> Option<FileStatus<'static>>,
     event: Event<'_>,
 ) -> Option<FileStatus<'static>> {
-    if sending.hear(&event) { None } else { other(event) }
+    if sending.handle(&event) { None } else { other(event) }
 }
 
 impl<S, E> Drop for FileSender<'_, S, E> {
