@@ -47,7 +47,7 @@ impl<F: Format> Framing<F> {
     /// [`datagram_with`](Self::datagram_with).
     ///
     /// A datagram cut by the receive buffer must not come here: a cut between two frames cannot be
-    /// seen in the bytes. [`received`](Self::received) takes what the transport reports.
+    /// seen in the bytes. [`datagram_from`](Self::datagram_from) takes what the transport reports.
     ///
     /// # Errors
     /// The first reason to refuse it, with its offset in the datagram.
@@ -90,15 +90,15 @@ impl<F: Format> Framing<F> {
         Ok(Datagram { framing: self, rest: bytes, left, known })
     }
 
-    /// Checks what a transport says it received: the first `len` bytes of `buf`. More than `buf`
-    /// has say that the datagram was cut, as `recvmsg` with `MSG_TRUNC` reports it.
+    /// Checks the datagram that a transport received into `buf`: its first `len` bytes. A `len`
+    /// larger than `buf` means that the datagram was cut, as `recvmsg` with `MSG_TRUNC` reports it.
     ///
-    /// Where a transport makes no such report, let `buf` have a byte more than the longest
-    /// datagram to be taken, and give `buf.len() + 1` for a full one.
+    /// If the transport makes no such report, give `buf` one byte more than the longest datagram to
+    /// accept, and pass `buf.len() + 1` if it was filled.
     ///
     /// # Errors
     /// [`DatagramError::Cut`], or as [`datagram_with`](Self::datagram_with).
-    pub fn received<'f, 'a, K: Fn(&F::Meta) -> bool>(
+    pub fn datagram_from<'f, 'a, K: Fn(&F::Meta) -> bool>(
         &'f self,
         buf: &'a [u8],
         len: usize,

@@ -12,6 +12,7 @@
 //! | a `Framed` of tokio-util | `codec::FrameCodec`, `codec::PayloadCodec` (feature `tokio-util`) | the same |
 //! | a serial line | `embedded_io::FrameReader`, `embedded_io_async::FrameReader` (features `embedded-io`, `embedded-io-async`) | `FrameWriter` of either |
 //! | a UDP socket | `io::FrameSocket`, `tokio::FrameSocket` | the same |
+//! | a UDP socket of another runtime | `udp::ReceiveSlots` | `udp::SendQueue` |
 //! | a frame's payload | [`message::Message::decode`] | [`message::Message::encode`] |
 //! | a conversation | [`session::Session`]: what may come and be said, pings, closes, files | the same |
 //! | one over a stream | `io::Connection`, `tokio::Connection` | the same |
@@ -90,12 +91,13 @@ pub mod header;
 #[cfg(feature = "std")]
 pub mod io;
 pub mod message;
-mod segment;
 #[cfg(feature = "serde")]
 mod serialize;
 pub mod session;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+#[cfg(feature = "std")]
+pub mod udp;
 pub use datagram::{DEFAULT_DATAGRAM_LIMIT, Datagram, DatagramPacker, Pushed};
 pub use decoder::{Decoder, Piece, Pieces};
 pub use encode::{EncodedHeader, Encoder};
@@ -113,4 +115,3 @@ pub use frame::OwnedFrame;
 pub use frame_buf::{FrameBuf, Storage};
 pub use framing::{DEFAULT_LIMIT, Framing};
 pub use header::Kind;
-pub use segment::{Segments, segment_run};

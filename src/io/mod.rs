@@ -33,17 +33,15 @@ mod file_sender;
 mod outbox;
 mod reader;
 mod sending;
-mod udp;
+mod socket;
 mod writer;
 
+pub use crate::udp::{DatagramSendError, Frames, Lost, Received, RecvStats, Refusals, SendStats};
 pub use connection::{Connection, Transport};
 pub use error::{ConnectionError, ReadError, WriteError};
 pub use file_sender::FileSender;
 pub use reader::FrameReader;
-pub use udp::{
-    FrameReceiver, FrameSender, FrameSocket, Frames, Lost, Received, RecvStats, Refusals,
-    SendError, SendStats,
-};
+pub use socket::{FrameReceiver, FrameSender, FrameSocket};
 pub use writer::FrameWriter;
 
 #[cfg(feature = "tokio")]
@@ -54,5 +52,3 @@ pub(crate) use conversation::{Conversation, Meaning};
 pub(crate) use outbox::Outbox;
 #[cfg(feature = "tokio")]
 pub(crate) use sending::Sending;
-#[cfg(feature = "tokio")]
-pub(crate) use udp::{Arrival, Endpoint, Incoming, Outgoing, SLOT_LEN, Socket};

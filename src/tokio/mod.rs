@@ -42,10 +42,8 @@ mod socket;
 mod stream;
 mod writer;
 
-pub use crate::io::{
-    ConnectionError, Frames, Lost, ReadError, Received, RecvStats, Refusals, SendError, SendStats,
-    WriteError,
-};
+pub use crate::io::{ConnectionError, ReadError, WriteError};
+pub use crate::udp::{DatagramSendError, Frames, Lost, Received, RecvStats, Refusals, SendStats};
 pub use connection::{Connection, Turn};
 pub use file_sender::FileSender;
 pub use reader::FrameReader;
