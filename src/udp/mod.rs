@@ -11,7 +11,8 @@
 //! - [`SendQueue`]: what was accepted and not sent yet. Packs frames into datagrams, for each peer
 //!   separately, and counts and reports what the system does not send.
 //!
-//! None of them waits: where the socket would block, they return that error, and keep everything.
+//! None of them waits for a non-blocking socket: they return its `WouldBlock` error, and keep
+//! everything.
 //!
 //! # An adapter for another runtime
 //! ```

@@ -105,8 +105,8 @@ impl<F: Format> ReceiveSlots<F> {
     /// Provides slots to receive into, one for each [`SLOT_LEN`] bytes; what is left over is cut
     /// off. Datagrams that were not delivered are discarded.
     ///
-    /// A system call fills several slots at most with offload (feature `udp`). On a blocking socket
-    /// it then waits until all of them are filled: provide one.
+    /// Without offload (feature `udp`) a system call fills only the first slot. With offload, a call
+    /// on a blocking socket waits until all of them are filled: provide one for such a socket.
     pub fn provide_slots(&mut self, mut slots: Vec<u8>) {
         slots.truncate(slots.len() / SLOT_LEN * SLOT_LEN);
         self.filled.clear();
