@@ -49,10 +49,10 @@ async fn main() -> Result<(), Error> {
 
 /// Takes readings until it has the last of every sensor.
 async fn collect(socket: UdpSocket) -> Result<BTreeMap<u8, u32>, Error> {
-    let mut socket = FrameSocket::new(socket).known(|kind| *kind == READING);
+    let mut socket = FrameSocket::new(socket).with_known(|kind| *kind == READING);
     let mut newest = BTreeMap::new();
     while newest.values().filter(|newest| **newest == READINGS).count() < SENSORS.into() {
-        let (receiver, sender) = socket.halves();
+        let FrameSocket { receiver, sender } = &mut socket;
         match receiver.recv().await? {
             Received::Datagram { source, frames } => {
                 for frame in frames {
@@ -81,7 +81,7 @@ async fn collect(socket: UdpSocket) -> Result<BTreeMap<u8, u32>, Error> {
 async fn measure(sensor: u8, collector: SocketAddr) -> Result<(), Error> {
     let socket = UdpSocket::bind("127.0.0.1:0").await?;
     socket.connect(collector).await?;
-    let mut socket = FrameSocket::new(socket).known(|kind| *kind == NEWEST);
+    let mut socket = FrameSocket::new(socket).with_known(|kind| *kind == NEWEST);
     let reading = |number: u32| {
         let [a, b, c, d] = number.to_be_bytes();
         [sensor, a, b, c, d, 21, 5] // and 21.5 degrees

@@ -48,7 +48,7 @@ impl<F: Format> Framing<F> {
     /// [`datagram_with`](Self::datagram_with).
     ///
     /// Do not pass a datagram that was cut by the receive buffer: a cut between two frames cannot
-    /// be detected in the bytes. [`received`](Self::received) checks the length that the transport
+    /// be detected in the bytes. [`datagram_from`](Self::datagram_from) checks the length that the transport
     /// reports.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ impl<F: Format> Framing<F> {
     /// # Errors
     /// Returns [`DatagramError::Cut`] if the datagram was cut. Otherwise the same as
     /// [`datagram_with`](Self::datagram_with).
-    pub fn received<'f, 'a, K: Fn(&F::Meta) -> bool>(
+    pub fn datagram_from<'f, 'a, K: Fn(&F::Meta) -> bool>(
         &'f self,
         buf: &'a [u8],
         len: usize,

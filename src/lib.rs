@@ -12,6 +12,7 @@
 //! | a `Framed` of tokio-util | `codec::FrameCodec`, `codec::PayloadCodec` (feature `tokio-util`) | the same |
 //! | a serial line | `embedded_io::FrameReader`, `embedded_io_async::FrameReader` (features `embedded-io`, `embedded-io-async`) | `FrameWriter` of either |
 //! | a UDP socket | `io::FrameSocket`, `tokio::FrameSocket` | the same |
+//! | a UDP socket of another runtime | `udp::ReceiveSlots` | `udp::SendQueue` |
 //!
 //! A [`Framing`] is a [`Format`] and a limit; all of these take one. Without, they speak [`V1`],
 //! the format of the protocol in `spec.md`, with a limit of 1 MiB.
@@ -80,12 +81,13 @@ pub mod header;
 #[cfg(feature = "std")]
 pub mod io;
 pub mod scan;
-mod segment;
 #[cfg(feature = "serde")]
 mod serialize;
 mod storage;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+#[cfg(feature = "std")]
+pub mod udp;
 mod write_buf;
 pub use datagram::{DEFAULT_DATAGRAM_LIMIT, Datagram, DatagramPacker, Pushed};
 pub use decoder::{Decoder, Piece, Pieces};
@@ -104,6 +106,5 @@ pub use frame::{Escaped, Frame};
 pub use frame_buf::FrameBuf;
 pub use framing::{DEFAULT_LIMIT, Framing};
 pub use header::Kind;
-pub use segment::{Segments, segment_run};
 pub use storage::Storage;
 pub use write_buf::{Accepted, WriteBuf, WriteBufError};

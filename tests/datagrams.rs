@@ -221,7 +221,7 @@ fn a_cut_datagram_is_refused_whatever_it_looks_like() {
         let mut buf = vec![0xEE; room];
         buf.copy_from_slice(&whole[..room]);
         for reported in [whole.len(), room + 1, usize::MAX] {
-            let taken = framing.received(&buf, reported, known).map(Iterator::count);
+            let taken = framing.datagram_from(&buf, reported, known).map(Iterator::count);
             assert_eq!(taken, Err(DatagramError::Cut { room }));
         }
     }
@@ -230,9 +230,9 @@ fn a_cut_datagram_is_refused_whatever_it_looks_like() {
     // What fits is read as ever, with what stands behind it in the buffer left alone.
     let mut buf = [0xEE; 100];
     buf[..whole.len()].copy_from_slice(&whole);
-    assert_eq!(framing.received(&buf, whole.len(), known).map(Iterator::count), Ok(2));
-    assert_eq!(framing.received(&whole, whole.len(), known).map(Iterator::count), Ok(2));
-    let empty = framing.received(&buf, 0, known).map(Iterator::count);
+    assert_eq!(framing.datagram_from(&buf, whole.len(), known).map(Iterator::count), Ok(2));
+    assert_eq!(framing.datagram_from(&whole, whole.len(), known).map(Iterator::count), Ok(2));
+    let empty = framing.datagram_from(&buf, 0, known).map(Iterator::count);
     assert_eq!(empty, Err(DatagramError::Empty));
 }
 

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures::StreamExt;
-use unstick::io::{self, Received, SendError};
+use unstick::io::{self, DatagramSendError, Received};
 use unstick::{DatagramError, DecodeError, EncodeError, Framing, Kind, Part, V1, header, tokio};
 use unstick_testing::script::poll_once;
 
@@ -253,7 +253,7 @@ fn refused_datagrams_are_items() {
         let (raw, two, addr) = sockets(how);
         let from = raw.local_addr().unwrap();
         let known = |kind: &Kind| kind.get() == 0x41;
-        let mut receiver = blocking(two, how).known(known).recv_limit(200);
+        let mut receiver = blocking(two, how).with_known(known).with_recv_limit(200);
         for (bytes, want) in &cases {
             raw.send_to(bytes, addr).unwrap();
             raw.send_to(&frame(2, b"good"), addr).unwrap();
@@ -272,7 +272,7 @@ fn refused_datagrams_are_items_of_their_own_that_can_be_kept() {
             let (raw, two, addr) = sockets(how);
             let from = raw.local_addr().unwrap();
             let known = |kind: &Kind| kind.get() == 0x41;
-            let mut receiver = asynchronous(two, how).known(known).recv_limit(200);
+            let mut receiver = asynchronous(two, how).with_known(known).with_recv_limit(200);
             let (mut sent, mut kept) = (Vec::new(), Vec::new());
             for (bytes, want) in judged() {
                 for (bytes, want) in
@@ -306,14 +306,16 @@ fn what_the_system_does_not_send_is_said_and_the_rest_goes() {
     for how in all() {
         run(async {
             let (one, two, addr) = sockets(how);
-            let sender = asynchronous(one, how).datagram_limit(70_000);
-            let (_, mut sender) = sender.split();
+            let sender = asynchronous(one, how).with_datagram_limit(70_000);
+            let (_, mut sender) = sender.into_split();
             let mut receiver = asynchronous(two, how);
             sender.flush().await.unwrap(); // of nothing
             sender.feed_to(addr, Kind::BINARY, &[1; 65_520]).await.unwrap();
             sender.end_datagram();
             match sender.feed_to(addr, Kind::BINARY, b"behind").await {
-                Err(SendError::Lost(lost)) => assert_eq!((lost.peer, lost.datagrams), (addr, 1)),
+                Err(DatagramSendError::Lost(lost)) => {
+                    assert_eq!((lost.peer, lost.datagrams), (addr, 1))
+                }
                 other => panic!("{how:?}: {other:?}"),
             }
             sender.flush().await.unwrap(); // what met it was accepted
@@ -349,7 +351,7 @@ fn peers_that_cannot_be_sent_to_cost_no_memory_and_no_offload() {
         let mut losses = 0;
         for i in 0..COUNT {
             match sender.feed_to(nobody(i), Kind::TEXT, b"hello") {
-                Err(SendError::Lost(lost)) => losses += lost.datagrams,
+                Err(DatagramSendError::Lost(lost)) => losses += lost.datagrams,
                 fed => fed.unwrap(),
             }
             assert!(held(&sender)[0] <= 1_024);
@@ -360,7 +362,7 @@ fn peers_that_cannot_be_sent_to_cost_no_memory_and_no_offload() {
         for _ in 0..2 {
             sender.feed_to(addr, Kind::BINARY, &payload).unwrap();
         }
-        assert!(matches!(sender.flush(), Err(SendError::Lost(_))));
+        assert!(matches!(sender.flush(), Err(DatagramSendError::Lost(_))));
         for _ in 0..2 {
             assert_eq!(item(receiver.recv().unwrap()).1, Ok(vec![payload.clone()]));
         }
@@ -383,14 +385,14 @@ fn tokio_peers_that_cannot_be_sent_to_cost_no_memory() {
             let mut losses = 0;
             for i in 0..COUNT {
                 match sender.feed_to(nobody(i), Kind::TEXT, b"hello").await {
-                    Err(SendError::Lost(lost)) => losses += lost.datagrams,
+                    Err(DatagramSendError::Lost(lost)) => losses += lost.datagrams,
                     fed => fed.unwrap(),
                 }
                 assert!(held(&sender)[0] <= 1_024);
             }
             assert!(losses > 0);
             sender.feed_to(addr, Kind::TEXT, b"behind").await.unwrap();
-            assert!(matches!(sender.flush().await, Err(SendError::Lost(_))));
+            assert!(matches!(sender.flush().await, Err(DatagramSendError::Lost(_))));
             let received = item(receiver.recv().await.unwrap());
             assert_eq!(received.1, Ok(vec![b"behind".to_vec()]));
             while sender.flush().await.is_err() {}
@@ -406,7 +408,7 @@ fn a_datagram_above_the_receive_limit_is_cut() {
     for how in all().filter(|how| !how.connected) {
         let (raw, two, addr) = sockets(how);
         let (one, both) = (frame(1, b"one"), [frame(1, b"one"), frame(1, b"two")].concat());
-        let mut receiver = blocking(two, how).recv_limit(one.len());
+        let mut receiver = blocking(two, how).with_recv_limit(one.len());
         for (bytes, taken) in [(&one, true), (&both, false), (&one, true)] {
             raw.send_to(bytes, addr).unwrap();
             let (_, got) = item(receiver.recv().unwrap());
@@ -422,7 +424,7 @@ fn the_longest_datagrams_pass_and_longer_ones_are_reported() {
     for how in all() {
         let (one, two, addr) = sockets(how);
         let (mut sender, mut receiver) = (blocking(one, how), blocking(two, how));
-        sender = sender.datagram_limit(70_000);
+        sender = sender.with_datagram_limit(70_000);
         // Over IPv6 the interface's largest packet decides, which loopback has at 65,536 bytes.
         let most = if how.v6 { 65_536 - 48 } else { 65_507 };
         let payload = vec![0x77; most - 8];
@@ -432,7 +434,9 @@ fn the_longest_datagrams_pass_and_longer_ones_are_reported() {
         sender.feed_to(addr, Kind::BINARY, &[1; 65_520]).unwrap();
         sender.end_datagram();
         match sender.feed_to(addr, Kind::BINARY, b"behind") {
-            Err(SendError::Lost(lost)) => assert_eq!((lost.peer, lost.datagrams), (addr, 1)),
+            Err(DatagramSendError::Lost(lost)) => {
+                assert_eq!((lost.peer, lost.datagrams), (addr, 1))
+            }
             other => panic!("{how:?}: {other:?}"),
         }
         sender.flush().unwrap(); // what met it was accepted
@@ -440,14 +444,14 @@ fn the_longest_datagrams_pass_and_longer_ones_are_reported() {
         assert_eq!(sender.stats().1.lost, 1);
 
         // A frame over the limit is an error before anything is sent.
-        let mut sender = sender.datagram_limit(1_200);
+        let mut sender = sender.with_datagram_limit(1_200);
         sender.feed_to(addr, Kind::BINARY, b"kept").unwrap();
         let refused = sender.send_to(addr, Kind::BINARY, &[0; 1_193]).unwrap_err();
         let too_long = EncodeError::NoRoom { needed: 1_201, room: 1_200 };
-        assert!(matches!(refused, SendError::Encode(error) if *error == too_long));
+        assert!(matches!(refused, DatagramSendError::Encode(error) if *error == too_long));
         let refused = sender.send_to(addr, Kind::CLOSE, b"").unwrap_err();
         let misplaced = EncodeError::MisplacedKind { kind: 5 };
-        assert!(matches!(refused, SendError::Encode(error) if *error == misplaced));
+        assert!(matches!(refused, DatagramSendError::Encode(error) if *error == misplaced));
         sender.send_to(addr, Kind::BINARY, &[0; 1_180]).unwrap();
         assert_eq!(item(receiver.recv().unwrap()).1.unwrap()[0], b"kept");
     }
@@ -456,12 +460,12 @@ fn the_longest_datagrams_pass_and_longer_ones_are_reported() {
 #[test]
 fn a_socket_without_a_peer_needs_one_named() {
     let mut sender = io::FrameSocket::new(bound());
-    assert!(matches!(sender.send(Kind::TEXT, b"x"), Err(SendError::NotConnected)));
+    assert!(matches!(sender.send(Kind::TEXT, b"x"), Err(DatagramSendError::NotConnected)));
     let nobody = run(async {
         let mut sender = asynchronous(bound(), How { v6: false, connected: false, offload: true });
         sender.feed(Kind::TEXT, b"x").await
     });
-    assert!(matches!(nobody, Err(SendError::NotConnected)));
+    assert!(matches!(nobody, Err(DatagramSendError::NotConnected)));
 }
 
 #[test]
@@ -469,7 +473,7 @@ fn a_socket_says_how_it_frames() {
     let framing = || Framing::new(V1).with_limit(99);
     let socket = io::FrameSocket::with_framing(bound(), framing());
     let limit = socket.framing().limit();
-    let (receiver, sender) = socket.split();
+    let (receiver, sender) = socket.into_split();
     assert_eq!([limit, receiver.framing().limit(), sender.framing().limit()], [99; 3]);
     run(async {
         let socket = bound();
@@ -477,7 +481,7 @@ fn a_socket_says_how_it_frames() {
         let socket = ::tokio::net::UdpSocket::from_std(socket).unwrap();
         let socket = tokio::FrameSocket::with_framing(socket, framing());
         let limit = socket.framing().limit();
-        let (receiver, sender) = socket.split();
+        let (receiver, sender) = socket.into_split();
         assert_eq!([limit, receiver.framing().limit(), sender.framing().limit()], [99; 3]);
     });
 }
@@ -531,7 +535,7 @@ fn a_refused_connection_is_an_item_and_costs_no_datagram() {
         sender.send(Kind::TEXT, b"to nobody").unwrap();
         assert!(matches!(sender.recv().unwrap(), Received::Undelivered(_)));
         // And a program that never receives asks for it.
-        let (_, mut sender) = sender.split();
+        let (_, mut sender) = sender.into_split();
         sender.send(Kind::TEXT, b"to nobody").unwrap();
         sender.send(Kind::TEXT, b"to nobody").unwrap();
         assert_eq!(sender.take_report().unwrap().kind(), ErrorKind::ConnectionRefused);
@@ -548,7 +552,7 @@ fn a_receiver_that_waits_learns_what_a_send_has_met() {
             let (one, two, addr) = sockets(how);
             one.connect(addr).unwrap();
             drop(two);
-            let (mut receiver, mut sender) = asynchronous(one, how).split();
+            let (mut receiver, mut sender) = asynchronous(one, how).into_split();
             let waiting = ::tokio::spawn(async move {
                 for _ in 0..3 {
                     match receiver.recv().await.unwrap() {
@@ -563,7 +567,7 @@ fn a_receiver_that_waits_learns_what_a_send_has_met() {
             while !waiting.is_finished() {
                 sender.send(Kind::TEXT, b"to nobody").await.unwrap_or_else(|error| {
                     // Sent again, and met the next report already.
-                    assert!(matches!(error, SendError::Lost(_)), "{error}");
+                    assert!(matches!(error, DatagramSendError::Lost(_)), "{error}");
                 });
                 ::tokio::task::yield_now().await;
             }
@@ -583,7 +587,7 @@ fn a_receiver_that_waits_is_woken_by_a_refused_connection() {
             one.connect(addr).unwrap();
             drop(two);
             let mut socket = asynchronous(one, how);
-            let (receiver, sender) = socket.halves();
+            let (receiver, sender) = (&mut socket.receiver, &mut socket.sender);
             for _ in 0..3 {
                 let mut waiting = pin!(receiver.recv());
                 assert!(poll_once(waiting.as_mut()).is_pending());
@@ -670,7 +674,7 @@ fn many_frames_are_fed_with_one_call() {
         });
         if !how.connected {
             let nobody = sender.feed_all([(Kind::BINARY, b"x")]).unwrap_err();
-            assert!(matches!(nobody, SendError::NotConnected));
+            assert!(matches!(nobody, DatagramSendError::NotConnected));
         }
     }
 }
@@ -743,7 +747,7 @@ fn many_peers_are_answered_from_borrowed_frames() {
         let serve = async {
             let mut frames_seen = 0;
             while frames_seen < 8 * 30 {
-                let (receiver, sender) = server.halves();
+                let (receiver, sender) = (&mut server.receiver, &mut server.sender);
                 let Received::Datagram { source, frames } = receiver.recv().await.unwrap() else {
                     panic!("a datagram was refused");
                 };

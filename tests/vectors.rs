@@ -513,7 +513,7 @@ fn datagram(request: &Value, bytes: &[u8]) -> Value {
     let known: Vec<_> = request["known"].as_array().unwrap().iter().map(Value::as_u64).collect();
     let reported = bytes.len() + usize::from(request["cut"] == true);
     let taken = framing
-        .received(bytes, reported, |kind: &Kind| known.contains(&Some(u64::from(kind.get()))));
+        .datagram_from(bytes, reported, |kind: &Kind| known.contains(&Some(u64::from(kind.get()))));
     let cause = match taken {
         Ok(datagram) => {
             let frames = datagram.map(|frame| {

@@ -194,7 +194,7 @@ impl Way {
             }
             return SinkExt::<(Bytes, _)>::flush(&mut socket).await.unwrap();
         }
-        let (_, mut sender) = self.frame_socket::<F>(socket).split();
+        let (_, mut sender) = self.frame_socket::<F>(socket).into_split();
         let mut looks = flow.looks();
         if self.gives_all() {
             let mut sent = 0;
@@ -242,7 +242,7 @@ impl Way {
             }
             return;
         }
-        let (mut receiver, _) = self.frame_socket::<F>(socket).split();
+        let (mut receiver, _) = self.frame_socket::<F>(socket).into_split();
         while arrived < flow.count {
             let Received::Datagram { source, frames } = receiver.recv().await.unwrap() else {
                 panic!("a datagram was refused");
@@ -262,11 +262,11 @@ impl Way {
             false => FrameSocket::without_offload(socket, framing::<F>()),
         };
         match self.is_packed() {
-            true => socket.datagram_limit(PACKED),
+            true => socket.with_datagram_limit(PACKED),
             // As long as a frame: each is a datagram then.
             false if self.gives_all() => {
                 let header = framing::<F>().encode_header(F::meta(), LEN as u64).unwrap();
-                socket.datagram_limit(header.as_bytes().len() + LEN)
+                socket.with_datagram_limit(header.as_bytes().len() + LEN)
             }
             false => socket,
         }
@@ -275,7 +275,9 @@ impl Way {
     fn over_std(self, flow: &Flow) -> Turn {
         let frame_socket = |socket: std::net::UdpSocket| {
             socket.set_nonblocking(false).unwrap();
-            io::FrameSocket::with_framing(socket, framing::<U32Be>()).datagram_limit(PACKED).split()
+            io::FrameSocket::with_framing(socket, framing::<U32Be>())
+                .with_datagram_limit(PACKED)
+                .into_split()
         };
         between(
             flow,

@@ -44,14 +44,18 @@ NAMED = [
 ]
 
 # Beside the core: shown, and not judged.
-BESIDE = ("io/", "tokio/", "embedded_io", "conformance")
+BESIDE = ("io/", "tokio/", "udp/", "embedded_io", "conformance")
 # But what an adapter decides without a transport is judged like the core.
 DECIDES = (
     "embedded_io/inbox.rs",
     "io/clock.rs",
-    "io/udp/inbox.rs",
-    "io/udp/item.rs",
-    "io/udp/outbox.rs",
+    "udp/error.rs",
+    "udp/receive_slots.rs",
+    "udp/received.rs",
+    "udp/segment.rs",
+    "udp/send_queue/batch.rs",
+    "udp/send_queue/mod.rs",
+    "udp/stats.rs",
 )
 
 

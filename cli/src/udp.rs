@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::time::{sleep, timeout};
 use unstick::tokio::{
-    FrameReceiver, FrameSender, FrameSocket, Frames, Received, RecvStats, Refusals, SendError,
-    SendStats,
+    DatagramSendError, FrameReceiver, FrameSender, FrameSocket, Frames, Received, RecvStats,
+    Refusals, SendStats,
 };
 use unstick::{DatagramError, EncodeError, Frame};
 use unstick_session::message::{Code, Message, RefusedMessage};
@@ -192,11 +192,11 @@ pub(crate) async fn listen(args: listen::Args) -> Result<(), Failure> {
 
     let kinds = args.kinds.clone();
     let mut socket = FrameSocket::with_framing(socket, args.framing.framing())
-        .known(move |meta| meta.kind().is_some_and(|kind| kinds.contains(&kind)));
+        .with_known(move |meta| meta.kind().is_some_and(|kind| kinds.contains(&kind)));
     // On failure the buffer is smaller, and more is lost in bursts.
     let _ = socket.set_recv_buffer_size(RECV_BUFFER);
     let reply = args.reply.as_deref().map(Reply::parse);
-    let (receiver, sender) = socket.halves();
+    let FrameSocket { receiver, sender } = &mut socket;
     let mut printed = None;
     {
         let mut serving = pin!(serve(&args, reply.as_ref(), receiver, sender, &printer));
@@ -330,9 +330,9 @@ pub(crate) async fn send(mut args: send::Args, shape: Shape) -> Result<(), Failu
     let given = std::mem::take(&mut args.items).items(None)?;
     let framing = args.framing.framing();
     let mut socket = FrameSocket::with_framing(connect(&args.addr).await?, framing)
-        .known(move |meta| meta.kind().is_some() && meta.kind() == shape.kind());
+        .with_known(move |meta| meta.kind().is_some() && meta.kind() == shape.kind());
     if let Some(limit) = args.datagram_limit {
-        socket = socket.datagram_limit(usize::try_from(limit).unwrap_or(usize::MAX));
+        socket = socket.with_datagram_limit(usize::try_from(limit).unwrap_or(usize::MAX));
     }
     let _ = socket.set_recv_buffer_size(RECV_BUFFER);
 
@@ -422,7 +422,7 @@ impl DatagramExchange<'_> {
         socket: &mut FrameSocket<AnyFormat>,
         mut items: Items,
     ) -> Result<(), Failure> {
-        let (receiver, sender) = socket.halves();
+        let FrameSocket { receiver, sender } = socket;
         loop {
             if items.is_empty() {
                 self.flush(sender).await?;
@@ -471,7 +471,7 @@ impl DatagramExchange<'_> {
         let meta = self.shape.meta(payload);
         sender.feed(meta, payload).await.map_err(|error| {
             let number = self.sent + 1;
-            if let SendError::Encode(error) = &error
+            if let DatagramSendError::Encode(error) = &error
                 && let EncodeError::NoRoom { needed, room } = **error
             {
                 return Failure::job(format!(

@@ -27,17 +27,12 @@
 
 mod error;
 mod reader;
-mod udp;
+mod socket;
 mod writer;
 
 pub use crate::engine::Next;
+pub use crate::udp::{DatagramSendError, Frames, Lost, Received, RecvStats, Refusals, SendStats};
 pub use error::{ReadError, WriteError};
 pub use reader::FrameReader;
-pub use udp::{
-    FrameReceiver, FrameSender, FrameSocket, Frames, Lost, Received, RecvStats, Refusals,
-    SendError, SendStats,
-};
+pub use socket::{FrameReceiver, FrameSender, FrameSocket};
 pub use writer::FrameWriter;
-
-#[cfg(feature = "tokio")]
-pub(crate) use udp::{Arrival, Endpoint, Incoming, Outgoing, SLOT_LEN, Socket};

@@ -41,10 +41,9 @@ mod socket;
 mod stream;
 mod writer;
 
-pub use crate::io::{
-    Frames, Lost, Next, ReadError, Received, RecvStats, Refusals, SendError,
-    SendStats, WriteError,
-};
+pub use crate::engine::Next;
+pub use crate::io::{ReadError, WriteError};
+pub use crate::udp::{DatagramSendError, Frames, Lost, Received, RecvStats, Refusals, SendStats};
 pub use reader::FrameReader;
 pub use socket::{FrameReceiver, FrameSender, FrameSocket};
 pub use stream::FrameStream;

@@ -17,20 +17,18 @@ use ::tokio::io::{Interest, Ready};
 use ::tokio::net::UdpSocket;
 use futures_core::Stream;
 
-use crate::format::{Format, V1};
-use crate::frame::OwnedFrame;
-use crate::framing::Framing;
-use crate::io::{
-    Arrival, Endpoint, Frames, Incoming, Outgoing, Received, RecvStats, SLOT_LEN, SendError,
-    SendStats, Socket,
+use crate::udp::{
+    Arrival, DatagramSendError, DatagramSocket, Frames, ReceiveSlots, Received, RecvStats,
+    SLOT_LEN, SendQueue, SendStats, UdpEndpoint,
 };
+use crate::{Format, Framing, OwnedFrame, V1};
 
-/// The slots that one call can fill.
+/// How many slots one system call can fill.
 const SLOTS: usize = 32;
 
 std::thread_local! {
     /// The slots that sockets on this thread receive into, one after the other: those that wait
-    /// need none. The system gives memory to those that were ever filled.
+    /// need none. Only slots that were ever filled take memory.
     static SHARED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -38,14 +36,17 @@ std::thread_local! {
 /// IPv6.
 ///
 /// Frames for one peer are packed into datagrams of at most 1,200 bytes, unless
-/// [`datagram_limit`](Self::datagram_limit) says otherwise. A datagram is taken or refused whole,
-/// and what was refused is reported and changes nothing for the next (spec, chapter 8). While it
-/// waits, it holds no receive buffer.
+/// [`with_datagram_limit`](Self::with_datagram_limit) sets another limit. A datagram is accepted or
+/// refused as a whole. A refused one is reported, and changes nothing for the next (spec, chapter
+/// 8). While it waits, it holds no receive buffer.
 ///
-/// With the feature `udp`, on Linux and Android, the system is given and gives many datagrams with
-/// one call; else there is one call for each. Then do not receive from the socket but through this:
-/// the system may hand over several datagrams as one. And a datagram that is longer than the
-/// interface can carry is refused by the system as too long, and not divided.
+/// With the feature `udp`, on Linux and Android, one system call sends or receives many datagrams;
+/// without it, there is one for each. With it, receive only through this type and not from the
+/// socket itself, since the system may return several datagrams as one; and the system refuses a
+/// datagram that is longer than the interface can carry as too long, instead of fragmenting it.
+///
+/// It consists of its two halves: borrow both fields at once to answer frames while they are
+/// borrowed.
 ///
 /// As a [`Stream`] it yields each datagram with owned frames, refused ones and reports as
 /// [`recv`](Self::recv) does; it never ends.
@@ -64,7 +65,7 @@ std::thread_local! {
 /// ours.feed_to(peer, Kind::TEXT, b"one").await?; // collected
 /// ours.send_to(peer, Kind::TEXT, b"two").await?; // and sent, in one datagram
 ///
-/// let (receiver, sender) = theirs.halves();
+/// let FrameSocket { receiver, sender } = &mut theirs;
 /// match receiver.recv().await? {
 ///     Received::Datagram { source, frames } => {
 ///         for frame in frames {
@@ -82,68 +83,70 @@ std::thread_local! {
 /// ```
 #[derive(Debug)]
 pub struct FrameSocket<F: Format = V1> {
-    receiver: FrameReceiver<F>,
-    sender: FrameSender<F>,
+    /// The receiving half.
+    pub receiver: FrameReceiver<F>,
+    /// The sending half.
+    pub sender: FrameSender<F>,
 }
 
 impl FrameSocket {
-    /// Version-1 frames of at most 1 MiB, in datagrams of at most 1,200 bytes.
+    /// Creates a socket for version-1 frames of at most 1 MiB, in datagrams of at most 1,200 bytes.
     pub fn new(socket: UdpSocket) -> Self {
         Self::with_framing(socket, V1)
     }
 }
 
 impl<F: Format> FrameSocket<F> {
-    /// Frames of this format and limit, in both directions.
+    /// Creates a socket for frames of this format and limit, in both directions.
     pub fn with_framing(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self
     where
         F: Clone,
     {
-        Self::over(Endpoint::new(socket), framing.into())
+        Self::over(UdpEndpoint::new(TokioSocket(socket)), framing.into())
     }
 
-    /// The same with one call of the system for each datagram, as where it has no offload: for a
-    /// system whose offload is broken, and to see what it is worth.
+    /// Creates the same socket with one system call for each datagram, even if the system has
+    /// offload: for a system whose offload is broken, and to measure what offload gains.
     pub fn without_offload(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self
     where
         F: Clone,
     {
-        Self::over(Endpoint::without_offload(socket), framing.into())
+        Self::over(UdpEndpoint::without_offload(TokioSocket(socket)), framing.into())
     }
 
-    fn over(endpoint: Endpoint<UdpSocket>, framing: Framing<F>) -> Self
+    fn over(endpoint: UdpEndpoint<TokioSocket>, framing: Framing<F>) -> Self
     where
         F: Clone,
     {
         let endpoint = Arc::new(endpoint);
-        let incoming = Incoming::new(framing.clone());
-        let receiver = FrameReceiver { endpoint: Arc::clone(&endpoint), incoming, errors: None };
-        let sender = FrameSender { endpoint, outgoing: Outgoing::new(framing) };
+        let slots = ReceiveSlots::new(framing.clone());
+        let receiver = FrameReceiver { endpoint: Arc::clone(&endpoint), slots, errors: None };
+        let sender = FrameSender { endpoint, queue: SendQueue::new(framing) };
         Self { receiver, sender }
     }
 
-    /// Sets how many bytes a datagram is packed to at most, headers of frames included: 1,200 unless
-    /// set, 65,507 at most over IPv4 and 65,527 over IPv6. What the system says to longer ones is
-    /// an error of the send.
+    /// Sets how many bytes a datagram is packed to at most, headers of frames included. The default
+    /// is 1,200, the maximum 65,507 over IPv4 and 65,527 over IPv6: the system refuses longer ones,
+    /// which is an error of the send.
     #[must_use]
-    pub fn datagram_limit(mut self, bytes: usize) -> Self {
-        self.sender.outgoing.set_limit(bytes);
+    pub fn with_datagram_limit(mut self, bytes: usize) -> Self {
+        self.sender.queue.set_datagram_limit(bytes);
         self
     }
 
-    /// Sets how long a received datagram may be: longer ones are refused as cut. Without it any is
-    /// taken.
+    /// Sets how many bytes a received datagram may have: longer ones are refused as cut. By default
+    /// any length is accepted.
     #[must_use]
-    pub fn recv_limit(mut self, bytes: usize) -> Self {
-        self.receiver.incoming.set_limit(bytes);
+    pub fn with_recv_limit(mut self, bytes: usize) -> Self {
+        self.receiver.slots.set_recv_limit(bytes);
         self
     }
 
-    /// Sets which kinds of applications are known. The others are ignored, or refuse their
-    /// datagram if they are critical.
+    /// Sets which kinds of applications are known: `known` returns whether a kind is. The others
+    /// are ignored or, if they are critical, refuse their datagram.
     #[must_use]
-    pub fn known(mut self, known: impl Fn(&F::Meta) -> bool + Send + Sync + 'static) -> Self {
-        self.receiver.incoming.set_known(known);
+    pub fn with_known(mut self, known: impl Fn(&F::Meta) -> bool + Send + Sync + 'static) -> Self {
+        self.receiver.slots.set_known(known);
         self
     }
 
@@ -180,7 +183,7 @@ impl<F: Format> FrameSocket<F> {
         &mut self,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> Result<(), SendError> {
+    ) -> Result<(), DatagramSendError> {
         self.sender.send(meta, payload).await
     }
 
@@ -196,7 +199,7 @@ impl<F: Format> FrameSocket<F> {
         peer: SocketAddr,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> Result<(), SendError> {
+    ) -> Result<(), DatagramSendError> {
         self.sender.send_to(peer, meta, payload).await
     }
 
@@ -211,7 +214,7 @@ impl<F: Format> FrameSocket<F> {
         &mut self,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> Result<(), SendError> {
+    ) -> Result<(), DatagramSendError> {
         self.sender.feed(meta, payload).await
     }
 
@@ -227,28 +230,28 @@ impl<F: Format> FrameSocket<F> {
         peer: SocketAddr,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> Result<(), SendError> {
+    ) -> Result<(), DatagramSendError> {
         self.sender.feed_to(peer, meta, payload).await
     }
 
     /// As [`FrameSender::feed_all`].
     ///
     /// # Cancel safety
-    /// What a dropped call took from the iterator was accepted.
+    /// The frames that a dropped call took from the iterator were accepted.
     ///
     /// # Errors
     /// As [`FrameSender::feed_all`].
     pub async fn feed_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         frames: impl IntoIterator<Item = (M, P)>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), DatagramSendError> {
         self.sender.feed_all(frames).await
     }
 
     /// As [`FrameSender::feed_all_to`].
     ///
     /// # Cancel safety
-    /// What a dropped call took from the iterator was accepted.
+    /// The frames that a dropped call took from the iterator were accepted.
     ///
     /// # Errors
     /// As [`FrameSender::feed_all_to`].
@@ -256,7 +259,7 @@ impl<F: Format> FrameSocket<F> {
         &mut self,
         peer: SocketAddr,
         frames: impl IntoIterator<Item = (M, P)>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), DatagramSendError> {
         self.sender.feed_all_to(peer, frames).await
     }
 
@@ -268,45 +271,40 @@ impl<F: Format> FrameSocket<F> {
     /// As [`FrameSender::flush`].
     ///
     /// # Cancel safety
-    /// What a dropped call did not send is left to the next one.
+    /// The next call sends what a dropped call did not.
     ///
     /// # Errors
     /// As [`FrameSender::flush`].
-    pub async fn flush(&mut self) -> Result<(), SendError> {
+    pub async fn flush(&mut self) -> Result<(), DatagramSendError> {
         self.sender.flush().await
     }
 
-    /// Both directions at once: to answer frames while they are still borrowed.
-    pub fn halves(&mut self) -> (&mut FrameReceiver<F>, &mut FrameSender<F>) {
-        (&mut self.receiver, &mut self.sender)
-    }
-
-    /// The two directions, for two tasks.
-    pub fn split(self) -> (FrameReceiver<F>, FrameSender<F>) {
+    /// Returns the two halves, for two tasks.
+    pub fn into_split(self) -> (FrameReceiver<F>, FrameSender<F>) {
         (self.receiver, self.sender)
     }
 
-    /// What was counted since the socket was made.
+    /// Returns what was counted since the socket was created.
     pub fn stats(&self) -> (RecvStats, SendStats) {
         (self.receiver.stats(), self.sender.stats())
     }
 
-    /// The format and limit.
+    /// Returns the format and limit.
     pub fn framing(&self) -> &Framing<F> {
-        self.sender.outgoing.framing()
+        self.sender.queue.framing()
     }
 
-    /// The socket: for its addresses and options. Not to receive from, nor to be polled: who waits
-    /// here would not be woken then.
+    /// Returns the socket: for its addresses and options. Do not receive from it or poll it: a call
+    /// of this type that waits would not be woken then.
     pub fn get_ref(&self) -> &UdpSocket {
         self.receiver.get_ref()
     }
 
-    /// Asks the system for a receive buffer of so many bytes, and says how many it gave, its own
-    /// overhead included. A small one loses what comes in bursts.
+    /// Asks the system for a receive buffer of `bytes` bytes. Returns how many bytes it has then,
+    /// the system's overhead included. A small buffer loses datagrams that arrive in bursts.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's own.
     #[cfg(feature = "udp")]
     pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<usize> {
         let socket = socket2::SockRef::from(self.get_ref());
@@ -314,10 +312,10 @@ impl<F: Format> FrameSocket<F> {
         socket.recv_buffer_size()
     }
 
-    /// The same for the send buffer.
+    /// Asks the system for a send buffer of `bytes` bytes. Returns how many bytes it has then.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's own.
     #[cfg(feature = "udp")]
     pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<usize> {
         let socket = socket2::SockRef::from(self.get_ref());
@@ -339,8 +337,8 @@ impl<F: Format + Unpin> Stream for FrameSocket<F> {
 /// As a [`Stream`] it yields what [`recv_owned`](Self::recv_owned) does, and never ends.
 #[derive(Debug)]
 pub struct FrameReceiver<F: Format = V1> {
-    endpoint: Arc<Endpoint<UdpSocket>>,
-    incoming: Incoming<F>,
+    endpoint: Arc<UdpEndpoint<TokioSocket>>,
+    slots: ReceiveSlots<F>,
     errors: Option<Errors>,
 }
 
@@ -354,26 +352,27 @@ impl fmt::Debug for Errors {
 }
 
 impl<F: Format> FrameReceiver<F> {
-    /// Waits for the next datagram, and lends its frames.
+    /// Waits for the next datagram, and returns it with its frames, which borrow the receiver.
     ///
-    /// A datagram that was refused is no error but [`Received::Refused`], and a report of the system
-    /// that something sent earlier did not arrive is [`Received::Undelivered`], also one that a send
-    /// has met: a hostile peer, or one that has gone, ends no loop.
+    /// A refused datagram is not an error but [`Received::Refused`], and a report of the system
+    /// that something sent earlier did not arrive, also one that a send met, is
+    /// [`Received::Undelivered`]: so neither a hostile peer nor one that is gone ends a receive
+    /// loop.
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing: what it received is there for the next one.
+    /// A dropped call loses nothing: the next one returns what it received.
     ///
     /// # Errors
     /// The socket's own. The call can be made again.
     pub async fn recv(&mut self) -> io::Result<Received<Frames<'_, F>>> {
-        let arrival = match self.incoming.next() {
+        let arrival = match self.slots.next_arrival() {
             Some(arrival) => arrival,
             None => poll_fn(|cx| self.poll_arrival(cx)).await?,
         };
-        Ok(self.incoming.judge(arrival))
+        Ok(self.slots.deliver(arrival))
     }
 
-    /// The same with frames that do not borrow the receiver.
+    /// Waits for the next datagram, and returns it with frames that do not borrow the receiver.
     ///
     /// # Cancel safety
     /// As [`recv`](Self::recv).
@@ -384,43 +383,43 @@ impl<F: Format> FrameReceiver<F> {
         Ok(self.recv().await?.into_owned())
     }
 
-    /// What was counted since the receiver was made.
+    /// Returns what was counted since the receiver was created.
     pub fn stats(&self) -> RecvStats {
-        self.incoming.stats()
+        self.slots.stats()
     }
 
-    /// The format and limit.
+    /// Returns the format and limit.
     pub fn framing(&self) -> &Framing<F> {
-        self.incoming.framing()
+        self.slots.framing()
     }
 
-    /// The socket: for its addresses and options. Not to receive from, nor to be polled: who waits
-    /// here would not be woken then.
+    /// Returns the socket: for its addresses and options. Do not receive from it or poll it: a call
+    /// of this type that waits would not be woken then.
     pub fn get_ref(&self) -> &UdpSocket {
-        self.endpoint.socket()
+        &self.endpoint.socket().0
     }
 
     fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arrival>> {
-        let socket = self.endpoint.socket();
+        let socket = &self.endpoint.socket().0;
         loop {
-            if let Some(arrival) = self.incoming.next() {
+            if let Some(arrival) = self.slots.next_arrival() {
                 return Poll::Ready(Ok(arrival));
             }
             if let Some(report) = self.endpoint.take_report() {
-                return Poll::Ready(Ok(Arrival::Undelivered(report)));
+                return Poll::Ready(Ok(Arrival::undelivered(report)));
             }
             let Poll::Ready(readable) = socket.poll_recv_ready(cx) else {
-                give_back(&mut self.incoming);
-                return self.poll_report(cx).map_ok(Arrival::Undelivered);
+                give_back(&mut self.slots);
+                return self.poll_report(cx).map_ok(Arrival::undelivered);
             };
             readable?;
-            if !self.incoming.has_slots() {
-                self.incoming.set_slots(lend());
+            if !self.slots.has_slots() {
+                self.slots.provide_slots(shared_slots());
             }
             let received = match self.endpoint.has_offload() {
-                true => socket.try_io(Interest::READABLE, || self.incoming.recv(&self.endpoint)),
-                // Each call looks by itself whether the socket is readable.
-                false => self.incoming.recv(&self.endpoint),
+                true => socket.try_io(Interest::READABLE, || self.slots.receive(&self.endpoint)),
+                // Each call of the socket checks itself whether it is readable.
+                false => self.slots.receive(&self.endpoint),
             };
             match received {
                 Ok(Some(arrival)) => return Poll::Ready(Ok(arrival)),
@@ -433,17 +432,17 @@ impl<F: Format> FrameReceiver<F> {
 
     /// Waits for a report about something sent earlier: the system's, or one that a send meets.
     fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<io::Error>> {
-        let socket = self.endpoint.socket();
-        // Only of a connected socket the system has any.
+        let socket = &self.endpoint.socket().0;
+        // The system has reports of connected sockets only.
         while self.endpoint.peer().is_some() {
             let errors = self.errors.get_or_insert_with(|| {
                 let endpoint = Arc::clone(&self.endpoint);
-                Errors(Box::pin(async move { endpoint.socket().ready(Interest::ERROR).await }))
+                Errors(Box::pin(async move { endpoint.socket().0.ready(Interest::ERROR).await }))
             });
             let Poll::Ready(ready) = errors.0.as_mut().poll(cx) else { break };
             self.errors = None;
             ready?;
-            // Not ready any more, until the next one; "would block" is how to say so.
+            // "Would block" tells tokio that the socket is not ready until the next error.
             let _ = socket.try_io(Interest::ERROR, || {
                 Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock))
             });
@@ -452,7 +451,7 @@ impl<F: Format> FrameReceiver<F> {
             }
         }
         self.endpoint.wake_on_report(cx.waker());
-        // One may have come before there was somebody to wake.
+        // A report may have come before the waker was registered.
         self.endpoint.take_report().map_or(Poll::Pending, |report| Poll::Ready(Ok(report)))
     }
 }
@@ -463,56 +462,57 @@ impl<F: Format + Unpin> Stream for FrameReceiver<F> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let receiver = self.get_mut();
         let arrival = ready!(receiver.poll_arrival(cx))?;
-        Poll::Ready(Some(Ok(receiver.incoming.judge(arrival).into_owned())))
+        Poll::Ready(Some(Ok(receiver.slots.deliver(arrival).into_owned())))
     }
 }
 
-/// The thread's slots.
-fn lend() -> Vec<u8> {
+/// Takes the thread's slots.
+fn shared_slots() -> Vec<u8> {
     let shared = SHARED.try_with(Cell::take).unwrap_or_default();
     if shared.is_empty() { vec![0; SLOTS * SLOT_LEN] } else { shared }
 }
 
 /// Gives the thread its slots back.
-fn give_back<F: Format>(incoming: &mut Incoming<F>) {
-    if incoming.has_slots() {
-        let slots = incoming.take_slots();
+fn give_back<F: Format>(receiver: &mut ReceiveSlots<F>) {
+    if receiver.has_slots() {
+        let slots = receiver.take_slots();
         let _ = SHARED.try_with(|shared| shared.set(slots));
     }
 }
 
 /// The sending half of a [`FrameSocket`].
 ///
-/// Frames that were accepted and not flushed are lost when it is dropped.
+/// Frames that were accepted and not sent yet are lost when it is dropped: flush it before.
 #[derive(Debug)]
 pub struct FrameSender<F: Format = V1> {
-    endpoint: Arc<Endpoint<UdpSocket>>,
-    outgoing: Outgoing<F>,
+    endpoint: Arc<UdpEndpoint<TokioSocket>>,
+    queue: SendQueue<F>,
 }
 
 impl<F: Format> FrameSender<F> {
-    /// Accepts a frame for the peer that the socket was connected to when it was given, and flushes.
+    /// Accepts a frame for the peer that the socket was connected to when this was created, and
+    /// flushes.
     ///
     /// # Cancel safety
     /// As [`send_to`](Self::send_to).
     ///
     /// # Errors
-    /// As [`send_to`](Self::send_to), and [`SendError::NotConnected`].
+    /// As [`send_to`](Self::send_to), and [`DatagramSendError::NotConnected`].
     pub async fn send(
         &mut self,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> Result<(), SendError> {
+    ) -> Result<(), DatagramSendError> {
         self.feed(meta, payload).await?;
         self.flush().await
     }
 
-    /// Accepts a frame for this peer, and flushes. It goes in one datagram with those that were fed
-    /// for the peer before, as far as they have room.
+    /// Accepts a frame for this peer, and flushes. The frame is sent in one datagram with those
+    /// that were fed for the peer before, if they have room.
     ///
     /// # Cancel safety
-    /// The frame of a dropped call was accepted, and then goes with the next flush, or it was not:
-    /// where that matters use [`feed_to`](Self::feed_to) and [`flush`](Self::flush).
+    /// The frame of a dropped call either was accepted, and is sent by the next flush, or was not.
+    /// If that matters, use [`feed_to`](Self::feed_to) and [`flush`](Self::flush).
     ///
     /// # Errors
     /// As [`feed_to`](Self::feed_to) and [`flush`](Self::flush).
@@ -521,143 +521,146 @@ impl<F: Format> FrameSender<F> {
         peer: SocketAddr,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> Result<(), SendError> {
+    ) -> Result<(), DatagramSendError> {
         self.feed_to(peer, meta, payload).await?;
         self.flush().await
     }
 
-    /// Accepts a frame for the peer that the socket was connected to when it was given.
+    /// Accepts a frame for the peer that the socket was connected to when this was created.
     ///
     /// # Cancel safety
     /// The frame of a dropped call was not accepted.
     ///
     /// # Errors
-    /// As [`feed_to`](Self::feed_to), and [`SendError::NotConnected`].
+    /// As [`feed_to`](Self::feed_to), and [`DatagramSendError::NotConnected`].
     #[inline]
     pub async fn feed(
         &mut self,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> Result<(), SendError> {
-        let peer = self.endpoint.peer().ok_or(SendError::NotConnected)?;
+    ) -> Result<(), DatagramSendError> {
+        let peer = self.endpoint.peer().ok_or(DatagramSendError::NotConnected)?;
         self.feed_to(peer, meta, payload).await
     }
 
-    /// Accepts a frame for this peer. Frames are packed into datagrams, which are collected until
-    /// they are as many as one call can send, for each peer apart, or until
+    /// Accepts a frame for this peer. Frames are packed into datagrams, for each peer separately,
+    /// which are collected until there are as many as one system call can send, or until
     /// [`flush`](Self::flush).
     ///
     /// # Cancel safety
     /// The frame of a dropped call was not accepted.
     ///
     /// # Errors
-    /// [`SendError::Encode`] when no datagram can hold the frame: it was not accepted, and nothing is
-    /// sent. [`SendError::Full`] when the runtime is shutting down: it was not accepted either.
-    /// [`SendError::Lost`] when the system did not send what was accepted before; the frame was
-    /// accepted.
+    /// [`DatagramSendError::Encode`] if no datagram can hold the frame: it was not accepted, and
+    /// nothing is sent. [`DatagramSendError::Full`] if the runtime is shutting down: it was not
+    /// accepted either. [`DatagramSendError::Lost`] if the system did not send what was accepted
+    /// before; the frame was accepted.
     #[inline]
-    // An `async fn` copies its arguments when it is polled, and to read an address as a whole that
-    // was written in parts a moment ago takes longer than all the rest.
+    // An `async fn` copies its arguments when it is polled, and reading an address as a whole that
+    // was written in parts just before takes longer than everything else here.
     #[expect(clippy::manual_async_fn, reason = "a block uses what it captures where it is")]
     pub fn feed_to(
         &mut self,
         peer: SocketAddr,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> impl Future<Output = Result<(), SendError>> {
+    ) -> impl Future<Output = Result<(), DatagramSendError>> {
         async move {
             let meta = meta.borrow();
-            if self.outgoing.push_now(&peer, meta, payload) {
+            if self.queue.try_push(&peer, meta, payload) {
                 return Ok(());
             }
             poll_fn(|cx| self.poll_feed(cx, &peer, meta, payload)).await
         }
     }
 
-    /// As [`feed_all_to`](Self::feed_all_to), for the peer that the socket was connected to when it
-    /// was given.
+    /// As [`feed_all_to`](Self::feed_all_to), for the peer that the socket was connected to when
+    /// this was created.
     ///
     /// # Cancel safety
     /// As [`feed_all_to`](Self::feed_all_to).
     ///
     /// # Errors
-    /// As [`feed_all_to`](Self::feed_all_to), and [`SendError::NotConnected`].
+    /// As [`feed_all_to`](Self::feed_all_to), and [`DatagramSendError::NotConnected`].
     pub async fn feed_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         frames: impl IntoIterator<Item = (M, P)>,
-    ) -> Result<(), SendError> {
-        let peer = self.endpoint.peer().ok_or(SendError::NotConnected)?;
+    ) -> Result<(), DatagramSendError> {
+        let peer = self.endpoint.peer().ok_or(DatagramSendError::NotConnected)?;
         self.feed_all_to(peer, frames).await
     }
 
-    /// Accepts many frames for this peer: as [`feed_to`](Self::feed_to) for each, and faster than that.
+    /// Accepts many frames for this peer: like [`feed_to`](Self::feed_to) for each, but faster.
     ///
-    /// A frame is taken from the iterator once there is room for it. So what is left behind an error or a dropped call
-    /// is the rest, and can be given again: lend the iterator with [`Iterator::by_ref`].
+    /// A frame is taken from the iterator once there is room for it. So after an error or a dropped
+    /// call the iterator has the frames that were not accepted, and can be passed again: pass it
+    /// with [`Iterator::by_ref`].
     ///
     /// # Cancel safety
-    /// What a dropped call took from the iterator was accepted.
+    /// The frames that a dropped call took from the iterator were accepted.
     ///
     /// # Errors
-    /// [`SendError::Encode`] when no datagram can hold a frame: that one was taken from the iterator, and
-    /// not accepted. [`SendError::Full`] when the runtime is shutting down, [`SendError::Lost`] when the
-    /// system did not send what was accepted before: all frames that were taken were accepted.
+    /// [`DatagramSendError::Encode`] if no datagram can hold a frame: that one was taken from the
+    /// iterator, and not accepted. [`DatagramSendError::Full`] if the runtime is shutting down,
+    /// [`DatagramSendError::Lost`] if the system did not send what was accepted before: all frames
+    /// that were taken were accepted.
     pub async fn feed_all_to<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         peer: SocketAddr,
         frames: impl IntoIterator<Item = (M, P)>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), DatagramSendError> {
         let mut frames = frames.into_iter();
-        while !self.outgoing.push_all(&peer, &mut frames)? {
+        while !self.queue.push_all(&peer, &mut frames)? {
             poll_fn(|cx| self.poll_room(cx, &peer)).await?;
         }
         Ok(())
     }
 
-    /// Ends the datagram that the last frame went into: the peer's next frame begins another one.
-    /// For one frame a datagram, and still many with a call, call it behind every feed.
+    /// Closes the datagram that the last frame was appended to: the peer's next frame begins
+    /// another one. Call it after every feed for datagrams of one frame each, of which one system
+    /// call still sends many.
     #[inline]
     pub fn end_datagram(&mut self) {
-        self.outgoing.close_last();
+        self.queue.end_datagram();
     }
 
-    /// Sends all that was accepted.
+    /// Sends everything that was accepted.
     ///
     /// # Cancel safety
-    /// What a dropped call did not send is left to the next one.
+    /// The next call sends what a dropped call did not.
     ///
     /// # Errors
-    /// [`SendError::Lost`] when the system did not send a datagram, or a run of them: all others were
-    /// sent, and a flush after this one tells the next loss, if there is one. [`SendError::Blocked`]
-    /// when the runtime is shutting down.
-    pub async fn flush(&mut self) -> Result<(), SendError> {
-        self.outgoing.close_all();
-        poll_fn(|cx| self.poll_steps(cx, SendError::Blocked)).await
+    /// [`DatagramSendError::Lost`] if the system did not send a datagram, or several at once: all
+    /// others were sent, and the next flush reports the next loss, if there is one.
+    /// [`DatagramSendError::Blocked`] if the runtime is shutting down.
+    pub async fn flush(&mut self) -> Result<(), DatagramSendError> {
+        self.queue.close_all();
+        poll_fn(|cx| self.poll_steps(cx, DatagramSendError::Blocked)).await
     }
 
-    /// What was counted since the sender was made.
+    /// Returns what was counted since the sender was created.
     pub fn stats(&self) -> SendStats {
-        self.outgoing.stats()
+        self.queue.stats()
     }
 
-    /// The newest report that something sent earlier did not arrive, if a send has met one: for
+    /// Returns the newest report that something sent earlier did not arrive, if a send met one: for
     /// programs that never receive. Others get it from [`FrameReceiver::recv`].
     pub fn take_report(&mut self) -> Option<io::Error> {
         self.endpoint.take_report()
     }
 
-    /// The format and limit.
+    /// Returns the format and limit.
     pub fn framing(&self) -> &Framing<F> {
-        self.outgoing.framing()
+        self.queue.framing()
     }
 
-    /// The socket: for its addresses and options. Not to receive from, nor to be polled: who waits
-    /// here would not be woken then.
+    /// Returns the socket: for its addresses and options. Do not receive from it or poll it: a call
+    /// of this type that waits would not be woken then.
     pub fn get_ref(&self) -> &UdpSocket {
-        self.endpoint.socket()
+        &self.endpoint.socket().0
     }
 
-    /// Accepts a frame when something has to be sent before, or says why it cannot be accepted.
+    /// Accepts a frame after making room for it, or returns why it cannot be accepted.
     #[cold]
     fn poll_feed(
         &mut self,
@@ -665,11 +668,11 @@ impl<F: Format> FrameSender<F> {
         peer: &SocketAddr,
         meta: &F::Meta,
         payload: &[u8],
-    ) -> Poll<Result<(), SendError>> {
-        let header = self.outgoing.check(meta, payload)?;
+    ) -> Poll<Result<(), DatagramSendError>> {
+        let frame = self.queue.check(meta, payload)?;
         let made = ready!(self.poll_room(cx, peer));
-        if !matches!(made, Err(SendError::Full(_))) {
-            self.outgoing.push(peer, &header, payload);
+        if !matches!(made, Err(DatagramSendError::Full(_))) {
+            self.queue.push(peer, &frame);
         }
         Poll::Ready(made)
     }
@@ -678,25 +681,25 @@ impl<F: Format> FrameSender<F> {
         &mut self,
         cx: &mut Context<'_>,
         peer: &SocketAddr,
-    ) -> Poll<Result<(), SendError>> {
-        self.outgoing.close_for(peer);
-        self.poll_steps(cx, SendError::Full)
+    ) -> Poll<Result<(), DatagramSendError>> {
+        self.queue.close_for(peer);
+        self.poll_steps(cx, DatagramSendError::Full)
     }
 
-    /// Sends all that is closed, as soon as the socket takes it, and says what was lost.
+    /// Sends all closed datagrams, as soon as the socket takes them, and reports the next loss.
     fn poll_steps(
         &mut self,
         cx: &mut Context<'_>,
-        failed: fn(io::Error) -> SendError,
-    ) -> Poll<Result<(), SendError>> {
-        let Self { endpoint, outgoing } = self;
-        let socket = endpoint.socket();
-        while !outgoing.is_idle() {
+        failed: fn(io::Error) -> DatagramSendError,
+    ) -> Poll<Result<(), DatagramSendError>> {
+        let Self { endpoint, queue } = self;
+        let socket = &endpoint.socket().0;
+        while !queue.is_idle() {
             ready!(socket.poll_send_ready(cx)).map_err(failed)?;
             let sent = match endpoint.has_offload() {
-                true => socket.try_io(Interest::WRITABLE, || outgoing.steps(&**endpoint)),
-                // Each call looks by itself whether the socket is writable.
-                false => outgoing.steps(&**endpoint),
+                true => socket.try_io(Interest::WRITABLE, || queue.send_closed(&**endpoint)),
+                // Each call of the socket checks itself whether it is writable.
+                false => queue.send_closed(&**endpoint),
             };
             match sent {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
@@ -705,30 +708,34 @@ impl<F: Format> FrameSender<F> {
                 _ => {}
             }
         }
-        outgoing.rest();
-        Poll::Ready(outgoing.tell())
+        queue.release_idle();
+        Poll::Ready(queue.report_loss())
     }
 }
 
-impl Socket for UdpSocket {
+/// tokio's socket in a type of this module: the trait and the socket are from other ones.
+#[derive(Debug)]
+struct TokioSocket(UdpSocket);
+
+impl DatagramSocket for TokioSocket {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.peer_addr()
+        self.0.peer_addr()
     }
 
-    fn recv_one(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.try_recv_from(buf)
+    fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.0.try_recv_from(buf)
     }
 
-    fn send_one(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.try_send(bytes)
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_send(bytes)
     }
 
-    fn send_one_to(&self, bytes: &[u8], peer: SocketAddr) -> io::Result<usize> {
-        self.try_send_to(bytes, peer)
+    fn send_to(&self, bytes: &[u8], peer: SocketAddr) -> io::Result<usize> {
+        self.0.try_send_to(bytes, peer)
     }
 
-    #[cfg(all(feature = "udp", any(target_os = "linux", target_os = "android")))]
-    fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        std::os::fd::AsFd::as_fd(self)
+    #[cfg(unix)]
+    fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        Some(std::os::fd::AsFd::as_fd(&self.0))
     }
 }

@@ -22,8 +22,8 @@ use unstick_session::message::{
 use unstick_session::session::{FileReceiver, IncomingFile, Session};
 use unstick::{
     ByteOrder, Covers, DatagramPacker, Decoder, Encoder, FieldMeta, Format, FrameBuf, Framing,
-    I32Be, I32Le, Kind, Layout, LengthField, Segments, SelfChecking, U8, U16Be, U16Le, U24Be,
-    U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, segment_run,
+    I32Be, I32Le, Kind, Layout, LengthField, SelfChecking, U8, U16Be, U16Le, U24Be,
+    U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint,
 };
 use unstick_cookbook::{
     Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Tls, Tpkt, WebSocket, grpc,
@@ -305,11 +305,7 @@ fn each<F: Format + Copy>(format: F, meta: F::Meta, input: &[u8], output: &mut [
     decoder.reset();
 
     let _ = black_box(framing.split_frame(&mut rest));
-    for bytes in Segments::new(input, black_box(9)) {
-        black_box(bytes);
-    }
-    black_box(segment_run(input.iter().map(|&len| len.into()), black_box(64), black_box(900)));
-    if let Ok(datagram) = framing.received(input, black_box(9), |_| black_box(true)) {
+    if let Ok(datagram) = framing.datagram_from(input, black_box(9), |_| black_box(true)) {
         black_box(datagram.len());
         datagram.for_each(|frame| {
             black_box((frame.bytes(), frame.header_bytes(), frame.payload));

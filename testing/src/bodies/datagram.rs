@@ -1,9 +1,7 @@
 //! A datagram is taken whole or refused whole, and nothing carries over.
 
 use arbitrary::{Result, Unstructured};
-use unstick::{
-    DatagramError, DatagramPacker, EncodeError, Framing, Kind, Pushed, Segments, V1, segment_run,
-};
+use unstick::{DatagramError, DatagramPacker, EncodeError, Framing, Kind, Pushed, V1};
 
 use super::input;
 use crate::chunks::take_datagram;
@@ -11,8 +9,7 @@ use crate::formats::{Part, stream};
 use crate::oracle::{self, Rules};
 
 /// Datagrams one after another through the same receiver: each is what the oracle says of it
-/// alone. And frames packed to datagrams come out in order, with none too long, also when the
-/// datagrams are put behind each other for offload and taken apart again.
+/// alone. And frames packed to datagrams come out in order, with none too long.
 pub fn datagram(data: &[u8]) {
     let _ = read(&mut Unstructured::new(data));
 }
@@ -35,14 +32,14 @@ fn receive(framing: &Framing, known: &[u8], u: &mut Unstructured<'_>) -> Result<
         let is_known = |kind: &Kind| known.contains(&kind.get());
         let kept = usize::from(u.arbitrary::<u8>()?).min(bytes.len() + 1);
         let buf = [&bytes[..], &[0xF5, 0x01, 0x01]].concat();
-        let received = framing.received(&buf, bytes.len(), is_known);
+        let received = framing.datagram_from(&buf, bytes.len(), is_known);
         let received = received.map(|frames| frames.map(|frame| frame.payload.to_vec()).collect());
         let payloads = want.map(|frames| frames.into_iter().map(|(_, payload)| payload).collect());
         assert_eq!(received, payloads as std::result::Result<Vec<_>, _>);
         if let Some(room) = kept.checked_sub(1).filter(|room| *room < bytes.len()) {
-            let cut = framing.received(&bytes[..room], bytes.len(), is_known).map(|_| ());
+            let cut = framing.datagram_from(&bytes[..room], bytes.len(), is_known).map(|_| ());
             assert_eq!(cut, Err(DatagramError::Cut { room }));
-            let beyond = framing.received(&bytes[..room], room + 1, is_known).map(|_| ());
+            let beyond = framing.datagram_from(&bytes[..room], room + 1, is_known).map(|_| ());
             assert_eq!(beyond, Err(DatagramError::Cut { room }));
         }
     }
@@ -95,7 +92,6 @@ fn pack(framing: &Framing, known: &[u8], u: &mut Unstructured<'_>) -> Result<()>
         None => DatagramPacker::new(*framing, &mut storage),
     };
     let mut packed = Vec::new();
-    let mut datagrams = Vec::new();
     let mut pushes = 0;
     while !u.is_empty() && pushes < 64 {
         pushes += 1;
@@ -131,36 +127,13 @@ fn pack(framing: &Framing, known: &[u8], u: &mut Unstructured<'_>) -> Result<()>
         if want == Ok(Pushed::Full) {
             assert_eq!(arrives(framing, packer.as_bytes(), known), deliverable(&packed, known));
             packed.clear();
-            datagrams.push(packer.as_bytes().to_vec());
             packer.clear();
             assert_eq!(packer.push(kind, &payload), Ok(Pushed::Added), "alone it fits");
             packed.push((number, payload));
         }
     }
     assert_eq!(arrives(framing, packer.as_bytes(), known), deliverable(&packed, known));
-    if !packer.is_empty() {
-        datagrams.push(packer.as_bytes().to_vec());
-    }
-    offload(&datagrams, 1 + pushes % 5, 1 + most * 3);
     Ok(())
-}
-
-/// Datagrams in runs, as one call sends each: they come apart as they were, and no run could have
-/// been longer.
-fn offload(datagrams: &[Vec<u8>], most: usize, most_bytes: usize) {
-    let mut rest = datagrams;
-    while let Some(first) = rest.first() {
-        let count = segment_run(rest.iter().map(Vec::len), most, most_bytes);
-        let (run, behind) = rest.split_at(count);
-        let bytes = run.concat();
-        assert!(Segments::new(&bytes, first.len()).eq(run.iter()));
-        assert!(count <= most && (count == 1 || bytes.len() <= most_bytes));
-        let next = behind.first().map_or(usize::MAX, Vec::len);
-        let ends_short = run[count - 1].len() < first.len();
-        let fits = next <= first.len() && bytes.len() + next <= most_bytes;
-        assert!(ends_short || count == most || !fits, "{count} of {}", rest.len());
-        rest = behind;
-    }
 }
 
 fn arrives(framing: &Framing, bytes: &[u8], known: &[u8]) -> Option<oracle::Frames> {

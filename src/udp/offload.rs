@@ -1,5 +1,5 @@
-//! Many datagrams with one call, where the system can: segmentation offload, receive offload and
-//! `recvmmsg`, through quinn-udp.
+//! Many datagrams with one system call, if the system can: segmentation offload, receive offload
+//! and `recvmmsg`, through quinn-udp.
 
 #[cfg(all(feature = "udp", any(target_os = "linux", target_os = "android")))]
 pub(super) use has::Offload;
@@ -10,18 +10,19 @@ pub(super) use has_not::Offload;
 mod has {
     use std::io::{self, IoSliceMut};
     use std::net::SocketAddr;
+    use std::os::fd::BorrowedFd;
     use std::vec::Vec;
 
     use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
-    use crate::io::udp::endpoint::{Filled, SLOT_LEN, Socket};
+    use crate::udp::socket::{DatagramSocket, Filled, SLOT_LEN};
 
     pub(in super::super) struct Offload(UdpSocketState);
 
     impl Offload {
-        /// `None` where the system has none of it after all.
-        pub(in super::super) fn new(socket: &impl Socket) -> Option<Self> {
-            let fd = socket.fd();
+        /// Returns `None` if the socket has no file descriptor, or the system no offload.
+        pub(in super::super) fn new(socket: &impl DatagramSocket) -> Option<Self> {
+            let fd = socket.fd()?;
             let inner = socket2::SockRef::from(&fd);
             let nonblocking = inner.nonblocking().ok()?;
             let state = UdpSocketState::new(UdpSockRef::from(&fd));
@@ -32,7 +33,7 @@ mod has {
 
         pub(in super::super) fn recv(
             &self,
-            socket: &impl Socket,
+            socket: &impl DatagramSocket,
             slots: &mut [u8],
             filled: &mut Vec<Filled>,
         ) -> io::Result<()> {
@@ -42,7 +43,7 @@ mod has {
             let mut bufs: [_; BATCH_SIZE] =
                 core::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
             let bufs = bufs.get_mut(..count).unwrap_or_default();
-            let count = self.0.recv(UdpSockRef::from(&socket.fd()), bufs, &mut metas)?;
+            let count = self.0.recv(UdpSockRef::from(&fd_of(socket)?), bufs, &mut metas)?;
             filled.extend(metas.iter().take(count).map(|meta| Filled {
                 source: meta.addr,
                 len: meta.len,
@@ -51,13 +52,13 @@ mod has {
             Ok(())
         }
 
-        pub(in super::super) fn most_segments(&self) -> usize {
+        pub(in super::super) fn max_segments(&self) -> usize {
             self.0.max_gso_segments()
         }
 
         pub(in super::super) fn send(
             &self,
-            socket: &impl Socket,
+            socket: &impl DatagramSocket,
             destination: SocketAddr,
             contents: &[u8],
             segment_len: usize,
@@ -65,13 +66,19 @@ mod has {
             let segment_size = Some(segment_len);
             let transmit =
                 Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
-            self.0.try_send(UdpSockRef::from(&socket.fd()), &transmit)
+            self.0.try_send(UdpSockRef::from(&fd_of(socket)?), &transmit)
         }
 
         pub(in super::super) fn is_about_run(&self, error: &io::Error) -> bool {
-            // A route whose device cannot do it says so only now; quinn-udp then tries no more.
-            self.most_segments() == 1 || quinn_udp::is_msg_size_err(error)
+            // Only now there is an error if the route's device has no segmentation offload;
+            // quinn-udp then uses it no more.
+            self.max_segments() == 1 || quinn_udp::is_msg_size_err(error)
         }
+    }
+
+    /// The descriptor that was there when the offload was set up.
+    fn fd_of(socket: &impl DatagramSocket) -> io::Result<BorrowedFd<'_>> {
+        socket.fd().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -82,31 +89,31 @@ mod has_not {
     use std::net::SocketAddr;
     use std::vec::Vec;
 
-    use crate::io::udp::endpoint::{Filled, Socket};
+    use crate::udp::socket::{DatagramSocket, Filled};
 
     pub(in super::super) struct Offload(Infallible);
 
     impl Offload {
-        pub(in super::super) fn new(_: &impl Socket) -> Option<Self> {
+        pub(in super::super) fn new(_: &impl DatagramSocket) -> Option<Self> {
             None
         }
 
         pub(in super::super) fn recv(
             &self,
-            _: &impl Socket,
+            _: &impl DatagramSocket,
             _: &mut [u8],
             _: &mut Vec<Filled>,
         ) -> io::Result<()> {
             match self.0 {}
         }
 
-        pub(in super::super) fn most_segments(&self) -> usize {
+        pub(in super::super) fn max_segments(&self) -> usize {
             match self.0 {}
         }
 
         pub(in super::super) fn send(
             &self,
-            _: &impl Socket,
+            _: &impl DatagramSocket,
             _: SocketAddr,
             _: &[u8],
             _: usize,

@@ -1,0 +1,157 @@
+//! Why something was not sent.
+
+use core::fmt;
+use std::boxed::Box;
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+
+use crate::error::EncodeError;
+
+/// Why a frame, or datagrams that were accepted before, could not be sent.
+///
+/// It has the size of two pointers, so that a call that does not fail returns no more than that.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DatagramSendError {
+    /// The frame cannot be encoded, is of a kind that a datagram cannot have, or is alone longer
+    /// than a datagram may be ([`EncodeError::NoRoom`]). It was not accepted, and nothing was sent.
+    Encode(Box<EncodeError>),
+    /// The socket is not connected, and the call has no peer. The frame was not accepted.
+    NotConnected,
+    /// Earlier frames have to be sent first, and the socket takes nothing now: it is non-blocking,
+    /// or its write time-out has passed. The frame was not accepted.
+    Full(io::Error),
+    /// The socket takes nothing now, for the same reasons. Everything that was accepted is kept,
+    /// including this call's frame: flush again.
+    Blocked(io::Error),
+    /// The system did not send a datagram, or several that one system call had: these are lost.
+    /// This call's frame was accepted, and nothing else that was accepted is affected. Each loss is
+    /// reported once, by this call or a later one that sends. Consecutive losses of a peer with the
+    /// same error are reported as one, and if more than 1,024 are not reported yet, further ones
+    /// are only counted.
+    Lost(Box<Lost>),
+}
+
+impl From<EncodeError> for DatagramSendError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(Box::new(error))
+    }
+}
+
+/// Datagrams to one peer that the system did not send.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Lost {
+    /// The peer.
+    pub peer: SocketAddr,
+    /// How many datagrams are lost.
+    pub datagrams: usize,
+    /// The system's error: "message too long", for example.
+    pub error: io::Error,
+}
+
+impl fmt::Display for DatagramSendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Encode(error) => match **error {
+                EncodeError::NoRoom { needed, room } => write!(
+                    f,
+                    "the frame has {needed} bytes and a datagram may have {room}; \
+                     split it, send it over a stream, or raise the datagram limit"
+                ),
+                error => error.fmt(f),
+            },
+            Self::NotConnected => {
+                f.write_str("the socket is not connected; name a peer, or connect it first")
+            }
+            Self::Full(error) => write!(
+                f,
+                "the frame was not accepted, what is before it cannot be sent now: {error}; \
+                 send it again later"
+            ),
+            Self::Blocked(error) => {
+                write!(f, "nothing can be sent now: {error}; all of it is kept, flush again")
+            }
+            Self::Lost(lost) => match &**lost {
+                Lost { peer, datagrams: 1, error } => {
+                    write!(f, "a datagram to {peer} was not sent: {error}")
+                }
+                Lost { peer, datagrams, error } => {
+                    write!(f, "{datagrams} datagrams to {peer} were not sent: {error}")
+                }
+            },
+        }
+    }
+}
+
+impl Error for DatagramSendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The text includes the cause's: a report of the whole chain must not print it twice.
+        match self {
+            Self::Full(error) | Self::Blocked(error) => error.source(),
+            Self::Lost(lost) => lost.error.source(),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn errors_say_what_to_try() {
+        let error = DatagramSendError::from(EncodeError::NoRoom { needed: 1_201, room: 1_200 });
+        assert_eq!(
+            error.to_string(),
+            "the frame has 1201 bytes and a datagram may have 1200; \
+             split it, send it over a stream, or raise the datagram limit"
+        );
+        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        let lost = |datagrams| {
+            let error = io::Error::from(io::ErrorKind::PermissionDenied);
+            DatagramSendError::Lost(Box::new(Lost { peer, datagrams, error })).to_string()
+        };
+        assert!(lost(1).starts_with("a datagram to 127.0.0.1:9 was not sent: "), "{}", lost(1));
+        assert!(lost(3).starts_with("3 datagrams to 127.0.0.1:9 were not sent: "));
+        let error = DatagramSendError::from(EncodeError::Oversize { len: 9, limit: 8 });
+        assert_eq!(error.to_string(), EncodeError::Oversize { len: 9, limit: 8 }.to_string());
+        assert_eq!(
+            DatagramSendError::NotConnected.to_string(),
+            "the socket is not connected; name a peer, or connect it first"
+        );
+        assert_eq!(size_of::<Result<(), DatagramSendError>>(), 2 * size_of::<usize>());
+        assert!(DatagramSendError::Blocked(io::ErrorKind::WouldBlock.into()).source().is_none());
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug)]
+        struct Cable(fmt::Error);
+        impl fmt::Display for Cable {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("no cable")
+            }
+        }
+        impl Error for Cable {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let error = || io::Error::other(Cable(fmt::Error));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        let lost = Lost { peer, datagrams: 1, error: error() };
+        let errors = [
+            DatagramSendError::Full(error()),
+            DatagramSendError::Blocked(error()),
+            DatagramSendError::Lost(Box::new(lost)),
+        ];
+        for error in errors {
+            assert_eq!(error.to_string().matches("no cable").count(), 1, "{error}");
+            assert!(error.source().is_some_and(|source| source.is::<fmt::Error>()), "{error}");
+        }
+        assert!(DatagramSendError::NotConnected.source().is_none());
+    }
+}
