@@ -73,6 +73,8 @@ pub struct FrameBuf<S, F: Format = V1> {
     /// `storage[start..end]` was committed and not consumed yet.
     start: usize,
     end: usize,
+    /// Until `end` is here, the next frame cannot be whole; zero if its length is not known.
+    need: usize,
     /// The bytes that a header needs which does not fit into the storage; zero if none.
     no_room: usize,
     /// The number of reads in a row that needed little of a growing storage, and whether the last
@@ -115,6 +117,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
             scanner: Scanner::new(framing.within(max)),
             start: 0,
             end: 0,
+            need: 0,
             no_room,
             quiet: 0,
             filled: false,
@@ -167,10 +170,23 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// refused bytes.
     #[inline(always)]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, DecodeError> {
-        let Some(found) = self.find()? else { return Ok(None) };
-        let start = self.start.wrapping_sub(found.frame_len());
-        let bytes = self.storage.bytes().get(start..self.start).unwrap_or_default();
-        Ok(Frame::from_parts(found.header.meta, found.header.header_len, bytes))
+        if self.end < self.need {
+            return Ok(None);
+        }
+        match self.find_now() {
+            Some(found) => Ok(self.frame(&found)),
+            None => self.next_frame_slowly(),
+        }
+    }
+
+    #[inline(never)]
+    fn next_frame_slowly(&mut self) -> Result<Option<Frame<'_, F::Meta>>, DecodeError> {
+        Ok(self.find_after_fast_path()?.and_then(|found| self.frame(&found)))
+    }
+
+    #[cold]
+    fn no_room_error<T>(&self) -> Result<Option<T>, DecodeError> {
+        self.error().map_or(Ok(None), Err)
     }
 
     /// Finds the next whole frame and counts it as consumed; `Ok(None)` if more bytes are needed.
@@ -180,27 +196,44 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// As [`next_frame`](Self::next_frame).
     #[inline(always)]
     pub fn find(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
-        let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
-        if self.scanner.needs_more(kept.len()) && (S::GROWS || self.no_room == 0) {
+        if self.end < self.need {
             return Ok(None);
         }
-        match self.scanner.find_whole(kept) {
-            Some(found) => {
-                self.start += found.frame_len();
-                Ok(Some(found))
-            }
+        match self.find_now() {
+            Some(found) => Ok(Some(found)),
             None => self.find_slowly(),
         }
     }
 
+    /// Returns the next whole frame if that takes one look: the common case. `None` says nothing;
+    /// [`find_slowly`](Self::find_slowly) does. An `async` reader asks this first, so that a frame for
+    /// which it need not wait stays in registers.
+    #[inline(always)]
+    pub fn find_now(&mut self) -> Option<Found<F::Meta>> {
+        let kept = self.storage.bytes().get(self.start..self.end)?;
+        let found = self.scanner.find_whole(kept)?;
+        self.start += found.frame_len();
+        Some(found)
+    }
+
+    /// Finds the next whole frame like [`find`](Self::find), after [`find_now`](Self::find_now) has
+    /// returned `None`.
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
     #[inline(never)]
-    fn find_slowly(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
+    pub fn find_slowly(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
+        self.find_after_fast_path()
+    }
+
+    #[inline(always)]
+    fn find_after_fast_path(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
         if !S::GROWS && self.no_room > 0 {
-            return self.error().map_or(Ok(None), Err);
+            return self.no_room_error();
         }
         loop {
             let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
-            match self.scanner.find(kept)? {
+            match self.scanner.find_after_fast_path(kept)? {
                 Scan::Frame(found) => {
                     self.start += found.frame_len();
                     return Ok(Some(found));
@@ -210,7 +243,10 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
                     // A frame within the limit always fits, so this is a header.
                     let fits = S::GROWS || needed <= self.storage.bytes().len();
                     self.no_room = if fits { 0 } else { needed };
-                    return self.error().map_or(Ok(None), Err);
+                    if self.scanner.needs_more(kept.len()) {
+                        self.need = self.start.saturating_add(needed);
+                    }
+                    return if fits { Ok(None) } else { self.no_room_error() };
                 }
             }
         }
@@ -220,10 +256,15 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// overwritten since: [`spare`](Self::spare) and [`reset`](Self::reset) end its validity.
     #[inline(always)]
     pub fn frame(&self, found: &Found<F::Meta>) -> Option<Frame<'_, F::Meta>> {
-        let consumed = self.scanner.position().checked_sub(found.at())?;
-        let start = self.start.checked_sub(usize::try_from(consumed).ok()?)?;
-        let bytes = self.storage.bytes().get(start..self.start)?;
-        found.frame(bytes)
+        // Nothing has moved if the frame is as far before `start` as it is before the position.
+        let consumed = usize::try_from(self.scanner.position().wrapping_sub(found.at())).ok()?;
+        let start = self.start.wrapping_sub(consumed);
+        let end = start.wrapping_add(found.frame_len());
+        if end > self.start {
+            return None;
+        }
+        let bytes = self.storage.bytes().get(start..end)?;
+        Frame::from_parts(found.header.meta.clone(), found.header.header_len, bytes)
     }
 
     /// Returns the header of the next frame if it is complete and within the limit, whether the
@@ -304,7 +345,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// Drops all unread bytes and starts a new stream, at offset 0.
     pub fn reset(&mut self) {
         self.scanner.reset();
-        (self.start, self.end) = (0, 0);
+        (self.start, self.end, self.need) = (0, 0, 0);
         self.no_room = usize::from(!S::GROWS && self.storage.bytes().is_empty());
     }
 
@@ -359,6 +400,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         if self.start > 0 {
             self.storage.move_to_front(self.start, self.end);
             self.end -= self.start;
+            self.need = self.need.saturating_sub(self.start);
             self.start = 0;
         }
     }
@@ -428,6 +470,7 @@ impl<F: Format> FrameBuf<alloc::vec::Vec<u8>, F> {
         }
         copy_payload(&mut storage, kept);
         self.end -= self.start;
+        self.need = self.need.saturating_sub(self.start);
         (self.start, self.quiet, self.filled) = (0, 0, false);
         core::mem::replace(&mut self.storage, storage)
     }

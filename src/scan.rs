@@ -53,12 +53,16 @@ pub struct Scanner<F: Format = V1> {
     limit: u64,
     /// The stream offset of the first kept byte.
     position: u64,
+    /// The fast path may look at the kept bytes once they reach this stream offset; `NEVER` while the
+    /// slow path alone may. It is the end of the next frame if its header is known.
+    gate: u64,
     /// The bytes before this stream offset are known not to complete the header.
     undecided: u64,
-    /// Until the kept bytes reach this stream offset, inspecting them cannot find anything new.
-    look_at: u64,
     phase: Phase,
 }
+
+/// A [`Scanner::gate`] that no stream reaches.
+const NEVER: u64 = u64::MAX;
 
 #[derive(Clone, Copy)]
 enum Phase {
@@ -150,8 +154,8 @@ impl<F: Format> Scanner<F> {
             format: framing.into_format(),
             limit,
             position: 0,
+            gate: 0,
             undecided: 0,
-            look_at: 0,
             phase: Phase::Frames,
         }
     }
@@ -212,13 +216,11 @@ impl<F: Format> Scanner<F> {
         matches!(self.phase, Phase::Search { .. })
     }
 
-    /// Whether `kept` bytes are known to be too few to find anything new in them.
-    ///
-    /// [`find`](Self::find) checks this too; a caller that asks before may spare the call.
+    /// Whether `kept` bytes are known to be too few for the next frame, whose length is known.
     #[inline(always)]
     #[must_use]
     pub fn needs_more(&self, kept: usize) -> bool {
-        self.position.saturating_add(kept as u64) < self.look_at
+        self.position.wrapping_add(kept as u64) < self.gate && self.gate != NEVER
     }
 
     /// Looks for a frame at the front of the kept bytes. Each call passes all bytes that were not
@@ -238,10 +240,7 @@ impl<F: Format> Scanner<F> {
     /// `None` says nothing; [`find`](Self::find) does.
     #[inline(always)]
     pub fn find_whole(&mut self, kept: &[u8]) -> Option<Found<F::Meta>> {
-        if !matches!(self.phase, Phase::Frames)
-            || self.undecided > self.position
-            || self.needs_more(kept.len())
-        {
+        if self.position.wrapping_add(kept.len() as u64) < self.gate {
             return None;
         }
         let (header, rest) = whole_header(&self.format, self.limit, kept)?;
@@ -256,19 +255,37 @@ impl<F: Format> Scanner<F> {
     #[inline(always)]
     fn consume(&mut self, header: Header<F::Meta>, len: usize) -> Found<F::Meta> {
         let at = self.position;
-        self.position += len as u64;
+        self.position = at.wrapping_add(len as u64);
         Found { header, at, len }
     }
 
     #[inline(never)]
     fn find_slowly(&mut self, kept: &[u8]) -> Result<Scan<F::Meta>, DecodeError> {
+        self.find_after_fast_path(kept)
+    }
+
+    /// Looks for a frame at the front of the kept bytes, where [`find_whole`](Self::find_whole) found
+    /// none: as [`find`](Self::find), for a caller that has an outlined function of its own.
+    #[inline(always)]
+    pub(crate) fn find_after_fast_path(
+        &mut self,
+        kept: &[u8],
+    ) -> Result<Scan<F::Meta>, DecodeError> {
         let len = kept.len() as u64;
-        let end = self.position.saturating_add(len);
+        let end = self.position.wrapping_add(len);
         match self.phase {
-            Phase::Frames if kept.is_empty() || end < self.look_at => {
-                self.look_at = self.look_at.max(self.position.saturating_add(1));
-                let needed = self.look_at - self.position;
-                Ok(Scan::Incomplete { needed: saturating_usize(needed) })
+            Phase::Frames if self.gate == NEVER && end > self.undecided && !kept.is_empty() => {
+                self.inspect_kept(kept, end)
+            }
+            Phase::Frames if kept.is_empty() => {
+                self.gate = self.position.saturating_add(1);
+                Ok(Scan::Incomplete { needed: 1 })
+            }
+            Phase::Frames if self.needs_more(kept.len()) => {
+                Ok(Scan::Incomplete { needed: saturating_usize(self.gate - self.position) })
+            }
+            Phase::Frames if self.gate == NEVER && end <= self.undecided => {
+                Ok(Scan::Incomplete { needed: kept.len().saturating_add(1) })
             }
             Phase::Frames => self.inspect_kept(kept, end),
             Phase::Skip { .. } if kept.is_empty() => Ok(Scan::Incomplete { needed: 1 }),
@@ -278,11 +295,11 @@ impl<F: Format> Scanner<F> {
                 let dropped = (header as u64).saturating_add(payload);
                 self.position += dropped;
                 let (refused, remaining) = (refused - header, remaining - payload);
-                self.phase = if refused == 0 && remaining == 0 {
-                    Phase::Frames
+                if refused == 0 && remaining == 0 {
+                    self.begin_frame();
                 } else {
-                    Phase::Skip { at, refused, remaining }
-                };
+                    self.phase = Phase::Skip { at, refused, remaining };
+                }
                 Ok(Scan::Discard(saturating_usize(dropped)))
             }
             Phase::Failed { error, .. } => Err(error),
@@ -293,22 +310,25 @@ impl<F: Format> Scanner<F> {
     }
 
     /// Inspects the kept bytes, which begin a frame and end at the stream offset `end`.
+    #[inline(always)]
     fn inspect_kept(&mut self, kept: &[u8], end: u64) -> Result<Scan<F::Meta>, DecodeError> {
         let seen = saturating_usize(self.undecided.saturating_sub(self.position)).min(kept.len());
         match inspect(&self.format, self.limit, kept, seen) {
             Ok(Parsed::Header(header)) => {
                 let frame_len = header.frame_len();
                 match usize::try_from(frame_len) {
-                    Ok(len) if len <= kept.len() => Ok(Scan::Frame(self.consume(header, len))),
+                    Ok(len) if len <= kept.len() => {
+                        self.gate = 0;
+                        Ok(Scan::Frame(self.consume(header, len)))
+                    }
                     _ => {
-                        self.look_at = self.position.saturating_add(frame_len);
+                        self.gate = self.position.saturating_add(frame_len);
                         Ok(Scan::Incomplete { needed: saturating_usize(frame_len) })
                     }
                 }
             }
             Ok(Parsed::Need(needed)) => {
-                self.undecided = end;
-                self.look_at = end.saturating_add(1);
+                (self.undecided, self.gate) = (end, NEVER);
                 Ok(Scan::Incomplete { needed })
             }
             Err(refusal) => Err(self.refuse(kept, seen, refusal)),
@@ -321,8 +341,13 @@ impl<F: Format> Scanner<F> {
         let shortest = kept.get(..refused).unwrap_or_default();
         let refusal = inspect(&self.format, self.limit, shortest, 0).err().unwrap_or(refusal);
         let error = refusal.at(self.position, self.limit);
-        self.phase = Phase::Failed { error, refused };
+        (self.phase, self.gate) = (Phase::Failed { error, refused }, NEVER);
         error
+    }
+
+    /// The kept bytes begin with a frame's first byte, and nothing is known of them.
+    fn begin_frame(&mut self) {
+        (self.undecided, self.gate, self.phase) = (0, 0, Phase::Frames);
     }
 
     /// Returns the header of the frame that the kept bytes begin with, if it is complete and within
@@ -380,8 +405,8 @@ impl<F: Format> Scanner<F> {
 
     /// Starts a new stream, at offset 0, with none of the old one's bytes kept.
     pub fn reset(&mut self) {
-        (self.position, self.undecided, self.look_at) = (0, 0, 0);
-        self.phase = Phase::Frames;
+        self.position = 0;
+        self.begin_frame();
     }
 
     /// Continues after an oversize frame: [`find`](Self::find) discards exactly its header and
@@ -426,7 +451,7 @@ impl<F: Format> Scanner<F> {
         let skipped = skipped.saturating_add(discard as u64);
         self.position = self.position.saturating_add(discard as u64);
         if found {
-            (self.undecided, self.look_at, self.phase) = (0, 0, Phase::Frames);
+            self.begin_frame();
         } else {
             self.phase = Phase::Search { skipped, new: new && discard == 0 };
         }

@@ -106,7 +106,7 @@ impl<S: Storage, F: Format> ReadEngine<S, F> {
     /// # Errors
     /// Returns an error if the stream has failed or ended inside a frame: every further call returns
     /// it again.
-    #[inline]
+    #[inline(always)]
     pub fn poll_frame(&mut self) -> Poll<Result<Option<Found<F::Meta>>, DecodeError>> {
         if let Some(found) = self.buf.find()? {
             return Poll::Ready(Ok(Some(found)));

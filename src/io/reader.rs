@@ -124,10 +124,10 @@ impl<R: Read, F: Format> FrameReader<R, F> {
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
         // Usually a frame is in the buffer already.
-        let found = match self.engine.buf_mut().find()? {
-            Some(found) => Some(found),
-            None => self.wait_for_frame()?,
-        };
+        if let Some(found) = self.engine.buf_mut().find_now() {
+            return Ok(self.engine.frame(&found));
+        }
+        let found = self.wait_for_frame()?;
         Ok(found.and_then(|found| self.engine.frame(&found)))
     }
 
@@ -158,26 +158,36 @@ impl<R: Read, F: Format> FrameReader<R, F> {
 
     #[inline(never)]
     fn wait_for_frame(&mut self) -> Result<Option<Found<F::Meta>>, ReadError> {
-        self.wait(ReadEngine::poll_frame)
+        match self.engine.buf_mut().find_slowly()? {
+            Some(found) => Ok(Some(found)),
+            None if self.engine.is_ended() => Ok(self.engine.buf().finish().map(|()| None)?),
+            None => self.read_until(ReadEngine::poll_frame),
+        }
     }
 
-    /// Reads until `poll` has an answer.
     fn wait<T>(
         &mut self,
         mut poll: impl FnMut(&mut ReadEngine<Vec<u8>, F>) -> Poll<Result<T, DecodeError>>,
     ) -> Result<T, ReadError> {
-        // Bytes that are there are read before a limit is checked.
-        let mut has_read = false;
+        match poll(&mut self.engine) {
+            Poll::Ready(answer) => Ok(answer?),
+            Poll::Pending => self.read_until(poll),
+        }
+    }
+
+    /// Reads until `poll` has an answer.
+    fn read_until<T>(
+        &mut self,
+        mut poll: impl FnMut(&mut ReadEngine<Vec<u8>, F>) -> Poll<Result<T, DecodeError>>,
+    ) -> Result<T, ReadError> {
         self.waiting(|reader| {
             loop {
+                reader.read_once()?;
                 if let Poll::Ready(answer) = poll(&mut reader.engine) {
                     return Ok(answer?);
                 }
-                if has_read {
-                    reader.check_timeouts(false)?;
-                }
-                reader.read_once()?;
-                has_read = true;
+                // Bytes that are there are read before a limit is checked.
+                reader.check_timeouts(false)?;
             }
         })
     }

@@ -81,8 +81,8 @@ impl<F: Format> ReadHalf<F> {
 
     /// Finds the next frame if it is in the buffer.
     #[inline(always)]
-    pub(super) fn find(&mut self) -> Result<Option<Found<F::Meta>>, ReadError> {
-        Ok(self.engine.buf_mut().find()?)
+    pub(super) fn find_now(&mut self) -> Option<Found<F::Meta>> {
+        self.engine.buf_mut().find_now()
     }
 
     pub(super) fn reset(&mut self) {
@@ -106,16 +106,32 @@ impl<F: Format> ReadHalf<F> {
     /// Reads until `poll` has an answer, as far as the transport is ready.
     pub(super) fn poll_next<R: AsyncRead, T>(
         &mut self,
+        inner: Pin<&mut R>,
+        cx: &mut Context<'_>,
+        poll: impl Fn(&mut ReadEngine<Vec<u8>, F>) -> Poll<Result<T, DecodeError>>,
+    ) -> Poll<Result<T, ReadError>> {
+        match poll(&mut self.engine) {
+            Poll::Ready(answer) => Poll::Ready(Ok(answer?)),
+            Poll::Pending => self.poll_read_until(inner, cx, poll),
+        }
+    }
+
+    /// Reads at least once unless the stream has ended, until `poll` has an answer, as far as the
+    /// transport is ready.
+    pub(super) fn poll_read_until<R: AsyncRead, T>(
+        &mut self,
         mut inner: Pin<&mut R>,
         cx: &mut Context<'_>,
         poll: impl Fn(&mut ReadEngine<Vec<u8>, F>) -> Poll<Result<T, DecodeError>>,
     ) -> Poll<Result<T, ReadError>> {
         self.resume();
         loop {
+            if !self.engine.is_ended() {
+                ready!(self.poll_read(inner.as_mut(), cx))?;
+            }
             if let Poll::Ready(answer) = poll(&mut self.engine) {
                 return Poll::Ready(Ok(answer?));
             }
-            ready!(self.poll_read(inner.as_mut(), cx))?;
             self.check_frame_timeout()?;
         }
     }

@@ -146,14 +146,19 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     pub async fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
         let Self { inner, half } = self;
         // Usually a frame is in the buffer. Found before the first wait, it stays in registers.
-        if let Some(found) = half.find()? {
+        if let Some(found) = half.find_now() {
             return Ok(half.engine.frame(&found));
         }
-        let waiting = Waiting(half);
-        let found =
-            poll_fn(|cx| waiting.0.poll_next(Pin::new(&mut *inner), cx, ReadEngine::poll_frame))
-                .await?;
-        drop(waiting);
+        let found = match half.engine.buf_mut().find_slowly()? {
+            Some(found) => Some(found),
+            None => {
+                let waiting = Waiting(half);
+                poll_fn(|cx| {
+                    waiting.0.poll_read_until(Pin::new(&mut *inner), cx, ReadEngine::poll_frame)
+                })
+                .await?
+            }
+        };
         Ok(found.and_then(|found| half.engine.frame(&found)))
     }
 

@@ -90,19 +90,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Format> FrameStream<S, F> {
     /// As [`FrameReader::next_frame`]. The next call that writes returns an error of writing.
     pub async fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
         let Self { inner, read, write } = self;
-        if let Some(found) = read.find()? {
+        if let Some(found) = read.find_now() {
             return Ok(read.engine.frame(&found));
         }
-        let waiting = Waiting(read);
-        let found = poll_fn(|cx| {
-            let found = waiting.0.poll_next(Pin::new(&mut *inner), cx, ReadEngine::poll_frame);
-            if found.is_pending() {
-                write.write_now(Pin::new(&mut *inner), cx);
+        let found = match read.engine.buf_mut().find_slowly()? {
+            Some(found) => Some(found),
+            None => {
+                let waiting = Waiting(read);
+                poll_fn(|cx| {
+                    let inner = &mut *inner;
+                    let poll = ReadEngine::poll_frame;
+                    let found = waiting.0.poll_read_until(Pin::new(&mut *inner), cx, poll);
+                    if found.is_pending() {
+                        write.write_now(Pin::new(inner), cx);
+                    }
+                    found
+                })
+                .await?
             }
-            found
-        })
-        .await?;
-        drop(waiting);
+        };
         Ok(found.and_then(|found| read.engine.frame(&found)))
     }
 
