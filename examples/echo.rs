@@ -30,8 +30,8 @@ async fn main() -> Result<(), Error> {
 async fn serve(socket: TcpStream) -> Result<(), Error> {
     let (read, write) = socket.into_split();
     let mut reader = FrameReader::new(read)
-        .frame_timeout(Duration::from_secs(10)) // a frame takes no longer
-        .idle_timeout(Duration::from_secs(60)); // nor does a silence
+        .with_frame_timeout(Duration::from_secs(10)) // a frame takes no longer
+        .with_idle_timeout(Duration::from_secs(60)); // nor does a silence
     let mut writer = FrameWriter::new(write);
     while let Some(frame) = reader.next_frame().await? {
         writer.send(frame.meta, frame.payload).await?; // borrowed: nothing was copied

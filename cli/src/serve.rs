@@ -232,9 +232,9 @@ async fn converse(
 ) {
     let (incoming, meter) = Metered::new(incoming);
     let mut reader =
-        FrameReader::with_framing(incoming, rules.framing).frame_timeout(rules.frame_timeout);
+        FrameReader::with_framing(incoming, rules.framing).with_frame_timeout(rules.frame_timeout);
     if let Some(after) = rules.idle_timeout {
-        reader = reader.idle_timeout(after);
+        reader = reader.with_idle_timeout(after);
     }
     let session = rules.kinds.iter().fold(Session::new(), |session, kind| session.with_kind(*kind));
     let mut conversation = Conversation {
@@ -313,7 +313,7 @@ impl Conversation<'_> {
             }
             let can_read = !self.peer_closed && self.uploads.has_room();
             let has_uploads = !self.uploads.is_empty() || self.open.is_some();
-            let position = reader.position();
+            let position = reader.buf().position();
             let wakeup = tokio::select! {
                 biased; // a hello that has arrived is part of the announcement
                 _ = stop.wait_for(|stop| *stop) => Wakeup::Stop,
@@ -340,10 +340,10 @@ impl Conversation<'_> {
                 Wakeup::Frame(Ok(None)) => Err(self.end_of_stream()),
                 Wakeup::Frame(Err(error)) => match error {
                     ReadError::Decode(DecodeError::Oversize { at, len, .. })
-                        if self.rules.skip_oversize && reader.skip_frame().is_ok() =>
+                        if self.rules.skip_oversize && reader.buf_mut().skip_frame().is_ok() =>
                     {
                         // The reader is after the header, and skips the payload.
-                        self.at = reader.position().saturating_add(len);
+                        self.at = reader.buf().position().saturating_add(len);
                         let message = format!("{}; skipped", without_advice(&error.to_string()));
                         self.log.error(Some(at), error.code().map(Code), &message).await;
                         Ok(())

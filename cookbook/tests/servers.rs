@@ -234,7 +234,7 @@ fn postgres() {
             }
             other => panic!("{other:?}"),
         }
-        messages.skip_frame().unwrap();
+        messages.buf_mut().skip_frame().unwrap();
         assert_eq!([next(&mut messages), next(&mut messages)].map(|m| m.meta.kind), *b"CZ");
 
         let mut out = Vec::new();

@@ -31,7 +31,7 @@ async fn main() -> std::io::Result<()> {
 }
 
 async fn serve(socket: TcpStream) -> Result<u64, ConnectionError> {
-    let mut connection = Connection::new(socket).idle_timeout(Duration::from_secs(600));
+    let mut connection = Connection::new(socket).with_idle_timeout(Duration::from_secs(600));
     connection.announce("service bot")?;
     connection.send(&Message::Text(WELCOME)).await?;
     let mut questions = 0;

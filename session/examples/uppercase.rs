@@ -21,8 +21,8 @@ async fn main() -> std::io::Result<()> {
         let (socket, peer) = listener.accept().await?;
         tokio::spawn(async move {
             let mut connection = Connection::new(socket)
-                .frame_timeout(Duration::from_secs(10))
-                .idle_timeout(Duration::from_secs(60));
+                .with_frame_timeout(Duration::from_secs(10))
+                .with_idle_timeout(Duration::from_secs(60));
             let served = serve(&mut connection).await;
             let closed = connection.close(Close::ORDINARY, Duration::from_secs(5)).await;
             if let Err(error) = served.and(closed) {

@@ -1,6 +1,4 @@
-//! Copying bytes without a panic path, and showing them in logs.
-
-use core::fmt;
+//! Copying bytes without a panic path.
 
 /// Copies `from` to the beginning of `to`, as much as fits. `copy_from_slice` would keep a panic
 /// path for unequal lengths at some optimisation levels.
@@ -16,19 +14,4 @@ pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
 #[inline(never)]
 pub(crate) fn copy_payload(to: &mut [u8], from: &[u8]) {
     copy(to, from);
-}
-
-/// Shows bytes escaped, and at most the first 32 of them.
-pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
-
-impl fmt::Debug for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 32;
-        match self.0.get(..SHOWN) {
-            Some(shown) if self.0.len() > SHOWN => {
-                write!(f, "b\"{}\"... ({} bytes)", shown.escape_ascii(), self.0.len())
-            }
-            _ => write!(f, "b\"{}\"", self.0.escape_ascii()),
-        }
-    }
 }

@@ -10,8 +10,9 @@ use std::vec::Vec;
 
 use unstick::header::HEADER_LEN;
 use unstick::io::{ReadError, WriteError};
-use unstick::seams::Outbox;
-use unstick::{DecodeError, Frame, Framing, Header, Kind, RecoverError, V1};
+use unstick::{
+    Accepted, DecodeError, Frame, Framing, Header, Kind, RecoverError, V1, WriteBuf, WriteBufError,
+};
 
 use crate::error::ConnectionError;
 use crate::message::{Close, Code, Encoded, Message};
@@ -26,7 +27,7 @@ const CODE_LEN: u64 = 2;
 
 pub(crate) struct Conversation {
     pub(crate) session: Session,
-    outbox: Outbox<V1>,
+    buf: WriteBuf<Vec<u8>, V1>,
     failure: Option<Failure>,
     /// Returns the reason of a close after an error, if it is not the code's meaning.
     pub(crate) explain: Option<fn(&ConnectionError) -> String>,
@@ -56,7 +57,7 @@ impl Conversation {
         Self {
             session: Session::new(),
             // The session checks the length of outgoing payloads.
-            outbox: Outbox::new(Framing::new(V1).with_limit(u64::MAX)),
+            buf: WriteBuf::growing(Framing::new(V1).with_limit(u64::MAX)),
             failure: None,
             explain: None,
             skips_oversize: false,
@@ -78,7 +79,10 @@ impl Conversation {
     }
 
     /// Checks the header of a frame whose payload has not completely arrived.
-    pub(crate) fn judge(&mut self, header: Option<Header<Kind>>) -> Result<(), ConnectionError> {
+    pub(crate) fn check_header(
+        &mut self,
+        header: Option<Header<Kind>>,
+    ) -> Result<(), ConnectionError> {
         if let Some(header) = header {
             let _ = self
                 .session
@@ -124,7 +128,7 @@ impl Conversation {
 
     /// Handles an error in the search for the next frame. If skipping was enabled and the frame is
     /// over the limit, `skip` skips it, and the conversation goes on after it.
-    pub(crate) fn not_located(
+    pub(crate) fn not_found(
         &mut self,
         error: ReadError,
         skip: impl FnOnce() -> Result<(), RecoverError>,
@@ -153,7 +157,7 @@ impl Conversation {
 
     /// Returns whether a message can be accepted without waiting for the transport.
     pub(crate) fn has_room(&self) -> bool {
-        !self.is_blocked && !self.outbox.is_full()
+        !self.is_blocked && !self.buf.is_full()
     }
 
     /// Writes if this is necessary before a message can be accepted.
@@ -180,15 +184,19 @@ impl Conversation {
     ) -> Result<(), ConnectionError> {
         let encoded = self.admit(message)?;
         let tail = encoded.tail();
-        self.outbox.begin_direct_behind(encoded.kind(), encoded.head(), tail.len())?;
         self.is_dirty = true;
-        if Outbox::<V1>::is_direct(tail.len(), vectored) {
-            // The message is accepted, so an error is left to the next call that writes.
-            let written = self.outbox.poll_direct(tail, write);
-            self.is_blocked = !matches!(written, Poll::Ready(Ok(())));
-            self.unwaited = if self.is_blocked { self.unwaited } else { 0 };
+        self.buf.set_vectored(vectored);
+        match self.buf.frame_in_parts(encoded.kind(), encoded.head(), tail).map_err(write_error)? {
+            Accepted::Collected => {}
+            Accepted::Nothing => push(&mut self.buf, &encoded)?,
+            Accepted::Direct => {
+                // The message is accepted, so an error is left to the next call that writes.
+                let written = self.buf.poll_write(tail, write);
+                self.is_blocked = !matches!(written, Poll::Ready(Ok(())));
+                self.unwaited = if self.is_blocked { self.unwaited } else { 0 };
+                self.buf.collect_direct(tail);
+            }
         }
-        self.outbox.keep_direct(tail);
         Ok(())
     }
 
@@ -198,7 +206,7 @@ impl Conversation {
             return Err(ConnectionError::Full);
         }
         let encoded = self.admit(message)?;
-        push(&mut self.outbox, &encoded)?;
+        push(&mut self.buf, &encoded)?;
         let len = usize::try_from(encoded.payload_len()).unwrap_or(usize::MAX);
         self.unwaited = self.unwaited.saturating_add(len).saturating_add(HEADER_LEN);
         self.is_dirty = true;
@@ -234,7 +242,7 @@ impl Conversation {
     ) -> Poll<Result<(), WriteError>> {
         loop {
             self.is_blocked = true;
-            ready!(self.outbox.poll_drain(&mut write)).map_err(WriteError::Flush)?;
+            ready!(self.buf.poll_write(&[], &mut write)).map_err(WriteError::Flush)?;
             self.is_blocked = false;
             self.unwaited = 0;
             if !self.transmit()? {
@@ -251,12 +259,12 @@ impl Conversation {
     /// Records that the transport was flushed.
     pub(crate) fn flushed(&mut self) {
         self.is_dirty = false;
-        self.outbox.rest();
+        self.buf.release_memory();
     }
 
     /// Returns the bytes that were accepted and not written.
     pub(crate) fn into_pending(self) -> Vec<u8> {
-        self.outbox.into_pending()
+        self.buf.into_pending()
     }
 
     /// Collects the session's own messages. Returns whether there were any.
@@ -273,11 +281,11 @@ impl Conversation {
                 let (code, text) = (error.code().unwrap_or_default(), explain(&error));
                 let close = Message::Close(Close { code, reason: fitting(&text, limit) });
                 if let Ok(encoded) = close.encode() {
-                    push(&mut self.outbox, &encoded)?;
+                    push(&mut self.buf, &encoded)?;
                     continue;
                 }
             }
-            push(&mut self.outbox, &encoded)?;
+            push(&mut self.buf, &encoded)?;
         }
         self.is_dirty |= any;
         Ok(any)
@@ -287,7 +295,7 @@ impl Conversation {
     /// collected before it if nothing is pending, and always before a close, after which the
     /// session sends nothing.
     fn admit<'a>(&mut self, message: &Message<'a>) -> Result<Encoded<'a>, ConnectionError> {
-        if self.outbox.pending().is_empty() || message.kind() == Kind::CLOSE {
+        if self.buf.pending().is_empty() || message.kind() == Kind::CLOSE {
             self.transmit()?;
         }
         Ok(self.session.send(message)?)
@@ -300,18 +308,20 @@ fn fitting(reason: &str, limit: u64) -> &str {
 }
 
 /// Collects a whole frame.
-fn push(outbox: &mut Outbox<V1>, encoded: &Encoded<'_>) -> Result<(), WriteError> {
-    let tail = encoded.tail();
-    outbox.begin_direct_behind(encoded.kind(), encoded.head(), tail.len())?;
-    outbox.keep_direct(tail);
-    Ok(())
+fn push(buf: &mut WriteBuf<Vec<u8>, V1>, encoded: &Encoded<'_>) -> Result<(), WriteError> {
+    let (kind, head, tail) = (encoded.kind(), encoded.head(), encoded.tail());
+    buf.collect_in_parts(kind, head, tail).map_err(write_error)
+}
+
+fn write_error(error: WriteBufError) -> WriteError {
+    error.into()
 }
 
 /// Does not print payloads, which may be secret.
 impl fmt::Debug for Conversation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Conversation")
-            .field("outbox", &self.outbox)
+            .field("buf", &self.buf)
             .field("peer_limit", &self.session.peer_limit())
             .field("closed", &self.session.is_closed())
             .field("peer_closed", &self.session.is_peer_closed())

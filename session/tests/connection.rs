@@ -699,7 +699,8 @@ async fn a_slow_frame_and_a_silent_peer_are_told_why_it_ended() {
         [(&wire(&Message::Text("hi"))[..9], Code::FRAME_TIMEOUT), (b"", Code::IDLE_TIMEOUT)];
     for (said, code) in cases {
         let (ours, mut theirs) = duplex(100);
-        let mut connection = Connection::new(ours).frame_timeout(SOON).idle_timeout(2 * SOON);
+        let mut connection =
+            Connection::new(ours).with_frame_timeout(SOON).with_idle_timeout(2 * SOON);
         theirs.write_all(said).await.unwrap();
         let error = connection.recv().await.unwrap_err();
         assert_eq!(error.code(), Some(code));
@@ -714,7 +715,7 @@ async fn a_slow_frame_and_a_silent_peer_are_told_why_it_ended() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_nothing_is_idle() {
     let (ours, _theirs) = duplex(1000);
-    let mut connection = Connection::new(ours).frame_timeout(SOON / 5).idle_timeout(SOON);
+    let mut connection = Connection::new(ours).with_frame_timeout(SOON / 5).with_idle_timeout(SOON);
     let begin = Instant::now();
     let error = connection.send(&Message::Binary(&[1; 60_000])).await.unwrap_err();
     assert_eq!((error.code(), begin.elapsed()), (Some(Code::IDLE_TIMEOUT), SOON));
@@ -724,7 +725,7 @@ async fn a_peer_that_takes_nothing_is_idle() {
 
     // But not while it takes something, however slowly.
     let (ours, mut theirs) = duplex(1000);
-    let mut connection = Connection::new(ours).frame_timeout(SOON / 5).idle_timeout(SOON);
+    let mut connection = Connection::new(ours).with_frame_timeout(SOON / 5).with_idle_timeout(SOON);
     theirs.write_all(&wire(&Message::Text("hi"))[..9]).await.unwrap(); // nor is this late
     let peer = async {
         loop {
@@ -741,7 +742,7 @@ async fn a_peer_that_takes_nothing_is_idle() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_reads_slowly_and_says_nothing_is_not_idle() {
     let (ours, mut theirs) = duplex(1000);
-    let mut connection = Connection::new(ours).idle_timeout(SOON);
+    let mut connection = Connection::new(ours).with_idle_timeout(SOON);
     let us = async {
         for _ in 0..10 {
             while connection.recv_or_room().await.unwrap() != Some(Turn::Room) {}

@@ -163,7 +163,7 @@ fn a_slow_frame_is_told_why_it_ended() {
     let (ours, mut theirs) = sockets();
     ours.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
     let after = Duration::from_millis(50);
-    let mut connection = Connection::new(ours).frame_timeout(after).idle_timeout(SOON);
+    let mut connection = Connection::new(ours).with_frame_timeout(after).with_idle_timeout(SOON);
     theirs.write_all(&wire(&Message::Text("hi"))[..9]).unwrap();
     let error = loop {
         match connection.recv() {

@@ -103,6 +103,21 @@ impl<R, F: Format> FrameReader<R, F> {
         self.half.reset();
     }
 
+    /// Restarts the idle timeout: the peer has taken some of what is sent to it.
+    pub fn restart_idle(&mut self) {
+        self.half.handle_bytes();
+    }
+
+    /// Lets the time limits run: a call begins to wait.
+    pub fn resume(&mut self) {
+        self.half.resume();
+    }
+
+    /// Stops the time limits: a call has ended or was dropped.
+    pub fn pause(&mut self) {
+        self.half.pause();
+    }
+
     /// Returns the transport.
     pub fn get_ref(&self) -> &R {
         &self.inner
@@ -174,21 +189,6 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     /// reads. Pending without an idle timeout.
     pub fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<ReadError> {
         self.half.poll_idle(cx)
-    }
-
-    /// Restarts the idle timeout: the peer has taken some of what is sent to it.
-    pub fn restart_idle(&mut self) {
-        self.half.handle_bytes();
-    }
-
-    /// Lets the time limits run: a call begins to wait.
-    pub fn resume(&mut self) {
-        self.half.resume();
-    }
-
-    /// Stops the time limits: a call has ended or was dropped.
-    pub fn pause(&mut self) {
-        self.half.pause();
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use std::vec::Vec;
 
 use unstick::io::{FrameReader, ReadError, WriteError};
-use unstick::seams::Located;
+use unstick::scan::Found;
 use unstick::{DEFAULT_LIMIT, Framing, Kind, V1};
 
 use crate::conversation::{Conversation, Meaning};
@@ -109,10 +109,12 @@ pub struct Connection<S> {
     limit: u32,
     /// Whether the write direction was closed.
     is_shut: bool,
+    /// Whether the stream has ended while its bytes were discarded.
+    is_drained: bool,
 }
 
 /// A frame in the read buffer, and the type of its event.
-type Found = (Located<Kind>, Meaning);
+type FoundEvent = (Found<Kind>, Meaning);
 
 impl<S: Transport> Connection<S> {
     /// Creates a connection at the beginning of a conversation, with a limit of 1 MiB for received
@@ -136,6 +138,7 @@ impl<S: Transport> Connection<S> {
             conversation: Conversation::new(),
             limit: payload_bytes,
             is_shut: false,
+            is_drained: false,
         }
     }
 
@@ -170,18 +173,18 @@ impl<S: Transport> Connection<S> {
     }
 
     /// Sets the maximum time from a frame's first byte to its last; see
-    /// [`FrameReader::frame_timeout`].
+    /// [`FrameReader::with_frame_timeout`].
     #[must_use]
-    pub fn frame_timeout(mut self, after: Duration) -> Self {
-        self.reader = self.reader.frame_timeout(after);
+    pub fn with_frame_timeout(mut self, after: Duration) -> Self {
+        self.reader = self.reader.with_frame_timeout(after);
         self
     }
 
     /// Sets the maximum time during which the peer sends nothing; see
-    /// [`FrameReader::idle_timeout`].
+    /// [`FrameReader::with_idle_timeout`].
     #[must_use]
-    pub fn idle_timeout(mut self, after: Duration) -> Self {
-        self.reader = self.reader.idle_timeout(after);
+    pub fn with_idle_timeout(mut self, after: Duration) -> Self {
+        self.reader = self.reader.with_idle_timeout(after);
         self
     }
 
@@ -205,7 +208,7 @@ impl<S: Transport> Connection<S> {
 
     /// Returns the stream offset after the last frame that was handled.
     pub fn position(&self) -> u64 {
-        self.reader.position()
+        self.reader.buf().position()
     }
 
     /// Returns the stream offset of the last handled frame's first byte: the frame of an event, or
@@ -242,7 +245,7 @@ impl<S: Transport> Connection<S> {
     /// A failed write is not reported here, but by the next call that writes.
     pub fn recv(&mut self) -> Result<Option<Event<'_>>, ConnectionError> {
         let found = self.next_found()?;
-        Ok(found.and_then(|(located, meaning)| Some(meaning.event(self.reader.lend(located)?))))
+        Ok(found.and_then(|(found, meaning)| Some(meaning.event(self.reader.buf().frame(&found)?))))
     }
 
     /// Accepts a message and flushes.
@@ -333,7 +336,7 @@ impl<S: Transport> Connection<S> {
     fn close_on(&mut self) -> Result<bool, ConnectionError> {
         if self.conversation.check().is_err() {
             let _ = self.write();
-            return match self.reader.discard() {
+            return match self.discard() {
                 Err(error) if is_timeout(&error) => Ok(false),
                 more => Ok(!more.unwrap_or(false)),
             };
@@ -350,8 +353,19 @@ impl<S: Transport> Connection<S> {
         }
     }
 
+    /// Reads once and discards the bytes. Returns `false` if the stream has ended.
+    fn discard(&mut self) -> io::Result<bool> {
+        if !self.reader.is_ended() && !self.is_drained {
+            match self.reader.get_mut().read(&mut [0; 4096]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => self.is_drained = read? == 0,
+            }
+        }
+        Ok(!self.reader.is_ended() && !self.is_drained)
+    }
+
     /// Returns the next frame with an event for the application.
-    fn next_found(&mut self) -> Result<Option<Found>, ConnectionError> {
+    fn next_found(&mut self) -> Result<Option<FoundEvent>, ConnectionError> {
         self.conversation.check()?;
         let found = self.wait_for_found();
         if found.is_err() && self.conversation.check().is_err() {
@@ -360,24 +374,25 @@ impl<S: Transport> Connection<S> {
         found
     }
 
-    fn wait_for_found(&mut self) -> Result<Option<Found>, ConnectionError> {
+    fn wait_for_found(&mut self) -> Result<Option<FoundEvent>, ConnectionError> {
         loop {
             let Self { reader, conversation, .. } = self;
-            while let Some(located) = reader
-                .locate()
-                .map_err(|error| conversation.not_located(error, || reader.skip_frame()))?
+            let buf = reader.buf_mut();
+            while let Some(found) = buf
+                .find()
+                .map_err(|error| conversation.not_found(error.into(), || buf.skip_frame()))?
             {
-                let position = reader.position();
-                if let Some(frame) = reader.lend(located)
+                let position = buf.position();
+                if let Some(frame) = buf.frame(&found)
                     && let Some(meaning) = conversation.take(&frame, position)?
                 {
-                    return Ok(Some((located, meaning)));
+                    return Ok(Some((found, meaning)));
                 }
             }
-            conversation.judge(reader.begun())?;
+            conversation.check_header(buf.next_header())?;
             let _ = self.write(); // the next call that writes returns the error
             let Self { reader, conversation, .. } = self;
-            if !reader.more().map_err(|error| conversation.cannot_read(error))? {
+            if !reader.fill().map_err(|error| conversation.cannot_read(error))? {
                 conversation.end()?;
                 return Ok(None);
             }

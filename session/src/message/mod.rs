@@ -30,9 +30,7 @@ mod name;
 
 use core::fmt;
 
-use unstick::Kind;
-
-use crate::bytes::Escaped;
+use unstick::{Escaped, Kind};
 
 pub use all::{Messages, RefusedMessage};
 pub use code::Code;

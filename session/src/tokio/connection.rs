@@ -8,10 +8,11 @@ use std::io::{self, IoSlice};
 use std::string::String;
 use std::vec::Vec;
 
-use ::tokio::io::{AsyncRead, AsyncWrite};
+use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ::tokio::time::timeout;
 use unstick::io::WriteError;
-use unstick::seams::{Incoming, Located};
+use unstick::scan::Found;
+use unstick::tokio::FrameReader;
 use unstick::{DEFAULT_LIMIT, Framing, Kind, V1};
 
 use crate::conversation::{Conversation, Meaning};
@@ -112,14 +113,15 @@ use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 /// messages is held, less than 16 KiB; the next batch follows when the peer has read it.
 #[derive(Debug)]
 pub struct Connection<S> {
-    inner: S,
-    incoming: Incoming<V1>,
+    reader: FrameReader<S>,
     conversation: Conversation,
     limit: u32,
     /// Whether something was read since room was last returned.
     has_read: bool,
     /// Whether the write direction was closed.
     is_shut: bool,
+    /// Whether the stream has ended while its bytes were discarded.
+    is_drained: bool,
 }
 
 /// The result of [`Connection::recv_or_room`].
@@ -132,7 +134,7 @@ pub enum Turn<'a> {
 }
 
 /// A frame in the read buffer, and the type of its event.
-type Found = (Located<Kind>, Meaning);
+type FoundEvent = (Found<Kind>, Meaning);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Creates a connection at the beginning of a conversation, with a limit of 1 MiB for received
@@ -142,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// frame.
     ///
     /// By default, it waits for the peer indefinitely. A server should set
-    /// [`frame_timeout`](Self::frame_timeout) and [`idle_timeout`](Self::idle_timeout).
+    /// [`with_frame_timeout`](Self::with_frame_timeout) and [`with_idle_timeout`](Self::with_idle_timeout).
     pub fn new(inner: S) -> Self {
         Self::with_limit(inner, u32::try_from(DEFAULT_LIMIT).unwrap_or(u32::MAX))
     }
@@ -155,12 +157,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let limit = LIMIT_WITHOUT_HELLO.max(payload_bytes.into());
         let framing = Framing::new(V1).with_limit(limit);
         Self {
-            inner,
-            incoming: Incoming::new(framing),
+            reader: FrameReader::with_framing(inner, framing),
             conversation: Conversation::new(),
             limit: payload_bytes,
             has_read: false,
             is_shut: false,
+            is_drained: false,
         }
     }
 
@@ -200,8 +202,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// # Panics
     /// A waiting call panics if tokio's runtime was built without its clock (`enable_time`).
     #[must_use]
-    pub fn frame_timeout(mut self, after: Duration) -> Self {
-        self.incoming.clock_mut().frame_timeout = Some(after);
+    pub fn with_frame_timeout(mut self, after: Duration) -> Self {
+        self.reader = self.reader.with_frame_timeout(after);
         self
     }
 
@@ -210,10 +212,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// it is.
     ///
     /// # Panics
-    /// The same as [`frame_timeout`](Self::frame_timeout).
+    /// The same as [`with_frame_timeout`](Self::with_frame_timeout).
     #[must_use]
-    pub fn idle_timeout(mut self, after: Duration) -> Self {
-        self.incoming.clock_mut().idle_timeout = Some(after);
+    pub fn with_idle_timeout(mut self, after: Duration) -> Self {
+        self.reader = self.reader.with_idle_timeout(after);
         self
     }
 
@@ -237,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Returns the stream offset after the last frame that was handled.
     pub fn position(&self) -> u64 {
-        self.incoming.position()
+        self.reader.buf().position()
     }
 
     /// Returns the stream offset of the last handled frame's first byte: the frame of an event, or
@@ -248,13 +250,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Returns the transport.
     pub fn get_ref(&self) -> &S {
-        &self.inner
+        self.reader.get_ref()
     }
 
     /// Returns the transport, the bytes that were read from it and not consumed, and the bytes that
     /// were accepted and not written.
     pub fn into_inner(self) -> (S, Vec<u8>, Vec<u8>) {
-        (self.inner, self.incoming.into_unread(), self.conversation.into_pending())
+        let (inner, unread) = self.reader.into_inner();
+        (inner, unread, self.conversation.into_pending())
     }
 
     /// Waits for the next event. Returns `Ok(None)` after the peer has closed and the stream has
@@ -282,7 +285,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 poll_fn(|cx| waiting.0.poll_recv(cx)).await?
             }
         };
-        Ok(found.and_then(|found| self.lend(found)))
+        Ok(found.and_then(|found| self.event(found)))
     }
 
     /// Waits for the next event, or until the next [`feed`](Self::feed) does not wait. For a caller
@@ -306,7 +309,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             poll_fn(|cx| waiting.0.poll_recv_or_room(cx)).await?
         };
         Ok(match turn {
-            Some(Some(found)) => self.lend(found).map(Turn::Event),
+            Some(Some(found)) => self.event(found).map(Turn::Event),
             Some(None) => Some(Turn::Room),
             None => None,
         })
@@ -422,11 +425,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .unwrap_or(Err(ConnectionError::CloseTimeout { after: within }))
     }
 
-    fn lend(&self, (located, meaning): Found) -> Option<Event<'_>> {
-        Some(meaning.event(self.incoming.lend(located)?))
+    fn event(&self, (found, meaning): FoundEvent) -> Option<Event<'_>> {
+        Some(meaning.event(self.reader.buf().frame(&found)?))
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Found>, ConnectionError>> {
+    fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<FoundEvent>, ConnectionError>> {
         loop {
             if let Some(found) = self.next_here()? {
                 return Poll::Ready(Ok(Some(found)));
@@ -444,7 +450,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn poll_recv_or_room(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Option<Found>>, ConnectionError>> {
+    ) -> Poll<Result<Option<Option<FoundEvent>>, ConnectionError>> {
         loop {
             if let Some(found) = self.next_here()? {
                 return Poll::Ready(Ok(Some(Some(found))));
@@ -474,10 +480,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         message: &Message<'_>,
         cx: &mut Context<'_>,
     ) -> Result<(), ConnectionError> {
-        let Self { inner, incoming, conversation, .. } = self;
-        let vectored = inner.is_write_vectored();
-        conversation
-            .accept(message, vectored, |slices| poll_write_some(inner, incoming, slices, cx))
+        let Self { reader, conversation, .. } = self;
+        let vectored = reader.get_ref().is_write_vectored();
+        conversation.accept(message, vectored, |slices| poll_write_some(reader, slices, cx))
     }
 
     /// Returns the result of a write, or an error once the write has waited for too long.
@@ -489,7 +494,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Poll::Ready(written) = written {
             return Poll::Ready(Ok(written?));
         }
-        let error = ready!(self.incoming.poll_stuck(cx));
+        let error = ready!(self.reader.poll_idle(cx));
         Poll::Ready(Err(self.conversation.cannot_read(error)))
     }
 
@@ -503,43 +508,57 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         let written = self.poll_write(cx);
-        let _ = ready!(self.incoming.poll_discard(Pin::new(&mut self.inner), cx));
+        let _ = ready!(self.poll_discard(cx));
         let _ = ready!(written);
         Poll::Ready(self.conversation.check())
     }
 
+    /// Reads to the end of the stream and discards the bytes.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 4096];
+        while !self.reader.is_ended() && !self.is_drained {
+            let mut scratch = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(self.reader.get_mut()).poll_read(cx, &mut scratch)) {
+                Ok(()) => self.is_drained = scratch.filled().is_empty(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Returns the next frame in the read buffer with an event for the application.
-    fn next_here(&mut self) -> Result<Option<Found>, ConnectionError> {
+    fn next_here(&mut self) -> Result<Option<FoundEvent>, ConnectionError> {
         self.conversation.check()?;
-        let found = self.next_located();
+        let found = self.find_event();
         if found.is_err() {
             self.offer();
         }
         found
     }
 
-    fn next_located(&mut self) -> Result<Option<Found>, ConnectionError> {
-        let Self { incoming, conversation, .. } = self;
-        while let Some(located) = incoming
-            .locate()
-            .map_err(|error| conversation.not_located(error, || incoming.skip_frame()))?
+    fn find_event(&mut self) -> Result<Option<FoundEvent>, ConnectionError> {
+        let Self { reader, conversation, .. } = self;
+        let buf = reader.buf_mut();
+        while let Some(found) =
+            buf.find().map_err(|error| conversation.not_found(error.into(), || buf.skip_frame()))?
         {
-            let position = incoming.position();
-            if let Some(frame) = incoming.lend(located)
+            let position = buf.position();
+            if let Some(frame) = buf.frame(&found)
                 && let Some(meaning) = conversation.take(&frame, position)?
             {
-                return Ok(Some((located, meaning)));
+                return Ok(Some((found, meaning)));
             }
         }
-        conversation.judge(incoming.begun())?;
+        conversation.check_header(buf.next_header())?;
         Ok(None)
     }
 
     /// Reads once. Returns `false` if the peer has closed and the stream has ended.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, ConnectionError>> {
-        let Self { inner, incoming, conversation, .. } = self;
-        incoming.resume();
-        let more = match ready!(incoming.poll_more(Pin::new(inner), cx)) {
+        let Self { reader, conversation, .. } = self;
+        reader.resume();
+        let more = match ready!(reader.poll_fill(cx)) {
             Ok(true) => Ok(true),
             Ok(false) => conversation.end().map(|()| false),
             Err(error) => Err(conversation.cannot_read(error)),
@@ -564,18 +583,19 @@ impl<S> Connection<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes if this is necessary before a message can be accepted.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        let Self { inner, incoming, conversation, .. } = self;
-        conversation.poll_room(|slices| poll_write_some(inner, incoming, slices, cx))
+        let Self { reader, conversation, .. } = self;
+        conversation.poll_room(|slices| poll_write_some(reader, slices, cx))
     }
 
     /// Writes and flushes everything that is pending, and closes the write direction after the last
     /// message.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        let Self { inner, incoming, conversation, .. } = self;
-        ready!(conversation.poll_drain(|slices| poll_write_some(inner, incoming, slices, cx)))?;
+        let Self { reader, conversation, .. } = self;
+        ready!(conversation.poll_drain(|slices| poll_write_some(reader, slices, cx)))?;
+        let inner = reader.get_mut();
         if conversation.is_dirty() {
             ready!(Pin::new(&mut *inner).poll_flush(cx)).map_err(WriteError::Flush)?;
             conversation.flushed();
@@ -590,13 +610,12 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
 
 /// Writes once. A peer that reads counts as active.
 fn poll_write_some<S: AsyncWrite + Unpin>(
-    inner: &mut S,
-    incoming: &mut Incoming<V1>,
+    reader: &mut FrameReader<S>,
     slices: &[IoSlice<'_>],
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    let written = ready!(Pin::new(inner).poll_write_vectored(cx, slices))?;
-    incoming.bytes_moved();
+    let written = ready!(Pin::new(reader.get_mut()).poll_write_vectored(cx, slices))?;
+    reader.restart_idle();
     Poll::Ready(Ok(written))
 }
 
@@ -605,6 +624,6 @@ struct Waiting<'a, S>(&'a mut Connection<S>);
 
 impl<S> Drop for Waiting<'_, S> {
     fn drop(&mut self) {
-        self.0.incoming.pause();
+        self.0.reader.pause();
     }
 }
