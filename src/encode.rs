@@ -5,6 +5,8 @@ use core::fmt;
 
 use crate::error::EncodeError;
 use crate::format::{Format, HeaderBuf, V1, copy, copy_payload};
+#[cfg(feature = "alloc")]
+use crate::frame::OwnedFrame;
 use crate::framing::Framing;
 
 /// An encoded header. Borrows as `&[u8]`, for a vectored write together with the payload.
@@ -145,6 +147,20 @@ impl<F: Format> Framing<F> {
     ) -> Result<(), EncodeError> {
         self.encode_header(meta, payload.len() as u64)?.append(payload, out);
         Ok(())
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<F: Format> Framing<F> {
+    /// Encodes an owned frame, for example for a queue or a `Sink`.
+    ///
+    /// # Errors
+    /// The same as [`encode_header`](Self::encode_header).
+    pub fn frame(&self, meta: F::Meta, payload: &[u8]) -> Result<OwnedFrame<F::Meta>, EncodeError> {
+        let mut bytes = alloc::vec::Vec::new();
+        self.encode(&meta, payload, &mut bytes)?;
+        let header_len = bytes.len() - payload.len();
+        Ok(OwnedFrame::from_parts(meta, header_len, bytes))
     }
 }
 

@@ -2,11 +2,7 @@
 
 use core::fmt;
 
-use crate::decoder::Decoder;
-use crate::error::{DecodeError, Part};
-use crate::format::Format;
-use crate::framing::Framing;
-use crate::header::Kind;
+use crate::format::header::Kind;
 
 /// A whole frame, borrowed from the bytes from which it was decoded.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,52 +61,6 @@ impl<M: fmt::Debug> fmt::Debug for Frame<'_, M> {
     }
 }
 
-impl<F: Format> Framing<F> {
-    /// Splits a whole frame off the front of `bytes`. Returns `Ok(None)` if the frame has not
-    /// completely arrived.
-    ///
-    /// This is for bytes in one slice. For a stream, use [`Decoder`] or
-    /// [`FrameBuf`](crate::FrameBuf).
-    ///
-    /// # Errors
-    /// Returns an error if `bytes` do not start with a valid frame. Its offset counts from the
-    /// start of `bytes`, and `bytes` are unchanged.
-    pub fn split_frame<'a>(
-        &self,
-        bytes: &mut &'a [u8],
-    ) -> Result<Option<Frame<'a, F::Meta>>, DecodeError> {
-        match self.take_frame(bytes) {
-            Ok(frame) => Ok(Some(frame)),
-            Err(DecodeError::Truncated { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Splits off a frame like `split_frame`, with an error if the frame is incomplete.
-    pub(crate) fn take_frame<'a>(
-        &self,
-        bytes: &mut &'a [u8],
-    ) -> Result<Frame<'a, F::Meta>, DecodeError> {
-        let framing = Framing::new(self.format()).with_limit(self.limit());
-        let mut decoder = Decoder::with_framing(framing);
-        let mut rest = *bytes;
-        // The input is one slice, so the frame's first piece contains everything that has arrived
-        // of it.
-        let header = decoder.decode(&mut rest)?.and_then(|piece| piece.header);
-        if let Some(header) = header
-            && let Ok(frame_len) = usize::try_from(header.frame_len())
-            && let Some(whole) = bytes.get(..frame_len)
-            && let Some(frame) = Frame::from_parts(header.meta, header.header_len, whole)
-        {
-            *bytes = rest;
-            return Ok(frame);
-        }
-        decoder.finish()?;
-        // Only an empty input ends on a frame boundary without a frame.
-        Err(DecodeError::Truncated { at: 0, missing: 1, part: Part::Header })
-    }
-}
-
 /// A whole frame that owns its bytes. The allocation has exactly the frame's length.
 #[cfg(feature = "alloc")]
 #[derive(Clone, PartialEq, Eq)]
@@ -123,6 +73,11 @@ pub struct OwnedFrame<M = Kind> {
 
 #[cfg(feature = "alloc")]
 impl<M> OwnedFrame<M> {
+    /// Creates a frame from its bytes, of which the first `header_len` are the header.
+    pub(crate) fn from_parts(meta: M, header_len: usize, bytes: alloc::vec::Vec<u8>) -> Self {
+        Self { meta, header_len, bytes: bytes.into() }
+    }
+
     /// Returns the payload.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
@@ -141,24 +96,6 @@ impl<M> OwnedFrame<M> {
         let mut bytes = self.bytes.into_vec();
         bytes.drain(..self.header_len);
         bytes
-    }
-}
-
-#[cfg(feature = "alloc")]
-impl<F: Format> Framing<F> {
-    /// Encodes an owned frame, for example for a queue or a `Sink`.
-    ///
-    /// # Errors
-    /// The same as [`encode_header`](Self::encode_header).
-    pub fn frame(
-        &self,
-        meta: F::Meta,
-        payload: &[u8],
-    ) -> Result<OwnedFrame<F::Meta>, crate::error::EncodeError> {
-        let mut bytes = alloc::vec::Vec::new();
-        self.encode(&meta, payload, &mut bytes)?;
-        let header_len = bytes.len() - payload.len();
-        Ok(OwnedFrame { meta, header_len, bytes: bytes.into() })
     }
 }
 
@@ -197,6 +134,7 @@ impl fmt::Debug for Escaped<'_> {
 mod tests {
     use super::*;
     use crate::format::V1;
+    use crate::framing::Framing;
     use alloc::format;
 
     #[test]

@@ -77,7 +77,6 @@ mod format;
 mod frame;
 mod frame_buf;
 mod framing;
-pub mod header;
 #[cfg(feature = "std")]
 pub mod io;
 pub mod scan;
@@ -95,16 +94,16 @@ pub use encode::{EncodedHeader, Encoder};
 pub use error::{
     DatagramError, DecodeError, EncodeError, HeaderError, Part, RecoverError, StorageError,
 };
+pub use format::header::Kind;
 pub use format::{
     ByteOrder, Covers, FieldMeta, Format, Header, HeaderBuf, I32Be, I32Le, InDatagram, Layout,
     LayoutError, LengthField, MAX_PAYLOAD_LEN, Parsed, SelfChecking, U8, U16Be, U16Le, U24Be,
-    U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint,
+    U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, header,
 };
 #[cfg(feature = "alloc")]
 pub use frame::OwnedFrame;
 pub use frame::{Escaped, Frame};
 pub use frame_buf::FrameBuf;
 pub use framing::{DEFAULT_LIMIT, Framing};
-pub use header::Kind;
 pub use storage::Storage;
 pub use write_buf::{Accepted, WriteBuf, WriteBufError};

@@ -100,49 +100,6 @@ records! {
     }
 }
 
-/// The errors of the adapters. Of the transport's error, its kind is serialized, and the system's
-/// error number if there is one.
-#[cfg(feature = "std")]
-mod adapters {
-    use super::*;
-    use crate::io::{ReadError, WriteError};
-
-    struct KindOf<'a>(&'a std::io::Error);
-
-    impl Serialize for KindOf<'_> {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_str(&format_args!("{:?}", self.0.kind()))
-        }
-    }
-
-    records! {
-        ReadError [code] {
-            Self::Io(error) => "io" { kind: &KindOf(error), os: &error.raw_os_error() }
-            Self::Decode(error) => "decode" { decode: error }
-            Self::FrameTimeout { at, after } => "frame_timeout" { at: at, after: after }
-            Self::IdleTimeout { at, after } => "idle_timeout" { at: at, after: after }
-        }
-        WriteError [] {
-            Self::Io(error) => "io" { kind: &KindOf(error), os: &error.raw_os_error() }
-            Self::Flush(error) => "flush" { kind: &KindOf(error), os: &error.raw_os_error() }
-            Self::Encode(error) => "encode" { encode: error }
-            Self::Poisoned => "poisoned" {}
-        }
-    }
-
-    #[cfg(feature = "tokio-util")]
-    use crate::codec::CodecError;
-
-    #[cfg(feature = "tokio-util")]
-    records! {
-        CodecError [code] {
-            Self::Io(error) => "io" { kind: &KindOf(error), os: &error.raw_os_error() }
-            Self::Decode(error) => "decode" { decode: error }
-            Self::Encode(error) => "encode" { encode: error }
-        }
-    }
-}
-
 /// Serializes the header's bytes, with zeros in place of the length.
 impl Serialize for FieldMeta {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -37,9 +37,9 @@ NAMED = [
      "what a storage that grows answers; a fixed one is not asked"),
     ("frame_buf.rs", "fn resize(&mut self, len: usize) {",
      "what a storage that grows does; a fixed one is not asked"),
-    ("header.rs", "_ => 0,",
+    ("format/v1/header.rs", "_ => 0,",
      "a byte is always within a table of 256; stands in place of a panic"),
-    ("header.rs", "const fn crc_table() -> [u8; 256] {",
+    ("format/v1/header.rs", "const fn crc_table() -> [u8; 256] {",
      "run by the compiler"),
 ]
 

@@ -82,3 +82,13 @@ impl From<CodecError> for io::Error {
         }
     }
 }
+
+// Of the transport's error, its kind is serialized, and the system's error number if there is one.
+#[cfg(feature = "serde")]
+crate::__serialize_records! {
+    CodecError [code] {
+        Self::Io(error) => "io" { kind: &format_args!("{:?}", error.kind()), os: &error.raw_os_error() }
+        Self::Decode(error) => "decode" { decode: error }
+        Self::Encode(error) => "encode" { encode: error }
+    }
+}

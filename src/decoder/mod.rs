@@ -3,8 +3,10 @@
 //! It keeps the bytes of one header and three numbers; payload is never copied or kept.
 
 mod phase;
+mod piece;
 mod pieces;
 mod resync;
+mod split;
 
 use core::fmt;
 
@@ -16,7 +18,8 @@ use crate::format::{
 use crate::framing::Framing;
 
 use phase::{Phase, View};
-pub use pieces::{Piece, Pieces};
+pub use piece::Piece;
+pub use pieces::Pieces;
 
 /// Turns a byte stream back into frames, however the stream is cut.
 ///
@@ -132,15 +135,6 @@ impl<F: Format> Decoder<F> {
     #[must_use]
     pub fn error(&self) -> Option<DecodeError> {
         self.state.phase.has_failed().then(|| self.latched())
-    }
-
-    /// Returns an iterator over the pieces of a chunk of any size.
-    ///
-    /// After an error the iterator ends; [`Pieces::rest`] then returns the bytes after the refused
-    /// ones. A decoder that has failed before yields its error again.
-    #[inline]
-    pub fn pieces<'d, 'a>(&'d mut self, input: &'a [u8]) -> Pieces<'d, 'a, F> {
-        Pieces { decoder: self, input, done: false }
     }
 
     /// Decodes a chunk of any size and calls `each` with every piece. This is the fastest way to

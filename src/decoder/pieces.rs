@@ -1,42 +1,28 @@
-//! What a decoder delivers, and the iterator over it.
+//! The iterator over the pieces of a chunk.
 
 use core::fmt;
 
 use super::Decoder;
+use super::piece::Piece;
 use crate::error::DecodeError;
-use crate::format::{Format, Header, V1};
-use crate::frame::Escaped;
+use crate::format::{Format, V1};
 
-/// A run of payload bytes, borrowed from the input, with the header if a frame starts in it.
-///
-/// A frame is one piece or several: the first has the header, the last has `last` set. A frame
-/// without payload is one piece without bytes. A piece that only brings a header has no bytes
-/// either.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Piece<'a, M> {
-    /// The frame's header, in its first piece.
-    pub header: Option<Header<M>>,
-    /// The next bytes of the frame's payload.
-    pub bytes: &'a [u8],
-    /// Whether the frame ends with this piece.
-    pub last: bool,
-}
-
-impl<M: fmt::Debug> fmt::Debug for Piece<'_, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Piece")
-            .field("header", &self.header)
-            .field("bytes", &Escaped(self.bytes))
-            .field("last", &self.last)
-            .finish()
+impl<F: Format> Decoder<F> {
+    /// Returns an iterator over the pieces of a chunk of any size.
+    ///
+    /// After an error the iterator ends; [`Pieces::rest`] then returns the bytes after the refused
+    /// ones. A decoder that has failed before yields its error again.
+    #[inline]
+    pub fn pieces<'d, 'a>(&'d mut self, input: &'a [u8]) -> Pieces<'d, 'a, F> {
+        Pieces { decoder: self, input, done: false }
     }
 }
 
 /// An iterator over the pieces of one chunk. See [`Decoder::pieces`].
 pub struct Pieces<'d, 'a, F: Format = V1> {
-    pub(super) decoder: &'d mut Decoder<F>,
-    pub(super) input: &'a [u8],
-    pub(super) done: bool,
+    decoder: &'d mut Decoder<F>,
+    input: &'a [u8],
+    done: bool,
 }
 
 impl<'a, F: Format> Pieces<'_, 'a, F> {

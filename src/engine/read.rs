@@ -3,10 +3,10 @@
 use core::task::{Poll, ready};
 
 use crate::error::{DecodeError, RecoverError};
+use crate::format::header::Kind;
 use crate::format::{Format, SelfChecking, V1};
 use crate::frame::Frame;
 use crate::frame_buf::FrameBuf;
-use crate::header::Kind;
 use crate::scan::Found;
 use crate::storage::Storage;
 

@@ -13,7 +13,7 @@ use crate::error::{EncodeError, HeaderError};
 pub(crate) use inspect::{Refusal, inspect, shortest_refused, whole_header};
 pub use length_field::{ByteOrder, Covers, FieldMeta, Layout, LayoutError, LengthField};
 pub use prefix::{I32Be, I32Le, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le};
-pub use v1::V1;
+pub use v1::{V1, header};
 pub use varint::Varint;
 
 /// The maximum payload length that a frame may announce, in bytes, under any limit: 2^62 − 1.

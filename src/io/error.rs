@@ -148,3 +148,20 @@ impl From<EncodeError> for WriteError {
         Self::Encode(error)
     }
 }
+
+// Of the transport's error, its kind is serialized, and the system's error number if there is one.
+#[cfg(feature = "serde")]
+crate::__serialize_records! {
+    ReadError [code] {
+        Self::Io(error) => "io" { kind: &format_args!("{:?}", error.kind()), os: &error.raw_os_error() }
+        Self::Decode(error) => "decode" { decode: error }
+        Self::FrameTimeout { at, after } => "frame_timeout" { at: at, after: after }
+        Self::IdleTimeout { at, after } => "idle_timeout" { at: at, after: after }
+    }
+    WriteError [] {
+        Self::Io(error) => "io" { kind: &format_args!("{:?}", error.kind()), os: &error.raw_os_error() }
+        Self::Flush(error) => "flush" { kind: &format_args!("{:?}", error.kind()), os: &error.raw_os_error() }
+        Self::Encode(error) => "encode" { encode: error }
+        Self::Poisoned => "poisoned" {}
+    }
+}

@@ -35,8 +35,11 @@
 //! accepted whole or not at all. The call that writes a larger one can be dropped without harm only
 //! before its first byte is written; later it poisons the writer. Each method states it.
 
+mod datagram_socket;
 mod read_half;
 mod reader;
+mod receiver;
+mod sender;
 mod socket;
 mod stream;
 mod writer;
@@ -45,6 +48,8 @@ pub use crate::engine::Next;
 pub use crate::io::{ReadError, WriteError};
 pub use crate::udp::{DatagramSendError, Frames, Lost, Received, RecvStats, Refusals, SendStats};
 pub use reader::FrameReader;
-pub use socket::{FrameReceiver, FrameSender, FrameSocket};
+pub use receiver::FrameReceiver;
+pub use sender::FrameSender;
+pub use socket::FrameSocket;
 pub use stream::FrameStream;
 pub use writer::FrameWriter;

@@ -1,8 +1,10 @@
 //! The version 1 format: kind, length and check in eight bytes (spec, chapters 3 to 5).
 
+pub mod header;
+
 use crate::error::{EncodeError, HeaderError};
 use crate::format::{Format, Header, InDatagram, Parsed, SelfChecking};
-use crate::header::{self, HEADER_LEN, Kind};
+use header::{HEADER_LEN, Kind};
 
 /// The format of this project's own protocol: magic, version, kind, a 32-bit length and a check.
 ///

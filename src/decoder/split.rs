@@ -1,0 +1,50 @@
+//! Whole frames at the front of a slice.
+
+use super::Decoder;
+use crate::error::{DecodeError, Part};
+use crate::format::Format;
+use crate::frame::Frame;
+use crate::framing::Framing;
+
+impl<F: Format> Framing<F> {
+    /// Splits a whole frame off the front of `bytes`. Returns `Ok(None)` if the frame has not
+    /// completely arrived.
+    ///
+    /// This is for bytes in one slice. For a stream, use [`Decoder`] or
+    /// [`FrameBuf`](crate::FrameBuf).
+    ///
+    /// # Errors
+    /// Returns an error if `bytes` do not start with a valid frame. Its offset counts from the
+    /// start of `bytes`, and `bytes` are unchanged.
+    pub fn split_frame<'a>(
+        &self,
+        bytes: &mut &'a [u8],
+    ) -> Result<Option<Frame<'a, F::Meta>>, DecodeError> {
+        match self.take_frame(bytes) {
+            Ok(frame) => Ok(Some(frame)),
+            Err(DecodeError::Truncated { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Splits off a frame like `split_frame`, with an error if the frame is incomplete.
+    fn take_frame<'a>(&self, bytes: &mut &'a [u8]) -> Result<Frame<'a, F::Meta>, DecodeError> {
+        let framing = Framing::new(self.format()).with_limit(self.limit());
+        let mut decoder = Decoder::with_framing(framing);
+        let mut rest = *bytes;
+        // The input is one slice, so the frame's first piece contains everything that has arrived
+        // of it.
+        let header = decoder.decode(&mut rest)?.and_then(|piece| piece.header);
+        if let Some(header) = header
+            && let Ok(frame_len) = usize::try_from(header.frame_len())
+            && let Some(whole) = bytes.get(..frame_len)
+            && let Some(frame) = Frame::from_parts(header.meta, header.header_len, whole)
+        {
+            *bytes = rest;
+            return Ok(frame);
+        }
+        decoder.finish()?;
+        // Only an empty input ends on a frame boundary without a frame.
+        Err(DecodeError::Truncated { at: 0, missing: 1, part: Part::Header })
+    }
+}
