@@ -1,21 +1,23 @@
 #![cfg_attr(not(test), no_std)]
-//! Turns a byte stream back into messages, right under every split and merge.
+//! Turns a byte stream back into messages, correct under every split and merge.
 //!
 //! | you have | read with | write with |
 //! | --- | --- | --- |
 //! | chunks of any size | [`Decoder`]: borrowed pieces, no buffer | [`Encoder`]: header, pieces |
-//! | a place to read into | [`FrameBuf`] | [`Framing::encode_into`] |
+//! | a place to read into | [`FrameBuf`] | [`WriteBuf`], [`Framing::encode_into`] |
+//! | a buffer of your own | [`scan::Scanner`]: finds frames, holds no bytes | [`Framing::encode_into`] |
 //! | everything in one slice | [`Framing::split_frame`] | [`Framing::encode_into`] |
 //! | a datagram | [`Framing::datagram`] | [`DatagramPacker`] |
 //! | a blocking stream | `io::FrameReader` (feature `std`) | `io::FrameWriter` |
 //! | a tokio stream | `tokio::FrameReader` (feature `tokio`) | `tokio::FrameWriter` |
 //! | a `Framed` of tokio-util | `codec::FrameCodec`, `codec::PayloadCodec` (feature `tokio-util`) | the same |
 //! | a serial line | `embedded_io::FrameReader`, `embedded_io_async::FrameReader` (features `embedded-io`, `embedded-io-async`) | `FrameWriter` of either |
-//! | a UDP socket | `io::FrameSocket`, `tokio::FrameSocket` | the same |
-//! | a UDP socket of another runtime | `udp::ReceiveSlots` | `udp::SendQueue` |
+//! | a stream of another runtime | [`engine::ReadEngine`] | [`WriteBuf`] |
+//! | a UDP socket | `io::FrameSocket` (feature `std`), `tokio::FrameSocket` | the same |
+//! | a UDP socket of another runtime | `udp::ReceiveSlots` (feature `std`) | `udp::SendQueue` |
 //!
-//! A [`Framing`] is a [`Format`] and a limit; all of these take one. Without, they speak [`V1`],
-//! the format of the protocol in `spec.md`, with a limit of 1 MiB.
+//! A [`Framing`] is a [`Format`] and a limit. All of these take one; the default is [`V1`], the
+//! format of the protocol in `spec.md`, with a limit of 1 MiB.
 //!
 //! ```
 //! use unstick::{Decoder, Framing, U32Be};
@@ -36,12 +38,15 @@
 //! # Ok::<(), unstick::DecodeError>(())
 //! ```
 //!
-//! The core, which is everything but the adapters, is `no_std`, needs no allocator, depends on
-//! nothing, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows, owned
-//! frames), `std` (the default), `tokio`, `tokio-util`, `embedded-io` and `embedded-io-async`
-//! (`no_std`, without an allocator), `udp` (many datagrams with one call of the system), `serde`,
-//! and `defmt`. The crate `unstick-cookbook` has the framing of protocols that exist, and
-//! `unstick-conformance` tests a custom format.
+//! The core, which is everything except the adapters and `udp`, is `no_std`, needs no allocator,
+//! has no dependency, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows,
+//! owned frames), `std` (the default: `io` and `udp`), `tokio`, `tokio-util`, `embedded-io` and
+//! `embedded-io-async` (`no_std`, without an allocator), `udp` (many datagrams with one system
+//! call), `serde`, and `defmt`.
+//!
+//! This crate has frames. The crate `unstick-session` has messages, conversations and file transfer,
+//! `unstick-cookbook` the framing of existing protocols, and `unstick-conformance` tests for a
+//! custom format.
 //!
 //! This crate has modules called `io`, `tokio`, `embedded_io` and `embedded_io_async`: import its items
 //! by name, not with `*`.

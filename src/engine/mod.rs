@@ -1,8 +1,8 @@
 //! What every stream reader has in addition to its transport: the [`ReadEngine`], and the
 //! [`ReadTimeouts`] of those with a clock.
 //!
-//! The readers of [`io`](crate::io), `tokio`, `embedded_io` and `embedded_io_async` are loops over
-//! it, and a reader for another runtime is one too:
+//! The readers of `io`, `tokio`, `embedded_io` and `embedded_io_async` are loops over it, and a
+//! reader for another runtime is one too:
 //!
 //! ```
 //! use std::io::Read;
@@ -31,7 +31,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Writers stand on [`WriteBuf`](crate::WriteBuf), and datagram sockets on the module `udp`.
+//! Writers are loops over [`WriteBuf`](crate::WriteBuf), and datagram sockets over the parts in the
+//! module `udp`.
 
 mod read;
 mod timeouts;

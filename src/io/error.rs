@@ -1,4 +1,4 @@
-//! What reading and writing frames can fail with.
+//! The errors of reading and writing frames.
 
 use core::fmt;
 use std::error::Error;
@@ -12,21 +12,21 @@ use crate::{DecodeError, EncodeError, WriteBufError};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// The transport failed. Nothing that it delivered before is lost; after an error that passes,
-    /// as a time-out of the socket, the call can be made again.
+    /// The transport failed. Nothing that was read before is lost; after a temporary error, such as
+    /// a timeout of the socket, the call can be repeated.
     Io(io::Error),
-    /// The bytes are no frames, or ended inside one.
+    /// The bytes are not frames, or the stream ended inside a frame.
     Decode(DecodeError),
-    /// A frame took longer from its first byte on than it may.
+    /// A frame took longer, from its first byte on, than the limit.
     FrameTimeout {
         /// The stream offset of the frame's first byte.
         at: u64,
         /// How long a frame may take.
         after: Duration,
     },
-    /// The peer sent nothing for longer than it may.
+    /// The peer sent nothing for longer than the limit.
     IdleTimeout {
-        /// The bytes that were consumed.
+        /// The number of bytes consumed.
         at: u64,
         /// How long a peer may be idle.
         after: Duration,
@@ -34,7 +34,8 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// This error's number in the registry of the spec (chapter 9); `None` for the transport's.
+    /// Returns the error's code in the spec's registry (chapter 9); `None` for an error of the
+    /// transport.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {
@@ -101,15 +102,15 @@ impl From<io::Error> for ReadError {
 #[non_exhaustive]
 pub enum WriteError {
     /// The transport failed before the frame was accepted. Frames that were accepted before are
-    /// kept, and tried again by the next call.
+    /// kept, and the next call tries to write them again.
     Io(io::Error),
-    /// The transport failed while accepted frames were written, this call's too. They are kept: to
-    /// try again, flush, and do not send the frame anew.
+    /// The transport failed while accepted frames were written, including this call's frame. They
+    /// are kept: flush to try again, and do not send the frame a second time.
     Flush(io::Error),
     /// The frame cannot be encoded. Nothing of it was written.
     Encode(EncodeError),
-    /// A frame was written in part and then given up, by a cancelled call, a failed transport, or
-    /// `finish` before its end: what followed would be taken for its payload. Close the stream.
+    /// A frame was written in part and then abandoned, by a cancelled call, a failed transport, or
+    /// `finish` before its end: following bytes would be taken for its payload. Close the stream.
     Poisoned,
 }
 

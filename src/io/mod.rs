@@ -1,5 +1,5 @@
-//! Frames over blocking streams: anything that is [`std::io::Read`] or [`std::io::Write`]. And in
-//! datagrams, over [`std::net::UdpSocket`]: [`FrameSocket`].
+//! Frames over blocking streams: anything that is [`std::io::Read`] or [`std::io::Write`].
+//! [`FrameSocket`] sends frames in datagrams, over [`std::net::UdpSocket`].
 //!
 //! ```
 //! use unstick::Kind;
@@ -23,7 +23,8 @@
 //! # }
 //! ```
 //!
-//! Those are frames. [`Connection`] speaks the protocol's messages, and keeps its rules.
+//! These are frames. The messages of the protocol, and its rules, are in the package
+//! `unstick-session`.
 
 mod error;
 mod reader;
