@@ -1,6 +1,6 @@
 //! What the fuzz targets do with their bytes: one function for each, which reads a case from them
 //! and fails if the crate does not do what an oracle says. `fuzz/fuzz_targets/` and
-//! `tests/regressions.rs` call them.
+//! `tests/framing/regressions.rs` call them.
 
 mod adapter;
 mod datagram;

@@ -1,0 +1,432 @@
+//! `unstick conform`: the Python implementation passes, and every fault in a modified copy is
+//! detected.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{env, fs, process, thread};
+
+use serde_json::Value;
+
+use crate::support::*;
+
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../interop/python/unstick.py");
+
+/// Runs `unstick conform` with a Python program as the implementation.
+fn conform(options: &[&str], program: &[&str]) -> Done {
+    let mut command = unstick();
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command.arg("conform").args(options).args(["--", "python3"]).args(program);
+    finish(&mut command, b"")
+}
+
+/// Runs `work` with a copy of the Python implementation in which one place is changed.
+fn with_copy<T>(from: &str, to: &str, work: impl FnOnce(&str) -> T) -> T {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let text = fs::read_to_string(PYTHON).unwrap();
+    assert_eq!(text.matches(from).count(), 1, "{from}");
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let path = env::temp_dir().join(format!("unstick-conform-{}-{number}.py", process::id()));
+    fs::write(&path, text.replace(from, to)).unwrap();
+    let result = work(path.to_str().unwrap());
+    fs::remove_file(&path).unwrap();
+    result
+}
+
+#[test]
+fn the_python_implementation_passes() {
+    let done = conform(&[], &[PYTHON, "--conform"]);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    let last = done.stdout.lines().last().unwrap();
+    assert!(last.ends_with(" passed, 0 failed, 0 unsupported"), "{last}");
+    for section in ["3.2", "6.1", "7.4", "7.8", "8", "10", "13.6", "14.4", "15.5", "A.4"] {
+        assert!(
+            done.stdout.lines().any(|line| line.split(' ').next() == Some(section)),
+            "{done:?}"
+        );
+    }
+}
+
+#[test]
+fn the_doctests_of_the_python_implementation_pass() {
+    let mut python = process::Command::new("python3");
+    python.env("PYTHONDONTWRITEBYTECODE", "1").args(["-m", "doctest", PYTHON]);
+    finish(&mut python, b"").succeeds("");
+}
+
+/// A fault: its description, the original text, the replacement, and vectors that detect it.
+struct Fault(&'static str, &'static str, &'static str, &'static [&'static str]);
+
+const FAULTS: &[Fault] = &[
+    Fault("the check is not compared", "if byte != expected:", "if False:", &["3.2-check"]),
+    Fault(
+        "the magic is not compared",
+        "return None if byte == MAGIC else",
+        "return None if True else",
+        &["3.2-magic-one-byte", "7.5-second-frame"],
+    ),
+    Fault(
+        "a later version is taken for this one",
+        "return None if byte == VERSION else",
+        "return None if byte >= VERSION else",
+        &["3.2-version-2", "10-version-80"],
+    ),
+    Fault(
+        "the length has the other byte order",
+        "return (\"header\", header[2], int.from_bytes(header[3:7], \"big\"))",
+        "return (\"header\", header[2], int.from_bytes(header[3:7], \"little\"))",
+        &["3-hi", "3.2-length-each-byte"],
+    ),
+    Fault(
+        "the limit is off by one",
+        "if length > self.limit:",
+        "if length > self.limit + 1:",
+        &["6.1-oversize", "6.1-limit-unset-oversize"],
+    ),
+    Fault(
+        "the limit is compared in 32 bits",
+        "if length > self.limit:",
+        "if length & 0xFFFFFFFF > self.limit:",
+        &["A.2-u64be-wide"],
+    ),
+    Fault(
+        "the end right after a header is clean",
+        "if state == \"BOUNDARY\":",
+        "if state == \"BOUNDARY\" or (state == \"PAYLOAD\" and self.offset - self._at == 8):",
+        &["7.6-behind-header"],
+    ),
+    Fault(
+        "missing bytes of a header are said to be exact",
+        "missing=missing, exact=False",
+        "missing=missing, exact=True",
+        &["7.6-header-1", "A.3-unfinished"],
+    ),
+    Fault(
+        "a resync starts one byte too far on",
+        "del self._held[0]  # SYN-1",
+        "del self._held[:2]",
+        &["7.8-held-bytes"],
+    ),
+    Fault(
+        "a search drops all of a failed candidate",
+        "            del self._held[0]\n\n    def end",
+        "            self._held.clear()\n\n    def end",
+        &["7.8-false-run-overlap"],
+    ),
+    Fault(
+        "a search does not look at the limit",
+        " and int.from_bytes(window[3:7], \"big\") <= self.limit",
+        "",
+        &["7.8-limit"],
+    ),
+    Fault(
+        "an overlong varint is accepted",
+        "if count > 1 and byte == 0:  # FMT-8",
+        "if False:",
+        &["A.3-overlong"],
+    ),
+    Fault(
+        "errors do not latch",
+        "self._state = \"FAILED\"\n",
+        "self._state = \"BOUNDARY\"\n",
+        &["7.5-latch", "6.1-oversize"],
+    ),
+    Fault(
+        "the end of a failed stream is clean",
+        "if state == \"FAILED\":\n            return self.error",
+        "if state == \"FAILED\":\n            return End()",
+        &["7.5-latch", "3.2-magic"],
+    ),
+    Fault(
+        "a skip leaves one byte",
+        "self._state = \"SKIP\"\n",
+        "self._state = \"SKIP\"; self._due -= 1\n",
+        &["7.7-skip"],
+    ),
+    Fault(
+        "a skip is allowed after any error",
+        "if self.error.name != \"oversize\":",
+        "if False:",
+        &["7.4-skip-refused"],
+    ),
+    Fault(
+        "a reset keeps the offset",
+        "self.offset = 0  # bytes consumed",
+        "self.offset = getattr(self, \"offset\", 0)",
+        &["7.4-reset-between"],
+    ),
+    Fault(
+        "a refused datagram is delivered in part",
+        "return Error(\"unknown-kind\", frame.at, {\"found\": frame.kind})",
+        "break",
+        &["8-unknown-critical"],
+    ),
+    Fault("a cut datagram is taken", "    if cut:\n", "    if False:\n", &["8-cut"]),
+    Fault(
+        "a datagram may be one byte too long",
+        "if len(out) > datagram_limit:",
+        "if len(out) > datagram_limit + 1:",
+        &["8.4-encode-over"],
+    ),
+    Fault(
+        "kind 0 is written",
+        "not 0x01 <= kind <= 0xFF",
+        "not 0 <= kind <= 0xFF",
+        &["3.3-kind-0"],
+    ),
+    Fault(
+        "a length is cut to the field",
+        "if length > min(_checked_limit(limit), format.greatest):",
+        "length &= format.greatest\n    if length > _checked_limit(limit):",
+        &["A.2-encode-u8-over", "6.1-header-above-field"],
+    ),
+    Fault(
+        "a field below the covered header is refused only when the header is complete",
+        "if value < self.counted:  # FMT-11",
+        "if value < self.counted and count == self.header:",
+        &["A.4-frame-short"],
+    ),
+    Fault(
+        "the sign is looked at when the header is complete",
+        "(1 if order == \"big\" else width)) if signed",
+        "width) if signed",
+        &["A.2-i32be-negative"],
+    ),
+    Fault(
+        "a name may have a colon",
+        "if char in \"/\\\\:\" or",
+        "if char in \"/\\\\\" or",
+        &["13.6-colon"],
+    ),
+    Fault("a ping may have 65 bytes", "length > 64:  # MSG-3", "length > 65:", &["13.3-ping-65"]),
+    Fault(
+        "a reason that is cut is repaired",
+        "        data.decode(\"utf-8\")\n",
+        "        data.decode(\"utf-8\", \"ignore\")\n",
+        &["13.1-utf8-cut", "13.1-close-cut"],
+    ),
+    Fault(
+        "a hello may come late",
+        "if kind == KINDS[\"hello\"] and not first:  # CNV-1",
+        "if False:",
+        &["14.1-late", "14.1-behind-skipped"],
+    ),
+    Fault(
+        "the oldest ping is answered",
+        "            self._pong = message[\"payload\"]\n",
+        "            self._pong = self._pong or message[\"payload\"]\n",
+        &["14.3-newest"],
+    ),
+    Fault(
+        "messages after a close are taken",
+        "if self.peer_closed:  # CNV-5",
+        "if False:",
+        &["14.4-behind-close"],
+    ),
+    Fault(
+        "an end without a close is clean",
+        "if self.error is None and not self.peer_closed:",
+        "if False:",
+        &["14.4-unclosed", "14.4-own-close-only"],
+    ),
+    Fault(
+        "of a datagram with a bad message nothing is refused",
+        "        return Error(why.name, None, {})",
+        "        return []",
+        &["14.6-bad-last", "14.6-bad-first"],
+    ),
+    Fault(
+        "an id may be used again",
+        "if transfer <= self._in_last:  # FIL-1",
+        "if transfer < self._in_last:",
+        &["15.2-same-id"],
+    ),
+    Fault(
+        "there is no bound for open transfers",
+        "if len(self._owed) >= 64:  # FIL-3",
+        "if False:",
+        &["15.2-64-received"],
+    ),
+    Fault(
+        "data may go back",
+        "return offset == self.position",
+        "return offset <= self.position",
+        &["15.5-back", "15.4-gap"],
+    ),
+    Fault(
+        "the announced size is not looked at",
+        "if offset + count > (",
+        "if False and offset + count > (",
+        &["15.5-excess", "15.4-excess"],
+    ),
+    Fault(
+        "a cancel is not answered",
+        "self._refuse(message[\"transfer\"], \"cancelled\")  # FIL-11",
+        "self._in_open = None",
+        &["15.5-cancel"],
+    ),
+    Fault(
+        "data for a closed transfer ends the conversation",
+        "if not self._is_open(message):  # FIL-7\n            return \"nothing\"",
+        "if not self._is_open(message):\n            raise Broken(\"bad-transfer-id\")",
+        &["15.5-discarded", "14.4-open-after-close"],
+    ),
+    Fault(
+        "stored is believed before done",
+        "if code == CODES[\"stored\"] and not self._unanswered[transfer]:",
+        "if False:",
+        &["15.4-stored-early", "15.4-stored-cancelled"],
+    ),
+    Fault(
+        "a reserved status is final",
+        "if 0x0110 <= code <= 0x011F:  # FIL-13",
+        "if 0x0110 <= code <= 0x0111:",
+        &["15.6-progress"],
+    ),
+    Fault(
+        "a pong is sent after an error",
+        "        if self.error is not None:\n            if self._last_words is not None:",
+        "        if self._pong is None and self.error is not None:\n            if self._last_words is not None:",
+        &["14.5-pong-lost"],
+    ),
+];
+
+#[test]
+fn every_fault_is_detected() {
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(fault) = FAULTS.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(why) = find(fault) {
+                        failures.lock().unwrap().push(format!("{}: {why}", fault.0));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn find(Fault(_, from, to, ids): &Fault) -> Result<(), String> {
+    let done = with_copy(from, to, |path| conform(&["--timeout", "10"], &[path, "--conform"]));
+    if done.code != 1 {
+        return Err(format!("it passes: {done:?}"));
+    }
+    for id in *ids {
+        if !done.stdout.lines().any(|line| line.starts_with(&format!("FAIL {id} ("))) {
+            return Err(format!("{id} does not fail: {}", done.stdout));
+        }
+        // The row of its section: name, title, passed, failed, unsupported.
+        let section = id.split('-').next().unwrap();
+        let mut lines = done.stdout.lines();
+        let row = lines.find(|line| line.split(' ').next() == Some(section)).ok_or("no row")?;
+        let cells: Vec<_> = row.split_whitespace().rev().collect();
+        if cells[1] == "0" {
+            return Err(format!("its section has no failure: {row}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_failure_shows_expected_and_actual_answers() {
+    let done = with_copy("if length > self.limit:", "if length >= self.limit:", |path| {
+        conform(&["--only", "6.1-limit-equal"], &[path, "--conform"])
+    });
+    assert_eq!(done.code, 1, "{done:?}");
+    for text in [
+        "FAIL 6.1-limit-equal (LIM-1)",
+        "A payload exactly as long as the limit is accepted.",
+        "v1, in one piece",
+        r#"expected  {"consumed":12,"events":[{"frame":{"at":0,"kind":2,"payload":"61626364"}}]}"#,
+        r#""name": "oversize""#,
+        "1 vector: 0 passed, 1 failed, 0 unsupported",
+    ] {
+        let plain = |text: &str| text.replace(": ", ":").replace(", ", ",");
+        assert!(plain(&done.stdout).contains(&plain(text)), "{text}: {done:?}");
+    }
+}
+
+#[test]
+fn json_prints_one_object_per_line() {
+    let (from, to) = ("if state == \"SEARCH\":", "if False:");
+    let done = with_copy(from, to, |path| {
+        conform(&["--json", "--only", "7.8-end-"], &[path, "--conform"])
+    });
+    assert_eq!(done.code, 1, "{done:?}");
+    let events: Vec<Value> =
+        done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let fail = events.iter().find(|event| event["id"] == "7.8-end-nothing").unwrap();
+    assert_eq!((fail["event"].as_str(), fail["section"].as_str()), (Some("fail"), Some("7.8")));
+    let expected: Value = serde_json::from_str(fail["expected"].as_str().unwrap()).unwrap();
+    assert_eq!(expected["events"][0]["error"]["name"], "unsynchronized");
+    let end = events.last().unwrap();
+    assert_eq!((end["event"].as_str(), end["pass"].as_u64()), (Some("end"), Some(0)));
+    assert_eq!(end["fail"], events.len() - 1);
+}
+
+#[test]
+fn a_command_that_hangs_fails_after_three_timeouts() {
+    let done =
+        conform(&["--timeout", "1", "--only", "7.6"], &["-c", "import time; time.sleep(60)"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.stdout.contains("no answer within 1 seconds"), "{done:?}");
+    assert!(done.stdout.contains("not tried, after 3 vectors in a row without an answer"));
+}
+
+#[test]
+fn a_hang_in_one_vector_fails_only_that_one() {
+    let from = "return (\"header\", header[2], int.from_bytes(header[3:7], \"big\"))";
+    let to = format!("while header[2] == 0xC1: pass\n        {from}");
+    let done = with_copy(from, &to, |path| {
+        conform(&["--timeout", "5", "--only", "7.1"], &[path, "--conform"])
+    });
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.stdout.contains("FAIL 7.1-glued ("), "{done:?}");
+    assert_eq!(done.stdout.matches("FAIL ").count(), 1, "{done:?}");
+}
+
+#[test]
+fn a_command_that_exits_or_answers_invalid_lines_fails() {
+    for (program, why) in [
+        ("import sys; sys.exit(3)", "it ended (exit status: 3)"),
+        ("print('hello')\nfor line in __import__('sys').stdin: pass", "a line that"),
+        (
+            "for line in __import__('sys').stdin: print('\\x1b[2J', flush=True)",
+            "no JSON: \u{fffd}[2J",
+        ),
+        ("for line in __import__('sys').stdin: print('[]', flush=True)", "got       []"),
+    ] {
+        let done = conform(&["--only", "7.1-no-byte"], &["-c", program]);
+        assert_eq!(done.code, 1, "{done:?}");
+        assert!(done.stdout.contains(why), "{why}: {done:?}");
+    }
+}
+
+#[test]
+fn unsupported_vectors_are_counted_and_do_not_fail() {
+    let program =
+        "for line in __import__('sys').stdin: print('{\"unsupported\":\"\"}', flush=True)";
+    let done = conform(&["--only", "A.3"], &["-c", program]);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+    assert!(done.stdout.contains(" 0 passed, 0 failed, "), "{done:?}");
+}
+
+#[test]
+fn invalid_usage_is_reported() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
+    let dir = dir.to_str().unwrap();
+    let done = conform(&["--vectors", dir, "--only", "7.7-skip-to-end"], &[PYTHON, "--conform"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.contains("1 vector: 1 passed"), "{done:?}");
+
+    let done = conform(&["--only", "99"], &[PYTHON, "--conform"]);
+    done.fails(2, "there are no such vectors");
+    let done = conform(&["--vectors", "/nonexistent"], &[PYTHON, "--conform"]);
+    done.fails(1, "cannot read /nonexistent");
+    run(&["conform", "--", "/nonexistent/program"], b"").fails(1, "cannot start");
+    run(&["conform"], b"").fails(2, "COMMAND");
+}

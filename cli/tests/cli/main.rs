@@ -1,0 +1,21 @@
+//! The command, run as a program.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+
+mod conform;
+mod demo;
+mod dialect;
+mod files;
+mod help;
+mod inbox;
+mod inspect;
+mod kill;
+mod listen;
+mod many;
+mod peers;
+mod prompt;
+mod python_files;
+mod send;
+mod support;
+mod tls;
+mod udp;

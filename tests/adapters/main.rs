@@ -1,0 +1,19 @@
+//! The adapters, each over scripted transports and over real ones. A module needs the feature of its
+//! adapter, so this compiles with any of them.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
+#[cfg(feature = "tokio-util")]
+mod codec;
+#[cfg(feature = "embedded-io")]
+mod embedded_io;
+#[cfg(feature = "embedded-io-async")]
+mod embedded_io_async;
+#[cfg(feature = "std")]
+mod io;
+#[cfg(feature = "tokio")]
+mod tokio;
+#[cfg(feature = "tokio")]
+mod udp;
+#[cfg(feature = "std")]
+mod udp_network;
