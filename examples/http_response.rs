@@ -25,7 +25,6 @@ const NO_LENGTH: HeaderError = HeaderError::Custom { code: 0x8002 };
 impl Format for HttpResponse {
     type Meta = Status;
     type HeaderBuf = [u8; 8192]; // the longest head
-    const CANONICAL: bool = false; // one response can be written in many ways
 
     fn max_payload_len(&self) -> u64 {
         u64::MAX

@@ -103,7 +103,7 @@
 //!   MiB. If it is greater than 4,096, add a second kit with a limit of a few hundred bytes, which
 //!   also sends payloads of the limit's length.
 //! - If a header can have more than one encoding, for example because of a reserved bit that a
-//!   receiver ignores, declare `const CANONICAL: bool = false`.
+//!   receiver ignores, call [`Kit::not_canonical`].
 //! - Implementing the trait [`SelfChecking`](unstick::SelfChecking), which has no methods, is a
 //!   promise: all headers have the length of `HeaderBuf`, and contain a check that tells them from
 //!   other bytes. It enables searches, `resync`. Create the kit with [`Kit::self_checking`] and

@@ -417,6 +417,9 @@ fn a_violation_can_be_read() {
     assert!(text.contains("meta 1 with a payload length of 4294967296 was written"), "{text}");
     let text = found(Bug::DecoderTakesAnyMark, Promise::EncodeUndoesDecode);
     assert!(text.contains("a check, or reserved bits"), "{text}");
+    assert!(text.contains("`Kit::not_canonical`"), "{text}");
+    let several = mine(Bug::DecoderTakesAnyMark).not_canonical();
+    assert_eq!(several.check_promise(Promise::EncodeUndoesDecode), Ok(()));
     let text = found(Bug::DatagramsRemember, Promise::Datagrams);
     assert!(text.contains(" it gives ") && text.contains(", and should give "), "{text}");
 }
