@@ -19,8 +19,10 @@ type Status = u16;
 const END: &[u8] = b"\r\n\r\n";
 
 // A format's own refusals: numbers from 0x8000.
-const NO_HTTP: HeaderError = HeaderError::Custom { code: 0x8001 };
-const NO_LENGTH: HeaderError = HeaderError::Custom { code: 0x8002 };
+const NO_HTTP: HeaderError =
+    HeaderError::Custom { code: 0x8001, text: "this is no response of HTTP/1.1" };
+const NO_LENGTH: HeaderError =
+    HeaderError::Custom { code: 0x8002, text: "the response has no valid `Content-Length`" };
 
 impl Format for HttpResponse {
     type Meta = Status;

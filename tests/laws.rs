@@ -23,7 +23,7 @@ struct Line {
 
 /// The room for a line, newline included.
 const LINE: usize = 40;
-const NO_DIGIT: HeaderError = HeaderError::Custom { code: 0x8001 };
+const NO_DIGIT: HeaderError = HeaderError::Custom { code: 0x8001, text: "no digit" };
 
 impl Line {
     fn scan(&self, bytes: &[u8], seen: usize) -> Result<Parsed<Vec<u8>>, HeaderError> {
@@ -251,7 +251,7 @@ impl Format for Liar {
         let header = |header_len, payload_len| {
             Ok(Parsed::Header(Header { meta: (), payload_len, header_len }))
         };
-        let refused = Err(HeaderError::Custom { code: 7 });
+        let refused = Err(HeaderError::Custom { code: 7, text: "" });
         match self.lie {
             Lie::NoBytes => header(0, 1),
             Lie::BeyondInput => header(bytes.len() + 1, 1),
@@ -396,7 +396,7 @@ fn broken_laws_have_their_errors() {
     }
     let limit = 1 << 20;
     assert_eq!(first(Lie::Huge), DecodeError::Oversize { at: 0, len: u64::MAX, limit });
-    let own = header(HeaderError::Custom { code: 7 });
+    let own = header(HeaderError::Custom { code: 7, text: "" });
     assert_eq!((first(Lie::RefusesAll), first(Lie::RefusesLate)), (own, own));
     let datagram = Framing::new(Liar::new(Lie::RefusesAll)).datagram(&SENT).map(|_| ()).err();
     assert_eq!(datagram, Some(DatagramError::Malformed(own)));
@@ -418,7 +418,7 @@ fn the_order_a_format_looks_in_does_not_show() {
         fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<()>, HeaderError> {
             for i in (0..bytes.len().min(3)).rev() {
                 if bytes[i] != i as u8 {
-                    return Err(HeaderError::Custom { code: i as u16 });
+                    return Err(HeaderError::Custom { code: i as u16, text: "" });
                 }
             }
             match bytes.len() {
@@ -432,7 +432,7 @@ fn the_order_a_format_looks_in_does_not_show() {
         }
     }
     let sent = [0, 1, 2, 0, 9, 9, 9];
-    let want = DecodeError::Header { at: 3, error: HeaderError::Custom { code: 1 } };
+    let want = DecodeError::Header { at: 3, error: HeaderError::Custom { code: 1, text: "" } };
     for size in 1..=sent.len() {
         let mut decoder = Decoder::with_framing(LastFirst);
         let mut buf = FrameBuf::with_framing([0; 16], LastFirst).unwrap();

@@ -310,7 +310,7 @@ impl<'a, F: Format> Prefixes<'a, F> {
 
     fn own_error_codes(&self) -> Check {
         for (len, answer) in self.each() {
-            if let Err(HeaderError::Custom { code }) = answer {
+            if let Err(HeaderError::Custom { code, .. }) = answer {
                 ensure!(
                     *code >= 0x8000,
                     OwnErrorCodes,

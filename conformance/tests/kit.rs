@@ -169,7 +169,7 @@ impl Mine {
             Bug::ErrorCodeOfTheProtocol => 0x0001,
             _ => 0x8001,
         };
-        HeaderError::Custom { code }
+        HeaderError::Custom { code, text: "" }
     }
 }
 
@@ -446,13 +446,13 @@ impl Format for Summed {
 
     fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<()>, HeaderError> {
         if bytes.first().is_some_and(|mark| *mark != MARK) {
-            return Err(HeaderError::Custom { code: 0x8001 });
+            return Err(HeaderError::Custom { code: 0x8001, text: "no mark" });
         }
         let Some(&[mark, hi, lo, check]) = bytes.first_chunk() else {
             return Ok(Parsed::Need(4));
         };
         if check != self.check([mark, hi, lo]) {
-            return Err(HeaderError::Custom { code: 0x8002 });
+            return Err(HeaderError::Custom { code: 0x8002, text: "a wrong sum" });
         }
         let payload_len = u16::from_be_bytes([hi, lo]).into();
         Ok(Parsed::Header(Header { meta: (), payload_len, header_len: 4 }))

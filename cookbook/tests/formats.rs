@@ -585,6 +585,7 @@ fn a_refusal_says_itself_in_words() {
         let refusal = Refusal::of(error).unwrap();
         assert_eq!(HeaderError::from(refusal), error);
         assert_eq!(error.code(), refusal.code());
+        assert_eq!(error.to_string(), format!("{refusal} (code {})", refusal.code()));
         refusal
     }
     let table = [
@@ -607,7 +608,7 @@ fn a_refusal_says_itself_in_words() {
         assert!(found.to_string().contains(text), "{found}");
     }
     assert_eq!(Refusal::of(HeaderError::OverlongVarint), None);
-    assert_eq!(Refusal::of(HeaderError::Custom { code: 0x8001 }), None);
+    assert_eq!(Refusal::of(HeaderError::Custom { code: 0x8001, text: "" }), None);
 }
 
 #[test]
