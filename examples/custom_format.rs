@@ -32,7 +32,10 @@ impl Format for ChatFormat {
         let kind = match bytes.first() {
             Some(b'S') => |room| Chat::Say { room },
             Some(b'L') => |room| Chat::Leave { room },
-            Some(_) => return Err(HeaderError::Custom { code: 0x8001 }),
+            Some(_) => {
+                let text = "a message starts with S or L";
+                return Err(HeaderError::Custom { code: 0x8001, text });
+            }
             None => return Ok(Parsed::Need(5)),
         };
         let Some(&[_, r0, r1, l0, l1]) = bytes.first_chunk() else {

@@ -19,13 +19,14 @@ type Status = u16;
 const END: &[u8] = b"\r\n\r\n";
 
 // A format's own refusals: numbers from 0x8000.
-const NO_HTTP: HeaderError = HeaderError::Custom { code: 0x8001 };
-const NO_LENGTH: HeaderError = HeaderError::Custom { code: 0x8002 };
+const NO_HTTP: HeaderError =
+    HeaderError::Custom { code: 0x8001, text: "this is no response of HTTP/1.1" };
+const NO_LENGTH: HeaderError =
+    HeaderError::Custom { code: 0x8002, text: "the response has no valid `Content-Length`" };
 
 impl Format for HttpResponse {
     type Meta = Status;
     type HeaderBuf = [u8; 8192]; // the longest head
-    const CANONICAL: bool = false; // one response can be written in many ways
 
     fn max_payload_len(&self) -> u64 {
         u64::MAX

@@ -53,6 +53,9 @@ pub enum HeaderError {
     Custom {
         /// The format's code for this refusal: 0x8000 or above, the range of applications.
         code: u16,
+        /// The format's text for this refusal, without a position. If it is not empty, `Display`
+        /// prints it, followed by the code.
+        text: &'static str,
     },
     /// The header is longer than its format's buffer.
     TooLong {
@@ -78,7 +81,7 @@ impl HeaderError {
             | Self::LengthTooShort { .. }
             | Self::TooLong { .. }
             | Self::BrokenFormat => 0x000A,
-            Self::Custom { code } => code,
+            Self::Custom { code, .. } => code,
         }
     }
 
@@ -133,7 +136,10 @@ impl fmt::Display for HeaderError {
                 "a length of {found} covers less than the header, at least {least} is needed; \
                  does the length cover what the format says?"
             ),
-            Self::Custom { code } => write!(f, "the format refused the header with code {code}"),
+            Self::Custom { code, text: "" } => {
+                write!(f, "the format refused the header with code {code}")
+            }
+            Self::Custom { code, text } => write!(f, "{text} (code {code})"),
             Self::TooLong { room } => {
                 write!(f, "no header ends within the {room} bytes that one may have")
             }
@@ -384,6 +390,9 @@ pub enum EncodeError {
     Custom {
         /// The format's code for this refusal.
         code: u16,
+        /// The format's text for this refusal. If it is not empty, `Display` prints it, followed by
+        /// the code.
+        text: &'static str,
     },
     /// The format broke one of the [laws of a format](crate::Format#laws).
     BrokenFormat,
@@ -423,9 +432,10 @@ impl fmt::Display for EncodeError {
             Self::Meta => f.write_str(
                 "the header's fields do not fit the format; were they made by another one?",
             ),
-            Self::Custom { code } => {
+            Self::Custom { code, text: "" } => {
                 write!(f, "the format refused to write the header, with code {code}")
             }
+            Self::Custom { code, text } => write!(f, "{text} (code {code})"),
             Self::BrokenFormat => f.write_str(
                 "the format contradicts itself; test it against the laws of the `Format` trait",
             ),

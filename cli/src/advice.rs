@@ -3,7 +3,6 @@
 
 use unstick::tokio::ReadError;
 use unstick::{DecodeError, Format, HeaderError, Kind, Parsed};
-use unstick_cookbook::Refusal;
 use unstick_session::session::SessionError;
 
 use crate::format::AnyFormat;
@@ -14,11 +13,6 @@ const HTTP: [&[u8]; 8] = [b"GET", b"POS", b"PUT", b"HEA", b"DEL", b"OPT", b"PAT"
 
 /// Formats a decode error of a stream of this format, with a hint if there is one.
 pub(crate) fn explain(error: &DecodeError, format: AnyFormat) -> String {
-    if let DecodeError::Header { at, error } = error
-        && let Some(refusal) = Refusal::of(*error)
-    {
-        return format!("byte {at}: {refusal}");
-    }
     let text = error.to_string();
     match guess(error, format) {
         Some(guess) => format!("{}; {guess}", without_advice(&text)),

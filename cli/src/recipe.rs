@@ -97,8 +97,6 @@ macro_rules! both_sides {
             type Meta = First<$meta>;
             type HeaderBuf = [u8; 24];
 
-            const CANONICAL: bool = false;
-
             fn max_payload_len(&self) -> u64 {
                 $other.max_payload_len()
             }

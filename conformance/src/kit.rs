@@ -30,6 +30,7 @@ pub struct Kit<F: Format> {
     seeds: OnceLock<Vec<Vec<u8>>>,
     search: Option<Search<Probe<F>>>,
     unchecked: F::HeaderBuf,
+    canonical: bool,
     cases: usize,
 }
 
@@ -92,6 +93,7 @@ impl<F: Format> Kit<F> {
             seeds: OnceLock::new(),
             search: None,
             unchecked: F::HeaderBuf::ZERO,
+            canonical: true,
             cases: CASES,
         }
     }
@@ -142,6 +144,17 @@ impl<F: Format> Kit<F> {
     pub fn refuses(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.refused.push(bytes.as_ref().to_vec());
         self.seeds = OnceLock::new();
+        self
+    }
+
+    /// Declares that a header can have more than one encoding, for example because of reserved bits
+    /// that a receiver ignores.
+    ///
+    /// Decoded bytes are then not required to be written identically. That decoding undoes encoding
+    /// is still tested. By default, every header has exactly one encoding.
+    #[must_use]
+    pub fn not_canonical(mut self) -> Self {
+        self.canonical = false;
         self
     }
 
@@ -226,7 +239,8 @@ impl<F: Format> Kit<F> {
 
     /// Checks everything that depends on header bytes alone.
     fn check_header(&self, bytes: &[u8]) -> Result<(), Violation> {
-        let prefixes = Prefixes::new(self.framing.format(), bytes, self.unchecked());
+        let prefixes = Prefixes::new(self.framing.format(), bytes, self.unchecked())
+            .with_canonical(self.canonical);
         laws::PROMISES.iter().try_for_each(|promise| prefixes.check(*promise))
     }
 
@@ -376,7 +390,8 @@ impl<F: Format> Kit<F> {
         }
         let format = self.framing.format();
         explore::headers(format, self.seeds(), self.cases, |bytes| {
-            let prefixes = Prefixes::new(format, bytes, self.unchecked());
+            let prefixes =
+                Prefixes::new(format, bytes, self.unchecked()).with_canonical(self.canonical);
             promises.iter().try_for_each(|promise| prefixes.check(*promise))?;
             format.panicked().map_or(Ok(()), Err)
         })
@@ -514,7 +529,7 @@ impl<F: Format> Kit<F> {
             matches!(&read, Ok(Some(frame)) if frame.meta == *meta && frame.payload == payload);
         ensure!(same, KnownBytes, bytes, "{what} is read as {}", shown(&read));
         ensure!(rest.is_empty(), KnownBytes, bytes, "{} is after the frame", Hex(rest));
-        if F::CANONICAL {
+        if self.canonical {
             let mut written = Vec::new();
             let result = self.framing.encode(meta, payload, &mut written);
             if let Err(error) = result {
@@ -533,7 +548,7 @@ impl<F: Format> Kit<F> {
         let read = format.decode_header(bytes);
         let same = matches!(&read, Ok(Parsed::Header(read)) if *read == header);
         ensure!(same, KnownBytes, bytes, "{what} is read as {read:?}");
-        if F::CANONICAL {
+        if self.canonical {
             let mut out = F::HeaderBuf::ZERO;
             match format.encode_header(meta, *payload_len, &mut out) {
                 Ok(len) => {

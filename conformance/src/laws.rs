@@ -75,13 +75,20 @@ pub(super) struct Prefixes<'a, F: Format> {
     answers: Vec<Answer<F::Meta>>,
     /// The bits that the check of a self-checking format leaves out on purpose.
     unchecked: Option<F::HeaderBuf>,
+    /// Whether every header has exactly one encoding.
+    canonical: bool,
 }
 
 impl<'a, F: Format> Prefixes<'a, F> {
     pub(super) fn new(format: &'a F, bytes: &'a [u8], unchecked: Option<F::HeaderBuf>) -> Self {
         let prefix = |len| format.decode_header(bytes.get(..len).unwrap_or_default());
         let answers = (0..=bytes.len()).map(prefix).collect();
-        Self { format, bytes, answers, unchecked }
+        Self { format, bytes, answers, unchecked, canonical: true }
+    }
+
+    /// Sets whether every header has exactly one encoding.
+    pub(super) fn with_canonical(self, canonical: bool) -> Self {
+        Self { canonical, ..self }
     }
 
     /// Checks one of [`PROMISES`].
@@ -303,7 +310,7 @@ impl<'a, F: Format> Prefixes<'a, F> {
 
     fn own_error_codes(&self) -> Check {
         for (len, answer) in self.each() {
-            if let Err(HeaderError::Custom { code }) = answer {
+            if let Err(HeaderError::Custom { code, .. }) = answer {
                 ensure!(
                     *code >= 0x8000,
                     OwnErrorCodes,
@@ -340,7 +347,7 @@ impl<'a, F: Format> Prefixes<'a, F> {
 
     fn encode_undoes_decode(&self) -> Check {
         let Some((bytes, header)) = self.exact_header() else { return Ok(()) };
-        if !F::CANONICAL || header.payload_len > self.format.max_payload_len() {
+        if !self.canonical || header.payload_len > self.format.max_payload_len() {
             return Ok(());
         }
         let mut out = F::HeaderBuf::ZERO;
@@ -357,9 +364,9 @@ impl<'a, F: Format> Prefixes<'a, F> {
             again == bytes,
             EncodeUndoesDecode,
             bytes,
-            "{header:?} is written as {}; if a header may have several forms, say \
-             `const CANONICAL: bool = false`; but if the header has a check, or reserved bits that \
-             must be refused, `decode_header` accepts too much",
+            "{header:?} is written as {}; if a header may have several forms, call \
+             `Kit::not_canonical`; but if the header has a check, or reserved bits that must be \
+             refused, `decode_header` accepts too much",
             Hex(again)
         );
         Ok(())

@@ -37,7 +37,8 @@
 //!
 //!     fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<u8>, HeaderError> {
 //!         if bytes.first() == Some(&0) {
-//!             return Err(HeaderError::Custom { code: 0x8001 }); // your codes: 0x8000 and up
+//!             let text = "a kind is 1 or more"; // your codes: 0x8000 and up
+//!             return Err(HeaderError::Custom { code: 0x8001, text });
 //!         }
 //!         // `Need` counts from the header's first byte, and is not the number of missing bytes.
 //!         let Some(&[kind, hi, lo]) = bytes.first_chunk() else {
@@ -94,7 +95,7 @@
 //!
 //! # What to declare
 //! - Return [`HeaderError::Custom`](unstick::HeaderError::Custom) with a code of your own, 0x8000 or
-//!   above, for bytes that are not a header. Pass such bytes to [`Kit::refuses`].
+//!   above, and a text, for bytes that are not a header. Pass such bytes to [`Kit::refuses`].
 //! - [`Parsed::Need(n)`](unstick::Parsed::Need) asks for `n` bytes in total, counted from the
 //!   header's first byte, not for `n` more bytes.
 //! - [`max_payload_len`](unstick::Format::max_payload_len) is the maximum of the length field. The
@@ -103,7 +104,7 @@
 //!   MiB. If it is greater than 4,096, add a second kit with a limit of a few hundred bytes, which
 //!   also sends payloads of the limit's length.
 //! - If a header can have more than one encoding, for example because of a reserved bit that a
-//!   receiver ignores, declare `const CANONICAL: bool = false`.
+//!   receiver ignores, call [`Kit::not_canonical`].
 //! - Implementing the trait [`SelfChecking`](unstick::SelfChecking), which has no methods, is a
 //!   promise: all headers have the length of `HeaderBuf`, and contain a check that tells them from
 //!   other bytes. It enables searches, `resync`. Create the kit with [`Kit::self_checking`] and

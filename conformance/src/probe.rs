@@ -72,7 +72,6 @@ fn message(payload: &(dyn Any + Send)) -> String {
 impl<F: Format> Format for Probe<F> {
     type Meta = F::Meta;
     type HeaderBuf = F::HeaderBuf;
-    const CANONICAL: bool = F::CANONICAL;
 
     fn max_payload_len(&self) -> u64 {
         self.call("max_payload_len", &[], F::max_payload_len).unwrap_or_default()

@@ -68,8 +68,8 @@ promises! {
     DecodeUndoesEncode, "decode_undoes_encode",
         "`decode_header` gives back what `encode_header` was given.";
     EncodeUndoesDecode, "encode_undoes_decode",
-        "If the format is `CANONICAL`, `encode_header` gives back the bytes that `decode_header` \
-         was given.";
+        "`encode_header` gives back the bytes that `decode_header` was given, unless the kit is \
+         `not_canonical`.";
     LimitSymmetry, "limit_symmetry",
         "What is written under a limit is read under it, and what is refused on one side is \
          refused on the other.";

@@ -169,7 +169,7 @@ impl Mine {
             Bug::ErrorCodeOfTheProtocol => 0x0001,
             _ => 0x8001,
         };
-        HeaderError::Custom { code }
+        HeaderError::Custom { code, text: "" }
     }
 }
 
@@ -417,6 +417,9 @@ fn a_violation_can_be_read() {
     assert!(text.contains("meta 1 with a payload length of 4294967296 was written"), "{text}");
     let text = found(Bug::DecoderTakesAnyMark, Promise::EncodeUndoesDecode);
     assert!(text.contains("a check, or reserved bits"), "{text}");
+    assert!(text.contains("`Kit::not_canonical`"), "{text}");
+    let several = mine(Bug::DecoderTakesAnyMark).not_canonical();
+    assert_eq!(several.check_promise(Promise::EncodeUndoesDecode), Ok(()));
     let text = found(Bug::DatagramsRemember, Promise::Datagrams);
     assert!(text.contains(" it gives ") && text.contains(", and should give "), "{text}");
 }
@@ -443,13 +446,13 @@ impl Format for Summed {
 
     fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<()>, HeaderError> {
         if bytes.first().is_some_and(|mark| *mark != MARK) {
-            return Err(HeaderError::Custom { code: 0x8001 });
+            return Err(HeaderError::Custom { code: 0x8001, text: "no mark" });
         }
         let Some(&[mark, hi, lo, check]) = bytes.first_chunk() else {
             return Ok(Parsed::Need(4));
         };
         if check != self.check([mark, hi, lo]) {
-            return Err(HeaderError::Custom { code: 0x8002 });
+            return Err(HeaderError::Custom { code: 0x8002, text: "a wrong sum" });
         }
         let payload_len = u16::from_be_bytes([hi, lo]).into();
         Ok(Parsed::Header(Header { meta: (), payload_len, header_len: 4 }))

@@ -87,9 +87,6 @@ impl Format for Http2 {
     type Meta = Meta;
     type HeaderBuf = [u8; 9];
 
-    /// The reserved bit may have any value.
-    const CANONICAL: bool = false;
-
     fn max_payload_len(&self) -> u64 {
         0xFF_FFFF
     }

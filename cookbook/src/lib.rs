@@ -135,19 +135,19 @@ macro_rules! refusals {
             /// Returns the refusal of a cookbook format's error, or `None` if the error is not one.
             #[must_use]
             pub const fn of(error: HeaderError) -> Option<Self> {
-                let HeaderError::Custom { code } = error else { return None };
+                let HeaderError::Custom { code, .. } = error else { return None };
                 match code {
                     $($code => Some(Self::$variant),)+
                     _ => None,
                 }
             }
-        }
 
-        impl fmt::Display for Refusal {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self {
+            /// Returns the text in [`HeaderError::Custom`].
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self {
                     $(Self::$variant => $says,)+
-                })
+                }
             }
         }
     };
@@ -192,9 +192,15 @@ impl Refusal {
     }
 }
 
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
 impl From<Refusal> for HeaderError {
     fn from(refusal: Refusal) -> Self {
-        Self::Custom { code: refusal.code() }
+        Self::Custom { code: refusal.code(), text: refusal.text() }
     }
 }
 

@@ -46,9 +46,6 @@ impl Format for Tpkt {
     type Meta = ();
     type HeaderBuf = [u8; HEADER_LEN as usize];
 
-    /// The reserved byte may have any value.
-    const CANONICAL: bool = false;
-
     fn max_payload_len(&self) -> u64 {
         u64::from(u16::MAX) - u64::from(HEADER_LEN)
     }

@@ -74,8 +74,8 @@ pub const MAX_PAYLOAD_LEN: u64 = (1 << 62) - 1;
 /// 3. [`Parsed::Need`] asks for more bytes than were given, and no header ends before them.
 /// 4. `decode_header` returns the values that were passed to `encode_header`, and `encode_header`
 ///    accepts every payload length up to [`max_payload_len`](Self::max_payload_len).
-/// 5. If [`CANONICAL`](Self::CANONICAL), `encode_header` writes the bytes that were passed to
-///    `decode_header`.
+/// 5. If every header of the format has exactly one encoding, `encode_header` writes the bytes that
+///    were passed to `decode_header`.
 /// 6. No header is longer than [`max_header_len`](Self::max_header_len) or announces more than
 ///    `max_payload_len`. [`whole_header`](Self::whole_header) and
 ///    [`resume_header`](Self::resume_header) return the same results as `decode_header`.
@@ -90,9 +90,6 @@ pub trait Format {
 
     /// A buffer for the longest header: `[u8; N]`. A decoder stores no more than this.
     type HeaderBuf: HeaderBuf;
-
-    /// Whether every header has exactly one encoding.
-    const CANONICAL: bool = true;
 
     /// Returns the maximum payload length that a header can announce, in bytes.
     fn max_payload_len(&self) -> u64;
@@ -274,7 +271,6 @@ mod sealed {
 impl<F: Format + ?Sized> Format for &F {
     type Meta = F::Meta;
     type HeaderBuf = F::HeaderBuf;
-    const CANONICAL: bool = F::CANONICAL;
 
     #[inline]
     fn max_payload_len(&self) -> u64 {

@@ -18,7 +18,7 @@ struct Line {
 
 /// The room for a line, newline included.
 const LINE: usize = 40;
-const NO_DIGIT: HeaderError = HeaderError::Custom { code: 0x8001 };
+const NO_DIGIT: HeaderError = HeaderError::Custom { code: 0x8001, text: "no digit" };
 
 impl Line {
     fn scan(&self, bytes: &[u8], seen: usize) -> Result<Parsed<Vec<u8>>, HeaderError> {

@@ -244,7 +244,7 @@ fn the_order_a_format_looks_in_does_not_show() {
         fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<()>, HeaderError> {
             for i in (0..bytes.len().min(3)).rev() {
                 if bytes[i] != i as u8 {
-                    return Err(HeaderError::Custom { code: i as u16 });
+                    return Err(HeaderError::Custom { code: i as u16, text: "" });
                 }
             }
             match bytes.len() {
@@ -258,7 +258,7 @@ fn the_order_a_format_looks_in_does_not_show() {
         }
     }
     let sent = [0, 1, 2, 0, 9, 9, 9];
-    let want = DecodeError::Header { at: 3, error: HeaderError::Custom { code: 1 } };
+    let want = DecodeError::Header { at: 3, error: HeaderError::Custom { code: 1, text: "" } };
     for size in 1..=sent.len() {
         let mut decoder = Decoder::with_framing(LastFirst);
         let mut buf = FrameBuf::with_framing([0; 16], LastFirst).unwrap();

@@ -42,7 +42,6 @@ fn round_trip<F: Subject>(format: &F, seed: u64, len: usize, fill: u8) {
 
 /// What is decoded from any bytes is encoded to the same bytes again.
 fn back_again<F: Subject>(format: &F, bytes: &[u8]) {
-    const { assert!(F::CANONICAL, "all formats that ship are canonical") };
     if let Ok(Parsed::Header(header)) = Format::decode_header(format, bytes) {
         let mut out = F::HeaderBuf::ZERO;
         let len = format.encode_header(&header.meta, header.payload_len, &mut out).unwrap();

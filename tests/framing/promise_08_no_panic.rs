@@ -81,7 +81,7 @@ impl Format for Liar {
         let header = |header_len, payload_len| {
             Ok(Parsed::Header(Header { meta: (), payload_len, header_len }))
         };
-        let refused = Err(HeaderError::Custom { code: 7 });
+        let refused = Err(HeaderError::Custom { code: 7, text: "" });
         match self.lie {
             Lie::NoBytes => header(0, 1),
             Lie::BeyondInput => header(bytes.len() + 1, 1),
@@ -226,7 +226,7 @@ fn broken_laws_have_their_errors() {
     }
     let limit = 1 << 20;
     assert_eq!(first(Lie::Huge), DecodeError::Oversize { at: 0, len: u64::MAX, limit });
-    let own = header(HeaderError::Custom { code: 7 });
+    let own = header(HeaderError::Custom { code: 7, text: "" });
     assert_eq!((first(Lie::RefusesAll), first(Lie::RefusesLate)), (own, own));
     let datagram = Framing::new(Liar::new(Lie::RefusesAll)).datagram(&SENT).map(|_| ()).err();
     assert_eq!(datagram, Some(DatagramError::Malformed(own)));

@@ -79,7 +79,7 @@ fn errors_have_their_codes() {
         (header(HeaderError::VarintOverflow { found: 2 }), 0x000A),
         (header(HeaderError::LengthTooShort { found: 1, least: 2 }), 0x000A),
         (DecodeError::Unsynchronized { at: 3, skipped: 1 }, 0x000C),
-        (header(HeaderError::Custom { code: 0x8123 }), 0x8123),
+        (header(HeaderError::Custom { code: 0x8123, text: "" }), 0x8123),
     ];
     for (error, code) in codes {
         assert_eq!((error.code(), error.at()), (code, 3), "{error:?}");

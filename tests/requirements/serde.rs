@@ -139,8 +139,8 @@ fn errors_are_flat_records() {
             json!({ "error": "unsynchronized", "code": 12, "at": 9, "skipped": 8 }),
         ),
         (
-            to_value(HeaderError::Custom { code: 0x8001 }),
-            json!({ "error": "custom", "code": 0x8001 }),
+            to_value(HeaderError::Custom { code: 0x8001, text: "no mark" }),
+            json!({ "error": "custom", "code": 0x8001, "text": "no mark" }),
         ),
         (
             to_value(HeaderError::BadCheck { found: 1, expected: 2 }),
@@ -159,7 +159,10 @@ fn errors_are_flat_records() {
             to_value(EncodeError::Oversize { len: 9, limit: 4 }),
             json!({ "error": "oversize", "len": 9, "limit": 4 }),
         ),
-        (to_value(EncodeError::Custom { code: 3 }), json!({ "error": "custom", "code": 3 })),
+        (
+            to_value(EncodeError::Custom { code: 3, text: "" }),
+            json!({ "error": "custom", "code": 3, "text": "" }),
+        ),
         (to_value(RecoverError::NotFailed), json!({ "error": "not_failed" })),
         (to_value(StorageError { needed: 9, room: 8 }), json!({ "needed": 9, "room": 8 })),
         (

@@ -62,7 +62,14 @@ fn a_refused_header_says_what_was_found() {
             "a length of 3 covers less than the header, at least 4 is needed; \
              does the length cover what the format says?",
         ),
-        (HeaderError::Custom { code: 0x8001 }, "the format refused the header with code 32769"),
+        (
+            HeaderError::Custom { code: 0x8001, text: "" },
+            "the format refused the header with code 32769",
+        ),
+        (
+            HeaderError::Custom { code: 0x8001, text: "the mark is missing" },
+            "the mark is missing (code 32769)",
+        ),
         (HeaderError::TooLong { room: 9 }, "no header ends within the 9 bytes that one may have"),
         (
             HeaderError::BrokenFormat,
@@ -175,7 +182,14 @@ fn a_frame_that_cannot_be_written_says_what_would_help() {
             EncodeError::Meta,
             "the header's fields do not fit the format; were they made by another one?",
         ),
-        (EncodeError::Custom { code: 7 }, "the format refused to write the header, with code 7"),
+        (
+            EncodeError::Custom { code: 7, text: "" },
+            "the format refused to write the header, with code 7",
+        ),
+        (
+            EncodeError::Custom { code: 7, text: "the room is unknown" },
+            "the room is unknown (code 7)",
+        ),
         (
             EncodeError::BrokenFormat,
             "the format contradicts itself; test it against the laws of the `Format` trait",

@@ -103,7 +103,7 @@ fn errors_read_as_they_do_with_debug() {
         HeaderError::OverlongVarint,
         HeaderError::VarintOverflow { found: 2 },
         HeaderError::LengthTooShort { found: u64::MAX, least: 4 },
-        HeaderError::Custom { code: 0x8001 },
+        HeaderError::Custom { code: 0x8001, text: "no mark" },
         HeaderError::TooLong { room: 8 },
         HeaderError::BrokenFormat,
     ] {
