@@ -13,6 +13,7 @@ PACKED = {
     "unstick": (".", ["src/", "examples/", "docs/", "spec.md", "CHANGELOG.md"]),
     "unstick-conformance": ("conformance", ["src/", "examples/"]),
     "unstick-cookbook": ("cookbook", ["src/", "docs/cookbook.md"]),
+    "unstick-session": ("session", ["src/", "examples/"]),
     "unstick-cli": ("cli", ["src/", "vectors/"]),
 }
 IN_EACH = ["README.md", "LICENSE-APACHE", "LICENSE-MIT"]

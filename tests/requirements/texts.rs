@@ -277,7 +277,7 @@ fn a_log_shows_where_a_stream_stands() {
     buf.next_frame().unwrap();
     assert_eq!(
         format!("{buf:?}"),
-        "FrameBuf { decoder: Decoder { format: U32Be, limit: 9, position: 5, finish: Ok(()) }, \
+        "FrameBuf { scanner: Scanner { format: U32Be, limit: 9, position: 5, error: None, .. }, \
          unread: 1 }"
     );
     buf.extend(b"\0\0\x0Axyz");
