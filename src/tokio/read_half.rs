@@ -128,11 +128,11 @@ impl<F: Format> ReadHalf<F> {
         loop {
             if !self.engine.is_ended() {
                 ready!(self.poll_read(inner.as_mut(), cx))?;
+                self.check_frame_timeout()?;
             }
             if let Poll::Ready(answer) = poll(&mut self.engine) {
                 return Poll::Ready(Ok(answer?));
             }
-            self.check_frame_timeout()?;
         }
     }
 
