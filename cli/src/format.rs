@@ -15,7 +15,8 @@ use unstick_cookbook::{
 use crate::bytes::parse_bytes;
 use crate::output::Failure;
 use crate::preview::plain_hex;
-use crate::recipe::{Http2Stream, PostgresStream, RecipeMeta};
+// The command reads both sides of these protocols.
+use crate::recipe::{Http2Stream as Http2, PostgresStream as Postgres, RecipeMeta};
 
 /// The options for the frames' format and limit.
 #[derive(clap::Args)]
@@ -160,9 +161,18 @@ impl<M: Into<RecipeMeta> + TryFrom<RecipeMeta>> Meta for M {
     }
 }
 
-/// Declares [`AnyFormat`] and [`NAMED`] from one list of formats, and dispatches to them.
+/// Declares [`AnyFormat`] and [`NAMED`] from the lists of formats and protocols, and dispatches to
+/// them.
 macro_rules! formats {
-    ($($name:ident($format:tt) = $text:literal),+ $(,)?) => {
+    (
+        [$($shipped:ident = $shipped_text:literal, $max_header_len:literal;)+]
+        $($protocol:ident = $text:literal, $module:ident, $format:ident;)+
+    ) => {
+        formats! {
+            @ $($shipped($shipped) = $shipped_text,)+ $($protocol($format) = $text,)+
+        }
+    };
+    (@ $($name:ident($format:ident) = $text:literal,)+) => {
         /// Any of the library's formats.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum AnyFormat {
@@ -210,35 +220,13 @@ macro_rules! formats {
     };
 }
 
-formats! {
-    V1(V1) = "v1",
-    U8(U8) = "u8",
-    U16Be(U16Be) = "u16be",
-    U16Le(U16Le) = "u16le",
-    U24Be(U24Be) = "u24be",
-    U24Le(U24Le) = "u24le",
-    U32Be(U32Be) = "u32be",
-    U32Le(U32Le) = "u32le",
-    U64Be(U64Be) = "u64be",
-    U64Le(U64Le) = "u64le",
-    I32Be(I32Be) = "i32be",
-    I32Le(I32Le) = "i32le",
-    Varint(Varint) = "varint",
-    NineP(NineP) = "9p",
-    Dns(U16Be) = "dns",
-    Grpc(Grpc) = "grpc",
-    Http2(Http2Stream) = "http2",
-    Kafka(I32Be) = "kafka",
-    Modbus(Modbus) = "modbus",
-    Mqtt(Mqtt) = "mqtt",
-    MySql(MySql) = "mysql",
-    Postgres(PostgresStream) = "postgres",
-    PostgresStartup(PostgresStartup) = "postgres-startup",
-    Protobuf(Varint) = "protobuf",
-    Tls(Tls) = "tls",
-    Tpkt(Tpkt) = "tpkt",
-    WebSocket(WebSocket) = "websocket",
+/// Adds the protocols to the list of formats.
+macro_rules! with_protocols {
+    ($($formats:tt)+) => {
+        unstick_cookbook::for_each_protocol! { formats, [$($formats)+] }
+    };
 }
+unstick::for_each_format! { with_protocols }
 
 fn decode<F: Format<Meta: Meta>>(format: &F, bytes: &[u8]) -> Result<Parsed<AnyMeta>, HeaderError> {
     Ok(match format.decode_header(bytes)? {
@@ -449,9 +437,30 @@ fn field(text: &str) -> Result<LengthField, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Args;
     use unstick::Decoder;
 
     use super::*;
+
+    /// The names that a text does not contain as words.
+    fn missing<'a>(names: impl Iterator<Item = &'a str>, text: &str) -> Vec<&'a str> {
+        let is_end = |c: char| c.is_whitespace() || ",;:.`()".contains(c);
+        let words: Vec<_> = text.split(is_end).collect();
+        names.filter(|name| !words.contains(name)).collect()
+    }
+
+    #[test]
+    fn the_help_names_every_format() {
+        let command = FramingArgs::augment_args(clap::Command::new("unstick"));
+        let format = command.get_arguments().find(|arg| arg.get_id() == "format").unwrap();
+        let help = format.get_help().unwrap().to_string();
+        let names = || NAMED.iter().map(|(name, _)| *name);
+        assert_eq!(missing(names(), &help), [""; 0], "{help}");
+        assert_eq!(missing(["v1", "u40be"].into_iter(), &help), ["u40be"]);
+        let inspected = NAMED.iter().filter(|(_, format)| !format.is_plain());
+        let (_, inspect_only) = help.split_once("for inspect only").unwrap();
+        assert_eq!(missing(inspected.map(|(name, _)| *name), inspect_only), [""; 0], "{help}");
+    }
 
     #[test]
     fn every_format_round_trips() {

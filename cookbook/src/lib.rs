@@ -118,6 +118,45 @@ pub use tls::Tls;
 pub use tpkt::Tpkt;
 pub use websocket::WebSocket;
 
+/// Calls a macro with the list of every protocol, for a table or a test of all protocols.
+///
+/// The first argument is the macro's path. Each row of the list is an identifier, the name on the
+/// command line, the module, and the type of the format: an item of this crate, or of `unstick` if
+/// the protocol uses a plain prefix. The macro that is called has to import it. Further arguments
+/// are passed on before the list, like with [`unstick::for_each_format!`].
+///
+/// A new protocol is a new row, and not a breaking change: accept any number of rows.
+///
+/// ```
+/// macro_rules! names {
+///     ($($protocol:ident = $name:literal, $module:ident, $format:ident;)+) => { [$($name),+] };
+/// }
+///
+/// assert!(unstick_cookbook::for_each_protocol!(names).contains(&"mqtt"));
+/// ```
+#[macro_export]
+macro_rules! for_each_protocol {
+    ($($callback:ident)::+ $(, $($arguments:tt)*)?) => {
+        $($callback)::+! {
+            $($($arguments)*)?
+            NineP = "9p", ninep, NineP;
+            Dns = "dns", dns, U16Be;
+            Grpc = "grpc", grpc, Grpc;
+            Http2 = "http2", http2, Http2;
+            Kafka = "kafka", kafka, I32Be;
+            Modbus = "modbus", modbus, Modbus;
+            Mqtt = "mqtt", mqtt, Mqtt;
+            MySql = "mysql", mysql, MySql;
+            Postgres = "postgres", postgres, Postgres;
+            PostgresStartup = "postgres-startup", postgres, PostgresStartup;
+            Protobuf = "protobuf", protobuf, Varint;
+            Tls = "tls", tls, Tls;
+            Tpkt = "tpkt", tpkt, Tpkt;
+            WebSocket = "websocket", websocket, WebSocket;
+        }
+    };
+}
+
 /// Declares the refusals: variant, code and text.
 macro_rules! refusals {
     ($($variant:ident = $code:literal, $says:literal;)+) => {

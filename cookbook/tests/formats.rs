@@ -674,3 +674,42 @@ fn a_text_that_cannot_be_written_is_an_error() {
     let frame = unstick_cookbook::websocket::framing().split_frame(&mut message).unwrap().unwrap();
     assert!(write!(Full, "{}", frame.meta).is_err());
 }
+
+/// The names, modules and formats of all protocols.
+macro_rules! rows {
+    ($($protocol:ident = $name:literal, $module:ident, $format:ident;)+) => {
+        &[$(($name, stringify!($module), stringify!($format))),+]
+    };
+}
+
+type Row = (&'static str, &'static str, &'static str);
+
+const PROTOCOLS: &[Row] = unstick_cookbook::for_each_protocol!(rows);
+
+/// The rows that lack one of these texts.
+fn missing<'a>(rows: &'a [Row], texts: impl Fn(&Row) -> Vec<String>, page: &str) -> Vec<&'a Row> {
+    rows.iter().filter(|row| !texts(row).iter().all(|text| page.contains(text))).collect()
+}
+
+#[test]
+fn every_protocol_is_listed_and_tested() {
+    let none = Vec::<&Row>::new();
+    let source = include_str!("../src/lib.rs");
+    let module = |(_, module, format): &Row| {
+        let link = format!("]({module}) | ");
+        vec![format!("\npub mod {module};"), link, format!("[`{format}`]")]
+    };
+    assert_eq!(missing(PROTOCOLS, module, source), none);
+    assert_eq!(source.matches("\npub mod ").count(), 13);
+    let page = include_str!("../docs/cookbook.md");
+    let cells = |(name, module, _): &Row| vec![format!("[`{module}`]("), format!("`{name}`")];
+    assert_eq!(missing(PROTOCOLS, cells, page), none);
+    let kit = |(_, module, _): &Row| vec![format!("::conformance_tests!({module}_kit, ")];
+    assert_eq!(missing(PROTOCOLS, kit, include_str!("formats.rs")), none);
+
+    let made_up = ("gopher", "gopher", "Gopher");
+    let more = [PROTOCOLS, &[made_up]].concat();
+    assert_eq!(missing(&more, module, source), [&made_up]);
+    assert_eq!(missing(&more, cells, page), [&made_up]);
+    assert_eq!(missing(&more, kit, include_str!("formats.rs")), [&made_up]);
+}

@@ -233,12 +233,21 @@ class Varint:
         return bytes(out)
 
 
-FORMATS = {"v1": Version1(), "varint": Varint(), "u8": Layout(1, 0, 1)}
-for _width in (2, 3, 4, 8):
-    FORMATS["u%dbe" % (8 * _width)] = Layout(_width, 0, _width, "big")
-    FORMATS["u%dle" % (8 * _width)] = Layout(_width, 0, _width, "little")
-FORMATS["i32be"] = Layout(4, 0, 4, "big", signed=True)
-FORMATS["i32le"] = Layout(4, 0, 4, "little", signed=True)
+FORMATS = {
+    "v1": Version1(),
+    "u8": Layout(1, 0, 1),
+    "u16be": Layout(2, 0, 2, "big"),
+    "u16le": Layout(2, 0, 2, "little"),
+    "u24be": Layout(3, 0, 3, "big"),
+    "u24le": Layout(3, 0, 3, "little"),
+    "u32be": Layout(4, 0, 4, "big"),
+    "u32le": Layout(4, 0, 4, "little"),
+    "u64be": Layout(8, 0, 8, "big"),
+    "u64le": Layout(8, 0, 8, "little"),
+    "i32be": Layout(4, 0, 4, "big", signed=True),
+    "i32le": Layout(4, 0, 4, "little", signed=True),
+    "varint": Varint(),
+}
 
 
 def format_named(name):

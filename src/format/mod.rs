@@ -2,6 +2,7 @@
 
 mod inspect;
 mod length_field;
+mod list;
 mod prefix;
 mod v1;
 mod varint;

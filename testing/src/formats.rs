@@ -9,13 +9,12 @@ use super::oracle::Rules;
 #[macro_export]
 macro_rules! every_format {
     ($layouts:expr, $function:ident $(, $arg:expr)* $(,)?) => {{
-        $crate::every_format!(@ $function, [$($arg),*],
-            V1 U8 U16Be U16Le U24Be U24Le U32Be U32Le U64Be U64Le I32Be I32Le Varint);
+        unstick::for_each_format!($crate::every_format, @ $function, [$($arg),*],);
         for layout in $layouts {
             $function(&unstick::LengthField::new(layout).unwrap() $(, $arg)*);
         }
     }};
-    (@ $function:ident, $args:tt, $($format:ident)+) => {
+    (@ $function:ident, $args:tt, $($format:ident = $name:literal, $max_header_len:literal;)+) => {
         $($crate::every_format!(@@ $function, $args, $format);)+
     };
     (@@ $function:ident, [$($arg:expr),*], $format:ident) => {

@@ -16,19 +16,18 @@ mod async_adapters;
 
 use core::hint::black_box;
 
-use unstick_session::message::{
-    Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message, ResumeKey,
-};
-use unstick_session::session::{FileReceiver, IncomingFile, Session};
 use unstick::{
     ByteOrder, Covers, DatagramPacker, Decoder, Encoder, FieldMeta, Format, FrameBuf, Framing,
-    I32Be, I32Le, Kind, Layout, LengthField, SelfChecking, U8, U16Be, U16Le, U24Be,
-    U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint,
+    I32Be, Kind, Layout, LengthField, SelfChecking, U16Be, U32Be, V1, Varint,
 };
 use unstick_cookbook::{
     Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Tls, Tpkt, WebSocket, grpc,
     http2, modbus, mqtt, mysql, ninep, postgres, tls, websocket,
 };
+use unstick_session::message::{
+    Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message, ResumeKey,
+};
+use unstick_session::session::{FileReceiver, IncomingFile, Session};
 
 #[cfg(not(feature = "async"))]
 unsafe extern "C" {
@@ -132,20 +131,16 @@ fn decode_only<F: Format>(format: F, input: &[u8]) {
     black_box(decoder.finish().is_ok());
 }
 
+/// Calls `each` with every shipped format. `V1` can search, too.
+macro_rules! each_format {
+    ($input:ident, $output:ident, V1 = $name:literal, $len:literal; $($prefix:ident = $names:literal, $lens:literal;)+) => {
+        self_checking(V1, black_box(Kind::TEXT), $input, $output);
+        $(each(unstick::$prefix, (), $input, $output);)+
+    };
+}
+
 fn everything(input: &[u8], output: &mut [u8]) {
-    self_checking(V1, black_box(Kind::TEXT), input, output);
-    each(U8, (), input, output);
-    each(U16Be, (), input, output);
-    each(U16Le, (), input, output);
-    each(U24Be, (), input, output);
-    each(U24Le, (), input, output);
-    each(U32Be, (), input, output);
-    each(U32Le, (), input, output);
-    each(U64Be, (), input, output);
-    each(U64Le, (), input, output);
-    each(I32Be, (), input, output);
-    each(I32Le, (), input, output);
-    each(Varint, (), input, output);
+    unstick::for_each_format! { each_format, input, output, }
     if let Some((format, meta)) = length_field(input) {
         black_box(meta.bytes());
         each(format, meta, input, output);
@@ -179,29 +174,55 @@ fn embedded(input: &[u8], output: &mut [u8]) {
     }
 }
 
-/// Protocols that exist; those that are a plain prefix are above.
+/// A value of a header's fields that the compiler does not know.
+trait Unknown {
+    fn unknown() -> Self;
+}
+
+/// Implements [`Unknown`] for the metas of the cookbook.
+macro_rules! unknown {
+    ($($meta:ty = $value:expr;)+) => {
+        $(impl Unknown for $meta {
+            fn unknown() -> Self {
+                $value
+            }
+        })+
+    };
+}
+
+unknown! {
+    () = ();
+    http2::Meta = Self { kind: black_box(1), flags: black_box(4), stream: black_box(5) };
+    websocket::Meta = Self {
+        opcode: black_box(websocket::Opcode::Text),
+        fin: black_box(true),
+        rsv: black_box(0),
+        mask: black_box(Some([1, 2, 3, 4])),
+    };
+    tls::Meta = Self { content_type: black_box(tls::ContentType::Alert), version: black_box(3) };
+    grpc::Meta = Self { compressed: black_box(true) };
+    postgres::Meta = Self { kind: black_box(b'Q') };
+    mysql::Meta = Self { sequence: black_box(3) };
+    mqtt::Meta = Self { packet_type: black_box(mqtt::PacketType::Publish), flags: black_box(2) };
+    modbus::Meta = Self { transaction: black_box(3), unit: black_box(1) };
+    ninep::Meta = Self { kind: black_box(100), tag: black_box(3) };
+}
+
+/// Calls `format` with every protocol.
+macro_rules! each_protocol {
+    ($input:ident, $output:ident, $($protocol:ident = $name:literal, $module:ident, $format:ident;)+) => {
+        $(format($format, Unknown::unknown(), $input, $output);)+
+    };
+}
+
+/// Protocols that exist.
 fn cookbook(input: &[u8], output: &mut [u8]) {
-    let stream = black_box(5);
-    format(Http2, http2::Meta { kind: black_box(1), flags: black_box(4), stream }, input, output);
+    unstick_cookbook::for_each_protocol! { each_protocol, input, output, }
     format(http2::Preface, (), input, output);
-    let opcode = black_box(websocket::Opcode::Text);
-    let mask = black_box(Some([1, 2, 3, 4]));
-    let meta = websocket::Meta { opcode, fin: black_box(true), rsv: black_box(0), mask };
+    let meta = websocket::Meta::unknown();
     meta.unmask(black_box(7), output);
-    black_box(opcode.is_control());
-    format(WebSocket, meta, input, output);
-    let content_type = black_box(tls::ContentType::Alert);
-    format(Tls, tls::Meta { content_type, version: black_box(3) }, input, output);
-    format(Grpc, grpc::Meta { compressed: black_box(true) }, input, output);
-    format(Postgres, postgres::Meta { kind: black_box(b'Q') }, input, output);
-    format(PostgresStartup, (), input, output);
-    format(MySql, mysql::Meta { sequence: black_box(3) }, input, output);
-    let packet_type = black_box(mqtt::PacketType::Publish);
-    black_box(packet_type.name());
-    format(Mqtt, mqtt::Meta { packet_type, flags: black_box(2) }, input, output);
-    format(Modbus, modbus::Meta { transaction: black_box(3), unit: black_box(1) }, input, output);
-    format(Tpkt, (), input, output);
-    format(NineP, ninep::Meta { kind: black_box(100), tag: black_box(3) }, input, output);
+    black_box(meta.opcode.is_control());
+    black_box(mqtt::Meta::unknown().packet_type.name());
 }
 
 /// Any payload of any kind, read and written.
