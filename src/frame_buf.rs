@@ -173,8 +173,11 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         if self.end < self.need {
             return Ok(None);
         }
+        let (start, end) = (self.start, self.end);
         match self.find_now() {
-            Some(found) => Ok(self.frame(&found)),
+            // The slice that was searched: no check of the frame's place is left in it.
+            Some(found) => Ok(self.storage.bytes().get(start..end).and_then(|b| found.frame(b))),
+            None if self.begin_if_empty() => Ok(None),
             None => self.next_frame_slowly(),
         }
     }
@@ -221,9 +224,34 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
-    #[inline(never)]
+    #[inline(always)]
     pub fn find_slowly(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
+        if self.begin_if_empty() {
+            return Ok(None);
+        }
+        self.find_outlined()
+    }
+
+    #[inline(never)]
+    fn find_outlined(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
         self.find_after_fast_path()
+    }
+
+    /// Whether no byte of the next frame has arrived, which needs no further look.
+    #[inline(always)]
+    fn begin_if_empty(&mut self) -> bool {
+        let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
+        let empty = (S::GROWS || self.no_room == 0) && self.scanner.begin_if_empty(kept);
+        if empty {
+            self.need = self.end.saturating_add(1);
+        }
+        empty
+    }
+
+    /// Whether bytes have arrived since a look would have found no whole frame.
+    #[inline(always)]
+    pub(crate) fn may_have_frame(&self) -> bool {
+        self.end >= self.need
     }
 
     #[inline(always)]
