@@ -196,7 +196,9 @@ impl<F: Format> Decoder<F> {
                 input = after;
                 each(Piece { header: Some(header.clone()), bytes, last: true });
                 next = input.split_at_checked(frame_len);
-                match next.and_then(|(frame, _)| F::HeaderBuf::split(frame)) {
+                // What is shorter is left to `decode`, even if it is a whole frame.
+                let Some((frame, _)) = next else { return input };
+                match F::HeaderBuf::split(frame) {
                     Some((found, _)) if known.is_some_and(|(known, _)| found == known) => {}
                     _ => break,
                 }

@@ -136,7 +136,8 @@ impl<F: Format> ReadHalf<F> {
         }
     }
 
-    /// [`poll_read_until`](Self::poll_read_until) there is a frame, with the search inlined.
+    /// Reads until there is a frame, like [`poll_read_until`](Self::poll_read_until) with the search
+    /// inlined.
     pub(super) fn poll_read_frame<R: AsyncRead>(
         &mut self,
         mut inner: Pin<&mut R>,
