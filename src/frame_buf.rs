@@ -85,6 +85,14 @@ pub struct FrameBuf<S, F: Format = V1> {
     before: usize,
 }
 
+/// What the outlined search came to.
+enum Outcome {
+    Found,
+    NeedsMore,
+    /// The stream has failed: see [`FrameBuf::error`].
+    Failed,
+}
+
 impl<S: Storage> FrameBuf<S> {
     /// Creates a buffer for version-1 frames. The limit is 1 MiB, or what fits into the storage.
     #[must_use]
@@ -173,19 +181,27 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         if self.end < self.need {
             return Ok(None);
         }
+        let (start, end) = (self.start, self.end);
         match self.find_now() {
-            Some(found) => Ok(self.frame(&found)),
+            // The same slice was searched, so the compiler removes the bounds checks.
+            Some(found) => Ok(self.storage.bytes().get(start..end).and_then(|b| found.frame(b))),
+            None if self.begin_if_empty() => Ok(None),
             None => self.next_frame_slowly(),
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn next_frame_slowly(&mut self) -> Result<Option<Frame<'_, F::Meta>>, DecodeError> {
-        Ok(self.find_after_fast_path()?.and_then(|found| self.frame(&found)))
+        let mut found = None;
+        match self.find_outlined(&mut found) {
+            Outcome::NeedsMore => Ok(None),
+            Outcome::Found => Ok(found.and_then(|found| self.frame(&found))),
+            Outcome::Failed => self.latched_error(),
+        }
     }
 
     #[cold]
-    fn no_room_error<T>(&self) -> Result<Option<T>, DecodeError> {
+    fn latched_error<T>(&self) -> Result<Option<T>, DecodeError> {
         self.error().map_or(Ok(None), Err)
     }
 
@@ -221,33 +237,64 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
-    #[inline(never)]
+    #[inline(always)]
     pub fn find_slowly(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
-        self.find_after_fast_path()
+        if self.begin_if_empty() {
+            return Ok(None);
+        }
+        let mut found = None;
+        match self.find_outlined(&mut found) {
+            Outcome::NeedsMore => Ok(None),
+            Outcome::Found => Ok(found),
+            Outcome::Failed => self.latched_error(),
+        }
     }
 
+    /// Whether no byte of the next frame has arrived, which needs no further look.
     #[inline(always)]
-    fn find_after_fast_path(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
+    fn begin_if_empty(&mut self) -> bool {
+        let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
+        let empty = (S::GROWS || self.no_room == 0) && self.scanner.begin_if_empty(kept);
+        if empty {
+            self.need = self.end.saturating_add(1);
+        }
+        empty
+    }
+
+    /// Whether bytes have arrived since a look would have found no whole frame.
+    #[inline(always)]
+    pub(crate) fn may_have_frame(&self) -> bool {
+        self.end >= self.need
+    }
+
+    /// Looks after the fast path. `found` is written only if there is a frame, and an error latches,
+    /// so the outcome fits into a register: a search that finds nothing is the common one here.
+    #[inline(never)]
+    fn find_outlined(&mut self, found: &mut Option<Found<F::Meta>>) -> Outcome {
         if !S::GROWS && self.no_room > 0 {
-            return self.no_room_error();
+            return Outcome::Failed;
         }
         loop {
             let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
-            match self.scanner.find_after_fast_path(kept)? {
-                Scan::Frame(found) => {
-                    self.start += found.frame_len();
-                    return Ok(Some(found));
+            match self.scanner.find_after_fast_path(kept) {
+                Ok(Scan::Frame(frame)) => {
+                    self.start += frame.frame_len();
+                    *found = Some(frame);
+                    return Outcome::Found;
                 }
-                Scan::Discard(n) => self.start += n,
-                Scan::Incomplete { needed } => {
-                    // A frame within the limit always fits, so this is a header.
-                    let fits = S::GROWS || needed <= self.storage.bytes().len();
-                    self.no_room = if fits { 0 } else { needed };
+                Ok(Scan::Discard(n)) => self.start += n,
+                Ok(Scan::Incomplete { needed }) => {
                     if self.scanner.needs_more(kept.len()) {
                         self.need = self.start.saturating_add(needed);
                     }
-                    return if fits { Ok(None) } else { self.no_room_error() };
+                    // A frame within the limit always fits, so this is a header.
+                    if !S::GROWS && needed > self.storage.bytes().len() {
+                        self.no_room = needed;
+                        return Outcome::Failed;
+                    }
+                    return Outcome::NeedsMore;
                 }
+                Err(_) => return Outcome::Failed,
             }
         }
     }

@@ -243,12 +243,12 @@ impl<F: Format> Scanner<F> {
         if self.position.wrapping_add(kept.len() as u64) < self.gate {
             return None;
         }
-        let (header, rest) = whole_header(&self.format, self.limit, kept)?;
+        let (header, _) = whole_header(&self.format, self.limit, kept)?;
         let payload_len = usize::try_from(header.payload_len).ok()?;
-        if payload_len > rest.len() {
+        let frame_len = header.header_len.checked_add(payload_len)?;
+        if frame_len > kept.len() {
             return None;
         }
-        let frame_len = header.header_len + payload_len;
         Some(self.consume(header, frame_len))
     }
 
@@ -271,23 +271,40 @@ impl<F: Format> Scanner<F> {
         &mut self,
         kept: &[u8],
     ) -> Result<Scan<F::Meta>, DecodeError> {
+        if !matches!(self.phase, Phase::Frames) {
+            return self.find_no_frame(kept);
+        }
+        if self.begin_if_empty(kept) {
+            return Ok(Scan::Incomplete { needed: 1 });
+        }
+        let end = self.position.wrapping_add(kept.len() as u64);
+        if self.gate == NEVER {
+            if end <= self.undecided {
+                return Ok(Scan::Incomplete { needed: kept.len().saturating_add(1) });
+            }
+        } else if end < self.gate {
+            return Ok(Scan::Incomplete { needed: saturating_usize(self.gate - self.position) });
+        }
+        self.inspect_kept(kept, end)
+    }
+
+    /// Whether a frame begins here and none of its bytes has arrived, which
+    /// [`needs_more`](Self::needs_more) then reports.
+    #[inline(always)]
+    pub(crate) fn begin_if_empty(&mut self, kept: &[u8]) -> bool {
+        let empty = kept.is_empty() && matches!(self.phase, Phase::Frames);
+        if empty {
+            self.gate = self.position.saturating_add(1);
+        }
+        empty
+    }
+
+    /// Drops bytes of a skipped frame, or returns the error: all phases in which no frame begins.
+    #[inline(never)]
+    fn find_no_frame(&mut self, kept: &[u8]) -> Result<Scan<F::Meta>, DecodeError> {
         let len = kept.len() as u64;
-        let end = self.position.wrapping_add(len);
         match self.phase {
-            Phase::Frames if self.gate == NEVER && end > self.undecided && !kept.is_empty() => {
-                self.inspect_kept(kept, end)
-            }
-            Phase::Frames if kept.is_empty() => {
-                self.gate = self.position.saturating_add(1);
-                Ok(Scan::Incomplete { needed: 1 })
-            }
-            Phase::Frames if self.needs_more(kept.len()) => {
-                Ok(Scan::Incomplete { needed: saturating_usize(self.gate - self.position) })
-            }
-            Phase::Frames if self.gate == NEVER && end <= self.undecided => {
-                Ok(Scan::Incomplete { needed: kept.len().saturating_add(1) })
-            }
-            Phase::Frames => self.inspect_kept(kept, end),
+            Phase::Frames => Ok(Scan::Incomplete { needed: kept.len().saturating_add(1) }),
             Phase::Skip { .. } if kept.is_empty() => Ok(Scan::Incomplete { needed: 1 }),
             Phase::Skip { at, refused, remaining } => {
                 let header = refused.min(kept.len());
@@ -304,7 +321,8 @@ impl<F: Format> Scanner<F> {
             }
             Phase::Failed { error, .. } => Err(error),
             Phase::Search { skipped, .. } => {
-                Err(DecodeError::Unsynchronized { at: end, skipped: skipped.saturating_add(len) })
+                let at = self.position.wrapping_add(len);
+                Err(DecodeError::Unsynchronized { at, skipped: skipped.saturating_add(len) })
             }
         }
     }

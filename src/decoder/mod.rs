@@ -176,20 +176,24 @@ impl<F: Format> Decoder<F> {
         mut input: &'a [u8],
         each: &mut impl FnMut(Piece<'a, F::Meta>),
     ) -> &'a [u8] {
-        while let Some((header, mut rest)) = self.whole_header(input)
+        while let Some((header, _)) = self.whole_header(input)
             && let Ok(len) = usize::try_from(header.payload_len)
+            && let Some(frame_len) = header.header_len.checked_add(len)
         {
             let known =
                 F::HeaderBuf::split(input).filter(|_| header.header_len == F::HeaderBuf::LEN);
+            let mut next = input.split_at_checked(frame_len);
             // Equal headers come in runs: comparing their bytes is cheaper than decoding them again.
             loop {
-                let Some((bytes, after)) = rest.split_at_checked(len) else { return input };
+                let Some((frame, after)) = next else { return input };
+                let Some(bytes) = frame.get(header.header_len..) else { return input };
                 input = after;
                 each(Piece { header: Some(header.clone()), bytes, last: true });
-                match F::HeaderBuf::split(input) {
-                    Some((found, after)) if known.is_some_and(|(known, _)| found == known) => {
-                        rest = after;
-                    }
+                next = input.split_at_checked(frame_len);
+                // What is shorter is left to `decode`, even if it is a whole frame.
+                let Some((frame, _)) = next else { return input };
+                match F::HeaderBuf::split(frame) {
+                    Some((found, _)) if known.is_some_and(|(known, _)| found == known) => {}
                     _ => break,
                 }
             }

@@ -108,8 +108,14 @@ impl<S: Storage, F: Format> ReadEngine<S, F> {
     /// it again.
     #[inline(always)]
     pub fn poll_frame(&mut self) -> Poll<Result<Option<Found<F::Meta>>, DecodeError>> {
-        if let Some(found) = self.buf.find()? {
-            return Poll::Ready(Ok(Some(found)));
+        // Each way returns by itself, so that a frame found at once stays in registers.
+        if self.buf.may_have_frame() {
+            if let Some(found) = self.buf.find_now() {
+                return Poll::Ready(Ok(Some(found)));
+            }
+            if let Some(found) = self.buf.find_slowly()? {
+                return Poll::Ready(Ok(Some(found)));
+            }
         }
         if self.ended { Poll::Ready(self.buf.finish().map(|()| None)) } else { Poll::Pending }
     }

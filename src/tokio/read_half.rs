@@ -136,6 +136,25 @@ impl<F: Format> ReadHalf<F> {
         }
     }
 
+    /// Reads until there is a frame, like [`poll_read_until`](Self::poll_read_until) with the search
+    /// inlined.
+    pub(super) fn poll_read_frame<R: AsyncRead>(
+        &mut self,
+        mut inner: Pin<&mut R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Found<F::Meta>>, ReadError>> {
+        self.resume();
+        loop {
+            if !self.engine.is_ended() {
+                ready!(self.poll_read(inner.as_mut(), cx))?;
+            }
+            if let Poll::Ready(answer) = self.engine.poll_frame() {
+                return Poll::Ready(Ok(answer?));
+            }
+            self.check_frame_timeout()?;
+        }
+    }
+
     /// Reads once. If nothing can be read, checks the time limits and waits for the first of them.
     pub(super) fn poll_read<R: AsyncRead>(
         &mut self,

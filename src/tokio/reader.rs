@@ -153,10 +153,7 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
             Some(found) => Some(found),
             None => {
                 let waiting = Waiting(half);
-                poll_fn(|cx| {
-                    waiting.0.poll_read_until(Pin::new(&mut *inner), cx, ReadEngine::poll_frame)
-                })
-                .await?
+                poll_fn(|cx| waiting.0.poll_read_frame(Pin::new(&mut *inner), cx)).await?
             }
         };
         Ok(found.and_then(|found| half.engine.frame(&found)))
