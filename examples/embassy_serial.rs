@@ -15,7 +15,8 @@ use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::pipe::Pipe;
 use embedded_io_async::{ErrorType, Write};
 use unstick::Kind;
-use unstick::embedded_io_async::{FrameReader, FrameWriter, Next, ReadError, WriteError};
+use unstick::embedded_io_async::{FrameReader, FrameWriter, ReadError, WriteError};
+use unstick::engine::Next;
 
 static WIRE: Pipe<CriticalSectionRawMutex, 32> = Pipe::new();
 static DONE: AtomicBool = AtomicBool::new(false);

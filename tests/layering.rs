@@ -501,7 +501,11 @@ fn files_and_library_stay_short() {
     for (file, text) in sources() {
         let len = text.lines().count();
         assert!(len <= MAX_FILE_LINES, "{file} has {len} lines");
-        lines += text.lines().filter(|line| !line.trim().is_empty()).count();
+        // Unit tests stand at the end of a file, or in one of their own.
+        let library = text.split("\n#[cfg(test)]\n").next().unwrap_or_default();
+        if !file.ends_with("/tests.rs") {
+            lines += library.lines().filter(|line| !line.trim().is_empty()).count();
+        }
     }
     assert!(lines <= MAX_LINES, "{lines} lines");
 }

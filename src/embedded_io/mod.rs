@@ -28,7 +28,8 @@
 //! bytes, and returns the error and the number of bytes skipped:
 //!
 //! ```
-//! use unstick::embedded_io::{FrameReader, Next};
+//! use unstick::embedded_io::FrameReader;
+//! use unstick::engine::Next;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let rx = &b"noise\xf5\x01\x01\0\0\0\x02\xf2hi"[..];
@@ -85,7 +86,6 @@ mod writer;
 
 use ::embedded_io::{Error, ErrorKind};
 
-pub use crate::engine::Next;
 pub use error::{ReadError, WriteError};
 pub use reader::FrameReader;
 pub use writer::FrameWriter;

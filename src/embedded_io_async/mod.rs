@@ -4,7 +4,8 @@
 //!
 //! ```
 //! use unstick::Kind;
-//! use unstick::embedded_io_async::{FrameReader, FrameWriter, Next};
+//! use unstick::embedded_io_async::{FrameReader, FrameWriter};
+//! use unstick::engine::Next;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # tokio_test::block_on(async {
@@ -51,7 +52,7 @@ mod writer;
 
 use ::embedded_io_async::{Error, ErrorKind};
 
-pub use crate::embedded_io::{Next, ReadError, WriteError};
+pub use crate::embedded_io::{ReadError, WriteError};
 pub use reader::FrameReader;
 pub use writer::FrameWriter;
 

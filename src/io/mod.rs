@@ -31,7 +31,6 @@ mod reader;
 mod socket;
 mod writer;
 
-pub use crate::engine::Next;
 pub use crate::udp::{DatagramSendError, Frames, Lost, Received, RecvStats, Refusals, SendStats};
 pub use error::{ReadError, WriteError};
 pub use reader::FrameReader;

@@ -44,7 +44,6 @@ mod socket;
 mod stream;
 mod writer;
 
-pub use crate::engine::Next;
 pub use crate::io::{ReadError, WriteError};
 pub use crate::udp::{DatagramSendError, Frames, Lost, Received, RecvStats, Refusals, SendStats};
 pub use reader::FrameReader;

@@ -6,7 +6,8 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use embedded_io::{Error as _, ErrorKind, ErrorType, Read, Write};
-use unstick::embedded_io::{Next, ReadError, WriteError};
+use unstick::embedded_io::{ReadError, WriteError};
+use unstick::engine::Next;
 use unstick::{
     DecodeError, Decoder, EncodeError, Format, FrameBuf, Framing, HeaderError, Kind, RecoverError,
     StorageError, V1,

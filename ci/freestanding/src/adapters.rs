@@ -6,7 +6,8 @@ use core::fmt;
 use core::hint::black_box;
 
 use embedded_io::{Error as _, ErrorKind, ErrorType, Read, Write};
-use unstick::embedded_io::{FrameReader, FrameWriter, Next, ReadError, WriteError};
+use unstick::embedded_io::{FrameReader, FrameWriter, ReadError, WriteError};
+use unstick::engine::Next;
 use unstick::{Format, Frame, FrameBuf, Framing, SelfChecking, Storage};
 
 /// A transport whose answers the compiler does not know.

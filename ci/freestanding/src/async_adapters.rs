@@ -7,7 +7,8 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
 use embedded_io_async::{Read, Write};
-use unstick::embedded_io_async::{FrameReader, FrameWriter, Next};
+use unstick::embedded_io_async::{FrameReader, FrameWriter};
+use unstick::engine::Next;
 use unstick::{Format, FrameBuf, Framing, SelfChecking, Storage};
 
 use crate::adapters::{Fault, Line, lent, read_failed, write_failed};
