@@ -1,4 +1,5 @@
-//! Datagrams: whole frames or nothing, and each on its own.
+//! Promise 9: datagrams are accepted or refused whole, and are independent of each other.
+//! Requirements: DGM-1 to DGM-10.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
