@@ -4,8 +4,8 @@
 use std::fmt::Debug;
 
 use unstick::{
-    DatagramError, Decoder, FieldMeta, Format, FrameBuf, Framing, I32Be, I32Le, Kind, LengthField,
-    RecoverError, Storage, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint,
+    DatagramError, Decoder, FieldMeta, Format, FrameBuf, Framing, Kind, LengthField, RecoverError,
+    Storage, V1,
 };
 use unstick_conformance::Driver;
 pub use unstick_conformance::Path;
@@ -65,9 +65,10 @@ impl Subject for V1 {
     }
 }
 
+/// Implements [`Subject`] for all formats after `V1`, whose headers are only a length.
 macro_rules! plain {
-    ($($name:ident)+) => {$(
-        impl Subject for $name {
+    (V1 = $v1:literal, $v1_len:literal; $($format:ident = $name:literal, $max_header_len:literal;)+) => {$(
+        impl Subject for unstick::$format {
             fn describe((): &()) -> Vec<u8> {
                 Vec::new()
             }
@@ -77,7 +78,7 @@ macro_rules! plain {
     )+};
 }
 
-plain!(U8 U16Be U16Le U24Be U24Le U32Be U32Le U64Be U64Le I32Be I32Le Varint);
+unstick::for_each_format!(plain);
 
 impl Subject for LengthField {
     fn describe(meta: &FieldMeta) -> Vec<u8> {
