@@ -390,9 +390,6 @@ pub enum EncodeError {
     Custom {
         /// The format's code for this refusal.
         code: u16,
-        /// The format's text for this refusal. If it is not empty, `Display` prints it, followed by
-        /// the code.
-        text: &'static str,
     },
     /// The format broke one of the [laws of a format](crate::Format#laws).
     BrokenFormat,
@@ -432,10 +429,9 @@ impl fmt::Display for EncodeError {
             Self::Meta => f.write_str(
                 "the header's fields do not fit the format; were they made by another one?",
             ),
-            Self::Custom { code, text: "" } => {
+            Self::Custom { code } => {
                 write!(f, "the format refused to write the header, with code {code}")
             }
-            Self::Custom { code, text } => write!(f, "{text} (code {code})"),
             Self::BrokenFormat => f.write_str(
                 "the format contradicts itself; test it against the laws of the `Format` trait",
             ),

@@ -80,7 +80,7 @@ records! {
         Self::Oversize { len, limit } => "oversize" { len: len, limit: limit }
         Self::NoRoom { needed, room } => "no_room" { needed: needed, room: room }
         Self::Meta => "meta" {}
-        Self::Custom { code, text } => "custom" { code: code, text: text }
+        Self::Custom { code } => "custom" { code: code }
         Self::BrokenFormat => "broken_format" {}
         Self::Unfinished { missing } => "unfinished" { missing: missing }
         Self::Excess { len, missing } => "excess" { len: len, missing: missing }
