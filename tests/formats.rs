@@ -77,8 +77,10 @@ fn a_format_that_is_not_named_is_found() {
 #[test]
 fn every_format_of_the_sources_is_in_the_list() {
     let mut declared = BTreeSet::new();
-    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/format")).unwrap() {
-        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+    let folder = |path: &str| fs::read_dir(format!("{}/{path}", env!("CARGO_MANIFEST_DIR")));
+    let entries = folder("src/format").unwrap().chain(folder("src/format/v1").unwrap());
+    for path in entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        let text = fs::read_to_string(path).unwrap();
         let implemented = text.lines().filter_map(|line| line.strip_prefix("impl Format for "));
         declared.extend(implemented.map(|line| line.trim_end_matches(" {").to_owned()));
         for prefix in text.split("\nprefix!(\n").skip(1) {

@@ -58,9 +58,9 @@ macro_rules! for_each_format {
 macro_rules! check_lengths {
     ($($format:ident = $name:literal, $max_header_len:literal;)+) => {$(
         const _: () = assert!(
-            <<crate::$format as crate::Format>::HeaderBuf as crate::HeaderBuf>::LEN
+            <<crate::format::$format as crate::format::Format>::HeaderBuf as crate::format::HeaderBuf>::LEN
                 == $max_header_len
         );
     )+};
 }
-crate::for_each_format!(check_lengths);
+for_each_format!(check_lengths);

@@ -147,11 +147,11 @@ impl<F: Format> ReadHalf<F> {
         loop {
             if !self.engine.is_ended() {
                 ready!(self.poll_read(inner.as_mut(), cx))?;
+                self.check_frame_timeout()?;
             }
             if let Poll::Ready(answer) = self.engine.poll_frame() {
                 return Poll::Ready(Ok(answer?));
             }
-            self.check_frame_timeout()?;
         }
     }
 
