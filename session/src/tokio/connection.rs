@@ -108,7 +108,7 @@ use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 ///
 /// # Memory
 /// About two kilobytes and the beginning of a partly received frame. While it reads, see
-/// [`FrameReader`](super::FrameReader). Outgoing messages take at most 64 KiB and one frame, and 64
+/// [`FrameReader`](unstick::tokio::FrameReader). Outgoing messages take at most 64 KiB and one frame, and 64
 /// KiB of answers. If a peer causes answers and does not read them, one batch of the session's own
 /// messages is held, less than 16 KiB; the next batch follows when the peer has read it.
 #[derive(Debug)]
