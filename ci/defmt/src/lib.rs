@@ -6,13 +6,13 @@ use std::cell::RefCell;
 
 use defmt_decoder::Table;
 use object::{Object, ObjectSymbol};
-use unstick_session::message::{Code, MessageError, NameError};
-use unstick_session::session::{SendError, SessionError};
 use unstick::{
     ByteOrder, Covers, DatagramError, DecodeError, EncodeError, Format, Framing, Header,
     HeaderError, Kind, Layout, LayoutError, LengthField, Parsed, Part, RecoverError, StorageError,
     V1, header,
 };
+use unstick_session::message::{Code, MessageError, NameError};
+use unstick_session::session::{SendError, SessionError};
 
 #[defmt::global_logger]
 struct Collector;
