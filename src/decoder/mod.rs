@@ -55,8 +55,8 @@ pub use pieces::Pieces;
 /// refused, so it does not depend on the cuts.
 ///
 /// # Memory
-/// A decoder has the size of one header and 24 bytes, whatever a peer announces. It never allocates
-/// or panics.
+/// A decoder has the size of its format, one header and 24 bytes, whatever a peer announces. It never
+/// allocates or panics.
 #[derive(Clone)]
 pub struct Decoder<F: Format = V1> {
     format: F,
@@ -142,7 +142,7 @@ impl<F: Format> Decoder<F> {
     ///
     /// # Errors
     /// Returns an error if the stream failed; `each` was called with the pieces before it.
-    /// [`position`](Self::position) tells where the rest of the chunk begins.
+    /// The rest of the chunk begins at the stream offset [`position`](Self::position).
     #[inline]
     pub fn for_each<'a>(
         &mut self,
@@ -190,7 +190,7 @@ impl<F: Format> Decoder<F> {
                 input = after;
                 each(Piece { header: Some(header.clone()), bytes, last: true });
                 next = input.split_at_checked(frame_len);
-                // What is shorter is left to `decode`, even if it is a whole frame.
+                // A shorter rest is left to `decode`, even if it is a whole frame.
                 let Some((frame, _)) = next else { return input };
                 match F::HeaderBuf::split(frame) {
                     Some((found, _)) if known.is_some_and(|(known, _)| found == known) => {}
@@ -247,7 +247,7 @@ impl<F: Format> Decoder<F> {
                 };
                 Err(DecodeError::Truncated { at, missing: remaining + over, part: Part::Payload })
             }
-            View::Collect { held, need } => {
+            View::Header { held, need } => {
                 let missing = need.saturating_sub(held) as u64;
                 Err(DecodeError::Truncated { at, missing, part: Part::Header })
             }
@@ -287,7 +287,7 @@ impl<F: Format> Decoder<F> {
         inspect(&self.format, self.state.limit, bytes, seen)
     }
 
-    /// Returns the next piece of a payload, whose header starts in it or was consumed before.
+    /// Returns the next piece of a frame, with `header` if it is the first one; `bytes` follow it.
     #[inline(always)]
     fn payload<'a>(
         &mut self,
@@ -329,7 +329,7 @@ impl<F: Format> Decoder<F> {
                 Step::Empty => return Ok(None),
                 Step::Boundary => {}
                 Step::Header => {
-                    let View::Collect { held, .. } = self.state.phase.view() else { continue };
+                    let View::Header { held, .. } = self.state.phase.view() else { continue };
                     if let Some((header, _)) = self.whole_header(self.held(held)) {
                         self.state.pos -= held as u64; // `payload` counts the header
                         return Ok(Some(self.payload(Some(header), rest, input)));
@@ -342,7 +342,7 @@ impl<F: Format> Decoder<F> {
         }
     }
 
-    /// Handles everything that yields no piece. Returns how many bytes it consumed, and the result.
+    /// Consumes bytes that yield no piece, and returns their number and the next step.
     #[inline(never)]
     fn advance(&mut self, bytes: &[u8]) -> (usize, Step) {
         match self.state.phase.view() {
@@ -352,7 +352,7 @@ impl<F: Format> Decoder<F> {
                 self.state.phase = Phase::skip(remaining - dropped.len() as u64);
                 (dropped.len(), if rest.is_empty() { Step::Empty } else { Step::Boundary })
             }
-            View::Collect { held, need } => self.collect(bytes, held, need),
+            View::Header { held, need } => self.collect(bytes, held, need),
             View::Payload { .. } => self.collect(bytes, 0, 1),
             View::Failed { .. } | View::Search { .. } => (0, Step::Failed),
         }
@@ -364,7 +364,7 @@ impl<F: Format> Decoder<F> {
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
             if rest.is_empty() {
-                self.state.phase = Phase::collect(held, need);
+                self.state.phase = Phase::header(held, need);
                 return (used, Step::Empty);
             }
             // No header ends before `need` bytes, so none of these belongs to a payload.
@@ -375,11 +375,11 @@ impl<F: Format> Decoder<F> {
                 Ok(Parsed::Header(header)) => {
                     self.state.pos += taken.len() as u64;
                     if header.header_len != now {
-                        // The format had said that no header ends this early; `latched` reports it.
+                        // A header that is shorter than the last `Need` breaks the format's laws.
                         self.state.phase = Phase::failed(now);
                         return (used + taken.len(), Step::Failed);
                     }
-                    self.state.phase = Phase::collect(now, now);
+                    self.state.phase = Phase::header(now, now);
                     return (used + taken.len(), Step::Header);
                 }
                 Ok(Parsed::Need(more)) => {

@@ -40,7 +40,7 @@ impl<F: SelfChecking> Decoder<F> {
             copy(self.state.header.as_mut().get_mut(held..).unwrap_or_default(), &[*byte]);
             let parsed = self.inspect(self.held(held + 1), 0);
             if let Ok(Parsed::Header(_)) = parsed {
-                self.state.phase = Phase::collect(held, held + 1);
+                self.state.phase = Phase::header(held, held + 1);
                 return Ok(Some(skipped - held as u64));
             }
             *input = rest;
