@@ -46,16 +46,16 @@ const QUIET_READS: u8 = 8;
 ///
 /// # Storage
 /// `[u8; N]`, `&mut [u8]`, and with the feature `alloc` a `Box<[u8]>`, or a `Vec<u8>` that grows
-/// with what has arrived. The contents of a storage do not matter; it is room. Over a
+/// with what has arrived. The initial contents of a storage are ignored. Over a
 /// storage of fixed size the effective limit is what fits: its length minus the room for a header.
 /// After `next_frame` or `resync` has returned `None`, `spare` is not empty: both return an error
 /// if the storage is shorter than a header.
 ///
 /// # Find first, borrow later
 /// [`next_frame`](Self::next_frame) borrows the buffer for as long as the frame lives, even on the
-/// path that returns `None`. Code that waits for more bytes then, as every `async` reader does, calls
-/// [`find`](Self::find), which returns a [`Found`] without a borrow, and borrows the frame at the end
-/// by [`frame`](Self::frame).
+/// path that returns `None`. Code that waits for more bytes on that path, such as an `async` reader,
+/// calls [`find`](Self::find), which returns a [`Found`] without a borrow, and at the end
+/// [`frame`](Self::frame), which borrows the frame.
 ///
 /// # Memory
 /// A `Vec` begins with 8 KiB. When a read has filled it, it doubles, or returns to the length that it
@@ -73,9 +73,9 @@ pub struct FrameBuf<S, F: Format = V1> {
     /// `storage[start..end]` was committed and not consumed yet.
     start: usize,
     end: usize,
-    /// Until `end` is here, the next frame cannot be whole; zero if its length is not known.
+    /// While `end` is less than this, the next frame is not whole; zero if its length is not known.
     need: usize,
-    /// The bytes that a header needs which does not fit into the storage; zero if none.
+    /// The length of a header that does not fit into the storage, in bytes; zero if none.
     no_room: usize,
     /// The number of reads in a row that needed little of a growing storage, and whether the last
     /// read filled all the room.
@@ -85,7 +85,7 @@ pub struct FrameBuf<S, F: Format = V1> {
     before: usize,
 }
 
-/// What the outlined search came to.
+/// The result of `find_outlined`.
 enum Outcome {
     Found,
     NeedsMore,
@@ -133,8 +133,8 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         }
     }
 
-    /// Returns the effective format and limit: encode with it what an equal buffer of the peer
-    /// takes.
+    /// Returns the format and the effective limit. A frame that is encoded with them fits into an
+    /// equal buffer of the peer.
     pub fn framing(&self) -> Framing<&F> {
         self.scanner.framing()
     }
@@ -221,9 +221,9 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         }
     }
 
-    /// Returns the next whole frame if that takes one look: the common case. `None` says nothing;
-    /// [`find_slowly`](Self::find_slowly) does. An `async` reader asks this first, so that a frame for
-    /// which it need not wait stays in registers.
+    /// Returns the next whole frame if the fast path finds it. After `None`, call
+    /// [`find_slowly`](Self::find_slowly): there may still be a frame or an error. An `async` reader
+    /// calls this before it waits, so that a frame that has arrived stays in registers.
     #[inline(always)]
     pub fn find_now(&mut self) -> Option<Found<F::Meta>> {
         let kept = self.storage.bytes().get(self.start..self.end)?;
@@ -250,7 +250,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         }
     }
 
-    /// Whether no byte of the next frame has arrived, which needs no further look.
+    /// Whether no byte of the next frame has arrived, so that the slow path is not needed.
     #[inline(always)]
     fn begin_if_empty(&mut self) -> bool {
         let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
@@ -261,14 +261,14 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         empty
     }
 
-    /// Whether bytes have arrived since a look would have found no whole frame.
+    /// Whether enough bytes have arrived that the next frame may be whole.
     #[inline(always)]
     pub(crate) fn may_have_frame(&self) -> bool {
         self.end >= self.need
     }
 
-    /// Looks after the fast path. `found` is written only if there is a frame, and an error latches,
-    /// so the outcome fits into a register: a search that finds nothing is the common one here.
+    /// Finds the next frame after the fast path found none. A frame is written to `found`, and an
+    /// error latches, so the result fits into a register. The common one is `NeedsMore`.
     #[inline(never)]
     fn find_outlined(&mut self, found: &mut Option<Found<F::Meta>>) -> Outcome {
         if !S::GROWS && self.no_room > 0 {
@@ -320,7 +320,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         self.scanner.header(self.kept())
     }
 
-    /// Whether the committed bytes are known not to complete the next frame. `false` says nothing.
+    /// Whether the committed bytes are known not to complete the next frame; `false` if unknown.
     pub fn needs_more(&self) -> bool {
         self.scanner.needs_more(self.end - self.start) || self.scanner.open_frame(&[]).is_some()
     }
@@ -359,7 +359,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         }
     }
 
-    /// The committed bytes from the scanner's first on, refused ones included.
+    /// Returns the bytes that the scanner has not consumed, including refused ones.
     fn kept(&self) -> &[u8] {
         self.storage.bytes().get(self.start..self.end).unwrap_or_default()
     }
@@ -482,7 +482,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
 
 #[cfg(feature = "alloc")]
 impl<F: Format> FrameBuf<alloc::vec::Vec<u8>, F> {
-    /// Creates a buffer over an empty `Vec`, which grows and so takes every limit.
+    /// Creates a buffer over an empty `Vec`, which grows, so that any limit is possible.
     pub fn growing(framing: impl Into<Framing<F>>) -> Self {
         Self::build(alloc::vec::Vec::new(), framing.into())
     }
@@ -539,8 +539,8 @@ impl<S: Storage, F: SelfChecking> FrameBuf<S, F> {
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] if the stream has not failed. [`RecoverError::Failed`]
-    /// with a [`DecodeError::NoRoom`] if the storage is shorter than a header, and full of what
-    /// may be the beginning of one: it latches.
+    /// with a [`DecodeError::NoRoom`] if the storage is shorter than a header, and full of bytes
+    /// that may begin one; this error latches.
     pub fn resync(&mut self) -> Result<Option<u64>, RecoverError> {
         if let Some(error @ DecodeError::NoRoom { .. }) = self.error() {
             return Err(RecoverError::Failed(error));

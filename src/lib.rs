@@ -5,7 +5,7 @@
 //! | --- | --- | --- |
 //! | chunks of any size | [`Decoder`]: borrowed pieces, no buffer | [`Encoder`]: header, pieces |
 //! | a place to read into | [`FrameBuf`] | [`WriteBuf`], [`Framing::encode_into`] |
-//! | a buffer of your own | [`scan::Scanner`]: finds frames, holds no bytes | [`Framing::encode_into`] |
+//! | your own buffer | [`scan::Scanner`]: finds frames, holds no bytes | [`Framing::encode_into`] |
 //! | everything in one slice | [`Framing::split_frame`] | [`Framing::encode_into`] |
 //! | a datagram | [`Framing::datagram`] | [`DatagramPacker`] |
 //! | a blocking stream | `io::FrameReader` (feature `std`) | `io::FrameWriter` |

@@ -1,7 +1,7 @@
 //! Finds frames in bytes that the caller keeps (spec, chapter 7).
 //!
 //! A [`Scanner`] holds no bytes. It is for buffers that already exist: [`FrameBuf`](crate::FrameBuf)
-//! and the codecs for tokio-util stand on it.
+//! and the codecs for tokio-util use it.
 
 use core::fmt;
 
@@ -16,7 +16,8 @@ use crate::framing::Framing;
 /// Finds the next frame in bytes that the caller keeps.
 ///
 /// The caller passes all bytes of the stream that it has not dropped yet, and drops from their front
-/// what the [`Scan`] says. Every byte of a header is inspected once, however the stream is cut.
+/// the bytes of a returned [`Scan::Frame`] or [`Scan::Discard`]. With [`Format::resume_header`], a
+/// long header takes linear time, however the stream is cut.
 ///
 /// ```
 /// use unstick::{Framing, U16Be};
@@ -53,8 +54,8 @@ pub struct Scanner<F: Format = V1> {
     limit: u64,
     /// The stream offset of the first kept byte.
     position: u64,
-    /// The fast path may look at the kept bytes once they reach this stream offset; `NEVER` while the
-    /// slow path alone may. It is the end of the next frame if its header is known.
+    /// The fast path is tried once the kept bytes reach this stream offset: the end of the next frame
+    /// if its header is known, and `NEVER` while only the slow path may be used.
     gate: u64,
     /// The bytes before this stream offset are known not to complete the header.
     undecided: u64,
@@ -66,7 +67,7 @@ const NEVER: u64 = u64::MAX;
 
 #[derive(Clone, Copy)]
 enum Phase {
-    /// The kept bytes begin with a frame's first byte.
+    /// The kept bytes begin with a frame's first byte: the spec's BOUNDARY, HEADER and PAYLOAD.
     Frames,
     /// The frame at this offset is over the limit and is dropped: `refused` header bytes, and then
     /// `remaining` payload bytes.
@@ -74,7 +75,7 @@ enum Phase {
     /// The kept bytes begin with `refused` bytes that are not a header.
     Failed { error: DecodeError, refused: usize },
     /// A search has dropped `skipped` bytes. If it is `new`, the kept bytes begin with the failed
-    /// frame's first byte, which is dropped without a look.
+    /// frame's first byte, which is dropped without a check.
     Search { skipped: u64, new: bool },
 }
 
@@ -89,8 +90,8 @@ pub enum Scan<M> {
     Discard(usize),
     /// No whole frame. Read more bytes.
     Incomplete {
-        /// The frame has at least this many bytes, counted from the first kept byte. A peer may
-        /// have announced it: do not reserve memory for it.
+        /// The frame has at least this many bytes, counted from the first kept byte. The number may
+        /// come from the peer: do not reserve memory for it.
         needed: usize,
     },
 }
@@ -236,8 +237,8 @@ impl<F: Format> Scanner<F> {
         }
     }
 
-    /// Returns the frame at the front of the kept bytes if that takes one look: the common case.
-    /// `None` says nothing; [`find`](Self::find) does.
+    /// Returns the frame at the front of the kept bytes if the fast path finds it. After `None`, call
+    /// [`find`](Self::find): there may still be a frame or an error.
     #[inline(always)]
     pub fn find_whole(&mut self, kept: &[u8]) -> Option<Found<F::Meta>> {
         if self.position.wrapping_add(kept.len() as u64) < self.gate {
@@ -264,8 +265,8 @@ impl<F: Format> Scanner<F> {
         self.find_after_fast_path(kept)
     }
 
-    /// Looks for a frame at the front of the kept bytes, where [`find_whole`](Self::find_whole) found
-    /// none: as [`find`](Self::find), for a caller that has an outlined function of its own.
+    /// Looks for a frame like [`find`](Self::find), after [`find_whole`](Self::find_whole) has
+    /// returned `None`. It is inlined, for a caller that is outlined itself.
     #[inline(always)]
     pub(crate) fn find_after_fast_path(
         &mut self,
@@ -288,8 +289,8 @@ impl<F: Format> Scanner<F> {
         self.inspect_kept(kept, end)
     }
 
-    /// Whether a frame begins here and none of its bytes has arrived, which
-    /// [`needs_more`](Self::needs_more) then reports.
+    /// Whether no byte of the next frame has arrived. If so, [`needs_more`](Self::needs_more) is true
+    /// until one arrives.
     #[inline(always)]
     pub(crate) fn begin_if_empty(&mut self, kept: &[u8]) -> bool {
         let empty = kept.is_empty() && matches!(self.phase, Phase::Frames);
@@ -299,7 +300,7 @@ impl<F: Format> Scanner<F> {
         empty
     }
 
-    /// Drops bytes of a skipped frame, or returns the error: all phases in which no frame begins.
+    /// Handles all phases in which no frame begins: drops skipped bytes, or returns the error.
     #[inline(never)]
     fn find_no_frame(&mut self, kept: &[u8]) -> Result<Scan<F::Meta>, DecodeError> {
         let len = kept.len() as u64;
@@ -363,7 +364,7 @@ impl<F: Format> Scanner<F> {
         error
     }
 
-    /// The kept bytes begin with a frame's first byte, and nothing is known of them.
+    /// Enters the phase in which the kept bytes begin with a frame, and none of them was inspected.
     fn begin_frame(&mut self) {
         (self.undecided, self.gate, self.phase) = (0, 0, Phase::Frames);
     }
@@ -393,7 +394,7 @@ impl<F: Format> Scanner<F> {
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] inside a frame, [`DecodeError::Unsynchronized`] during a search,
-    /// the stream's error if it has failed, or the error of a frame that stands in these bytes.
+    /// the stream's error if it has failed, or the first error in the kept bytes.
     pub fn finish(&self, kept: &[u8]) -> Result<(), DecodeError> {
         let len = kept.len() as u64;
         let end = self.position.saturating_add(len);
@@ -421,7 +422,7 @@ impl<F: Format> Scanner<F> {
         decoded.map_err(|error| error.shifted(at))
     }
 
-    /// Starts a new stream, at offset 0, with none of the old one's bytes kept.
+    /// Starts a new stream, at offset 0. The caller drops all bytes of the old one.
     pub fn reset(&mut self) {
         self.position = 0;
         self.begin_frame();
@@ -444,8 +445,8 @@ impl<F: Format> Scanner<F> {
         }
     }
 
-    /// Drops bytes from the front of the kept bytes until a header stands there that is valid and
-    /// within the limit. [`begin_search`](Self::begin_search) comes first.
+    /// Searches the kept bytes for a valid header within the limit, and returns how many bytes to drop
+    /// from their front. Call [`begin_search`](Self::begin_search) first.
     ///
     /// If more bytes are needed, call it again once there are some.
     ///
@@ -509,7 +510,7 @@ impl<F: Format + fmt::Debug> fmt::Debug for Scanner<F> {
     }
 }
 
-/// On a target whose pointers are narrower than 64 bits, no slice is as long as what is cut here.
+/// Converts a number of bytes. One over `usize::MAX`, which no slice has, saturates.
 fn saturating_usize(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }

@@ -81,8 +81,8 @@ pub const MAX_PAYLOAD_LEN: u64 = (1 << 62) - 1;
 ///    `max_payload_len`. [`whole_header`](Self::whole_header) and
 ///    [`resume_header`](Self::resume_header) return the same results as `decode_header`.
 ///
-/// The feature `conformance` tests a format against these laws, and against everything that depends
-/// on them.
+/// The crate `unstick-conformance` tests a format against these laws, and against everything that
+/// depends on them.
 ///
 /// A format should refuse a header at the first byte that makes it invalid.
 pub trait Format {
@@ -105,7 +105,7 @@ pub trait Format {
     /// Decodes the header at the start of `bytes`. Further bytes may follow the header.
     ///
     /// # Errors
-    /// Returns an error if `bytes` do not start with a header, whatever bytes follow.
+    /// Returns an error if `bytes` neither start with a header nor are the start of one.
     fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Self::Meta>, HeaderError>;
 
     /// Returns the header if [`decode_header`](Self::decode_header) would return one, otherwise
@@ -167,14 +167,14 @@ pub enum InDatagram {
     IfKnown {
         /// The kind's number.
         kind: u8,
-        /// Whether an unknown kind refuses the datagram. Otherwise the frame is ignored.
+        /// Whether the datagram is refused if the kind is unknown. Otherwise the frame is ignored.
         critical: bool,
     },
     /// The kind is unknown to every receiver.
     Unknown {
         /// The kind's number.
         kind: u8,
-        /// Whether it refuses the datagram. Otherwise the frame is ignored.
+        /// Whether the datagram is refused. Otherwise the frame is ignored.
         critical: bool,
     },
     /// The kind is not allowed in a datagram: a datagram with it is refused, and it cannot be sent

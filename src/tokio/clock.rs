@@ -30,7 +30,7 @@ impl ReadClock {
         self.epoch.get_or_insert_with(Instant::now).elapsed()
     }
 
-    /// Waits until this moment, counted from the epoch; forever if it is beyond all time.
+    /// Waits until this moment, counted from the epoch; forever if no `Instant` is as late.
     pub(super) fn poll_alarm(&mut self, deadline: Duration, cx: &mut Context<'_>) -> Poll<()> {
         let epoch = *self.epoch.get_or_insert_with(Instant::now);
         let Some(deadline) = epoch.checked_add(deadline) else { return Poll::Pending };

@@ -19,8 +19,8 @@ use crate::io::ReadError;
 use crate::scan::Found;
 use crate::{DecodeError, Format, Frame, FrameBuf, Framing, OwnedFrame, SelfChecking, V1};
 
-/// The longest storage that a waiting reader keeps for itself, in bytes: with more unread bytes it
-/// keeps the large one.
+/// The max number of unread bytes that a waiting reader moves to a small storage; with more it keeps
+/// the large one.
 const IDLE_LEN: usize = 4 * 1024;
 
 std::thread_local! {
@@ -34,7 +34,7 @@ std::thread_local! {
 /// It reads into a buffer of 64 KiB that all readers of a thread share, and into one of its own
 /// while a larger frame arrives, which grows up to the limit plus a header. While it waits, it holds
 /// only the bytes of the next frame that have arrived. It needs no `BufReader`. [`buf`](Self::buf)
-/// returns the buffer, which knows the framing, the position in the stream, and the next header.
+/// returns the buffer, which has the framing, the position in the stream, and the next header.
 ///
 /// As a [`Stream`] it yields owned frames, and ends after the first error.
 #[derive(Debug)]
@@ -113,9 +113,9 @@ impl<R, F: Format> FrameReader<R, F> {
         self.engine.is_ended()
     }
 
-    /// Drops what was read and starts a new stream, at offset 0, with the transport's next byte: a
-    /// way to continue after a timeout on a lossy line, and after the end: a serial port may end a
-    /// read without a byte when its time is up.
+    /// Drops what was read and starts a new stream, at offset 0, with the transport's next byte. A
+    /// lossy line can continue in this way after a timeout, or after an end of the stream, which a
+    /// serial port may report when a read times out.
     pub fn reset(&mut self) {
         self.engine.reset();
         if let Some(clock) = &mut self.clock {
@@ -171,7 +171,8 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     /// Waits for the next frame. Returns `Ok(None)` if the stream ended between two frames.
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing: what it read is there for the next one. The time limits go on.
+    /// A dropped call loses nothing: what it read is there for the next one. Its wait counts for the
+    /// time limits.
     ///
     /// # Errors
     /// [`ReadError::Decode`] if the stream has failed: every further call returns it again.
@@ -202,9 +203,9 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
         Ok(self.next_frame().await?.map(|frame| frame.to_owned()))
     }
 
-    /// Reads once. Returns `false` if the stream ended between two frames. For types that stand on a
-    /// reader, as a conversation that reads and writes; a call that waits begins with
-    /// [`resume`](Self::resume) and ends with [`pause`](Self::pause).
+    /// Reads once. Returns `false` if the stream ended between two frames. For types built on a
+    /// reader, such as a conversation that reads and writes: call [`resume`](Self::resume) before a
+    /// wait, and [`pause`](Self::pause) after it.
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
@@ -218,8 +219,8 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
         Poll::Ready(Ok(true))
     }
 
-    /// Waits until the peer has been idle for too long: for a call that waits to write while nobody
-    /// reads. Pending without an idle timeout.
+    /// Waits until the peer has been idle for too long, for a call that waits to write and does not
+    /// read. Without an idle timeout, it waits forever.
     pub fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<ReadError> {
         self.resume();
         while let Some(clock) = self.clock.as_deref_mut()
@@ -233,7 +234,7 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
             }
             match clock.timeouts.poll_idle_timeout() {
                 Some(deadline) => ready!(clock.poll_alarm(deadline, cx)),
-                None => break, // later than any time there is
+                None => break, // later than any `Duration`
             }
         }
         Poll::Pending
@@ -269,8 +270,8 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
         }
     }
 
-    /// Reads at least once unless the stream has ended, until there is a frame: like
-    /// [`poll_next`](Self::poll_next) with the search inlined, for a caller that has looked.
+    /// Reads at least once unless the stream has ended, until there is a frame: an inlined
+    /// [`poll_next`](Self::poll_next), for a caller that found no frame before.
     pub(super) fn poll_read_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -416,7 +417,7 @@ impl<R: AsyncRead + Unpin, F: Format + Unpin> Stream for FrameReader<R, F> {
     }
 }
 
-/// A call that waits. However it ends, even if it is dropped, the time limits stop then.
+/// A call that waits. The time limits stop when it ends or is dropped.
 pub(super) struct Waiting<'a, R, F: Format>(pub(super) &'a mut FrameReader<R, F>);
 
 impl<R, F: Format> Drop for Waiting<'_, R, F> {

@@ -15,9 +15,9 @@ use crate::{Accepted, Format, Framing, OwnedFrame, V1, WriteBuf, WriteBufError};
 
 /// Writes frames to anything that is [`AsyncWrite`].
 ///
-/// Small frames are collected and written together; a payload of 32 KiB or more is written from
-/// where it is, without a copy. It needs no `BufWriter`. If the peer does not read, it waits and
-/// does not grow.
+/// Small frames are collected and written together; a payload of 32 KiB or more (64 KiB if the
+/// transport has no vectored write) is written without a copy. It needs no `BufWriter`. If the peer
+/// does not read, the writer waits, and its buffer does not grow.
 ///
 /// As a [`Sink`] it takes owned frames ([`Framing::frame`] creates one), and copies them, so that a
 /// dropped call never poisons it.
@@ -89,8 +89,8 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// [`flush`](Self::flush). Waits while the peer does not read.
     ///
     /// # Cancel safety
-    /// With a payload below 32 KiB the frame of a dropped call was not accepted: once it is, the
-    /// call ends without waiting. With a larger payload it was not accepted either, if none of its
+    /// With a payload below 32 KiB the frame of a dropped call was not accepted: a call that accepts
+    /// it returns without waiting. With a larger payload it was not accepted either, if none of its
     /// bytes was written; otherwise the writer is poisoned, and every further call returns that
     /// error.
     ///

@@ -198,8 +198,8 @@ pub(crate) const fn valid(header: &[u8; HEADER_LEN]) -> Option<(Kind, u32)> {
     None
 }
 
-/// Checks whether `prefix` can become a valid header. Each byte that decides is checked as soon as
-/// it is present.
+/// Checks whether `prefix` can become a valid header. Magic, version and kind are each checked as
+/// soon as they are present.
 ///
 /// # Errors
 /// Returns the error of the first byte that is invalid at its position.
