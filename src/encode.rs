@@ -90,12 +90,13 @@ impl<F: Format> Framing<F> {
         meta: impl Borrow<F::Meta>,
         payload_len: u64,
     ) -> Result<EncodedHeader<F>, EncodeError> {
-        let limit = self.limit();
+        let meta = meta.borrow();
+        let limit = self.limit().min(self.format().limit_of(meta));
         if payload_len > limit {
             return Err(EncodeError::Oversize { len: payload_len, limit });
         }
         let mut buf = F::HeaderBuf::ZERO;
-        let len = self.format().encode_header(meta.borrow(), payload_len, &mut buf)?;
+        let len = self.format().encode_header(meta, payload_len, &mut buf)?;
         if len == 0 || len > F::HeaderBuf::LEN {
             return Err(EncodeError::BrokenFormat);
         }

@@ -7,7 +7,7 @@
 //! |  0 1 | remaining payload bytes (62 bits)     |  an oversize payload is being skipped
 //! |  1 0 | 30 bits unused | need: 16 | held: 16  |  a header is being collected
 //! |  1 1 | 0 | skipped bytes: 53 | held: 8       |  a search for the next header
-//! |  1 1 | 1 | 45 bits unused       | held: 16   |  failed: the refused bytes are kept
+//! |  1 1 | 1 | next limit + 1: 45   | held: 16   |  failed: the refused bytes are kept
 //! +-----+---------------------------------------+
 //! ```
 //!
@@ -27,8 +27,8 @@ pub(super) enum View {
     Skip { remaining: u64 },
     /// `held` bytes of a header are there, and at least `need` have to be.
     Collect { held: usize, need: usize },
-    /// The `held` bytes of header were refused.
-    Failed { held: usize },
+    /// The `held` bytes of header were refused; `next` is the limit that was set after that.
+    Failed { held: usize, next: Option<u64> },
     /// A search goes on; `held` bytes may be a header's beginning, `skipped` are none.
     Search { held: usize, skipped: u64 },
 }
@@ -56,6 +56,13 @@ impl Phase {
 
     pub(super) const fn failed(held: usize) -> Self {
         Self(Self::FAILED | held as u64 & 0xFFFF)
+    }
+
+    /// A failed stream whose next frame has another limit: at most 2^45 - 2, which it saturates at.
+    pub(super) const fn failed_before(held: usize, next: u64) -> Self {
+        let max = (1 << 45) - 2;
+        let next = if next < max { next } else { max };
+        Self(Self::FAILED | (next + 1) << 16 | held as u64 & 0xFFFF)
     }
 
     /// `held` is at most 254: a self-checking header has at most 255 bytes. The count saturates
@@ -97,7 +104,9 @@ impl Phase {
             Self::SEARCH..Self::FAILED => {
                 View::Search { held: (value & 0xFF) as usize, skipped: value >> 8 }
             }
-            Self::FAILED.. => View::Failed { held },
+            Self::FAILED.. => {
+                View::Failed { held, next: (value >> 16 & ((1 << 45) - 1)).checked_sub(1) }
+            }
         }
     }
 }
