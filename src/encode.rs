@@ -122,14 +122,17 @@ impl<F: Format> Framing<F> {
         let Some(out) = out.get_mut(..needed) else {
             return Err(EncodeError::NoRoom { needed, room });
         };
-        if header.len == F::HeaderBuf::LEN
-            && let Some((head, body)) = F::HeaderBuf::split_mut(out)
-        {
-            *head = header.buf;
-            copy_payload(body, payload);
-        } else if let Some((head, body)) = out.split_at_mut_checked(header.len) {
-            copy(head, header.as_bytes());
-            copy_payload(body, payload);
+        match F::HeaderBuf::split_mut(out) {
+            Some((head, body)) if header.len == F::HeaderBuf::LEN => {
+                *head = header.buf;
+                copy_payload(body, payload);
+            }
+            _ => {
+                if let Some((head, body)) = out.split_at_mut_checked(header.len) {
+                    copy(head, header.as_bytes());
+                    copy_payload(body, payload);
+                }
+            }
         }
         Ok(needed)
     }

@@ -191,10 +191,9 @@ impl<F: Format> Decoder<F> {
         mut input: &'a [u8],
         each: &mut impl FnMut(Piece<'a, F::Meta>),
     ) -> &'a [u8] {
-        while let Some((header, _)) = self.whole_header(input)
-            && let Ok(len) = usize::try_from(header.payload_len)
-            && let Some(frame_len) = header.header_len.checked_add(len)
-        {
+        while let Some((header, _)) = self.whole_header(input) {
+            let Ok(len) = usize::try_from(header.payload_len) else { break };
+            let Some(frame_len) = header.header_len.checked_add(len) else { break };
             let known =
                 F::HeaderBuf::split(input).filter(|_| header.header_len == F::HeaderBuf::LEN);
             let mut next = input.split_at_checked(frame_len);
@@ -343,9 +342,8 @@ impl<F: Format> Decoder<F> {
             Some(header) => (header.payload_len, header.header_len as u64),
             None => (self.state.phase.remaining(), 0),
         };
-        if let Ok(len) = usize::try_from(due)
-            && let Some((bytes, rest)) = bytes.split_at_checked(len)
-        {
+        let whole = usize::try_from(due).ok().and_then(|len| bytes.split_at_checked(len));
+        if let Some((bytes, rest)) = whole {
             self.state.pos += header_len + due;
             self.state.phase = Phase::BOUNDARY;
             *input = rest;

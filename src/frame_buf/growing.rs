@@ -24,9 +24,10 @@ impl<F: Format> FrameBuf<Vec<u8>, F> {
     /// Commits all of `bytes`, growing the storage for them: for bytes that another parser has read
     /// from the stream before.
     pub fn extend_all(&mut self, mut bytes: &[u8]) {
-        while let Some(rest) = bytes.get(self.extend(bytes)..)
-            && rest.len() < bytes.len()
-        {
+        while let Some(rest) = bytes.get(self.extend(bytes)..) {
+            if rest.len() == bytes.len() {
+                break;
+            }
             bytes = rest;
         }
     }
