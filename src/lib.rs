@@ -102,8 +102,8 @@ pub use error::{
 pub use format::header::Kind;
 pub use format::{
     ByteOrder, Covers, FieldMeta, Format, Header, HeaderBuf, I32Be, I32Le, InDatagram, Layout,
-    LayoutError, LengthField, MAX_PAYLOAD_LEN, Parsed, SelfChecking, U8, U16Be, U16Le, U24Be,
-    U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, header,
+    LayoutError, LengthField, LimitedBy, MAX_PAYLOAD_LEN, Parsed, SelfChecking, U8, U16Be, U16Le,
+    U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, header,
 };
 #[cfg(feature = "alloc")]
 pub use frame::OwnedFrame;

@@ -209,10 +209,10 @@ impl sealed::Storage for alloc::vec::Vec<u8> {
 /// between two disjoint slices. `copy_within` would keep a panic path at some optimisation levels.
 fn move_to_front(bytes: &mut [u8], start: usize, end: usize) {
     let mut rest = bytes.get_mut(..end).unwrap_or_default();
-    while let Some((gap, tail)) = rest.split_at_mut_checked(start)
-        && !gap.is_empty()
-        && !tail.is_empty()
-    {
+    while let Some((gap, tail)) = rest.split_at_mut_checked(start) {
+        if gap.is_empty() || tail.is_empty() {
+            break;
+        }
         copy_payload(gap, tail);
         rest = rest.get_mut(start..).unwrap_or_default();
     }

@@ -8,12 +8,13 @@
 //! | 0 1 | remaining payload bytes: 62 bits     |  SKIP(remaining)
 //! | 1 0 | 30 bits unused | need: 16 | held: 16 |  HEADER(held); the header has `need` bytes or more
 //! | 1 1 | 0 | skipped bytes: 53 | held: 8      |  SEARCH(w); the window is the held bytes
-//! | 1 1 | 1 | 45 bits unused    | held: 16     |  FAILED(e); `e` follows from the held bytes
+//! | 1 1 | 1 | next limit + 1: 45 | held: 16    |  FAILED(e); `e` follows from the held bytes
 //! +-----+--------------------------------------+
 //! ```
 //!
-//! The held bytes are in the decoder's header buffer. The end of the stream changes no state. A number
-//! up to [`MAX_PAYLOAD_LEN`] is BOUNDARY or PAYLOAD, and one from `SEARCH` on has an error.
+//! The held bytes are in the header buffer. A next limit is one set after the error; the field is zero
+//! if there is none. The end of the stream changes no state. A number up to [`MAX_PAYLOAD_LEN`] is
+//! BOUNDARY or PAYLOAD, and one from `SEARCH` on has an error.
 
 use crate::format::MAX_PAYLOAD_LEN;
 
@@ -28,8 +29,8 @@ pub(super) enum View {
     Skip { remaining: u64 },
     /// `held` bytes of a header have arrived; it has at least `need`.
     Header { held: usize, need: usize },
-    /// The `held` bytes of a header were refused.
-    Failed { held: usize },
+    /// The `held` bytes of a header were refused; `next` is the limit that was set after that.
+    Failed { held: usize, next: Option<u64> },
     /// A search goes on: `skipped` bytes were rejected, and the next `held` may begin a header.
     Search { held: usize, skipped: u64 },
 }
@@ -57,6 +58,13 @@ impl Phase {
 
     pub(super) const fn failed(held: usize) -> Self {
         Self(Self::FAILED | held as u64 & 0xFFFF)
+    }
+
+    /// A failed stream whose next frame has another limit: at most 2^45 - 2, which it saturates at.
+    pub(super) const fn failed_before(held: usize, next: u64) -> Self {
+        let max = (1 << 45) - 2;
+        let next = if next < max { next } else { max };
+        Self(Self::FAILED | (next + 1) << 16 | held as u64 & 0xFFFF)
     }
 
     /// `held` is at most 254: a self-checking header has at most 255 bytes. The count saturates
@@ -98,7 +106,9 @@ impl Phase {
             Self::SEARCH..Self::FAILED => {
                 View::Search { held: (value & 0xFF) as usize, skipped: value >> 8 }
             }
-            Self::FAILED.. => View::Failed { held },
+            Self::FAILED.. => {
+                View::Failed { held, next: (value >> 16 & ((1 << 45) - 1)).checked_sub(1) }
+            }
         }
     }
 }

@@ -111,13 +111,12 @@ impl ReadTimeouts {
     /// # Errors
     /// Returns the limit that has passed.
     pub fn handle_timeout(&self, now: Duration, consumed: u64) -> Result<(), TimedOut> {
-        if let Some((at, since)) = self.frame
-            && let Some(after) = self.frame_timeout
-            && now.saturating_sub(since) >= after
-        {
-            return Err(TimedOut::Frame { at, after });
+        match (self.frame, self.frame_timeout) {
+            (Some((at, since)), Some(after)) if now.saturating_sub(since) >= after => {
+                Err(TimedOut::Frame { at, after })
+            }
+            _ => self.handle_idle_timeout(now, consumed),
         }
-        self.handle_idle_timeout(now, consumed)
     }
 
     /// Checks the idle limit alone, for a call that writes: it does not read, so no frame is late.
@@ -125,13 +124,12 @@ impl ReadTimeouts {
     /// # Errors
     /// As [`handle_timeout`](Self::handle_timeout).
     pub fn handle_idle_timeout(&self, now: Duration, consumed: u64) -> Result<(), TimedOut> {
-        if let Some(since) = self.idle
-            && let Some(after) = self.idle_timeout
-            && now.saturating_sub(since) >= after
-        {
-            return Err(TimedOut::Idle { at: consumed, after });
+        match (self.idle, self.idle_timeout) {
+            (Some(since), Some(after)) if now.saturating_sub(since) >= after => {
+                Err(TimedOut::Idle { at: consumed, after })
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Returns when to check again if nothing happens before.

@@ -2,6 +2,7 @@
 
 mod inspect;
 mod length_field;
+mod limited;
 mod list;
 mod prefix;
 mod v1;
@@ -13,6 +14,7 @@ use crate::error::{EncodeError, HeaderError};
 
 pub(crate) use inspect::{Refusal, inspect, shortest_refused, whole_header};
 pub use length_field::{ByteOrder, Covers, FieldMeta, Layout, LayoutError, LengthField};
+pub use limited::LimitedBy;
 pub use prefix::{I32Be, I32Le, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le};
 pub use v1::{V1, header};
 pub use varint::Varint;
@@ -146,6 +148,14 @@ pub trait Format {
         payload_len: u64,
         out: &mut Self::HeaderBuf,
     ) -> Result<usize, EncodeError>;
+
+    /// Returns the limit of frames with this meta, in payload bytes; by default there is none but that
+    /// of the [`Framing`](crate::Framing). It is the same for equal metas. See [`LimitedBy`].
+    #[inline(always)]
+    fn limit_of(&self, meta: &Self::Meta) -> u64 {
+        let _ = meta;
+        MAX_PAYLOAD_LEN
+    }
 
     /// Returns how a frame with this meta is handled in a datagram. By default, every frame may be
     /// sent and is delivered.
@@ -306,6 +316,11 @@ impl<F: Format + ?Sized> Format for &F {
         out: &mut Self::HeaderBuf,
     ) -> Result<usize, EncodeError> {
         (**self).encode_header(meta, payload_len, out)
+    }
+
+    #[inline(always)]
+    fn limit_of(&self, meta: &Self::Meta) -> u64 {
+        (**self).limit_of(meta)
     }
 
     #[inline]

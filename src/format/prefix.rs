@@ -58,7 +58,7 @@ macro_rules! prefix {
 
             #[inline]
             fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<()>, HeaderError> {
-                $(if let Some(&found) = bytes.get($sign) && found & 0x80 != 0 {
+                $(if let Some(&found) = bytes.get($sign).filter(|found| **found & 0x80 != 0) {
                     return Err(HeaderError::NegativeLength { found });
                 })?
                 Ok(match self.whole_header(bytes) {

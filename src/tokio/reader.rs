@@ -223,9 +223,10 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     /// read. Without an idle timeout, it waits forever.
     pub fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<ReadError> {
         self.resume();
-        while let Some(clock) = self.clock.as_deref_mut()
-            && clock.timeouts.has_idle_timeout()
-        {
+        while let Some(clock) = self.clock.as_deref_mut() {
+            if !clock.timeouts.has_idle_timeout() {
+                break;
+            }
             let now = clock.now();
             clock.timeouts.handle_nothing(now);
             let consumed = self.engine.buf().position();
@@ -352,9 +353,8 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     /// Nothing can be read: returns the error of a limit that has passed, or waits for the first one.
     fn poll_timeouts(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
         self.check_timeouts(true)?;
-        while let Some(clock) = self.clock.as_deref_mut()
-            && let Some(deadline) = clock.timeouts.poll_timeout()
-        {
+        while let Some(clock) = self.clock.as_deref_mut() {
+            let Some(deadline) = clock.timeouts.poll_timeout() else { break };
             ready!(clock.poll_alarm(deadline, cx));
             self.check_timeouts(true)?;
         }
