@@ -4,6 +4,34 @@
 use core::error::Error;
 use core::fmt;
 
+/// Implements `From` of error types for `std::io::Error`. A variant with a cause becomes what its
+/// cause becomes (`into`); any other error is the inner error of one of the given kind.
+/// `unstick-session` uses it too.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __io_errors {
+    (@ $error:ident into $cause:expr) => { ::core::convert::From::from($cause) };
+    (@ $error:ident $kind:ident) => { ::std::io::Error::new(::std::io::ErrorKind::$kind, $error) };
+    ($($type:ident { $($pattern:pat => $how:ident $($cause:expr)?),+ })+) => {$(
+        /// See "Errors as `io::Error`" in the documentation of `unstick::io`.
+        impl ::core::convert::From<$type> for ::std::io::Error {
+            fn from(error: $type) -> Self {
+                match error { $($pattern => $crate::__io_errors!(@ error $how $($cause)?)),+ }
+            }
+        }
+    )+};
+}
+
+#[cfg(feature = "std")]
+crate::__io_errors! {
+    HeaderError { _ => InvalidData }
+    DecodeError { DecodeError::Truncated { .. } => UnexpectedEof, _ => InvalidData }
+    DatagramError { _ => InvalidData }
+    EncodeError { _ => InvalidInput }
+    RecoverError { _ => InvalidInput }
+    StorageError { _ => InvalidInput }
+}
+
 /// The error for bytes that are not a valid header.
 ///
 /// It does not hold a position in the stream: [`DecodeError::Header`] adds it.

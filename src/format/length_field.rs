@@ -101,6 +101,9 @@ impl fmt::Display for LayoutError {
 
 impl Error for LayoutError {}
 
+#[cfg(feature = "std")]
+crate::__io_errors! { LayoutError { _ => InvalidInput } }
+
 /// A format described at run time: a length field in a header of fixed size. The header's other
 /// bytes are passed to the caller as they are.
 ///

@@ -118,6 +118,12 @@ impl fmt::Display for MessageError {
 
 impl Error for MessageError {}
 
+#[cfg(feature = "std")]
+unstick::__io_errors! {
+    MessageError { _ => InvalidData }
+    NameError { _ => InvalidInput }
+}
+
 /// Formats a number of bytes: `1 byte`, `2 bytes`.
 struct Bytes(u64);
 
