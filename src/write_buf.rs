@@ -127,6 +127,11 @@ impl fmt::Display for WriteBufError {
 
 impl core::error::Error for WriteBufError {}
 
+#[cfg(feature = "std")]
+crate::__io_errors! {
+    WriteBufError { WriteBufError::Encode(error) => into error, _ => BrokenPipe }
+}
+
 impl From<EncodeError> for WriteBufError {
     fn from(error: EncodeError) -> Self {
         Self::Encode(error)

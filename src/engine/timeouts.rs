@@ -1,5 +1,7 @@
 //! How long a frame may take, and how long a peer may be idle (spec, 7.11).
 
+use core::error::Error;
+use core::fmt;
 use core::time::Duration;
 
 /// The two time limits of a reader, without a clock.
@@ -24,7 +26,7 @@ pub struct ReadTimeouts {
     paused: Option<Duration>,
 }
 
-/// A time limit that has passed.
+/// The error for a time limit that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimedOut {
     /// A frame took too long.
@@ -42,6 +44,28 @@ pub enum TimedOut {
         after: Duration,
     },
 }
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame { at, after } => write!(
+                f,
+                "byte {at}: the frame was not complete after {after:?}; \
+                 is the peer stuck, or the limit on a frame's time too small?"
+            ),
+            Self::Idle { at, after } => write!(
+                f,
+                "byte {at}: nothing came for {after:?}; \
+                 is the peer gone, or the limit on idle time too small?"
+            ),
+        }
+    }
+}
+
+impl Error for TimedOut {}
+
+#[cfg(feature = "std")]
+crate::__io_errors! { TimedOut { _ => TimedOut } }
 
 impl ReadTimeouts {
     /// Creates a value without limits.

@@ -96,6 +96,15 @@ impl Error for DatagramSendError {
     }
 }
 
+crate::__io_errors! {
+    DatagramSendError {
+        DatagramSendError::Encode(error) => into *error,
+        DatagramSendError::NotConnected => NotConnected,
+        DatagramSendError::Full(error) | DatagramSendError::Blocked(error) => into error,
+        DatagramSendError::Lost(lost) => into lost.error
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
