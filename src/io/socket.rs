@@ -67,35 +67,28 @@ impl FrameSocket {
     }
 }
 
-impl<F: Format> FrameSocket<F> {
+impl<F: Format + Clone> FrameSocket<F> {
     /// Creates a socket for frames of this format and limit, in both directions.
-    pub fn with_framing(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self
-    where
-        F: Clone,
-    {
+    pub fn with_framing(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self {
         Self::over(UdpEndpoint::new(socket), framing.into())
     }
 
     /// Creates the same socket with one system call for each datagram, even if the system has
     /// offload: for a system whose offload is broken, and to measure what offload gains.
-    pub fn without_offload(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self
-    where
-        F: Clone,
-    {
+    pub fn without_offload(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self {
         Self::over(UdpEndpoint::without_offload(socket), framing.into())
     }
 
-    fn over(endpoint: UdpEndpoint<UdpSocket>, framing: Framing<F>) -> Self
-    where
-        F: Clone,
-    {
+    fn over(endpoint: UdpEndpoint<UdpSocket>, framing: Framing<F>) -> Self {
         let endpoint = Arc::new(endpoint);
         let slots = ReceiveSlots::new(framing.clone());
         let receiver = FrameReceiver { endpoint: Arc::clone(&endpoint), slots };
         let sender = FrameSender { endpoint, queue: SendQueue::new(framing) };
         Self { receiver, sender }
     }
+}
 
+impl<F: Format> FrameSocket<F> {
     /// Sets how many bytes a datagram is packed to at most, headers of frames included. The default
     /// is 1,200, the maximum 65,507 over IPv4 and 65,527 over IPv6: the system refuses longer ones,
     /// which is an error of the send.

@@ -1,18 +1,16 @@
 //! What a scanner finds.
 
-#[cfg(doc)]
-use super::Scanner;
 use crate::format::Header;
 use crate::frame::Frame;
 
-/// What [`Scanner::find`] found at the front of the kept bytes.
+/// What [`Scanner::find`](crate::scan::Scanner::find) found at the front of the kept bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan<M> {
     /// A whole frame. It counts as consumed: use [`Found::frame`], and then drop
     /// [`Found::frame_len`] bytes from the front.
     Frame(Found<M>),
     /// This many bytes belong to a frame that is skipped, at least one: drop them from the front,
-    /// and call [`Scanner::find`] again.
+    /// and call [`Scanner::find`](crate::scan::Scanner::find) again.
     Discard(usize),
     /// No whole frame. Read more bytes.
     Incomplete {
@@ -69,14 +67,14 @@ pub struct PayloadRun {
     pub len: usize,
 }
 
-/// What [`Scanner::find_payload`] found at the front of the kept bytes.
+/// What [`Scanner::find_payload`](crate::scan::Scanner::find_payload) found at the front of the kept bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanPayload {
     /// The next bytes of the payload, or its end. They count as consumed: use them, and then drop
     /// them from the front.
     Run(PayloadRun),
     /// This many bytes belong to no payload that is delivered, at least one: drop them from the
-    /// front, and call [`Scanner::find_payload`] again.
+    /// front, and call [`Scanner::find_payload`](crate::scan::Scanner::find_payload) again.
     Discard(usize),
     /// Nothing yet. Read more bytes.
     Incomplete {
@@ -85,7 +83,7 @@ pub enum ScanPayload {
     },
 }
 
-/// A step of [`Scanner::search`].
+/// A step of [`Scanner::search`](crate::scan::Scanner::search).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Searched {
     /// The number of bytes to drop from the front of the kept bytes.

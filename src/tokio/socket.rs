@@ -15,15 +15,9 @@ use crate::{Format, Framing, V1};
 /// Sends and receives frames in datagrams over tokio's [`UdpSocket`], bound or connected, IPv4 or
 /// IPv6.
 ///
-/// Frames for one peer are packed into datagrams of at most 1,200 bytes, unless
-/// [`with_datagram_limit`](Self::with_datagram_limit) sets another limit. A datagram is accepted or
-/// refused as a whole. A refused one is reported, and changes nothing for the next (spec, chapter
-/// 8). While it waits, it holds no receive buffer.
-///
-/// With the feature `udp`, on Linux and Android, one system call sends or receives many datagrams;
-/// without it, there is one for each. With it, receive only through this type and not from the
-/// socket itself, since the system may return several datagrams as one; and the system refuses a
-/// datagram that is longer than the interface can carry as too long, instead of fragmenting it.
+/// It packs frames and checks datagrams as [`io::FrameSocket`](crate::io::FrameSocket) does, whose
+/// documentation has the limits and the effects of the feature `udp`. While it waits, it holds no
+/// receive buffer.
 ///
 /// Frames are received with its [`receiver`](Self::receiver), which is also a stream of datagrams,
 /// and sent with its [`sender`](Self::sender): borrow both fields at once to answer frames while
@@ -74,35 +68,28 @@ impl FrameSocket {
     }
 }
 
-impl<F: Format> FrameSocket<F> {
+impl<F: Format + Clone> FrameSocket<F> {
     /// Creates a socket for frames of this format and limit, in both directions.
-    pub fn with_framing(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self
-    where
-        F: Clone,
-    {
+    pub fn with_framing(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self {
         Self::over(UdpEndpoint::new(TokioSocket(socket)), framing.into())
     }
 
     /// Creates the same socket with one system call for each datagram, even if the system has
     /// offload: for a system whose offload is broken, and to measure what offload gains.
-    pub fn without_offload(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self
-    where
-        F: Clone,
-    {
+    pub fn without_offload(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self {
         Self::over(UdpEndpoint::without_offload(TokioSocket(socket)), framing.into())
     }
 
-    fn over(endpoint: UdpEndpoint<TokioSocket>, framing: Framing<F>) -> Self
-    where
-        F: Clone,
-    {
+    fn over(endpoint: UdpEndpoint<TokioSocket>, framing: Framing<F>) -> Self {
         let endpoint = Arc::new(endpoint);
         let slots = ReceiveSlots::new(framing.clone());
         let receiver = FrameReceiver { endpoint: Arc::clone(&endpoint), slots, errors: None };
         let sender = FrameSender { endpoint, queue: SendQueue::new(framing) };
         Self { receiver, sender }
     }
+}
 
+impl<F: Format> FrameSocket<F> {
     /// Sets how many bytes a datagram is packed to at most, headers of frames included. The default
     /// is 1,200, the maximum 65,507 over IPv4 and 65,527 over IPv6: the system refuses longer ones,
     /// which is an error of the send.

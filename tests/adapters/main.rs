@@ -11,6 +11,10 @@ mod embedded_io;
 mod embedded_io_async;
 #[cfg(feature = "std")]
 mod io;
+#[cfg(feature = "std")]
+mod receive_slots;
+#[cfg(feature = "std")]
+mod send_queue;
 #[cfg(feature = "tokio")]
 mod tokio;
 #[cfg(feature = "tokio")]

@@ -13,6 +13,8 @@ use unstick::io::{self, DatagramSendError, Received};
 use unstick::{DatagramError, DecodeError, EncodeError, Framing, Kind, Part, V1, header, tokio};
 use unstick_testing::script::poll_once;
 
+use crate::send_queue::held;
+
 /// Nothing on this machine takes so long, unless it is stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -329,15 +331,6 @@ fn what_the_system_does_not_send_is_said_and_the_rest_goes() {
 /// Addresses that nobody can be sent to, as forged datagrams have them.
 fn nobody(i: u32) -> SocketAddr {
     (Ipv4Addr::from(0x7F00_0000 + i), 0).into()
-}
-
-/// For how many peers a sender holds something, and how many bytes, as it shows it.
-fn held(sender: &impl std::fmt::Debug) -> [usize; 2] {
-    let text = format!("{sender:?}");
-    ["peers: ", "held: "].map(|name| {
-        let (_, rest) = text.split_once(name).unwrap();
-        rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
-    })
 }
 
 #[test]
