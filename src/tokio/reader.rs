@@ -17,7 +17,7 @@ use super::clock::ReadClock;
 use crate::engine::{FrameOrSkipped, Next, READ_LEN, ReadEngine, ReadTimeouts};
 use crate::io::ReadError;
 use crate::scan::Found;
-use crate::{DecodeError, Format, Frame, FrameBuf, Framing, OwnedFrame, SelfChecking, V1};
+use crate::{DecodeError, Format, Frame, FrameBuf, Framing, Header, OwnedFrame, SelfChecking, V1};
 
 /// The max number of unread bytes that a waiting reader moves to a small storage; with more it keeps
 /// the large one.
@@ -151,6 +151,11 @@ impl<R, F: Format> FrameReader<R, F> {
         &mut self.clock.get_or_insert_with(|| Box::new(ReadClock::new())).timeouts
     }
 
+    /// Sets the limit, in payload bytes, from the next header on: see [`FrameBuf::set_limit`].
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        self.engine.buf_mut().set_limit(payload_bytes);
+    }
+
     /// Returns the transport.
     pub fn get_ref(&self) -> &R {
         &self.inner
@@ -201,6 +206,33 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     /// As [`next_frame`](Self::next_frame).
     pub async fn next_owned(&mut self) -> Result<Option<OwnedFrame<F::Meta>>, ReadError> {
         Ok(self.next_frame().await?.map(|frame| frame.to_owned()))
+    }
+
+    /// Waits for the header of the next frame and consumes nothing of it. The frame can then be taken,
+    /// by [`next_frame`](Self::next_frame) or [`payload`](Self::payload), or be skipped, by
+    /// [`FrameBuf::skip_frame`]. Returns `Ok(None)` if the stream ended between two frames.
+    ///
+    /// # Cancel safety
+    /// As [`next_frame`](Self::next_frame).
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    pub async fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError> {
+        self.wait(ReadEngine::poll_header).await
+    }
+
+    /// Waits for the next bytes of the next frame's payload, and returns `Ok(None)` at its end: for a
+    /// payload that is larger than memory. [`next_header`](Self::next_header) returns its header
+    /// before. What is not taken of it is dropped by [`next_frame`](Self::next_frame).
+    ///
+    /// # Cancel safety
+    /// As [`next_frame`](Self::next_frame).
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    pub async fn payload(&mut self) -> Result<Option<&[u8]>, ReadError> {
+        let run = self.wait(ReadEngine::poll_payload).await?;
+        Ok(run.and_then(|run| self.engine.buf().payload(&run)))
     }
 
     /// Reads once. Returns `false` if the stream ended between two frames. For types built on a

@@ -3,6 +3,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
+#[cfg(feature = "std")]
+mod before_whole;
 #[cfg(feature = "tokio-util")]
 mod codec;
 #[cfg(feature = "embedded-io")]
