@@ -90,9 +90,8 @@ impl<F: Format> Framing<F> {
         meta: impl Borrow<F::Meta>,
         payload_len: u64,
     ) -> Result<EncodedHeader<F>, EncodeError> {
-        let limit = self.limit();
-        if payload_len > limit {
-            return Err(EncodeError::Oversize { len: payload_len, limit });
+        if self.is_oversize(payload_len) {
+            return Err(EncodeError::Oversize { len: payload_len, limit: self.limit() });
         }
         let mut buf = F::HeaderBuf::ZERO;
         let len = self.format().encode_header(meta.borrow(), payload_len, &mut buf)?;
@@ -186,7 +185,7 @@ impl<F: Format> Framing<F> {
 /// # Ok::<(), unstick::EncodeError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Encoder<F = V1> {
+pub struct Encoder<F: Format = V1> {
     framing: Framing<F>,
     state: Progress,
 }

@@ -11,6 +11,8 @@ mod embedded_io;
 mod embedded_io_async;
 #[cfg(feature = "std")]
 mod io;
+#[cfg(feature = "std")]
+mod threads;
 #[cfg(feature = "tokio")]
 mod tokio;
 #[cfg(feature = "tokio")]
