@@ -168,8 +168,8 @@ impl LengthField {
         self.layout
     }
 
-    /// Returns the meta of a whole header: the header with zeros in place of the length field,
-    /// whose value in `header` does not matter.
+    /// Returns the meta of a whole header: the header with zeros in place of the length field. The
+    /// field's value in `header` is ignored.
     ///
     /// # Errors
     /// Returns [`EncodeError::Meta`] if the length of `header` is not the layout's header length.

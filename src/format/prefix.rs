@@ -58,7 +58,7 @@ macro_rules! prefix {
 
             #[inline]
             fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<()>, HeaderError> {
-                $(if let Some(&found) = bytes.get($sign) && found & 0x80 != 0 {
+                $(if let Some(&found) = bytes.get($sign).filter(|found| **found & 0x80 != 0) {
                     let mut all = [0xFF; $width];
                     copy(&mut all, bytes.get(..=$sign).unwrap_or_default());
                     let max = $order::get(all).wrapping_sub(1 << (8 * $width)) as i64;

@@ -117,9 +117,11 @@ fn report(rules: &impl Rules, limit: u64, stream: &[u8], policy: Policy, out: &m
         let behind = start + refused;
         out.push(Outcome::Error { error, position: behind as u64 });
 
-        if let DecodeError::Oversize { len, .. } = error
-            && policy.skip
-        {
+        let oversize = match error {
+            DecodeError::Oversize { len, .. } if policy.skip => Some(len),
+            _ => None,
+        };
+        if let Some(len) = oversize {
             let arrived = end - behind as u64;
             if arrived < len {
                 return out.push(truncated(len - arrived, Part::Payload));

@@ -146,10 +146,9 @@ impl<F: Format> SendQueue<F> {
             return false;
         };
         let len = header.as_bytes().len().saturating_add(payload.len());
-        if self.is_last(peer)
-            && let Some(batch) = self.batches.get_mut(self.last)
-            && batch.put(&header, payload, self.limit)
-        {
+        let limit = self.limit;
+        let put = |batch: &mut Batch| batch.put(&header, payload, limit);
+        if self.is_last(peer) && self.batches.get_mut(self.last).is_some_and(put) {
             self.held += len;
             self.fed = self.last;
             return true;
