@@ -17,6 +17,7 @@ mod io;
 mod receive_slots;
 #[cfg(feature = "std")]
 mod send_queue;
+mod threads;
 #[cfg(feature = "tokio")]
 mod tokio;
 #[cfg(feature = "tokio")]
