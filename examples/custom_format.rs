@@ -84,12 +84,12 @@ async fn main() -> std::io::Result<()> {
 async fn serve(socket: TcpStream) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let framing = Framing::new(ChatFormat).with_limit(1000); // no message is longer here
     let mut stream = FrameStream::with_framing(socket, framing);
-    while let Some(frame) = stream.next_owned().await? {
+    while let Some((frame, writer)) = stream.next_with_writer().await? {
         match frame.meta {
-            Chat::Say { room } => println!("room {room}: {} bytes", frame.payload().len()),
+            Chat::Say { room } => println!("room {room}: {} bytes", frame.payload.len()),
             Chat::Leave { .. } => break,
         }
-        stream.send(&frame.meta, frame.payload()).await?;
+        writer.send(frame.meta, frame.payload).await?;
     }
-    Ok(stream.shutdown().await?)
+    Ok(stream.writer.shutdown().await?)
 }

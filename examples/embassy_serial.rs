@@ -82,9 +82,8 @@ async fn display() {
 async fn read(wanted: u32) -> Result<u64, ReadError<Infallible>> {
     let mut reader = FrameReader::new(&WIRE, [0; 64]);
     let (mut arrived, mut skipped) = (0, 0);
-    while arrived < wanted
-        && let Some(next) = reader.next_or_resync().await?
-    {
+    while arrived < wanted {
+        let Some(next) = reader.next_or_resync().await? else { break };
         match next {
             Next::Frame(frame) => match frame.payload.try_into().map(u64::from_be_bytes) {
                 Ok(payload) if (payload >> 32) ^ (payload & 0xFFFF_FFFF) == 0xFFFF_FFFF => {

@@ -75,7 +75,7 @@ fn parse(head: &[u8]) -> Result<(Status, u64), HeaderError> {
     let mut lengths = values("Content-Length");
     match (lengths.next(), lengths.next(), values("Transfer-Encoding").next()) {
         (Some(length), None, None) if length.iter().all(u8::is_ascii_digit) => {
-            let length = str::from_utf8(length).map_err(|_| NO_LENGTH)?;
+            let length = std::str::from_utf8(length).map_err(|_| NO_LENGTH)?;
             Ok((status, length.parse().map_err(|_| NO_LENGTH)?))
         }
         _ => Err(NO_LENGTH), // chunked, until the end, or an attempt to smuggle

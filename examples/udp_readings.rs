@@ -87,11 +87,11 @@ async fn measure(sensor: u8, collector: SocketAddr) -> Result<(), Error> {
         [sensor, a, b, c, d, 21, 5] // and 21.5 degrees
     };
     for number in 1..=READINGS {
-        socket.feed(READING, &reading(number)).await?;
+        socket.sender.feed(READING, &reading(number)).await?;
     }
     for _ in 0..50 {
-        socket.send(READING, &reading(READINGS)).await?;
-        while let Ok(received) = timeout(Duration::from_millis(200), socket.recv()).await {
+        socket.sender.send(READING, &reading(READINGS)).await?;
+        while let Ok(received) = timeout(Duration::from_millis(200), socket.receiver.recv()).await {
             if let Received::Datagram { frames, .. } = received?
                 && frames.map(|frame| frame.payload).any(|newest| newest == READINGS.to_be_bytes())
             {

@@ -79,9 +79,7 @@ impl<F: Format> Framing<F> {
         // An error in the frames' structure comes before an error in their kinds.
         let (mut at, mut left, mut refused) = (0_u64, 0_usize, Ok(()));
         let structure = decoder.for_each(bytes, |piece| {
-            if let Some(header) = piece.header
-                && refused.is_ok()
-            {
+            if let Some(header) = piece.header.filter(|_| refused.is_ok()) {
                 match deliver(self.format(), &header.meta, at, &known) {
                     Ok(delivered) => left += usize::from(delivered),
                     Err(error) => refused = Err(error),

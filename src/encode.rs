@@ -90,12 +90,13 @@ impl<F: Format> Framing<F> {
         meta: impl Borrow<F::Meta>,
         payload_len: u64,
     ) -> Result<EncodedHeader<F>, EncodeError> {
-        let limit = self.limit();
+        let meta = meta.borrow();
+        let limit = self.limit().min(self.format().limit_of(meta));
         if payload_len > limit {
             return Err(EncodeError::Oversize { len: payload_len, limit });
         }
         let mut buf = F::HeaderBuf::ZERO;
-        let len = self.format().encode_header(meta.borrow(), payload_len, &mut buf)?;
+        let len = self.format().encode_header(meta, payload_len, &mut buf)?;
         if len == 0 || len > F::HeaderBuf::LEN {
             return Err(EncodeError::BrokenFormat);
         }
@@ -121,14 +122,17 @@ impl<F: Format> Framing<F> {
         let Some(out) = out.get_mut(..needed) else {
             return Err(EncodeError::NoRoom { needed, room });
         };
-        if header.len == F::HeaderBuf::LEN
-            && let Some((head, body)) = F::HeaderBuf::split_mut(out)
-        {
-            *head = header.buf;
-            copy_payload(body, payload);
-        } else if let Some((head, body)) = out.split_at_mut_checked(header.len) {
-            copy(head, header.as_bytes());
-            copy_payload(body, payload);
+        match F::HeaderBuf::split_mut(out) {
+            Some((head, body)) if header.len == F::HeaderBuf::LEN => {
+                *head = header.buf;
+                copy_payload(body, payload);
+            }
+            _ => {
+                if let Some((head, body)) = out.split_at_mut_checked(header.len) {
+                    copy(head, header.as_bytes());
+                    copy_payload(body, payload);
+                }
+            }
         }
         Ok(needed)
     }

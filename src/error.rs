@@ -4,6 +4,34 @@
 use core::error::Error;
 use core::fmt;
 
+/// Implements `From` of error types for `std::io::Error`. A variant with a cause becomes what its
+/// cause becomes (`into`); any other error is the inner error of one of the given kind.
+/// `unstick-session` uses it too.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __io_errors {
+    (@ $error:ident into $cause:expr) => { ::core::convert::From::from($cause) };
+    (@ $error:ident $kind:ident) => { ::std::io::Error::new(::std::io::ErrorKind::$kind, $error) };
+    ($($type:ident { $($pattern:pat => $how:ident $($cause:expr)?),+ })+) => {$(
+        /// See "Errors as `io::Error`" in the documentation of `unstick::io`.
+        impl ::core::convert::From<$type> for ::std::io::Error {
+            fn from(error: $type) -> Self {
+                match error { $($pattern => $crate::__io_errors!(@ error $how $($cause)?)),+ }
+            }
+        }
+    )+};
+}
+
+#[cfg(feature = "std")]
+crate::__io_errors! {
+    HeaderError { _ => InvalidData }
+    DecodeError { DecodeError::Truncated { .. } => UnexpectedEof, _ => InvalidData }
+    DatagramError { _ => InvalidData }
+    EncodeError { _ => InvalidInput }
+    RecoverError { _ => InvalidInput }
+    StorageError { _ => InvalidInput }
+}
+
 /// The error for bytes that are not a valid header.
 ///
 /// It does not hold a position in the stream: [`DecodeError::Header`] adds it.
@@ -34,6 +62,10 @@ pub enum HeaderError {
     NegativeLength {
         /// The byte with the sign bit.
         found: u8,
+        /// The greatest value that the length can have, given its bytes up to that byte. A
+        /// little-endian length ends with it, so this is the length. A big-endian one begins with
+        /// it, and is refused before its other bytes arrive: −1 if `found` is `0xff`.
+        max: i64,
     },
     /// A varint ends with a zero byte, so the same length has a shorter encoding.
     OverlongVarint,
@@ -47,7 +79,7 @@ pub enum HeaderError {
         /// The length found, in bytes.
         found: u64,
         /// The smallest valid length, in bytes.
-        least: u64,
+        min: u64,
     },
     /// A user-defined format refused the header.
     Custom {
@@ -117,9 +149,9 @@ impl fmt::Display for HeaderError {
                 "the header's check is 0x{found:02x} and should be 0x{expected:02x}; \
                  was the header damaged, or the position in the stream lost?"
             ),
-            Self::NegativeLength { found } => write!(
+            Self::NegativeLength { found, max } => write!(
                 f,
-                "the length is negative (its top byte is 0x{found:02x}); \
+                "the length is negative, at most {max} (its top byte is 0x{found:02x}); \
                  is the byte order the peer's?"
             ),
             Self::OverlongVarint => f.write_str(
@@ -131,9 +163,9 @@ impl fmt::Display for HeaderError {
                 "the length is a varint that goes on past 64 bits (its tenth byte is 0x{found:02x}); \
                  does the peer speak this format?"
             ),
-            Self::LengthTooShort { found, least } => write!(
+            Self::LengthTooShort { found, min } => write!(
                 f,
-                "a length of {found} covers less than the header, at least {least} is needed; \
+                "a length of {found} covers less than the header, at least {min} is needed; \
                  does the length cover what the format says?"
             ),
             Self::Custom { code, text: "" } => {
@@ -390,6 +422,9 @@ pub enum EncodeError {
     Custom {
         /// The format's code for this refusal.
         code: u16,
+        /// The format's text for this refusal. If it is not empty, `Display` prints it, followed by
+        /// the code. A reference to a reference (`&"no kind"`), since it has the size of one word.
+        text: &'static &'static str,
     },
     /// The format broke one of the [laws of a format](crate::Format#laws).
     BrokenFormat,
@@ -429,9 +464,10 @@ impl fmt::Display for EncodeError {
             Self::Meta => f.write_str(
                 "the header's fields do not fit the format; were they made by another one?",
             ),
-            Self::Custom { code } => {
+            Self::Custom { code, text: &"" } => {
                 write!(f, "the format refused to write the header, with code {code}")
             }
+            Self::Custom { code, text } => write!(f, "{text} (code {code})"),
             Self::BrokenFormat => f.write_str(
                 "the format contradicts itself; test it against the laws of the `Format` trait",
             ),

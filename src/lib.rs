@@ -5,7 +5,7 @@
 //! | --- | --- | --- |
 //! | chunks of any size | [`Decoder`]: borrowed pieces, no buffer | [`Encoder`]: header, pieces |
 //! | a place to read into | [`FrameBuf`] | [`WriteBuf`], [`Framing::encode_into`] |
-//! | a buffer of your own | [`scan::Scanner`]: finds frames, holds no bytes | [`Framing::encode_into`] |
+//! | your own buffer | [`scan::Scanner`]: finds frames, holds no bytes | [`Framing::encode_into`] |
 //! | everything in one slice | [`Framing::split_frame`] | [`Framing::encode_into`] |
 //! | a datagram | [`Framing::datagram`] | [`DatagramPacker`] |
 //! | a blocking stream | `io::FrameReader` (feature `std`) | `io::FrameWriter` |
@@ -105,8 +105,8 @@ pub use error::{
 pub use format::header::Kind;
 pub use format::{
     ByteOrder, Covers, FieldMeta, Format, Header, HeaderBuf, I32Be, I32Le, InDatagram, Layout,
-    LayoutError, LengthField, MAX_PAYLOAD_LEN, Parsed, SelfChecking, U8, U16Be, U16Le, U24Be,
-    U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, header,
+    LayoutError, LengthField, LimitedBy, MAX_PAYLOAD_LEN, Parsed, SelfChecking, U8, U16Be, U16Le,
+    U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, header,
 };
 #[cfg(feature = "alloc")]
 pub use frame::OwnedFrame;

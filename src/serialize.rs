@@ -54,10 +54,10 @@ records! {
         Self::UnsupportedVersion { found } => "unsupported_version" { found: found }
         Self::InvalidKind => "invalid_kind" {}
         Self::BadCheck { found, expected } => "bad_check" { found: found, expected: expected }
-        Self::NegativeLength { found } => "negative_length" { found: found }
+        Self::NegativeLength { found, max } => "negative_length" { found: found, max: max }
         Self::OverlongVarint => "overlong_varint" {}
         Self::VarintOverflow { found } => "varint_overflow" { found: found }
-        Self::LengthTooShort { found, least } => "length_too_short" { found: found, least: least }
+        Self::LengthTooShort { found, min } => "length_too_short" { found: found, min: min }
         Self::Custom { text, .. } => "custom" { text: text }
         Self::TooLong { room } => "too_long" { room: room }
         Self::BrokenFormat => "broken_format" {}
@@ -80,7 +80,7 @@ records! {
         Self::Oversize { len, limit } => "oversize" { len: len, limit: limit }
         Self::NoRoom { needed, room } => "no_room" { needed: needed, room: room }
         Self::Meta => "meta" {}
-        Self::Custom { code } => "custom" { code: code }
+        Self::Custom { code, text } => "custom" { code: code, text: text }
         Self::BrokenFormat => "broken_format" {}
         Self::Unfinished { missing } => "unfinished" { missing: missing }
         Self::Excess { len, missing } => "excess" { len: len, missing: missing }

@@ -1,4 +1,4 @@
-//! What buffers keep their bytes in.
+//! The storage of the read and the write buffer.
 
 #[cfg(feature = "alloc")]
 use crate::error::EncodeError;
@@ -9,8 +9,8 @@ use crate::{format::Format, framing::Framing};
 /// The length that a growing read buffer begins with, and does not shrink below by itself.
 #[cfg(feature = "alloc")]
 const MIN_LEN: usize = 8 * 1024;
-/// How far a growing read buffer follows a stream that keeps filling it, in bytes: larger reads are
-/// not faster. On targets with 16-bit pointers it is 16 KiB.
+/// The max length to which reads that fill a growing read buffer make it grow, in bytes: 64 KiB, on
+/// targets with 16-bit pointers 16 KiB. Larger reads are not faster.
 #[cfg(feature = "alloc")]
 pub const READ_LEN: usize = 1 << if usize::BITS > 16 { 16 } else { 14 };
 
@@ -47,8 +47,8 @@ pub(crate) mod sealed {
             self.bytes().len()
         }
 
-        /// Returns the next larger length. Only a storage that is `full` grows up to `max` bytes, as
-        /// a large frame needs it.
+        /// Returns the next larger length: up to `READ_LEN` bytes, or up to `max` if the storage is
+        /// `full`, since a large frame then needs more.
         fn larger(&self, full: bool, max: usize) -> usize {
             let _ = (full, max);
             self.bytes().len()
@@ -59,10 +59,10 @@ pub(crate) mod sealed {
             let _ = len;
         }
 
-        // What follows is for writing. A growing storage is then as long as what it holds, so `end`,
-        // where that ends, is its length.
+        // The methods below are for writing. `end` is the end of the bytes that the storage holds,
+        // which is the length of a growing storage.
 
-        /// Empties a growing storage, so that it is as long as what it holds.
+        /// Empties a growing storage.
         fn begin_writing(&mut self) {}
 
         /// Appends an encoded frame and returns where it ends.
@@ -90,7 +90,7 @@ pub(crate) mod sealed {
             let _ = end;
         }
 
-        /// Gives the memory of an empty growing storage back, but for `len` bytes.
+        /// Frees the memory of an empty growing storage if it is more than `len` bytes.
         fn release(&mut self, len: usize) {
             let _ = len;
         }
@@ -209,10 +209,10 @@ impl sealed::Storage for alloc::vec::Vec<u8> {
 /// between two disjoint slices. `copy_within` would keep a panic path at some optimisation levels.
 fn move_to_front(bytes: &mut [u8], start: usize, end: usize) {
     let mut rest = bytes.get_mut(..end).unwrap_or_default();
-    while let Some((gap, tail)) = rest.split_at_mut_checked(start)
-        && !gap.is_empty()
-        && !tail.is_empty()
-    {
+    while let Some((gap, tail)) = rest.split_at_mut_checked(start) {
+        if gap.is_empty() || tail.is_empty() {
+            break;
+        }
         copy_payload(gap, tail);
         rest = rest.get_mut(start..).unwrap_or_default();
     }

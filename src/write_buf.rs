@@ -10,18 +10,18 @@ use crate::format::{Format, V1};
 use crate::framing::Framing;
 use crate::storage::Storage;
 
-/// A growing buffer writes a payload of this many bytes from where it is, after its header, if the
-/// transport takes several slices in one write. Copying a smaller one costs less than a write for
-/// each frame.
+/// A growing buffer lets a payload of at least this many bytes be written directly, without a copy,
+/// if the transport takes several slices in one write. Copying a smaller one costs less than a write
+/// for each frame.
 const DIRECT_LEN: usize = 32 * 1024;
-/// A growing buffer that holds this many bytes accepts no more before they are written; a transport
-/// that takes one slice in a write gets a payload of this many bytes from where it is.
+/// A growing buffer that holds at least this many bytes accepts no more before they are written. It
+/// is also the min length of a direct payload if the transport takes one slice per write.
 const FULL_LEN: usize = 64 * 1024;
 /// The memory that a growing buffer may keep while it is idle, in bytes.
 const IDLE_LEN: usize = 256;
 
-/// Collects small frames to be written together, and lets large payloads be written from where they
-/// are. It holds no transport; its caller writes.
+/// Collects small frames to be written together, and lets large payloads be written directly, without
+/// a copy. It holds no transport; its caller writes.
 ///
 /// ```
 /// use unstick::{Accepted, Framing, U16Be, WriteBuf};
@@ -60,20 +60,19 @@ const IDLE_LEN: usize = 256;
 ///
 /// # Storage
 /// A storage of fixed size collects what fits into it. A `Vec` grows: it collects up to 64 KiB and
-/// one frame, and lets a payload of 32 KiB or more be written from where it is.
+/// one frame, and lets a payload of 32 KiB or more be written directly.
 ///
 /// # A call that ends early
-/// While a payload is written from where it is, what the buffer holds of its frame belongs to a call
-/// that may end early: by an error, or because a future is dropped. The next call then drops the
-/// frame, if none of its bytes was written; otherwise the stream is unusable, and every call returns
-/// [`WriteBufError::Poisoned`].
+/// A call that writes a payload directly may end early: by an error, or because a future is dropped.
+/// The next call then drops the frame if none of its bytes was written. Otherwise the stream is
+/// unusable, and every call returns [`WriteBufError::Poisoned`].
 pub struct WriteBuf<S, F: Format = V1> {
     encoder: Encoder<F>,
     storage: S,
     /// `storage[start..end]` was accepted and not written yet.
     start: usize,
     end: usize,
-    /// The payload that is written from where it is.
+    /// The payload that is being written directly.
     direct: Option<Direct>,
     poisoned: bool,
     /// Whether the transport takes several slices in one write.
@@ -84,8 +83,7 @@ pub struct WriteBuf<S, F: Format = V1> {
 struct Direct {
     /// The length of a run of a streamed frame's payload; `None` for a whole frame.
     run: Option<usize>,
-    /// Where in the storage the frame begins; if only a run of its payload is written, where that
-    /// would begin.
+    /// Where in the storage the frame begins; for a run of payload, where the bytes before it end.
     mark: usize,
     /// The number of payload bytes that are in the storage, or written.
     taken: usize,
@@ -112,7 +110,7 @@ pub enum Accepted {
 pub enum WriteBufError {
     /// The frame cannot be encoded.
     Encode(EncodeError),
-    /// A frame was written in part and then given up: what followed would be taken for its payload.
+    /// A frame was written in part and then abandoned: further bytes would be read as its payload.
     Poisoned,
 }
 
@@ -128,6 +126,11 @@ impl fmt::Display for WriteBufError {
 }
 
 impl core::error::Error for WriteBufError {}
+
+#[cfg(feature = "std")]
+crate::__io_errors! {
+    WriteBufError { WriteBufError::Encode(error) => into error, _ => BrokenPipe }
+}
 
 impl From<EncodeError> for WriteBufError {
     fn from(error: EncodeError) -> Self {
@@ -150,8 +153,8 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
         }
     }
 
-    /// Sets whether the transport takes several slices in one write; the default is `true`. A growing
-    /// buffer copies larger payloads for one that does not.
+    /// Sets whether the transport takes several slices in one write; the default is `true`. If
+    /// `false`, a growing buffer copies payloads of less than 64 KiB instead of 32 KiB.
     pub fn set_vectored(&mut self, vectored: bool) {
         self.vectored = vectored;
     }
@@ -208,8 +211,8 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
         self.encoder.check_boundary()
     }
 
-    /// Collects a frame if that takes nothing else: the common case. Where it returns `false` nothing
-    /// has changed, and [`frame`](Self::frame) handles the frame, or returns the error.
+    /// Collects a frame if the fast path can, and returns whether it did. After `false`, nothing has
+    /// changed: call [`frame`](Self::frame), which handles all cases and returns errors.
     #[inline(always)]
     pub fn try_frame(&mut self, meta: &F::Meta, payload: &[u8]) -> bool {
         if self.direct.is_some()
@@ -286,7 +289,7 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
         Ok(Accepted::Collected)
     }
 
-    /// Begins a streamed frame with a payload of `payload_len` bytes, which follow by
+    /// Begins a streamed frame with a payload of `payload_len` bytes, which the caller passes to
     /// [`payload`](Self::payload). Never returns [`Accepted::Direct`].
     ///
     /// # Errors
@@ -354,9 +357,9 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
         Ok(self.encoder.finish()?)
     }
 
-    /// Returns the bytes to write next, as two slices of which one may be empty: what is pending, and
-    /// what is left of `payload`, which must be the bytes of the call that returned
-    /// [`Accepted::Direct`], or empty. Returns `None` once all of it is written.
+    /// Returns the bytes to write next, as two slices of which one may be empty: the pending bytes,
+    /// and the unwritten rest of `payload`. Pass the payload for which a call returned
+    /// [`Accepted::Direct`], or else an empty slice. Returns `None` once everything is written.
     pub fn unwritten<'a>(&'a self, payload: &'a [u8]) -> Option<[&'a [u8]; 2]> {
         let pending = self.pending();
         let rest = match self.direct {
@@ -379,10 +382,10 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
         }
     }
 
-    /// Ends a payload that was written from where it is.
+    /// Ends a payload that was written directly.
     ///
     /// # Errors
-    /// [`EncodeError::NoFrame`] if it was a run of a streamed frame that does not exist.
+    /// [`EncodeError::NoFrame`] if it was a run of payload and no streamed frame is open.
     pub fn end_direct(&mut self) -> Result<(), WriteBufError> {
         match self.direct.take() {
             Some(Direct { run: Some(len), .. }) => Ok(self.encoder.payload(len)?),
@@ -410,9 +413,8 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
         }
     }
 
-    /// Whether a growing buffer lets a payload of this length be written from where it is. A
-    /// transport that takes one slice at a time would need two writes for a header and a medium
-    /// payload.
+    /// Whether a growing buffer lets a payload of this length be written directly. A transport that
+    /// takes one slice at a time would need two writes for a header and a medium payload.
     fn is_direct(&self, len: usize) -> bool {
         len >= if self.vectored { DIRECT_LEN } else { FULL_LEN }
     }
@@ -434,8 +436,8 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
         taken
     }
 
-    /// Drops what was written from a growing storage once it is as long as what was not, so that each
-    /// byte moves at most once.
+    /// Drops the written bytes of a growing storage once they are at least as many as the unwritten
+    /// ones, so that no more bytes are moved than were written.
     fn make_room(&mut self) {
         if self.start > 0 && self.start >= self.end - self.start {
             self.storage.move_to_front(self.start, self.end);
@@ -491,7 +493,7 @@ impl<F: Format> WriteBuf<alloc::vec::Vec<u8>, F> {
         Ok(())
     }
 
-    /// Copies what is not written of a payload that is written from where it is. Its frame is then
+    /// Copies the unwritten rest of a payload that is being written directly. Its frame is then
     /// accepted, and the caller need not wait until it is written.
     pub fn collect_direct(&mut self, payload: &[u8]) {
         if let Some(Direct { run: None, taken, .. }) = self.direct {
@@ -513,10 +515,10 @@ impl<F: Format> WriteBuf<alloc::vec::Vec<u8>, F> {
 
 #[cfg(feature = "std")]
 impl<S: Storage, F: Format> WriteBuf<S, F> {
-    /// Writes by `write`, one call at a time, until all of [`unwritten`](Self::unwritten) is written.
+    /// Calls `write` until all of [`unwritten`](Self::unwritten) is written.
     ///
-    /// A blocking transport is never pending; for it, [`Poll::Pending`](core::task::Poll::Pending) is
-    /// an error of the caller's.
+    /// It returns [`Poll::Pending`](core::task::Poll::Pending) only if `write` does; that of a
+    /// blocking transport must not.
     ///
     /// # Errors
     /// Returns the error of `write`, or [`WriteZero`](std::io::ErrorKind::WriteZero) if it takes no

@@ -40,10 +40,10 @@ fn quoted<'a>(text: &'a str, all: &[&'a str]) -> BTreeSet<&'a str> {
     let mut found: BTreeSet<_> = parts.iter().skip(1).step_by(2).copied().collect();
     let index = |name| all.iter().position(|other| *other == name);
     for window in parts.windows(3) {
-        if matches!(window[1].trim(), "to" | "…")
-            && let (Some(first), Some(last)) = (index(window[0]), index(window[2]))
-        {
-            found.extend(&all[first..=last]);
+        if matches!(window[1].trim(), "to" | "…") {
+            if let (Some(first), Some(last)) = (index(window[0]), index(window[2])) {
+                found.extend(&all[first..=last]);
+            }
         }
     }
     found

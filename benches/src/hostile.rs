@@ -48,8 +48,9 @@ pub fn run(bad: u64) -> Hostile {
     receiving.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let addr = receiving.local_addr().unwrap();
     let (evil_addr, good_addr) = (evil.local_addr().unwrap(), good.local_addr().unwrap());
-    let mut receiver = FrameSocket::new(receiving);
-    receiver.set_recv_buffer_size(4 << 20).unwrap();
+    let socket = FrameSocket::new(receiving);
+    socket.set_recv_buffer_size(4 << 20).unwrap();
+    let mut receiver = socket.receiver;
 
     let over = AtomicBool::new(false);
     let start = Instant::now();
@@ -93,7 +94,7 @@ pub fn run(bad: u64) -> Hostile {
                 }
             }
         }
-        let stats = receiver.stats().0;
+        let stats = receiver.stats();
         Hostile {
             bad,
             good: well_behaved.join().unwrap(),

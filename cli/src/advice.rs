@@ -27,7 +27,7 @@ pub(crate) fn guess(error: &DecodeError, format: AnyFormat) -> Option<String> {
         DecodeError::Oversize { at, len, limit } => {
             about_protocol(format, at, len).or_else(|| about_length(format, len, limit))
         }
-        DecodeError::Header { error: HeaderError::NegativeLength { found: 0xf5 }, .. }
+        DecodeError::Header { error: HeaderError::NegativeLength { found: 0xf5, .. }, .. }
             if format.name() == Some("i32be") =>
         {
             Some("try --format v1".to_owned())

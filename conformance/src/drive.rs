@@ -400,7 +400,7 @@ fn decode<'f, F: Format>(
                 );
                 break;
             }
-            if searching && let Some(resync) = resync {
+            if let Some(resync) = resync.filter(|_| searching) {
                 let found = resync(&mut decoder, &mut input);
                 let Ok(found) = found else {
                     fail!(ResyncIsExact, &[], "a search was refused: {found:?}");
@@ -727,9 +727,7 @@ fn take_frames<F: Format, S: Storage>(
     out: &mut Vec<Outcome<F::Meta>>,
 ) -> Check<State> {
     loop {
-        if state == State::Searching
-            && let Some(resync) = resync
-        {
+        if let Some(resync) = resync.filter(|_| state == State::Searching) {
             match resync(buf) {
                 Ok(Some(skipped)) => out.push(Outcome::Found { skipped }),
                 Ok(None) => {

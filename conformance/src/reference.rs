@@ -87,9 +87,11 @@ pub(super) fn outcomes<F: Format>(
         let behind = start + refused;
         out.push(Outcome::Error { error, position: behind as u64 });
 
-        if let DecodeError::Oversize { len, .. } = error
-            && policy.skip
-        {
+        let oversize = match error {
+            DecodeError::Oversize { len, .. } if policy.skip => Some(len),
+            _ => None,
+        };
+        if let Some(len) = oversize {
             let arrived = end - behind as u64;
             match usize::try_from(len) {
                 Ok(skipped) if len <= arrived => start = behind + skipped,

@@ -301,7 +301,7 @@ impl Format for Mine {
 
     fn in_datagram(&self, kind: &u8) -> InDatagram {
         self.calls.set((self.calls.get() + 1) % 0x7FFF);
-        if self.has(Bug::DatagramsRemember) && self.calls.get().is_multiple_of(5) {
+        if self.has(Bug::DatagramsRemember) && self.calls.get() % 5 == 0 {
             return InDatagram::Misplaced { kind: *kind };
         }
         InDatagram::Delivered

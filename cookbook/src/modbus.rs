@@ -69,7 +69,7 @@ impl Format for Modbus {
         }
         let Some(&[t0, t1, _, _, l0, l1]) = bytes.first_chunk() else { return Ok(Parsed::Need(7)) };
         let Some(payload_len) = u16::from_be_bytes([l0, l1]).checked_sub(1) else {
-            return Err(HeaderError::LengthTooShort { found: 0, least: 1 });
+            return Err(HeaderError::LengthTooShort { found: 0, min: 1 });
         };
         let Some(&unit) = bytes.get(6) else { return Ok(Parsed::Need(7)) };
         let meta = Meta { transaction: u16::from_be_bytes([t0, t1]), unit };

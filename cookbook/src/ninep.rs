@@ -97,8 +97,8 @@ impl Format for NineP {
             return Ok(Parsed::Need(7));
         };
         let Some(payload_len) = found.checked_sub(HEADER_LEN) else {
-            let (found, least) = (found.into(), HEADER_LEN.into());
-            return Err(HeaderError::LengthTooShort { found, least });
+            let (found, min) = (found.into(), HEADER_LEN.into());
+            return Err(HeaderError::LengthTooShort { found, min });
         };
         let Some(&[_, _, _, _, kind, t0, t1]) = bytes.first_chunk() else {
             return Ok(Parsed::Need(7));

@@ -88,7 +88,10 @@ impl fmt::Display for Meta {
 /// Decodes a four-byte length that includes itself. Refuses it at the earliest possible byte.
 fn decode_length(field: &[u8]) -> Result<Option<u32>, HeaderError> {
     match field.first() {
-        Some(&found) if found & 0x80 != 0 => return Err(HeaderError::NegativeLength { found }),
+        Some(&found) if found & 0x80 != 0 => {
+            let max = i32::from_be_bytes([found, 0xFF, 0xFF, 0xFF]).into();
+            return Err(HeaderError::NegativeLength { found, max });
+        }
         _ => {}
     }
     let Some(found) = field.first_chunk().map(|field| u32::from_be_bytes(*field)) else {
@@ -96,7 +99,7 @@ fn decode_length(field: &[u8]) -> Result<Option<u32>, HeaderError> {
     };
     match found.checked_sub(FIELD) {
         Some(payload_len) => Ok(Some(payload_len)),
-        None => Err(HeaderError::LengthTooShort { found: found.into(), least: FIELD.into() }),
+        None => Err(HeaderError::LengthTooShort { found: found.into(), min: FIELD.into() }),
     }
 }
 

@@ -55,12 +55,12 @@ impl Format for Tpkt {
             return Err(Refusal::TpktVersion.into());
         }
         let Some(&[_, _, l0, l1]) = bytes.first_chunk() else { return Ok(Parsed::Need(4)) };
-        let (found, least) = (u64::from(u16::from_be_bytes([l0, l1])), u64::from(HEADER_LEN));
-        match found.checked_sub(least) {
+        let (found, min) = (u64::from(u16::from_be_bytes([l0, l1])), u64::from(HEADER_LEN));
+        match found.checked_sub(min) {
             Some(payload_len) => {
                 Ok(Parsed::Header(Header { meta: (), payload_len, header_len: 4 }))
             }
-            None => Err(HeaderError::LengthTooShort { found, least }),
+            None => Err(HeaderError::LengthTooShort { found, min }),
         }
     }
 

@@ -713,3 +713,49 @@ fn every_protocol_is_listed_and_tested() {
     assert_eq!(missing(&more, cells, page), [&made_up]);
     assert_eq!(missing(&more, kit, include_str!("formats.rs")), [&made_up]);
 }
+
+/// Whatever a protocol refuses with a code of the cookbook, it says why: in `Display`, and in the
+/// text for a program that answers the peer.
+#[test]
+fn no_refusal_is_a_code_alone() {
+    fn check<F: Format>(format: &F) -> usize {
+        let mut refused = 0;
+        for first in 0..=u16::MAX {
+            let [a, b] = first.to_be_bytes();
+            for rest in [[0; 12], [0x7F; 12], [0xFF; 12]] {
+                let bytes = [&[a, b][..], &rest].concat();
+                let Err(error) = format.decode_header(&bytes) else { continue };
+                if let HeaderError::Custom { code, text } = error {
+                    assert_eq!(Refusal::of(error).map(Refusal::text), Some(text), "{code}");
+                    assert!(text.contains(' ') && error.to_string().starts_with(text), "{code}");
+                    refused += 1;
+                }
+            }
+        }
+        refused
+    }
+    macro_rules! each {
+        ($($protocol:ident = $name:literal, $module:ident, $format:ident;)+) => {
+            [$(($name, check(&$format))),+]
+        };
+    }
+    let refused = unstick_cookbook::for_each_protocol!(each);
+    let with_refusals = refused.iter().filter(|(_, refused)| *refused > 0).count();
+    assert!(with_refusals >= 7 && check(&http2::Preface) > 0, "{refused:?}");
+
+    let mut read = &b"\0\0\x33\x12\0\x02\x01\x01"[..];
+    let error = modbus::framing().split_frame(&mut read).unwrap_err().to_string();
+    assert!(
+        error.starts_with("byte 0: the protocol identifier is not 0, which is Modbus"),
+        "{error}"
+    );
+}
+
+/// A peer's length of -1, the null of these protocols, can be told from the text.
+#[test]
+fn a_negative_length_says_how_negative() {
+    let minus_one = HeaderError::NegativeLength { found: 0xFF, max: -1 };
+    assert_eq!(I32Be.decode_header(&[0xFF; 4]), Err(minus_one));
+    assert_eq!(Postgres.decode_header(b"Q\xff\xff\xff\xff").unwrap_err(), minus_one);
+    assert!(minus_one.to_string().starts_with("the length is negative, at most -1 "));
+}

@@ -442,11 +442,11 @@ fn mqtt() {
             let packet = next(&mut packets);
             assert_eq!(packet.meta, meta);
             assert!(packet.payload() == payload, "{} bytes", payload.len());
-            if i > 0
-                && let Some(text) = texts.next()
-            {
-                let mut sender = client.try_clone().unwrap();
-                thread::spawn(move || sender.write_all(&mqtt_publish(&text)));
+            if i > 0 {
+                if let Some(text) = texts.next() {
+                    let mut sender = client.try_clone().unwrap();
+                    thread::spawn(move || sender.write_all(&mqtt_publish(&text)));
+                }
             }
         }
         client.write_all(&mqtt_packet(mqtt::PacketType::PingReq, b"")).unwrap();
@@ -522,10 +522,10 @@ fn websocket() {
                 packets.last_mut().unwrap().1.extend_from_slice(piece.bytes);
                 if piece.last {
                     whole += 1;
-                    if whole >= 2
-                        && let Some(text) = texts.next()
-                    {
-                        send(Opcode::Binary, &mqtt_publish(&text));
+                    if whole >= 2 {
+                        if let Some(text) = texts.next() {
+                            send(Opcode::Binary, &mqtt_publish(&text));
+                        }
                     }
                 }
             }

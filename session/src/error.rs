@@ -129,6 +129,19 @@ impl Error for ConnectionError {
     }
 }
 
+unstick::__io_errors! {
+    ConnectionError {
+        ConnectionError::Read(error) => into error,
+        ConnectionError::Session(error) => into error,
+        ConnectionError::Send(error) => into error,
+        ConnectionError::Write(error) => into error,
+        ConnectionError::Full => ResourceBusy,
+        ConnectionError::CloseTimeout { .. } => TimedOut,
+        ConnectionError::FileRefused { .. } => Other,
+        ConnectionError::FileUnanswered { .. } => ConnectionAborted
+    }
+}
+
 impl From<ReadError> for ConnectionError {
     fn from(error: ReadError) -> Self {
         Self::Read(error)

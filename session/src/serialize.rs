@@ -18,8 +18,8 @@ records! {
         Self::Dots => "dots" {}
     }
     MessageError [code at] {
-        Self::TooShort { kind, len, least } => "too_short" { kind: kind, len: len, least: least }
-        Self::TooLong { kind, len, most } => "too_long" { kind: kind, len: len, most: most }
+        Self::TooShort { kind, len, min } => "too_short" { kind: kind, len: len, min: min }
+        Self::TooLong { kind, len, max } => "too_long" { kind: kind, len: len, max: max }
         Self::HalfCode => "half_code" {}
         Self::NoData => "no_data" {}
         Self::Utf8 { kind, cut, .. } => "utf8" { kind: kind, cut: cut }

@@ -67,19 +67,11 @@ impl From<EncodeError> for CodecError {
     }
 }
 
-/// For functions that return an `io::Result`: the transport's error unchanged; `UnexpectedEof` for a
-/// stream that ended inside a frame, `InvalidData` for other bytes that are not a frame, and
-/// `InvalidInput` for a frame that cannot be written, each with the error as its source.
-impl From<CodecError> for io::Error {
-    fn from(error: CodecError) -> Self {
-        match error {
-            CodecError::Io(error) => error,
-            CodecError::Decode(error @ DecodeError::Truncated { .. }) => {
-                Self::new(io::ErrorKind::UnexpectedEof, error)
-            }
-            CodecError::Decode(error) => Self::new(io::ErrorKind::InvalidData, error),
-            CodecError::Encode(error) => Self::new(io::ErrorKind::InvalidInput, error),
-        }
+crate::__io_errors! {
+    CodecError {
+        CodecError::Io(error) => into error,
+        CodecError::Decode(error) => into error,
+        CodecError::Encode(error) => into error
     }
 }
 

@@ -55,8 +55,8 @@ pub use pieces::Pieces;
 /// refused, so it does not depend on the cuts.
 ///
 /// # Memory
-/// A decoder has the size of one header and 24 bytes, whatever a peer announces. It never allocates
-/// or panics.
+/// A decoder has the size of its format, one header and 24 bytes, whatever a peer announces. It never
+/// allocates or panics.
 #[derive(Clone)]
 pub struct Decoder<F: Format = V1> {
     format: F,
@@ -118,10 +118,25 @@ impl<F: Format> Decoder<F> {
         &self.format
     }
 
-    /// Returns the effective limit, in payload bytes.
+    /// Returns the effective limit, in payload bytes: that of the next header.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        self.state.limit
+        match self.state.phase.view() {
+            View::Failed { next: Some(next), .. } => next,
+            _ => self.state.limit,
+        }
+    }
+
+    /// Sets the limit, in payload bytes, from the next header that is complete on. A frame whose
+    /// payload has begun is not affected, and neither is the error of a stream that has failed.
+    ///
+    /// While a stream has failed, a limit of more than 2^45 − 2 bytes counts as that.
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        let limit = Framing::new(&self.format).with_limit(payload_bytes).limit();
+        match self.state.phase.view() {
+            View::Failed { held, .. } => self.state.phase = Phase::failed_before(held, limit),
+            _ => self.state.limit = limit,
+        }
     }
 
     /// Returns the number of bytes consumed since the stream's start.
@@ -142,7 +157,7 @@ impl<F: Format> Decoder<F> {
     ///
     /// # Errors
     /// Returns an error if the stream failed; `each` was called with the pieces before it.
-    /// [`position`](Self::position) tells where the rest of the chunk begins.
+    /// The rest of the chunk begins at the stream offset [`position`](Self::position).
     #[inline]
     pub fn for_each<'a>(
         &mut self,
@@ -176,10 +191,9 @@ impl<F: Format> Decoder<F> {
         mut input: &'a [u8],
         each: &mut impl FnMut(Piece<'a, F::Meta>),
     ) -> &'a [u8] {
-        while let Some((header, _)) = self.whole_header(input)
-            && let Ok(len) = usize::try_from(header.payload_len)
-            && let Some(frame_len) = header.header_len.checked_add(len)
-        {
+        while let Some((header, _)) = self.whole_header(input) {
+            let Ok(len) = usize::try_from(header.payload_len) else { break };
+            let Some(frame_len) = header.header_len.checked_add(len) else { break };
             let known =
                 F::HeaderBuf::split(input).filter(|_| header.header_len == F::HeaderBuf::LEN);
             let mut next = input.split_at_checked(frame_len);
@@ -190,7 +204,7 @@ impl<F: Format> Decoder<F> {
                 input = after;
                 each(Piece { header: Some(header.clone()), bytes, last: true });
                 next = input.split_at_checked(frame_len);
-                // What is shorter is left to `decode`, even if it is a whole frame.
+                // A shorter rest is left to `decode`, even if it is a whole frame.
                 let Some((frame, _)) = next else { return input };
                 match F::HeaderBuf::split(frame) {
                     Some((found, _)) if known.is_some_and(|(known, _)| found == known) => {}
@@ -242,12 +256,12 @@ impl<F: Format> Decoder<F> {
             View::Skip { remaining } => {
                 // The counter cannot hold a length over `MAX_PAYLOAD_LEN`; the header can.
                 let over = match self.inspect(self.state.header.as_ref(), 0) {
-                    Err(Refusal::Oversize { len }) => len.saturating_sub(MAX_PAYLOAD_LEN),
+                    Err(Refusal::Oversize { len, .. }) => len.saturating_sub(MAX_PAYLOAD_LEN),
                     _ => 0,
                 };
                 Err(DecodeError::Truncated { at, missing: remaining + over, part: Part::Payload })
             }
-            View::Collect { held, need } => {
+            View::Header { held, need } => {
                 let missing = need.saturating_sub(held) as u64;
                 Err(DecodeError::Truncated { at, missing, part: Part::Header })
             }
@@ -255,22 +269,51 @@ impl<F: Format> Decoder<F> {
         }
     }
 
+    /// Whether a frame, or the stream, may end here: whether [`finish`](Self::finish) returns no error.
+    #[must_use]
+    pub fn is_at_boundary(&self) -> bool {
+        self.state.phase == Phase::BOUNDARY
+    }
+
+    /// Returns how many bytes to read, so that the next frame gets on and no byte after it is read;
+    /// zero if the stream has failed.
+    #[must_use]
+    pub fn needed(&self) -> u64 {
+        match self.state.phase.view() {
+            View::Payload { remaining: 0 } => match self.inspect(&[], 0) {
+                Ok(Parsed::Need(need)) => need as u64,
+                _ => 1,
+            },
+            View::Payload { remaining } | View::Skip { remaining } => remaining,
+            View::Header { held, need } => need.saturating_sub(held) as u64,
+            View::Failed { .. } | View::Search { .. } => 0,
+        }
+    }
+
     /// Starts a new stream, at offset 0.
     pub fn reset(&mut self) {
+        self.state.limit = self.limit();
         self.state.pos = 0;
         self.state.phase = Phase::BOUNDARY;
     }
 
-    /// Continues after an oversize frame: exactly its payload is dropped as it arrives, and the next
-    /// frame is decoded.
+    /// Skips the rest of a frame that is oversize, or whose payload has begun: exactly its payload is
+    /// dropped as it arrives, and the next frame is decoded.
     ///
     /// # Errors
-    /// [`RecoverError::NotFailed`] if the stream has not failed, [`RecoverError::Failed`] if it
+    /// [`RecoverError::NotFailed`] if there is no such frame, [`RecoverError::Failed`] if the stream
     /// failed with another error, or during a search. Nothing changes then.
     pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
         match self.error() {
-            None => Err(RecoverError::NotFailed),
+            None => match self.state.phase.view() {
+                View::Payload { remaining: remaining @ 1.. } => {
+                    self.state.phase = Phase::skip(remaining);
+                    Ok(())
+                }
+                _ => Err(RecoverError::NotFailed),
+            },
             Some(DecodeError::Oversize { len, .. }) => {
+                self.state.limit = self.limit();
                 self.state.phase = Phase::skip(len.min(MAX_PAYLOAD_LEN));
                 Ok(())
             }
@@ -287,7 +330,7 @@ impl<F: Format> Decoder<F> {
         inspect(&self.format, self.state.limit, bytes, seen)
     }
 
-    /// Returns the next piece of a payload, whose header starts in it or was consumed before.
+    /// Returns the next piece of a frame, with `header` if it is the first one; `bytes` follow it.
     #[inline(always)]
     fn payload<'a>(
         &mut self,
@@ -299,9 +342,8 @@ impl<F: Format> Decoder<F> {
             Some(header) => (header.payload_len, header.header_len as u64),
             None => (self.state.phase.remaining(), 0),
         };
-        if let Ok(len) = usize::try_from(due)
-            && let Some((bytes, rest)) = bytes.split_at_checked(len)
-        {
+        let whole = usize::try_from(due).ok().and_then(|len| bytes.split_at_checked(len));
+        if let Some((bytes, rest)) = whole {
             self.state.pos += header_len + due;
             self.state.phase = Phase::BOUNDARY;
             *input = rest;
@@ -329,7 +371,7 @@ impl<F: Format> Decoder<F> {
                 Step::Empty => return Ok(None),
                 Step::Boundary => {}
                 Step::Header => {
-                    let View::Collect { held, .. } = self.state.phase.view() else { continue };
+                    let View::Header { held, .. } = self.state.phase.view() else { continue };
                     if let Some((header, _)) = self.whole_header(self.held(held)) {
                         self.state.pos -= held as u64; // `payload` counts the header
                         return Ok(Some(self.payload(Some(header), rest, input)));
@@ -342,7 +384,7 @@ impl<F: Format> Decoder<F> {
         }
     }
 
-    /// Handles everything that yields no piece. Returns how many bytes it consumed, and the result.
+    /// Consumes bytes that yield no piece, and returns their number and the next step.
     #[inline(never)]
     fn advance(&mut self, bytes: &[u8]) -> (usize, Step) {
         match self.state.phase.view() {
@@ -352,7 +394,7 @@ impl<F: Format> Decoder<F> {
                 self.state.phase = Phase::skip(remaining - dropped.len() as u64);
                 (dropped.len(), if rest.is_empty() { Step::Empty } else { Step::Boundary })
             }
-            View::Collect { held, need } => self.collect(bytes, held, need),
+            View::Header { held, need } => self.collect(bytes, held, need),
             View::Payload { .. } => self.collect(bytes, 0, 1),
             View::Failed { .. } | View::Search { .. } => (0, Step::Failed),
         }
@@ -364,7 +406,7 @@ impl<F: Format> Decoder<F> {
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
             if rest.is_empty() {
-                self.state.phase = Phase::collect(held, need);
+                self.state.phase = Phase::header(held, need);
                 return (used, Step::Empty);
             }
             // No header ends before `need` bytes, so none of these belongs to a payload.
@@ -375,11 +417,11 @@ impl<F: Format> Decoder<F> {
                 Ok(Parsed::Header(header)) => {
                     self.state.pos += taken.len() as u64;
                     if header.header_len != now {
-                        // The format had said that no header ends this early; `latched` reports it.
+                        // A header that is shorter than the last `Need` breaks the format's laws.
                         self.state.phase = Phase::failed(now);
                         return (used + taken.len(), Step::Failed);
                     }
-                    self.state.phase = Phase::collect(now, now);
+                    self.state.phase = Phase::header(now, now);
                     return (used + taken.len(), Step::Header);
                 }
                 Ok(Parsed::Need(more)) => {
@@ -413,13 +455,13 @@ impl<F: Format> Decoder<F> {
             View::Search { held, skipped } => {
                 DecodeError::Unsynchronized { at: pos, skipped: skipped + held as u64 }
             }
-            View::Failed { held } => {
+            View::Failed { held, .. } => {
                 let at = pos - held as u64;
                 let refusal = match self.inspect(self.held(held), 0) {
                     Err(refusal) => refusal,
                     Ok(_) => Refusal::Header(HeaderError::BrokenFormat),
                 };
-                refusal.at(at, self.state.limit)
+                refusal.at(at)
             }
             _ => DecodeError::Header { at: pos, error: HeaderError::BrokenFormat },
         }

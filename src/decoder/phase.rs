@@ -1,18 +1,20 @@
-//! Where in a frame the decoder stands, as one number.
+//! The decoder's state (spec, 7.2), as one number.
 //!
 //! ```text
-//!  63 62 61                                    0
-//! +-----+---------------------------------------+
-//! |  0 0 | remaining payload bytes (62 bits)     |  a payload; zero is a frame boundary
-//! |  0 1 | remaining payload bytes (62 bits)     |  an oversize payload is being skipped
-//! |  1 0 | 30 bits unused | need: 16 | held: 16  |  a header is being collected
-//! |  1 1 | 0 | skipped bytes: 53 | held: 8       |  a search for the next header
-//! |  1 1 | 1 | 45 bits unused       | held: 16   |  failed: the refused bytes are kept
-//! +-----+---------------------------------------+
+//!  63 62 61                                   0
+//! +-----+--------------------------------------+
+//! | 0 0 | zero                                 |  BOUNDARY
+//! | 0 0 | remaining payload bytes: 62 bits     |  PAYLOAD(remaining)
+//! | 0 1 | remaining payload bytes: 62 bits     |  SKIP(remaining)
+//! | 1 0 | 30 bits unused | need: 16 | held: 16 |  HEADER(held); the header has `need` bytes or more
+//! | 1 1 | 0 | skipped bytes: 53 | held: 8      |  SEARCH(w); the window is the held bytes
+//! | 1 1 | 1 | next limit + 1: 45 | held: 16    |  FAILED(e); `e` follows from the held bytes
+//! +-----+--------------------------------------+
 //! ```
 //!
-//! The order of the tags is used: a number up to [`MAX_PAYLOAD_LEN`] is a payload or a boundary, and
-//! a number from `SEARCH` on has an error.
+//! The held bytes are in the header buffer. A next limit is one set after the error; the field is zero
+//! if there is none. The end of the stream changes no state. A number up to [`MAX_PAYLOAD_LEN`] is
+//! BOUNDARY or PAYLOAD, and one from `SEARCH` on has an error.
 
 use crate::format::MAX_PAYLOAD_LEN;
 
@@ -21,15 +23,15 @@ use crate::format::MAX_PAYLOAD_LEN;
 pub(super) struct Phase(u64);
 
 pub(super) enum View {
-    /// `remaining` payload bytes are to be delivered; none is a frame boundary.
+    /// `remaining` payload bytes are to be delivered; zero is BOUNDARY.
     Payload { remaining: u64 },
     /// `remaining` payload bytes are to be dropped; at least one.
     Skip { remaining: u64 },
-    /// `held` bytes of a header are there, and at least `need` have to be.
-    Collect { held: usize, need: usize },
-    /// The `held` bytes of header were refused.
-    Failed { held: usize },
-    /// A search goes on; `held` bytes may be a header's beginning, `skipped` are none.
+    /// `held` bytes of a header have arrived; it has at least `need`.
+    Header { held: usize, need: usize },
+    /// The `held` bytes of a header were refused; `next` is the limit that was set after that.
+    Failed { held: usize, next: Option<u64> },
+    /// A search goes on: `skipped` bytes were rejected, and the next `held` may begin a header.
     Search { held: usize, skipped: u64 },
 }
 
@@ -37,8 +39,8 @@ impl Phase {
     const TAG: u32 = 62;
     pub(super) const BOUNDARY: Self = Self(0);
     const SKIP: u64 = 1 << Self::TAG;
-    const COLLECT: u64 = 2 << Self::TAG;
-    /// Both kinds of failure share a tag.
+    const HEADER: u64 = 2 << Self::TAG;
+    /// The tag of SEARCH and FAILED.
     const SEARCH: u64 = 3 << Self::TAG;
     const FAILED: u64 = Self::SEARCH | 1 << 61;
 
@@ -50,12 +52,19 @@ impl Phase {
         if remaining == 0 { Self::BOUNDARY } else { Self(Self::SKIP | remaining & MAX_PAYLOAD_LEN) }
     }
 
-    pub(super) const fn collect(held: usize, need: usize) -> Self {
-        Self(Self::COLLECT | (need as u64 & 0xFFFF) << 16 | held as u64 & 0xFFFF)
+    pub(super) const fn header(held: usize, need: usize) -> Self {
+        Self(Self::HEADER | (need as u64 & 0xFFFF) << 16 | held as u64 & 0xFFFF)
     }
 
     pub(super) const fn failed(held: usize) -> Self {
         Self(Self::FAILED | held as u64 & 0xFFFF)
+    }
+
+    /// A failed stream whose next frame has another limit: at most 2^45 - 2, which it saturates at.
+    pub(super) const fn failed_before(held: usize, next: u64) -> Self {
+        let max = (1 << 45) - 2;
+        let next = if next < max { next } else { max };
+        Self(Self::FAILED | (next + 1) << 16 | held as u64 & 0xFFFF)
     }
 
     /// `held` is at most 254: a self-checking header has at most 255 bytes. The count saturates
@@ -78,7 +87,7 @@ impl Phase {
         self.0 // a payload's tag is zero
     }
 
-    /// Whether the stream has failed.
+    /// Whether the stream has failed, which includes a search.
     #[inline(always)]
     pub(super) const fn has_failed(self) -> bool {
         self.0 >= Self::SEARCH
@@ -90,14 +99,16 @@ impl Phase {
         let held = (value & 0xFFFF) as usize;
         match self.0 {
             0..Self::SKIP => View::Payload { remaining: value },
-            Self::SKIP..Self::COLLECT => View::Skip { remaining: value },
-            Self::COLLECT..Self::SEARCH => {
-                View::Collect { held, need: (value >> 16 & 0xFFFF) as usize }
+            Self::SKIP..Self::HEADER => View::Skip { remaining: value },
+            Self::HEADER..Self::SEARCH => {
+                View::Header { held, need: (value >> 16 & 0xFFFF) as usize }
             }
             Self::SEARCH..Self::FAILED => {
                 View::Search { held: (value & 0xFF) as usize, skipped: value >> 8 }
             }
-            Self::FAILED.. => View::Failed { held },
+            Self::FAILED.. => {
+                View::Failed { held, next: (value >> 16 & ((1 << 45) - 1)).checked_sub(1) }
+            }
         }
     }
 }

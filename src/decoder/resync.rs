@@ -30,7 +30,10 @@ impl<F: SelfChecking> Decoder<F> {
     pub fn resync(&mut self, input: &mut &[u8]) -> Result<Option<u64>, RecoverError> {
         const { assert!(F::HeaderBuf::LEN <= 255, "a self-checking header has at most 255 bytes") }
         let (mut held, mut skipped) = match self.state.phase.view() {
-            View::Failed { held } => (self.drop_candidates(held), held as u64),
+            View::Failed { held, .. } => {
+                self.state.limit = self.limit();
+                (self.drop_candidates(held), held as u64)
+            }
             View::Search { held, skipped } => (held, skipped + held as u64),
             _ => return Err(RecoverError::NotFailed),
         };
@@ -40,7 +43,7 @@ impl<F: SelfChecking> Decoder<F> {
             copy(self.state.header.as_mut().get_mut(held..).unwrap_or_default(), &[*byte]);
             let parsed = self.inspect(self.held(held + 1), 0);
             if let Ok(Parsed::Header(_)) = parsed {
-                self.state.phase = Phase::collect(held, held + 1);
+                self.state.phase = Phase::header(held, held + 1);
                 return Ok(Some(skipped - held as u64));
             }
             *input = rest;

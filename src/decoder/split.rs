@@ -35,11 +35,11 @@ impl<F: Format> Framing<F> {
         // The input is one slice, so the frame's first piece contains everything that has arrived
         // of it.
         let header = decoder.decode(&mut rest)?.and_then(|piece| piece.header);
-        if let Some(header) = header
-            && let Ok(frame_len) = usize::try_from(header.frame_len())
-            && let Some(whole) = bytes.get(..frame_len)
-            && let Some(frame) = Frame::from_parts(header.meta, header.header_len, whole)
-        {
+        let frame = header.and_then(|header| {
+            let frame_len = usize::try_from(header.frame_len()).ok()?;
+            Frame::from_parts(header.meta, header.header_len, bytes.get(..frame_len)?)
+        });
+        if let Some(frame) = frame {
             *bytes = rest;
             return Ok(frame);
         }

@@ -59,6 +59,25 @@ impl<E: ::embedded_io::Error> ::embedded_io::Error for ReadError<E> {
     }
 }
 
+/// Returns the error itself if it is an `io::Error`, otherwise one that contains it.
+#[cfg(feature = "std")]
+fn transport(error: impl Error + Send + Sync + 'static) -> std::io::Error {
+    let error: std::boxed::Box<dyn Error + Send + Sync> = error.into();
+    error.downcast().map_or_else(std::io::Error::other, |error| *error)
+}
+
+/// See "Errors as `io::Error`" in the documentation of `unstick::io`. A transport's error of another
+/// type is the inner error, of the kind `Other`.
+#[cfg(feature = "std")]
+impl<E: Error + Send + Sync + 'static> From<ReadError<E>> for std::io::Error {
+    fn from(error: ReadError<E>) -> Self {
+        match error {
+            ReadError::Io(error) => transport(error),
+            ReadError::Decode(error) => error.into(),
+        }
+    }
+}
+
 impl<E> From<DecodeError> for ReadError<E> {
     fn from(error: DecodeError) -> Self {
         Self::Decode(error)
@@ -110,9 +129,7 @@ impl<E: fmt::Display> fmt::Display for WriteError<E> {
                 "the transport took no byte and reported no error; is the other side gone?",
             ),
             Self::Encode(error) => error.fmt(f),
-            Self::Poisoned => f.write_str(
-                "a frame was written only in part, the stream is of no use any more; close it",
-            ),
+            Self::Poisoned => WriteBufError::Poisoned.fmt(f),
         }
     }
 }
@@ -133,6 +150,19 @@ impl<E: ::embedded_io::Error> ::embedded_io::Error for WriteError<E> {
             Self::WriteZero { .. } => ErrorKind::WriteZero,
             Self::Encode(_) => ErrorKind::InvalidInput,
             Self::Poisoned => ErrorKind::BrokenPipe,
+        }
+    }
+}
+
+/// As for [`ReadError`].
+#[cfg(feature = "std")]
+impl<E: Error + Send + Sync + 'static> From<WriteError<E>> for std::io::Error {
+    fn from(error: WriteError<E>) -> Self {
+        match error {
+            WriteError::Io(error) | WriteError::Flush(error) => transport(error),
+            WriteError::WriteZero { .. } => Self::new(std::io::ErrorKind::WriteZero, error),
+            WriteError::Encode(error) => error.into(),
+            WriteError::Poisoned => Self::new(std::io::ErrorKind::BrokenPipe, error),
         }
     }
 }

@@ -17,8 +17,8 @@ pub enum Next<'a, M = Kind> {
     Frame(Frame<'a, M>),
     /// Bytes that belong to no frame. A header follows them.
     Skipped {
-        /// Why they were skipped. [`at`](DecodeError::at) is the stream offset of the first of them;
-        /// it is [`DecodeError::Unsynchronized`] if a call of `resync` had begun the search.
+        /// Why they were skipped: the error at the first of them ([`at`](DecodeError::at)), or
+        /// [`DecodeError::Unsynchronized`] if a call of `resync` had begun the search.
         error: DecodeError,
         /// The number of bytes skipped.
         bytes: u64,
@@ -42,9 +42,9 @@ pub enum FrameOrSkipped<M> {
 /// A stream reader without its transport: a [`FrameBuf`], the end of the stream, and a search on a
 /// lossy line.
 ///
-/// The `poll_*` methods answer [`Poll::Pending`] if another read is needed first: read into
-/// [`spare`](Self::spare), report the result to [`received`](Self::received), and call again. What
-/// was read stays here, so a caller may stop between two calls, or be dropped, and lose nothing.
+/// The `poll_*` methods return [`Poll::Pending`] if another read is needed first: read into
+/// [`spare`](Self::spare), report the result to [`received`](Self::received), and call again. The
+/// engine keeps all bytes read, so a caller loses none if it stops or is dropped between two calls.
 #[derive(Clone, Debug)]
 pub struct ReadEngine<S, F: Format = V1> {
     buf: FrameBuf<S, F>,
@@ -84,7 +84,7 @@ impl<S: Storage, F: Format> ReadEngine<S, F> {
     }
 
     /// Returns the room for the next read. It has at least one byte after a `poll_*` method has
-    /// answered [`Poll::Pending`].
+    /// returned [`Poll::Pending`].
     #[inline]
     pub fn spare(&mut self) -> &mut [u8] {
         self.buf.spare()

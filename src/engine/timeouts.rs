@@ -1,12 +1,14 @@
 //! How long a frame may take, and how long a peer may be idle (spec, 7.11).
 
+use core::error::Error;
+use core::fmt;
 use core::time::Duration;
 
 /// The two time limits of a reader, without a clock.
 ///
-/// The reader passes the time as a [`Duration`] since any fixed moment; [`poll_timeout`] says when to
-/// call [`handle_timeout`] at the latest. Only the time in which a call waits counts, from
-/// [`resume`] to [`pause`]: a caller that is busy with something else does not make its peer slow.
+/// The reader passes the time as a [`Duration`] since any fixed moment. [`poll_timeout`] returns the
+/// time by which to call [`handle_timeout`]. Only the time in which a call waits counts, from
+/// [`resume`] to [`pause`], so a peer is not late because the caller is busy with something else.
 ///
 /// [`poll_timeout`]: Self::poll_timeout
 /// [`handle_timeout`]: Self::handle_timeout
@@ -24,7 +26,7 @@ pub struct ReadTimeouts {
     paused: Option<Duration>,
 }
 
-/// A time limit that has passed.
+/// The error for a time limit that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimedOut {
     /// A frame took too long.
@@ -42,6 +44,28 @@ pub enum TimedOut {
         after: Duration,
     },
 }
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame { at, after } => write!(
+                f,
+                "byte {at}: the frame was not complete after {after:?}; \
+                 is the peer stuck, or the limit on a frame's time too small?"
+            ),
+            Self::Idle { at, after } => write!(
+                f,
+                "byte {at}: nothing came for {after:?}; \
+                 is the peer gone, or the limit on idle time too small?"
+            ),
+        }
+    }
+}
+
+impl Error for TimedOut {}
+
+#[cfg(feature = "std")]
+crate::__io_errors! { TimedOut { _ => TimedOut } }
 
 impl ReadTimeouts {
     /// Creates a value without limits.
@@ -72,7 +96,7 @@ impl ReadTimeouts {
         self.idle_timeout.is_some()
     }
 
-    /// A call begins to wait.
+    /// Lets the time count from now on: a call begins to wait.
     pub fn resume(&mut self, now: Duration) {
         if let Some(paused) = self.paused.take() {
             let away = now.saturating_sub(paused);
@@ -82,23 +106,23 @@ impl ReadTimeouts {
         }
     }
 
-    /// The call ended, or was dropped.
+    /// Stops counting the time: the call has ended or was dropped.
     pub fn pause(&mut self, now: Duration) {
         self.paused.get_or_insert(now);
     }
 
-    /// Bytes were read, or the peer took some of what is sent to it.
+    /// Ends the idle time: bytes were read, or the peer accepted bytes.
     pub fn handle_bytes(&mut self) {
         self.idle = None;
     }
 
-    /// Nothing can be read now.
+    /// Begins the idle time, unless it runs: nothing can be read now.
     pub fn handle_nothing(&mut self, now: Duration) {
         self.idle.get_or_insert(now);
     }
 
-    /// The frame that begins at this stream offset is not whole, or none is open: the answer of
-    /// [`FrameBuf::open_frame`](crate::FrameBuf::open_frame).
+    /// Begins the time of the frame at this stream offset, unless it runs; `None` ends it.
+    /// Pass the result of [`FrameBuf::open_frame`](crate::FrameBuf::open_frame).
     pub fn handle_open_frame(&mut self, at: Option<u64>, now: Duration) {
         self.frame = match (at, self.frame) {
             (Some(at), Some((known, since))) if at == known => Some((at, since)),
@@ -111,27 +135,25 @@ impl ReadTimeouts {
     /// # Errors
     /// Returns the limit that has passed.
     pub fn handle_timeout(&self, now: Duration, consumed: u64) -> Result<(), TimedOut> {
-        if let Some((at, since)) = self.frame
-            && let Some(after) = self.frame_timeout
-            && now.saturating_sub(since) >= after
-        {
-            return Err(TimedOut::Frame { at, after });
+        match (self.frame, self.frame_timeout) {
+            (Some((at, since)), Some(after)) if now.saturating_sub(since) >= after => {
+                Err(TimedOut::Frame { at, after })
+            }
+            _ => self.handle_idle_timeout(now, consumed),
         }
-        self.handle_idle_timeout(now, consumed)
     }
 
-    /// Checks the idle limit alone: if nothing is read while a call writes, no frame can be late.
+    /// Checks the idle limit alone, for a call that writes: it does not read, so no frame is late.
     ///
     /// # Errors
     /// As [`handle_timeout`](Self::handle_timeout).
     pub fn handle_idle_timeout(&self, now: Duration, consumed: u64) -> Result<(), TimedOut> {
-        if let Some(since) = self.idle
-            && let Some(after) = self.idle_timeout
-            && now.saturating_sub(since) >= after
-        {
-            return Err(TimedOut::Idle { at: consumed, after });
+        match (self.idle, self.idle_timeout) {
+            (Some(since), Some(after)) if now.saturating_sub(since) >= after => {
+                Err(TimedOut::Idle { at: consumed, after })
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Returns when to check again if nothing happens before.

@@ -15,15 +15,17 @@ pub(crate) enum Refusal {
     Oversize {
         /// The payload length that the header announces, in bytes.
         len: u64,
+        /// The limit, in payload bytes.
+        limit: u64,
     },
 }
 
 impl Refusal {
     /// Returns the error for a frame whose first byte is at this stream offset.
-    pub(crate) fn at(self, at: u64, limit: u64) -> DecodeError {
+    pub(crate) fn at(self, at: u64) -> DecodeError {
         match self {
             Self::Header(error) => DecodeError::Header { at, error },
-            Self::Oversize { len } => DecodeError::Oversize { at, len, limit },
+            Self::Oversize { len, limit } => DecodeError::Oversize { at, len, limit },
         }
     }
 }
@@ -37,7 +39,11 @@ pub(crate) fn whole_header<'a, F: Format>(
     bytes: &'a [u8],
 ) -> Option<(Header<F::Meta>, &'a [u8])> {
     let header = format.whole_header(bytes)?;
-    if header.payload_len > limit || header.header_len == 0 || header.header_len > F::HeaderBuf::LEN
+    let Header { ref meta, payload_len, header_len } = header;
+    if payload_len > limit
+        || header_len == 0
+        || header_len > F::HeaderBuf::LEN
+        || payload_len > format.limit_of(meta)
     {
         return None;
     }
@@ -64,8 +70,10 @@ pub(crate) fn inspect<F: Format>(
         Ok(Parsed::Header(Header { header_len, .. })) if header_len > room => {
             Err(Refusal::Header(HeaderError::TooLong { room }))
         }
-        Ok(Parsed::Header(Header { payload_len: len, .. })) if len > limit => {
-            Err(Refusal::Oversize { len })
+        Ok(Parsed::Header(Header { ref meta, payload_len: len, .. }))
+            if len > limit.min(format.limit_of(meta)) =>
+        {
+            Err(Refusal::Oversize { len, limit: limit.min(format.limit_of(meta)) })
         }
         Ok(Parsed::Need(need)) if need <= bytes.len() => {
             Err(Refusal::Header(HeaderError::BrokenFormat))

@@ -101,6 +101,9 @@ impl fmt::Display for LayoutError {
 
 impl Error for LayoutError {}
 
+#[cfg(feature = "std")]
+crate::__io_errors! { LayoutError { _ => InvalidInput } }
+
 /// A format described at run time: a length field in a header of fixed size. The header's other
 /// bytes are passed to the caller as they are.
 ///
@@ -165,8 +168,8 @@ impl LengthField {
         self.layout
     }
 
-    /// Returns the meta of a whole header: the header with zeros in place of the length field,
-    /// whose value in `header` does not matter.
+    /// Returns the meta of a whole header: the header with zeros in place of the length field. The
+    /// field's value in `header` is ignored.
     ///
     /// # Errors
     /// Returns [`EncodeError::Meta`] if the length of `header` is not the layout's header length.
@@ -240,9 +243,9 @@ impl Format for LengthField {
             ByteOrder::Big => field.iter().fold(0, push),
             ByteOrder::Little => field.iter().rev().fold(0, push),
         };
-        let least = self.covered();
-        let Some(payload_len) = found.checked_sub(least) else {
-            return Err(HeaderError::LengthTooShort { found, least });
+        let min = self.covered();
+        let Some(payload_len) = found.checked_sub(min) else {
+            return Err(HeaderError::LengthTooShort { found, min });
         };
         let header_len = self.layout.header_len;
         match bytes.get(..header_len).map(|header| self.meta(header)) {

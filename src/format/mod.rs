@@ -2,6 +2,7 @@
 
 mod inspect;
 mod length_field;
+mod limited;
 mod list;
 mod prefix;
 mod v1;
@@ -13,6 +14,7 @@ use crate::error::{EncodeError, HeaderError};
 
 pub(crate) use inspect::{Refusal, inspect, shortest_refused, whole_header};
 pub use length_field::{ByteOrder, Covers, FieldMeta, Layout, LayoutError, LengthField};
+pub use limited::LimitedBy;
 pub use prefix::{I32Be, I32Le, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le};
 pub use v1::{V1, header};
 pub use varint::Varint;
@@ -81,8 +83,8 @@ pub const MAX_PAYLOAD_LEN: u64 = (1 << 62) - 1;
 ///    `max_payload_len`. [`whole_header`](Self::whole_header) and
 ///    [`resume_header`](Self::resume_header) return the same results as `decode_header`.
 ///
-/// The feature `conformance` tests a format against these laws, and against everything that depends
-/// on them.
+/// The crate `unstick-conformance` tests a format against these laws, and against everything that
+/// depends on them.
 ///
 /// A format should refuse a header at the first byte that makes it invalid.
 pub trait Format {
@@ -105,7 +107,7 @@ pub trait Format {
     /// Decodes the header at the start of `bytes`. Further bytes may follow the header.
     ///
     /// # Errors
-    /// Returns an error if `bytes` do not start with a header, whatever bytes follow.
+    /// Returns an error if `bytes` neither start with a header nor are the start of one.
     fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Self::Meta>, HeaderError>;
 
     /// Returns the header if [`decode_header`](Self::decode_header) would return one, otherwise
@@ -147,6 +149,14 @@ pub trait Format {
         out: &mut Self::HeaderBuf,
     ) -> Result<usize, EncodeError>;
 
+    /// Returns the limit of frames with this meta, in payload bytes; by default there is none but that
+    /// of the [`Framing`](crate::Framing). It is the same for equal metas. See [`LimitedBy`].
+    #[inline(always)]
+    fn limit_of(&self, meta: &Self::Meta) -> u64 {
+        let _ = meta;
+        MAX_PAYLOAD_LEN
+    }
+
     /// Returns how a frame with this meta is handled in a datagram. By default, every frame may be
     /// sent and is delivered.
     #[inline]
@@ -167,14 +177,14 @@ pub enum InDatagram {
     IfKnown {
         /// The kind's number.
         kind: u8,
-        /// Whether an unknown kind refuses the datagram. Otherwise the frame is ignored.
+        /// Whether the datagram is refused if the kind is unknown. Otherwise the frame is ignored.
         critical: bool,
     },
     /// The kind is unknown to every receiver.
     Unknown {
         /// The kind's number.
         kind: u8,
-        /// Whether it refuses the datagram. Otherwise the frame is ignored.
+        /// Whether the datagram is refused. Otherwise the frame is ignored.
         critical: bool,
     },
     /// The kind is not allowed in a datagram: a datagram with it is refused, and it cannot be sent
@@ -306,6 +316,11 @@ impl<F: Format + ?Sized> Format for &F {
         out: &mut Self::HeaderBuf,
     ) -> Result<usize, EncodeError> {
         (**self).encode_header(meta, payload_len, out)
+    }
+
+    #[inline(always)]
+    fn limit_of(&self, meta: &Self::Meta) -> u64 {
+        (**self).limit_of(meta)
     }
 
     #[inline]

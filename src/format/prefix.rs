@@ -58,8 +58,11 @@ macro_rules! prefix {
 
             #[inline]
             fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<()>, HeaderError> {
-                $(if let Some(&found) = bytes.get($sign) && found & 0x80 != 0 {
-                    return Err(HeaderError::NegativeLength { found });
+                $(if let Some(&found) = bytes.get($sign).filter(|found| **found & 0x80 != 0) {
+                    let mut all = [0xFF; $width];
+                    copy(&mut all, bytes.get(..=$sign).unwrap_or_default());
+                    let max = $order::get(all).wrapping_sub(1 << (8 * $width)) as i64;
+                    return Err(HeaderError::NegativeLength { found, max });
                 })?
                 Ok(match self.whole_header(bytes) {
                     Some(header) => Parsed::Header(header),

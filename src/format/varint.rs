@@ -3,7 +3,7 @@
 use crate::error::{EncodeError, HeaderError};
 use crate::format::{Format, Header, Parsed};
 
-/// The maximum length of a 64-bit number in bytes, seven bits each.
+/// The maximum length of a 64-bit varint in bytes, with seven bits per byte.
 const MAX_LEN: usize = 10;
 
 /// A length as an unsigned LEB128 varint: seven bits per byte, least significant first, as in

@@ -49,19 +49,11 @@ impl ReadError {
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
+        match *self {
+            Self::Io(ref error) => error.fmt(f),
             Self::Decode(error) => error.fmt(f),
-            Self::FrameTimeout { at, after } => write!(
-                f,
-                "byte {at}: the frame was not complete after {after:?}; \
-                 is the peer stuck, or the limit on a frame's time too small?"
-            ),
-            Self::IdleTimeout { at, after } => write!(
-                f,
-                "byte {at}: nothing came for {after:?}; \
-                 is the peer gone, or the limit on idle time too small?"
-            ),
+            Self::FrameTimeout { at, after } => TimedOut::Frame { at, after }.fmt(f),
+            Self::IdleTimeout { at, after } => TimedOut::Idle { at, after }.fmt(f),
         }
     }
 }
@@ -119,9 +111,7 @@ impl fmt::Display for WriteError {
         match self {
             Self::Io(error) | Self::Flush(error) => error.fmt(f),
             Self::Encode(error) => error.fmt(f),
-            Self::Poisoned => f.write_str(
-                "a frame was written only in part, the stream is of no use any more; close it",
-            ),
+            Self::Poisoned => WriteBufError::Poisoned.fmt(f),
         }
     }
 }
@@ -147,6 +137,19 @@ impl From<WriteBufError> for WriteError {
 impl From<EncodeError> for WriteError {
     fn from(error: EncodeError) -> Self {
         Self::Encode(error)
+    }
+}
+
+crate::__io_errors! {
+    ReadError {
+        ReadError::Io(error) => into error,
+        ReadError::Decode(error) => into error,
+        _ => TimedOut
+    }
+    WriteError {
+        WriteError::Io(error) | WriteError::Flush(error) => into error,
+        WriteError::Encode(error) => into error,
+        _ => BrokenPipe
     }
 }
 

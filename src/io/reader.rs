@@ -13,7 +13,7 @@ use crate::{DecodeError, Format, Frame, FrameBuf, Framing, OwnedFrame, SelfCheck
 /// Reads frames from anything that is [`Read`], and returns them borrowed, without a copy.
 ///
 /// It reads into a buffer that grows with what arrives, up to the limit plus a header, or 64 KiB if
-/// the limit is smaller. It needs no `BufReader`. [`buf`](Self::buf) returns the buffer, which knows
+/// the limit is smaller. It needs no `BufReader`. [`buf`](Self::buf) returns the buffer, which has
 /// the framing, the position in the stream, and the next header.
 #[derive(Debug)]
 pub struct FrameReader<R, F: Format = V1> {
@@ -86,9 +86,9 @@ impl<R, F: Format> FrameReader<R, F> {
         self.engine.is_ended()
     }
 
-    /// Drops what was read and starts a new stream, at offset 0, with the transport's next byte: a
-    /// way to continue after a timeout on a lossy line, and after the end: a serial port may end a
-    /// read without a byte when its time is up.
+    /// Drops what was read and starts a new stream, at offset 0, with the transport's next byte. A
+    /// lossy line can continue in this way after a timeout, or after an end of the stream, which a
+    /// serial port may report when a read times out.
     pub fn reset(&mut self) {
         self.engine.reset();
         self.timeouts.reset();
@@ -139,8 +139,8 @@ impl<R: Read, F: Format> FrameReader<R, F> {
         Ok(self.next_frame()?.map(|frame| frame.to_owned()))
     }
 
-    /// Reads once, if no frame is in the buffer. Returns `false` if the stream ended between two
-    /// frames.
+    /// Reads once: call it if no frame is in the buffer. Returns `false` if the stream ended between
+    /// two frames.
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).

@@ -25,8 +25,8 @@ use crate::{Format, Framing, OwnedFrame, V1};
 /// socket itself, since the system may return several datagrams as one; and the system refuses a
 /// datagram that is longer than the interface can carry as too long, instead of fragmenting it.
 ///
-/// It consists of its two halves: borrow both fields at once to answer frames while they are
-/// borrowed.
+/// Frames are received with its [`receiver`](Self::receiver) and sent with its
+/// [`sender`](Self::sender): borrow both fields at once to answer frames while they are borrowed.
 ///
 /// ```
 /// use std::net::UdpSocket;
@@ -38,10 +38,10 @@ use crate::{Format, Framing, OwnedFrame, V1};
 /// let mut theirs = FrameSocket::new(UdpSocket::bind("127.0.0.1:0")?);
 ///
 /// let peer = theirs.get_ref().local_addr()?;
-/// ours.feed_to(peer, Kind::TEXT, b"one")?; // collected
-/// ours.send_to(peer, Kind::TEXT, b"two")?; // and sent, in one datagram
+/// ours.sender.feed_to(peer, Kind::TEXT, b"one")?; // collected
+/// ours.sender.send_to(peer, Kind::TEXT, b"two")?; // and sent, in one datagram
 ///
-/// match theirs.recv()? {
+/// match theirs.receiver.recv()? {
 ///     Received::Datagram { source, frames } => {
 ///         assert_eq!(source, ours.get_ref().local_addr()?);
 ///         assert!(frames.map(|frame| frame.payload).eq([b"one", b"two"]));
@@ -67,35 +67,28 @@ impl FrameSocket {
     }
 }
 
-impl<F: Format> FrameSocket<F> {
+impl<F: Format + Clone> FrameSocket<F> {
     /// Creates a socket for frames of this format and limit, in both directions.
-    pub fn with_framing(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self
-    where
-        F: Clone,
-    {
+    pub fn with_framing(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self {
         Self::over(UdpEndpoint::new(socket), framing.into())
     }
 
     /// Creates the same socket with one system call for each datagram, even if the system has
     /// offload: for a system whose offload is broken, and to measure what offload gains.
-    pub fn without_offload(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self
-    where
-        F: Clone,
-    {
+    pub fn without_offload(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self {
         Self::over(UdpEndpoint::without_offload(socket), framing.into())
     }
 
-    fn over(endpoint: UdpEndpoint<UdpSocket>, framing: Framing<F>) -> Self
-    where
-        F: Clone,
-    {
+    fn over(endpoint: UdpEndpoint<UdpSocket>, framing: Framing<F>) -> Self {
         let endpoint = Arc::new(endpoint);
         let slots = ReceiveSlots::new(framing.clone());
         let receiver = FrameReceiver { endpoint: Arc::clone(&endpoint), slots };
         let sender = FrameSender { endpoint, queue: SendQueue::new(framing) };
         Self { receiver, sender }
     }
+}
 
+impl<F: Format> FrameSocket<F> {
     /// Sets how many bytes a datagram is packed to at most, headers of frames included. The default
     /// is 1,200, the maximum 65,507 over IPv4 and 65,527 over IPv6: the system refuses longer ones,
     /// which is an error of the send.
@@ -119,108 +112,6 @@ impl<F: Format> FrameSocket<F> {
     pub fn with_known(mut self, known: impl Fn(&F::Meta) -> bool + Send + Sync + 'static) -> Self {
         self.receiver.slots.set_known(known);
         self
-    }
-
-    /// As [`FrameReceiver::recv`].
-    ///
-    /// # Errors
-    /// As [`FrameReceiver::recv`].
-    pub fn recv(&mut self) -> io::Result<Received<Frames<'_, F>>> {
-        self.receiver.recv()
-    }
-
-    /// As [`FrameReceiver::recv_owned`].
-    ///
-    /// # Errors
-    /// As [`FrameReceiver::recv`].
-    pub fn recv_owned(&mut self) -> io::Result<Received<Vec<OwnedFrame<F::Meta>>>> {
-        self.receiver.recv_owned()
-    }
-
-    /// As [`FrameSender::send`].
-    ///
-    /// # Errors
-    /// As [`FrameSender::send`].
-    pub fn send(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
-        self.sender.send(meta, payload)
-    }
-
-    /// As [`FrameSender::send_to`].
-    ///
-    /// # Errors
-    /// As [`FrameSender::send_to`].
-    pub fn send_to(
-        &mut self,
-        peer: SocketAddr,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
-        self.sender.send_to(peer, meta, payload)
-    }
-
-    /// As [`FrameSender::feed`].
-    ///
-    /// # Errors
-    /// As [`FrameSender::feed`].
-    pub fn feed(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
-        self.sender.feed(meta, payload)
-    }
-
-    /// As [`FrameSender::feed_to`].
-    ///
-    /// # Errors
-    /// As [`FrameSender::feed_to`].
-    pub fn feed_to(
-        &mut self,
-        peer: SocketAddr,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
-        self.sender.feed_to(peer, meta, payload)
-    }
-
-    /// As [`FrameSender::feed_all`].
-    ///
-    /// # Errors
-    /// As [`FrameSender::feed_all`].
-    pub fn feed_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
-        &mut self,
-        frames: impl IntoIterator<Item = (M, P)>,
-    ) -> Result<(), DatagramSendError> {
-        self.sender.feed_all(frames)
-    }
-
-    /// As [`FrameSender::feed_all_to`].
-    ///
-    /// # Errors
-    /// As [`FrameSender::feed_all_to`].
-    pub fn feed_all_to<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
-        &mut self,
-        peer: SocketAddr,
-        frames: impl IntoIterator<Item = (M, P)>,
-    ) -> Result<(), DatagramSendError> {
-        self.sender.feed_all_to(peer, frames)
-    }
-
-    /// As [`FrameSender::end_datagram`].
-    pub fn end_datagram(&mut self) {
-        self.sender.end_datagram();
-    }
-
-    /// As [`FrameSender::flush`].
-    ///
-    /// # Errors
-    /// As [`FrameSender::flush`].
-    pub fn flush(&mut self) -> Result<(), DatagramSendError> {
-        self.sender.flush()
     }
 
     /// Returns the two halves, for two threads.
@@ -331,6 +222,8 @@ impl<F: Format> FrameReceiver<F> {
     }
 }
 
+type SendResult = Result<(), DatagramSendError>;
+
 /// The sending half of a [`FrameSocket`].
 ///
 /// Frames that were accepted and not sent yet are lost when it is dropped: flush it before.
@@ -346,11 +239,7 @@ impl<F: Format> FrameSender<F> {
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to), and [`DatagramSendError::NotConnected`].
-    pub fn send(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
+    pub fn send(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> SendResult {
         self.feed(meta, payload)?;
         self.flush()
     }
@@ -365,7 +254,7 @@ impl<F: Format> FrameSender<F> {
         peer: SocketAddr,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
+    ) -> SendResult {
         self.feed_to(peer, meta, payload)?;
         self.flush()
     }
@@ -375,11 +264,7 @@ impl<F: Format> FrameSender<F> {
     /// # Errors
     /// As [`feed_to`](Self::feed_to), and [`DatagramSendError::NotConnected`].
     #[inline]
-    pub fn feed(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
+    pub fn feed(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> SendResult {
         let peer = self.endpoint.peer().ok_or(DatagramSendError::NotConnected)?;
         self.feed_to(peer, meta, payload)
     }
@@ -399,7 +284,7 @@ impl<F: Format> FrameSender<F> {
         peer: SocketAddr,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
+    ) -> SendResult {
         let meta = meta.borrow();
         if self.queue.try_push(&peer, meta, payload) {
             return Ok(());
@@ -415,7 +300,7 @@ impl<F: Format> FrameSender<F> {
     pub fn feed_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         frames: impl IntoIterator<Item = (M, P)>,
-    ) -> Result<(), DatagramSendError> {
+    ) -> SendResult {
         let peer = self.endpoint.peer().ok_or(DatagramSendError::NotConnected)?;
         self.feed_all_to(peer, frames)
     }
@@ -435,7 +320,7 @@ impl<F: Format> FrameSender<F> {
         &mut self,
         peer: SocketAddr,
         frames: impl IntoIterator<Item = (M, P)>,
-    ) -> Result<(), DatagramSendError> {
+    ) -> SendResult {
         let mut frames = frames.into_iter();
         while !self.queue.push_all(&peer, &mut frames)? {
             self.make_room(peer)?;
@@ -457,7 +342,7 @@ impl<F: Format> FrameSender<F> {
     /// [`DatagramSendError::Blocked`] if the socket takes nothing now: everything is kept.
     /// [`DatagramSendError::Lost`] if the system did not send a datagram, or several at once: all
     /// others were sent, and the next flush reports the next loss, if there is one.
-    pub fn flush(&mut self) -> Result<(), DatagramSendError> {
+    pub fn flush(&mut self) -> SendResult {
         self.queue.close_all();
         self.queue.send_closed(&*self.endpoint).map_err(DatagramSendError::Blocked)?;
         self.queue.report_loss()
@@ -486,12 +371,7 @@ impl<F: Format> FrameSender<F> {
 
     /// Accepts a frame after making room for it, or returns why it cannot be accepted.
     #[cold]
-    fn feed_slowly(
-        &mut self,
-        peer: SocketAddr,
-        meta: &F::Meta,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
+    fn feed_slowly(&mut self, peer: SocketAddr, meta: &F::Meta, payload: &[u8]) -> SendResult {
         let frame = self.queue.check(meta, payload)?;
         let made = self.make_room(peer);
         if !matches!(made, Err(DatagramSendError::Full(_))) {
@@ -500,7 +380,7 @@ impl<F: Format> FrameSender<F> {
         made
     }
 
-    fn make_room(&mut self, peer: SocketAddr) -> Result<(), DatagramSendError> {
+    fn make_room(&mut self, peer: SocketAddr) -> SendResult {
         self.queue.make_room(&*self.endpoint, &peer).map_err(DatagramSendError::Full)?;
         self.queue.report_loss()
     }

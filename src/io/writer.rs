@@ -10,8 +10,8 @@ use crate::{Accepted, Format, Framing, V1, WriteBuf, WriteBufError};
 
 /// Writes frames to anything that is [`Write`].
 ///
-/// Small frames are collected and written together; a payload of 32 KiB or more is written from
-/// where it is, without a copy. It needs no `BufWriter`.
+/// Small frames are collected and written together; a payload of 32 KiB or more is written without
+/// a copy. It needs no `BufWriter`.
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
 #[derive(Debug)]

@@ -12,15 +12,14 @@
 //!
 //! tokio::spawn(async move {
 //!     let mut stream = FrameStream::new(theirs);
-//!     while let Some(frame) = stream.next_frame().await? {
-//!         let reply = frame.payload.to_ascii_uppercase();
-//!         stream.send(Kind::TEXT, &reply).await?;
+//!     while let Some((frame, writer)) = stream.next_with_writer().await? {
+//!         writer.send(Kind::TEXT, &frame.payload.to_ascii_uppercase()).await?;
 //!     }
 //!     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! });
 //!
 //! let mut stream = FrameStream::new(ours);
-//! stream.send(Kind::TEXT, b"hello").await?;
+//! stream.writer.send(Kind::TEXT, b"hello").await?;
 //! let reply = stream.next_frame().await?.expect("the peer is still there");
 //! assert_eq!(reply.payload, b"HELLO");
 //! # Ok(())
@@ -35,8 +34,8 @@
 //! accepted whole or not at all. The call that writes a larger one can be dropped without harm only
 //! before its first byte is written; later it poisons the writer. Each method states it.
 
+mod clock;
 mod datagram_socket;
-mod read_half;
 mod reader;
 mod receiver;
 mod sender;

@@ -1,31 +1,50 @@
 //! Reading frames from an asynchronous stream.
 
+use core::cell::Cell;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
+use std::boxed::Box;
+use std::io;
+use std::vec;
 use std::vec::Vec;
 
-use ::tokio::io::AsyncRead;
+use ::tokio::io::{AsyncRead, ReadBuf};
 use futures_core::Stream;
 
-use super::read_half::{ReadHalf, Waiting};
-use crate::engine::{FrameOrSkipped, Next, ReadEngine};
+use super::clock::ReadClock;
+use crate::engine::{FrameOrSkipped, Next, READ_LEN, ReadEngine, ReadTimeouts};
 use crate::io::ReadError;
-use crate::{Format, Frame, FrameBuf, Framing, OwnedFrame, SelfChecking, V1};
+use crate::scan::Found;
+use crate::{DecodeError, Format, Frame, FrameBuf, Framing, OwnedFrame, SelfChecking, V1};
+
+/// The max number of unread bytes that a waiting reader moves to a small storage; with more it keeps
+/// the large one.
+const IDLE_LEN: usize = 4 * 1024;
+
+std::thread_local! {
+    /// The storage that the readers of this thread read into, one after the other: those that wait
+    /// need none, and those that read find it in the cache, and need not fill it with zeros.
+    static SHARED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Reads frames from anything that is [`AsyncRead`], and returns them borrowed, without a copy.
 ///
 /// It reads into a buffer of 64 KiB that all readers of a thread share, and into one of its own
 /// while a larger frame arrives, which grows up to the limit plus a header. While it waits, it holds
 /// only the bytes of the next frame that have arrived. It needs no `BufReader`. [`buf`](Self::buf)
-/// returns the buffer, which knows the framing, the position in the stream, and the next header.
+/// returns the buffer, which has the framing, the position in the stream, and the next header.
 ///
 /// As a [`Stream`] it yields owned frames, and ends after the first error.
 #[derive(Debug)]
 pub struct FrameReader<R, F: Format = V1> {
     inner: R,
-    half: ReadHalf<F>,
+    pub(super) engine: ReadEngine<Vec<u8>, F>,
+    /// Allocated with the first timeout only, since an idle connection should be small.
+    clock: Option<Box<ReadClock>>,
+    /// The `Stream` has yielded its error.
+    fused: bool,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
@@ -42,11 +61,8 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 impl<R, F: Format> FrameReader<R, F> {
     /// Creates a reader of frames of this format and limit.
     pub fn with_framing(inner: R, framing: impl Into<Framing<F>>) -> Self {
-        Self { inner, half: ReadHalf::new(framing.into()) }
-    }
-
-    pub(super) fn from_parts(inner: R, half: ReadHalf<F>) -> Self {
-        Self { inner, half }
+        let engine = ReadEngine::growing(framing.into());
+        Self { inner, engine, clock: None, fused: false }
     }
 
     /// Sets how long a frame may take from its first byte to its last, including a frame that is
@@ -56,7 +72,7 @@ impl<R, F: Format> FrameReader<R, F> {
     /// A wait panics if tokio's runtime was built without its clock (`enable_time`).
     #[must_use]
     pub fn with_frame_timeout(mut self, after: Duration) -> Self {
-        self.half.timeouts_mut().set_frame_timeout(after);
+        self.timeouts_mut().set_frame_timeout(after);
         self
     }
 
@@ -66,21 +82,21 @@ impl<R, F: Format> FrameReader<R, F> {
     /// As [`with_frame_timeout`](Self::with_frame_timeout).
     #[must_use]
     pub fn with_idle_timeout(mut self, after: Duration) -> Self {
-        self.half.timeouts_mut().set_idle_timeout(after);
+        self.timeouts_mut().set_idle_timeout(after);
         self
     }
 
     /// Starts with bytes that were read from the transport before, for example by another parser.
     #[must_use]
     pub fn with_unread(mut self, bytes: &[u8]) -> Self {
-        self.half.buf_mut().extend_all(bytes);
+        self.engine.buf_mut().extend_all(bytes);
         self
     }
 
     /// Returns the read buffer: for the framing, the stream offset, and the next header.
     #[inline]
     pub fn buf(&self) -> &FrameBuf<Vec<u8>, F> {
-        self.half.engine.buf()
+        self.engine.buf()
     }
 
     /// Returns the read buffer: to take the frames that are in it without reading, or to continue
@@ -88,34 +104,51 @@ impl<R, F: Format> FrameReader<R, F> {
     /// then.
     #[inline]
     pub fn buf_mut(&mut self) -> &mut FrameBuf<Vec<u8>, F> {
-        self.half.buf_mut()
+        self.fused = false;
+        self.engine.buf_mut()
     }
 
     /// Whether the transport has reported the end of the stream.
     pub fn is_ended(&self) -> bool {
-        self.half.engine.is_ended()
+        self.engine.is_ended()
     }
 
-    /// Drops what was read and starts a new stream, at offset 0, with the transport's next byte: a
-    /// way to continue after a timeout on a lossy line, and after the end: a serial port may end a
-    /// read without a byte when its time is up.
+    /// Drops what was read and starts a new stream, at offset 0, with the transport's next byte. A
+    /// lossy line can continue in this way after a timeout, or after an end of the stream, which a
+    /// serial port may report when a read times out.
     pub fn reset(&mut self) {
-        self.half.reset();
+        self.engine.reset();
+        if let Some(clock) = &mut self.clock {
+            clock.timeouts.reset();
+        }
+        self.fused = false;
     }
 
     /// Restarts the idle timeout: the peer has taken some of what is sent to it.
     pub fn restart_idle(&mut self) {
-        self.half.handle_bytes();
+        if let Some(clock) = &mut self.clock {
+            clock.timeouts.handle_bytes();
+        }
     }
 
     /// Lets the time limits run: a call begins to wait.
     pub fn resume(&mut self) {
-        self.half.resume();
+        if let Some(clock) = &mut self.clock {
+            let now = clock.now();
+            clock.timeouts.resume(now);
+        }
     }
 
     /// Stops the time limits: a call has ended or was dropped.
     pub fn pause(&mut self) {
-        self.half.pause();
+        if let Some(clock) = &mut self.clock {
+            let now = clock.now();
+            clock.timeouts.pause(now);
+        }
+    }
+
+    fn timeouts_mut(&mut self) -> &mut ReadTimeouts {
+        &mut self.clock.get_or_insert_with(|| Box::new(ReadClock::new())).timeouts
     }
 
     /// Returns the transport.
@@ -130,7 +163,7 @@ impl<R, F: Format> FrameReader<R, F> {
 
     /// Returns the transport, and the bytes that were read from it and are not consumed.
     pub fn into_inner(self) -> (R, Vec<u8>) {
-        (self.inner, self.half.engine.into_buf().into_unread())
+        (self.inner, self.engine.into_buf().into_unread())
     }
 }
 
@@ -138,25 +171,25 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     /// Waits for the next frame. Returns `Ok(None)` if the stream ended between two frames.
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing: what it read is there for the next one. The time limits go on.
+    /// A dropped call loses nothing: what it read is there for the next one. Its wait counts for the
+    /// time limits.
     ///
     /// # Errors
     /// [`ReadError::Decode`] if the stream has failed: every further call returns it again.
     /// [`ReadError::Io`] if a read failed: nothing is lost, and the call can be repeated.
     pub async fn next_frame(&mut self) -> Result<Option<Frame<'_, F::Meta>>, ReadError> {
-        let Self { inner, half } = self;
         // Usually a frame is in the buffer. Found before the first wait, it stays in registers.
-        if let Some(found) = half.find_now() {
-            return Ok(half.engine.frame(&found));
+        if let Some(found) = self.engine.buf_mut().find_now() {
+            return Ok(self.engine.frame(&found));
         }
-        let found = match half.engine.buf_mut().find_slowly()? {
+        let found = match self.engine.buf_mut().find_slowly()? {
             Some(found) => Some(found),
             None => {
-                let waiting = Waiting(half);
-                poll_fn(|cx| waiting.0.poll_read_frame(Pin::new(&mut *inner), cx)).await?
+                let waiting = Waiting(self);
+                poll_fn(|cx| waiting.0.poll_read_frame(cx)).await?
             }
         };
-        Ok(found.and_then(|found| half.engine.frame(&found)))
+        Ok(found.and_then(|found| self.engine.frame(&found)))
     }
 
     /// Waits for the next frame and returns a copy that does not borrow the reader.
@@ -170,27 +203,162 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
         Ok(self.next_frame().await?.map(|frame| frame.to_owned()))
     }
 
-    /// Reads once. Returns `false` if the stream ended between two frames. For types that stand on a
-    /// reader, as a conversation that reads and writes; a call that waits begins with
-    /// [`resume`](Self::resume) and ends with [`pause`](Self::pause).
+    /// Reads once. Returns `false` if the stream ended between two frames. For types built on a
+    /// reader, such as a conversation that reads and writes: call [`resume`](Self::resume) before a
+    /// wait, and [`pause`](Self::pause) after it.
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, ReadError>> {
-        let Self { inner, half } = self;
-        if half.engine.is_ended() {
-            half.engine.buf().finish()?;
+        if self.engine.is_ended() {
+            self.engine.buf().finish()?;
             return Poll::Ready(Ok(false));
         }
-        ready!(half.poll_read(Pin::new(inner), cx))?;
-        half.check_frame_timeout()?;
+        ready!(self.poll_read(cx))?;
+        self.check_frame_timeout()?;
         Poll::Ready(Ok(true))
     }
 
-    /// Waits until the peer has been idle for too long: for a call that waits to write while nobody
-    /// reads. Pending without an idle timeout.
+    /// Waits until the peer has been idle for too long, for a call that waits to write and does not
+    /// read. Without an idle timeout, it waits forever.
     pub fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<ReadError> {
-        self.half.poll_idle(cx)
+        self.resume();
+        while let Some(clock) = self.clock.as_deref_mut() {
+            if !clock.timeouts.has_idle_timeout() {
+                break;
+            }
+            let now = clock.now();
+            clock.timeouts.handle_nothing(now);
+            let consumed = self.engine.buf().position();
+            if let Err(timed_out) = clock.timeouts.handle_idle_timeout(now, consumed) {
+                return Poll::Ready(timed_out.into());
+            }
+            match clock.timeouts.poll_idle_timeout() {
+                Some(deadline) => ready!(clock.poll_alarm(deadline, cx)),
+                None => break, // later than any `Duration`
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Reads until `poll` has an answer.
+    async fn wait<T>(
+        &mut self,
+        poll: impl Fn(&mut ReadEngine<Vec<u8>, F>) -> Poll<Result<T, DecodeError>>,
+    ) -> Result<T, ReadError> {
+        let waiting = Waiting(self);
+        poll_fn(|cx| waiting.0.poll_next(cx, &poll)).await
+    }
+
+    /// Reads until `poll` has an answer, as far as the transport is ready.
+    fn poll_next<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl Fn(&mut ReadEngine<Vec<u8>, F>) -> Poll<Result<T, DecodeError>>,
+    ) -> Poll<Result<T, ReadError>> {
+        if let Poll::Ready(answer) = poll(&mut self.engine) {
+            return Poll::Ready(Ok(answer?));
+        }
+        self.resume();
+        loop {
+            if !self.engine.is_ended() {
+                ready!(self.poll_read(cx))?;
+                self.check_frame_timeout()?;
+            }
+            if let Poll::Ready(answer) = poll(&mut self.engine) {
+                return Poll::Ready(Ok(answer?));
+            }
+        }
+    }
+
+    /// Reads at least once unless the stream has ended, until there is a frame: an inlined
+    /// [`poll_next`](Self::poll_next), for a caller that found no frame before.
+    pub(super) fn poll_read_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Found<F::Meta>>, ReadError>> {
+        self.resume();
+        loop {
+            if !self.engine.is_ended() {
+                ready!(self.poll_read(cx))?;
+                self.check_frame_timeout()?;
+            }
+            if let Poll::Ready(answer) = self.engine.poll_frame() {
+                return Poll::Ready(Ok(answer?));
+            }
+        }
+    }
+
+    /// Reads once. If nothing can be read, checks the time limits and waits for the first of them.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
+        if self.engine.buf().capacity() <= IDLE_LEN {
+            self.borrow_storage();
+        }
+        let mut spare = ReadBuf::new(self.engine.spare());
+        match Pin::new(&mut self.inner).poll_read(cx, &mut spare) {
+            Poll::Ready(Ok(())) => {
+                let n = spare.filled().len();
+                self.engine.received(n);
+                self.restart_idle();
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+            Poll::Pending => {
+                self.return_storage();
+                return self.poll_timeouts(cx);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes the thread's storage.
+    fn borrow_storage(&mut self) {
+        let mut shared = SHARED.try_with(Cell::take).unwrap_or_default();
+        if shared.len() < READ_LEN {
+            shared = vec![0; READ_LEN];
+        }
+        self.engine.buf_mut().replace_storage(shared);
+    }
+
+    /// Gives the thread's storage back, and keeps a small one for the unread bytes.
+    fn return_storage(&mut self) {
+        let buf = self.engine.buf_mut();
+        if buf.capacity() > IDLE_LEN && buf.unread().len() <= IDLE_LEN {
+            let storage = buf.take_storage();
+            if storage.len() <= READ_LEN {
+                let _ = SHARED.try_with(|shared| shared.set(storage));
+            }
+        }
+    }
+
+    /// Checks the limits while bytes keep arriving, if no frame is whole.
+    fn check_frame_timeout(&mut self) -> Result<(), ReadError> {
+        if self.clock.is_some() && self.engine.buf().needs_more() {
+            self.check_timeouts(false)?;
+        }
+        Ok(())
+    }
+
+    fn check_timeouts(&mut self, nothing_to_read: bool) -> Result<(), ReadError> {
+        let Some(clock) = &mut self.clock else { return Ok(()) };
+        let now = clock.now();
+        let buf = self.engine.buf();
+        clock.timeouts.handle_open_frame(buf.open_frame(), now);
+        if nothing_to_read {
+            clock.timeouts.handle_nothing(now);
+        }
+        Ok(clock.timeouts.handle_timeout(now, buf.position())?)
+    }
+
+    /// Nothing can be read: returns the error of a limit that has passed, or waits for the first one.
+    fn poll_timeouts(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
+        self.check_timeouts(true)?;
+        while let Some(clock) = self.clock.as_deref_mut() {
+            let Some(deadline) = clock.timeouts.poll_timeout() else { break };
+            ready!(clock.poll_alarm(deadline, cx));
+            self.check_timeouts(true)?;
+        }
+        Poll::Pending
     }
 }
 
@@ -212,9 +380,9 @@ impl<R: AsyncRead + Unpin, F: SelfChecking> FrameReader<R, F> {
     /// stream ended inside a frame or during a search: every further call returns it again.
     pub async fn next_or_resync(&mut self) -> Result<Option<Next<'_, F::Meta>>, ReadError> {
         let next: Option<FrameOrSkipped<F::Meta>> =
-            self.half.wait(&mut self.inner, ReadEngine::poll_next_or_resync).await?;
-        self.half.fused = false;
-        Ok(next.and_then(|next| self.half.engine.next(next)))
+            self.wait(ReadEngine::poll_next_or_resync).await?;
+        self.fused = false;
+        Ok(next.and_then(|next| self.engine.next(next)))
     }
 
     /// Searches, on a lossy line, for the next valid header within the limit, and returns the number
@@ -227,8 +395,8 @@ impl<R: AsyncRead + Unpin, F: SelfChecking> FrameReader<R, F> {
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
     pub async fn resync(&mut self) -> Result<u64, ReadError> {
-        let skipped = self.half.wait(&mut self.inner, ReadEngine::poll_resync).await?;
-        self.half.fused = false;
+        let skipped = self.wait(ReadEngine::poll_resync).await?;
+        self.fused = false;
         Ok(skipped)
     }
 }
@@ -237,14 +405,23 @@ impl<R: AsyncRead + Unpin, F: Format + Unpin> Stream for FrameReader<R, F> {
     type Item = Result<OwnedFrame<F::Meta>, ReadError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { inner, half } = self.get_mut();
-        if half.fused {
+        let reader = self.get_mut();
+        if reader.fused {
             return Poll::Ready(None);
         }
-        let result = ready!(half.poll_next(Pin::new(inner), cx, ReadEngine::poll_frame));
-        half.pause();
-        half.fused = result.is_err();
-        let owned = |found| half.engine.frame(&found).map(|frame| frame.to_owned());
+        let result = ready!(reader.poll_next(cx, ReadEngine::poll_frame));
+        reader.pause();
+        reader.fused = result.is_err();
+        let owned = |found| reader.engine.frame(&found).map(|frame| frame.to_owned());
         Poll::Ready(result.map(|found| found.and_then(owned)).transpose())
+    }
+}
+
+/// A call that waits. The time limits stop when it ends or is dropped.
+pub(super) struct Waiting<'a, R, F: Format>(pub(super) &'a mut FrameReader<R, F>);
+
+impl<R, F: Format> Drop for Waiting<'_, R, F> {
+    fn drop(&mut self) {
+        self.0.pause();
     }
 }

@@ -14,6 +14,8 @@ use super::datagram_socket::TokioSocket;
 use crate::udp::{DatagramSendError, SendQueue, SendStats, UdpEndpoint};
 use crate::{Format, Framing, V1};
 
+type SendResult = Result<(), DatagramSendError>;
+
 /// The sending half of a [`FrameSocket`](super::FrameSocket).
 ///
 /// Frames that were accepted and not sent yet are lost when it is dropped: flush it before.
@@ -32,11 +34,7 @@ impl<F: Format> FrameSender<F> {
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to), and [`DatagramSendError::NotConnected`].
-    pub async fn send(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
+    pub async fn send(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> SendResult {
         self.feed(meta, payload).await?;
         self.flush().await
     }
@@ -55,7 +53,7 @@ impl<F: Format> FrameSender<F> {
         peer: SocketAddr,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
+    ) -> SendResult {
         self.feed_to(peer, meta, payload).await?;
         self.flush().await
     }
@@ -68,11 +66,7 @@ impl<F: Format> FrameSender<F> {
     /// # Errors
     /// As [`feed_to`](Self::feed_to), and [`DatagramSendError::NotConnected`].
     #[inline]
-    pub async fn feed(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
+    pub async fn feed(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> SendResult {
         let peer = self.endpoint.peer().ok_or(DatagramSendError::NotConnected)?;
         self.feed_to(peer, meta, payload).await
     }
@@ -98,7 +92,7 @@ impl<F: Format> FrameSender<F> {
         peer: SocketAddr,
         meta: impl Borrow<F::Meta>,
         payload: &[u8],
-    ) -> impl Future<Output = Result<(), DatagramSendError>> {
+    ) -> impl Future<Output = SendResult> {
         async move {
             let meta = meta.borrow();
             if self.queue.try_push(&peer, meta, payload) {
@@ -119,7 +113,7 @@ impl<F: Format> FrameSender<F> {
     pub async fn feed_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         frames: impl IntoIterator<Item = (M, P)>,
-    ) -> Result<(), DatagramSendError> {
+    ) -> SendResult {
         let peer = self.endpoint.peer().ok_or(DatagramSendError::NotConnected)?;
         self.feed_all_to(peer, frames).await
     }
@@ -142,7 +136,7 @@ impl<F: Format> FrameSender<F> {
         &mut self,
         peer: SocketAddr,
         frames: impl IntoIterator<Item = (M, P)>,
-    ) -> Result<(), DatagramSendError> {
+    ) -> SendResult {
         let mut frames = frames.into_iter();
         while !self.queue.push_all(&peer, &mut frames)? {
             poll_fn(|cx| self.poll_room(cx, &peer)).await?;
@@ -167,7 +161,7 @@ impl<F: Format> FrameSender<F> {
     /// [`DatagramSendError::Lost`] if the system did not send a datagram, or several at once: all
     /// others were sent, and the next flush reports the next loss, if there is one.
     /// [`DatagramSendError::Blocked`] if the runtime is shutting down.
-    pub async fn flush(&mut self) -> Result<(), DatagramSendError> {
+    pub async fn flush(&mut self) -> SendResult {
         self.queue.close_all();
         poll_fn(|cx| self.poll_steps(cx, DatagramSendError::Blocked)).await
     }
@@ -202,7 +196,7 @@ impl<F: Format> FrameSender<F> {
         peer: &SocketAddr,
         meta: &F::Meta,
         payload: &[u8],
-    ) -> Poll<Result<(), DatagramSendError>> {
+    ) -> Poll<SendResult> {
         let frame = self.queue.check(meta, payload)?;
         let made = ready!(self.poll_room(cx, peer));
         if !matches!(made, Err(DatagramSendError::Full(_))) {
@@ -211,11 +205,7 @@ impl<F: Format> FrameSender<F> {
         Poll::Ready(made)
     }
 
-    fn poll_room(
-        &mut self,
-        cx: &mut Context<'_>,
-        peer: &SocketAddr,
-    ) -> Poll<Result<(), DatagramSendError>> {
+    fn poll_room(&mut self, cx: &mut Context<'_>, peer: &SocketAddr) -> Poll<SendResult> {
         self.queue.close_for(peer);
         self.poll_steps(cx, DatagramSendError::Full)
     }
@@ -225,7 +215,7 @@ impl<F: Format> FrameSender<F> {
         &mut self,
         cx: &mut Context<'_>,
         failed: fn(io::Error) -> DatagramSendError,
-    ) -> Poll<Result<(), DatagramSendError>> {
+    ) -> Poll<SendResult> {
         let Self { endpoint, queue } = self;
         let socket = &endpoint.socket().0;
         while !queue.is_idle() {

@@ -1,42 +1,27 @@
 //! Frames over tokio's UDP socket.
 
-use core::borrow::Borrow;
-use core::pin::Pin;
-use core::task::{Context, Poll};
+#[cfg(feature = "udp")]
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::vec::Vec;
 
 use ::tokio::net::UdpSocket;
-use futures_core::Stream;
 
 use super::datagram_socket::TokioSocket;
 use super::receiver::FrameReceiver;
 use super::sender::FrameSender;
-use crate::udp::{
-    DatagramSendError, Frames, ReceiveSlots, Received, RecvStats, SendQueue, SendStats, UdpEndpoint,
-};
-use crate::{Format, Framing, OwnedFrame, V1};
+use crate::udp::{ReceiveSlots, RecvStats, SendQueue, SendStats, UdpEndpoint};
+use crate::{Format, Framing, V1};
 
 /// Sends and receives frames in datagrams over tokio's [`UdpSocket`], bound or connected, IPv4 or
 /// IPv6.
 ///
-/// Frames for one peer are packed into datagrams of at most 1,200 bytes, unless
-/// [`with_datagram_limit`](Self::with_datagram_limit) sets another limit. A datagram is accepted or
-/// refused as a whole. A refused one is reported, and changes nothing for the next (spec, chapter
-/// 8). While it waits, it holds no receive buffer.
+/// It packs frames and checks datagrams as [`io::FrameSocket`](crate::io::FrameSocket) does, whose
+/// documentation has the limits and the effects of the feature `udp`. While it waits, it holds no
+/// receive buffer.
 ///
-/// With the feature `udp`, on Linux and Android, one system call sends or receives many datagrams;
-/// without it, there is one for each. With it, receive only through this type and not from the
-/// socket itself, since the system may return several datagrams as one; and the system refuses a
-/// datagram that is longer than the interface can carry as too long, instead of fragmenting it.
-///
-/// It consists of its two halves: borrow both fields at once to answer frames while they are
-/// borrowed.
-///
-/// As a [`Stream`] it yields each datagram with owned frames, refused ones and reports as
-/// [`recv`](Self::recv) does; it never ends.
+/// Frames are received with its [`receiver`](Self::receiver), which is also a stream of datagrams,
+/// and sent with its [`sender`](Self::sender): borrow both fields at once to answer frames while
+/// they are borrowed.
 ///
 /// ```
 /// use tokio::net::UdpSocket;
@@ -49,8 +34,8 @@ use crate::{Format, Framing, OwnedFrame, V1};
 /// let mut theirs = FrameSocket::new(UdpSocket::bind("127.0.0.1:0").await?);
 ///
 /// let peer = theirs.get_ref().local_addr()?;
-/// ours.feed_to(peer, Kind::TEXT, b"one").await?; // collected
-/// ours.send_to(peer, Kind::TEXT, b"two").await?; // and sent, in one datagram
+/// ours.sender.feed_to(peer, Kind::TEXT, b"one").await?; // collected
+/// ours.sender.send_to(peer, Kind::TEXT, b"two").await?; // and sent, in one datagram
 ///
 /// let FrameSocket { receiver, sender } = &mut theirs;
 /// match receiver.recv().await? {
@@ -63,7 +48,7 @@ use crate::{Format, Framing, OwnedFrame, V1};
 ///     Received::Refused { source, error } => eprintln!("{source}: {error}"),
 ///     Received::Undelivered(error) => eprintln!("{error}"),
 /// }
-/// # let Received::Datagram { frames, .. } = ours.recv().await? else { panic!() };
+/// # let Received::Datagram { frames, .. } = ours.receiver.recv().await? else { panic!() };
 /// # assert!(frames.map(|frame| frame.payload).eq([b"one", b"two"]));
 /// # Ok(())
 /// # }
@@ -83,35 +68,28 @@ impl FrameSocket {
     }
 }
 
-impl<F: Format> FrameSocket<F> {
+impl<F: Format + Clone> FrameSocket<F> {
     /// Creates a socket for frames of this format and limit, in both directions.
-    pub fn with_framing(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self
-    where
-        F: Clone,
-    {
+    pub fn with_framing(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self {
         Self::over(UdpEndpoint::new(TokioSocket(socket)), framing.into())
     }
 
     /// Creates the same socket with one system call for each datagram, even if the system has
     /// offload: for a system whose offload is broken, and to measure what offload gains.
-    pub fn without_offload(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self
-    where
-        F: Clone,
-    {
+    pub fn without_offload(socket: UdpSocket, framing: impl Into<Framing<F>>) -> Self {
         Self::over(UdpEndpoint::without_offload(TokioSocket(socket)), framing.into())
     }
 
-    fn over(endpoint: UdpEndpoint<TokioSocket>, framing: Framing<F>) -> Self
-    where
-        F: Clone,
-    {
+    fn over(endpoint: UdpEndpoint<TokioSocket>, framing: Framing<F>) -> Self {
         let endpoint = Arc::new(endpoint);
         let slots = ReceiveSlots::new(framing.clone());
         let receiver = FrameReceiver { endpoint: Arc::clone(&endpoint), slots, errors: None };
         let sender = FrameSender { endpoint, queue: SendQueue::new(framing) };
         Self { receiver, sender }
     }
+}
 
+impl<F: Format> FrameSocket<F> {
     /// Sets how many bytes a datagram is packed to at most, headers of frames included. The default
     /// is 1,200, the maximum 65,507 over IPv4 and 65,527 over IPv6: the system refuses longer ones,
     /// which is an error of the send.
@@ -135,135 +113,6 @@ impl<F: Format> FrameSocket<F> {
     pub fn with_known(mut self, known: impl Fn(&F::Meta) -> bool + Send + Sync + 'static) -> Self {
         self.receiver.slots.set_known(known);
         self
-    }
-
-    /// As [`FrameReceiver::recv`].
-    ///
-    /// # Cancel safety
-    /// A dropped call loses nothing.
-    ///
-    /// # Errors
-    /// As [`FrameReceiver::recv`].
-    pub async fn recv(&mut self) -> io::Result<Received<Frames<'_, F>>> {
-        self.receiver.recv().await
-    }
-
-    /// As [`FrameReceiver::recv_owned`].
-    ///
-    /// # Cancel safety
-    /// A dropped call loses nothing.
-    ///
-    /// # Errors
-    /// As [`FrameReceiver::recv`].
-    pub async fn recv_owned(&mut self) -> io::Result<Received<Vec<OwnedFrame<F::Meta>>>> {
-        self.receiver.recv_owned().await
-    }
-
-    /// As [`FrameSender::send`].
-    ///
-    /// # Cancel safety
-    /// As [`FrameSender::send_to`].
-    ///
-    /// # Errors
-    /// As [`FrameSender::send`].
-    pub async fn send(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
-        self.sender.send(meta, payload).await
-    }
-
-    /// As [`FrameSender::send_to`].
-    ///
-    /// # Cancel safety
-    /// As [`FrameSender::send_to`].
-    ///
-    /// # Errors
-    /// As [`FrameSender::send_to`].
-    pub async fn send_to(
-        &mut self,
-        peer: SocketAddr,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
-        self.sender.send_to(peer, meta, payload).await
-    }
-
-    /// As [`FrameSender::feed`].
-    ///
-    /// # Cancel safety
-    /// The frame of a dropped call was not accepted.
-    ///
-    /// # Errors
-    /// As [`FrameSender::feed`].
-    pub async fn feed(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
-        self.sender.feed(meta, payload).await
-    }
-
-    /// As [`FrameSender::feed_to`].
-    ///
-    /// # Cancel safety
-    /// The frame of a dropped call was not accepted.
-    ///
-    /// # Errors
-    /// As [`FrameSender::feed_to`].
-    pub async fn feed_to(
-        &mut self,
-        peer: SocketAddr,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
-    ) -> Result<(), DatagramSendError> {
-        self.sender.feed_to(peer, meta, payload).await
-    }
-
-    /// As [`FrameSender::feed_all`].
-    ///
-    /// # Cancel safety
-    /// The frames that a dropped call took from the iterator were accepted.
-    ///
-    /// # Errors
-    /// As [`FrameSender::feed_all`].
-    pub async fn feed_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
-        &mut self,
-        frames: impl IntoIterator<Item = (M, P)>,
-    ) -> Result<(), DatagramSendError> {
-        self.sender.feed_all(frames).await
-    }
-
-    /// As [`FrameSender::feed_all_to`].
-    ///
-    /// # Cancel safety
-    /// The frames that a dropped call took from the iterator were accepted.
-    ///
-    /// # Errors
-    /// As [`FrameSender::feed_all_to`].
-    pub async fn feed_all_to<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
-        &mut self,
-        peer: SocketAddr,
-        frames: impl IntoIterator<Item = (M, P)>,
-    ) -> Result<(), DatagramSendError> {
-        self.sender.feed_all_to(peer, frames).await
-    }
-
-    /// As [`FrameSender::end_datagram`].
-    pub fn end_datagram(&mut self) {
-        self.sender.end_datagram();
-    }
-
-    /// As [`FrameSender::flush`].
-    ///
-    /// # Cancel safety
-    /// The next call sends what a dropped call did not.
-    ///
-    /// # Errors
-    /// As [`FrameSender::flush`].
-    pub async fn flush(&mut self) -> Result<(), DatagramSendError> {
-        self.sender.flush().await
     }
 
     /// Returns the two halves, for two tasks.
@@ -308,13 +157,5 @@ impl<F: Format> FrameSocket<F> {
         let socket = socket2::SockRef::from(self.get_ref());
         socket.set_send_buffer_size(bytes)?;
         socket.send_buffer_size()
-    }
-}
-
-impl<F: Format + Unpin> Stream for FrameSocket<F> {
-    type Item = io::Result<Received<Vec<OwnedFrame<F::Meta>>>>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.get_mut().receiver).poll_next(cx)
     }
 }

@@ -15,9 +15,9 @@ use crate::{Accepted, Format, Framing, OwnedFrame, V1, WriteBuf, WriteBufError};
 
 /// Writes frames to anything that is [`AsyncWrite`].
 ///
-/// Small frames are collected and written together; a payload of 32 KiB or more is written from
-/// where it is, without a copy. It needs no `BufWriter`. If the peer does not read, it waits and
-/// does not grow.
+/// Small frames are collected and written together; a payload of 32 KiB or more (64 KiB if the
+/// transport has no vectored write) is written without a copy. It needs no `BufWriter`. If the peer
+/// does not read, the writer waits, and its buffer does not grow.
 ///
 /// As a [`Sink`] it takes owned frames ([`Framing::frame`] creates one), and copies them, so that a
 /// dropped call never poisons it.
@@ -26,7 +26,7 @@ use crate::{Accepted, Format, Framing, OwnedFrame, V1, WriteBuf, WriteBufError};
 #[derive(Debug)]
 pub struct FrameWriter<W, F: Format = V1> {
     inner: W,
-    half: WriteHalf<F>,
+    buf: WriteBuf<Vec<u8>, F>,
 }
 
 impl<W: AsyncWrite + Unpin> FrameWriter<W> {
@@ -42,16 +42,12 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
 impl<W, F: Format> FrameWriter<W, F> {
     /// Creates a writer of frames of this format and limit.
     pub fn with_framing(inner: W, framing: impl Into<Framing<F>>) -> Self {
-        Self { inner, half: WriteHalf::new(framing.into()) }
-    }
-
-    pub(super) fn from_parts(inner: W, half: WriteHalf<F>) -> Self {
-        Self { inner, half }
+        Self { inner, buf: WriteBuf::growing(framing.into()) }
     }
 
     /// Returns the format and limit.
     pub fn framing(&self) -> &Framing<F> {
-        self.half.buf.framing()
+        self.buf.framing()
     }
 
     /// Returns the transport.
@@ -66,7 +62,7 @@ impl<W, F: Format> FrameWriter<W, F> {
 
     /// Returns the transport, and the bytes that were accepted and not written.
     pub fn into_inner(self) -> (W, Vec<u8>) {
-        (self.inner, self.half.buf.into_pending())
+        (self.inner, self.buf.into_pending())
     }
 }
 
@@ -93,8 +89,8 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// [`flush`](Self::flush). Waits while the peer does not read.
     ///
     /// # Cancel safety
-    /// With a payload below 32 KiB the frame of a dropped call was not accepted: once it is, the
-    /// call ends without waiting. With a larger payload it was not accepted either, if none of its
+    /// With a payload below 32 KiB the frame of a dropped call was not accepted: a call that accepts
+    /// it returns without waiting. With a larger payload it was not accepted either, if none of its
     /// bytes was written; otherwise the writer is poisoned, and every further call returns that
     /// error.
     ///
@@ -110,10 +106,10 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
         payload: &[u8],
     ) -> Result<(), WriteError> {
         let meta = meta.borrow();
-        if self.half.buf.try_frame(meta, payload) {
+        if self.buf.try_frame(meta, payload) {
             return Ok(());
         }
-        self.half.feed(&mut self.inner, meta, payload).await
+        self.accept(payload, |buf| buf.frame(meta, payload)).await
     }
 
     /// Begins a frame whose payload comes in pieces: `payload_len` bytes in all, by
@@ -129,7 +125,8 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
         meta: impl Borrow<F::Meta>,
         payload_len: u64,
     ) -> Result<(), WriteError> {
-        self.half.begin(&mut self.inner, meta, payload_len).await
+        let meta = meta.borrow();
+        self.accept(&[], |buf| buf.begin(meta, payload_len)).await
     }
 
     /// Writes the next bytes of the begun frame's payload.
@@ -142,7 +139,7 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// [`EncodeError::Excess`](crate::EncodeError::Excess) if the frame has no room for them;
     /// none is written. [`WriteError::Io`] as in [`feed`](Self::feed).
     pub async fn payload(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        self.half.payload(&mut self.inner, bytes).await
+        self.accept(bytes, |buf| buf.payload(bytes)).await
     }
 
     /// Ends the begun frame.
@@ -151,7 +148,7 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// [`EncodeError::Unfinished`](crate::EncodeError::Unfinished) if it is short, which poisons
     /// the writer.
     pub fn finish(&mut self) -> Result<(), WriteError> {
-        Ok(self.half.buf.finish()?)
+        Ok(self.buf.finish()?)
     }
 
     /// Writes everything that was accepted, and flushes the transport.
@@ -162,7 +159,7 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// # Errors
     /// [`WriteError::Flush`] if the transport failed; what was not written is kept.
     pub async fn flush(&mut self) -> Result<(), WriteError> {
-        poll_fn(|cx| self.half.poll_flush(Pin::new(&mut self.inner), cx)).await
+        poll_fn(|cx| self.poll_flush_all(cx)).await
     }
 
     /// Flushes, and shuts the transport down for writing.
@@ -174,7 +171,58 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// As [`flush`](Self::flush). A writer that is poisoned, or in the middle of a streamed frame,
     /// shuts the transport down too, and then returns that error: the peer's stream is truncated.
     pub async fn shutdown(&mut self) -> Result<(), WriteError> {
-        poll_fn(|cx| self.half.poll_shutdown(Pin::new(&mut self.inner), cx)).await
+        poll_fn(|cx| self.poll_shutdown(cx)).await
+    }
+
+    /// Writes until `accept` has taken the bytes.
+    async fn accept(
+        &mut self,
+        bytes: &[u8],
+        mut accept: impl FnMut(&mut WriteBuf<Vec<u8>, F>) -> Result<Accepted, WriteBufError>,
+    ) -> Result<(), WriteError> {
+        self.buf.set_vectored(self.inner.is_write_vectored());
+        loop {
+            let direct = match accept(&mut self.buf)? {
+                Accepted::Collected => return Ok(()),
+                Accepted::Nothing => false,
+                Accepted::Direct => true,
+            };
+            let payload = if direct { bytes } else { &[] };
+            poll_fn(|cx| self.poll_write(payload, cx)).await.map_err(WriteError::Io)?;
+            if direct {
+                return Ok(self.buf.end_direct()?);
+            }
+        }
+    }
+
+    fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        self.buf.check()?;
+        ready!(self.poll_write(&[], cx)).map_err(WriteError::Flush)?;
+        ready!(Pin::new(&mut self.inner).poll_flush(cx)).map_err(WriteError::Flush)?;
+        self.buf.release_memory();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes as much as the transport takes now; an error is returned by the next call that writes.
+    pub(super) fn write_now(&mut self, cx: &mut Context<'_>) {
+        if !self.buf.pending().is_empty() {
+            let _ = self.poll_flush_all(cx);
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        let flushed = ready!(self.poll_flush_all(cx));
+        // The stream of a poisoned writer is unusable, but the peer must not wait for the rest of it.
+        if matches!(flushed, Ok(()) | Err(WriteError::Poisoned)) {
+            ready!(Pin::new(&mut self.inner).poll_shutdown(cx)).map_err(WriteError::Flush)?;
+        }
+        flushed?;
+        Poll::Ready(self.buf.check_boundary().map_err(WriteError::Encode))
+    }
+
+    fn poll_write(&mut self, payload: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { inner, buf } = self;
+        buf.poll_write(payload, |slices| Pin::new(&mut *inner).poll_write_vectored(cx, slices))
     }
 }
 
@@ -186,143 +234,23 @@ where
     type Error = WriteError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        let Self { inner, half } = self.get_mut();
-        half.poll_ready(Pin::new(inner), cx)
+        let writer = self.get_mut();
+        writer.buf.check()?;
+        if writer.buf.is_full() {
+            return writer.poll_write(&[], cx).map_err(WriteError::Io);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn start_send(self: Pin<&mut Self>, frame: OwnedFrame<F::Meta>) -> Result<(), WriteError> {
-        Ok(self.get_mut().half.buf.collect_in_parts(&frame.meta, frame.payload(), &[])?)
+        Ok(self.get_mut().buf.collect_in_parts(&frame.meta, frame.payload(), &[])?)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        let Self { inner, half } = self.get_mut();
-        half.poll_flush(Pin::new(inner), cx)
+        self.get_mut().poll_flush_all(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        let Self { inner, half } = self.get_mut();
-        half.poll_shutdown(Pin::new(inner), cx)
-    }
-}
-
-/// A writer without its transport.
-#[derive(Debug)]
-pub(super) struct WriteHalf<F: Format> {
-    pub(super) buf: WriteBuf<Vec<u8>, F>,
-}
-
-impl<F: Format> WriteHalf<F> {
-    pub(super) fn new(framing: Framing<F>) -> Self {
-        Self { buf: WriteBuf::growing(framing) }
-    }
-
-    pub(super) async fn feed<W: AsyncWrite + Unpin>(
-        &mut self,
-        inner: &mut W,
-        meta: &F::Meta,
-        payload: &[u8],
-    ) -> Result<(), WriteError> {
-        self.accept(inner, payload, |buf| buf.frame(meta, payload)).await
-    }
-
-    pub(super) async fn begin<W: AsyncWrite + Unpin>(
-        &mut self,
-        inner: &mut W,
-        meta: impl Borrow<F::Meta>,
-        payload_len: u64,
-    ) -> Result<(), WriteError> {
-        let meta = meta.borrow();
-        self.accept(inner, &[], |buf| buf.begin(meta, payload_len)).await
-    }
-
-    pub(super) async fn payload<W: AsyncWrite + Unpin>(
-        &mut self,
-        inner: &mut W,
-        bytes: &[u8],
-    ) -> Result<(), WriteError> {
-        self.accept(inner, bytes, |buf| buf.payload(bytes)).await
-    }
-
-    /// Writes until `accept` has taken the bytes.
-    async fn accept<W: AsyncWrite + Unpin>(
-        &mut self,
-        inner: &mut W,
-        bytes: &[u8],
-        mut accept: impl FnMut(&mut WriteBuf<Vec<u8>, F>) -> Result<Accepted, WriteBufError>,
-    ) -> Result<(), WriteError> {
-        self.buf.set_vectored(inner.is_write_vectored());
-        loop {
-            let direct = match accept(&mut self.buf)? {
-                Accepted::Collected => return Ok(()),
-                Accepted::Nothing => false,
-                Accepted::Direct => true,
-            };
-            let payload = if direct { bytes } else { &[] };
-            poll_fn(|cx| self.poll_write(payload, Pin::new(&mut *inner), cx))
-                .await
-                .map_err(WriteError::Io)?;
-            if direct {
-                return Ok(self.buf.end_direct()?);
-            }
-        }
-    }
-
-    pub(super) fn poll_ready<W: AsyncWrite>(
-        &mut self,
-        inner: Pin<&mut W>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), WriteError>> {
-        self.buf.check()?;
-        if self.buf.is_full() {
-            return self.poll_write(&[], inner, cx).map_err(WriteError::Io);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    pub(super) fn poll_flush<W: AsyncWrite>(
-        &mut self,
-        mut inner: Pin<&mut W>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), WriteError>> {
-        self.buf.check()?;
-        ready!(self.poll_write(&[], inner.as_mut(), cx)).map_err(WriteError::Flush)?;
-        ready!(inner.poll_flush(cx)).map_err(WriteError::Flush)?;
-        self.buf.release_memory();
-        Poll::Ready(Ok(()))
-    }
-
-    /// Writes as much as the transport takes now; an error is returned by the next call that writes.
-    pub(super) fn write_now<W: AsyncWrite>(&mut self, inner: Pin<&mut W>, cx: &mut Context<'_>) {
-        if !self.buf.pending().is_empty() {
-            let _ = self.poll_flush(inner, cx);
-        }
-    }
-
-    pub(super) fn poll_shutdown<W: AsyncWrite>(
-        &mut self,
-        mut inner: Pin<&mut W>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), WriteError>> {
-        match ready!(self.poll_flush(inner.as_mut(), cx)) {
-            // The stream is unusable, but the peer must not wait for the rest of it.
-            Err(WriteError::Poisoned) => {
-                ready!(inner.poll_shutdown(cx)).map_err(WriteError::Flush)?;
-                Poll::Ready(Err(WriteError::Poisoned))
-            }
-            Err(error) => Poll::Ready(Err(error)),
-            Ok(()) => {
-                ready!(inner.poll_shutdown(cx)).map_err(WriteError::Flush)?;
-                Poll::Ready(self.buf.check_boundary().map_err(WriteError::Encode))
-            }
-        }
-    }
-
-    fn poll_write<W: AsyncWrite>(
-        &mut self,
-        payload: &[u8],
-        mut inner: Pin<&mut W>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.buf.poll_write(payload, |slices| inner.as_mut().poll_write_vectored(cx, slices))
+        self.get_mut().poll_shutdown(cx)
     }
 }

@@ -88,9 +88,7 @@ impl<S: DatagramSocket> UdpEndpoint<S> {
     }
 
     fn send_once(&self, peer: SocketAddr, bytes: &[u8], segment_len: usize) -> io::Result<()> {
-        if bytes.len() > segment_len
-            && let Some(offload) = &self.offload
-        {
+        if let Some(offload) = self.offload.as_ref().filter(|_| bytes.len() > segment_len) {
             return offload.send(&self.socket, peer, bytes, segment_len);
         }
         uninterrupted(|| match self.peer {

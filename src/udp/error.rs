@@ -96,62 +96,11 @@ impl Error for DatagramSendError {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::string::ToString;
-
-    #[test]
-    fn errors_say_what_to_try() {
-        let error = DatagramSendError::from(EncodeError::NoRoom { needed: 1_201, room: 1_200 });
-        assert_eq!(
-            error.to_string(),
-            "the frame has 1201 bytes and a datagram may have 1200; \
-             split it, send it over a stream, or raise the datagram limit"
-        );
-        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
-        let lost = |datagrams| {
-            let error = io::Error::from(io::ErrorKind::PermissionDenied);
-            DatagramSendError::Lost(Box::new(Lost { peer, datagrams, error })).to_string()
-        };
-        assert!(lost(1).starts_with("a datagram to 127.0.0.1:9 was not sent: "), "{}", lost(1));
-        assert!(lost(3).starts_with("3 datagrams to 127.0.0.1:9 were not sent: "));
-        let error = DatagramSendError::from(EncodeError::Oversize { len: 9, limit: 8 });
-        assert_eq!(error.to_string(), EncodeError::Oversize { len: 9, limit: 8 }.to_string());
-        assert_eq!(
-            DatagramSendError::NotConnected.to_string(),
-            "the socket is not connected; name a peer, or connect it first"
-        );
-        assert_eq!(size_of::<Result<(), DatagramSendError>>(), 2 * size_of::<usize>());
-        assert!(DatagramSendError::Blocked(io::ErrorKind::WouldBlock.into()).source().is_none());
-    }
-
-    #[test]
-    fn a_cause_is_said_once() {
-        #[derive(Debug)]
-        struct Cable(fmt::Error);
-        impl fmt::Display for Cable {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("no cable")
-            }
-        }
-        impl Error for Cable {
-            fn source(&self) -> Option<&(dyn Error + 'static)> {
-                Some(&self.0)
-            }
-        }
-        let error = || io::Error::other(Cable(fmt::Error));
-        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
-        let lost = Lost { peer, datagrams: 1, error: error() };
-        let errors = [
-            DatagramSendError::Full(error()),
-            DatagramSendError::Blocked(error()),
-            DatagramSendError::Lost(Box::new(lost)),
-        ];
-        for error in errors {
-            assert_eq!(error.to_string().matches("no cable").count(), 1, "{error}");
-            assert!(error.source().is_some_and(|source| source.is::<fmt::Error>()), "{error}");
-        }
-        assert!(DatagramSendError::NotConnected.source().is_none());
+crate::__io_errors! {
+    DatagramSendError {
+        DatagramSendError::Encode(error) => into *error,
+        DatagramSendError::NotConnected => NotConnected,
+        DatagramSendError::Full(error) | DatagramSendError::Blocked(error) => into error,
+        DatagramSendError::Lost(lost) => into lost.error
     }
 }

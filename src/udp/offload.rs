@@ -72,7 +72,7 @@ mod has {
         pub(in super::super) fn is_about_run(&self, error: &io::Error) -> bool {
             // Only now there is an error if the route's device has no segmentation offload;
             // quinn-udp then uses it no more.
-            self.max_segments() == 1 || quinn_udp::is_msg_size_err(error)
+            self.max_segments() == 1 || error.raw_os_error() == Some(libc::EMSGSIZE)
         }
     }
 

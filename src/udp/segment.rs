@@ -4,46 +4,6 @@
 //! All of them are equally long, except for the last, which may be shorter. To a receiver they are
 //! datagrams like any others: the network carries each of them separately.
 
-/// Iterates over the datagrams in a buffer that receive offload filled.
-///
-/// What [`ReceiveSlots`](super::ReceiveSlots) and a peer's system do, for tests.
-#[cfg(test)]
-#[derive(Clone, Debug)]
-pub(super) struct Segments<'a> {
-    rest: Option<&'a [u8]>,
-    segment_len: usize,
-}
-
-#[cfg(test)]
-impl<'a> Segments<'a> {
-    /// The datagrams in `bytes`, of `segment_len` bytes each, as `UDP_GRO` or quinn-udp's `stride`
-    /// reports it. With a `segment_len` of zero, or of at least `bytes.len()`, there is one
-    /// datagram, which may be empty.
-    pub(super) fn new(bytes: &'a [u8], segment_len: usize) -> Self {
-        Self { rest: Some(bytes), segment_len }
-    }
-}
-
-#[cfg(test)]
-impl<'a> Iterator for Segments<'a> {
-    type Item = &'a [u8];
-
-    #[inline]
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let bytes = self.rest.take()?;
-        if self.segment_len == 0 {
-            return Some(bytes);
-        }
-        match bytes.split_at_checked(self.segment_len) {
-            Some((first, rest)) => {
-                self.rest = Some(rest).filter(|rest| !rest.is_empty());
-                Some(first)
-            }
-            None => Some(bytes),
-        }
-    }
-}
-
 /// Returns how many of the datagrams with these lengths, from the first one, segmentation offload
 /// can send with one call: those that are as long as the first, and a shorter one after them, as
 /// long as these are at most `max` datagrams and `max_bytes` bytes. At least one, unless there is
@@ -71,31 +31,11 @@ pub(super) fn segment_run(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use std::vec::Vec;
 
     use super::*;
-
-    #[test]
-    fn segments_are_what_was_sent() {
-        let datagrams: Vec<_> = Segments::new(b"onetwoo", 3).collect();
-        assert_eq!(datagrams, [&b"one"[..], b"two", b"o"]);
-        let bytes: [u8; 10] = core::array::from_fn(|i| u8::try_from(i).unwrap());
-        for segment_len in 0..=12 {
-            let mut at = 0;
-            for segment in Segments::new(&bytes, segment_len) {
-                assert_eq!(segment, &bytes[at..][..segment.len()]);
-                at += segment.len();
-                let last = at == bytes.len();
-                assert!(segment.len() == segment_len || last, "{segment_len}");
-            }
-            assert_eq!(at, bytes.len());
-        }
-        for segment_len in [0, 1, 100] {
-            assert!(Segments::new(&[], segment_len).eq([&[][..]]), "an empty datagram is one");
-        }
-    }
 
     #[test]
     fn a_run_ends_with_the_first_shorter_datagram() {
@@ -150,7 +90,7 @@ mod tests {
             let count = segment_run(rest.iter().map(Vec::len), max, max_bytes);
             let (run, after) = rest.split_at(count);
             let bytes = run.concat();
-            assert!(Segments::new(&bytes, first.len()).eq(run.iter()));
+            assert!(bytes.chunks(first.len()).eq(run.iter()));
             assert!(count <= max && (count == 1 || bytes.len() <= max_bytes));
             let next = after.first().map_or(usize::MAX, Vec::len);
             let ends_short = run[count - 1].len() < first.len();

@@ -117,9 +117,11 @@ fn report(rules: &impl Rules, limit: u64, stream: &[u8], policy: Policy, out: &m
         let behind = start + refused;
         out.push(Outcome::Error { error, position: behind as u64 });
 
-        if let DecodeError::Oversize { len, .. } = error
-            && policy.skip
-        {
+        let oversize = match error {
+            DecodeError::Oversize { len, .. } if policy.skip => Some(len),
+            _ => None,
+        };
+        if let Some(len) = oversize {
             let arrived = end - behind as u64;
             if arrived < len {
                 return out.push(truncated(len - arrived, Part::Payload));
@@ -249,7 +251,11 @@ macro_rules! prefix {
                 let newest = bytes[bytes.len() - 1];
                 let sign_byte = if $little { $width } else { 1 };
                 if $signed && bytes.len() == sign_byte && newest >= 0x80 {
-                    return Verdict::Refused(HeaderError::NegativeLength { found: newest });
+                    // The greatest, if the bytes after the sign have yet to arrive.
+                    let mut all = bytes.to_vec();
+                    all.resize($width, 0xFF);
+                    let max = read(&all, $little) as i64 - (1 << 32);
+                    return Verdict::Refused(HeaderError::NegativeLength { found: newest, max });
                 }
                 if bytes.len() < $width {
                     return Verdict::More($width - bytes.len() as u64);
@@ -332,7 +338,7 @@ impl Rules for LengthField {
         let found = read(&bytes[from..to], layout.order == ByteOrder::Little);
         let least = counted(self);
         if found < least {
-            return Verdict::Refused(HeaderError::LengthTooShort { found, least });
+            return Verdict::Refused(HeaderError::LengthTooShort { found, min: least });
         }
         if missing > 0 {
             return Verdict::More(missing);

@@ -13,6 +13,10 @@ mod embedded_io_async;
 mod futures_io;
 #[cfg(feature = "std")]
 mod io;
+#[cfg(feature = "std")]
+mod receive_slots;
+#[cfg(feature = "std")]
+mod send_queue;
 #[cfg(feature = "tokio")]
 mod tokio;
 #[cfg(feature = "tokio")]

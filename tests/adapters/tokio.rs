@@ -701,8 +701,10 @@ async fn into_inner_gives_back_the_bytes_that_were_not_consumed() {
     ours.write_all(&wire).await.unwrap();
     let mut stream = FrameStream::new(theirs);
     assert_eq!(stream.next_frame().await.unwrap().unwrap().payload, b"frame");
-    stream.feed(Kind::TEXT, b"kept").await.unwrap();
-    let (mut transport, unread, unwritten) = stream.into_inner();
+    stream.writer.feed(Kind::TEXT, b"kept").await.unwrap();
+    let (reader, writer) = stream.into_split();
+    let ((read, unread), (write, unwritten)) = (reader.into_inner(), writer.into_inner());
+    let mut transport = read.unsplit(write);
     assert_eq!(unread, b"then something else");
     assert_eq!(unwritten.len(), 12);
     transport.write_all(&unwritten).await.unwrap();
@@ -717,9 +719,9 @@ async fn halves_carry_on_what_the_whole_began() {
     let peer = tokio::spawn(async move {
         let mut peer = FrameStream::new(theirs);
         for text in ["one", "two", "three"] {
-            peer.feed(Kind::TEXT, text.as_bytes()).await.unwrap();
+            peer.writer.feed(Kind::TEXT, text.as_bytes()).await.unwrap();
         }
-        peer.shutdown().await.unwrap();
+        peer.writer.shutdown().await.unwrap();
         let mut got = Vec::new();
         while let Some(frame) = peer.next_frame().await.unwrap() {
             got.push(frame.payload.to_vec());
@@ -728,7 +730,7 @@ async fn halves_carry_on_what_the_whole_began() {
     });
     let mut stream = FrameStream::new(ours);
     assert_eq!(stream.next_frame().await.unwrap().unwrap().payload, b"one");
-    stream.feed(Kind::TEXT, b"fed before").await.unwrap();
+    stream.writer.feed(Kind::TEXT, b"fed before").await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
     let reading = tokio::spawn(async move {
         let mut got = Vec::new();
@@ -763,17 +765,17 @@ where
     let (mut ours, mut theirs) =
         (FrameStream::with_framing(ours, U16Be), FrameStream::with_framing(theirs, U16Be));
     let echo = async {
-        while let Some(frame) = theirs.next_owned().await.unwrap() {
-            theirs.feed((), frame.payload()).await.unwrap();
+        while let Some((frame, writer)) = theirs.next_with_writer().await.unwrap() {
+            writer.feed((), frame.payload).await.unwrap();
         }
-        theirs.shutdown().await.unwrap();
+        theirs.writer.shutdown().await.unwrap();
     };
     let ask = async {
         for payload in &payloads {
-            ours.send((), payload).await.unwrap();
-            ours.flush().await.unwrap();
+            ours.writer.send((), payload).await.unwrap();
+            ours.writer.flush().await.unwrap();
         }
-        ours.shutdown().await.unwrap();
+        ours.writer.shutdown().await.unwrap();
         let mut got = Vec::new();
         while let Some(frame) = ours.next_frame().await.unwrap() {
             got.push(frame.payload.to_vec());
@@ -942,13 +944,13 @@ async fn a_stream_writes_what_was_fed_before_it_waits() {
     let echo = tokio::spawn(async move {
         let mut stream = FrameStream::new(theirs);
         while let Some(frame) = stream.next_owned().await.unwrap() {
-            stream.feed(frame.meta, frame.payload()).await.unwrap();
+            stream.writer.feed(frame.meta, frame.payload()).await.unwrap();
         }
     });
     let mut stream = FrameStream::new(ours);
     for round in 0..3 {
         for _ in 0..10 {
-            stream.feed(Kind::TEXT, &[round; 20]).await.unwrap();
+            stream.writer.feed(Kind::TEXT, &[round; 20]).await.unwrap();
         }
         for _ in 0..10 {
             assert_eq!(stream.next_frame().await.unwrap().unwrap().payload, [round; 20]);

@@ -13,6 +13,8 @@ use unstick::io::{self, DatagramSendError, Received};
 use unstick::{DatagramError, DecodeError, EncodeError, Framing, Kind, Part, V1, header, tokio};
 use unstick_testing::script::poll_once;
 
+use crate::send_queue::held;
+
 /// Nothing on this machine takes so long, unless it is stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -121,7 +123,7 @@ fn blocking_sockets_deliver_what_was_fed() {
     for how in all() {
         let (one, two, addr) = sockets(how);
         let from = one.local_addr().unwrap();
-        let (mut sender, mut receiver) = (blocking(one, how), blocking(two, how));
+        let (mut sender, mut receiver) = (blocking(one, how).sender, blocking(two, how).receiver);
         let payloads = payloads();
         let fed = payloads.clone();
         let receiving = thread::spawn(move || {
@@ -132,7 +134,7 @@ fn blocking_sockets_deliver_what_was_fed() {
                 got.extend(frames.unwrap());
             }
             assert_eq!(got, fed);
-            receiver.stats().0
+            receiver.stats()
         });
         for payload in &payloads {
             match how.connected {
@@ -141,7 +143,7 @@ fn blocking_sockets_deliver_what_was_fed() {
             }
         }
         sender.flush().unwrap();
-        check_stats(sender.stats().1, receiving.join().unwrap(), &payloads);
+        check_stats(sender.stats(), receiving.join().unwrap(), &payloads);
     }
 }
 
@@ -152,7 +154,8 @@ fn tokio_sockets_deliver_what_was_fed() {
         run(async {
             let (one, two, addr) = sockets(how);
             let from = one.local_addr().unwrap();
-            let (mut sender, mut receiver) = (asynchronous(one, how), asynchronous(two, how));
+            let (mut sender, mut receiver) =
+                (asynchronous(one, how).sender, asynchronous(two, how).receiver);
             let payloads = payloads();
             let send = async {
                 for payload in &payloads {
@@ -162,7 +165,7 @@ fn tokio_sockets_deliver_what_was_fed() {
                     }
                 }
                 sender.flush().await.unwrap();
-                sender.stats().1
+                sender.stats()
             };
             let receive = async {
                 let mut got = Vec::new();
@@ -172,7 +175,7 @@ fn tokio_sockets_deliver_what_was_fed() {
                     got.extend(frames.unwrap());
                 }
                 assert_eq!(got, payloads);
-                receiver.stats().0
+                receiver.stats()
             };
             let (sent, received) = ::tokio::join!(send, receive);
             check_stats(sent, received, &payloads);
@@ -185,22 +188,22 @@ fn tokio_sockets_deliver_what_was_fed() {
 fn offload_does_not_show_on_the_wire() {
     let seen = [true, false].map(|offload| {
         let (one, two, addr) = sockets(How { v6: false, connected: false, offload });
-        let mut sender = blocking(one, How { v6: false, connected: false, offload });
+        let mut sender = blocking(one, How { v6: false, connected: false, offload }).sender;
         let mut datagrams = Vec::new();
         let mut buf = [0; 2_000];
         for payloads in payloads().chunks(40) {
-            let before = sender.stats().1.datagrams;
+            let before = sender.stats().datagrams;
             for payload in payloads {
                 sender.feed_to(addr, Kind::BINARY, payload).unwrap();
             }
             sender.flush().unwrap();
-            for _ in before..sender.stats().1.datagrams {
+            for _ in before..sender.stats().datagrams {
                 let (len, _) = two.recv_from(&mut buf).unwrap();
                 assert!(len <= 1_200);
                 datagrams.push(buf[..len].to_vec());
             }
         }
-        (datagrams, sender.stats().1.calls)
+        (datagrams, sender.stats().calls)
     });
     assert_eq!(seen[0].0, seen[1].0);
     #[cfg(all(feature = "udp", target_os = "linux"))]
@@ -250,14 +253,14 @@ fn refused_datagrams_are_items() {
         let (raw, two, addr) = sockets(how);
         let from = raw.local_addr().unwrap();
         let known = |kind: &Kind| kind.get() == 0x41;
-        let mut receiver = blocking(two, how).with_known(known).with_recv_limit(200);
+        let mut receiver = blocking(two, how).with_known(known).with_recv_limit(200).receiver;
         for (bytes, want) in &cases {
             raw.send_to(bytes, addr).unwrap();
             raw.send_to(&frame(2, b"good"), addr).unwrap();
             assert_eq!(item(receiver.recv().unwrap()), (from, want.clone()), "{bytes:02x?}");
             assert_eq!(item(receiver.recv().unwrap()), (from, good.clone()));
         }
-        check_refused(receiver.stats().0);
+        check_refused(receiver.stats());
     }
 }
 
@@ -269,7 +272,8 @@ fn refused_datagrams_are_items_of_their_own_that_can_be_kept() {
             let (raw, two, addr) = sockets(how);
             let from = raw.local_addr().unwrap();
             let known = |kind: &Kind| kind.get() == 0x41;
-            let mut receiver = asynchronous(two, how).with_known(known).with_recv_limit(200);
+            let mut receiver =
+                asynchronous(two, how).with_known(known).with_recv_limit(200).receiver;
             let (mut sent, mut kept) = (Vec::new(), Vec::new());
             for (bytes, want) in judged() {
                 for (bytes, want) in
@@ -293,7 +297,7 @@ fn refused_datagrams_are_items_of_their_own_that_can_be_kept() {
                 };
                 assert_eq!((source, taken), (from, want), "{bytes:02x?}");
             }
-            check_refused(receiver.stats().0);
+            check_refused(receiver.stats());
         });
     }
 }
@@ -303,9 +307,8 @@ fn what_the_system_does_not_send_is_said_and_the_rest_goes() {
     for how in all() {
         run(async {
             let (one, two, addr) = sockets(how);
-            let sender = asynchronous(one, how).with_datagram_limit(70_000);
-            let (_, mut sender) = sender.into_split();
-            let mut receiver = asynchronous(two, how);
+            let mut sender = asynchronous(one, how).with_datagram_limit(70_000).sender;
+            let mut receiver = asynchronous(two, how).receiver;
             sender.flush().await.unwrap(); // of nothing
             sender.feed_to(addr, Kind::BINARY, &[1; 65_520]).await.unwrap();
             sender.end_datagram();
@@ -330,21 +333,12 @@ fn nobody(i: u32) -> SocketAddr {
     (Ipv4Addr::from(0x7F00_0000 + i), 0).into()
 }
 
-/// For how many peers a sender holds something, and how many bytes, as it shows it.
-fn held(sender: &impl std::fmt::Debug) -> [usize; 2] {
-    let text = format!("{sender:?}");
-    ["peers: ", "held: "].map(|name| {
-        let (_, rest) = text.split_once(name).unwrap();
-        rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
-    })
-}
-
 #[test]
 fn peers_that_cannot_be_sent_to_cost_no_memory_and_no_offload() {
     const COUNT: u32 = 5_000;
     for how in all().filter(|how| !how.v6 && !how.connected) {
         let (one, two, addr) = sockets(how);
-        let (mut sender, mut receiver) = (blocking(one, how), blocking(two, how));
+        let (mut sender, mut receiver) = (blocking(one, how).sender, blocking(two, how).receiver);
         let mut losses = 0;
         for i in 0..COUNT {
             match sender.feed_to(nobody(i), Kind::TEXT, b"hello") {
@@ -364,7 +358,7 @@ fn peers_that_cannot_be_sent_to_cost_no_memory_and_no_offload() {
             assert_eq!(item(receiver.recv().unwrap()).1, Ok(vec![payload.clone()]));
         }
         while sender.flush().is_err() {}
-        let stats = sender.stats().1;
+        let stats = sender.stats();
         assert_eq!((stats.lost, stats.lost_frames), (COUNT.into(), COUNT.into()));
         assert_eq!(held(&sender), [0, 0]);
         let offload = how.offload && cfg!(all(feature = "udp", target_os = "linux"));
@@ -378,7 +372,8 @@ fn tokio_peers_that_cannot_be_sent_to_cost_no_memory() {
     for how in all().filter(|how| !how.v6 && !how.connected) {
         run(async {
             let (one, two, addr) = sockets(how);
-            let (mut sender, mut receiver) = (asynchronous(one, how), asynchronous(two, how));
+            let (mut sender, mut receiver) =
+                (asynchronous(one, how).sender, asynchronous(two, how).receiver);
             let mut losses = 0;
             for i in 0..COUNT {
                 match sender.feed_to(nobody(i), Kind::TEXT, b"hello").await {
@@ -393,7 +388,7 @@ fn tokio_peers_that_cannot_be_sent_to_cost_no_memory() {
             let received = item(receiver.recv().await.unwrap());
             assert_eq!(received.1, Ok(vec![b"behind".to_vec()]));
             while sender.flush().await.is_err() {}
-            assert_eq!((sender.stats().1.lost, held(&sender)), (COUNT.into(), [0, 0]));
+            assert_eq!((sender.stats().lost, held(&sender)), (COUNT.into(), [0, 0]));
         });
     }
 }
@@ -405,7 +400,7 @@ fn a_datagram_above_the_receive_limit_is_cut() {
     for how in all().filter(|how| !how.connected) {
         let (raw, two, addr) = sockets(how);
         let (one, both) = (frame(1, b"one"), [frame(1, b"one"), frame(1, b"two")].concat());
-        let mut receiver = blocking(two, how).with_recv_limit(one.len());
+        let mut receiver = blocking(two, how).with_recv_limit(one.len()).receiver;
         for (bytes, taken) in [(&one, true), (&both, false), (&one, true)] {
             raw.send_to(bytes, addr).unwrap();
             let (_, got) = item(receiver.recv().unwrap());
@@ -420,8 +415,9 @@ fn a_datagram_above_the_receive_limit_is_cut() {
 fn the_longest_datagrams_pass_and_longer_ones_are_reported() {
     for how in all() {
         let (one, two, addr) = sockets(how);
-        let (mut sender, mut receiver) = (blocking(one, how), blocking(two, how));
-        sender = sender.with_datagram_limit(70_000);
+        let mut receiver = blocking(two, how).receiver;
+        let mut socket = blocking(one, how).with_datagram_limit(70_000);
+        let sender = &mut socket.sender;
         // Over IPv6 the interface's largest packet decides, which loopback has at 65,536 bytes.
         let most = if how.v6 { 65_536 - 48 } else { 65_507 };
         let payload = vec![0x77; most - 8];
@@ -438,10 +434,10 @@ fn the_longest_datagrams_pass_and_longer_ones_are_reported() {
         }
         sender.flush().unwrap(); // what met it was accepted
         assert_eq!(item(receiver.recv().unwrap()).1, Ok(vec![b"behind".to_vec()]));
-        assert_eq!(sender.stats().1.lost, 1);
+        assert_eq!(sender.stats().lost, 1);
 
         // A frame over the limit is an error before anything is sent.
-        let mut sender = sender.with_datagram_limit(1_200);
+        let mut sender = socket.with_datagram_limit(1_200).sender;
         sender.feed_to(addr, Kind::BINARY, b"kept").unwrap();
         let refused = sender.send_to(addr, Kind::BINARY, &[0; 1_193]).unwrap_err();
         let too_long = EncodeError::NoRoom { needed: 1_201, room: 1_200 };
@@ -456,11 +452,11 @@ fn the_longest_datagrams_pass_and_longer_ones_are_reported() {
 
 #[test]
 fn a_socket_without_a_peer_needs_one_named() {
-    let mut sender = io::FrameSocket::new(bound());
+    let mut sender = io::FrameSocket::new(bound()).sender;
     assert!(matches!(sender.send(Kind::TEXT, b"x"), Err(DatagramSendError::NotConnected)));
     let nobody = run(async {
-        let mut sender = asynchronous(bound(), How { v6: false, connected: false, offload: true });
-        sender.feed(Kind::TEXT, b"x").await
+        let how = How { v6: false, connected: false, offload: true };
+        asynchronous(bound(), how).sender.feed(Kind::TEXT, b"x").await
     });
     assert!(matches!(nobody, Err(DatagramSendError::NotConnected)));
 }
@@ -488,13 +484,13 @@ fn a_socket_says_how_it_frames() {
 fn a_socket_that_has_nothing_says_so() {
     let socket = bound();
     socket.set_nonblocking(true).unwrap();
-    let mut receiver = io::FrameSocket::new(socket);
+    let mut receiver = io::FrameSocket::new(socket).receiver;
     for _ in 0..2 {
         assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::WouldBlock);
     }
     let socket = bound();
     socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    let mut receiver = io::FrameSocket::new(socket);
+    let mut receiver = io::FrameSocket::new(socket).receiver;
     let start = std::time::Instant::now();
     let kind = receiver.recv().unwrap_err().kind();
     assert!(matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{kind}");
@@ -510,29 +506,28 @@ fn a_refused_connection_is_an_item_and_costs_no_datagram() {
         let (one, two, addr) = sockets(how);
         one.connect(addr).unwrap();
         drop(two);
-        let mut sender = blocking(one, how);
+        let (mut receiver, mut sender) = blocking(one, how).into_split();
         sender.send(Kind::TEXT, b"to nobody").unwrap();
         // Now there is somebody, and the report about the first is still there.
-        let listener = blocking(UdpSocket::bind(addr).unwrap(), how);
+        let mut listener = blocking(UdpSocket::bind(addr).unwrap(), how).receiver;
         listener.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut listener = listener;
         sender.send(Kind::TEXT, b"to somebody").unwrap();
         assert_eq!(item(listener.recv().unwrap()).1, Ok(vec![b"to somebody".to_vec()]));
-        assert_eq!(sender.stats().1.repeated, 1);
-        match sender.recv().unwrap() {
+        assert_eq!(sender.stats().repeated, 1);
+        match receiver.recv().unwrap() {
             Received::Undelivered(error) => {
                 assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
             }
             other => panic!("{other:?}"),
         }
-        assert_eq!(sender.stats().0.undelivered, 1);
+        assert_eq!(receiver.stats().undelivered, 1);
 
         // The receiver meets a report by itself, too.
         drop(listener);
         sender.send(Kind::TEXT, b"to nobody").unwrap();
-        assert!(matches!(sender.recv().unwrap(), Received::Undelivered(_)));
+        assert!(matches!(receiver.recv().unwrap(), Received::Undelivered(_)));
         // And a program that never receives asks for it.
-        let (_, mut sender) = sender.into_split();
+        drop(receiver);
         sender.send(Kind::TEXT, b"to nobody").unwrap();
         sender.send(Kind::TEXT, b"to nobody").unwrap();
         assert_eq!(sender.take_report().unwrap().kind(), ErrorKind::ConnectionRefused);
@@ -598,9 +593,9 @@ fn a_receiver_that_waits_is_woken_by_a_refused_connection() {
             }
             assert_eq!(socket.stats().0.undelivered, 3);
             // And the stream of the same.
-            assert!(poll_once(pin!(socket.next())).is_pending());
-            socket.send(Kind::TEXT, b"to nobody").await.unwrap();
-            assert!(matches!(socket.next().await, Some(Ok(Received::Undelivered(_)))));
+            assert!(poll_once(pin!(socket.receiver.next())).is_pending());
+            socket.sender.send(Kind::TEXT, b"to nobody").await.unwrap();
+            assert!(matches!(socket.receiver.next().await, Some(Ok(Received::Undelivered(_)))));
         }
     });
 }
@@ -612,7 +607,7 @@ fn a_dropped_receive_loses_nothing() {
         run(async {
             let how = How { v6: false, connected: false, offload };
             let (one, two, addr) = sockets(how);
-            let mut receiver = asynchronous(two, how);
+            let mut receiver = asynchronous(two, how).receiver;
             let mut got = Vec::new();
             for round in 0..100_u32 {
                 // Dropped while nothing is there, and at every wait while something comes.
@@ -643,7 +638,7 @@ fn many_frames_are_fed_with_one_call() {
         let payloads: Vec<_> = (0..5_000_u32).map(|i| i.to_be_bytes().to_vec()).collect();
         let frames = || payloads.iter().map(|payload| (Kind::BINARY, payload));
         let (one, two, addr) = sockets(how);
-        let (mut sender, mut receiver) = (blocking(one, how), blocking(two, how));
+        let (mut sender, mut receiver) = (blocking(one, how).sender, blocking(two, how).receiver);
         let mut take = |sender: io::SendStats| {
             let (mut got, mut datagrams) = (Vec::new(), 0);
             while got.len() < payloads.len() {
@@ -659,15 +654,15 @@ fn many_frames_are_fed_with_one_call() {
             false => sender.feed_all_to(addr, frames()).unwrap(),
         }
         sender.flush().unwrap();
-        take(sender.stats().1);
+        take(sender.stats());
         run(async {
-            let mut sender = asynchronous(sender.get_ref().try_clone().unwrap(), how);
+            let mut sender = asynchronous(sender.get_ref().try_clone().unwrap(), how).sender;
             match how.connected {
                 true => sender.feed_all(frames()).await.unwrap(),
                 false => sender.feed_all_to(addr, frames()).await.unwrap(),
             }
             sender.flush().await.unwrap();
-            take(sender.stats().1);
+            take(sender.stats());
         });
         if !how.connected {
             let nobody = sender.feed_all([(Kind::BINARY, b"x")]).unwrap_err();
@@ -683,10 +678,10 @@ fn a_dropped_send_takes_nothing_back_and_nothing_twice() {
         let how = How { v6: false, connected: false, offload };
         run(async {
             let (one, two, addr) = sockets(how);
-            let mut receiver = blocking(two, how);
+            let mut receiver = blocking(two, how).receiver;
             // The runtime does not know yet that the socket can be written to: the first wait of a
             // new one is one, and there the call is dropped.
-            let mut sender = asynchronous(one, how);
+            let mut sender = asynchronous(one, how).sender;
             for i in 0..64_u32 {
                 sender.feed_to(addr, Kind::BINARY, &i.to_be_bytes()).await.unwrap();
                 sender.end_datagram();
@@ -703,7 +698,7 @@ fn a_dropped_send_takes_nothing_back_and_nothing_twice() {
             for i in 0..=64_u32 {
                 assert_eq!(item(receiver.recv().unwrap()).1, Ok(vec![i.to_be_bytes().to_vec()]));
             }
-            assert_eq!(sender.stats().1.frames, 65);
+            assert_eq!(sender.stats().frames, 65);
         });
     }
 }
@@ -718,7 +713,7 @@ fn a_socket_is_a_stream_of_owned_frames() {
         one.send_to(&[frame(1, b"one"), frame(2, b"two")].concat(), addr).unwrap();
         one.send_to(b"?", addr).unwrap();
         one.send_to(&frame(1, b"three"), addr).unwrap();
-        let items: Vec<_> = socket.by_ref().take(3).map(Result::unwrap).collect().await;
+        let items: Vec<_> = socket.receiver.by_ref().take(3).map(Result::unwrap).collect().await;
         match &items[0] {
             Received::Datagram { source, frames } => {
                 assert_eq!(*source, from);
@@ -729,7 +724,7 @@ fn a_socket_is_a_stream_of_owned_frames() {
         }
         assert!(matches!(items[1], Received::Refused { source, .. } if source == from));
         assert!(matches!(&items[2], Received::Datagram { frames, .. } if frames.len() == 1));
-        assert!(poll_once(pin!(socket.next())).is_pending(), "it never ends");
+        assert!(poll_once(pin!(socket.receiver.next())).is_pending(), "it never ends");
     });
 }
 
@@ -758,12 +753,12 @@ fn many_peers_are_answered_from_borrowed_frames() {
         let clients = futures::future::join_all((0..8_u8).map(|client| async move {
             let mut socket = asynchronous(bound(), how);
             for i in 0..30_u8 {
-                socket.feed_to(addr, Kind::BINARY, &[client, i]).await.unwrap();
+                socket.sender.feed_to(addr, Kind::BINARY, &[client, i]).await.unwrap();
             }
-            socket.flush().await.unwrap();
+            socket.sender.flush().await.unwrap();
             let mut got = Vec::new();
             while got.len() < 30 {
-                let (source, frames) = item(socket.recv().await.unwrap());
+                let (source, frames) = item(socket.receiver.recv().await.unwrap());
                 assert_eq!(source, addr);
                 got.extend(frames.unwrap());
             }
@@ -834,7 +829,7 @@ fn a_hostile_peer_takes_no_datagram_of_another() {
         let evil = bound();
         let evil_from = evil.local_addr().unwrap();
         two.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let mut receiver = blocking(two, how);
+        let mut receiver = blocking(two, how).receiver;
         let mut arrived = Arrived::default();
         // A round is far smaller than the smallest buffer for receiving.
         for round in 0..ROUNDS {
@@ -847,7 +842,7 @@ fn a_hostile_peer_takes_no_datagram_of_another() {
         }
         assert_eq!((arrived.taken, arrived.refused), (ROUNDS, ROUNDS * 2 * bad.len() as u64));
         assert_eq!(dropped(addr.port()), 0);
-        let stats = receiver.stats().0;
+        let stats = receiver.stats();
         assert_eq!((stats.datagrams, stats.refused.total()), (arrived.taken, arrived.refused));
     }
 }
@@ -867,7 +862,7 @@ fn a_flood_costs_others_what_the_kernel_drops() {
         let evil = bound();
         let evil_from = evil.local_addr().unwrap();
         two.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        let mut receiver = blocking(two, how);
+        let mut receiver = blocking(two, how).receiver;
         let flood = thread::spawn(move || {
             let bad = hostile();
             for i in 0..BAD as usize {
@@ -896,7 +891,7 @@ fn a_flood_costs_others_what_the_kernel_drops() {
         after.send_to(&frame(2, &GOOD.to_be_bytes()), addr).unwrap();
         arrived.count(receiver.recv().unwrap(), from, evil_from);
         assert_eq!(arrived.last, Some(GOOD));
-        let stats = receiver.stats().0;
+        let stats = receiver.stats();
         assert_eq!((stats.datagrams, stats.refused.total()), (taken + 1, refused));
     }
 }

@@ -89,19 +89,19 @@ fn pass_through(seed: u64, damages: bool, offload: bool) {
     let (relay_in, relay_out, receiving) = (socket(), socket(), socket());
     let (relay, end) = (relay_in.local_addr().unwrap(), receiving.local_addr().unwrap());
     let source = relay_out.local_addr().unwrap();
-    let (mut sender, mut receiver) = (make(socket()), make(receiving));
+    let (mut sender, mut receiver) = (make(socket()).sender, make(receiving).receiver);
     let mut network = Network { random: Random(seed), damages, delayed: Vec::new() };
 
     let mut buf = [0; 2_000];
     let (mut sent, mut passed, mut delivered, mut refused) = (HashSet::new(), 0, 0, 0);
     let mut seen = HashSet::new();
     for first in (0..FRAMES).step_by(40) {
-        let before = sender.stats().1.datagrams;
+        let before = sender.stats().datagrams;
         for number in first..first + 40 {
             sender.feed_to(relay, Kind::BINARY, &payload(number)).unwrap();
         }
         sender.flush().unwrap();
-        for _ in before..sender.stats().1.datagrams {
+        for _ in before..sender.stats().datagrams {
             let (len, _) = relay_in.recv_from(&mut buf).unwrap();
             sent.insert(buf[..len].to_vec());
             for datagram in network.pass(buf[..len].to_vec()) {
@@ -140,7 +140,7 @@ fn pass_through(seed: u64, damages: bool, offload: bool) {
             }
         }
     }
-    let stats = receiver.stats().0;
+    let stats = receiver.stats();
     assert_eq!((stats.datagrams, stats.refused.total()), (delivered, refused));
     assert_eq!(delivered + refused, passed);
     assert_eq!(damages, refused > 0);

@@ -4,4 +4,6 @@
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
 mod promise_07_memory_follows_arrivals;
+#[cfg(feature = "std")]
+mod send_queue;
 mod work;

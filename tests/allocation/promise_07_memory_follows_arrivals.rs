@@ -135,8 +135,8 @@ fn a_kept_frame_of_a_datagram_keeps_no_receive_buffer() {
     let local = || UdpSocket::bind("127.0.0.1:0").unwrap();
     let receive = |payloads: usize| {
         let mut kept = Vec::with_capacity(payloads);
-        let mut sender = FrameSocket::new(local());
-        let mut receiver = FrameSocket::new(local());
+        let mut sender = FrameSocket::new(local()).sender;
+        let mut receiver = FrameSocket::new(local()).receiver;
         let addr = receiver.get_ref().local_addr().unwrap();
         let counted = measure(|| {
             while kept.len() < payloads {

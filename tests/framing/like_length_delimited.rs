@@ -309,7 +309,7 @@ const READINGS: &[Reading] = &[
         source: &[Data(b"\0\x01abc")],
         reads: &[Read::Fails(DecodeError::Header {
             at: 0,
-            error: HeaderError::LengthTooShort { found: 1, least: 2 },
+            error: HeaderError::LengthTooShort { found: 1, min: 2 },
         })],
         ..READ
     },
@@ -665,7 +665,7 @@ fn write_single_frame_length_adjusted() {
         fn decode_header(&self, bytes: &[u8]) -> Result<unstick::Parsed<()>, HeaderError> {
             let Some(&field) = bytes.first_chunk() else { return Ok(unstick::Parsed::Need(4)) };
             let found = u64::from(u32::from_be_bytes(field));
-            let short = HeaderError::LengthTooShort { found, least: 2 };
+            let short = HeaderError::LengthTooShort { found, min: 2 };
             let payload_len = found.checked_sub(2).ok_or(short)?;
             Ok(unstick::Parsed::Header(unstick::Header { meta: (), payload_len, header_len: 4 }))
         }

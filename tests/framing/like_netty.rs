@@ -288,7 +288,7 @@ const CORRUPTED: &[Corrupted] = &[
         wire: b"\0\x01",
         error: DecodeError::Header {
             at: 0,
-            error: HeaderError::LengthTooShort { found: 1, least: 2 },
+            error: HeaderError::LengthTooShort { found: 1, min: 2 },
         },
     },
     Corrupted {
@@ -298,7 +298,7 @@ const CORRUPTED: &[Corrupted] = &[
         wire: b"\0\0",
         error: DecodeError::Header {
             at: 0,
-            error: HeaderError::LengthTooShort { found: 0, least: 1 },
+            error: HeaderError::LengthTooShort { found: 0, min: 1 },
         },
     },
 ];

@@ -74,10 +74,10 @@ fn errors_have_their_codes() {
         (header(HeaderError::BadCheck { found: 1, expected: 2 }), 0x0004),
         (DecodeError::Oversize { at: 3, len: 2, limit: 1 }, 0x0005),
         (DecodeError::Truncated { at: 3, missing: 1, part }, 0x0006),
-        (header(HeaderError::NegativeLength { found: 0x80 }), 0x000A),
+        (header(HeaderError::NegativeLength { found: 0x80, max: -1 }), 0x000A),
         (header(HeaderError::OverlongVarint), 0x000A),
         (header(HeaderError::VarintOverflow { found: 2 }), 0x000A),
-        (header(HeaderError::LengthTooShort { found: 1, least: 2 }), 0x000A),
+        (header(HeaderError::LengthTooShort { found: 1, min: 2 }), 0x000A),
         (DecodeError::Unsynchronized { at: 3, skipped: 1 }, 0x000C),
         (header(HeaderError::Custom { code: 0x8123, text: "" }), 0x8123),
     ];
@@ -141,4 +141,11 @@ fn an_owned_frame_gives_its_parts_away() {
     assert_eq!(frame.payload(), b"hello");
     assert_eq!(frame.into_payload(), b"hello");
     assert_eq!(Framing::new(U8).frame((), b"").unwrap().into_payload(), b"");
+}
+
+/// An error with a text is as small as one without: three words, one of them the tag.
+#[test]
+fn encode_errors_are_small() {
+    assert!(size_of::<unstick::EncodeError>() <= 24);
+    assert!(size_of::<unstick::HeaderError>() <= 24);
 }

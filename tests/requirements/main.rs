@@ -3,6 +3,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
+#[cfg(feature = "std")]
+mod io_errors;
 mod requirements;
 #[cfg(feature = "serde")]
 mod serde;

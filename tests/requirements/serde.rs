@@ -159,7 +159,14 @@ fn errors_are_flat_records() {
             to_value(EncodeError::Oversize { len: 9, limit: 4 }),
             json!({ "error": "oversize", "len": 9, "limit": 4 }),
         ),
-        (to_value(EncodeError::Custom { code: 3 }), json!({ "error": "custom", "code": 3 })),
+        (
+            to_value(HeaderError::NegativeLength { found: 0xFF, max: -1 }),
+            json!({ "error": "negative_length", "code": 10, "found": 255, "max": -1 }),
+        ),
+        (
+            to_value(EncodeError::Custom { code: 3, text: &"no mark" }),
+            json!({ "error": "custom", "code": 3, "text": "no mark" }),
+        ),
         (to_value(RecoverError::NotFailed), json!({ "error": "not_failed" })),
         (to_value(StorageError { needed: 9, room: 8 }), json!({ "needed": 9, "room": 8 })),
         (

@@ -44,8 +44,9 @@ fn a_refused_header_says_what_was_found() {
              was the header damaged, or the position in the stream lost?",
         ),
         (
-            HeaderError::NegativeLength { found: 0xFF },
-            "the length is negative (its top byte is 0xff); is the byte order the peer's?",
+            HeaderError::NegativeLength { found: 0xFF, max: -2 },
+            "the length is negative, at most -2 (its top byte is 0xff); \
+             is the byte order the peer's?",
         ),
         (
             HeaderError::OverlongVarint,
@@ -58,7 +59,7 @@ fn a_refused_header_says_what_was_found() {
              does the peer speak this format?",
         ),
         (
-            HeaderError::LengthTooShort { found: 3, least: 4 },
+            HeaderError::LengthTooShort { found: 3, min: 4 },
             "a length of 3 covers less than the header, at least 4 is needed; \
              does the length cover what the format says?",
         ),
@@ -182,7 +183,11 @@ fn a_frame_that_cannot_be_written_says_what_would_help() {
             EncodeError::Meta,
             "the header's fields do not fit the format; were they made by another one?",
         ),
-        (EncodeError::Custom { code: 7 }, "the format refused to write the header, with code 7"),
+        (
+            EncodeError::Custom { code: 7, text: &"" },
+            "the format refused to write the header, with code 7",
+        ),
+        (EncodeError::Custom { code: 7, text: &"no such kind" }, "no such kind (code 7)"),
         (
             EncodeError::BrokenFormat,
             "the format contradicts itself; test it against the laws of the `Format` trait",

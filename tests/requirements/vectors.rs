@@ -158,17 +158,17 @@ impl<F: Subject> Receiver for Stream<F> {
     fn bytes(&mut self, bytes: &[u8]) -> Value {
         let mut input = bytes;
         let mut events = Vec::new();
-        if self.searching
-            && let Some(skipped) = F::resync(&mut self.decoder, &mut input).unwrap()
-        {
-            self.searching = false;
-            events.push(json!({"found": {"skipped": skipped}}));
+        if self.searching {
+            if let Some(skipped) = F::resync(&mut self.decoder, &mut input).unwrap() {
+                self.searching = false;
+                events.push(json!({"found": {"skipped": skipped}}));
+            }
         }
-        if !self.searching
-            && let Err(error) = self.feed(&mut input, &mut events)
-        {
-            self.open = None;
-            events.push(json!({ "error": error_json(&error) }));
+        if !self.searching {
+            if let Err(error) = self.feed(&mut input, &mut events) {
+                self.open = None;
+                events.push(json!({ "error": error_json(&error) }));
+            }
         }
         json!({"consumed": bytes.len() - input.len(), "events": events})
     }
@@ -865,7 +865,7 @@ fn hex_cell(text: &Value, if_none: &str) -> String {
 
 fn grouped(value: usize) -> String {
     let digits = value.to_string();
-    let place = |i: usize| i > 0 && (digits.len() - i).is_multiple_of(3);
+    let place = |i: usize| i > 0 && (digits.len() - i) % 3 == 0;
     let each = |(i, digit)| if place(i) { format!(",{digit}") } else { format!("{digit}") };
     digits.chars().enumerate().map(each).collect()
 }

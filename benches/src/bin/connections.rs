@@ -144,8 +144,8 @@ async fn raw(stream: TcpStream) {
 
 async fn unstick(stream: TcpStream) {
     let mut stream = FrameStream::with_framing(stream, framing::<U32Be>());
-    while let Some(frame) = stream.next_owned().await.unwrap() {
-        stream.send((), frame.payload()).await.unwrap();
+    while let Some((frame, writer)) = stream.next_with_writer().await.unwrap() {
+        writer.send((), frame.payload).await.unwrap();
     }
 }
 

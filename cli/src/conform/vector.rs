@@ -253,7 +253,7 @@ pub(crate) fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
     for word in text.split_ascii_whitespace() {
         let (digits, times) = word.split_once('*').unwrap_or((word, "1"));
         let times: usize = times.parse().map_err(|_| wrong())?;
-        if !digits.len().is_multiple_of(2) || !digits.is_ascii() || times > 1 << 20 {
+        if digits.len() % 2 != 0 || !digits.is_ascii() || times > 1 << 20 {
             return Err(wrong());
         }
         for _ in 0..times {

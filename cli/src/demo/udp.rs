@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use fastrand::Rng;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use unstick::io::{FrameSocket, Received};
+use unstick::io::{FrameReceiver, FrameSocket, Received};
 use unstick::{DEFAULT_DATAGRAM_LIMIT, Kind};
 
 use super::TIMEOUT;
@@ -120,9 +120,9 @@ pub(super) fn run(messages: u64, seed: u64, capture: Option<&Capture>) -> io::Re
     let mut rng = Rng::with_seed(seed);
     let mut relay =
         Relay { rng: Rng::with_seed(!seed), held: Vec::new(), treatments: HashMap::new() };
-    let mut sender = FrameSocket::new(local()?);
+    let mut sender = FrameSocket::new(local()?).sender;
     let (relay_in, relay_out) = (local()?, local()?);
-    let mut receiver = FrameSocket::new(local()?);
+    let mut receiver = FrameSocket::new(local()?).receiver;
     let (in_addr, end_addr) = (relay_in.local_addr()?, receiver.get_ref().local_addr()?);
 
     let ends = super::ends(relay_out.local_addr()?, end_addr);
@@ -138,7 +138,7 @@ pub(super) fn run(messages: u64, seed: u64, capture: Option<&Capture>) -> io::Re
         }
         sender.flush().map_err(io::Error::other)?;
         let mut out = Vec::new();
-        while report.datagrams < sender.stats().1.datagrams {
+        while report.datagrams < sender.stats().datagrams {
             let (len, _) = relay_in.recv_from(&mut buf)?;
             report.datagrams += 1;
             relay.pass(buf.get(..len).unwrap_or_default(), &mut out);
@@ -194,7 +194,7 @@ impl Report {
     fn receive_and_compare(
         &mut self,
         treatment: Treatment,
-        receiver: &mut FrameSocket,
+        receiver: &mut FrameReceiver,
         arrived: &mut HashMap<u64, u64>,
     ) -> io::Result<()> {
         match receiver.recv()? {

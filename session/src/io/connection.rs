@@ -383,9 +383,8 @@ impl<S: Transport> Connection<S> {
                 .map_err(|error| conversation.not_found(error.into(), || buf.skip_frame()))?
             {
                 let position = buf.position();
-                if let Some(frame) = buf.frame(&found)
-                    && let Some(meaning) = conversation.take(&frame, position)?
-                {
+                let Some(frame) = buf.frame(&found) else { continue };
+                if let Some(meaning) = conversation.take(&frame, position)? {
                     return Ok(Some((found, meaning)));
                 }
             }

@@ -124,9 +124,10 @@ where
                 self.sending.finished();
             }
             let Some(event) = self.connection.recv()? else { return Err(self.sending.refused()) };
-            if !self.sending.handle(&event)
-                && let Some(status) = (self.other)(event)
-            {
+            if self.sending.handle(&event) {
+                continue;
+            }
+            if let Some(status) = (self.other)(event) {
                 self.connection.try_feed(&Message::FileStatus(status))?;
             }
         }

@@ -90,6 +90,9 @@ impl fmt::Display for RefusedMessage {
 
 impl Error for RefusedMessage {}
 
+#[cfg(feature = "std")]
+unstick::__io_errors! { RefusedMessage { _ => InvalidData } }
+
 #[cfg(all(test, feature = "alloc"))]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {

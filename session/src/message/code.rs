@@ -172,8 +172,9 @@ impl From<std::io::ErrorKind> for Code {
             ErrorKind::StorageFull => Self::NO_SPACE,
             ErrorKind::QuotaExceeded => Self::QUOTA,
             ErrorKind::FileTooLarge => Self::TOO_LARGE,
-            ErrorKind::InvalidFilename => Self::BAD_NAME,
             ErrorKind::AlreadyExists => Self::EXISTS,
+            // `ErrorKind::InvalidFilename` is stable only since Rust 1.87, but older ones return it.
+            _ if std::format!("{kind:?}") == "InvalidFilename" => Self::BAD_NAME,
             _ => Self::STORAGE_FAILED,
         }
     }
@@ -215,13 +216,15 @@ mod tests {
 
     #[cfg(feature = "std")]
     #[test]
+    #[allow(clippy::unwrap_used)]
     fn io_errors_map_to_codes() {
         use std::io::{Error, ErrorKind};
+        let name_too_long = std::fs::File::open("a".repeat(5000)).unwrap_err();
         let codes = [
             (ErrorKind::StorageFull, Code::NO_SPACE),
             (ErrorKind::QuotaExceeded, Code::QUOTA),
             (ErrorKind::FileTooLarge, Code::TOO_LARGE),
-            (ErrorKind::InvalidFilename, Code::BAD_NAME),
+            (name_too_long.kind(), Code::BAD_NAME),
             (ErrorKind::AlreadyExists, Code::EXISTS),
             (ErrorKind::PermissionDenied, Code::STORAGE_FAILED),
         ];

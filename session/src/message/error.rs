@@ -21,7 +21,7 @@ pub enum MessageError {
         /// The payload's length in bytes.
         len: u64,
         /// The minimum length in bytes.
-        least: u64,
+        min: u64,
     },
     /// The payload is longer than its kind allows.
     TooLong {
@@ -30,7 +30,7 @@ pub enum MessageError {
         /// The payload's length in bytes.
         len: u64,
         /// The maximum length in bytes.
-        most: u64,
+        max: u64,
     },
     /// A close of one byte, which is half a code.
     HalfCode,
@@ -72,7 +72,7 @@ impl MessageError {
     pub const fn at(self) -> u64 {
         match self {
             Self::TooShort { len, .. } => len,
-            Self::TooLong { most, .. } => most,
+            Self::TooLong { max, .. } => max,
             Self::HalfCode => 1,
             Self::NoData => 12,
             Self::Utf8 { at, .. } => at,
@@ -86,14 +86,14 @@ impl fmt::Display for MessageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "payload byte {}: ", self.at())?;
         match *self {
-            Self::TooShort { kind, len, least } => write!(
+            Self::TooShort { kind, len, min } => write!(
                 f,
-                "a {kind} of {}, and it has {least} at least; does the peer leave out a field?",
+                "a {kind} of {}, and it has {min} at least; does the peer leave out a field?",
                 Bytes(len)
             ),
-            Self::TooLong { kind, len, most } => write!(
+            Self::TooLong { kind, len, max } => write!(
                 f,
-                "a {kind} of {len} bytes, and it has {most} at most; \
+                "a {kind} of {len} bytes, and it has {max} at most; \
                  does the peer build it wrongly?"
             ),
             Self::HalfCode => f.write_str(
@@ -117,6 +117,12 @@ impl fmt::Display for MessageError {
 }
 
 impl Error for MessageError {}
+
+#[cfg(feature = "std")]
+unstick::__io_errors! {
+    MessageError { _ => InvalidData }
+    NameError { _ => InvalidInput }
+}
 
 /// Formats a number of bytes: `1 byte`, `2 bytes`.
 struct Bytes(u64);

@@ -462,7 +462,7 @@ impl FileStatus<'_> {
 /// Returns an error if no payload of this kind and length is valid. (A name that is too long
 /// refuses only its file, and is not an error here.)
 pub fn check_len(kind: Kind, len: u64) -> Result<(), MessageError> {
-    let (least, most) = match kind {
+    let (min, max) = match kind {
         Kind::PING | Kind::PONG => (0, MAX_PING_LEN as u64),
         Kind::CLOSE if len == 1 => return Err(MessageError::HalfCode),
         Kind::HELLO => (4, u64::MAX),
@@ -474,11 +474,11 @@ pub fn check_len(kind: Kind, len: u64) -> Result<(), MessageError> {
         Kind::FILE_CANCEL => (6, u64::MAX),
         _ => return Ok(()),
     };
-    if len < least {
-        return Err(MessageError::TooShort { kind, len, least });
+    if len < min {
+        return Err(MessageError::TooShort { kind, len, min });
     }
-    if len > most {
-        return Err(MessageError::TooLong { kind, len, most });
+    if len > max {
+        return Err(MessageError::TooLong { kind, len, max });
     }
     Ok(())
 }
@@ -486,7 +486,7 @@ pub fn check_len(kind: Kind, len: u64) -> Result<(), MessageError> {
 /// Splits the payload into fixed fields and the rest. The length was checked before.
 fn split<const N: usize>(kind: Kind, payload: &[u8]) -> Result<(&[u8; N], &[u8]), MessageError> {
     let len = payload.len() as u64;
-    payload.split_first_chunk().ok_or(MessageError::TooShort { kind, len, least: N as u64 })
+    payload.split_first_chunk().ok_or(MessageError::TooShort { kind, len, min: N as u64 })
 }
 
 /// Decodes the text that begins at offset `at` of the payload.
@@ -580,18 +580,18 @@ mod tests {
             (Kind::TEXT, 0, u64::MAX),
             (Kind::new(0x41).unwrap(), 0, u64::MAX),
         ];
-        for (kind, least, most) in table {
-            assert_eq!(check_len(kind, least), Ok(()), "{kind:?}");
-            assert_eq!(check_len(kind, most), Ok(()), "{kind:?}");
-            if let Some(len) = least.checked_sub(1) {
+        for (kind, min, max) in table {
+            assert_eq!(check_len(kind, min), Ok(()), "{kind:?}");
+            assert_eq!(check_len(kind, max), Ok(()), "{kind:?}");
+            if let Some(len) = min.checked_sub(1) {
                 assert!(check_len(kind, len).is_err(), "{kind:?} of {len} bytes");
             }
-            if let Some(len) = most.checked_add(1) {
-                let refused = Err(MessageError::TooLong { kind, len, most });
+            if let Some(len) = max.checked_add(1) {
+                let refused = Err(MessageError::TooLong { kind, len, max });
                 assert_eq!(check_len(kind, len), refused);
             }
         }
-        let refused = Err(MessageError::TooShort { kind: Kind::HELLO, len: 3, least: 4 });
+        let refused = Err(MessageError::TooShort { kind: Kind::HELLO, len: 3, min: 4 });
         assert_eq!(check_len(Kind::HELLO, 3), refused);
         assert_eq!(check_len(Kind::FILE_DATA, 12), Err(MessageError::NoData));
         assert_eq!(check_len(Kind::CLOSE, 1), Err(MessageError::HalfCode));
@@ -610,9 +610,9 @@ mod tests {
     #[test]
     fn errors_of_payloads_and_names_display_what_and_where() {
         let shown = |error: MessageError| error.to_string();
-        let one = shown(MessageError::TooShort { kind: Kind::HELLO, len: 1, least: 4 });
+        let one = shown(MessageError::TooShort { kind: Kind::HELLO, len: 1, min: 4 });
         assert!(one.contains("1 byte") && !one.contains("1 bytes"), "{one}");
-        let two = shown(MessageError::TooShort { kind: Kind::HELLO, len: 2, least: 4 });
+        let two = shown(MessageError::TooShort { kind: Kind::HELLO, len: 2, min: 4 });
         assert!(two.contains("2 bytes"), "{two}");
         let table: [(&[u8], u64, &str); 7] = [
             (b"", 0, "give it one"),
@@ -675,15 +675,15 @@ mod tests {
     #[test]
     fn every_malformed_payload_has_its_own_error() {
         // spec: MSG-2, MSG-3, MSG-4, MSG-5
-        let short = |kind, len, least| MessageError::TooShort { kind, len, least };
+        let short = |kind, len, min| MessageError::TooShort { kind, len, min };
         let utf8 = |kind, at, cut| MessageError::Utf8 { kind, at, cut };
         let zeros = [0; 65];
         for (kind, payload, error) in [
             (Kind::TEXT, &b"a\xff"[..], utf8(Kind::TEXT, 1, false)),
             (Kind::TEXT, b"ab\xe7\xb2", utf8(Kind::TEXT, 2, true)),
             (Kind::TEXT, b"\xed\xa0\x80", utf8(Kind::TEXT, 0, false)),
-            (Kind::PING, &zeros, MessageError::TooLong { kind: Kind::PING, len: 65, most: 64 }),
-            (Kind::PONG, &zeros, MessageError::TooLong { kind: Kind::PONG, len: 65, most: 64 }),
+            (Kind::PING, &zeros, MessageError::TooLong { kind: Kind::PING, len: 65, max: 64 }),
+            (Kind::PONG, &zeros, MessageError::TooLong { kind: Kind::PONG, len: 65, max: 64 }),
             (Kind::CLOSE, &[0], MessageError::HalfCode),
             (Kind::CLOSE, b"\0\x05\xe7", utf8(Kind::CLOSE, 2, true)),
             (Kind::HELLO, &zeros[..3], short(Kind::HELLO, 3, 4)),
@@ -695,7 +695,7 @@ mod tests {
             (
                 Kind::FILE_DONE,
                 &zeros[..45],
-                MessageError::TooLong { kind: Kind::FILE_DONE, len: 45, most: 44 },
+                MessageError::TooLong { kind: Kind::FILE_DONE, len: 45, max: 44 },
             ),
             (Kind::FILE_STATUS, &zeros[..45], short(Kind::FILE_STATUS, 45, 46)),
             (Kind::FILE_CANCEL, &zeros[..5], short(Kind::FILE_CANCEL, 5, 6)),
@@ -730,7 +730,7 @@ mod tests {
     fn encode_refuses_what_decode_refuses() {
         // spec: MSG-6
         let ping = Message::Ping(&[0; 65]);
-        let error = MessageError::TooLong { kind: Kind::PING, len: 65, most: 64 };
+        let error = MessageError::TooLong { kind: Kind::PING, len: 65, max: 64 };
         assert_eq!(ping.encode().unwrap_err(), error);
         let data = Message::FileData(FileData { id: 1, offset: 0, bytes: &[] });
         assert_eq!(data.encode().unwrap_err(), MessageError::NoData);

@@ -151,6 +151,16 @@ impl fmt::Display for SessionError {
 
 impl Error for SessionError {}
 
+#[cfg(feature = "std")]
+unstick::__io_errors! {
+    SessionError {
+        SessionError::Unclosed => UnexpectedEof,
+        SessionError::Failed { .. } => ConnectionAborted,
+        _ => InvalidData
+    }
+    SendError { SendError::Closed | SendError::PeerClosed => BrokenPipe, _ => InvalidInput }
+}
+
 /// The error for a message that cannot be sent now. The session's state is unchanged, and nothing
 /// of the message may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

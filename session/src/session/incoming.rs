@@ -170,9 +170,7 @@ impl Incoming {
 
     /// Registers a new id, and that its final status is owed.
     fn begin(&mut self, id: u32, answers: bool) -> Result<(), SessionError> {
-        if let Some(last) = self.last
-            && id <= last
-        {
+        if let Some(last) = self.last.filter(|last| id <= *last) {
             return Err(SessionError::TransferId { kind: Kind::FILE_OPEN, id, last: Some(last) });
         }
         self.last = Some(id);

@@ -53,9 +53,7 @@ impl Outgoing {
 
     pub(super) fn open(&mut self, open: &FileOpen<'_>) -> Result<(), SendError> {
         self.check_may_open()?;
-        if let Some(last) = self.last
-            && open.id <= last
-        {
+        if let Some(last) = self.last.filter(|last| open.id <= *last) {
             return Err(SendError::TransferId { id: open.id, last });
         }
         self.waiting.insert(open.id, false);

@@ -544,9 +544,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             buf.find().map_err(|error| conversation.not_found(error.into(), || buf.skip_frame()))?
         {
             let position = buf.position();
-            if let Some(frame) = buf.frame(&found)
-                && let Some(meaning) = conversation.take(&frame, position)?
-            {
+            let Some(frame) = buf.frame(&found) else { continue };
+            if let Some(meaning) = conversation.take(&frame, position)? {
                 return Ok(Some((found, meaning)));
             }
         }

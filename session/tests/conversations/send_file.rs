@@ -298,9 +298,10 @@ fn a_dropped_call_loses_no_byte_and_sends_none_twice() {
                 break run(connection.send_file("b", None, |_| None)).unwrap();
             }
         };
-        while let Some(rest) = bytes.get(usize::try_from(sender.position()).unwrap()..)
-            && !rest.is_empty()
-        {
+        while let Some(rest) = bytes.get(usize::try_from(sender.position()).unwrap()..) {
+            if rest.is_empty() {
+                break;
+            }
             if let Some(sent) = attempt(patience, sender.write(rest)) {
                 sent.unwrap();
             }

@@ -86,3 +86,64 @@ fn a_log_shows_messages_and_sessions() {
     assert_eq!(format!("{:?}", Message::FileCancel(cancel)), format!("{cancel:?}"));
     assert_eq!(format!("{:?}", Session::default()), format!("{:?}", Session::new()));
 }
+
+#[test]
+fn an_error_becomes_an_io_error_with_a_kind_and_itself_in_it() {
+    use std::io::{Error, ErrorKind};
+    use unstick::DecodeError;
+    use unstick::io::{ReadError, WriteError};
+    use unstick_session::io::ConnectionError;
+    use unstick_session::message::{NameError, RefusedMessage};
+
+    fn check<T: std::error::Error + PartialEq + Copy + Into<Error> + 'static>(
+        e: T,
+        kind: ErrorKind,
+    ) {
+        check_as(e, kind, &e);
+    }
+    fn check_as<T: std::error::Error + PartialEq + 'static>(
+        error: impl Into<Error>,
+        kind: ErrorKind,
+        inner: &T,
+    ) {
+        let error = error.into();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(
+            error.get_ref().and_then(|found| found.downcast_ref::<T>()) == Some(inner),
+            "{error:?}"
+        );
+    }
+    let error = MessageError::HalfCode;
+    check(error, ErrorKind::InvalidData);
+    check(NameError::Empty, ErrorKind::InvalidInput);
+    check(RefusedMessage { index: 0, kind: Kind::TEXT, error }, ErrorKind::InvalidData);
+    check(SessionError::Unclosed, ErrorKind::UnexpectedEof);
+    check(SessionError::Failed { code: Code::BUSY }, ErrorKind::ConnectionAborted);
+    check(SessionError::Message(error), ErrorKind::InvalidData);
+    check(SendError::Closed, ErrorKind::BrokenPipe);
+    check(SendError::LateHello, ErrorKind::InvalidInput);
+
+    let oversize = DecodeError::Oversize { at: 0, len: 9, limit: 5 };
+    let read = ConnectionError::Read(ReadError::Decode(oversize));
+    check_as(read, ErrorKind::InvalidData, &oversize);
+    let session = SessionError::LateHello;
+    check_as(ConnectionError::Session(session), ErrorKind::InvalidData, &session);
+    let send = SendError::LateHello;
+    check_as(ConnectionError::Send(send), ErrorKind::InvalidInput, &send);
+    let reset = Error::from_raw_os_error(104);
+    let reset = Error::from(ConnectionError::Write(WriteError::Io(reset)));
+    assert_eq!(reset.raw_os_error(), Some(104));
+
+    let after = std::time::Duration::from_secs(1);
+    let (code, reason) = (Code::BUSY, String::new());
+    for (error, kind) in [
+        (ConnectionError::Full, ErrorKind::ResourceBusy),
+        (ConnectionError::CloseTimeout { after }, ErrorKind::TimedOut),
+        (ConnectionError::FileRefused { code, reason: reason.clone() }, ErrorKind::Other),
+        (ConnectionError::FileUnanswered { code, reason }, ErrorKind::ConnectionAborted),
+    ] {
+        let error = Error::from(error);
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.get_ref().is_some_and(|found| found.is::<ConnectionError>()), "{error:?}");
+    }
+}

@@ -191,34 +191,27 @@ pub(crate) const fn valid(header: &[u8; HEADER_LEN]) -> Option<(Kind, u32)> {
     let &[magic, version, kind, l0, l1, l2, l3, check] = header;
     if u16::from_be_bytes([magic, version]) == u16::from_be_bytes([MAGIC, VERSION])
         && check_after_version(kind, [l0, l1, l2, l3]) == check
-        && let Some(kind) = Kind::new(kind)
     {
-        return Some((kind, u32::from_be_bytes([l0, l1, l2, l3])));
+        if let Some(kind) = Kind::new(kind) {
+            return Some((kind, u32::from_be_bytes([l0, l1, l2, l3])));
+        }
     }
     None
 }
 
-/// Checks whether `prefix` can become a valid header. Each byte that decides is checked as soon as
-/// it is present.
+/// Checks whether `prefix` can become a valid header. Magic, version and kind are each checked as
+/// soon as they are present.
 ///
 /// # Errors
 /// Returns the error of the first byte that is invalid at its position.
 #[inline]
 pub const fn check_prefix(prefix: &[u8]) -> Result<(), HeaderError> {
-    if let Some(&found) = prefix.first()
-        && found != MAGIC
-    {
-        return Err(HeaderError::BadMagic { found });
+    match *prefix {
+        [found, ..] if found != MAGIC => Err(HeaderError::BadMagic { found }),
+        [_, found, ..] if found != VERSION => Err(HeaderError::UnsupportedVersion { found }),
+        [_, _, 0, ..] => Err(HeaderError::InvalidKind),
+        _ => Ok(()),
     }
-    if let [_, found, ..] = *prefix
-        && found != VERSION
-    {
-        return Err(HeaderError::UnsupportedVersion { found });
-    }
-    if let [_, _, 0, ..] = *prefix {
-        return Err(HeaderError::InvalidKind);
-    }
-    Ok(())
 }
 
 /// Returns why a complete header is invalid. Outlined, because a stream fails only once.

@@ -1,8 +1,6 @@
 //! What was accepted and not sent yet: frames, packed into datagrams, for each peer separately.
 
 mod batch;
-#[cfg(test)]
-mod tests;
 
 use core::borrow::Borrow;
 use core::fmt;
@@ -71,16 +69,6 @@ pub struct CheckedFrame<'a, F: Format> {
     payload: &'a [u8],
 }
 
-/// The outcome of one step of sending.
-enum Step {
-    /// There was nothing to send.
-    Idle,
-    /// The system took datagrams. There may be more.
-    Sent,
-    /// The system did not take datagrams, and they were dropped.
-    Lost(Lost),
-}
-
 impl<F: Format> SendQueue<F> {
     /// Creates an empty queue, which packs datagrams of at most [`DEFAULT_DATAGRAM_LIMIT`] bytes.
     pub fn new(framing: Framing<F>) -> Self {
@@ -146,10 +134,9 @@ impl<F: Format> SendQueue<F> {
             return false;
         };
         let len = header.as_bytes().len().saturating_add(payload.len());
-        if self.is_last(peer)
-            && let Some(batch) = self.batches.get_mut(self.last)
-            && batch.put(&header, payload, self.limit)
-        {
+        let limit = self.limit;
+        let put = |batch: &mut Batch| batch.put(&header, payload, limit);
+        if self.is_last(peer) && self.batches.get_mut(self.last).is_some_and(put) {
             self.held += len;
             self.fed = self.last;
             return true;
@@ -248,7 +235,7 @@ impl<F: Format> SendQueue<F> {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut), if
     /// nothing can be sent now. What was not sent is kept.
     pub fn send_closed(&mut self, sender: &impl SegmentSender) -> io::Result<()> {
-        while self.step_past(sender)? {}
+        while self.send_once(sender)? {}
         Ok(())
     }
 
@@ -259,18 +246,8 @@ impl<F: Format> SendQueue<F> {
     /// As [`send_closed`](Self::send_closed).
     pub fn make_room(&mut self, sender: &impl SegmentSender, peer: &SocketAddr) -> io::Result<()> {
         self.close_for(peer);
-        while self.is_full(peer) && self.step_past(sender)? {}
+        while self.is_full(peer) && self.send_once(sender)? {}
         Ok(())
-    }
-
-    /// Makes one system call that sends, and keeps its loss. Returns `false` if nothing was closed.
-    fn step_past(&mut self, sender: &impl SegmentSender) -> io::Result<bool> {
-        match self.step(sender)? {
-            Step::Idle => return Ok(false),
-            Step::Sent => {}
-            Step::Lost(lost) => self.keep(lost),
-        }
-        Ok(true)
     }
 
     /// Reports the first loss that was not reported yet.
@@ -297,15 +274,15 @@ impl<F: Format> SendQueue<F> {
         }
     }
 
-    /// Makes one system call that sends, if something is closed. "Would block" is the only error,
-    /// and nothing is lost then.
-    fn step(&mut self, sender: &impl SegmentSender) -> io::Result<Step> {
+    /// Makes one system call that sends, and keeps its loss. Returns `false` if nothing was closed.
+    /// "Would block" is the only error, and nothing is lost then.
+    fn send_once(&mut self, sender: &impl SegmentSender) -> io::Result<bool> {
         let Some(batch) = self.next_to_send() else {
             self.release_idle();
-            return Ok(Step::Idle);
+            return Ok(false);
         };
-        let Some(batch) = self.batches.get_mut(batch) else { return Ok(Step::Idle) };
-        let Some(peer) = batch.peer else { return Ok(Step::Idle) };
+        let Some(batch) = self.batches.get_mut(batch) else { return Ok(false) };
+        let Some(peer) = batch.peer else { return Ok(false) };
         loop {
             let max = if batch.alone > 0 { 1 } else { sender.max_segments() };
             let (count, segment_len, bytes) = batch.run(max);
@@ -319,7 +296,7 @@ impl<F: Format> SendQueue<F> {
                     self.stats.bytes += len as u64;
                     self.stats.calls += 1;
                     self.stats.repeated += u64::from(repeated);
-                    return Ok(Step::Sent);
+                    return Ok(true);
                 }
                 Err(error) if would_block(&error) => return Err(error),
                 Err(error) if count > 1 && sender.is_about_run(&error) => batch.alone = count,
@@ -328,7 +305,8 @@ impl<F: Format> SendQueue<F> {
                     self.held = self.held.saturating_sub(len);
                     self.stats.lost += count as u64;
                     self.stats.lost_frames += frames;
-                    return Ok(Step::Lost(Lost { peer, datagrams: count, error }));
+                    self.keep(Lost { peer, datagrams: count, error });
+                    return Ok(true);
                 }
             }
         }

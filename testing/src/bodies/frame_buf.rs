@@ -345,10 +345,11 @@ impl<F: Subject> Model<'_, F> {
             let last = self.outcomes(*from).swap_remove(0);
             matches!(last, Outcome::Error { error: DecodeError::Truncated { .. }, .. })
         };
-        if found.is_none()
-            && let Some(start) = (start + 1..self.bytes.len()).find(may_be)
-            && let Some(room) = self.room.filter(|room| self.bytes.len() - start >= *room)
-        {
+        let full = || {
+            let start = (start + 1..self.bytes.len()).find(may_be)?;
+            Some((start, self.room.filter(|room| self.bytes.len() - start >= *room)?))
+        };
+        if let Some((start, room)) = found.map_or_else(full, |_| None) {
             let (at, needed) = (start as u64, F::HeaderBuf::LEN);
             let error = DecodeError::NoRoom { at, needed, room };
             self.state = State::NoRoom { start, error };

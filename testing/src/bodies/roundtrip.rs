@@ -124,7 +124,7 @@ fn each_way_is_the_same<F: Subject>(
                 streamed.extend_from_slice(run);
                 left = behind;
             }
-            if runs.is_multiple_of(2) {
+            if runs % 2 == 0 {
                 encoder.finish().unwrap();
                 assert_eq!(encoder.missing(), None);
                 assert_eq!(encoder.payload(1), Err(EncodeError::NoFrame));

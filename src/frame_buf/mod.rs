@@ -1,10 +1,15 @@
 //! The read buffer: bytes of a stream in, whole frames out, over storage that the caller picks.
 
+#[cfg(feature = "alloc")]
+mod growing;
+mod payload;
+mod recover;
+
 use core::fmt;
 use core::ops::Range;
 
-use crate::error::{DecodeError, RecoverError, StorageError};
-use crate::format::{Format, Header, HeaderBuf, SelfChecking, V1, copy_payload};
+use crate::error::{DecodeError, StorageError};
+use crate::format::{Format, V1, copy_payload};
 use crate::frame::Frame;
 use crate::framing::Framing;
 use crate::scan::{Found, Scan, Scanner};
@@ -46,16 +51,16 @@ const QUIET_READS: u8 = 8;
 ///
 /// # Storage
 /// `[u8; N]`, `&mut [u8]`, and with the feature `alloc` a `Box<[u8]>`, or a `Vec<u8>` that grows
-/// with what has arrived. The contents of a storage do not matter; it is room. Over a
+/// with what has arrived. The initial contents of a storage are ignored. Over a
 /// storage of fixed size the effective limit is what fits: its length minus the room for a header.
 /// After `next_frame` or `resync` has returned `None`, `spare` is not empty: both return an error
 /// if the storage is shorter than a header.
 ///
 /// # Find first, borrow later
 /// [`next_frame`](Self::next_frame) borrows the buffer for as long as the frame lives, even on the
-/// path that returns `None`. Code that waits for more bytes then, as every `async` reader does, calls
-/// [`find`](Self::find), which returns a [`Found`] without a borrow, and borrows the frame at the end
-/// by [`frame`](Self::frame).
+/// path that returns `None`. Code that waits for more bytes on that path, such as an `async` reader,
+/// calls [`find`](Self::find), which returns a [`Found`] without a borrow, and at the end
+/// [`frame`](Self::frame), which borrows the frame.
 ///
 /// # Memory
 /// A `Vec` begins with 8 KiB. When a read has filled it, it doubles, or returns to the length that it
@@ -73,9 +78,9 @@ pub struct FrameBuf<S, F: Format = V1> {
     /// `storage[start..end]` was committed and not consumed yet.
     start: usize,
     end: usize,
-    /// Until `end` is here, the next frame cannot be whole; zero if its length is not known.
+    /// While `end` is less than this, the next frame is not whole; zero if its length is not known.
     need: usize,
-    /// The bytes that a header needs which does not fit into the storage; zero if none.
+    /// The length of a header that does not fit into the storage, in bytes; zero if none.
     no_room: usize,
     /// The number of reads in a row that needed little of a growing storage, and whether the last
     /// read filled all the room.
@@ -85,7 +90,7 @@ pub struct FrameBuf<S, F: Format = V1> {
     before: usize,
 }
 
-/// What the outlined search came to.
+/// The result of `find_outlined`.
 enum Outcome {
     Found,
     NeedsMore,
@@ -133,10 +138,18 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         }
     }
 
-    /// Returns the effective format and limit: encode with it what an equal buffer of the peer
-    /// takes.
+    /// Returns the format and the effective limit. A frame that is encoded with them fits into an
+    /// equal buffer of the peer.
     pub fn framing(&self) -> Framing<&F> {
         self.scanner.framing()
+    }
+
+    /// Sets the limit, in payload bytes, from the next header on, like
+    /// [`Scanner::set_limit`]; over a storage of fixed size to at most what fits.
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        let room = if S::GROWS { usize::MAX } else { self.storage.bytes().len() };
+        let fits = room.saturating_sub(self.scanner.format().max_header_len()) as u64;
+        self.scanner.set_limit(payload_bytes.min(fits));
     }
 
     /// Returns the room to read into. If needed it makes some first, by moving the unread bytes to
@@ -221,9 +234,9 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         }
     }
 
-    /// Returns the next whole frame if that takes one look: the common case. `None` says nothing;
-    /// [`find_slowly`](Self::find_slowly) does. An `async` reader asks this first, so that a frame for
-    /// which it need not wait stays in registers.
+    /// Returns the next whole frame if the fast path finds it. After `None`, call
+    /// [`find_slowly`](Self::find_slowly): there may still be a frame or an error. An `async` reader
+    /// calls this before it waits, so that a frame that has arrived stays in registers.
     #[inline(always)]
     pub fn find_now(&mut self) -> Option<Found<F::Meta>> {
         let kept = self.storage.bytes().get(self.start..self.end)?;
@@ -250,7 +263,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         }
     }
 
-    /// Whether no byte of the next frame has arrived, which needs no further look.
+    /// Whether no byte of the next frame has arrived, so that the slow path is not needed.
     #[inline(always)]
     fn begin_if_empty(&mut self) -> bool {
         let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
@@ -261,14 +274,14 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         empty
     }
 
-    /// Whether bytes have arrived since a look would have found no whole frame.
+    /// Whether enough bytes have arrived that the next frame may be whole.
     #[inline(always)]
     pub(crate) fn may_have_frame(&self) -> bool {
         self.end >= self.need
     }
 
-    /// Looks after the fast path. `found` is written only if there is a frame, and an error latches,
-    /// so the outcome fits into a register: a search that finds nothing is the common one here.
+    /// Finds the next frame after the fast path found none. A frame is written to `found`, and an
+    /// error latches, so the result fits into a register. The common one is `NeedsMore`.
     #[inline(never)]
     fn find_outlined(&mut self, found: &mut Option<Found<F::Meta>>) -> Outcome {
         if !S::GROWS && self.no_room > 0 {
@@ -303,24 +316,24 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// overwritten since: [`spare`](Self::spare) and [`reset`](Self::reset) end its validity.
     #[inline(always)]
     pub fn frame(&self, found: &Found<F::Meta>) -> Option<Frame<'_, F::Meta>> {
-        // Nothing has moved if the frame is as far before `start` as it is before the position.
-        let consumed = usize::try_from(self.scanner.position().wrapping_sub(found.at())).ok()?;
-        let start = self.start.wrapping_sub(consumed);
-        let end = start.wrapping_add(found.frame_len());
-        if end > self.start {
-            return None;
-        }
-        let bytes = self.storage.bytes().get(start..end)?;
+        let bytes = self.consumed(found.at(), found.frame_len())?;
         Frame::from_parts(found.header.meta.clone(), found.header.header_len, bytes)
     }
 
-    /// Returns the header of the next frame if it is complete and within the limit, whether the
-    /// frame is whole or not. Nothing is consumed.
-    pub fn next_header(&self) -> Option<Header<F::Meta>> {
-        self.scanner.header(self.kept())
+    /// Borrows `len` consumed bytes that began at this stream offset, unless they were overwritten.
+    #[inline(always)]
+    fn consumed(&self, at: u64, len: usize) -> Option<&[u8]> {
+        // Nothing has moved if they are as far before `start` as they are before the position.
+        let back = usize::try_from(self.scanner.position().wrapping_sub(at)).ok()?;
+        let start = self.start.wrapping_sub(back);
+        let end = start.wrapping_add(len);
+        if end > self.start {
+            return None;
+        }
+        self.storage.bytes().get(start..end)
     }
 
-    /// Whether the committed bytes are known not to complete the next frame. `false` says nothing.
+    /// Whether the committed bytes are known not to complete the next frame; `false` if unknown.
     pub fn needs_more(&self) -> bool {
         self.scanner.needs_more(self.end - self.start) || self.scanner.open_frame(&[]).is_some()
     }
@@ -359,7 +372,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         }
     }
 
-    /// The committed bytes from the scanner's first on, refused ones included.
+    /// Returns the bytes that the scanner has not consumed, including refused ones.
     fn kept(&self) -> &[u8] {
         self.storage.bytes().get(self.start..self.end).unwrap_or_default()
     }
@@ -394,28 +407,6 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         self.scanner.reset();
         (self.start, self.end, self.need) = (0, 0, 0);
         self.no_room = usize::from(!S::GROWS && self.storage.bytes().is_empty());
-    }
-
-    /// Continues after an oversize frame, like
-    /// [`Decoder::skip_frame`](crate::Decoder::skip_frame).
-    ///
-    /// # Errors
-    /// Returns an error if the stream has not failed, or failed with another error.
-    pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        match self.error() {
-            Some(DecodeError::Oversize { .. }) => {
-                self.scanner.skip_frame()?;
-                // The header's room is free at once, the payload's with the next search for a frame.
-                let header_end = self.start.saturating_add(self.scanner.refused());
-                let header = self.storage.bytes().get(self.start..header_end).unwrap_or_default();
-                if let Ok(Scan::Discard(n)) = self.scanner.find(header) {
-                    self.start += n;
-                }
-                Ok(())
-            }
-            Some(error) => Err(RecoverError::Failed(error)),
-            None => Err(RecoverError::NotFailed),
-        }
     }
 
     /// Shrinks a growing storage to its unread bytes.
@@ -459,8 +450,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         if full || self.filled {
             self.filled = false;
             self.quiet = 0;
-            let max = self.scanner.format().max_header_len() as u64 + self.scanner.limit();
-            let max = usize::try_from(max).unwrap_or(usize::MAX);
+            let max = usize::try_from(self.scanner.max_frame_len()).unwrap_or(usize::MAX);
             let larger = self.storage.larger(full, max);
             // A storage that was filled by a read may become as large again as it was before.
             let larger = if len == 0 { larger } else { larger.max(self.before) };
@@ -477,85 +467,6 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
                 self.storage.resize(self.storage.usual().max(self.end));
             }
         }
-    }
-}
-
-#[cfg(feature = "alloc")]
-impl<F: Format> FrameBuf<alloc::vec::Vec<u8>, F> {
-    /// Creates a buffer over an empty `Vec`, which grows and so takes every limit.
-    pub fn growing(framing: impl Into<Framing<F>>) -> Self {
-        Self::build(alloc::vec::Vec::new(), framing.into())
-    }
-
-    /// Returns the unread bytes alone.
-    pub fn into_unread(self) -> alloc::vec::Vec<u8> {
-        let (mut storage, unread) = self.into_parts();
-        storage.truncate(unread.end);
-        storage.drain(..unread.start);
-        storage
-    }
-
-    /// Commits all of `bytes`, growing the storage for them: for bytes that another parser has read
-    /// from the stream before.
-    pub fn extend_all(&mut self, mut bytes: &[u8]) {
-        while let Some(rest) = bytes.get(self.extend(bytes)..)
-            && rest.len() < bytes.len()
-        {
-            bytes = rest;
-        }
-    }
-
-    /// Moves the unread bytes into `storage` and returns the storage that held them; or returns
-    /// `storage`, if they do not fit.
-    ///
-    /// Readers that share one large storage use it: a reader needs the storage only while bytes are
-    /// there to be read.
-    pub fn replace_storage(&mut self, mut storage: alloc::vec::Vec<u8>) -> alloc::vec::Vec<u8> {
-        let kept = self.kept();
-        if kept.len() > storage.len() {
-            return storage;
-        }
-        copy_payload(&mut storage, kept);
-        self.end -= self.start;
-        self.need = self.need.saturating_sub(self.start);
-        (self.start, self.quiet, self.filled) = (0, 0, false);
-        core::mem::replace(&mut self.storage, storage)
-    }
-
-    /// Moves the unread bytes into a storage of just their length, and returns the storage that held
-    /// them.
-    pub fn take_storage(&mut self) -> alloc::vec::Vec<u8> {
-        if self.storage.len() > crate::storage::READ_LEN {
-            self.before = self.storage.len();
-        }
-        self.replace_storage(alloc::vec![0; self.end - self.start])
-    }
-}
-
-impl<S: Storage, F: SelfChecking> FrameBuf<S, F> {
-    /// Searches for the next valid header within the limit, like
-    /// [`Decoder::resync`](crate::Decoder::resync). Returns the number of bytes skipped, or `Ok(None)`
-    /// if more bytes are needed: commit some, and call this method again.
-    ///
-    /// # Errors
-    /// [`RecoverError::NotFailed`] if the stream has not failed. [`RecoverError::Failed`]
-    /// with a [`DecodeError::NoRoom`] if the storage is shorter than a header, and full of what
-    /// may be the beginning of one: it latches.
-    pub fn resync(&mut self) -> Result<Option<u64>, RecoverError> {
-        if let Some(error @ DecodeError::NoRoom { .. }) = self.error() {
-            return Err(RecoverError::Failed(error));
-        }
-        self.scanner.begin_search()?;
-        let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
-        let step = self.scanner.search(kept)?;
-        self.start += step.discard;
-        let room = self.storage.bytes().len();
-        if step.skipped.is_none() && !S::GROWS && self.end - self.start >= room {
-            // All headers of such a format have this length, so the storage is shorter.
-            self.no_room = F::HeaderBuf::LEN;
-            return self.error().map_or(Ok(None), |error| Err(RecoverError::Failed(error)));
-        }
-        Ok(step.skipped)
     }
 }
 

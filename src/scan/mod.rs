@@ -1,22 +1,26 @@
 //! Finds frames in bytes that the caller keeps (spec, chapter 7).
 //!
 //! A [`Scanner`] holds no bytes. It is for buffers that already exist: [`FrameBuf`](crate::FrameBuf)
-//! and the codecs for tokio-util stand on it.
+//! and the codecs for tokio-util use it.
+
+mod found;
+mod payload;
+mod search;
 
 use core::fmt;
 
 use crate::decoder::Decoder;
 use crate::error::{DecodeError, Part, RecoverError};
-use crate::format::{
-    Format, Header, Parsed, Refusal, SelfChecking, V1, inspect, shortest_refused, whole_header,
-};
-use crate::frame::Frame;
+use crate::format::{Format, Header, Parsed, Refusal, V1, inspect, shortest_refused, whole_header};
 use crate::framing::Framing;
+
+pub use found::{Found, PayloadRun, Scan, ScanPayload, Searched};
 
 /// Finds the next frame in bytes that the caller keeps.
 ///
 /// The caller passes all bytes of the stream that it has not dropped yet, and drops from their front
-/// what the [`Scan`] says. Every byte of a header is inspected once, however the stream is cut.
+/// the bytes of a returned [`Scan::Frame`] or [`Scan::Discard`]. With [`Format::resume_header`], a
+/// long header takes linear time, however the stream is cut.
 ///
 /// ```
 /// use unstick::{Framing, U16Be};
@@ -53,8 +57,8 @@ pub struct Scanner<F: Format = V1> {
     limit: u64,
     /// The stream offset of the first kept byte.
     position: u64,
-    /// The fast path may look at the kept bytes once they reach this stream offset; `NEVER` while the
-    /// slow path alone may. It is the end of the next frame if its header is known.
+    /// The fast path is tried once the kept bytes reach this stream offset: the end of the next frame
+    /// if its header is known, and `NEVER` while only the slow path may be used.
     gate: u64,
     /// The bytes before this stream offset are known not to complete the header.
     undecided: u64,
@@ -66,81 +70,21 @@ const NEVER: u64 = u64::MAX;
 
 #[derive(Clone, Copy)]
 enum Phase {
-    /// The kept bytes begin with a frame's first byte.
+    /// The kept bytes begin with a frame: BOUNDARY, HEADER, or PAYLOAD of a frame taken whole.
     Frames,
+    /// They begin with a frame that `limit` does not apply to, which ends at the offset `end`: its
+    /// header was accepted before the limit was set.
+    Begun { end: u64, limit: u64 },
+    /// The payload of the frame at this offset is taken in runs; `remaining` bytes of it are not.
+    Payload { at: u64, remaining: u64 },
     /// The frame at this offset is over the limit and is dropped: `refused` header bytes, and then
     /// `remaining` payload bytes.
     Skip { at: u64, refused: usize, remaining: u64 },
     /// The kept bytes begin with `refused` bytes that are not a header.
     Failed { error: DecodeError, refused: usize },
     /// A search has dropped `skipped` bytes. If it is `new`, the kept bytes begin with the failed
-    /// frame's first byte, which is dropped without a look.
+    /// frame's first byte, which is dropped without a check.
     Search { skipped: u64, new: bool },
-}
-
-/// What [`Scanner::find`] found at the front of the kept bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scan<M> {
-    /// A whole frame. It counts as consumed: use [`Found::frame`], and then drop
-    /// [`Found::frame_len`] bytes from the front.
-    Frame(Found<M>),
-    /// This many bytes belong to a frame that is skipped, at least one: drop them from the front,
-    /// and call [`Scanner::find`] again.
-    Discard(usize),
-    /// No whole frame. Read more bytes.
-    Incomplete {
-        /// The frame has at least this many bytes, counted from the first kept byte. A peer may
-        /// have announced it: do not reserve memory for it.
-        needed: usize,
-    },
-}
-
-/// A whole frame that was found, without a borrow of its bytes.
-///
-/// It can be found first and borrowed later, which `async` code needs if it may have to wait in
-/// between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found<M> {
-    /// The frame's header.
-    pub header: Header<M>,
-    at: u64,
-    len: usize,
-}
-
-impl<M> Found<M> {
-    /// Returns the stream offset of the frame's first byte.
-    #[inline]
-    #[must_use]
-    pub fn at(&self) -> u64 {
-        self.at
-    }
-
-    /// Returns the length of header and payload together, in bytes.
-    #[inline]
-    #[must_use]
-    pub fn frame_len(&self) -> usize {
-        self.len
-    }
-
-    /// Borrows the frame from `bytes`, which begin with it. Returns `None` if they are too short.
-    #[inline(always)]
-    #[must_use]
-    pub fn frame<'a>(&self, bytes: &'a [u8]) -> Option<Frame<'a, M>>
-    where
-        M: Clone,
-    {
-        Frame::from_parts(self.header.meta.clone(), self.header.header_len, bytes.get(..self.len)?)
-    }
-}
-
-/// A step of [`Scanner::search`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Searched {
-    /// The number of bytes to drop from the front of the kept bytes.
-    pub discard: usize,
-    /// The number of bytes that the whole search has skipped, if the bytes after those begin with a
-    /// header; `None` if more bytes are needed.
-    pub skipped: Option<u64>,
 }
 
 impl<F: Format> Scanner<F> {
@@ -163,7 +107,7 @@ impl<F: Format> Scanner<F> {
     /// Returns the format and limit.
     #[must_use]
     pub fn framing(&self) -> Framing<&F> {
-        Framing::new(&self.format).with_limit(self.limit)
+        Framing::new(&self.format).with_limit(self.limit())
     }
 
     /// Returns the format.
@@ -172,10 +116,37 @@ impl<F: Format> Scanner<F> {
         &self.format
     }
 
-    /// Returns the effective limit, in payload bytes.
+    /// Returns the effective limit, in payload bytes: that of the next frame that begins.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        self.limit
+        match self.phase {
+            Phase::Begun { limit, .. } => limit,
+            _ => self.limit,
+        }
+    }
+
+    /// Sets the limit, in payload bytes, from the next header on. A frame whose header was accepted
+    /// before, by a call that found it incomplete or has returned its header, keeps the limit that it
+    /// was accepted under, and so does a refused one in its error.
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        let framing = Framing::new(&self.format).with_limit(payload_bytes);
+        let limit = framing.within(isize::MAX.unsigned_abs()).limit();
+        match &mut self.phase {
+            Phase::Begun { limit: next, .. } => *next = limit,
+            // Without a header the gate is at most one byte ahead.
+            Phase::Frames if self.gate > self.position.saturating_add(1) && self.gate != NEVER => {
+                self.phase = Phase::Begun { end: self.gate, limit };
+                self.gate = NEVER;
+            }
+            _ => self.limit = limit,
+        }
+    }
+
+    /// Returns the length of the longest frame that can come next, header included, in bytes.
+    #[must_use]
+    pub fn max_frame_len(&self) -> u64 {
+        let limit = self.limit.max(self.limit());
+        limit.saturating_add(self.format.max_header_len() as u64)
     }
 
     /// Returns the stream offset of the first kept byte.
@@ -191,7 +162,7 @@ impl<F: Format> Scanner<F> {
     pub fn refused(&self) -> usize {
         match self.phase {
             Phase::Failed { refused, .. } | Phase::Skip { refused, .. } => refused,
-            Phase::Frames | Phase::Search { .. } => 0,
+            _ => 0,
         }
     }
 
@@ -206,7 +177,7 @@ impl<F: Format> Scanner<F> {
             Phase::Search { skipped, .. } => {
                 Some(DecodeError::Unsynchronized { at: self.position, skipped })
             }
-            Phase::Frames | Phase::Skip { .. } => None,
+            _ => None,
         }
     }
 
@@ -236,8 +207,8 @@ impl<F: Format> Scanner<F> {
         }
     }
 
-    /// Returns the frame at the front of the kept bytes if that takes one look: the common case.
-    /// `None` says nothing; [`find`](Self::find) does.
+    /// Returns the frame at the front of the kept bytes if the fast path finds it. After `None`, call
+    /// [`find`](Self::find): there may still be a frame or an error.
     #[inline(always)]
     pub fn find_whole(&mut self, kept: &[u8]) -> Option<Found<F::Meta>> {
         if self.position.wrapping_add(kept.len() as u64) < self.gate {
@@ -264,8 +235,8 @@ impl<F: Format> Scanner<F> {
         self.find_after_fast_path(kept)
     }
 
-    /// Looks for a frame at the front of the kept bytes, where [`find_whole`](Self::find_whole) found
-    /// none: as [`find`](Self::find), for a caller that has an outlined function of its own.
+    /// Looks for a frame like [`find`](Self::find), after [`find_whole`](Self::find_whole) has
+    /// returned `None`. It is inlined, for a caller that is outlined itself.
     #[inline(always)]
     pub(crate) fn find_after_fast_path(
         &mut self,
@@ -288,8 +259,8 @@ impl<F: Format> Scanner<F> {
         self.inspect_kept(kept, end)
     }
 
-    /// Whether a frame begins here and none of its bytes has arrived, which
-    /// [`needs_more`](Self::needs_more) then reports.
+    /// Whether no byte of the next frame has arrived. If so, [`needs_more`](Self::needs_more) is true
+    /// until one arrives.
     #[inline(always)]
     pub(crate) fn begin_if_empty(&mut self, kept: &[u8]) -> bool {
         let empty = kept.is_empty() && matches!(self.phase, Phase::Frames);
@@ -299,13 +270,34 @@ impl<F: Format> Scanner<F> {
         empty
     }
 
-    /// Drops bytes of a skipped frame, or returns the error: all phases in which no frame begins.
+    /// Finds a frame that has another limit, drops bytes of a skipped one, or returns the error: all
+    /// phases but [`Phase::Frames`].
     #[inline(never)]
     fn find_no_frame(&mut self, kept: &[u8]) -> Result<Scan<F::Meta>, DecodeError> {
         let len = kept.len() as u64;
         match self.phase {
             Phase::Frames => Ok(Scan::Incomplete { needed: kept.len().saturating_add(1) }),
-            Phase::Skip { .. } if kept.is_empty() => Ok(Scan::Incomplete { needed: 1 }),
+            Phase::Begun { end, limit } => {
+                let needed = saturating_usize(end - self.position);
+                if kept.len() < needed {
+                    return Ok(Scan::Incomplete { needed });
+                }
+                let scan = self.inspect_kept(kept, end)?;
+                self.limit = limit;
+                self.phase = Phase::Frames;
+                Ok(scan)
+            }
+            Phase::Payload { remaining: 0, .. } => {
+                self.begin_frame();
+                self.find_slowly(kept)
+            }
+            Phase::Payload { .. } | Phase::Skip { .. } if kept.is_empty() => {
+                Ok(Scan::Incomplete { needed: 1 })
+            }
+            Phase::Payload { at, remaining } => {
+                self.phase = Phase::Skip { at, refused: 0, remaining };
+                self.find_no_frame(kept)
+            }
             Phase::Skip { at, refused, remaining } => {
                 let header = refused.min(kept.len());
                 let payload = remaining.min((kept.len() - header) as u64);
@@ -330,7 +322,7 @@ impl<F: Format> Scanner<F> {
     /// Inspects the kept bytes, which begin a frame and end at the stream offset `end`.
     #[inline(always)]
     fn inspect_kept(&mut self, kept: &[u8], end: u64) -> Result<Scan<F::Meta>, DecodeError> {
-        let seen = saturating_usize(self.undecided.saturating_sub(self.position)).min(kept.len());
+        let seen = self.seen(kept);
         match inspect(&self.format, self.limit, kept, seen) {
             Ok(Parsed::Header(header)) => {
                 let frame_len = header.frame_len();
@@ -353,17 +345,23 @@ impl<F: Format> Scanner<F> {
         }
     }
 
+    /// Returns how many of the kept bytes are known not to complete the header.
+    #[inline(always)]
+    fn seen(&self, kept: &[u8]) -> usize {
+        saturating_usize(self.undecided.saturating_sub(self.position)).min(kept.len())
+    }
+
     #[cold]
     fn refuse(&mut self, kept: &[u8], seen: usize, refusal: Refusal) -> DecodeError {
         let refused = shortest_refused(&self.format, self.limit, kept, seen);
         let shortest = kept.get(..refused).unwrap_or_default();
         let refusal = inspect(&self.format, self.limit, shortest, 0).err().unwrap_or(refusal);
-        let error = refusal.at(self.position, self.limit);
+        let error = refusal.at(self.position);
         (self.phase, self.gate) = (Phase::Failed { error, refused }, NEVER);
         error
     }
 
-    /// The kept bytes begin with a frame's first byte, and nothing is known of them.
+    /// Enters the phase in which the kept bytes begin with a frame, and none of them was inspected.
     fn begin_frame(&mut self) {
         (self.undecided, self.gate, self.phase) = (0, 0, Phase::Frames);
     }
@@ -373,18 +371,24 @@ impl<F: Format> Scanner<F> {
     #[must_use]
     pub fn header(&self, kept: &[u8]) -> Option<Header<F::Meta>> {
         match self.phase {
-            Phase::Frames => whole_header(&self.format, self.limit, kept).map(|(header, _)| header),
-            Phase::Skip { .. } | Phase::Failed { .. } | Phase::Search { .. } => None,
+            Phase::Frames | Phase::Begun { .. } | Phase::Payload { remaining: 0, .. } => {
+                whole_header(&self.format, self.limit, kept).map(|(header, _)| header)
+            }
+            _ => None,
         }
     }
 
     /// Returns the stream offset of a frame that has begun in these kept bytes and is not consumed,
-    /// or that is being skipped; `None` at a frame boundary and after an error.
+    /// or that is being
+    /// skipped or taken in runs; `None` at a frame boundary and after an error.
     #[must_use]
     pub fn open_frame(&self, kept: &[u8]) -> Option<u64> {
         match self.phase {
-            Phase::Frames => (!kept.is_empty()).then_some(self.position),
-            Phase::Skip { at, .. } => Some(at),
+            Phase::Frames | Phase::Payload { remaining: 0, .. } => {
+                (!kept.is_empty()).then_some(self.position)
+            }
+            Phase::Begun { .. } => Some(self.position),
+            Phase::Payload { at, .. } | Phase::Skip { at, .. } => Some(at),
             Phase::Failed { .. } | Phase::Search { .. } => None,
         }
     }
@@ -393,20 +397,16 @@ impl<F: Format> Scanner<F> {
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] inside a frame, [`DecodeError::Unsynchronized`] during a search,
-    /// the stream's error if it has failed, or the error of a frame that stands in these bytes.
+    /// the stream's error if it has failed, or the first error in the kept bytes.
     pub fn finish(&self, kept: &[u8]) -> Result<(), DecodeError> {
         let len = kept.len() as u64;
         let end = self.position.saturating_add(len);
         match self.phase {
-            Phase::Frames => self.finish_frames(self.position, kept),
+            Phase::Frames => self.finish_frames(0, 0, kept),
+            Phase::Begun { end, .. } => self.finish_frames(0, end - self.position, kept),
+            Phase::Payload { remaining, .. } => self.finish_frames(0, remaining, kept),
             Phase::Skip { refused, remaining, .. } => {
-                let dropped = (refused as u64).saturating_add(remaining);
-                if len < dropped {
-                    let missing = remaining - len.saturating_sub(refused as u64);
-                    return Err(DecodeError::Truncated { at: end, missing, part: Part::Payload });
-                }
-                let rest = kept.get(saturating_usize(dropped)..).unwrap_or_default();
-                self.finish_frames(self.position.saturating_add(dropped), rest)
+                self.finish_frames(refused as u64, remaining, kept)
             }
             Phase::Failed { error, .. } => Err(error),
             Phase::Search { skipped, .. } => {
@@ -415,23 +415,32 @@ impl<F: Format> Scanner<F> {
         }
     }
 
-    fn finish_frames(&self, at: u64, bytes: &[u8]) -> Result<(), DecodeError> {
+    /// Checks that the stream may end after `header` and `payload` bytes of a frame that has begun,
+    /// and what follows them in the kept bytes.
+    fn finish_frames(&self, header: u64, payload: u64, kept: &[u8]) -> Result<(), DecodeError> {
+        let (len, begun) = (kept.len() as u64, header.saturating_add(payload));
+        if len < begun {
+            let at = self.position.saturating_add(len);
+            let missing = payload - len.saturating_sub(header);
+            return Err(DecodeError::Truncated { at, missing, part: Part::Payload });
+        }
+        let rest = kept.get(saturating_usize(begun)..).unwrap_or_default();
         let mut decoder = Decoder::with_framing(self.framing());
-        let decoded = decoder.for_each(bytes, |_| {}).and_then(|()| decoder.finish());
-        decoded.map_err(|error| error.shifted(at))
+        let decoded = decoder.for_each(rest, |_| {}).and_then(|()| decoder.finish());
+        decoded.map_err(|error| error.shifted(self.position.saturating_add(begun)))
     }
 
-    /// Starts a new stream, at offset 0, with none of the old one's bytes kept.
+    /// Starts a new stream, at offset 0. The caller drops all bytes of the old one.
     pub fn reset(&mut self) {
-        self.position = 0;
+        (self.position, self.limit) = (0, self.limit());
         self.begin_frame();
     }
 
-    /// Continues after an oversize frame: [`find`](Self::find) discards exactly its header and
-    /// payload as they arrive, and then finds the next frame.
+    /// Skips an oversize frame, or one whose payload is taken in runs: [`find`](Self::find) discards
+    /// exactly the rest of it as it arrives, and then finds the next frame.
     ///
     /// # Errors
-    /// [`RecoverError::NotFailed`] if the stream has not failed, [`RecoverError::Failed`] if it
+    /// [`RecoverError::NotFailed`] if there is no such frame, [`RecoverError::Failed`] if the stream
     /// failed with another error, or during a search. Nothing changes then.
     pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
         match (self.phase, self.error()) {
@@ -439,61 +448,16 @@ impl<F: Format> Scanner<F> {
                 self.phase = Phase::Skip { at, refused, remaining: len };
                 Ok(())
             }
-            (_, Some(error)) => Err(RecoverError::Failed(error)),
-            (_, None) => Err(RecoverError::NotFailed),
-        }
-    }
-
-    /// Drops bytes from the front of the kept bytes until a header stands there that is valid and
-    /// within the limit. [`begin_search`](Self::begin_search) comes first.
-    ///
-    /// If more bytes are needed, call it again once there are some.
-    ///
-    /// # Errors
-    /// [`RecoverError::NotFailed`] if no search is under way.
-    pub fn search(&mut self, kept: &[u8]) -> Result<Searched, RecoverError> {
-        let Phase::Search { skipped, new } = self.phase else {
-            return Err(RecoverError::NotFailed);
-        };
-        let mut discard = usize::from(new && !kept.is_empty());
-        let mut found = false;
-        while let Some(candidate @ [_, ..]) = kept.get(discard..) {
-            match inspect(&self.format, self.limit, candidate, 0) {
-                Ok(parsed) => {
-                    found = matches!(parsed, Parsed::Header(_));
-                    break;
-                }
-                Err(_) => discard += 1,
-            }
-        }
-        let skipped = skipped.saturating_add(discard as u64);
-        self.position = self.position.saturating_add(discard as u64);
-        if found {
-            self.begin_frame();
-        } else {
-            self.phase = Phase::Search { skipped, new: new && discard == 0 };
-        }
-        Ok(Searched { discard, skipped: found.then_some(skipped) })
-    }
-}
-
-impl<F: SelfChecking> Scanner<F> {
-    /// Begins a search for the next header, from the byte after the failed frame's first. A search
-    /// that is under way continues.
-    ///
-    /// This is for lines that lose or damage bytes. On a reliable transport end the stream instead:
-    /// payload bytes may look like a header, and a peer could have placed them there.
-    ///
-    /// # Errors
-    /// [`RecoverError::NotFailed`] if the stream has not failed. Nothing changes then.
-    pub fn begin_search(&mut self) -> Result<(), RecoverError> {
-        match self.phase {
-            Phase::Failed { .. } => {
-                self.phase = Phase::Search { skipped: 0, new: true };
+            (Phase::Payload { at, remaining: remaining @ 1.. }, _) => {
+                self.phase = Phase::Skip { at, refused: 0, remaining };
                 Ok(())
             }
-            Phase::Search { .. } => Ok(()),
-            Phase::Frames | Phase::Skip { .. } => Err(RecoverError::NotFailed),
+            (Phase::Payload { .. }, _) => {
+                self.begin_frame();
+                Ok(())
+            }
+            (_, Some(error)) => Err(RecoverError::Failed(error)),
+            (_, None) => Err(RecoverError::NotFailed),
         }
     }
 }
@@ -509,7 +473,7 @@ impl<F: Format + fmt::Debug> fmt::Debug for Scanner<F> {
     }
 }
 
-/// On a target whose pointers are narrower than 64 bits, no slice is as long as what is cut here.
+/// Converts a number of bytes. One over `usize::MAX`, which no slice has, saturates.
 fn saturating_usize(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }

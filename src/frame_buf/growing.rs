@@ -1,0 +1,60 @@
+//! A read buffer over a `Vec`.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::FrameBuf;
+use crate::format::{Format, copy_payload};
+use crate::framing::Framing;
+
+impl<F: Format> FrameBuf<Vec<u8>, F> {
+    /// Creates a buffer over an empty `Vec`, which grows, so that any limit is possible.
+    pub fn growing(framing: impl Into<Framing<F>>) -> Self {
+        Self::build(Vec::new(), framing.into())
+    }
+
+    /// Returns the unread bytes alone.
+    pub fn into_unread(self) -> Vec<u8> {
+        let (mut storage, unread) = self.into_parts();
+        storage.truncate(unread.end);
+        storage.drain(..unread.start);
+        storage
+    }
+
+    /// Commits all of `bytes`, growing the storage for them: for bytes that another parser has read
+    /// from the stream before.
+    pub fn extend_all(&mut self, mut bytes: &[u8]) {
+        while let Some(rest) = bytes.get(self.extend(bytes)..) {
+            if rest.len() == bytes.len() {
+                break;
+            }
+            bytes = rest;
+        }
+    }
+
+    /// Moves the unread bytes into `storage` and returns the storage that held them; or returns
+    /// `storage`, if they do not fit.
+    ///
+    /// Readers that share one large storage use it: a reader needs the storage only while bytes are
+    /// there to be read.
+    pub fn replace_storage(&mut self, mut storage: Vec<u8>) -> Vec<u8> {
+        let kept = self.kept();
+        if kept.len() > storage.len() {
+            return storage;
+        }
+        copy_payload(&mut storage, kept);
+        self.end -= self.start;
+        self.need = self.need.saturating_sub(self.start);
+        (self.start, self.quiet, self.filled) = (0, 0, false);
+        core::mem::replace(&mut self.storage, storage)
+    }
+
+    /// Moves the unread bytes into a storage of just their length, and returns the storage that held
+    /// them.
+    pub fn take_storage(&mut self) -> Vec<u8> {
+        if self.storage.len() > crate::storage::READ_LEN {
+            self.before = self.storage.len();
+        }
+        self.replace_storage(vec![0; self.end - self.start])
+    }
+}

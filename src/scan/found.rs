@@ -1,0 +1,94 @@
+//! What a scanner finds.
+
+use crate::format::Header;
+use crate::frame::Frame;
+
+/// What [`Scanner::find`](crate::scan::Scanner::find) found at the front of the kept bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scan<M> {
+    /// A whole frame. It counts as consumed: use [`Found::frame`], and then drop
+    /// [`Found::frame_len`] bytes from the front.
+    Frame(Found<M>),
+    /// This many bytes belong to a frame that is skipped, at least one: drop them from the front,
+    /// and call [`Scanner::find`](crate::scan::Scanner::find) again.
+    Discard(usize),
+    /// No whole frame. Read more bytes.
+    Incomplete {
+        /// The frame has at least this many bytes, counted from the first kept byte. The number may
+        /// come from the peer: do not reserve memory for it.
+        needed: usize,
+    },
+}
+
+/// A whole frame that was found, without a borrow of its bytes.
+///
+/// It can be found first and borrowed later, which `async` code needs if it may have to wait in
+/// between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<M> {
+    /// The frame's header.
+    pub header: Header<M>,
+    pub(super) at: u64,
+    pub(super) len: usize,
+}
+
+impl<M> Found<M> {
+    /// Returns the stream offset of the frame's first byte.
+    #[inline]
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Returns the length of header and payload together, in bytes.
+    #[inline]
+    #[must_use]
+    pub fn frame_len(&self) -> usize {
+        self.len
+    }
+
+    /// Borrows the frame from `bytes`, which begin with it. Returns `None` if they are too short.
+    #[inline(always)]
+    #[must_use]
+    pub fn frame<'a>(&self, bytes: &'a [u8]) -> Option<Frame<'a, M>>
+    where
+        M: Clone,
+    {
+        Frame::from_parts(self.header.meta.clone(), self.header.header_len, bytes.get(..self.len)?)
+    }
+}
+
+/// Payload bytes of one frame that stand together, without a borrow of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PayloadRun {
+    /// The stream offset of the first of them.
+    pub at: u64,
+    /// How many they are; zero is the payload's end.
+    pub len: usize,
+}
+
+/// What [`Scanner::find_payload`](crate::scan::Scanner::find_payload) found at the front of the kept bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanPayload {
+    /// The next bytes of the payload, or its end. They count as consumed: use them, and then drop
+    /// them from the front.
+    Run(PayloadRun),
+    /// This many bytes belong to no payload that is delivered, at least one: drop them from the
+    /// front, and call [`Scanner::find_payload`](crate::scan::Scanner::find_payload) again.
+    Discard(usize),
+    /// Nothing yet. Read more bytes.
+    Incomplete {
+        /// As in [`Scan::Incomplete`].
+        needed: usize,
+    },
+}
+
+/// A step of [`Scanner::search`](crate::scan::Scanner::search).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Searched {
+    /// The number of bytes to drop from the front of the kept bytes.
+    pub discard: usize,
+    /// The number of bytes that the whole search has skipped, if the bytes after those begin with a
+    /// header; `None` if more bytes are needed.
+    pub skipped: Option<u64>,
+}
