@@ -32,7 +32,7 @@ const LAYERS: &[&[&str]] = &[
     &["engine"],
     &["udp"],
     &["io"],
-    &["tokio", "embedded_io"],
+    &["tokio", "futures", "embedded_io"],
     &["embedded_io_async"],
     &["codec"],
 ];
@@ -41,6 +41,7 @@ const LAYERS: &[&[&str]] = &[
 const ADAPTERS: &[(&str, &str)] = &[
     ("tokio", "tokio/"),
     ("tokio-util", "codec/"),
+    ("futures-io", "futures/"),
     ("embedded-io", "embedded_io/"),
     ("embedded-io-async", "embedded_io_async/"),
 ];

@@ -11,6 +11,8 @@ mod codec;
 mod embedded_io;
 #[cfg(feature = "embedded-io-async")]
 mod embedded_io_async;
+#[cfg(feature = "futures-io")]
+mod futures_io;
 #[cfg(feature = "std")]
 mod io;
 #[cfg(feature = "std")]
