@@ -47,8 +47,8 @@ const ADAPTERS: &[(&str, &str)] = &[
 ];
 
 const MAX_FILE_LINES: usize = 600;
-/// Without blank lines.
-const MAX_LINES: usize = 12_000;
+/// Of all files together, so that a library which grows is looked at.
+const MAX_LINES: usize = 14_000;
 
 /// The text of each file, by its path in `src`.
 type Sources = BTreeMap<String, String>;
@@ -502,11 +502,7 @@ fn files_and_library_stay_short() {
     for (file, text) in sources() {
         let len = text.lines().count();
         assert!(len <= MAX_FILE_LINES, "{file} has {len} lines");
-        // Unit tests stand at the end of a file, or in one of their own.
-        let library = text.split("\n#[cfg(test)]\n").next().unwrap_or_default();
-        if !file.ends_with("/tests.rs") {
-            lines += library.lines().filter(|line| !line.trim().is_empty()).count();
-        }
+        lines += len;
     }
     assert!(lines <= MAX_LINES, "{lines} lines");
 }

@@ -35,6 +35,8 @@
 //! module `udp`.
 
 mod read;
+#[cfg(feature = "std")]
+mod shared;
 mod timeouts;
 
 #[cfg(feature = "alloc")]

@@ -1,6 +1,5 @@
 //! Reading frames from a stream of `futures_io`.
 
-use core::cell::Cell;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -10,17 +9,9 @@ use std::vec::Vec;
 use ::futures_core::Stream;
 use ::futures_io::AsyncRead;
 
-use crate::engine::{Next, READ_LEN, ReadEngine};
+use crate::engine::{Next, ReadEngine};
 use crate::io::ReadError;
-use crate::{DecodeError, Format, Frame, FrameBuf, Framing, OwnedFrame, SelfChecking, V1};
-
-/// The longest storage that a waiting reader keeps for itself, in bytes.
-const IDLE_LEN: usize = 4 * 1024;
-
-std::thread_local! {
-    /// The storage that the readers of this thread read into, one after the other.
-    static SHARED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+use crate::{DecodeError, Format, Frame, FrameBuf, Framing, Header, OwnedFrame, SelfChecking, V1};
 
 /// Reads frames from anything that is [`AsyncRead`], and returns them borrowed, without a copy.
 ///
@@ -85,6 +76,11 @@ impl<R, F: Format> FrameReader<R, F> {
         self.fused = false;
     }
 
+    /// Sets the limit, in payload bytes, from the next header on: see [`FrameBuf::set_limit`].
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        self.engine.buf_mut().set_limit(payload_bytes);
+    }
+
     /// Returns the transport.
     pub fn get_ref(&self) -> &R {
         &self.inner
@@ -127,6 +123,27 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
         Ok(self.next_frame().await?.map(|frame| frame.to_owned()))
     }
 
+    /// Waits for the header of the next frame and consumes nothing of it. The frame can then be taken,
+    /// by [`next_frame`](Self::next_frame) or [`payload`](Self::payload), or be skipped, by
+    /// [`FrameBuf::skip_frame`]. Returns `Ok(None)` if the stream ended between two frames.
+    ///
+    /// # Cancel safety and errors
+    /// As [`next_frame`](Self::next_frame).
+    pub async fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError> {
+        poll_fn(|cx| self.poll_until(cx, ReadEngine::poll_header)).await
+    }
+
+    /// Waits for the next bytes of the next frame's payload, and returns `Ok(None)` at its end: for a
+    /// payload that is larger than memory. [`next_header`](Self::next_header) returns its header
+    /// before. What is not taken of it is dropped by [`next_frame`](Self::next_frame).
+    ///
+    /// # Cancel safety and errors
+    /// As [`next_frame`](Self::next_frame).
+    pub async fn payload(&mut self) -> Result<Option<&[u8]>, ReadError> {
+        let run = poll_fn(|cx| self.poll_until(cx, ReadEngine::poll_payload)).await?;
+        Ok(run.and_then(|run| self.engine.buf().payload(&run)))
+    }
+
     /// Reads until `poll` has an answer, as far as the transport is ready.
     fn poll_until<T>(
         &mut self,
@@ -143,18 +160,10 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
 
     /// Reads once. A reader that waits returns the thread's storage, unless it has many unread bytes.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.engine.buf().capacity() <= IDLE_LEN {
-            let mut shared = SHARED.try_with(Cell::take).unwrap_or_default();
-            shared.resize(READ_LEN, 0);
-            self.engine.buf_mut().replace_storage(shared);
-        }
+        self.engine.take_shared_storage();
         let read = Pin::new(&mut self.inner).poll_read(cx, self.engine.spare());
-        let buf = self.engine.buf_mut();
-        if read.is_pending() && buf.capacity() > IDLE_LEN && buf.unread().len() <= IDLE_LEN {
-            let storage = buf.take_storage();
-            if storage.len() <= READ_LEN {
-                let _ = SHARED.try_with(|shared| shared.set(storage));
-            }
+        if read.is_pending() {
+            self.engine.return_shared_storage();
         }
         match ready!(read) {
             Ok(n) => self.engine.received(n),

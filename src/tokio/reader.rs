@@ -1,33 +1,21 @@
 //! Reading frames from an asynchronous stream.
 
-use core::cell::Cell;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::boxed::Box;
 use std::io;
-use std::vec;
 use std::vec::Vec;
 
 use ::tokio::io::{AsyncRead, ReadBuf};
 use futures_core::Stream;
 
 use super::clock::ReadClock;
-use crate::engine::{FrameOrSkipped, Next, READ_LEN, ReadEngine, ReadTimeouts};
+use crate::engine::{FrameOrSkipped, Next, ReadEngine, ReadTimeouts};
 use crate::io::ReadError;
 use crate::scan::Found;
 use crate::{DecodeError, Format, Frame, FrameBuf, Framing, Header, OwnedFrame, SelfChecking, V1};
-
-/// The max number of unread bytes that a waiting reader moves to a small storage; with more it keeps
-/// the large one.
-const IDLE_LEN: usize = 4 * 1024;
-
-std::thread_local! {
-    /// The storage that the readers of this thread read into, one after the other: those that wait
-    /// need none, and those that read find it in the cache, and need not fill it with zeros.
-    static SHARED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 /// Reads frames from anything that is [`AsyncRead`], and returns them borrowed, without a copy.
 ///
@@ -323,9 +311,7 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
 
     /// Reads once. If nothing can be read, checks the time limits and waits for the first of them.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
-        if self.engine.buf().capacity() <= IDLE_LEN {
-            self.borrow_storage();
-        }
+        self.engine.take_shared_storage();
         let mut spare = ReadBuf::new(self.engine.spare());
         match Pin::new(&mut self.inner).poll_read(cx, &mut spare) {
             Poll::Ready(Ok(())) => {
@@ -336,31 +322,11 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
             Poll::Pending => {
-                self.return_storage();
+                self.engine.return_shared_storage();
                 return self.poll_timeouts(cx);
             }
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Takes the thread's storage.
-    fn borrow_storage(&mut self) {
-        let mut shared = SHARED.try_with(Cell::take).unwrap_or_default();
-        if shared.len() < READ_LEN {
-            shared = vec![0; READ_LEN];
-        }
-        self.engine.buf_mut().replace_storage(shared);
-    }
-
-    /// Gives the thread's storage back, and keeps a small one for the unread bytes.
-    fn return_storage(&mut self) {
-        let buf = self.engine.buf_mut();
-        if buf.capacity() > IDLE_LEN && buf.unread().len() <= IDLE_LEN {
-            let storage = buf.take_storage();
-            if storage.len() <= READ_LEN {
-                let _ = SHARED.try_with(|shared| shared.set(storage));
-            }
-        }
     }
 
     /// Checks the limits while bytes keep arriving, if no frame is whole.

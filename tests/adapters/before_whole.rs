@@ -156,6 +156,11 @@ before_whole!(asynchronous, run, unstick::io::ReadError::Decode(error) => error,
     unstick::tokio::FrameReader::with_framing(source, framing)
 });
 
+#[cfg(feature = "futures-io")]
+before_whole!(futures, run, unstick::io::ReadError::Decode(error) => error, |source, framing| {
+    unstick::futures::FrameReader::with_framing(source, framing)
+});
+
 #[cfg(feature = "embedded-io")]
 before_whole!(serial, at_once, unstick::embedded_io::ReadError::Decode(error) => error, |source, framing| {
     let storage = vec![0; LIMIT as usize + 4].into_boxed_slice();
