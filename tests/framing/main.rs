@@ -13,6 +13,7 @@ mod promise_08_no_panic;
 mod promise_09_datagrams;
 mod promise_10_resync_is_exact;
 
+mod changing_limits;
 mod custom_headers;
 mod frame_buf;
 mod headers;
