@@ -17,6 +17,7 @@ mod changing_limits;
 mod custom_headers;
 mod frame_buf;
 mod headers;
+mod limits_by_kind;
 mod values;
 
 #[cfg(feature = "tokio")]
