@@ -63,6 +63,11 @@ struct Readme;
 #[doc = include_str!("../docs/migration.md")]
 struct Migration;
 
+/// The embedding page's programs, as tests.
+#[cfg(all(doctest, feature = "tokio", feature = "tokio-util", feature = "futures-io"))]
+#[doc = include_str!("../docs/embedding.md")]
+struct Embedding;
+
 #[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(feature = "std")]

@@ -14,7 +14,7 @@
 //! | [HTTP/2](http2) | [`Http2`] | the payload | 2^24 − 1 | 16,384 |
 //! | [Kafka](kafka) | [`I32Be`](unstick::I32Be) | the payload | 2^31 − 1 | 100 MiB |
 //! | [Modbus TCP](modbus) | [`Modbus`] | a byte of the header, and the payload | 65,534 | 253 |
-//! | [MQTT](mqtt) | [`Mqtt`] | the payload | 2^28 − 1 | 1 MiB |
+//! | [MQTT](mqtt) | [`Mqtt`], [`MqttLenient`] | the payload | 2^28 − 1 | 1 MiB |
 //! | [MySQL](mysql) | [`MySql`] | the payload | 2^24 − 1 | 2^24 − 1 |
 //! | [PostgreSQL](postgres) | [`Postgres`], [`PostgresStartup`] | itself, and the payload | 2^31 − 5 | 1 MiB; 10,000 |
 //! | [protobuf, delimited](protobuf) | [`Varint`](unstick::Varint) | the payload | 2^31 − 1 | 1 MiB |
@@ -110,7 +110,7 @@ use unstick::{EncodeError, HeaderError};
 pub use grpc::Grpc;
 pub use http2::Http2;
 pub use modbus::Modbus;
-pub use mqtt::Mqtt;
+pub use mqtt::{Lenient as MqttLenient, Mqtt};
 pub use mysql::MySql;
 pub use ninep::NineP;
 pub use postgres::{Postgres, Startup as PostgresStartup};

@@ -12,6 +12,8 @@
 //! Version 5 forbids a length in more bytes than it needs (MQTT-1.5.5-1). Version 3.1.1 does not
 //! say so, but its encoding algorithm produces no other.
 //!
+//! Some peers set the flags wrongly: [`Lenient`] accepts them.
+//!
 //! ```
 //! use unstick_cookbook::mqtt::{self, PacketType};
 //!
@@ -42,9 +44,39 @@ pub fn framing() -> Framing<Mqtt> {
     Framing::new(Mqtt)
 }
 
+/// Returns the format that ignores wrong flags, with a limit of 1 MiB.
+#[must_use]
+pub fn lenient_framing() -> Framing<Lenient> {
+    Framing::new(Lenient)
+}
+
 /// A packet's fixed header: [`Meta`] and the remaining length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Mqtt;
+
+/// Like [`Mqtt`], but ignores the flags of every type except PUBLISH.
+///
+/// Version 3.1.1 requires a receiver to close the connection if these flags are wrong
+/// (MQTT-2.2.2-2), and version 5.0 calls such a packet malformed (section 2.1.3). Some peers send a
+/// SUBSCRIBE or a PUBREL without its flag, or set DUP when they send it again, as version 3.1 did. A
+/// program that accepts such peers uses this format for what it receives.
+///
+/// [`Meta::flags`] has the flags that the type requires, so a packet that is written again is valid;
+/// [`Frame::header_bytes`](unstick::Frame::header_bytes) has those that were received. Everything else
+/// is refused as by [`Mqtt`], a PUBLISH of QoS 3 too. Headers are written as by [`Mqtt`].
+///
+/// ```
+/// use unstick_cookbook::mqtt::{self, Meta, PacketType};
+///
+/// // A PUBREL without its flag, for the packet identifier 10.
+/// let mut stream = &b"\x60\x02\x00\x0a"[..];
+/// assert!(mqtt::framing().split_frame(&mut stream).is_err());
+/// let frame = mqtt::lenient_framing().split_frame(&mut stream)?.expect("a whole packet");
+/// assert_eq!(frame.meta, Meta::new(PacketType::PubRel));
+/// # Ok::<(), unstick::DecodeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Lenient;
 
 /// The header's fields other than the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +98,12 @@ impl Meta {
             _ => 0,
         };
         Self { packet_type, flags }
+    }
+
+    /// Returns the fields in the first byte of a header.
+    fn of(first: u8) -> Result<Self, Refusal> {
+        let packet_type = PacketType::new(first >> 4).ok_or(Refusal::MqttType)?;
+        Ok(Self { packet_type, flags: first & 0x0F })
     }
 
     /// Returns whether the flags are valid for the type.
@@ -146,24 +184,7 @@ impl Format for Mqtt {
 
     fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Meta>, HeaderError> {
         let Some((&first, field)) = bytes.split_first() else { return Ok(Parsed::Need(2)) };
-        let packet_type = PacketType::new(first >> 4).ok_or(Refusal::MqttType)?;
-        let meta = Meta { packet_type, flags: first & 0x0F };
-        if !meta.is_valid() {
-            return Err(Refusal::MqttFlags.into());
-        }
-        let mut payload_len = 0;
-        for (i, &byte) in field.iter().take(MAX_FIELD).enumerate() {
-            payload_len |= u64::from(byte & 0x7F) << (7 * i);
-            match byte {
-                0 if i > 0 => return Err(HeaderError::OverlongVarint),
-                0..0x80 => {
-                    return Ok(Parsed::Header(Header { meta, payload_len, header_len: i + 2 }));
-                }
-                _ if i + 1 == MAX_FIELD => return Err(Refusal::MqttLength.into()),
-                _ => {}
-            }
-        }
-        Ok(Parsed::Need(bytes.len() + 1))
+        with_length(Meta::of(first)?, field)
     }
 
     fn encode_header(
@@ -190,4 +211,49 @@ impl Format for Mqtt {
         }
         Ok(used)
     }
+}
+
+impl Format for Lenient {
+    type Meta = Meta;
+    type HeaderBuf = [u8; 1 + MAX_FIELD];
+
+    fn max_payload_len(&self) -> u64 {
+        Mqtt.max_payload_len()
+    }
+
+    fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Meta>, HeaderError> {
+        let Some((&first, field)) = bytes.split_first() else { return Ok(Parsed::Need(2)) };
+        let meta = match Meta::of(first)? {
+            publish @ Meta { packet_type: PacketType::Publish, .. } => publish,
+            other => Meta::new(other.packet_type),
+        };
+        with_length(meta, field)
+    }
+
+    fn encode_header(
+        &self,
+        meta: &Meta,
+        len: u64,
+        out: &mut [u8; 5],
+    ) -> Result<usize, EncodeError> {
+        Mqtt.encode_header(meta, len, out)
+    }
+}
+
+/// Checks the flags, and decodes the remaining length, which begins with `field`.
+fn with_length(meta: Meta, field: &[u8]) -> Result<Parsed<Meta>, HeaderError> {
+    if !meta.is_valid() {
+        return Err(Refusal::MqttFlags.into());
+    }
+    let mut payload_len = 0;
+    for (i, &byte) in field.iter().take(MAX_FIELD).enumerate() {
+        payload_len |= u64::from(byte & 0x7F) << (7 * i);
+        match byte {
+            0 if i > 0 => return Err(HeaderError::OverlongVarint),
+            0..0x80 => return Ok(Parsed::Header(Header { meta, payload_len, header_len: i + 2 })),
+            _ if i + 1 == MAX_FIELD => return Err(Refusal::MqttLength.into()),
+            _ => {}
+        }
+    }
+    Ok(Parsed::Need(field.len() + 2))
 }

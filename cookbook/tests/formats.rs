@@ -9,9 +9,9 @@ use unstick::{
 use unstick_conformance::Kit;
 use unstick_cookbook::websocket::Opcode;
 use unstick_cookbook::{
-    Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Refusal, Tls, Tpkt,
-    WebSocket, dns, grpc, http2, kafka, modbus, mqtt, mysql, ninep, postgres, protobuf, tls, tpkt,
-    websocket,
+    Grpc, Http2, Modbus, Mqtt, MqttLenient, MySql, NineP, Postgres, PostgresStartup, Refusal, Tls,
+    Tpkt, WebSocket, dns, grpc, http2, kafka, modbus, mqtt, mysql, ninep, postgres, protobuf, tls,
+    tpkt, websocket,
 };
 
 /// A kit whose payloads are small; the headers of its examples announce others too.
@@ -154,6 +154,21 @@ unstick_conformance::conformance_tests!(mqtt_kit, {
         .refuses(b"\x36") // a PUBLISH of QoS 3
         .refuses(b"\x10\x80\x00")
         .refuses(b"\x10\xff\xff\xff\x80")
+});
+
+unstick_conformance::conformance_tests!(mqtt_lenient_kit, {
+    let of = mqtt::Meta::new;
+    let retained = mqtt::Meta { flags: 0b1101, ..of(mqtt::PacketType::Publish) };
+    let subscribe = of(mqtt::PacketType::Subscribe);
+    kit(MqttLenient, [subscribe, of(mqtt::PacketType::Auth), retained])
+        .not_canonical() // flags may have any value
+        .example(of(mqtt::PacketType::PubRel), b"\x00\x0a", b"\x62\x02\x00\x0a")
+        .example_header(subscribe, 0x0102_0304, b"\x82\x84\x86\x88\x08")
+        .refuses(b"\x0f")
+        .refuses(b"\x36") // a PUBLISH of QoS 3
+        .refuses(b"\x3e")
+        .refuses(b"\x80\x80\x00")
+        .refuses(b"\x80\xff\xff\xff\x80")
 });
 
 unstick_conformance::conformance_tests!(modbus_kit, {
@@ -516,6 +531,29 @@ fn flags_of_mqtt_belong_to_their_type() {
     }
     let wide = mqtt::Meta { flags: 16, ..mqtt::Meta::new(mqtt::PacketType::Publish) };
     assert_eq!(mqtt::framing().encode_header(wide, 0).unwrap_err(), EncodeError::Meta);
+}
+
+/// What the strict format accepts has the same fields; of the rest, only the flags are ignored.
+#[test]
+fn lenient_mqtt_differs_in_flags_alone() {
+    for first in 0..=255_u8 {
+        let bytes = [first, 0x85, 0x01];
+        let (strict, lenient) = (Mqtt.decode_header(&bytes), MqttLenient.decode_header(&bytes));
+        match strict {
+            Err(error) if first >> 4 == 0 || first >> 4 == 3 => assert_eq!(lenient, Err(error)),
+            Err(_) => {
+                let Ok(unstick::Parsed::Header(header)) = lenient else { panic!("{first:#04x}") };
+                assert_eq!(header.meta, mqtt::Meta::new(header.meta.packet_type));
+                assert_eq!(header.meta.packet_type as u8, first >> 4);
+                assert_eq!((header.payload_len, header.header_len), (133, 3));
+            }
+            accepted => assert_eq!(lenient, accepted),
+        }
+    }
+    let wrong = mqtt::Meta { flags: 0, ..mqtt::Meta::new(mqtt::PacketType::PubRel) };
+    let error = mqtt::lenient_framing().encode_header(wrong, 2).unwrap_err();
+    assert_eq!(error, EncodeError::Meta);
+    assert_eq!(mqtt::lenient_framing().limit(), mqtt::framing().limit());
 }
 
 /// The implementation guide's request, and the answer to it in the application protocol's layout.

@@ -330,3 +330,23 @@ fn a_log_shows_headers_in_hexadecimal() {
     let meta = LengthField::new(layout).unwrap().meta(b"\xff\xff\x01\xab").unwrap();
     assert_eq!(format!("{meta:?}"), "FieldMeta([00, 00, 01, ab])");
 }
+
+/// The sections of `docs/embedding.md`, each with a program, are one step from the README.
+#[test]
+fn the_readme_leads_to_every_common_need() {
+    let (page, readme) = (include_str!("../../docs/embedding.md"), include_str!("../../README.md"));
+    let sections = page.split("\n## ").skip(1).flat_map(|section| section.split("\n### "));
+    let mut anchors: Vec<_> = sections
+        .map(|section| {
+            assert!(section.contains("\n```rust\n"), "{section}");
+            let title = section.lines().next().unwrap_or_default().to_lowercase();
+            let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+            title.chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect::<String>()
+        })
+        .collect();
+    let links = readme.split("(docs/embedding.md#").skip(1);
+    let mut linked: Vec<_> = links.filter_map(|link| link.split(')').next()).collect();
+    anchors.sort();
+    linked.sort_unstable();
+    assert_eq!(linked, anchors);
+}
