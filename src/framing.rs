@@ -57,6 +57,13 @@ impl<F: Format> Framing<F> {
         self
     }
 
+    /// Sets the limit of a stored framing, like [`with_limit`](Self::with_limit).
+    pub const fn set_limit(&mut self, payload_bytes: u64) {
+        self.limit = if payload_bytes < MAX_PAYLOAD_LEN { payload_bytes } else { MAX_PAYLOAD_LEN };
+        self.set_send_limit(payload_bytes);
+        self.explicit = true;
+    }
+
     /// Sets the limit of frames to be sent, in payload bytes.
     pub const fn set_send_limit(&mut self, payload_bytes: u64) {
         let max = MAX_PAYLOAD_LEN;

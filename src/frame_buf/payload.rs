@@ -19,6 +19,15 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         if self.has_no_room() { 0 } else { self.scanner.needed(self.kept()) }
     }
 
+    /// Returns the room of [`spare`](Self::spare), at most as long as [`needed`](Self::needed): to read
+    /// no byte after the next frame.
+    pub fn spare_exact(&mut self) -> &mut [u8] {
+        let needed = usize::try_from(self.needed()).unwrap_or(usize::MAX);
+        let spare = self.spare();
+        let len = spare.len().min(needed);
+        spare.get_mut(..len).unwrap_or_default()
+    }
+
     /// Finds the header of the next frame; `Ok(None)` if more bytes are needed. The header is not
     /// consumed: take its frame with [`next_frame`](Self::next_frame) or
     /// [`find_payload`](Self::find_payload), or skip it with [`skip_frame`](Self::skip_frame).
