@@ -91,8 +91,9 @@ impl<F: Format> Framing<F> {
         payload_len: u64,
     ) -> Result<EncodedHeader<F>, EncodeError> {
         let meta = meta.borrow();
-        let limit = self.limit().min(self.format().limit_of(meta));
-        if payload_len > limit {
+        let limit_of = self.format().limit_of(meta);
+        if self.is_oversize(payload_len) || payload_len > limit_of {
+            let limit = self.limit().min(limit_of);
             return Err(EncodeError::Oversize { len: payload_len, limit });
         }
         let mut buf = F::HeaderBuf::ZERO;
@@ -190,7 +191,7 @@ impl<F: Format> Framing<F> {
 /// # Ok::<(), unstick::EncodeError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Encoder<F = V1> {
+pub struct Encoder<F: Format = V1> {
     framing: Framing<F>,
     state: Progress,
 }

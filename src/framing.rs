@@ -1,5 +1,7 @@
 //! A format and a limit in one value, shared by decoders, encoders and buffers.
 
+use core::fmt;
+
 use crate::format::{Format, MAX_PAYLOAD_LEN, V1};
 
 /// The default limit: 1 MiB of payload.
@@ -15,11 +17,13 @@ pub const DEFAULT_LIMIT: u64 = 1 << 20;
 /// use unstick::{Framing, U16Be};
 ///
 /// assert_eq!(Framing::new(U16Be).limit(), 65_535); // the maximum of the length field, below 1 MiB
-/// assert_eq!(Framing::new(U16Be).with_limit(100).limit(), 100);
+/// static SHORT: Framing<U16Be> = Framing::new(U16Be).with_limit(100);
+/// assert_eq!(SHORT.limit(), 100);
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Framing<F = V1> {
     format: F,
+    /// The caller's limit, or the default; no more than [`MAX_PAYLOAD_LEN`].
     limit: u64,
     explicit: bool,
 }
@@ -28,9 +32,8 @@ impl<F: Format> Framing<F> {
     /// Creates a framing with this format and the default limit: 1 MiB, or the maximum of the
     /// length field if that is less.
     #[must_use]
-    pub fn new(format: F) -> Self {
-        let limit = effective(&format, DEFAULT_LIMIT);
-        Self { format, limit, explicit: false }
+    pub const fn new(format: F) -> Self {
+        Self { format, limit: DEFAULT_LIMIT, explicit: false }
     }
 
     /// Sets the limit: the maximum payload length of a frame, in bytes.
@@ -38,21 +41,29 @@ impl<F: Format> Framing<F> {
     /// The effective limit is the minimum of `payload_bytes`, the maximum of the length field, and
     /// [`MAX_PAYLOAD_LEN`].
     #[must_use]
-    pub fn with_limit(self, payload_bytes: u64) -> Self {
-        let limit = effective(&self.format, payload_bytes);
-        Self { limit, explicit: true, ..self }
+    pub const fn with_limit(mut self, payload_bytes: u64) -> Self {
+        self.limit = if payload_bytes < MAX_PAYLOAD_LEN { payload_bytes } else { MAX_PAYLOAD_LEN };
+        self.explicit = true;
+        self
     }
 
     /// Returns the format.
     #[must_use]
-    pub fn format(&self) -> &F {
+    pub const fn format(&self) -> &F {
         &self.format
     }
 
     /// Returns the effective limit: the maximum payload length of a frame, in bytes.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        self.limit
+        self.limit.min(self.format.max_payload_len())
+    }
+
+    /// Returns whether a payload of this length is over the limit. Formats compare with their
+    /// maximum too, so once that is inlined it costs nothing here.
+    #[inline(always)]
+    pub(crate) fn is_oversize(&self, payload_len: u64) -> bool {
+        payload_len > self.limit || payload_len > self.format.max_payload_len()
     }
 
     /// Returns whether the limit was set with `with_limit`.
@@ -63,7 +74,7 @@ impl<F: Format> Framing<F> {
     /// Lowers the limit, if necessary, so that a whole frame fits into a buffer of `room` bytes.
     pub(crate) fn within(self, room: usize) -> Self {
         let fits = room.saturating_sub(self.format.max_header_len()) as u64;
-        if self.limit > fits { self.with_limit(fits) } else { self }
+        if self.limit() > fits { self.with_limit(fits) } else { self }
     }
 
     pub(crate) fn into_format(self) -> F {
@@ -71,19 +82,25 @@ impl<F: Format> Framing<F> {
     }
 }
 
-fn effective<F: Format>(format: &F, limit: u64) -> u64 {
-    limit.min(format.max_payload_len()).min(MAX_PAYLOAD_LEN)
+impl<F: Format + fmt::Debug> fmt::Debug for Framing<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Framing")
+            .field("format", &self.format)
+            .field("limit", &self.limit())
+            .field("explicit", &self.explicit)
+            .finish()
+    }
 }
 
 /// Compares format and effective limit. Whether the limit was set or is the default makes no
 /// difference.
-impl<F: PartialEq> PartialEq for Framing<F> {
+impl<F: Format + PartialEq> PartialEq for Framing<F> {
     fn eq(&self, other: &Self) -> bool {
-        self.format == other.format && self.limit == other.limit
+        self.format == other.format && self.limit() == other.limit()
     }
 }
 
-impl<F: Eq> Eq for Framing<F> {}
+impl<F: Format + Eq> Eq for Framing<F> {}
 
 impl<F: Format + Default> Default for Framing<F> {
     fn default() -> Self {

@@ -3,6 +3,7 @@
 //!
 //! - [`PayloadCodec`] reads and writes payloads alone, with the same meta in every header.
 //! - [`FrameCodec`] reads and writes [`BytesFrame`]s: the header's meta, and the payload.
+//! - [`IoErrors`] is either of them with an `io::Error`: `codec.io_errors()`.
 //!
 //! ```
 //! use futures::{SinkExt, StreamExt};
@@ -56,6 +57,7 @@
 
 mod error;
 mod frame;
+mod io_errors;
 mod payload;
 mod scan;
 
@@ -65,6 +67,7 @@ use crate::{EncodeError, Format, Framing};
 
 pub use error::CodecError;
 pub use frame::{BytesFrame, FrameCodec};
+pub use io_errors::IoErrors;
 pub use payload::PayloadCodec;
 
 /// Appends a frame to `out`, which does not change on an error.

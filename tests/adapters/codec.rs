@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use allocation_counter::measure;
-use futures::{SinkExt, Stream, StreamExt};
+use futures::{Sink, SinkExt, Stream, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::bytes::{Bytes, BytesMut};
@@ -489,4 +489,50 @@ fn an_error_of_the_transport_is_its_own_text() {
     let error = CodecError::from(io::Error::other("gone"));
     assert_eq!(error.to_string(), "gone");
     assert!(error.source().is_none());
+}
+
+/// A layer like tokio-serde's `Framed` asks for one error in both directions, an `io::Error`.
+#[tokio::test]
+async fn a_layer_that_asks_for_io_errors_gets_them() {
+    trait Layer<In, Out>: Stream<Item = io::Result<In>> + Sink<Out, Error = io::Error> + Unpin {}
+    impl<T, In, Out> Layer<In, Out> for T where
+        T: Stream<Item = io::Result<In>> + Sink<Out, Error = io::Error> + Unpin
+    {
+    }
+    async fn refused<In, Out>(layer: &mut impl Layer<In, Out>, item: Out) -> [io::Error; 2] {
+        [layer.next().await.unwrap().err().unwrap(), layer.send(item).await.unwrap_err()]
+    }
+    fn check([read, sent]: &[io::Error; 2]) {
+        let oversize = DecodeError::Oversize { at: 0, len: 9, limit: 4 };
+        assert_eq!(read.kind(), ErrorKind::InvalidData);
+        assert_eq!(read.get_ref().unwrap().downcast_ref(), Some(&oversize));
+        let oversize = EncodeError::Oversize { len: 5, limit: 4 };
+        assert_eq!(sent.kind(), ErrorKind::InvalidInput);
+        assert_eq!(sent.get_ref().unwrap().downcast_ref(), Some(&oversize));
+    }
+
+    let framing = Framing::new(U16Be).with_limit(4);
+    let (stream, mut peer) = tokio::io::duplex(64);
+    let mut payloads = Framed::new(stream, PayloadCodec::new(framing).io_errors());
+    peer.write_all(b"\0\x09too long!").await.unwrap();
+    check(&refused(&mut payloads, Bytes::from("hello")).await);
+    payloads.codec_mut().skip_frame().unwrap();
+    assert!(payloads.next().await.is_none());
+    peer.write_all(b"\0\x02OK\0\x02").await.unwrap();
+    assert_eq!(payloads.next().await.unwrap().unwrap(), "OK");
+    assert_eq!(payloads.codec().position(), 15);
+    drop(peer);
+    let cut = payloads.next().await.unwrap().unwrap_err();
+    assert_eq!(cut.kind(), ErrorKind::UnexpectedEof);
+
+    let (stream, mut peer) = tokio::io::duplex(64);
+    let mut frames = Framed::new(stream, FrameCodec::with_framing(framing).io_errors());
+    peer.write_all(b"\0\x09too long!").await.unwrap();
+    check(&refused(&mut frames, BytesFrame::new((), "hello")).await);
+    assert_eq!(frames.codec().clone().into_inner().position(), 0);
+
+    // The transport's error is unchanged.
+    let source = Source::new(b"", [Step::Fail(ErrorKind::ConnectionReset)]);
+    let mut reset = FramedRead::new(source, PayloadCodec::new(framing).io_errors());
+    assert_eq!(reset.next().await.unwrap().unwrap_err().kind(), ErrorKind::ConnectionReset);
 }

@@ -15,6 +15,8 @@ mod io;
 mod receive_slots;
 #[cfg(feature = "std")]
 mod send_queue;
+#[cfg(feature = "std")]
+mod threads;
 #[cfg(feature = "tokio")]
 mod tokio;
 #[cfg(feature = "tokio")]

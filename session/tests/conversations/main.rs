@@ -13,3 +13,5 @@ mod send_file;
 #[cfg(feature = "serde")]
 mod serde;
 mod texts;
+#[cfg(feature = "tokio")]
+mod threads;

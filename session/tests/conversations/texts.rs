@@ -87,6 +87,7 @@ fn a_log_shows_messages_and_sessions() {
     assert_eq!(format!("{:?}", Session::default()), format!("{:?}", Session::new()));
 }
 
+#[cfg(feature = "std")]
 #[test]
 fn an_error_becomes_an_io_error_with_a_kind_and_itself_in_it() {
     use std::io::{Error, ErrorKind};
