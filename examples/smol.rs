@@ -1,5 +1,8 @@
 //! Frames over the streams of smol: an adapter for another runtime, and an echo over TCP with it.
 //!
+//! It shows how an adapter is written. `unstick::futures` (feature `futures-io`) is a complete one for
+//! these streams.
+//!
 //! ```console
 //! cargo run --example smol
 //! ```

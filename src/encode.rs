@@ -93,7 +93,7 @@ impl<F: Format> Framing<F> {
         let meta = meta.borrow();
         let limit_of = self.format().limit_of(meta);
         if self.is_oversize(payload_len) || payload_len > limit_of {
-            let limit = self.limit().min(limit_of);
+            let limit = self.send_limit().min(limit_of);
             return Err(EncodeError::Oversize { len: payload_len, limit });
         }
         let mut buf = F::HeaderBuf::ZERO;
@@ -218,6 +218,11 @@ impl<F: Format> Encoder<F> {
     #[must_use]
     pub fn framing(&self) -> &Framing<F> {
         &self.framing
+    }
+
+    /// Sets the limit, in payload bytes, from the next frame on.
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        self.framing.set_send_limit(payload_bytes);
     }
 
     /// Begins a frame with a payload of `payload_len` bytes. Write the returned header, then the

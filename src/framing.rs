@@ -10,8 +10,8 @@ pub const DEFAULT_LIMIT: u64 = 1 << 20;
 /// A format, and the maximum payload length of a frame, called the limit.
 ///
 /// Decoders, encoders and buffers all take a `Framing`, so the limit means the same on both sides:
-/// a payload that can be encoded with a `Framing` can be decoded with it, and vice versa. The value
-/// does not change after it is built.
+/// a payload that can be encoded with a `Framing` can be decoded with it, and vice versa, unless
+/// [`with_limits`](Self::with_limits) sets one for each direction.
 ///
 /// ```
 /// use unstick::{Framing, U16Be};
@@ -25,6 +25,8 @@ pub struct Framing<F = V1> {
     format: F,
     /// The caller's limit, or the default; no more than [`MAX_PAYLOAD_LEN`].
     limit: u64,
+    /// The same for frames to be sent.
+    send_limit: u64,
     explicit: bool,
 }
 
@@ -33,7 +35,7 @@ impl<F: Format> Framing<F> {
     /// length field if that is less.
     #[must_use]
     pub const fn new(format: F) -> Self {
-        Self { format, limit: DEFAULT_LIMIT, explicit: false }
+        Self { format, limit: DEFAULT_LIMIT, send_limit: DEFAULT_LIMIT, explicit: false }
     }
 
     /// Sets the limit: the maximum payload length of a frame, in bytes.
@@ -41,10 +43,24 @@ impl<F: Format> Framing<F> {
     /// The effective limit is the minimum of `payload_bytes`, the maximum of the length field, and
     /// [`MAX_PAYLOAD_LEN`].
     #[must_use]
-    pub const fn with_limit(mut self, payload_bytes: u64) -> Self {
-        self.limit = if payload_bytes < MAX_PAYLOAD_LEN { payload_bytes } else { MAX_PAYLOAD_LEN };
+    pub const fn with_limit(self, payload_bytes: u64) -> Self {
+        self.with_limits(payload_bytes, payload_bytes)
+    }
+
+    /// Sets a limit for each direction, as [`with_limit`](Self::with_limit) does for both: for a peer
+    /// that takes longer or shorter frames than it sends.
+    #[must_use]
+    pub const fn with_limits(mut self, receive: u64, send: u64) -> Self {
+        self.limit = if receive < MAX_PAYLOAD_LEN { receive } else { MAX_PAYLOAD_LEN };
+        self.set_send_limit(send);
         self.explicit = true;
         self
+    }
+
+    /// Sets the limit of frames to be sent, in payload bytes.
+    pub const fn set_send_limit(&mut self, payload_bytes: u64) {
+        let max = MAX_PAYLOAD_LEN;
+        self.send_limit = if payload_bytes < max { payload_bytes } else { max };
     }
 
     /// Returns the format.
@@ -53,17 +69,23 @@ impl<F: Format> Framing<F> {
         &self.format
     }
 
-    /// Returns the effective limit: the maximum payload length of a frame, in bytes.
+    /// Returns the effective limit: the maximum payload length of a received frame, in bytes.
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.limit.min(self.format.max_payload_len())
     }
 
-    /// Returns whether a payload of this length is over the limit. Formats compare with their
+    /// Returns the effective limit of frames to be sent, in payload bytes.
+    #[must_use]
+    pub fn send_limit(&self) -> u64 {
+        self.send_limit.min(self.format.max_payload_len())
+    }
+
+    /// Returns whether a payload of this length is too long to be sent. Formats compare with their
     /// maximum too, so once that is inlined it costs nothing here.
     #[inline(always)]
     pub(crate) fn is_oversize(&self, payload_len: u64) -> bool {
-        payload_len > self.limit || payload_len > self.format.max_payload_len()
+        payload_len > self.send_limit || payload_len > self.format.max_payload_len()
     }
 
     /// Returns whether the limit was set with `with_limit`.
@@ -87,16 +109,18 @@ impl<F: Format + fmt::Debug> fmt::Debug for Framing<F> {
         f.debug_struct("Framing")
             .field("format", &self.format)
             .field("limit", &self.limit())
+            .field("send_limit", &self.send_limit())
             .field("explicit", &self.explicit)
             .finish()
     }
 }
 
-/// Compares format and effective limit. Whether the limit was set or is the default makes no
+/// Compares format and effective limits. Whether a limit was set or is the default makes no
 /// difference.
 impl<F: Format + PartialEq> PartialEq for Framing<F> {
     fn eq(&self, other: &Self) -> bool {
-        self.format == other.format && self.limit() == other.limit()
+        self.format == other.format
+            && (self.limit(), self.send_limit()) == (other.limit(), other.send_limit())
     }
 }
 

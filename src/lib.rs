@@ -10,6 +10,7 @@
 //! | a datagram | [`Framing::datagram`] | [`DatagramPacker`] |
 //! | a blocking stream | `io::FrameReader` (feature `std`) | `io::FrameWriter` |
 //! | a tokio stream | `tokio::FrameReader` (feature `tokio`) | `tokio::FrameWriter` |
+//! | a stream of async-std, smol or libp2p | `futures::FrameReader` (feature `futures-io`) | `futures::FrameWriter` |
 //! | a `Framed` of tokio-util | `codec::FrameCodec`, `codec::PayloadCodec` (feature `tokio-util`) | the same |
 //! | a serial line | `embedded_io::FrameReader`, `embedded_io_async::FrameReader` (features `embedded-io`, `embedded-io-async`) | `FrameWriter` of either |
 //! | a stream of another runtime | [`engine::ReadEngine`] | [`WriteBuf`] |
@@ -40,16 +41,16 @@
 //!
 //! The core, which is everything except the adapters and `udp`, is `no_std`, needs no allocator,
 //! has no dependency, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows,
-//! owned frames), `std` (the default: `io` and `udp`), `tokio`, `tokio-util`, `embedded-io` and
-//! `embedded-io-async` (`no_std`, without an allocator), `udp` (many datagrams with one system
-//! call), `serde`, and `defmt`.
+//! owned frames), `std` (the default: `io` and `udp`), `tokio`, `futures-io` (the module `futures`),
+//! `tokio-util`, `embedded-io` and `embedded-io-async` (`no_std`, without an allocator), `udp` (many
+//! datagrams with one system call), `serde`, and `defmt`.
 //!
 //! This crate has frames. The crate `unstick-session` has messages, conversations and file transfer,
 //! `unstick-cookbook` the framing of existing protocols, and `unstick-conformance` tests for a
 //! custom format.
 //!
-//! This crate has modules called `io`, `tokio`, `embedded_io` and `embedded_io_async`: import its items
-//! by name, not with `*`.
+//! This crate has modules called `io`, `tokio`, `futures`, `embedded_io` and `embedded_io_async`: import
+//! its items by name, not with `*`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The README's examples, as tests.
@@ -82,6 +83,8 @@ mod format;
 mod frame;
 mod frame_buf;
 mod framing;
+#[cfg(feature = "futures-io")]
+pub mod futures;
 #[cfg(feature = "std")]
 pub mod io;
 pub mod scan;

@@ -164,6 +164,11 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
         self.encoder.framing()
     }
 
+    /// Sets the limit, in payload bytes, from the next frame on.
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        self.encoder.set_limit(payload_bytes);
+    }
+
     /// Whether a growing buffer holds so much that it should be written before more is accepted.
     pub fn is_full(&self) -> bool {
         self.end - self.start >= FULL_LEN
@@ -553,7 +558,7 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
 impl<S, F: Format> fmt::Debug for WriteBuf<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WriteBuf")
-            .field("limit", &self.encoder.framing().limit())
+            .field("limit", &self.encoder.framing().send_limit())
             .field("pending", &(self.end - self.start))
             .field("open", &self.encoder.missing())
             .field("poisoned", &self.poisoned)

@@ -32,7 +32,7 @@ const LAYERS: &[&[&str]] = &[
     &["engine"],
     &["udp"],
     &["io"],
-    &["tokio", "embedded_io"],
+    &["tokio", "futures", "embedded_io"],
     &["embedded_io_async"],
     &["codec"],
 ];
@@ -41,13 +41,14 @@ const LAYERS: &[&[&str]] = &[
 const ADAPTERS: &[(&str, &str)] = &[
     ("tokio", "tokio/"),
     ("tokio-util", "codec/"),
+    ("futures-io", "futures/"),
     ("embedded-io", "embedded_io/"),
     ("embedded-io-async", "embedded_io_async/"),
 ];
 
 const MAX_FILE_LINES: usize = 600;
-/// Without blank lines.
-const MAX_LINES: usize = 12_000;
+/// Of all files together, so that a library which grows is looked at.
+const MAX_LINES: usize = 14_000;
 
 /// The text of each file, by its path in `src`.
 type Sources = BTreeMap<String, String>;
@@ -501,11 +502,7 @@ fn files_and_library_stay_short() {
     for (file, text) in sources() {
         let len = text.lines().count();
         assert!(len <= MAX_FILE_LINES, "{file} has {len} lines");
-        // Unit tests stand at the end of a file, or in one of their own.
-        let library = text.split("\n#[cfg(test)]\n").next().unwrap_or_default();
-        if !file.ends_with("/tests.rs") {
-            lines += library.lines().filter(|line| !line.trim().is_empty()).count();
-        }
+        lines += len;
     }
     assert!(lines <= MAX_LINES, "{lines} lines");
 }

@@ -44,7 +44,7 @@ NAMED = [
 ]
 
 # Beside the core: shown, and not judged.
-BESIDE = ("io/", "tokio/", "udp/", "embedded_io", "conformance")
+BESIDE = ("io/", "tokio/", "futures/", "udp/", "embedded_io", "conformance")
 # But what an adapter decides without a transport is judged like the core.
 DECIDES = (
     "embedded_io/inbox.rs",

@@ -431,7 +431,7 @@ impl<F: Format> Decoder<F> {
                     need = more;
                 }
                 Err(_) => {
-                    let refused =
+                    let (refused, _) =
                         shortest_refused(&self.format, self.state.limit, self.held(now), held);
                     self.state.pos += (refused - held) as u64;
                     self.state.phase = Phase::failed(refused);

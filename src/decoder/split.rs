@@ -2,7 +2,7 @@
 
 use super::Decoder;
 use crate::error::{DecodeError, Part};
-use crate::format::Format;
+use crate::format::{Format, Parsed, inspect, shortest_refused};
 use crate::frame::Frame;
 use crate::framing::Framing;
 
@@ -25,6 +25,17 @@ impl<F: Format> Framing<F> {
             Err(DecodeError::Truncated { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Decodes the header that `bytes` begin with, under the limit: to look at a header before the
+    /// payload has arrived. [`Parsed::Need`] says how many bytes are needed, counted from the first.
+    ///
+    /// # Errors
+    /// Returns an error if `bytes` do not start with a header within the limit.
+    pub fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<F::Meta>, DecodeError> {
+        let limit = self.limit();
+        inspect(self.format(), limit, bytes, 0)
+            .map_err(|_| shortest_refused(self.format(), limit, bytes, 0).1.at(0))
     }
 
     /// Splits off a frame like `split_frame`, with an error if the frame is incomplete.

@@ -8,7 +8,7 @@ use super::error::ReadError;
 use super::is_interrupted;
 use crate::engine::{Next, ReadEngine};
 use crate::{
-    DecodeError, Format, Frame, FrameBuf, Framing, SelfChecking, Storage, StorageError, V1,
+    DecodeError, Format, Frame, FrameBuf, Framing, Header, SelfChecking, Storage, StorageError, V1,
 };
 
 /// Reads frames from anything that is [`Read`] into storage that the caller picks, and returns them
@@ -68,6 +68,11 @@ impl<R, S: Storage, F: Format> FrameReader<R, S, F> {
         self.engine.reset();
     }
 
+    /// Sets the limit, in payload bytes, from the next header on: see [`FrameBuf::set_limit`].
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        self.engine.buf_mut().set_limit(payload_bytes);
+    }
+
     /// Returns the transport.
     pub fn get_ref(&self) -> &R {
         &self.inner
@@ -107,6 +112,27 @@ impl<R: Read, S: Storage, F: Format> FrameReader<R, S, F> {
         &mut self,
     ) -> Result<Option<crate::OwnedFrame<F::Meta>>, ReadError<R::Error>> {
         Ok(self.next_frame()?.map(|frame| frame.to_owned()))
+    }
+
+    /// Waits for the header of the next frame and consumes nothing of it. The frame can then be taken,
+    /// by [`next_frame`](Self::next_frame) or [`payload`](Self::payload), or be skipped, by
+    /// [`FrameBuf::skip_frame`]. Returns `Ok(None)` if the stream ended between two frames.
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    pub fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError<R::Error>> {
+        self.wait(ReadEngine::poll_header)
+    }
+
+    /// Waits for the next bytes of the next frame's payload, and returns `Ok(None)` at its end: for a
+    /// payload that is larger than memory. [`next_header`](Self::next_header) returns its header
+    /// before. What is not taken of it is dropped by [`next_frame`](Self::next_frame).
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    pub fn payload(&mut self) -> Result<Option<&[u8]>, ReadError<R::Error>> {
+        let run = self.wait(ReadEngine::poll_payload)?;
+        Ok(run.and_then(|run| self.engine.buf().payload(&run)))
     }
 
     /// Reads until `poll` has an answer.

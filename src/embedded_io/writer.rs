@@ -46,6 +46,11 @@ impl<W, S: Storage, F: Format> FrameWriter<W, S, F> {
         self.buf.framing()
     }
 
+    /// Sets the limit, in payload bytes, from the next frame on.
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        self.buf.set_limit(payload_bytes);
+    }
+
     /// Returns the transport.
     pub fn get_ref(&self) -> &W {
         &self.inner

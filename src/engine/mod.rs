@@ -1,8 +1,8 @@
 //! The parts of a stream reader that need no transport: the [`ReadEngine`], and the
 //! [`ReadTimeouts`] of readers with a clock.
 //!
-//! The readers of `io`, `tokio`, `embedded_io` and `embedded_io_async` are loops over the engine, and
-//! so is a reader for another runtime:
+//! The readers of `io`, `tokio`, `futures`, `embedded_io` and `embedded_io_async` are loops over the
+//! engine, and so is a reader for another runtime:
 //!
 //! ```
 //! use std::io::Read;
@@ -35,6 +35,8 @@
 //! module `udp`.
 
 mod read;
+#[cfg(feature = "std")]
+mod shared;
 mod timeouts;
 
 #[cfg(feature = "alloc")]

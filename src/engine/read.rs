@@ -4,10 +4,10 @@ use core::task::{Poll, ready};
 
 use crate::error::{DecodeError, RecoverError};
 use crate::format::header::Kind;
-use crate::format::{Format, SelfChecking, V1};
+use crate::format::{Format, Header, SelfChecking, V1};
 use crate::frame::Frame;
 use crate::frame_buf::FrameBuf;
-use crate::scan::Found;
+use crate::scan::{Found, PayloadRun};
 use crate::storage::Storage;
 
 /// The next item on a line that loses and damages bytes.
@@ -118,6 +118,33 @@ impl<S: Storage, F: Format> ReadEngine<S, F> {
             }
         }
         if self.ended { Poll::Ready(self.buf.finish().map(|()| None)) } else { Poll::Pending }
+    }
+
+    /// Finds the header of the next frame, which is not consumed: see [`FrameBuf::find_header`].
+    /// `Ok(None)` is the end of the stream between two frames.
+    ///
+    /// # Errors
+    /// As [`poll_frame`](Self::poll_frame).
+    pub fn poll_header(&mut self) -> Poll<Result<Option<Header<F::Meta>>, DecodeError>> {
+        match self.buf.find_header()? {
+            None if self.ended => Poll::Ready(self.buf.finish().map(|()| None)),
+            None => Poll::Pending,
+            found => Poll::Ready(Ok(found)),
+        }
+    }
+
+    /// Takes the next bytes of the next frame's payload, which [`FrameBuf::payload`] borrows: see
+    /// [`FrameBuf::find_payload`]. `Ok(None)` is the payload's end, or the end of the stream between
+    /// two frames.
+    ///
+    /// # Errors
+    /// As [`poll_frame`](Self::poll_frame).
+    pub fn poll_payload(&mut self) -> Poll<Result<Option<PayloadRun>, DecodeError>> {
+        match self.buf.find_payload()? {
+            None if self.ended => Poll::Ready(self.buf.finish().map(|()| None)),
+            None => Poll::Pending,
+            found => Poll::Ready(Ok(found.filter(|run| run.len > 0))),
+        }
     }
 
     /// Borrows a frame that was found, as long as nothing was read since.

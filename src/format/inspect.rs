@@ -86,8 +86,8 @@ pub(crate) fn inspect<F: Format>(
     }
 }
 
-/// Returns the length of the shortest refused prefix of `bytes`, all of which are refused; the
-/// first `seen` are known not to be.
+/// Returns the length of the shortest refused prefix of `bytes`, and why it is refused. All of
+/// `bytes` are; the first `seen` are known not to be.
 ///
 /// The replay, byte by byte, makes the error independent of the cuts, even if a format checks its
 /// fields in another order than they arrive in.
@@ -97,9 +97,10 @@ pub(crate) fn shortest_refused<F: Format>(
     limit: u64,
     bytes: &[u8],
     seen: usize,
-) -> usize {
+) -> (usize, Refusal) {
     let max = bytes.len().min(F::HeaderBuf::LEN);
+    let refusal = |len| inspect(format, limit, bytes.get(..len).unwrap_or_default(), 0).err();
     (seen + 1..=max)
-        .find(|&len| inspect(format, limit, bytes.get(..len).unwrap_or_default(), 0).is_err())
-        .unwrap_or(max)
+        .find_map(|len| Some((len, refusal(len)?)))
+        .unwrap_or((max, Refusal::Header(HeaderError::BrokenFormat)))
 }

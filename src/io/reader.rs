@@ -8,7 +8,7 @@ use std::vec::Vec;
 use super::error::ReadError;
 use crate::engine::{FrameOrSkipped, Next, ReadEngine, ReadTimeouts};
 use crate::scan::Found;
-use crate::{DecodeError, Format, Frame, FrameBuf, Framing, OwnedFrame, SelfChecking, V1};
+use crate::{DecodeError, Format, Frame, FrameBuf, Framing, Header, OwnedFrame, SelfChecking, V1};
 
 /// Reads frames from anything that is [`Read`], and returns them borrowed, without a copy.
 ///
@@ -94,6 +94,11 @@ impl<R, F: Format> FrameReader<R, F> {
         self.timeouts.reset();
     }
 
+    /// Sets the limit, in payload bytes, from the next header on: see [`FrameBuf::set_limit`].
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        self.engine.buf_mut().set_limit(payload_bytes);
+    }
+
     /// Returns the transport.
     pub fn get_ref(&self) -> &R {
         &self.inner
@@ -137,6 +142,27 @@ impl<R: Read, F: Format> FrameReader<R, F> {
     /// As [`next_frame`](Self::next_frame).
     pub fn next_owned(&mut self) -> Result<Option<OwnedFrame<F::Meta>>, ReadError> {
         Ok(self.next_frame()?.map(|frame| frame.to_owned()))
+    }
+
+    /// Waits for the header of the next frame and consumes nothing of it. The frame can then be taken,
+    /// by [`next_frame`](Self::next_frame) or [`payload`](Self::payload), or be skipped, by
+    /// [`FrameBuf::skip_frame`]. Returns `Ok(None)` if the stream ended between two frames.
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    pub fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError> {
+        self.wait(ReadEngine::poll_header)
+    }
+
+    /// Waits for the next bytes of the next frame's payload, and returns `Ok(None)` at its end: for a
+    /// payload that is larger than memory. [`next_header`](Self::next_header) returns its header
+    /// before. What is not taken of it is dropped by [`next_frame`](Self::next_frame).
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    pub fn payload(&mut self) -> Result<Option<&[u8]>, ReadError> {
+        let run = self.wait(ReadEngine::poll_payload)?;
+        Ok(run.and_then(|run| self.engine.buf().payload(&run)))
     }
 
     /// Reads once: call it if no frame is in the buffer. Returns `false` if the stream ended between

@@ -41,6 +41,11 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
         self.buf.framing()
     }
 
+    /// Sets the limit, in payload bytes, from the next frame on.
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        self.buf.set_limit(payload_bytes);
+    }
+
     /// Accepts a frame and flushes.
     ///
     /// # Errors

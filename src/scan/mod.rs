@@ -11,7 +11,7 @@ use core::fmt;
 
 use crate::decoder::Decoder;
 use crate::error::{DecodeError, Part, RecoverError};
-use crate::format::{Format, Header, Parsed, Refusal, V1, inspect, shortest_refused, whole_header};
+use crate::format::{Format, Header, Parsed, V1, inspect, shortest_refused, whole_header};
 use crate::framing::Framing;
 
 pub use found::{Found, PayloadRun, Scan, ScanPayload, Searched};
@@ -341,7 +341,7 @@ impl<F: Format> Scanner<F> {
                 (self.undecided, self.gate) = (end, NEVER);
                 Ok(Scan::Incomplete { needed })
             }
-            Err(refusal) => Err(self.refuse(kept, seen, refusal)),
+            Err(_) => Err(self.refuse(kept, seen)),
         }
     }
 
@@ -352,10 +352,8 @@ impl<F: Format> Scanner<F> {
     }
 
     #[cold]
-    fn refuse(&mut self, kept: &[u8], seen: usize, refusal: Refusal) -> DecodeError {
-        let refused = shortest_refused(&self.format, self.limit, kept, seen);
-        let shortest = kept.get(..refused).unwrap_or_default();
-        let refusal = inspect(&self.format, self.limit, shortest, 0).err().unwrap_or(refusal);
+    fn refuse(&mut self, kept: &[u8], seen: usize) -> DecodeError {
+        let (refused, refusal) = shortest_refused(&self.format, self.limit, kept, seen);
         let error = refusal.at(self.position);
         (self.phase, self.gate) = (Phase::Failed { error, refused }, NEVER);
         error

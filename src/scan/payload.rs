@@ -39,7 +39,7 @@ impl<F: Format> Scanner<F> {
                 (self.undecided, self.gate) = (end, NEVER);
                 Ok(Scan::Incomplete { needed })
             }
-            Err(refusal) => Err(self.refuse(kept, seen, refusal)),
+            Err(_) => Err(self.refuse(kept, seen)),
         }
     }
 

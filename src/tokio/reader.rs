@@ -1,33 +1,21 @@
 //! Reading frames from an asynchronous stream.
 
-use core::cell::Cell;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::boxed::Box;
 use std::io;
-use std::vec;
 use std::vec::Vec;
 
 use ::tokio::io::{AsyncRead, ReadBuf};
 use futures_core::Stream;
 
 use super::clock::ReadClock;
-use crate::engine::{FrameOrSkipped, Next, READ_LEN, ReadEngine, ReadTimeouts};
+use crate::engine::{FrameOrSkipped, Next, ReadEngine, ReadTimeouts};
 use crate::io::ReadError;
 use crate::scan::Found;
-use crate::{DecodeError, Format, Frame, FrameBuf, Framing, OwnedFrame, SelfChecking, V1};
-
-/// The max number of unread bytes that a waiting reader moves to a small storage; with more it keeps
-/// the large one.
-const IDLE_LEN: usize = 4 * 1024;
-
-std::thread_local! {
-    /// The storage that the readers of this thread read into, one after the other: those that wait
-    /// need none, and those that read find it in the cache, and need not fill it with zeros.
-    static SHARED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+use crate::{DecodeError, Format, Frame, FrameBuf, Framing, Header, OwnedFrame, SelfChecking, V1};
 
 /// Reads frames from anything that is [`AsyncRead`], and returns them borrowed, without a copy.
 ///
@@ -151,6 +139,11 @@ impl<R, F: Format> FrameReader<R, F> {
         &mut self.clock.get_or_insert_with(|| Box::new(ReadClock::new())).timeouts
     }
 
+    /// Sets the limit, in payload bytes, from the next header on: see [`FrameBuf::set_limit`].
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        self.engine.buf_mut().set_limit(payload_bytes);
+    }
+
     /// Returns the transport.
     pub fn get_ref(&self) -> &R {
         &self.inner
@@ -201,6 +194,33 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     /// As [`next_frame`](Self::next_frame).
     pub async fn next_owned(&mut self) -> Result<Option<OwnedFrame<F::Meta>>, ReadError> {
         Ok(self.next_frame().await?.map(|frame| frame.to_owned()))
+    }
+
+    /// Waits for the header of the next frame and consumes nothing of it. The frame can then be taken,
+    /// by [`next_frame`](Self::next_frame) or [`payload`](Self::payload), or be skipped, by
+    /// [`FrameBuf::skip_frame`]. Returns `Ok(None)` if the stream ended between two frames.
+    ///
+    /// # Cancel safety
+    /// As [`next_frame`](Self::next_frame).
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    pub async fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError> {
+        self.wait(ReadEngine::poll_header).await
+    }
+
+    /// Waits for the next bytes of the next frame's payload, and returns `Ok(None)` at its end: for a
+    /// payload that is larger than memory. [`next_header`](Self::next_header) returns its header
+    /// before. What is not taken of it is dropped by [`next_frame`](Self::next_frame).
+    ///
+    /// # Cancel safety
+    /// As [`next_frame`](Self::next_frame).
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    pub async fn payload(&mut self) -> Result<Option<&[u8]>, ReadError> {
+        let run = self.wait(ReadEngine::poll_payload).await?;
+        Ok(run.and_then(|run| self.engine.buf().payload(&run)))
     }
 
     /// Reads once. Returns `false` if the stream ended between two frames. For types built on a
@@ -291,9 +311,7 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
 
     /// Reads once. If nothing can be read, checks the time limits and waits for the first of them.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
-        if self.engine.buf().capacity() <= IDLE_LEN {
-            self.borrow_storage();
-        }
+        self.engine.take_shared_storage();
         let mut spare = ReadBuf::new(self.engine.spare());
         match Pin::new(&mut self.inner).poll_read(cx, &mut spare) {
             Poll::Ready(Ok(())) => {
@@ -304,31 +322,11 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
             Poll::Pending => {
-                self.return_storage();
+                self.engine.return_shared_storage();
                 return self.poll_timeouts(cx);
             }
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Takes the thread's storage.
-    fn borrow_storage(&mut self) {
-        let mut shared = SHARED.try_with(Cell::take).unwrap_or_default();
-        if shared.len() < READ_LEN {
-            shared = vec![0; READ_LEN];
-        }
-        self.engine.buf_mut().replace_storage(shared);
-    }
-
-    /// Gives the thread's storage back, and keeps a small one for the unread bytes.
-    fn return_storage(&mut self) {
-        let buf = self.engine.buf_mut();
-        if buf.capacity() > IDLE_LEN && buf.unread().len() <= IDLE_LEN {
-            let storage = buf.take_storage();
-            if storage.len() <= READ_LEN {
-                let _ = SHARED.try_with(|shared| shared.set(storage));
-            }
-        }
     }
 
     /// Checks the limits while bytes keep arriving, if no frame is whole.

@@ -10,5 +10,6 @@ pub mod codec;
 pub mod embedded;
 mod embedded_async;
 pub mod formats;
+mod futures_io;
 pub mod oracle;
 pub mod script;

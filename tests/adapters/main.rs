@@ -3,12 +3,16 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
+#[cfg(feature = "std")]
+mod before_whole;
 #[cfg(feature = "tokio-util")]
 mod codec;
 #[cfg(feature = "embedded-io")]
 mod embedded_io;
 #[cfg(feature = "embedded-io-async")]
 mod embedded_io_async;
+#[cfg(feature = "futures-io")]
+mod futures_io;
 #[cfg(feature = "std")]
 mod io;
 #[cfg(feature = "std")]

@@ -3,8 +3,8 @@
 
 use unstick::{
     ByteOrder, Covers, DEFAULT_LIMIT, DecodeError, Decoder, EncodeError, Encoder, Format, FrameBuf,
-    Framing, HeaderBuf, HeaderError, Kind, Layout, LengthField, MAX_PAYLOAD_LEN, StorageError, U8,
-    U16Be, U64Be, V1, Varint, header,
+    Framing, Header, HeaderBuf, HeaderError, Kind, Layout, LengthField, MAX_PAYLOAD_LEN, Parsed,
+    StorageError, U8, U16Be, U64Be, V1, Varint, header,
 };
 use unstick_testing::chunks::Subject;
 use unstick_testing::formats::{self, every_format};
@@ -285,4 +285,48 @@ fn two_equal_buffers_understand_each_other() {
         assert_eq!(payloads(&mut one), [vec![5; limit]]);
     }
     every_format!(formats::layouts(), check);
+}
+
+/// A peer that takes more than it sends, and its mirror image: what one sends, the other takes.
+#[test]
+fn each_direction_can_have_its_own_limit() {
+    let server = Framing::new(V1).with_limits(10, 1000);
+    let client = Framing::new(V1).with_limits(1000, 10);
+    assert_eq!((server.limit(), server.send_limit()), (10, 1000));
+    assert_ne!(server, client);
+    for (from, to, limit) in [(server, client, 1000), (client, server, 10)] {
+        let mut wire = Vec::new();
+        from.encode(Kind::TEXT, &vec![0; limit], &mut wire).unwrap();
+        let frame = to.split_frame(&mut &wire[..]).unwrap().unwrap();
+        assert_eq!(frame.payload.len(), limit);
+        let (len, limit) = (limit as u64 + 1, limit as u64);
+        let refused = EncodeError::Oversize { len, limit };
+        assert_eq!(from.encode_header(Kind::TEXT, len).unwrap_err(), refused);
+        let mut encoder = Encoder::new(from);
+        assert_eq!(encoder.begin(Kind::TEXT, len).unwrap_err(), refused);
+        encoder.set_limit(len);
+        let header = encoder.begin(Kind::TEXT, len).unwrap();
+        let refused = DecodeError::Oversize { at: 0, len, limit };
+        assert_eq!(announced(&to, header.as_bytes()), Err(refused));
+    }
+}
+
+/// The header before the payload: the error is that of a decoder, whatever else is in the slice.
+#[test]
+fn a_header_is_decoded_under_the_limit() {
+    let framing = Framing::new(V1).with_limit(5);
+    let wire = text(b"hello");
+    for len in 0..wire.len() {
+        let want = match len {
+            0..8 => Parsed::Need(8),
+            _ => Parsed::Header(Header { meta: Kind::TEXT, payload_len: 5, header_len: 8 }),
+        };
+        assert_eq!(framing.decode_header(&wire[..len]), Ok(want));
+    }
+    let refused = DecodeError::Oversize { at: 0, len: 6, limit: 5 };
+    assert_eq!(framing.decode_header(&text(b"hello!")), Err(refused));
+    for bytes in [&b"?"[..], b"\xf5?\0\0\0\0\0\0", b"\xf5\x01\x01\0\0\0\0\0and more"] {
+        let mut decoder = Decoder::with_framing(framing);
+        assert_eq!(framing.decode_header(bytes).err(), decoder.decode(&mut &bytes[..]).err());
+    }
 }

@@ -391,7 +391,7 @@ fn would_block(error: &io::Error) -> bool {
 impl<F: Format> fmt::Debug for SendQueue<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendQueue")
-            .field("limit", &self.framing.limit())
+            .field("limit", &self.framing.send_limit())
             .field("datagram_limit", &self.limit)
             .field("peers", &self.used)
             .field("held", &self.held)

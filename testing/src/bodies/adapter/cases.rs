@@ -1,43 +1,24 @@
-//! The tokio adapters over transports that do as a script says.
+//! A reader and a writer of frames over transports that do as a script says.
 
 use std::io::{ErrorKind, Read};
 use std::pin::Pin;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use futures::{Sink, Stream};
-use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, EncodeError, Framing, Kind, V1};
 
-use super::input::{self, any_format};
+use super::adapter::{FrameReader, FrameWriter, ReadError, WriteError};
+use crate::bodies::input::{self, any_format};
 use crate::chunks::Subject;
 use crate::formats::stream;
 use crate::oracle::{self, Outcome, Policy};
 use crate::script::{Drain, Source, Step, attempt, run};
 
-/// A list of poll results, and calls that are dropped after a few polls: the reader delivers what
-/// the oracle says of the stream, and of the writer's frames each that it accepted is on the wire
-/// once, in order, and no other.
-pub fn adapter(data: &[u8]) {
-    let _ = read(&mut Unstructured::new(data));
-}
-
-fn read(u: &mut Unstructured<'_>) -> Result<()> {
+pub fn read(u: &mut Unstructured<'_>) -> Result<()> {
     match u.arbitrary::<u8>()? % 4 {
         0 => any_format!(u, reader, u, None),
         1 => reader(&V1, u, Some(|reader| attempt(2, reader.resync()))),
         _ => writer(u),
-    }
-}
-
-impl<'a> Arbitrary<'a> for Step {
-    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match u.arbitrary::<u8>()? {
-            0..64 => Self::Pending,
-            64..80 => Self::Fail(ErrorKind::Interrupted),
-            80..96 => Self::Fail(ErrorKind::ConnectionReset),
-            few @ 96..200 => Self::Move(usize::from(few) - 95),
-            many => Self::Move(usize::from(many - 199) * 400),
-        })
     }
 }
 
