@@ -19,7 +19,6 @@ mod io;
 mod receive_slots;
 #[cfg(feature = "std")]
 mod send_queue;
-#[cfg(feature = "std")]
 mod threads;
 #[cfg(feature = "tokio")]
 mod tokio;
