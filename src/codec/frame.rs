@@ -108,7 +108,8 @@ impl<F: Format> FrameCodec<F> {
     /// Reserves room for the rest of a frame, up to `frame_bytes` bytes of header and payload, as soon
     /// as its header is complete and within the limit; zero, the default, reserves nothing.
     ///
-    /// A large payload is then read with fewer copies, and one that is kept keeps no other bytes. The
+    /// A large payload is then read with fewer copies into memory of its length. Kept payloads of a
+    /// stream whose frames are about equally long allocate at most 1.1 times what they hold. The
     /// price: a peer that sends a header and nothing else costs `frame_bytes` bytes, so promise 7,
     /// memory follows arrivals, holds beyond that number only.
     pub fn reserve_announced(&mut self, frame_bytes: usize) {

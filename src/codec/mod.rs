@@ -40,10 +40,11 @@
 //!
 //! # Memory
 //! Nothing is reserved because a header announces it, except with
-//! [`reserve_announced`](FrameCodec::reserve_announced): while a frame of more than 8 KiB arrives, the
-//! buffer gets room for at most as many bytes again as it holds, and 8 KiB. Memory that is shared with
-//! payloads is replaced by room for whole frames as long as the last one, 8 KiB or more. After a frame
-//! for which it had to grow beyond 8 KiB it shrinks to that, once eight reads in a row needed no more.
+//! [`reserve_announced`](FrameCodec::reserve_announced). While a frame of more than 8 KiB arrives, a
+//! full buffer gets room for as many bytes again as it holds, or for as many as the last frame had, and
+//! 8 KiB. Memory that is shared with payloads is replaced by room for whole frames as long as the last
+//! one, 8 to 72 KiB. After a frame for which it had to grow beyond 8 KiB the buffer shrinks to that,
+//! once eight reads in a row needed no more.
 //!
 //! # The end of a stream
 //! `Framed` calls the codec when the stream has ended. Between two frames this is a clean end; anywhere

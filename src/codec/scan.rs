@@ -12,6 +12,8 @@ const USUAL_LEN: usize = 8 * 1024;
 /// It shrinks after this many reads in a row that needed no more than that.
 const QUIET_READS: u8 = 8;
 
+/// The max length that the next frame is expected to have without a reserve: a payload of 64 KiB.
+const EXPECTED_LEN: usize = 9 * USUAL_LEN;
 /// Frames of at most this length waste little of a buffer that holds them: they are not measured.
 const SHORT_LEN: usize = USUAL_LEN / 8;
 
@@ -164,7 +166,8 @@ impl<F: Format> CodecState<F> {
     fn prepare_read(&mut self, buf: &mut BytesMut, needed: usize) {
         let (len, room) = (buf.len(), buf.capacity());
         // If no room is left after a frame, the next one is expected to be as long.
-        let needed = if room == 0 { needed.max(self.last_len) } else { needed.max(len) };
+        let expected = self.last_len.min(self.reserve.max(EXPECTED_LEN));
+        let needed = needed.max(if room == 0 { expected } else { len });
         if needed > USUAL_LEN {
             self.grew |= needed > room;
             self.quiet = 0;
@@ -187,7 +190,8 @@ impl<F: Format> CodecState<F> {
     /// whole frames: what is left of it after the last one would be lost while a payload is kept.
     fn grow(&self, buf: &mut BytesMut, needed: usize) {
         let (len, room) = (buf.len(), buf.capacity());
-        let allowed = len.saturating_mul(2);
+        // A buffer that a read has filled may become as long as the last frame was.
+        let allowed = len.saturating_mul(2).max(self.last_len);
         let target = if room == 0 || needed <= self.reserve.max(allowed.saturating_add(USUAL_LEN)) {
             needed.saturating_mul(USUAL_LEN.div_ceil(needed))
         } else {
