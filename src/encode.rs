@@ -91,9 +91,8 @@ impl<F: Format> Framing<F> {
         payload_len: u64,
     ) -> Result<EncodedHeader<F>, EncodeError> {
         let meta = meta.borrow();
-        let limit_of = self.format().limit_of(meta);
-        if self.is_oversize(payload_len) || payload_len > limit_of {
-            let limit = self.send_limit().min(limit_of);
+        if self.is_oversize(meta, payload_len) {
+            let limit = self.send_limit().min(self.format().limit_of(meta));
             return Err(EncodeError::Oversize { len: payload_len, limit });
         }
         let mut buf = F::HeaderBuf::ZERO;

@@ -84,8 +84,10 @@ impl<F: Format> Framing<F> {
     /// Returns whether a payload of this length is too long to be sent. Formats compare with their
     /// maximum too, so once that is inlined it costs nothing here.
     #[inline(always)]
-    pub(crate) fn is_oversize(&self, payload_len: u64) -> bool {
-        payload_len > self.send_limit || payload_len > self.format.max_payload_len()
+    pub(crate) fn is_oversize(&self, meta: &F::Meta, payload_len: u64) -> bool {
+        let max = self.format.max_payload_len().min(self.format.limit_of(meta));
+        // The limit is no more than `MAX_PAYLOAD_LEN` itself.
+        payload_len > self.send_limit || (max < MAX_PAYLOAD_LEN && payload_len > max)
     }
 
     /// Returns whether the limit was set with `with_limit`.

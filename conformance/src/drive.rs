@@ -554,6 +554,8 @@ fn latched<F: Format>(decoder: &Decoder<&F>, rest: &[u8]) -> Check {
     let position = decoder.position();
     let mut again = decoder.clone();
     for input in [rest, b"", b"\xf5\x01\x01\0\0\0\0\xac", rest] {
+        // Another limit does not change the error.
+        again.set_limit(input.len() as u64);
         let mut left = input;
         let found = again.decode(&mut left);
         ensure!(found == Err(error), ErrorsLatch, &[], "after {error:?} came {found:?}");
@@ -573,6 +575,8 @@ fn latched<F: Format>(decoder: &Decoder<&F>, rest: &[u8]) -> Check {
         ensure!(found == (None, input.len()), ErrorsLatch, &[], "after an error came {found:?}");
         let found = again.finish();
         ensure!(found == Err(error), ErrorsLatch, &[], "after {error:?} the end is {found:?}");
+        let found = (again.needed(), again.is_at_boundary());
+        ensure!(found == (0, false), ErrorsLatch, &[], "after {error:?} it needs {found:?}");
         let found = (again.error(), again.position());
         ensure!(
             found == (Some(error), position),
@@ -796,7 +800,13 @@ fn buf_latched<F: Format, S: Storage>(buf: &mut FrameBuf<S, F>) -> Check {
         fail!(ErrorsLatch, &[], "a failed buffer has no error");
     };
     let (position, unread) = (buf.position(), buf.unread().to_vec());
-    for _ in 0..2 {
+    let limit = buf.framing().limit();
+    for other in [0, limit] {
+        // Another limit does not change the error.
+        buf.set_limit(other);
+        let found = (buf.find_header().err(), buf.find_payload().err(), buf.needed());
+        let want = (Some(error), Some(error), 0);
+        ensure!(found == want, ErrorsLatch, &[], "after {error:?} came {found:?}");
         let found = buf.next_frame().map(|frame| frame.is_some());
         ensure!(found == Err(error), ErrorsLatch, &[], "after {error:?} came {found:?}");
         let found = buf.finish();

@@ -31,6 +31,7 @@ pub(super) fn check<F: Format>(
         // The results do not matter here: the probe records a panic.
         Promise::NoPanic => {
             let _ = (bytes_alone(format, meta, len), decode_undoes_encode(format, meta, len));
+            let _ = format.limit_of(meta);
             Ok(())
         }
         Promise::BytesAlone => bytes_alone(format, meta, len),
@@ -139,7 +140,8 @@ fn decode_undoes_encode<F: Format>(format: &F, meta: &F::Meta, len: u64) -> Chec
 
 /// Checks that the encoder accepts under a limit what the decoder accepts, and vice versa.
 fn limit_symmetry<F: Format>(framing: &Framing<F>, meta: &F::Meta, len: u64) -> Check {
-    let (format, limit) = (framing.format(), framing.limit());
+    let format = framing.format();
+    let limit = framing.limit().min(format.limit_of(meta));
     let most = format.max_payload_len().min(MAX_PAYLOAD_LEN);
     ensure!(limit <= most, LimitSymmetry, &[], "a limit of {limit}, above {most}");
     let written = framing.encode_header(meta, len);
@@ -154,7 +156,7 @@ fn limit_symmetry<F: Format>(framing: &Framing<F>, meta: &F::Meta, len: u64) -> 
     );
     // A decoder with the same limit refuses the header that the encoder did not write.
     let Some(bytes) = write(format, meta, len) else { return Ok(()) };
-    let mut decoder = Decoder::with_framing(Framing::new(format).with_limit(limit));
+    let mut decoder = Decoder::with_framing(Framing::new(format).with_limit(framing.limit()));
     let read = decoder
         .decode(&mut &bytes[..])
         .map(|piece| piece.and_then(|piece| piece.header).map(|header| header.payload_len));
@@ -168,4 +170,28 @@ fn limit_symmetry<F: Format>(framing: &Framing<F>, meta: &F::Meta, len: u64) -> 
         Labelled(meta, len)
     );
     Ok(())
+}
+
+/// Checks that equal metas have the same limit, including the meta that a receiver decodes, and that
+/// encoder and decoder agree at this limit and one byte above it.
+pub(super) fn limit_of_meta<F: Format>(format: &F, meta: &F::Meta) -> Check {
+    let limit = format.limit_of(meta);
+    let read = write(format, meta, 0).and_then(|bytes| match format.decode_header(&bytes) {
+        Ok(Parsed::Header(header)) if header.meta == *meta => Some((bytes, header.meta)),
+        _ => None, // a violation of `decode_undoes_encode`
+    });
+    let (bytes, read) = read.unwrap_or_else(|| (Vec::new(), meta.clone()));
+    for (again, bytes) in [(meta, &[][..]), (&meta.clone(), &[]), (&read, &bytes)] {
+        let again = format.limit_of(again);
+        ensure!(
+            again == limit,
+            LimitSymmetry,
+            bytes,
+            "`limit_of` meta {meta:?} gives {limit}, and then {again}"
+        );
+    }
+    let most = format.max_payload_len().min(MAX_PAYLOAD_LEN);
+    let unlimited = Framing::new(format).with_limit(most);
+    limit_symmetry(&unlimited, meta, limit)?;
+    limit_symmetry(&unlimited, meta, limit.saturating_add(1))
 }

@@ -400,6 +400,10 @@ impl<F: Format> Kit<F> {
     fn explore_lengths(&self, promises: &[Promise]) -> Result<(), Violation> {
         let most = self.framing.format().max_payload_len();
         let lengths = explore::lengths(self.framing.limit(), most);
+        if promises.contains(&Promise::LimitSymmetry) {
+            let format = self.framing.format();
+            self.metas.iter().try_for_each(|meta| frames::limit_of_meta(format, meta))?;
+        }
         for promise in promises {
             for (i, meta) in self.metas.iter().enumerate() {
                 // All lengths for the first metas, a few for the others.

@@ -103,6 +103,8 @@
 //!   program accepts. The tests are made around both, so use your program's limit; the default is 1
 //!   MiB. If it is greater than 4,096, add a second kit with a limit of a few hundred bytes, which
 //!   also sends payloads of the limit's length.
+//! - A format with a [`limit_of`](unstick::Format::limit_of), such as a
+//!   [`LimitedBy`](unstick::LimitedBy), needs metas with different limits.
 //! - If a header can have more than one encoding, for example because of a reserved bit that a
 //!   receiver ignores, call [`Kit::not_canonical`].
 //! - Implementing the trait [`SelfChecking`](unstick::SelfChecking), which has no methods, is a

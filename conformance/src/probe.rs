@@ -106,6 +106,10 @@ impl<F: Format> Format for Probe<F> {
         answer.unwrap_or(Err(EncodeError::BrokenFormat))
     }
 
+    fn limit_of(&self, meta: &F::Meta) -> u64 {
+        self.call("limit_of", &[], |format| format.limit_of(meta)).unwrap_or_default()
+    }
+
     fn in_datagram(&self, meta: &F::Meta) -> InDatagram {
         let answer = self.call("in_datagram", &[], |format| format.in_datagram(meta));
         answer.unwrap_or(InDatagram::Delivered)

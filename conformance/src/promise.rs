@@ -72,7 +72,7 @@ promises! {
          `not_canonical`.";
     LimitSymmetry, "limit_symmetry",
         "What is written under a limit is read under it, and what is refused on one side is \
-         refused on the other.";
+         refused on the other; equal metas have the same limit.";
     ChunkingIsInvisible, "chunking_is_invisible",
         "However a stream is cut, and whatever it is read with, the same frames come out, and the \
          same error at the same offset.";

@@ -9,7 +9,7 @@ use super::{Outcome, Policy};
 pub(super) enum Decided<M> {
     Not { missing: u64 },
     Refused { len: usize, error: HeaderError },
-    Oversize { len: usize, payload_len: u64 },
+    Oversize { len: usize, payload_len: u64, limit: u64 },
     Header(Header<M>),
 }
 
@@ -29,10 +29,14 @@ pub(super) fn decide<F: Format>(format: &F, limit: u64, bytes: &[u8]) -> Decided
             Ok(Parsed::Header(header)) if header.header_len != len => {
                 return Decided::Refused { len, error: HeaderError::BrokenFormat };
             }
-            Ok(Parsed::Header(Header { payload_len, .. })) if payload_len > limit => {
-                return Decided::Oversize { len, payload_len };
+            Ok(Parsed::Header(header)) => {
+                let (payload_len, limit) =
+                    (header.payload_len, limit.min(format.limit_of(&header.meta)));
+                if payload_len > limit {
+                    return Decided::Oversize { len, payload_len, limit };
+                }
+                return Decided::Header(header);
             }
-            Ok(Parsed::Header(header)) => return Decided::Header(header),
             Err(error) => return Decided::Refused { len, error },
         }
     }
@@ -79,7 +83,7 @@ pub(super) fn outcomes<F: Format>(
                 start += header_len + payload.len();
                 continue;
             }
-            Decided::Oversize { len, payload_len } => {
+            Decided::Oversize { len, payload_len, limit } => {
                 (DecodeError::Oversize { at, len: payload_len, limit }, len)
             }
             Decided::Refused { len, error } => (DecodeError::Header { at, error }, len),

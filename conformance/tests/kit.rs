@@ -52,6 +52,17 @@ fn v1() -> Kit<V1> {
 unstick_conformance::conformance_tests!(version_1, v1(), resync);
 
 unstick_conformance::conformance_tests!(
+    limits_by_kind,
+    Kit::self_checking(
+        Framing::new(formats::by_kind()).with_limit(300),
+        (1..=16).chain([40, 200, 255]).filter_map(Kind::new)
+    )
+    .example(Kind::TEXT, b"hi!", b"\xf5\x01\x01\0\0\0\x03\xdd\x68\x69\x21")
+    .example_header(Kind::TEXT, 0x0102_0304, b"\xf5\x01\x01\x01\x02\x03\x04\xad"),
+    resync
+);
+
+unstick_conformance::conformance_tests!(
     varint,
     Kit::new(Framing::new(Varint).with_limit(1_000), [()])
         .example((), [7; 300], [&[0xAC, 0x02][..], &[7; 300]].concat())
@@ -97,6 +108,7 @@ enum Bug {
     PanicsOnResume,
     HeadersOfTwoLengths,
     DatagramsRemember,
+    LimitsDiffer,
 }
 
 /// Every fault, and the promises that it breaks: those of the format, and what comes of them.
@@ -124,6 +136,7 @@ const BUGS: &[(Bug, Promise)] = &[
     (Bug::DecoderTakesAnyMark, Promise::EncodeUndoesDecode),
     (Bug::DecoderRefusesLarge, Promise::DecodeUndoesEncode),
     (Bug::DecoderRefusesLarge, Promise::LimitSymmetry),
+    (Bug::LimitsDiffer, Promise::LimitSymmetry),
     (Bug::ByteOrdersDiffer, Promise::DecodeUndoesEncode),
     (Bug::ByteOrderIsWrong, Promise::KnownBytes),
     (Bug::MaxPayloadTooSmall, Promise::TrueMaxPayload),
@@ -297,6 +310,16 @@ impl Format for Mine {
             _ => *out = [MARK, kind, a, b, c, d],
         }
         Ok(6)
+    }
+
+    fn limit_of(&self, kind: &u8) -> u64 {
+        self.calls.set((self.calls.get() + 1) % 0x7FFF);
+        match self.bug {
+            Bug::LimitsDiffer if self.calls.get() % 3 == 0 => 9,
+            // Each has another one.
+            _ if *kind == 9 => 1 << 26,
+            _ => [300, 1 << 18, 1 << 30][usize::from(*kind) % 3],
+        }
     }
 
     fn in_datagram(&self, kind: &u8) -> InDatagram {

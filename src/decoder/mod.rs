@@ -307,6 +307,8 @@ impl<F: Format> Decoder<F> {
         match self.error() {
             None => match self.state.phase.view() {
                 View::Payload { remaining: remaining @ 1.. } => {
+                    // An earlier refused header would count in `finish`.
+                    self.state.header = F::HeaderBuf::ZERO;
                     self.state.phase = Phase::skip(remaining);
                     Ok(())
                 }

@@ -20,14 +20,20 @@ std::thread_local! {
 impl<F: Format> ReadEngine<Vec<u8>, F> {
     /// Takes the thread's shared storage, of 64 KiB, unless the buffer has a large one. Call it before
     /// each read.
+    #[inline]
     pub fn take_shared_storage(&mut self) {
         if self.buf().capacity() <= IDLE_LEN {
-            let mut shared = SHARED.try_with(Cell::take).unwrap_or_default();
-            if shared.len() < READ_LEN {
-                shared = vec![0; READ_LEN];
-            }
-            self.buf_mut().replace_storage(shared);
+            self.replace_by_shared_storage();
         }
+    }
+
+    #[inline(never)]
+    fn replace_by_shared_storage(&mut self) {
+        let mut shared = SHARED.try_with(Cell::take).unwrap_or_default();
+        if shared.len() < READ_LEN {
+            shared = vec![0; READ_LEN];
+        }
+        self.buf_mut().replace_storage(shared);
     }
 
     /// Gives the thread its storage back, and keeps a small one for the unread bytes. Call it before

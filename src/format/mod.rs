@@ -82,6 +82,7 @@ pub const MAX_PAYLOAD_LEN: u64 = (1 << 62) - 1;
 /// 6. No header is longer than [`max_header_len`](Self::max_header_len) or announces more than
 ///    `max_payload_len`. [`whole_header`](Self::whole_header) and
 ///    [`resume_header`](Self::resume_header) return the same results as `decode_header`.
+/// 7. [`limit_of`](Self::limit_of) returns the same limit for equal metas.
 ///
 /// The crate `unstick-conformance` tests a format against these laws, and against everything that
 /// depends on them.

@@ -293,7 +293,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// error latches, so the result fits into a register. The common one is `NeedsMore`.
     #[inline(never)]
     fn find_outlined(&mut self, found: &mut Option<Found<F::Meta>>) -> Outcome {
-        if !S::GROWS && self.no_room > 0 {
+        if self.has_no_room() {
             return Outcome::Failed;
         }
         loop {
@@ -344,7 +344,8 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
 
     /// Whether the committed bytes are known not to complete the next frame; `false` if unknown.
     pub fn needs_more(&self) -> bool {
-        self.scanner.needs_more(self.end - self.start) || self.scanner.open_frame(&[]).is_some()
+        self.scanner.needs_more(self.end - self.start)
+            || (self.scanner.open_frame(&[]).is_some() && self.needed() > 0)
     }
 
     /// Returns the stream offset of a frame that has begun and is not consumed, or is being skipped;
@@ -368,7 +369,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// Returns the error that the stream has failed with, if `next_frame` has met one.
     #[must_use]
     pub fn error(&self) -> Option<DecodeError> {
-        if !S::GROWS && self.no_room > 0 {
+        if self.has_no_room() {
             let (at, room) = (self.position(), self.storage.bytes().len());
             return Some(DecodeError::NoRoom { at, needed: self.no_room, room });
         }
@@ -379,6 +380,12 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
             }
             error => Some(error),
         }
+    }
+
+    /// Whether a header does not fit into the storage.
+    #[inline(always)]
+    fn has_no_room(&self) -> bool {
+        !S::GROWS && self.no_room > 0
     }
 
     /// Returns the bytes that the scanner has not consumed, including refused ones.

@@ -16,7 +16,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// Returns how many more bytes the next frame is known to have, so that a read of as many bytes
     /// reads none after it; zero if the frame is whole, or the stream has failed.
     pub fn needed(&self) -> u64 {
-        self.scanner.needed(self.kept())
+        if self.has_no_room() { 0 } else { self.scanner.needed(self.kept()) }
     }
 
     /// Finds the header of the next frame; `Ok(None)` if more bytes are needed. The header is not

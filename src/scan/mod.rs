@@ -291,13 +291,11 @@ impl<F: Format> Scanner<F> {
                 self.begin_frame();
                 self.find_slowly(kept)
             }
-            Phase::Payload { .. } | Phase::Skip { .. } if kept.is_empty() => {
-                Ok(Scan::Incomplete { needed: 1 })
-            }
             Phase::Payload { at, remaining } => {
                 self.phase = Phase::Skip { at, refused: 0, remaining };
                 self.find_no_frame(kept)
             }
+            Phase::Skip { .. } if kept.is_empty() => Ok(Scan::Incomplete { needed: 1 }),
             Phase::Skip { at, refused, remaining } => {
                 let header = refused.min(kept.len());
                 let payload = remaining.min((kept.len() - header) as u64);

@@ -1,9 +1,13 @@
 //! Every format that ships, and streams in them.
 
-use unstick::{ByteOrder, Covers, Layout, LengthField};
+use unstick::{
+    ByteOrder, Covers, Decoder, FrameBuf, Framing, Kind, Layout, LengthField, LimitedBy,
+    RecoverError, Storage, V1,
+};
+use unstick_conformance::Driver;
 
 use super::chunks::Subject;
-use super::oracle::Rules;
+use super::oracle::{Rules, Verdict};
 
 /// Calls a generic function with every format, and with as many layouts of `LengthField`.
 #[macro_export]
@@ -124,4 +128,64 @@ pub fn stream<F: Subject>(format: &F, parts: &[Part]) -> Vec<u8> {
         }
     }
     out
+}
+
+/// Version 1 with limits that depend on the kind.
+pub type ByKind = LimitedBy<V1, fn(&Kind) -> u64>;
+
+/// The kinds in turn have a limit of no byte, of 3, of 9, and none.
+pub fn by_kind() -> ByKind {
+    LimitedBy::new(V1, |kind| kind_limit(kind.get()))
+}
+
+fn kind_limit(kind: u8) -> u64 {
+    [0, 3, 9, u64::MAX][usize::from(kind) % 4]
+}
+
+impl Rules for ByKind {
+    fn header(&self, bytes: &[u8]) -> Verdict {
+        Rules::header(&V1, bytes)
+    }
+
+    fn write(&self, meta: &[u8], payload_len: u64) -> Option<Vec<u8>> {
+        V1.write(meta, payload_len)
+    }
+
+    fn most(&self) -> u64 {
+        V1.most()
+    }
+
+    fn limit_by_meta(&self, meta: &[u8]) -> u64 {
+        kind_limit(meta[0])
+    }
+
+    fn self_checking(&self) -> bool {
+        true
+    }
+}
+
+impl Subject for ByKind {
+    fn describe(kind: &Kind) -> Vec<u8> {
+        V1::describe(kind)
+    }
+
+    fn pick_meta(&self, seed: u64) -> Kind {
+        V1.pick_meta(seed)
+    }
+
+    fn driver(framing: &Framing<Self>) -> Driver<'_, Self> {
+        Driver::self_checking(framing)
+    }
+
+    fn resync(decoder: &mut Decoder<Self>, input: &mut &[u8]) -> Result<Option<u64>, RecoverError> {
+        decoder.resync(input)
+    }
+
+    fn resync_buf<S: Storage>(buf: &mut FrameBuf<S, Self>) -> Result<Option<u64>, RecoverError> {
+        buf.resync()
+    }
+
+    fn resync_codec(codec: &mut unstick::codec::FrameCodec<Self>) -> Result<(), RecoverError> {
+        codec.resync()
+    }
 }

@@ -33,6 +33,12 @@ pub trait Rules {
     /// The greatest length that the field can say.
     fn most(&self) -> u64;
 
+    /// The limit of the frames with this meta, next to that of the receiver.
+    fn limit_by_meta(&self, meta: &[u8]) -> u64 {
+        let _ = meta;
+        CAP
+    }
+
     /// Whether a search is allowed.
     fn self_checking(&self) -> bool {
         false
@@ -46,7 +52,7 @@ pub type Outcome = unstick_conformance::Outcome<Vec<u8>>;
 enum Decided {
     Not { missing: u64 },
     Refused { len: usize, error: HeaderError },
-    Oversize { len: usize, payload_len: u64 },
+    Oversize { len: usize, payload_len: u64, limit: u64 },
     Header { len: usize, meta: Vec<u8>, payload_len: u64 },
 }
 
@@ -56,10 +62,11 @@ fn decide(rules: &impl Rules, limit: u64, bytes: &[u8]) -> Decided {
         match rules.header(&bytes[..len]) {
             Verdict::More(more) => missing = more,
             Verdict::Refused(error) => return Decided::Refused { len, error },
-            Verdict::Header { payload_len, .. } if payload_len > limit => {
-                return Decided::Oversize { len, payload_len };
-            }
             Verdict::Header { meta, payload_len } => {
+                let limit = limit.min(rules.limit_by_meta(&meta));
+                if payload_len > limit {
+                    return Decided::Oversize { len, payload_len, limit };
+                }
                 return Decided::Header { len, meta, payload_len };
             }
         }
@@ -109,7 +116,7 @@ fn report(rules: &impl Rules, limit: u64, stream: &[u8], policy: Policy, out: &m
                 start += len + payload_len;
                 continue;
             }
-            Decided::Oversize { len, payload_len } => {
+            Decided::Oversize { len, payload_len, limit } => {
                 (DecodeError::Oversize { at, len: payload_len, limit }, len)
             }
             Decided::Refused { len, error } => (DecodeError::Header { at, error }, len),

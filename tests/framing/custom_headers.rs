@@ -12,7 +12,7 @@ use unstick_testing::oracle::{Policy, Rules, Verdict};
 /// A line that ends in a newline; its last character is the payload's length in decimal. The rest
 /// of it is the meta. Says how many bytes it has looked at.
 #[derive(Clone, Debug, Default)]
-struct Line {
+pub(crate) struct Line {
     scanned: Rc<Cell<usize>>,
 }
 

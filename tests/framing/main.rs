@@ -13,9 +13,11 @@ mod promise_08_no_panic;
 mod promise_09_datagrams;
 mod promise_10_resync_is_exact;
 
+mod changing_limits;
 mod custom_headers;
 mod frame_buf;
 mod headers;
+mod limits_by_kind;
 mod values;
 
 #[cfg(feature = "tokio")]

@@ -1,5 +1,6 @@
 //! Promise 3: errors latch. After an error nothing is delivered, and every call returns the same error,
-//! until a reset, a skip after an oversize frame, or a search. Requirements: ERR-4, ERR-7, SKP-1, SYN-8,
+//! until a reset, a skip after an oversize frame, or a search. A skip is also allowed in a payload that has
+//! begun, and nowhere else. Requirements: ERR-4, ERR-7, SKP-1, SYN-8,
 //! STR-3, STR-8.
 
 use unstick::{
@@ -27,6 +28,9 @@ fn every_request_in_every_state() {
     let sent = stream(&V1, &parts);
     let mut decoder = Decoder::with_framing(framing);
     let (mut refused, mut failed, mut searched, mut searching) = (0, 0, 0, false);
+    // Where a payload has begun that is delivered, and is not whole.
+    let (payloads, mut in_payload) = ([8..11, 49..53], 0);
+    assert_eq!(sent.len(), 53);
     for fed in 1..=sent.len() {
         let mut input = &sent[fed - 1..fed];
         loop {
@@ -47,13 +51,28 @@ fn every_request_in_every_state() {
         let mut other = decoder.clone();
         if other.error().is_none() {
             refused += 1;
+            let rest = payloads.iter().find(|payload| payload.contains(&fed));
+            let rest = rest.map(|payload| &sent[fed..payload.end]);
             for _ in 0..2 {
-                assert_eq!(other.skip_frame(), Err(RecoverError::NotFailed));
+                if rest.is_none() {
+                    assert_eq!(other.skip_frame(), Err(RecoverError::NotFailed));
+                }
                 let mut input = &sent[..];
                 assert_eq!(other.resync(&mut input), Err(RecoverError::NotFailed));
                 assert_eq!(input.len(), sent.len());
             }
             assert_eq!(other.finish(), decoder.finish());
+            // A payload that has begun can be skipped, once: exactly the rest of it is dropped.
+            if let Some(mut rest) = rest {
+                in_payload += 1;
+                let mut skipping = other.clone();
+                skipping.skip_frame().unwrap();
+                assert_eq!(skipping.skip_frame(), Err(RecoverError::NotFailed));
+                assert_eq!(skipping.finish(), decoder.finish());
+                let end = (fed + rest.len()) as u64;
+                assert_eq!((skipping.decode(&mut rest), rest), (Ok(None), &b""[..]));
+                assert_eq!((skipping.finish(), skipping.position()), (Ok(()), end));
+            }
             // It goes on as if it had not been asked.
             let next = &sent[fed..sent.len().min(fed + 1)];
             let pieces = |decoder: &mut Decoder| {
@@ -74,6 +93,7 @@ fn every_request_in_every_state() {
     }
     assert_eq!(decoder.finish(), Ok(()));
     assert!(refused > 20 && failed == 2 && searched > 5, "{refused} {failed} {searched}");
+    assert_eq!(in_payload, 3 + 4);
 }
 
 /// From every state, with bytes of the old stream still there.
@@ -115,7 +135,18 @@ fn skip_and_resync_are_for_failed_streams() {
         let mut buf = FrameBuf::with_framing([0; 64], framing).unwrap();
         buf.extend(&whole[..keep]);
         buf.next_frame().unwrap();
-        assert_eq!(buf.skip_frame(), Err(RecoverError::NotFailed));
+        // With its header complete the frame can be skipped.
+        let has_header = keep >= 8;
+        if has_header {
+            let mut skipping = buf.clone();
+            skipping.skip_frame().unwrap();
+            assert_eq!(skipping.skip_frame(), Err(RecoverError::NotFailed));
+            skipping.extend(&whole[keep..]);
+            skipping.extend(&text(b"next"));
+            assert_eq!(payloads(&mut skipping), [b"next"]);
+        } else {
+            assert_eq!(buf.skip_frame(), Err(RecoverError::NotFailed));
+        }
         assert_eq!(buf.resync(), Err(RecoverError::NotFailed));
         buf.extend(&whole[keep..]);
         assert_eq!(payloads(&mut buf), [b"whole"]);

@@ -35,12 +35,14 @@ enum Lie {
     LooksBehind,
     /// Every third answer is another one.
     Fickle,
+    /// The limit of its only meta is another one at each call.
+    FickleLimit,
     /// A payload as long as can be said.
     Huge,
     RefusesAll,
 }
 
-const LIES: [Lie; 13] = [
+const LIES: [Lie; 14] = [
     Lie::NoBytes,
     Lie::BeyondInput,
     Lie::BeyondRoom,
@@ -52,6 +54,7 @@ const LIES: [Lie; 13] = [
     Lie::RefusesLate,
     Lie::LooksBehind,
     Lie::Fickle,
+    Lie::FickleLimit,
     Lie::Huge,
     Lie::RefusesAll,
 ];
@@ -99,9 +102,20 @@ impl Format for Liar {
                 1 => Ok(Parsed::Need(bytes.len() + 1)),
                 _ => refused,
             },
+            Lie::FickleLimit => header(1, 2),
             Lie::Huge => header(1, u64::MAX),
             Lie::RefusesAll => refused,
             _ => Ok(Parsed::Need(bytes.len() + 1)),
+        }
+    }
+
+    fn limit_of(&self, (): &()) -> u64 {
+        // Another one at each call.
+        self.calls.set(self.calls.get() + 1);
+        if matches!(self.lie, Lie::FickleLimit) {
+            1 + self.calls.get() as u64 % 3
+        } else {
+            u64::MAX
         }
     }
 
@@ -118,7 +132,7 @@ impl SelfChecking for Liar {}
 
 /// What depends on more than the bytes may go well for once.
 fn may_pass(lie: Lie) -> bool {
-    matches!(lie, Lie::LooksBehind | Lie::Fickle)
+    matches!(lie, Lie::LooksBehind | Lie::Fickle | Lie::FickleLimit)
 }
 
 const SENT: [u8; 24] = [7; 24];
@@ -147,6 +161,8 @@ fn a_decoder_bears_every_lie() {
                     }
                 }
                 assert!(decoder.position() <= SENT.len() as u64);
+                let _ = (decoder.set_limit(chunk.len() as u64), decoder.needed());
+                decoder.set_limit(u64::MAX);
             }
             let _ = (decoder.finish(), decoder.error(), decoder.clone());
             assert!(failed || may_pass(lie), "{lie:?} passed with {size} bytes at a time");
@@ -183,6 +199,31 @@ fn a_read_buffer_bears_every_lie() {
                 let _ = (fixed.finish(), fixed.error(), growing.finish(), growing.error());
                 let all = failed == 3 || may_pass(lie);
                 assert!(all, "{lie:?} passed with {size} bytes at a time, room {room}");
+            }
+        }
+    }
+}
+
+/// The header first, the payload in runs, and limits in between.
+// spec: SEC-1
+#[test]
+fn a_frame_that_is_not_whole_bears_every_lie() {
+    for lie in LIES {
+        for (size, calls) in (1..=SENT.len()).flat_map(|size| (0..64).map(move |n| (size, n))) {
+            let mut buf = FrameBuf::growing(Liar::new(lie));
+            for (i, chunk) in SENT.chunks(size).enumerate() {
+                buf.extend(chunk);
+                for call in [calls, calls >> 2, calls >> 4, i] {
+                    match call % 4 {
+                        0 => drop(buf.find_header()),
+                        1 => drop(buf.find_payload()),
+                        2 => drop(buf.next_frame()),
+                        _ => drop(buf.skip_frame()),
+                    }
+                    buf.set_limit([0, 1, 2, u64::MAX][(call + i) % 4]);
+                    let _ = (buf.needed(), buf.next_header(), buf.open_frame(), buf.finish());
+                    assert!(buf.position() <= SENT.len() as u64);
+                }
             }
         }
     }

@@ -180,6 +180,8 @@ impl<F: Subject> Receiver for Stream<F> {
                 (self.searching, self.open) = (false, None);
                 return json!({"ok": true});
             }
+            // The skip of table 7.4: that of a payload is another request (7.7).
+            "skip" if self.decoder.error().is_none() => return json!({"answer": "rejected"}),
             "skip" => self.decoder.skip_frame(),
             _ if !self.decoder.format().self_checking() => return json!({"answer": "not-offered"}),
             // The same call goes on with a search, so there it is no second request.

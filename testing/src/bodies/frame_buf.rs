@@ -2,12 +2,12 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use unstick::{
-    DecodeError, FrameBuf, Framing, HeaderBuf, Part, RecoverError, Storage, StorageError,
+    DecodeError, FrameBuf, Framing, HeaderBuf, Parsed, Part, RecoverError, Storage, StorageError,
 };
 
 use super::input::{self, any_format};
 use crate::chunks::Subject;
-use crate::oracle::{self, Outcome, Policy};
+use crate::oracle::{self, Outcome, Policy, Rules};
 
 /// What a growing buffer may hold before anything arrived.
 const FIRST: usize = 8 * 1024;
@@ -22,6 +22,11 @@ pub fn frame_buf(data: &[u8]) {
 
 fn read(u: &mut Unstructured<'_>) -> Result<()> {
     any_format!(u, with_storage, u)
+}
+
+/// The same in a format of the caller's.
+pub fn frame_buf_of<F: Subject>(format: &F, data: &[u8]) {
+    let _ = with_storage(format, &mut Unstructured::new(data));
 }
 
 fn with_storage<F: Subject>(format: &F, u: &mut Unstructured<'_>) -> Result<()> {
@@ -56,6 +61,10 @@ enum Op {
     Skip,
     Resync,
     Reset,
+    SetLimit(u8),
+    Header,
+    Payload,
+    WholePayload,
 }
 
 fn check<F: Subject, S: Storage>(
@@ -92,9 +101,11 @@ fn check<F: Subject, S: Storage>(
     assert_eq!(buf.framing().limit(), limit);
     // A storage that grows may begin with some room.
     let given = buf.capacity();
-    let most = (limit.saturating_add(header as u64)).max(BUSY).max(given as u64);
+    let mut most = (limit.saturating_add(header as u64)).max(BUSY).max(given as u64);
 
-    let mut model = Model { format, limit, room, bytes: Vec::new(), state: State::Frames(0) };
+    let accepted = None;
+    let mut model =
+        Model { format, limit, accepted, room, bytes: Vec::new(), state: State::Frames(0) };
     let (mut left, mut arrived) = (&stream[..], 0);
     for op in ops.iter().cycle().take(ops.len().max(if long { 50 } else { 200 })) {
         if matches!(op, Op::Extend(_) | Op::Commit { .. }) {
@@ -149,8 +160,27 @@ fn check<F: Subject, S: Storage>(
             Op::Reset => {
                 buf.reset();
                 model.bytes.clear();
-                model.state = State::Frames(0);
+                (model.state, model.accepted) = (State::Frames(0), None);
             }
+            Op::SetLimit(limit) => {
+                let limit = match limit {
+                    255 => u64::MAX,
+                    254 => 1 << 20,
+                    253 => 65_536,
+                    small => (small / 4).into(),
+                };
+                buf.set_limit(limit);
+                model.limit = limit.min(Rules::most(format)).min(oracle::CAP).min(fits);
+                most = most.max(model.limit.saturating_add(header as u64));
+            }
+            Op::Header => {
+                let got = buf.find_header().map(|header| header.map(described::<F>));
+                assert_eq!(got, model.find_header(), "{model:?}");
+            }
+            Op::Payload => {
+                payload(&mut buf, &mut model);
+            }
+            Op::WholePayload => while payload(&mut buf, &mut model) {},
         }
         compare(&buf, &model);
         match room {
@@ -183,6 +213,25 @@ fn next<F: Subject, S: Storage>(buf: &mut FrameBuf<S, F>, model: &mut Model<'_, 
     matches!(want, Ok(Some(_)))
 }
 
+/// The same for the next bytes of a payload; whether there were any.
+fn payload<F: Subject, S: Storage>(buf: &mut FrameBuf<S, F>, model: &mut Model<'_, F>) -> bool {
+    let got = buf.find_payload().map(|run| {
+        run.map(|run| {
+            let bytes = buf.payload(&run).unwrap().to_vec();
+            assert_eq!((run.len, run.at + run.len as u64), (bytes.len(), buf.position()));
+            bytes
+        })
+    });
+    let want = model.find_payload();
+    assert_eq!(got, want, "{model:?}");
+    want.is_ok_and(|bytes| bytes.is_some_and(|bytes| !bytes.is_empty()))
+}
+
+fn described<F: Subject>(header: unstick::Header<F::Meta>) -> Known {
+    let unstick::Header { meta, payload_len, header_len } = header;
+    (F::describe(&meta), header_len, payload_len)
+}
+
 fn compare<F: Subject, S: Storage>(buf: &FrameBuf<S, F>, model: &Model<'_, F>) {
     let (position, unread) = (buf.position() as usize, buf.unread());
     match model.position() {
@@ -193,12 +242,20 @@ fn compare<F: Subject, S: Storage>(buf: &FrameBuf<S, F>, model: &Model<'_, F>) {
     assert!(unread == &model.bytes[position..], "{model:?}");
     assert_eq!(buf.error(), model.error(), "{model:?}");
     assert_eq!(buf.finish(), model.finish(), "{model:?}");
+    assert_eq!(buf.framing().limit(), model.limit);
+    assert_eq!(buf.next_header().map(described::<F>), model.header(), "{model:?}");
+    assert_eq!(buf.needed(), model.needed(), "{model:?}");
+    assert_eq!(buf.open_frame(), model.open_frame(), "{model:?}");
+    assert!(!buf.needs_more() || model.needed() > 0, "{model:?}");
 }
 
 /// All bytes since the stream's start, and where in them the reader stands.
 struct Model<'f, F> {
     format: &'f F,
+    /// That of the next header.
     limit: u64,
+    /// That of the next frame, if its header was accepted.
+    accepted: Option<u64>,
     /// Of a storage that does not grow.
     room: Option<usize>,
     bytes: Vec<u8>,
@@ -211,6 +268,7 @@ enum State {
     Frames(usize),
     /// So many bytes from here on are to be dropped.
     Skipping {
+        start: usize,
         from: usize,
         left: u64,
     },
@@ -218,6 +276,12 @@ enum State {
         start: usize,
         behind: usize,
         error: DecodeError,
+    },
+    /// The payload of the frame at `start` is taken from here on, as it arrives.
+    Payload {
+        start: usize,
+        from: usize,
+        left: u64,
     },
     /// For a header behind the frame that failed here.
     Searching(usize),
@@ -228,6 +292,8 @@ enum State {
 }
 
 type Taken = (Vec<u8>, Vec<u8>, Vec<u8>);
+/// A header's meta and length, and the payload's length.
+type Known = (Vec<u8>, usize, u64);
 
 impl<F: Subject> Model<'_, F> {
     fn has_failed(&self) -> bool {
@@ -238,7 +304,7 @@ impl<F: Subject> Model<'_, F> {
     fn position(&self) -> Option<usize> {
         match self.state {
             State::Frames(start) | State::NoRoom { start, .. } => Some(start),
-            State::Skipping { from, .. } => Some(from),
+            State::Skipping { from, .. } | State::Payload { from, .. } => Some(from),
             State::Failed { behind, .. } => Some(behind),
             State::Searching(_) => None,
         }
@@ -246,7 +312,7 @@ impl<F: Subject> Model<'_, F> {
 
     fn error(&self) -> Option<DecodeError> {
         match self.state {
-            State::Frames(_) | State::Skipping { .. } => None,
+            State::Frames(_) | State::Skipping { .. } | State::Payload { .. } => None,
             State::Failed { error, .. } | State::NoRoom { error, .. } => Some(error),
             State::Searching(start) => {
                 let at = self.bytes.len() as u64;
@@ -255,18 +321,30 @@ impl<F: Subject> Model<'_, F> {
         }
     }
 
-    /// What the oracle says of the bytes from here on.
+    /// What the oracle says of the bytes from here on, under the next frame's limit.
     fn outcomes(&self, start: usize) -> Vec<Outcome> {
-        oracle::outcomes(self.format, self.limit, &self.bytes[start..], Policy::STOP).1
+        let limit = self.accepted.unwrap_or(self.limit);
+        oracle::outcomes(self.format, limit, &self.bytes[start..], Policy::STOP).1
     }
 
     fn next(&mut self) -> std::result::Result<Option<Taken>, DecodeError> {
         self.drop_skipped();
         let State::Frames(start) = self.state else { return self.error().map_or(Ok(None), Err) };
+        if let Outcome::Frame { meta, header, payload, .. } = self.outcomes(start).swap_remove(0) {
+            (self.state, self.accepted) =
+                (State::Frames(start + header.len() + payload.len()), None);
+            return Ok(Some((meta, header, payload)));
+        }
+        self.find_header().map(|_| None)
+    }
+
+    fn find_header(&mut self) -> std::result::Result<Option<Known>, DecodeError> {
+        self.drop_skipped();
+        let State::Frames(start) = self.state else { return self.error().map_or(Ok(None), Err) };
         match self.outcomes(start).swap_remove(0) {
-            Outcome::Frame { meta, header, payload, .. } => {
-                self.state = State::Frames(start + header.len() + payload.len());
-                return Ok(Some((meta, header, payload)));
+            Outcome::Frame { .. } | Outcome::Begun { .. } => {
+                self.accepted.get_or_insert(self.limit);
+                return Ok(self.header());
             }
             Outcome::Error { error: DecodeError::Truncated { missing, part, .. }, .. } => {
                 assert_eq!(part, Part::Header, "of a payload the oracle says more first");
@@ -280,34 +358,120 @@ impl<F: Subject> Model<'_, F> {
                 let (error, behind) = (moved(error, start as u64), start + position as usize);
                 self.state = State::Failed { start, behind, error };
             }
-            Outcome::Begun { .. } | Outcome::End => {}
+            Outcome::End => {}
             Outcome::Found { .. } => unreachable!("nobody searches"),
         }
         self.error().map_or(Ok(None), Err)
     }
 
+    /// The header that is there already.
+    fn header(&self) -> Option<Known> {
+        let start = match self.state {
+            State::Frames(start) | State::Payload { from: start, left: 0, .. } => start,
+            _ => return None,
+        };
+        let mut outcomes = self.outcomes(start).into_iter();
+        match (outcomes.next()?, outcomes.next()) {
+            (Outcome::Frame { meta, header, payload, .. }, _) => {
+                Some((meta, header.len(), payload.len() as u64))
+            }
+            (
+                Outcome::Begun { meta, header, payload, .. },
+                Some(Outcome::Error { error: DecodeError::Truncated { missing, .. }, .. }),
+            ) => Some((meta, header.len(), payload.len() as u64 + missing)),
+            _ => None,
+        }
+    }
+
+    fn find_payload(&mut self) -> std::result::Result<Option<Vec<u8>>, DecodeError> {
+        if !matches!(self.state, State::Payload { .. }) {
+            let Some((_, header_len, left)) = self.find_header()? else { return Ok(None) };
+            let State::Frames(start) = self.state else { unreachable!("a header was found") };
+            self.state = State::Payload { start, from: start + header_len, left };
+            self.accepted = None;
+        }
+        let State::Payload { start, from, left } = self.state else { unreachable!() };
+        let run = left.min((self.bytes.len() - from) as u64) as usize;
+        if run == 0 && left > 0 {
+            return Ok(None);
+        }
+        self.state = match left {
+            0 => State::Frames(from),
+            _ => State::Payload { start, from: from + run, left: left - run as u64 },
+        };
+        Ok(Some(self.bytes[from..from + run].to_vec()))
+    }
+
+    /// How many bytes the next frame lacks.
+    fn needed(&self) -> u64 {
+        let start = match self.state {
+            State::Skipping { from, left, .. } | State::Payload { from, left: left @ 1.., .. } => {
+                return left.saturating_sub((self.bytes.len() - from) as u64);
+            }
+            State::Frames(start) | State::Payload { from: start, .. } => start,
+            _ => return 0,
+        };
+        if start == self.bytes.len() {
+            let Ok(Parsed::Need(need)) = self.format.decode_header(&[]) else { unreachable!() };
+            return need as u64;
+        }
+        match self.outcomes(start).swap_remove(0) {
+            Outcome::Error { error: DecodeError::Truncated { missing, .. }, .. } => missing,
+            Outcome::Begun { .. } => {
+                let (_, header_len, payload_len) = self.header().unwrap();
+                payload_len - (self.bytes.len() - start - header_len) as u64
+            }
+            _ => 0,
+        }
+    }
+
+    fn open_frame(&self) -> Option<u64> {
+        match self.state {
+            State::Frames(start) | State::Payload { from: start, left: 0, .. } => {
+                (start < self.bytes.len()).then_some(start as u64)
+            }
+            State::NoRoom { start, .. }
+            | State::Skipping { start, .. }
+            | State::Payload { start, .. } => Some(start as u64),
+            State::Failed { .. } | State::Searching(_) => None,
+        }
+    }
+
     fn drop_skipped(&mut self) {
-        if let State::Skipping { from, left } = self.state {
-            let dropped = left.min((self.bytes.len() - from) as u64);
-            let (from, left) = (from + dropped as usize, left - dropped);
-            self.state =
-                if left == 0 { State::Frames(from) } else { State::Skipping { from, left } };
+        match self.state {
+            State::Payload { from, left: 0, .. } => self.state = State::Frames(from),
+            State::Payload { start, from, left } | State::Skipping { start, from, left } => {
+                let dropped = left.min((self.bytes.len() - from) as u64);
+                let (from, left) = (from + dropped as usize, left - dropped);
+                self.state = match left {
+                    0 => State::Frames(from),
+                    _ => State::Skipping { start, from, left },
+                };
+            }
+            _ => {}
         }
     }
 
     fn finish(&self) -> std::result::Result<(), DecodeError> {
         let at = self.bytes.len() as u64;
-        let start = match self.state {
-            State::Frames(start) => start,
-            State::Skipping { from, left } => match left.checked_sub(at - from as u64) {
-                None | Some(0) => from + left as usize,
-                Some(missing) => {
-                    return Err(DecodeError::Truncated { at, missing, part: Part::Payload });
-                }
+        let (start, from, left) = match self.state {
+            State::Frames(start) => match self.header().filter(|_| self.accepted.is_some()) {
+                Some((_, header_len, payload_len)) => (start, start + header_len, payload_len),
+                None => (start, start, 0),
             },
+            State::Skipping { start, from, left } | State::Payload { start, from, left } => {
+                (start, from, left)
+            }
             _ => return self.error().map_or(Ok(()), Err),
         };
-        match self.outcomes(start).pop() {
+        assert!(start <= from);
+        let there = at - from as u64;
+        if there < left {
+            return Err(DecodeError::Truncated { at, missing: left - there, part: Part::Payload });
+        }
+        let start = from + left as usize;
+        let rest = &self.bytes[start..];
+        match oracle::outcomes(self.format, self.limit, rest, Policy::STOP).1.pop() {
             Some(Outcome::Error { error, .. }) => Err(moved(error, start as u64)),
             last => {
                 assert_eq!(last, Some(Outcome::End));
@@ -317,14 +481,25 @@ impl<F: Subject> Model<'_, F> {
     }
 
     fn skip(&mut self) -> std::result::Result<(), RecoverError> {
-        match (self.state, self.error()) {
-            (State::Failed { behind, .. }, Some(DecodeError::Oversize { len, .. })) => {
-                self.state = State::Skipping { from: behind, left: len };
-                Ok(())
-            }
-            (_, Some(error)) => Err(RecoverError::Failed(error)),
-            (_, None) => Err(RecoverError::NotFailed),
-        }
+        let (start, from, left) = match (self.state, self.error()) {
+            (
+                State::Failed { start, behind, .. },
+                Some(DecodeError::Oversize { len: left, .. }),
+            ) => (start, behind, left),
+            (_, Some(error)) => return Err(RecoverError::Failed(error)),
+            (State::Payload { start, from, left }, None) => (start, from, left),
+            (State::Frames(start), None) => match self.header() {
+                Some((_, header_len, left)) => (start, start + header_len, left),
+                None => return Err(RecoverError::NotFailed),
+            },
+            (_, None) => return Err(RecoverError::NotFailed),
+        };
+        self.accepted = None;
+        self.state = match left {
+            0 => State::Frames(from),
+            _ => State::Skipping { start, from, left },
+        };
+        Ok(())
     }
 
     fn resync(&mut self) -> std::result::Result<Option<u64>, RecoverError> {
@@ -361,8 +536,9 @@ impl<F: Subject> Model<'_, F> {
 
 impl<F: std::fmt::Debug> std::fmt::Debug for Model<'_, F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { format, limit, room, bytes, state } = self;
-        write!(f, "{format:?}, limit {limit}, room {room:?}, {state:?}, {bytes:02x?}")
+        let Self { format, limit, accepted, room, bytes, state } = self;
+        write!(f, "{format:?}, limit {limit}, {accepted:?} of a frame that has begun, ")?;
+        write!(f, "room {room:?}, {state:?}, {bytes:02x?}")
     }
 }
 

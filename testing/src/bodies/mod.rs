@@ -17,7 +17,7 @@ mod split;
 pub use adapter::adapter;
 pub use datagram::datagram;
 pub use differential::differential;
-pub use frame_buf::frame_buf;
+pub use frame_buf::{frame_buf, frame_buf_of};
 pub use message::message;
 pub use oracle::oracle;
 pub use resync::resync;
