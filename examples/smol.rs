@@ -139,7 +139,7 @@ fn frames_in_small_pieces_come_back() -> Result<(), Error> {
         let mut reader = FrameReader::new(stream.clone(), Framing::new(V1));
         for payload in &payloads {
             let frame = Framing::new(V1).frame(Kind::BINARY, payload)?;
-            for piece in frame.bytes().chunks(7) {
+            for piece in frame.to_bytes().chunks(7) {
                 stream.write_all(piece).await?;
             }
             let back = reader.next_frame().await?.map(|frame| frame.to_owned());

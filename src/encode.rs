@@ -161,10 +161,8 @@ impl<F: Format> Framing<F> {
     /// # Errors
     /// The same as [`encode_header`](Self::encode_header).
     pub fn frame(&self, meta: F::Meta, payload: &[u8]) -> Result<OwnedFrame<F::Meta>, EncodeError> {
-        let mut bytes = alloc::vec::Vec::new();
-        self.encode(&meta, payload, &mut bytes)?;
-        let header_len = bytes.len() - payload.len();
-        Ok(OwnedFrame::from_parts(meta, header_len, bytes))
+        let header = self.encode_header(&meta, payload.len() as u64)?;
+        Ok(OwnedFrame::from_parts(meta, header.as_bytes(), payload))
     }
 }
 

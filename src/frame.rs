@@ -36,7 +36,7 @@ impl<'a, M> Frame<'a, M> {
         self.bytes.get(..self.header_len).unwrap_or_default()
     }
 
-    /// Returns an owned copy of the frame as it was received. It allocates the length of the frame,
+    /// Returns an owned copy of the frame as it was received. It allocates the length of the payload,
     /// not that of the buffer.
     #[cfg(feature = "alloc")]
     #[must_use]
@@ -44,11 +44,7 @@ impl<'a, M> Frame<'a, M> {
     where
         M: Clone,
     {
-        OwnedFrame {
-            meta: self.meta.clone(),
-            header_len: self.header_len,
-            bytes: self.bytes.into(),
-        }
+        OwnedFrame::from_parts(self.meta.clone(), self.header_bytes(), self.payload)
     }
 }
 
@@ -61,41 +57,70 @@ impl<M: fmt::Debug> fmt::Debug for Frame<'_, M> {
     }
 }
 
-/// A whole frame that owns its bytes. The allocation has exactly the frame's length.
+/// A whole frame that owns its bytes. The payload is an allocation of exactly its length; the header
+/// is in the value itself, or a second allocation if it is longer than 22 bytes.
 #[cfg(feature = "alloc")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnedFrame<M = Kind> {
     /// The header's fields other than the length.
     pub meta: M,
-    header_len: usize,
-    bytes: alloc::boxed::Box<[u8]>,
+    header: OwnedHeader,
+    payload: alloc::boxed::Box<[u8]>,
+}
+
+#[cfg(feature = "alloc")]
+#[derive(Clone, PartialEq, Eq)]
+enum OwnedHeader {
+    /// The bytes after the first `len` are zero.
+    Inline {
+        len: u8,
+        bytes: [u8; 22],
+    },
+    Boxed(alloc::boxed::Box<[u8]>),
 }
 
 #[cfg(feature = "alloc")]
 impl<M> OwnedFrame<M> {
-    /// Creates a frame from its bytes, of which the first `header_len` are the header.
-    pub(crate) fn from_parts(meta: M, header_len: usize, bytes: alloc::vec::Vec<u8>) -> Self {
-        Self { meta, header_len, bytes: bytes.into() }
+    /// Creates a frame with copies of its parts.
+    pub(crate) fn from_parts(meta: M, header: &[u8], payload: &[u8]) -> Self {
+        let mut bytes = [0; 22];
+        let header = match (bytes.get_mut(..header.len()), u8::try_from(header.len())) {
+            (Some(place), Ok(len)) => {
+                place.copy_from_slice(header);
+                OwnedHeader::Inline { len, bytes }
+            }
+            _ => OwnedHeader::Boxed(header.into()),
+        };
+        Self { meta, header, payload: payload.into() }
     }
 
     /// Returns the payload.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        self.bytes.get(self.header_len..).unwrap_or_default()
+        &self.payload
     }
 
-    /// Returns the whole frame as it was received, header included.
+    /// Returns the header as it was received.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub fn header_bytes(&self) -> &[u8] {
+        match &self.header {
+            OwnedHeader::Inline { len, bytes } => {
+                bytes.get(..usize::from(*len)).unwrap_or_default()
+            }
+            OwnedHeader::Boxed(bytes) => bytes,
+        }
     }
 
-    /// Returns the payload without allocating again.
+    /// Returns a copy of the whole frame as it was received, header included.
+    #[must_use]
+    pub fn to_bytes(&self) -> alloc::vec::Vec<u8> {
+        [self.header_bytes(), &self.payload].concat()
+    }
+
+    /// Returns the payload. It is not moved, so a `Bytes` made of it is the only allocation.
     #[must_use]
     pub fn into_payload(self) -> alloc::vec::Vec<u8> {
-        let mut bytes = self.bytes.into_vec();
-        bytes.drain(..self.header_len);
-        bytes
+        self.payload.into_vec()
     }
 }
 

@@ -7,6 +7,7 @@ pub mod case;
 pub mod decode;
 pub mod encode;
 pub mod feed;
+pub mod framed;
 pub mod hostile;
 pub mod plot;
 pub mod results;

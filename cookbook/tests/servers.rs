@@ -452,7 +452,7 @@ fn mqtt() {
         client.write_all(&mqtt_packet(mqtt::PacketType::PingReq, b"")).unwrap();
         let pong = next(&mut packets);
         assert_eq!(
-            (pong.meta.packet_type, pong.bytes()),
+            (pong.meta.packet_type, &pong.to_bytes()[..]),
             (mqtt::PacketType::PingResp, &b"\xd0\0"[..])
         );
         client.write_all(&mqtt_packet(mqtt::PacketType::Disconnect, b"")).unwrap();

@@ -2,12 +2,11 @@
 
 use core::fmt;
 
-use tokio_util::bytes::{Buf, Bytes, BytesMut};
+use tokio_util::bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::append;
 use super::error::CodecError;
-use super::scan::CodecState;
+use super::scan::{CodecState, Split};
 use crate::{DecodeError, Escaped, Format, Framing, Header, Kind, RecoverError, SelfChecking, V1};
 
 /// A whole frame whose payload is reference-counted.
@@ -78,10 +77,73 @@ impl<F: Format> FrameCodec<F> {
         Self { state: CodecState::new(framing.into()) }
     }
 
-    /// Returns the format, and the limit of both directions.
+    /// Returns the format, and the limits of both directions.
     #[must_use]
     pub fn framing(&self) -> Framing<&F> {
         self.state.framing()
+    }
+
+    /// Sets the limit of both directions, in payload bytes, from the next frame on. A frame that has
+    /// begun to arrive keeps the limit that its header was accepted under. An error, and a frame that
+    /// is being skipped, are not affected.
+    ///
+    /// ```
+    /// use tokio_util::codec::Framed;
+    /// use unstick::U32Be;
+    /// use unstick::codec::PayloadCodec;
+    ///
+    /// # let stream = tokio::io::empty();
+    /// let mut framed = Framed::new(stream, PayloadCodec::new(U32Be));
+    /// framed.codec_mut().set_limit(16_384);
+    /// ```
+    pub fn set_limit(&mut self, payload_bytes: u64) {
+        self.set_limits(payload_bytes, payload_bytes);
+    }
+
+    /// Sets the limit of each direction, as [`set_limit`](Self::set_limit) does for both.
+    pub fn set_limits(&mut self, receive: u64, send: u64) {
+        self.state.set_limits(receive, send);
+    }
+
+    /// Reserves room for the rest of a frame, up to `frame_bytes` bytes of header and payload, as soon
+    /// as its header is complete and within the limit; zero, the default, reserves nothing.
+    ///
+    /// A large payload is then read with fewer copies into memory of its length. Kept payloads of a
+    /// stream whose frames are about equally long allocate at most 1.1 times what they hold. The
+    /// price: a peer that sends a header and nothing else costs `frame_bytes` bytes, so promise 7,
+    /// memory follows arrivals, holds beyond that number only.
+    pub fn reserve_announced(&mut self, frame_bytes: usize) {
+        self.state.reserve_announced(frame_bytes);
+    }
+
+    /// Appends a frame to `dst` whose payload may lie in pieces: for a codec that wraps this one.
+    ///
+    /// ```
+    /// use tokio_util::bytes::{Buf, BytesMut};
+    /// use unstick::U16Be;
+    /// use unstick::codec::FrameCodec;
+    ///
+    /// let codec = FrameCodec::with_framing(U16Be);
+    /// let mut dst = BytesMut::new();
+    /// codec.encode_buf(&(), (&b"head"[..]).chain(&b"tail"[..]), &mut dst)?;
+    /// assert_eq!(dst, "\0\x08headtail");
+    /// # Ok::<(), unstick::codec::CodecError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CodecError::Encode`] if the frame cannot be written. `dst` does not change then.
+    pub fn encode_buf(
+        &self,
+        meta: &F::Meta,
+        payload: impl Buf,
+        dst: &mut BytesMut,
+    ) -> Result<(), CodecError> {
+        let header = self.framing().encode_header(meta, payload.remaining() as u64)?;
+        let header = header.as_bytes();
+        dst.reserve(header.len().saturating_add(payload.remaining()));
+        dst.extend_from_slice(header);
+        dst.put(payload);
+        Ok(())
     }
 
     /// Returns the stream offset of the first byte in the read buffer. After an error that is the
@@ -99,7 +161,8 @@ impl<F: Format> FrameCodec<F> {
 
     /// Continues after an oversize frame: exactly its payload is dropped as it arrives.
     ///
-    /// `Framed` decodes again once further bytes, or the end, have arrived.
+    /// In a `Framed`, call it after an error that was an [item](Self::error_items): then the frames
+    /// that have arrived after the oversize one are returned at once.
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] if the stream has not failed, [`RecoverError::Failed`] if it
@@ -115,7 +178,7 @@ impl<F: Format> FrameCodec<F> {
     /// On a reliable transport end the stream instead: payload bytes may look like a header, and a
     /// peer could have placed them there.
     ///
-    /// `Framed` decodes again once further bytes, or the end, have arrived.
+    /// In a `Framed`, call it after an error that was an [item](Self::error_items).
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] if the stream has not failed. Nothing changes then.
@@ -138,6 +201,16 @@ impl<F: Format> FrameCodec<F> {
         self.state.reset();
     }
 
+    /// Splits the next frame off, and returns its header and all its bytes.
+    #[inline]
+    pub(super) fn next_whole(
+        &mut self,
+        buf: &mut BytesMut,
+        at_end: bool,
+    ) -> Result<Option<Split<F>>, DecodeError> {
+        if at_end { self.state.next_at_end(buf) } else { self.state.next(buf) }
+    }
+
     /// Splits the next frame off, and returns its meta and its payload.
     #[inline]
     pub(super) fn next(
@@ -145,8 +218,8 @@ impl<F: Format> FrameCodec<F> {
         buf: &mut BytesMut,
         at_end: bool,
     ) -> Result<Option<(F::Meta, BytesMut)>, DecodeError> {
-        let next = if at_end { self.state.next_at_end(buf) } else { self.state.next(buf) };
-        Ok(next?.map(|(Header { meta, header_len, .. }, mut frame)| {
+        let next = self.next_whole(buf, at_end)?;
+        Ok(next.map(|(Header { meta, header_len, .. }, mut frame)| {
             frame.advance(header_len.min(frame.len()));
             (meta, frame)
         }))
@@ -185,7 +258,6 @@ impl<F: Format> Encoder<BytesFrame<F::Meta>> for FrameCodec<F> {
 
     /// Appends a frame to `dst`, which does not change on an error.
     fn encode(&mut self, frame: BytesFrame<F::Meta>, dst: &mut BytesMut) -> Result<(), CodecError> {
-        let framing = self.framing();
-        Ok(append(&framing, &frame.meta, &frame.payload, dst)?)
+        self.encode_buf(&frame.meta, &frame.payload[..], dst)
     }
 }

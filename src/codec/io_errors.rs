@@ -1,20 +1,16 @@
 //! A codec for a layer that asks for an `io::Error`.
 
-use core::ops::{Deref, DerefMut};
 use std::io;
 
 use tokio_util::bytes::BytesMut;
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::error::CodecError;
-use super::frame::FrameCodec;
-use super::payload::PayloadCodec;
-use crate::Format;
 
 /// A codec with the same frames, and an [`io::Error`] instead of a [`CodecError`]: for a layer over
 /// `Framed` that asks for one, as tarpc's transport and the formats of tokio-serde do.
 ///
-/// Created by [`FrameCodec::io_errors`] and [`PayloadCodec::io_errors`]. It dereferences to the codec,
+/// Created by `io_errors` of each codec. It dereferences to the codec,
 /// so `framed.codec_mut().skip_frame()` works as before. The error that came before it is the inner
 /// error of the `io::Error`: see [errors as `io::Error`](crate::io#errors-as-ioerror).
 ///
@@ -50,7 +46,7 @@ use crate::Format;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct IoErrors<C> {
-    codec: C,
+    pub(super) codec: C,
 }
 
 impl<C> IoErrors<C> {
@@ -58,20 +54,6 @@ impl<C> IoErrors<C> {
     #[must_use]
     pub fn into_inner(self) -> C {
         self.codec
-    }
-}
-
-impl<C> Deref for IoErrors<C> {
-    type Target = C;
-
-    fn deref(&self) -> &C {
-        &self.codec
-    }
-}
-
-impl<C> DerefMut for IoErrors<C> {
-    fn deref_mut(&mut self) -> &mut C {
-        &mut self.codec
     }
 }
 
@@ -95,21 +77,5 @@ impl<I, C: Encoder<I, Error = CodecError>> Encoder<I> for IoErrors<C> {
     #[inline]
     fn encode(&mut self, item: I, dst: &mut BytesMut) -> io::Result<()> {
         Ok(self.codec.encode(item, dst)?)
-    }
-}
-
-impl<F: Format> FrameCodec<F> {
-    /// Returns this codec with [`io::Error`] as its error.
-    #[must_use]
-    pub fn io_errors(self) -> IoErrors<Self> {
-        IoErrors { codec: self }
-    }
-}
-
-impl<F: Format> PayloadCodec<F> {
-    /// Returns this codec with [`io::Error`] as its error.
-    #[must_use]
-    pub fn io_errors(self) -> IoErrors<Self> {
-        IoErrors { codec: self }
     }
 }

@@ -3,6 +3,12 @@
 //!
 //! - [`PayloadCodec`] reads and writes payloads alone, with the same meta in every header.
 //! - [`FrameCodec`] reads and writes [`BytesFrame`]s: the header's meta, and the payload.
+//! - [`WholeFrameCodec`] reads whole frames, header included.
+//! - [`error_items`](FrameCodec::error_items) and [`io_errors`](FrameCodec::io_errors) of each change how
+//!   errors come.
+//!
+//! All of them are configured by a [`Framing`](crate::Framing), a `Copy` value that can be a constant,
+//! stored, changed with `with_limit`, and passed to any number of codecs; there is no other builder.
 //! - [`IoErrors`] is either of them with an `io::Error`: `codec.io_errors()`.
 //!
 //! ```
@@ -33,21 +39,31 @@
 //! [`Bytes::copy_from_slice`](tokio_util::bytes::Bytes::copy_from_slice).
 //!
 //! # Memory
-//! Nothing is reserved because a header announces it: while a frame arrives, the buffer gets room for
-//! at most as many bytes again as it holds. After a frame for which it had to grow beyond 8 KiB it
-//! shrinks to that, once eight reads in a row needed no more.
+//! Nothing is reserved because a header announces it, except with
+//! [`reserve_announced`](FrameCodec::reserve_announced). While a frame of more than 8 KiB arrives, a
+//! full buffer gets room for as many bytes again as it holds, or for as many as the last frame had, and
+//! 8 KiB. Memory that is shared with payloads is replaced by room for whole frames as long as the last
+//! one, 8 to 72 KiB. After a frame for which it had to grow beyond 8 KiB the buffer shrinks to that,
+//! once eight reads in a row needed no more.
 //!
 //! # The end of a stream
 //! `Framed` calls the codec when the stream has ended. Between two frames this is a clean end; anywhere
 //! else, including directly after a header, it is [`DecodeError::Truncated`].
 //!
 //! # Errors latch
-//! After an error the codec returns it again and delivers nothing after it. `Framed` itself yields
-//! an error, then `None` once, and then calls the codec again: a program that continues after that
-//! `None` gets the same error, and no payload bytes that are taken for a header. Only the caller can
-//! continue, by [`FrameCodec::skip_frame`] or [`FrameCodec::resync`]; `Framed` then
-//! continues with the next bytes that arrive. Until then the buffer keeps everything that is read: do
-//! not poll on without it, since `Framed` reads more each time.
+//! After an error the codec returns it again and delivers nothing after it. Only the caller can
+//! continue, by [`FrameCodec::skip_frame`] or [`FrameCodec::resync`]. Until then the buffer keeps
+//! everything that is read: do not poll on without it, since `Framed` reads more each time.
+//!
+//! `Framed` itself yields an error, then `None` once, and then reads before it calls the codec again.
+//! No codec can change that: even after `skip_frame`, a frame that is in the buffer comes only when
+//! further bytes, or the end, arrive. If the peer waits for the answer to that frame, both sides wait.
+//! So a program that continues after errors
+//!
+//! - takes them as items: [`error_items`](FrameCodec::error_items); or
+//! - resets `Framed`, which then decodes first and yields no `None`:
+//!   `framed = framed.map_codec(|mut codec| { let _ = codec.skip_frame(); codec })`. `FramedRead` has no
+//!   such method: its `map_decoder` does not reset it.
 //!
 //! # Datagrams
 //! These codecs are for streams. In a `UdpFramed` one damaged datagram would be the last; for
@@ -56,32 +72,67 @@
 //! [`DecodeError::Truncated`]: crate::DecodeError::Truncated
 
 mod error;
+mod error_items;
 mod frame;
 mod io_errors;
 mod payload;
 mod scan;
+mod whole;
 
-use tokio_util::bytes::BytesMut;
+use core::ops::{Deref, DerefMut};
 
-use crate::{EncodeError, Format, Framing};
+use crate::Format;
 
 pub use error::CodecError;
+pub use error_items::ErrorItems;
 pub use frame::{BytesFrame, FrameCodec};
 pub use io_errors::IoErrors;
 pub use payload::PayloadCodec;
+pub use whole::WholeFrameCodec;
 
-/// Appends a frame to `out`, which does not change on an error.
-fn append<F: Format>(
-    framing: &Framing<F>,
-    meta: &F::Meta,
-    payload: &[u8],
-    out: &mut BytesMut,
-) -> Result<(), EncodeError> {
-    let header = framing.encode_header(meta, payload.len() as u64)?;
-    let header = header.as_bytes();
-    // A slice has at most `isize::MAX` bytes, so the sum cannot overflow.
-    out.reserve(header.len() + payload.len());
-    out.extend_from_slice(header);
-    out.extend_from_slice(payload);
-    Ok(())
+/// What dereferences to which codec inside it.
+macro_rules! derefs {
+    ($([$($generics:tt)+] $outer:ty => $field:ident: $inner:ty;)+) => {$(
+        impl<$($generics)+> Deref for $outer {
+            type Target = $inner;
+
+            fn deref(&self) -> &$inner {
+                &self.$field
+            }
+        }
+
+        impl<$($generics)+> DerefMut for $outer {
+            fn deref_mut(&mut self) -> &mut $inner {
+                &mut self.$field
+            }
+        }
+    )+};
 }
+
+derefs! {
+    [F: Format] PayloadCodec<F> => frames: FrameCodec<F>;
+    [F: Format] WholeFrameCodec<F> => frames: FrameCodec<F>;
+    [C] IoErrors<C> => codec: C;
+    [C] ErrorItems<C> => codec: C;
+}
+
+macro_rules! wrapped {
+    ($($codec:ident)+) => {$(
+        impl<F: Format> $codec<F> {
+            /// Returns this codec with [`std::io::Error`] as its error.
+            #[must_use]
+            pub fn io_errors(self) -> IoErrors<Self> {
+                IoErrors { codec: self }
+            }
+
+            /// Returns this codec with errors that the caller can continue after as items, not as
+            /// errors of the stream.
+            #[must_use]
+            pub fn error_items(self) -> ErrorItems<Self> {
+                ErrorItems { codec: self, reported: None }
+            }
+        }
+    )+};
+}
+
+wrapped! { FrameCodec PayloadCodec WholeFrameCodec }

@@ -5,10 +5,9 @@ use core::fmt;
 use tokio_util::bytes::BytesMut;
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::append;
 use super::error::CodecError;
 use super::frame::FrameCodec;
-use crate::{DecodeError, EncodeError, Format, Framing, RecoverError, SelfChecking};
+use crate::{EncodeError, Format, Framing};
 
 /// A codec of payloads: it yields a `BytesMut` for each frame and takes everything that is
 /// `AsRef<[u8]>`, for example `Bytes`, a slice or a string.
@@ -30,10 +29,12 @@ use crate::{DecodeError, EncodeError, Format, Framing, RecoverError, SelfCheckin
 /// Since it takes many types, the `Sink` methods without an item, like `flush` and `close`, need a
 /// type: `SinkExt::<&[u8]>::close(&mut framed)`.
 ///
-/// The [module](super) describes memory, errors, and the end of a stream.
+/// It dereferences to the [`FrameCodec`] that finds its frames, which has the methods that change or
+/// describe a stream: [`set_limit`](FrameCodec::set_limit), [`skip_frame`](FrameCodec::skip_frame) and
+/// so on. The [module](super) describes memory, errors, and the end of a stream.
 #[derive(Clone)]
 pub struct PayloadCodec<F: Format> {
-    frames: FrameCodec<F>,
+    pub(super) frames: FrameCodec<F>,
     meta: F::Meta,
 }
 
@@ -77,54 +78,6 @@ impl<F: Format> PayloadCodec<F> {
         frames.framing().encode_header(&meta, 0)?;
         Ok(Self { frames, meta })
     }
-
-    /// Returns the format, and the limit of both directions.
-    #[must_use]
-    pub fn framing(&self) -> Framing<&F> {
-        self.frames.framing()
-    }
-
-    /// As [`FrameCodec::position`].
-    #[must_use]
-    pub fn position(&self) -> u64 {
-        self.frames.position()
-    }
-
-    /// As [`FrameCodec::error`].
-    #[must_use]
-    pub fn error(&self) -> Option<DecodeError> {
-        self.frames.error()
-    }
-
-    /// As [`FrameCodec::skip_frame`].
-    ///
-    /// # Errors
-    /// Returns an error if the stream has not failed, or failed with another error.
-    pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        self.frames.skip_frame()
-    }
-
-    /// As [`FrameCodec::resync`].
-    ///
-    /// # Errors
-    /// Returns an error if the stream has not failed.
-    pub fn resync(&mut self) -> Result<(), RecoverError>
-    where
-        F: SelfChecking,
-    {
-        self.frames.resync()
-    }
-
-    /// As [`FrameCodec::skipped`].
-    #[must_use]
-    pub fn skipped(&self) -> u64 {
-        self.frames.skipped()
-    }
-
-    /// As [`FrameCodec::reset`].
-    pub fn reset(&mut self) {
-        self.frames.reset();
-    }
 }
 
 impl<F: Format<Meta = ()> + Default> Default for PayloadCodec<F> {
@@ -160,7 +113,6 @@ impl<F: Format, P: AsRef<[u8]>> Encoder<P> for PayloadCodec<F> {
 
     /// Appends a frame to `dst`, which does not change on an error.
     fn encode(&mut self, payload: P, dst: &mut BytesMut) -> Result<(), CodecError> {
-        let framing = self.framing();
-        Ok(append(&framing, &self.meta, payload.as_ref(), dst)?)
+        self.frames.encode_buf(&self.meta, payload.as_ref(), dst)
     }
 }

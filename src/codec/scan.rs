@@ -12,16 +12,26 @@ const USUAL_LEN: usize = 8 * 1024;
 /// It shrinks after this many reads in a row that needed no more than that.
 const QUIET_READS: u8 = 8;
 
+/// The max length that the next frame is expected to have without a reserve: a payload of 64 KiB.
+const EXPECTED_LEN: usize = 9 * USUAL_LEN;
+/// Frames of at most this length waste little of a buffer that holds them: they are not measured.
+const SHORT_LEN: usize = USUAL_LEN / 8;
+
 /// A frame's header, and all its bytes.
-type Split<F> = (Header<<F as Format>::Meta>, BytesMut);
+pub(super) type Split<F> = (Header<<F as Format>::Meta>, BytesMut);
 
 /// The state of a stream whose unread bytes are in the caller's buffer.
 #[derive(Clone)]
 pub(super) struct CodecState<F: Format> {
     scanner: Scanner<F>,
+    send_limit: u64,
     /// The error of a stream that ended inside a frame.
     ended: Option<DecodeError>,
     skipped: u64,
+    /// The max number of bytes of a frame for which room is reserved once its header is complete.
+    reserve: usize,
+    /// The length of the last frame.
+    last_len: usize,
     /// Whether the buffer had to grow, and the number of reads in a row that have not needed that
     /// since.
     grew: bool,
@@ -30,11 +40,32 @@ pub(super) struct CodecState<F: Format> {
 
 impl<F: Format> CodecState<F> {
     pub(super) fn new(framing: Framing<F>) -> Self {
-        Self { scanner: Scanner::new(framing), ended: None, skipped: 0, grew: false, quiet: 0 }
+        let send_limit = framing.send_limit();
+        Self {
+            scanner: Scanner::new(framing),
+            send_limit,
+            ended: None,
+            skipped: 0,
+            reserve: 0,
+            last_len: 0,
+            grew: false,
+            quiet: 0,
+        }
     }
 
     pub(super) fn framing(&self) -> Framing<&F> {
-        self.scanner.framing()
+        let mut framing = self.scanner.framing();
+        framing.set_send_limit(self.send_limit);
+        framing
+    }
+
+    pub(super) fn set_limits(&mut self, receive: u64, send: u64) {
+        self.scanner.set_limit(receive);
+        self.send_limit = send;
+    }
+
+    pub(super) fn reserve_announced(&mut self, frame_bytes: usize) {
+        self.reserve = frame_bytes;
     }
 
     /// Returns the stream offset of the buffer's first byte.
@@ -81,7 +112,7 @@ impl<F: Format> CodecState<F> {
             return Err(error);
         }
         match self.scanner.find_whole(buf) {
-            Some(found) => Ok(Some(split(found, buf))),
+            Some(found) => Ok(Some(self.split(found, buf))),
             None => self.next_slowly(buf),
         }
     }
@@ -106,7 +137,7 @@ impl<F: Format> CodecState<F> {
         }
         loop {
             match self.scanner.find(buf)? {
-                Scan::Frame(found) => return Ok(Some(split(found, buf))),
+                Scan::Frame(found) => return Ok(Some(self.split(found, buf))),
                 Scan::Discard(n) => discard(buf, n),
                 Scan::Incomplete { needed } => {
                     self.prepare_read(buf, needed);
@@ -124,25 +155,53 @@ impl<F: Format> CodecState<F> {
         step.skipped.is_some()
     }
 
+    #[inline(always)]
+    fn split(&mut self, found: Found<F::Meta>, buf: &mut BytesMut) -> Split<F> {
+        let len = found.frame_len().min(buf.len());
+        self.last_len = len;
+        (found.header, buf.split_to(len))
+    }
+
     /// Prepares the buffer for the read that follows.
     fn prepare_read(&mut self, buf: &mut BytesMut, needed: usize) {
-        let needed = needed.max(buf.len());
+        let (len, room) = (buf.len(), buf.capacity());
+        // If no room is left after a frame, the next one is expected to be as long.
+        let expected = self.last_len.min(self.reserve.max(EXPECTED_LEN));
+        let needed = needed.max(if room == 0 { expected } else { len });
         if needed > USUAL_LEN {
-            self.grew |= needed > buf.capacity();
+            self.grew |= needed > room;
             self.quiet = 0;
-            // A full buffer doubles: otherwise one that shares its memory with payloads would grow by
-            // the single byte that `Framed` asks for.
-            if buf.len() == buf.capacity() {
-                buf.reserve(needed.saturating_sub(buf.len()).min(buf.len()));
-            }
         } else if self.grew {
             self.quiet = self.quiet.saturating_add(1);
             if self.quiet >= QUIET_READS {
-                let mut usual = BytesMut::with_capacity(USUAL_LEN);
-                usual.extend_from_slice(buf);
-                *buf = usual;
+                move_to(buf, USUAL_LEN);
                 (self.grew, self.quiet) = (false, 0);
+                return;
             }
+        }
+        // Without this, a buffer that shares its memory with payloads would grow by the single byte
+        // that `Framed` asks for.
+        if needed > SHORT_LEN && (len == room || needed.min(self.reserve) > room) {
+            self.grow(buf, needed);
+        }
+    }
+
+    /// Makes room for the rest of a frame of `needed` bytes, or a part of it, in memory that fits
+    /// whole frames: what is left of it after the last one would be lost while a payload is kept.
+    fn grow(&self, buf: &mut BytesMut, needed: usize) {
+        let (len, room) = (buf.len(), buf.capacity());
+        // A buffer that a read has filled may become as long as the last frame was.
+        let allowed = len.saturating_mul(2).max(self.last_len);
+        let target = if room == 0 || needed <= self.reserve.max(allowed.saturating_add(USUAL_LEN)) {
+            needed.saturating_mul(USUAL_LEN.div_ceil(needed))
+        } else {
+            allowed.max(self.reserve)
+        };
+        // `reserve` at least doubles memory that it can extend in place.
+        if room == 0 || target >= room.saturating_mul(2) {
+            buf.reserve(target.saturating_sub(len));
+        } else {
+            move_to(buf, target);
         }
     }
 }
@@ -157,9 +216,11 @@ impl<F: Format + fmt::Debug> fmt::Debug for CodecState<F> {
     }
 }
 
-fn split<M>(found: Found<M>, buf: &mut BytesMut) -> (Header<M>, BytesMut) {
-    let len = found.frame_len().min(buf.len());
-    (found.header, buf.split_to(len))
+/// Moves the bytes into new memory of this capacity.
+fn move_to(buf: &mut BytesMut, capacity: usize) {
+    let mut moved = BytesMut::with_capacity(capacity);
+    moved.extend_from_slice(buf);
+    *buf = moved;
 }
 
 fn discard(buf: &mut BytesMut, len: usize) {

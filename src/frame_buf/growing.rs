@@ -13,6 +13,16 @@ impl<F: Format> FrameBuf<Vec<u8>, F> {
         Self::build(Vec::new(), framing.into())
     }
 
+    /// Lets the storage grow, in one step, for the rest of a frame of up to `frame_bytes` bytes, as soon
+    /// as its header is complete and within the limit; zero, the default, lets it grow with what arrives.
+    ///
+    /// A large frame is then read with fewer copies. The price: a peer that sends a header and nothing
+    /// else costs `frame_bytes` bytes, so promise 7, memory follows arrivals, holds beyond that number
+    /// only. On a reader: `reader.buf_mut().reserve_announced(n)`.
+    pub fn reserve_announced(&mut self, frame_bytes: usize) {
+        self.reserve = frame_bytes;
+    }
+
     /// Returns the unread bytes alone.
     pub fn into_unread(self) -> Vec<u8> {
         let (mut storage, unread) = self.into_parts();

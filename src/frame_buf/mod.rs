@@ -66,7 +66,7 @@ const QUIET_READS: u8 = 8;
 /// A `Vec` begins with 8 KiB. When a read has filled it, it doubles, or returns to the length that it
 /// had before it was shrunk; it never grows because a peer has announced something.
 /// After a large frame it shrinks to 64 KiB once eight reads in a row needed no more;
-/// [`shrink`](Self::shrink) gives all of it back at once. Nothing here panics; with a `Vec`,
+/// [`shrink`](Self::shrink) gives all of it back at once. `reserve_announced` lets it grow earlier. Nothing here panics; with a `Vec`,
 /// running out of memory aborts.
 ///
 /// # Errors latch
@@ -88,6 +88,9 @@ pub struct FrameBuf<S, F: Format = V1> {
     filled: bool,
     /// The length of a growing storage before it was given back.
     before: usize,
+    /// The max number of bytes of a frame for which a growing storage makes room once its header is
+    /// complete.
+    reserve: usize,
 }
 
 /// The result of `find_outlined`.
@@ -135,6 +138,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
             quiet: 0,
             filled: false,
             before: 0,
+            reserve: 0,
         }
     }
 
@@ -160,7 +164,12 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     #[inline]
     pub fn spare(&mut self) -> &mut [u8] {
         let len = self.storage.bytes().len();
-        if self.start == self.end || len - self.end <= len / 4 || self.filled || S::is_large(len) {
+        if self.start == self.end
+            || len - self.end <= len / 4
+            || self.filled
+            || S::is_large(len)
+            || self.is_short_of_reserve()
+        {
             self.make_room();
         }
         self.storage.bytes_mut().get_mut(self.end..).unwrap_or_default()
@@ -426,6 +435,12 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         }
     }
 
+    /// Whether the storage is to grow for the rest of a frame whose header is complete.
+    fn is_short_of_reserve(&self) -> bool {
+        let len = self.storage.bytes().len();
+        len > 0 && self.need.saturating_sub(self.start).min(self.reserve) > len
+    }
+
     fn make_room(&mut self) {
         let len = self.storage.bytes().len();
         let unread = self.end - self.start;
@@ -435,7 +450,11 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         if unread == 0 || tail == 0 || (tail < len / 4 && self.start >= unread) {
             self.compact();
         }
-        if S::GROWS {
+        if self.is_short_of_reserve() {
+            self.compact();
+            self.storage.resize(self.need.min(self.reserve));
+            (self.filled, self.quiet) = (false, 0);
+        } else if S::GROWS {
             self.adapt(unread);
         }
     }

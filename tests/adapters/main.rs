@@ -7,6 +7,8 @@
 mod before_whole;
 #[cfg(feature = "tokio-util")]
 mod codec;
+#[cfg(feature = "tokio-util")]
+mod codec_continues;
 #[cfg(feature = "embedded-io")]
 mod embedded_io;
 #[cfg(feature = "embedded-io-async")]

@@ -397,7 +397,7 @@ async fn stream_and_sink_pass_owned_frames_on() {
     for (frame, payload) in frames.iter().zip(&payloads) {
         let frame = frame.as_ref().unwrap();
         assert_eq!((frame.meta, frame.payload()), (Kind::BINARY, &payload[..]));
-        assert_eq!(frame.bytes(), wire_of(std::slice::from_ref(payload)));
+        assert_eq!(frame.to_bytes(), wire_of(std::slice::from_ref(payload)));
     }
 }
 

@@ -288,7 +288,7 @@ fn refused_datagrams_are_items_of_their_own_that_can_be_kept() {
                 let (source, taken) = match kept {
                     Received::Datagram { source, frames } => {
                         let wire: Vec<_> =
-                            frames.iter().flat_map(|frame| frame.bytes()).copied().collect();
+                            frames.iter().flat_map(|frame| frame.to_bytes()).collect();
                         assert!(frames.is_empty() || wire == bytes);
                         (source, Ok(frames.iter().map(|frame| frame.payload().to_vec()).collect()))
                     }

@@ -54,7 +54,7 @@ fn p04_a_kept_frame_keeps_no_buffer() {
     let kept = buf.next_frame().unwrap().unwrap().to_owned();
     drop(buf);
     // The bytes of the frame and no others: tests/allocation counts what that allocates.
-    assert_eq!(kept.bytes().len(), 18);
+    assert_eq!(kept.to_bytes().len(), 18);
     assert_eq!(kept.payload(), b"ten bytes!");
 }
 

@@ -33,7 +33,11 @@ fn round_trip<F: Subject>(format: &F, seed: u64, len: usize, fill: u8) {
     assert_eq!((&frame.meta, frame.payload, frame.bytes()), (&meta, &payload[..], &bytes[..]));
     assert!(rest.is_empty());
     let owned = frame.to_owned();
-    assert_eq!((&owned.meta, owned.payload(), owned.bytes()), (&meta, &payload[..], &bytes[..]));
+    assert_eq!(
+        (&owned.meta, owned.payload(), owned.to_bytes()),
+        (&meta, &payload[..], bytes.clone())
+    );
+    assert_eq!(owned.header_bytes(), frame.header_bytes());
     let got = run(&framing, &bytes, &[], Path::Decode, Policy::STOP);
     let header = frame.header_bytes().to_vec();
     let meta = F::describe(&meta);

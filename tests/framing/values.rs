@@ -137,9 +137,13 @@ fn an_owned_frame_gives_its_parts_away() {
     let header = Framing::new(V1).encode_header(Kind::TEXT, 5).unwrap();
     let copy = Clone::clone(&header);
     assert_eq!(copy.as_ref(), header.as_bytes());
-    assert_eq!(frame.bytes(), [header.as_bytes(), b"hello"].concat());
+    assert_eq!(frame.to_bytes(), [header.as_bytes(), b"hello"].concat());
+    assert_eq!(frame.header_bytes(), header.as_bytes());
     assert_eq!(frame.payload(), b"hello");
-    assert_eq!(frame.into_payload(), b"hello");
+    let place = frame.payload().as_ptr();
+    let payload = frame.into_payload();
+    assert_eq!((&payload[..], payload.capacity()), (&b"hello"[..], 5));
+    assert_eq!(payload.as_ptr(), place, "the payload was moved");
     assert_eq!(Framing::new(U8).frame((), b"").unwrap().into_payload(), b"");
 }
 

@@ -6,11 +6,11 @@
 
 use std::time::Instant;
 
-use unstick_bench::case::{CHUNKS, Chunk, Frames, PAYLOADS, cold_payloads};
+use unstick_bench::case::{CHUNKS, Chunk, Frames, PAYLOADS, bytes_name, cold_payloads};
 use unstick_bench::decode::{self, Counted, Timed};
 use unstick_bench::results::Results;
 use unstick_bench::rounds::{Contender, Plan, measure, passes};
-use unstick_bench::{encode, scaling, tcp, udp};
+use unstick_bench::{encode, framed, scaling, tcp, udp};
 
 fn main() {
     let (mut plan, mut name) = (Plan::ordinary(), "measure".to_owned());
@@ -27,6 +27,7 @@ fn main() {
     decoding(&mut results, &plan);
     cold_decoding(&mut results, &plan);
     encoding(&mut results, &plan);
+    codecs(&mut results, &plan);
     connections(&mut results, &plan);
     datagrams(&mut results, &plan);
     growth(&mut results, &plan);
@@ -87,6 +88,18 @@ fn encoding(results: &mut Results, plan: &Plan) {
                 .map(|contender| passes(contender.name, contender.start(&frames)))
                 .collect();
             measure(results, plan, plan.turn, &case, frames.count(), contenders);
+        }
+    }
+}
+
+fn codecs(results: &mut Results, plan: &Plan) {
+    for size in framed::SIZES {
+        let frames = framed::frames(size);
+        for (way, contenders) in framed::WAYS {
+            let case = format!("codec/{}/{way}", bytes_name(size));
+            if plan.wants(&case) {
+                measure(results, plan, plan.turn, &case, frames.count(), contenders(&frames));
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use unstick_bench::case::{CHUNKS, PAYLOADS, bytes_name};
 use unstick_bench::hostile::Hostile;
 use unstick_bench::plot;
 use unstick_bench::results::{Results, median, package, ratio, rustc_version, target};
-use unstick_bench::{scaling, tcp, udp};
+use unstick_bench::{framed, scaling, tcp, udp};
 
 /// A difference below this is not called a loss.
 const NOISE: f64 = 1.02;
@@ -101,6 +101,7 @@ impl Report {
         self.losses(&mut out);
         self.decoding(&mut out);
         self.encoding(&mut out);
+        self.codecs(&mut out);
         self.connections(&mut out);
         self.datagrams(&mut out);
         self.growth(&mut out);
@@ -119,6 +120,7 @@ impl Report {
         self.decode_targets(&mut rows);
         self.chunk_targets(&mut rows);
         self.encode_targets(&mut rows);
+        self.codec_targets(&mut rows);
         self.tcp_targets(&mut rows);
         self.udp_targets(&mut rows);
         self.memory_target(&mut rows);
@@ -215,6 +217,15 @@ impl Report {
         for payload in ["1KiB", "16KiB", "64KiB"] {
             let case = format!("encode/{payload}/slice");
             self.times(rows, &case, "unstick-u32be", "memcpy", Bound::AtMost(1.05));
+        }
+    }
+
+    fn codec_targets(&self, rows: &mut Vec<Row>) {
+        for size in framed::SIZES {
+            for (way, _) in framed::WAYS {
+                let case = format!("codec/{}/{way}", bytes_name(size));
+                self.times(rows, &case, "tokio-util", "unstick", Bound::AtLeast(1.0));
+            }
         }
     }
 
@@ -434,6 +445,23 @@ impl Report {
             let cases = PAYLOADS
                 .map(|payload| (payload.name(), format!("encode/{}/{target}", payload.name())));
             self.ratio_table(out, &cases, over, who);
+        }
+    }
+
+    fn codecs(&self, out: &mut String) {
+        for (way, _) in framed::WAYS {
+            writeln!(
+                out,
+                "\n## Codecs in a Framed, payloads {way}: times as fast as LengthDelimitedCodec\n"
+            )
+            .unwrap();
+            let cases = framed::SIZES.map(|size| {
+                let size = bytes_name(size);
+                let case = format!("codec/{size}/{way}");
+                (size, case)
+            });
+            let who = ["unstick", "unstick-reserved", "unstick-whole"];
+            self.ratio_table(out, &cases, "tokio-util", &who);
         }
     }
 

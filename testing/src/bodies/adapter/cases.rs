@@ -142,20 +142,21 @@ fn ask<F: Subject + Unpin>(
     call: Call,
     polls: usize,
 ) -> Option<Asked> {
-    let parts = |meta: &F::Meta, bytes: &[u8], payload: &[u8]| {
-        let header = bytes[..bytes.len() - payload.len()].to_vec();
-        (F::describe(meta), header, payload.to_vec())
+    let parts = |meta: &F::Meta, header: &[u8], payload: &[u8]| {
+        (F::describe(meta), header.to_vec(), payload.to_vec())
     };
     match call {
-        Call::Borrowed => attempt(polls, reader.next_frame())
-            .map(|result| result.map(|frame| frame.map(|f| parts(&f.meta, f.bytes(), f.payload)))),
+        Call::Borrowed => attempt(polls, reader.next_frame()).map(|result| {
+            result.map(|frame| frame.map(|f| parts(&f.meta, f.header_bytes(), f.payload)))
+        }),
         Call::Owned => attempt(polls, reader.next_owned()).map(|result| {
-            result.map(|frame| frame.map(|f| parts(&f.meta, f.bytes(), f.payload())))
+            result.map(|frame| frame.map(|f| parts(&f.meta, f.header_bytes(), f.payload())))
         }),
         Call::Stream => {
             let next = std::future::poll_fn(|cx| Pin::new(&mut *reader).poll_next(cx));
             attempt(polls, next).map(|item| {
-                item.transpose().map(|frame| frame.map(|f| parts(&f.meta, f.bytes(), f.payload())))
+                item.transpose()
+                    .map(|frame| frame.map(|f| parts(&f.meta, f.header_bytes(), f.payload())))
             })
         }
     }
