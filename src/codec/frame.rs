@@ -100,6 +100,12 @@ impl<F: Format> FrameCodec<F> {
         self.set_limits(payload_bytes, payload_bytes);
     }
 
+    /// Returns the effective limit of received frames, in payload bytes: that of the next header.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.framing().limit()
+    }
+
     /// Sets the limit of each direction, as [`set_limit`](Self::set_limit) does for both.
     pub fn set_limits(&mut self, receive: u64, send: u64) {
         self.state.set_limits(receive, send);

@@ -5,11 +5,11 @@
 //! - [`FrameCodec`] reads and writes [`BytesFrame`]s: the header's meta, and the payload.
 //! - [`WholeFrameCodec`] reads whole frames, header included.
 //! - [`error_items`](FrameCodec::error_items) and [`io_errors`](FrameCodec::io_errors) of each change how
-//!   errors come.
+//!   errors come: as items, or as an `io::Error`.
+//! - [`LengthDelimited`] is a `LengthDelimitedCodec` as its `new` creates it.
 //!
 //! All of them are configured by a [`Framing`](crate::Framing), a `Copy` value that can be a constant,
-//! stored, changed with `with_limit`, and passed to any number of codecs; there is no other builder.
-//! - [`IoErrors`] is either of them with an `io::Error`: `codec.io_errors()`.
+//! stored, changed with `set_limit`, and passed to any number of codecs; there is no other builder.
 //!
 //! ```
 //! use futures::{SinkExt, StreamExt};
@@ -81,7 +81,7 @@ mod whole;
 
 use core::ops::{Deref, DerefMut};
 
-use crate::Format;
+use crate::{Format, Framing, U32Be};
 
 pub use error::CodecError;
 pub use error_items::ErrorItems;
@@ -89,6 +89,19 @@ pub use frame::{BytesFrame, FrameCodec};
 pub use io_errors::IoErrors;
 pub use payload::PayloadCodec;
 pub use whole::WholeFrameCodec;
+
+/// Payloads after a length of four bytes in big-endian order, with [`std::io::Error`] as the error:
+/// [`length_delimited`](Self::length_delimited) creates it with a limit of 8 MiB, like
+/// `LengthDelimitedCodec::new`, and its default has the limit of 1 MiB.
+pub type LengthDelimited = IoErrors<PayloadCodec<U32Be>>;
+
+impl LengthDelimited {
+    /// Creates a codec with the format and the limit of `LengthDelimitedCodec::new`.
+    #[must_use]
+    pub fn length_delimited() -> Self {
+        PayloadCodec::new(Framing::new(U32Be).with_limit(8 << 20)).io_errors()
+    }
+}
 
 /// What dereferences to which codec inside it.
 macro_rules! derefs {
