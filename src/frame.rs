@@ -39,6 +39,7 @@ impl<'a, M> Frame<'a, M> {
     /// Returns an owned copy of the frame as it was received. It allocates the length of the payload,
     /// not that of the buffer.
     #[cfg(feature = "alloc")]
+    #[inline]
     #[must_use]
     pub fn to_owned(&self) -> OwnedFrame<M>
     where
@@ -82,6 +83,7 @@ enum OwnedHeader {
 #[cfg(feature = "alloc")]
 impl<M> OwnedFrame<M> {
     /// Creates a frame with copies of its parts.
+    #[inline]
     pub(crate) fn from_parts(meta: M, header: &[u8], payload: &[u8]) -> Self {
         let mut bytes = [0; 22];
         let header = match (bytes.get_mut(..header.len()), u8::try_from(header.len())) {
@@ -118,6 +120,7 @@ impl<M> OwnedFrame<M> {
     }
 
     /// Returns the payload. It is not moved, so a `Bytes` made of it is the only allocation.
+    #[inline]
     #[must_use]
     pub fn into_payload(self) -> alloc::vec::Vec<u8> {
         self.payload.into_vec()
