@@ -44,7 +44,7 @@ use super::error::CodecError;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct IoErrors<C> {
     pub(super) codec: C,
 }

@@ -90,16 +90,21 @@ pub use io_errors::IoErrors;
 pub use payload::PayloadCodec;
 pub use whole::WholeFrameCodec;
 
-/// Payloads after a length of four bytes in big-endian order, with [`std::io::Error`] as the error:
-/// [`length_delimited`](Self::length_delimited) creates it with a limit of 8 MiB, like
-/// `LengthDelimitedCodec::new`, and its default has the limit of 1 MiB.
+/// A `LengthDelimitedCodec` as its `new` creates it: payloads of at most 8 MiB after a length of four
+/// bytes in big-endian order, with [`std::io::Error`] as the error.
 pub type LengthDelimited = IoErrors<PayloadCodec<U32Be>>;
 
 impl LengthDelimited {
     /// Creates a codec with the format and the limit of `LengthDelimitedCodec::new`.
     #[must_use]
-    pub fn length_delimited() -> Self {
+    pub fn new() -> Self {
         PayloadCodec::new(Framing::new(U32Be).with_limit(8 << 20)).io_errors()
+    }
+}
+
+impl Default for LengthDelimited {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -536,3 +536,23 @@ async fn a_layer_that_asks_for_io_errors_gets_them() {
     let mut reset = FramedRead::new(source, PayloadCodec::new(framing).io_errors());
     assert_eq!(reset.next().await.unwrap().unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
+
+/// `LengthDelimited` is what `LengthDelimitedCodec::new` is: the format, the limit and the error.
+#[test]
+fn length_delimited_is_the_codec_that_it_replaces() {
+    use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
+    let (mut ours, mut theirs) =
+        (unstick::codec::LengthDelimited::new(), LengthDelimitedCodec::new());
+    assert_eq!(unstick::codec::LengthDelimited::default().limit(), ours.limit());
+    assert_eq!(ours.limit(), theirs.max_frame_length() as u64);
+    for len in [0, 5, 8 << 20, (8 << 20) + 1] {
+        let (mut one, mut two) = (BytesMut::new(), BytesMut::new());
+        let written: std::io::Result<()> = ours.encode(vec![7; len], &mut one);
+        let same = theirs.encode(tokio_util::bytes::Bytes::from(vec![7; len]), &mut two);
+        assert_eq!((written.is_ok(), &one), (same.is_ok(), &two), "{len}");
+        if written.is_ok() {
+            assert_eq!(ours.decode(&mut one).unwrap(), theirs.decode(&mut two).unwrap());
+        }
+    }
+    let _framed = ours.framed(::tokio::io::duplex(1).0);
+}
