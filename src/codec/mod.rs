@@ -8,7 +8,7 @@
 //!   errors come: as items, or as an `io::Error`.
 //! - [`LengthDelimited`] is a `LengthDelimitedCodec` as its `new` creates it.
 //!
-//! All of them are configured by a [`Framing`](crate::Framing), a `Copy` value that can be a constant,
+//! All of them are configured by a [`Framing`], a `Copy` value that can be a constant,
 //! stored, changed with `set_limit`, and passed to any number of codecs; there is no other builder.
 //!
 //! ```

@@ -43,6 +43,5 @@
 mod reader;
 mod writer;
 
-pub use crate::io::{ReadError, WriteError};
 pub use reader::FrameReader;
 pub use writer::FrameWriter;

@@ -11,7 +11,8 @@ use futures::{SinkExt, StreamExt, future};
 use proptest::prelude::*;
 use smol::net::{TcpListener, TcpStream};
 use unstick::engine::Next;
-use unstick::futures::{FrameReader, FrameWriter, ReadError, WriteError};
+use unstick::futures::{FrameReader, FrameWriter};
+use unstick::io::{ReadError, WriteError};
 use unstick::{
     DecodeError, EncodeError, Format, Framing, HeaderError, Kind, Part, U16Be, U32Be, V1,
 };

@@ -24,7 +24,8 @@ fn a_framing_can_be_a_constant() {
     assert_eq!(NARROW.limit(), u16::MAX.into());
     assert_eq!(NARROW, Framing::new(U16Be).with_limit(u16::MAX.into()));
     assert_eq!(NARROW, Framing::default());
-    assert_eq!(format!("{NARROW:?}"), "Framing { format: U16Be, limit: 65535, explicit: false }");
+    let shown = "Framing { format: U16Be, limit: 65535, send_limit: 65535, explicit: false }";
+    assert_eq!(format!("{NARROW:?}"), shown);
     assert_eq!(Framing::new(Varint).with_limit(u64::MAX).limit(), MAX_PAYLOAD_LEN);
     // A format that is not `Copy` is moved.
     let boxed = Framing::new(Owned("x".to_owned())).with_limit(7);

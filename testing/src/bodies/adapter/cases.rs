@@ -5,9 +5,10 @@ use std::pin::Pin;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use futures::{Sink, Stream};
+use unstick::io::{ReadError, WriteError};
 use unstick::{DecodeError, EncodeError, Framing, Kind, V1};
 
-use super::adapter::{FrameReader, FrameWriter, ReadError, WriteError};
+use super::adapter::{FrameReader, FrameWriter};
 use crate::bodies::input::{self, any_format};
 use crate::chunks::Subject;
 use crate::formats::stream;
