@@ -170,7 +170,11 @@ fn invalid_input_ends_only_that_connection() {
 fn invalid_input_in_other_formats_is_reported() {
     let field = "field:header=4,offset=1,width=2,order=be,covers=frame";
     let table = [
-        ("i32le", "fe ff ff ff", "byte 0: the length is negative, at most -2 (its top byte is 0xff)"),
+        (
+            "i32le",
+            "fe ff ff ff",
+            "byte 0: the length is negative, at most -2 (its top byte is 0xff)",
+        ),
         ("i32be", "ff", "byte 0: the length is negative, at most -1 (its top byte is 0xff)"),
         ("varint", "82 80 00", "byte 0: the length is a varint with a needless zero byte"),
         ("varint", "ff ff ff ff ff ff ff ff ff 02", "goes on past 64 bits"),
