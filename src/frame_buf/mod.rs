@@ -438,7 +438,8 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// Whether the storage is to grow for the rest of a frame whose header is complete.
     fn is_short_of_reserve(&self) -> bool {
         let len = self.storage.bytes().len();
-        len > 0 && self.need.saturating_sub(self.start).min(self.reserve) > len
+        // Without a reserve this is one comparison.
+        S::GROWS && self.reserve > len && len > 0 && self.need.saturating_sub(self.start) > len
     }
 
     fn make_room(&mut self) {
