@@ -55,8 +55,10 @@ impl<F: Format> FrameBuf<Vec<u8>, F> {
         copy_payload(&mut storage, kept);
         self.end -= self.start;
         self.need = self.need.saturating_sub(self.start);
-        (self.start, self.quiet, self.filled) = (0, 0, false);
-        core::mem::replace(&mut self.storage, storage)
+        (self.start, self.quiet) = (0, 0);
+        let old = core::mem::replace(&mut self.storage, storage);
+        self.filled = self.is_short_of_reserve();
+        old
     }
 
     /// Moves the unread bytes into a storage of just their length, and returns the storage that held

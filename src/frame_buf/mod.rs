@@ -164,12 +164,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     #[inline]
     pub fn spare(&mut self) -> &mut [u8] {
         let len = self.storage.bytes().len();
-        if self.start == self.end
-            || len - self.end <= len / 4
-            || self.filled
-            || S::is_large(len)
-            || self.is_short_of_reserve()
-        {
+        if self.start == self.end || len - self.end <= len / 4 || self.filled || S::is_large(len) {
             self.make_room();
         }
         self.storage.bytes_mut().get_mut(self.end..).unwrap_or_default()
@@ -308,6 +303,8 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
                 Ok(Scan::Incomplete { needed }) => {
                     if self.scanner.needs_more(kept.len()) {
                         self.need = self.start.saturating_add(needed);
+                        // So that the next `spare` makes the room.
+                        self.filled |= self.is_short_of_reserve();
                     }
                     // A frame within the limit always fits, so this is a header.
                     if !S::GROWS && needed > self.storage.bytes().len() {
