@@ -51,16 +51,15 @@ impl<F: Format> Framing<F> {
     /// that takes longer or shorter frames than it sends.
     #[must_use]
     pub const fn with_limits(mut self, receive: u64, send: u64) -> Self {
-        self.limit = if receive < MAX_PAYLOAD_LEN { receive } else { MAX_PAYLOAD_LEN };
+        self.set_limit(receive);
         self.set_send_limit(send);
-        self.explicit = true;
         self
     }
 
     /// Sets the limit of a stored framing, like [`with_limit`](Self::with_limit).
     pub const fn set_limit(&mut self, payload_bytes: u64) {
-        self.limit = if payload_bytes < MAX_PAYLOAD_LEN { payload_bytes } else { MAX_PAYLOAD_LEN };
         self.set_send_limit(payload_bytes);
+        self.limit = self.send_limit;
         self.explicit = true;
     }
 

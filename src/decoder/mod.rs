@@ -275,8 +275,8 @@ impl<F: Format> Decoder<F> {
         self.state.phase == Phase::BOUNDARY
     }
 
-    /// Returns how many bytes to read, so that the next frame gets on and no byte after it is read;
-    /// zero if the stream has failed.
+    /// Returns how many more bytes the next frame is known to have, so that a read of as many bytes
+    /// reads none after it; zero if the stream has failed.
     #[must_use]
     pub fn needed(&self) -> u64 {
         match self.state.phase.view() {

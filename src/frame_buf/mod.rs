@@ -64,10 +64,10 @@ const QUIET_READS: u8 = 8;
 ///
 /// # Memory
 /// A `Vec` begins with 8 KiB. When a read has filled it, it doubles, or returns to the length that it
-/// had before it was shrunk; it never grows because a peer has announced something.
-/// After a large frame it shrinks to 64 KiB once eight reads in a row needed no more;
-/// [`shrink`](Self::shrink) gives all of it back at once. `reserve_announced` lets it grow earlier. Nothing here panics; with a `Vec`,
-/// running out of memory aborts.
+/// had before it was shrunk; it never grows because a peer has announced something, unless
+/// `reserve_announced` allows it. After a large frame it shrinks to 64 KiB once eight reads in a row
+/// needed no more; [`shrink`](Self::shrink) gives all of it back at once. Nothing here panics; with a
+/// `Vec`, running out of memory aborts.
 ///
 /// # Errors latch
 /// As with [`Decoder`](crate::Decoder).
@@ -82,9 +82,10 @@ pub struct FrameBuf<S, F: Format = V1> {
     need: usize,
     /// The length of a header that does not fit into the storage, in bytes; zero if none.
     no_room: usize,
-    /// The number of reads in a row that needed little of a growing storage, and whether the last
-    /// read filled all the room.
+    /// The number of reads in a row that needed little of a growing storage.
     quiet: u8,
+    /// The last read filled all the room, or the reserve has room to make: a growing storage is looked
+    /// at before the next read.
     filled: bool,
     /// The length of a growing storage before it was given back.
     before: usize,
@@ -435,7 +436,6 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// Whether the storage is to grow for the rest of a frame whose header is complete.
     fn is_short_of_reserve(&self) -> bool {
         let len = self.storage.bytes().len();
-        // Without a reserve this is one comparison.
         S::GROWS && self.reserve > len && len > 0 && self.need.saturating_sub(self.start) > len
     }
 

@@ -317,23 +317,32 @@ impl<F: Format> Scanner<F> {
         }
     }
 
-    /// Inspects the kept bytes, which begin a frame and end at the stream offset `end`.
+    /// Inspects the kept bytes, which begin a frame and end at the stream offset `end`, and consumes
+    /// the frame if it is whole.
     #[inline(always)]
     fn inspect_kept(&mut self, kept: &[u8], end: u64) -> Result<Scan<F::Meta>, DecodeError> {
+        match self.inspect_header(kept, end)? {
+            Scan::Frame(Found { header, len, .. }) if len <= kept.len() => {
+                self.gate = 0;
+                Ok(Scan::Frame(self.consume(header, len)))
+            }
+            Scan::Frame(Found { len, .. }) => {
+                self.gate = self.position.saturating_add(len as u64);
+                Ok(Scan::Incomplete { needed: len })
+            }
+            scan => Ok(scan),
+        }
+    }
+
+    /// Inspects the kept bytes like [`inspect_kept`](Self::inspect_kept). [`Scan::Frame`] is a complete
+    /// header within the limit, of which nothing is consumed.
+    #[inline(always)]
+    fn inspect_header(&mut self, kept: &[u8], end: u64) -> Result<Scan<F::Meta>, DecodeError> {
         let seen = self.seen(kept);
         match inspect(&self.format, self.limit, kept, seen) {
             Ok(Parsed::Header(header)) => {
-                let frame_len = header.frame_len();
-                match usize::try_from(frame_len) {
-                    Ok(len) if len <= kept.len() => {
-                        self.gate = 0;
-                        Ok(Scan::Frame(self.consume(header, len)))
-                    }
-                    _ => {
-                        self.gate = self.position.saturating_add(frame_len);
-                        Ok(Scan::Incomplete { needed: saturating_usize(frame_len) })
-                    }
-                }
+                let len = saturating_usize(header.frame_len());
+                Ok(Scan::Frame(Found { header, at: self.position, len }))
             }
             Ok(Parsed::Need(needed)) => {
                 (self.undecided, self.gate) = (end, NEVER);

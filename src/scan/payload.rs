@@ -26,21 +26,11 @@ impl<F: Format> Scanner<F> {
             Phase::Frames | Phase::Begun { .. } => {}
             _ => return self.find_no_frame(kept),
         }
-        let seen = self.seen(kept);
-        match inspect(&self.format, self.limit, kept, seen) {
-            Ok(Parsed::Header(header)) => {
-                let len = header.frame_len();
-                if let Phase::Frames = self.phase {
-                    self.gate = self.position.saturating_add(len);
-                }
-                Ok(Scan::Frame(Found { header, at: self.position, len: saturating_usize(len) }))
-            }
-            Ok(Parsed::Need(needed)) => {
-                (self.undecided, self.gate) = (end, NEVER);
-                Ok(Scan::Incomplete { needed })
-            }
-            Err(_) => Err(self.refuse(kept, seen)),
+        let scan = self.inspect_header(kept, end)?;
+        if let (Scan::Frame(found), Phase::Frames) = (&scan, self.phase) {
+            self.gate = self.position.saturating_add(found.len as u64);
         }
+        Ok(scan)
     }
 
     /// Returns how many more bytes the next frame is known to have, so that a read of as many bytes

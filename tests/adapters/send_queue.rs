@@ -518,7 +518,7 @@ fn frames_that_have_ended_are_not_asked_for_more() {
     }
 }
 
-/// The report of so many datagrams that were lost together.
+/// Returns the report of `datagrams` datagrams that were lost together.
 fn lost(datagrams: usize, error: io::Error) -> DatagramSendError {
     let (script, mut out) = (Script::new(datagrams, &[]), queue(6));
     script.answers.borrow_mut().push_back(error);
