@@ -73,6 +73,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod check;
 #[cfg(feature = "tokio-util")]
 pub mod codec;
 mod datagram;
@@ -92,6 +93,7 @@ mod framing;
 pub mod futures;
 #[cfg(feature = "std")]
 pub mod io;
+mod mark;
 pub mod scan;
 #[cfg(feature = "serde")]
 mod serialize;
@@ -101,11 +103,13 @@ pub mod tokio;
 #[cfg(feature = "std")]
 pub mod udp;
 mod write_buf;
+pub use check::{Check, Checked, NoCheck, TrailerBuf};
 pub use datagram::{DEFAULT_DATAGRAM_LIMIT, Datagram, DatagramPacker, Pushed};
 pub use decoder::{Decoder, Piece, Pieces};
 pub use encode::{EncodedHeader, Encoder};
 pub use error::{
-    DatagramError, DecodeError, EncodeError, HeaderError, Part, RecoverError, StorageError,
+    DatagramError, DecodeError, EncodeError, FrameError, HeaderError, Part, RecoverError,
+    StorageError,
 };
 pub use format::header::Kind;
 pub use format::{
@@ -118,5 +122,6 @@ pub use frame::OwnedFrame;
 pub use frame::{Escaped, Frame};
 pub use frame_buf::FrameBuf;
 pub use framing::{DEFAULT_LIMIT, Framing};
+pub use mark::{Mark, Marked, Shape, Unit};
 pub use storage::Storage;
 pub use write_buf::{Accepted, WriteBuf, WriteBufError};
