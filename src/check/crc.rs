@@ -28,8 +28,9 @@ pub type Crc16X25<const TABLES: usize = DEFAULT_TABLES> =
 pub type Crc16Modbus<const TABLES: usize = DEFAULT_TABLES> =
     Crc16<0x8005, 0xFFFF, true, 0x0000, TABLES>;
 
-/// CRC-16/MCRF4XX: what MAVLink calls X.25. MAVLink adds a byte after the payload: see [`Check`] for
-/// such an addition.
+/// CRC-16/MCRF4XX: what MAVLink calls X.25. MAVLink leaves out the first byte of the header and adds a
+/// byte that depends on the message after the payload, so it needs a [`Check`] of its own over this
+/// one, whose `trailer` calls `update` with that byte.
 #[doc(alias = "MAVLink")]
 pub type Crc16Mcrf4xx<const TABLES: usize = DEFAULT_TABLES> =
     Crc16<0x1021, 0xFFFF, true, 0x0000, TABLES>;
