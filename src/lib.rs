@@ -73,7 +73,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod check;
+pub mod check;
 #[cfg(feature = "tokio-util")]
 pub mod codec;
 mod datagram;
