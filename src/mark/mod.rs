@@ -1,5 +1,6 @@
 //! Frames that end with a mark: the [`Mark`] trait, and [`Marked`] frames.
 
+mod delimited;
 mod find;
 #[cfg(test)]
 mod laws;
@@ -11,6 +12,7 @@ use core::ops::Range;
 use crate::check::{Check, NoCheck};
 use crate::error::{EncodeError, FrameError};
 
+pub use delimited::Delimited;
 pub use lines::Lines;
 
 /// How frames end at a mark, with or without escapes: a machine that takes one byte at a time.
