@@ -1,5 +1,6 @@
 //! Frames that end with a mark: the [`Mark`] trait, and [`Marked`] frames.
 
+mod any_delimiter;
 mod delimited;
 mod find;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use core::ops::Range;
 use crate::check::{Check, NoCheck};
 use crate::error::{EncodeError, FrameError};
 
+pub use any_delimiter::AnyDelimiter;
 pub use delimited::Delimited;
 pub use lines::Lines;
 
