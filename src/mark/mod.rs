@@ -1,6 +1,7 @@
 //! Frames that end with a mark: the [`Mark`] trait, and [`Marked`] frames.
 
 mod any_delimiter;
+mod cobs;
 mod delimited;
 mod find;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use crate::check::{Check, NoCheck};
 use crate::error::{EncodeError, FrameError};
 
 pub use any_delimiter::AnyDelimiter;
+pub use cobs::Cobs;
 pub use delimited::Delimited;
 pub use lines::Lines;
 
