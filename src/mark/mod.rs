@@ -3,10 +3,12 @@
 mod any_delimiter;
 mod cobs;
 mod delimited;
+mod escape;
 mod find;
 #[cfg(test)]
 mod laws;
 mod lines;
+mod slip;
 
 use core::fmt::Debug;
 use core::ops::Range;
@@ -18,6 +20,7 @@ pub use any_delimiter::AnyDelimiter;
 pub use cobs::Cobs;
 pub use delimited::Delimited;
 pub use lines::Lines;
+pub use slip::Slip;
 
 /// How frames end at a mark, with or without escapes: a machine that takes one byte at a time.
 ///
