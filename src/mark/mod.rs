@@ -5,6 +5,7 @@ mod cobs;
 mod delimited;
 mod escape;
 mod find;
+mod hdlc;
 #[cfg(test)]
 mod laws;
 mod lines;
@@ -19,6 +20,7 @@ use crate::error::{EncodeError, FrameError};
 pub use any_delimiter::AnyDelimiter;
 pub use cobs::Cobs;
 pub use delimited::Delimited;
+pub use hdlc::HdlcOctets;
 pub use lines::Lines;
 pub use slip::Slip;
 
