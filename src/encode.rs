@@ -165,7 +165,7 @@ impl<W: Wire> Framing<W> {
         payload: &[u8],
         out: &mut [u8],
     ) -> Result<usize, EncodeError> {
-        self.format().write_into(self.raw_send_limit(), meta.borrow(), payload, out)
+        self.format().write_frame(self.raw_send_limit(), meta.borrow(), payload, out)
     }
 
     /// Appends a frame to `out`.
@@ -181,7 +181,7 @@ impl<W: Wire> Framing<W> {
         payload: &[u8],
         out: &mut alloc::vec::Vec<u8>,
     ) -> Result<(), EncodeError> {
-        self.format().append(self.raw_send_limit(), meta.borrow(), payload, out)
+        self.format().append_frame(self.raw_send_limit(), meta.borrow(), payload, out)
     }
 }
 
@@ -192,7 +192,7 @@ impl<W: Wire> Framing<W> {
     /// # Errors
     /// The same as [`encode`](Self::encode).
     pub fn frame(&self, meta: W::Meta, payload: &[u8]) -> Result<OwnedFrame<W::Meta>, EncodeError> {
-        self.format().own(self.raw_send_limit(), meta, payload)
+        self.format().own_frame(self.raw_send_limit(), meta, payload)
     }
 }
 
@@ -294,7 +294,7 @@ impl<W: Wire> Encoder<W> {
             Progress::Boundary => Err(EncodeError::NoFrame),
             Progress::Payload { missing: 0 } => {
                 self.state = Progress::Boundary;
-                Ok(self.framing.format().trailer(self.digest))
+                Ok(self.framing.format().frame_trailer(self.digest))
             }
             Progress::Payload { missing } | Progress::Poisoned { missing } => {
                 self.state = Progress::Poisoned { missing };

@@ -124,7 +124,9 @@ pub use frame::OwnedFrame;
 pub use frame::{Escaped, Frame};
 pub use frame_buf::FrameBuf;
 pub use framing::{DEFAULT_LIMIT, Framing};
-pub use mark::{AnyDelimiter, Cobs, Delimited, HdlcOctets, Lines, Mark, Marked, Shape, Slip, Unit};
+pub use mark::{
+    AnyDelimiter, Cobs, Delimited, Hdlc, HdlcOctets, Lines, Mark, Marked, Shape, Slip, Unit,
+};
 pub use storage::Storage;
 pub use wire::{KnownLength, Piece, Resync, Search, Wire};
 pub use write_buf::{Accepted, WriteBuf, WriteBufError};

@@ -375,7 +375,9 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
     fn head(&mut self, meta: &F::Meta, payload_len: u64) -> Result<Option<F::Head>, EncodeError> {
         let framing = self.encoder.framing();
         let limit = framing.raw_send_limit();
-        let Some(head) = framing.format().head(limit, meta, payload_len) else { return Ok(None) };
+        let Some(head) = framing.format().frame_head(limit, meta, payload_len) else {
+            return Ok(None);
+        };
         let head = head?;
         let room = self.storage.bytes().len() - self.end;
         let needed = head.as_ref().len() + F::Trailer::LEN;
@@ -398,7 +400,7 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
 
     /// Ends a whole frame: appends the check.
     fn end_frame(&mut self) {
-        let trailer = self.encoder.framing().format().trailer(self.digest);
+        let trailer = self.encoder.framing().format().frame_trailer(self.digest);
         self.append(trailer.as_ref());
         self.encoder.end_complete();
     }

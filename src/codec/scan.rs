@@ -81,7 +81,7 @@ impl<F: Wire> CodecState<F> {
 
     /// Checks that frames can have this meta.
     pub(super) fn check_meta(&self, meta: &F::Meta) -> Result<(), EncodeError> {
-        match self.scanner.format().head(self.send_limit, meta, 0) {
+        match self.scanner.format().frame_head(self.send_limit, meta, 0) {
             Some(Err(error)) => Err(error),
             _ => Ok(()),
         }
@@ -96,12 +96,12 @@ impl<F: Wire> CodecState<F> {
     ) -> Result<(), EncodeError> {
         let (wire, limit) = (self.scanner.format(), self.send_limit);
         let len = payload.remaining();
-        let Some(head) = wire.head(limit, meta, len as u64) else {
+        let Some(head) = wire.frame_head(limit, meta, len as u64) else {
             let (payload, before) = (payload.copy_to_bytes(len), dst.len());
-            let room = usize::try_from(wire.max_wire_len(len as u64)).unwrap_or(usize::MAX);
+            let room = usize::try_from(wire.max_frame_len(len as u64)).unwrap_or(usize::MAX);
             dst.resize(before.saturating_add(room), 0);
             let room = dst.get_mut(before..).unwrap_or_default();
-            let written = wire.write_into(limit, meta, &payload, room);
+            let written = wire.write_frame(limit, meta, &payload, room);
             dst.truncate(before + written.unwrap_or(0));
             return written.map(|_| ());
         };
@@ -114,7 +114,7 @@ impl<F: Wire> CodecState<F> {
         if F::Trailer::LEN > 0 {
             let payload = dst.get(begin..).unwrap_or_default();
             let digest = wire.update_digest(wire.begin_digest(head), payload);
-            dst.extend_from_slice(wire.trailer(digest).as_ref());
+            dst.extend_from_slice(wire.frame_trailer(digest).as_ref());
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ impl<W: KnownLength> Wire for W {
         longest.min(MAX_PAYLOAD_LEN - TrailerOf::<W>::LEN as u64)
     }
 
-    fn max_wire_len(&self, payload_len: u64) -> u64 {
+    fn max_frame_len(&self, payload_len: u64) -> u64 {
         payload_len.saturating_add(self.around_len())
     }
 
@@ -45,7 +45,7 @@ impl<W: KnownLength> Wire for W {
     }
 
     #[inline(always)]
-    fn borrow<'a>(found: &Found<MetaOf<W>>, bytes: &'a [u8]) -> Option<Frame<'a, MetaOf<W>>> {
+    fn borrow_frame<'a>(found: &Found<MetaOf<W>>, bytes: &'a [u8]) -> Option<Frame<'a, MetaOf<W>>> {
         let (meta, header_len) = (found.header.meta.clone(), found.header.header_len);
         if TrailerOf::<W>::LEN == 0 {
             return Frame::from_parts(meta, header_len, bytes);
@@ -54,7 +54,7 @@ impl<W: KnownLength> Wire for W {
         Frame::from_range(meta, header_len, payload_len, bytes)
     }
 
-    fn unescape(&self, frame: &mut [u8]) -> Range<usize> {
+    fn unescape_frame(&self, frame: &mut [u8]) -> Range<usize> {
         0..frame.len()
     }
 
@@ -63,7 +63,7 @@ impl<W: KnownLength> Wire for W {
         self.header_format().in_datagram(meta)
     }
 
-    fn head(
+    fn frame_head(
         &self,
         limit: u64,
         meta: &MetaOf<W>,
@@ -83,12 +83,12 @@ impl<W: KnownLength> Wire for W {
     }
 
     #[inline]
-    fn trailer(&self, digest: DigestOf<W>) -> TrailerOf<W> {
+    fn frame_trailer(&self, digest: DigestOf<W>) -> TrailerOf<W> {
         self.check_after().trailer(digest)
     }
 
     #[inline(always)]
-    fn write_into(
+    fn write_frame(
         &self,
         limit: u64,
         meta: &MetaOf<W>,
@@ -104,7 +104,7 @@ impl<W: KnownLength> Wire for W {
 
     #[cfg(feature = "alloc")]
     #[inline(always)]
-    fn append(
+    fn append_frame(
         &self,
         limit: u64,
         meta: &MetaOf<W>,
@@ -120,7 +120,7 @@ impl<W: KnownLength> Wire for W {
     }
 
     #[cfg(feature = "alloc")]
-    fn own(
+    fn own_frame(
         &self,
         limit: u64,
         meta: MetaOf<W>,

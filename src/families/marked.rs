@@ -2,13 +2,13 @@
 
 use core::ops::Range;
 
-use crate::check::{Check, TrailerBuf};
+use crate::check::{Check, NoCheck, TrailerBuf};
 use crate::decoder::MarkedState;
 use crate::encode::EncodedHeader;
 use crate::error::{EncodeError, RecoverError};
 use crate::format::{InDatagram, MAX_PAYLOAD_LEN, V1, copy_payload};
 use crate::frame::Frame;
-use crate::mark::{Mark, Marked};
+use crate::mark::{AnyDelimiter, Cobs, Delimited, Hdlc, HdlcOctets, Lines, Mark, Marked, Slip};
 use crate::scan::MarkedScan;
 use crate::wire::{EndsWithMark, Found, Resync, Search, Wire};
 
@@ -25,6 +25,45 @@ impl<M: Mark, C: Check> EndsWithMark for Marked<M, C> {
     fn check_before(&self) -> &C {
         self.check()
     }
+}
+
+impl<C: Check> EndsWithMark for Hdlc<C> {
+    type Mark = HdlcOctets;
+    type Check = C;
+    #[inline(always)]
+    fn end_mark(&self) -> &HdlcOctets {
+        &HdlcOctets
+    }
+    #[inline(always)]
+    fn check_before(&self) -> &C {
+        self.check()
+    }
+}
+
+/// Lets marks be used without [`Marked`].
+macro_rules! unchecked {
+    ($([$($bounds:tt)*] $name:ty;)+) => {$(
+        impl<$($bounds)*> EndsWithMark for $name {
+            type Mark = Self;
+            type Check = NoCheck;
+            #[inline(always)]
+            fn end_mark(&self) -> &Self {
+                self
+            }
+            #[inline(always)]
+            fn check_before(&self) -> &NoCheck {
+                &NoCheck
+            }
+        }
+    )+};
+}
+
+unchecked! {
+    [] Lines;
+    [D: AsRef<[u8]>] Delimited<D>;
+    [D: AsRef<[u8]>] AnyDelimiter<D>;
+    [] Cobs;
+    [] Slip;
 }
 
 impl<W: EndsWithMark> EndsWithMark for &W {
@@ -78,17 +117,17 @@ macro_rules! wires {
                 MAX_PAYLOAD_LEN - TrailerOf::<Self>::LEN as u64
             }
 
-            fn max_wire_len(&self, payload_len: u64) -> u64 {
+            fn max_frame_len(&self, payload_len: u64) -> u64 {
                 let content = payload_len.saturating_add(TrailerOf::<Self>::LEN as u64);
                 self.end_mark().max_wire_len(content)
             }
 
             fn payload_within(&self, room: u64) -> u64 {
-                payload_within(room, |payload_len| self.max_wire_len(payload_len))
+                payload_within(room, |payload_len| self.max_frame_len(payload_len))
             }
 
             #[inline(always)]
-            fn borrow<'a>(found: &Found<()>, bytes: &'a [u8]) -> Option<Frame<'a, ()>> {
+            fn borrow_frame<'a>(found: &Found<()>, bytes: &'a [u8]) -> Option<Frame<'a, ()>> {
                 let payload_len = usize::try_from(found.header.payload_len).ok()?;
                 let start = found.header.header_len;
                 if Self::ESCAPED {
@@ -98,7 +137,7 @@ macro_rules! wires {
             }
 
             #[inline]
-            fn unescape(&self, frame: &mut [u8]) -> Range<usize> {
+            fn unescape_frame(&self, frame: &mut [u8]) -> Range<usize> {
                 let content = self.end_mark().unescape(frame);
                 let end = content.end.saturating_sub(TrailerOf::<Self>::LEN);
                 content.start..end.max(content.start)
@@ -108,17 +147,17 @@ macro_rules! wires {
                 InDatagram::Delivered
             }
 
-            fn head(&self, _: u64, (): &(), _: u64) -> Option<Result<Self::Head, EncodeError>> {
+            fn frame_head(&self, _: u64, (): &(), _: u64) -> Option<Result<Self::Head, EncodeError>> {
                 None
             }
 
             fn begin_digest(&self, _: &[u8]) {}
             fn update_digest(&self, (): (), _: &[u8]) {}
-            fn trailer(&self, (): ()) -> [u8; 0] {
+            fn frame_trailer(&self, (): ()) -> [u8; 0] {
                 []
             }
 
-            fn write_into(
+            fn write_frame(
                 &self,
                 limit: u64,
                 (): &(),
@@ -142,7 +181,7 @@ macro_rules! wires {
             }
 
             #[cfg(feature = "alloc")]
-            fn append(
+            fn append_frame(
                 &self,
                 limit: u64,
                 (): &(),
@@ -158,7 +197,7 @@ macro_rules! wires {
             }
 
             #[cfg(feature = "alloc")]
-            fn own(
+            fn own_frame(
                 &self,
                 limit: u64,
                 (): (),
@@ -193,6 +232,18 @@ macro_rules! wires {
 wires! {
     [M: Mark, C: Check] Marked<M, C>;
     [M: Mark, C: Check] &Marked<M, C>;
+    [] Lines;
+    [] &Lines;
+    [D: AsRef<[u8]>] Delimited<D>;
+    [D: AsRef<[u8]>] &Delimited<D>;
+    [D: AsRef<[u8]>] AnyDelimiter<D>;
+    [D: AsRef<[u8]>] &AnyDelimiter<D>;
+    [] Cobs;
+    [] &Cobs;
+    [] Slip;
+    [] &Slip;
+    [C: Check] Hdlc<C>;
+    [C: Check] &Hdlc<C>;
 }
 
 /// Returns the max payload length whose frames have at most `room` bytes.

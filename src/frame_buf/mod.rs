@@ -123,7 +123,7 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     /// [set](Framing::with_limit). The default limit is lowered to what fits.
     pub fn with_framing(storage: S, framing: impl Into<Framing<F>>) -> Result<Self, StorageError> {
         let framing = framing.into();
-        let needed = framing.format().max_wire_len(framing.limit());
+        let needed = framing.format().max_frame_len(framing.limit());
         let room = storage.bytes().len();
         if framing.is_explicit() && !S::GROWS && needed > room as u64 {
             return Err(StorageError { needed, room });
@@ -343,7 +343,7 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     #[inline(always)]
     pub fn frame(&self, found: &Found<F::Meta>) -> Option<Frame<'_, F::Meta>> {
         let bytes = self.consumed(found.at(), found.frame_len())?;
-        F::borrow(found, bytes)
+        F::borrow_frame(found, bytes)
     }
 
     /// Borrows `len` consumed bytes that began at this stream offset, unless they were overwritten.

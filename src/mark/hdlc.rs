@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::escape::{self, Escaping, Place};
 use super::{Mark, Shape, Unit};
+use crate::check::Crc16X25;
 use crate::error::{EncodeError, FrameError};
 
 const FLAG: u8 = 0x7E;
@@ -100,6 +101,49 @@ impl Mark for HdlcOctets {
         put(&[FLAG]);
         escape::encode::<Self>(content, put);
         Ok(())
+    }
+}
+
+/// HDLC-like framing of octets (RFC 1662), as PPP uses it on serial lines: [`HdlcOctets`] with a check,
+/// FCS-16, as the last bytes of each frame.
+///
+/// The payload is everything before the check, address and control included. A frame that is shorter
+/// than its check is invalid.
+///
+/// ```
+/// use unstick::{FrameBuf, Framing, Hdlc};
+///
+/// let mut wire = Vec::new();
+/// Framing::new(Hdlc::new()).encode((), b"~payload~", &mut wire)?;
+/// let mut buf = FrameBuf::with_framing([0; 64], Hdlc::new())?;
+/// buf.extend(&wire);
+/// assert_eq!(buf.next_frame()?.unwrap().payload, b"~payload~");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Hdlc<C = Crc16X25> {
+    check: C,
+}
+
+impl Hdlc {
+    /// Frames with a check of 16 bits.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { check: Crc16X25::new() }
+    }
+}
+
+impl<C> Hdlc<C> {
+    /// Frames with another check, for example a CRC-32.
+    #[must_use]
+    pub const fn with_check(check: C) -> Self {
+        Self { check }
+    }
+
+    /// Returns the check.
+    #[must_use]
+    pub const fn check(&self) -> &C {
+        &self.check
     }
 }
 

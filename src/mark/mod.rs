@@ -20,7 +20,7 @@ use crate::error::{EncodeError, FrameError};
 pub use any_delimiter::AnyDelimiter;
 pub use cobs::Cobs;
 pub use delimited::Delimited;
-pub use hdlc::HdlcOctets;
+pub use hdlc::{Hdlc, HdlcOctets};
 pub use lines::Lines;
 pub use slip::Slip;
 

@@ -102,7 +102,7 @@ impl<W: Wire> Scanner<W> {
     /// Returns the length of the longest frame that can come next, in bytes.
     #[must_use]
     pub fn max_frame_len(&self) -> u64 {
-        self.wire.max_wire_len(self.state.max_payload_len())
+        self.wire.max_frame_len(self.state.max_payload_len())
     }
 
     /// Returns the stream offset of the first kept byte.
@@ -191,7 +191,7 @@ impl<W: Wire> Scanner<W> {
     pub fn unescape(&self, found: &mut Found<W::Meta>, frame: &mut [u8]) {
         if W::ESCAPED {
             let Some(frame) = frame.get_mut(..found.len) else { return };
-            let Range { start, end } = self.wire.unescape(frame);
+            let Range { start, end } = self.wire.unescape_frame(frame);
             found.header.header_len = start;
             found.header.payload_len = (end - start) as u64;
         }
@@ -202,7 +202,7 @@ impl<W: Wire> Scanner<W> {
     #[inline(always)]
     #[must_use]
     pub fn frame<'a>(&self, found: &Found<W::Meta>, bytes: &'a [u8]) -> Option<Frame<'a, W::Meta>> {
-        W::borrow(found, bytes.get(..found.len)?)
+        W::borrow_frame(found, bytes.get(..found.len)?)
     }
 
     /// Whether no byte of the next frame has arrived. If so, [`needs_more`](Self::needs_more) is true

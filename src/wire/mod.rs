@@ -65,24 +65,27 @@ pub trait Wire: Sized {
     fn longest_payload(&self) -> u64;
     /// The max length of a frame with this much payload, in bytes.
     #[doc(hidden)]
-    fn max_wire_len(&self, payload_len: u64) -> u64;
+    fn max_frame_len(&self, payload_len: u64) -> u64;
     /// The max payload length of which every frame fits into `room` bytes.
     #[doc(hidden)]
     fn payload_within(&self, room: u64) -> u64;
 
     /// Borrows a frame from its bytes, of which escapes were removed.
     #[doc(hidden)]
-    fn borrow<'a>(found: &Found<Self::Meta>, bytes: &'a [u8]) -> Option<Frame<'a, Self::Meta>>;
+    fn borrow_frame<'a>(
+        found: &Found<Self::Meta>,
+        bytes: &'a [u8],
+    ) -> Option<Frame<'a, Self::Meta>>;
     /// Removes the escapes of a whole frame, and returns where its payload now is.
     #[doc(hidden)]
-    fn unescape(&self, frame: &mut [u8]) -> Range<usize>;
+    fn unescape_frame(&self, frame: &mut [u8]) -> Range<usize>;
 
     #[doc(hidden)]
     fn place_in_datagram(&self, meta: &Self::Meta) -> InDatagram;
 
     /// Encodes the bytes before a payload. Returns `None` if a frame can only be written as a whole.
     #[doc(hidden)]
-    fn head(
+    fn frame_head(
         &self,
         limit: u64,
         meta: &Self::Meta,
@@ -95,11 +98,11 @@ pub trait Wire: Sized {
     fn update_digest(&self, digest: Self::Digest, run: &[u8]) -> Self::Digest;
     /// Returns what must follow the payload.
     #[doc(hidden)]
-    fn trailer(&self, digest: Self::Digest) -> Self::Trailer;
+    fn frame_trailer(&self, digest: Self::Digest) -> Self::Trailer;
 
     /// Writes a frame whose payload is at most `limit` bytes long.
     #[doc(hidden)]
-    fn write_into(
+    fn write_frame(
         &self,
         limit: u64,
         meta: &Self::Meta,
@@ -109,7 +112,7 @@ pub trait Wire: Sized {
     /// Appends a frame. `out` is unchanged on an error.
     #[cfg(feature = "alloc")]
     #[doc(hidden)]
-    fn append(
+    fn append_frame(
         &self,
         limit: u64,
         meta: &Self::Meta,
@@ -119,7 +122,7 @@ pub trait Wire: Sized {
     /// Creates an owned frame that can be sent.
     #[cfg(feature = "alloc")]
     #[doc(hidden)]
-    fn own(
+    fn own_frame(
         &self,
         limit: u64,
         meta: Self::Meta,
