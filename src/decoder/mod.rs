@@ -5,6 +5,7 @@
 
 mod counted;
 mod marked;
+mod marked_end;
 mod phase;
 mod pieces;
 mod resync;
