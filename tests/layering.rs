@@ -459,10 +459,10 @@ fn an_import_from_a_higher_layer_is_reported() {
         "mod inner { use super::super::scan::Found; }",
     ] {
         let mut sources = sources();
-        let text = sources.get_mut("error.rs").unwrap();
+        let text = sources.get_mut("error/mod.rs").unwrap();
         text.push_str(import);
         assert!(!violations(&sources).is_empty(), "not reported: {import}");
-        let text = sources.get_mut("error.rs").unwrap();
+        let text = sources.get_mut("error/mod.rs").unwrap();
         text.truncate(text.len() - import.len());
         text.push_str(&format!("#[cfg(test)] mod made_up {{ {import} }} // {import}"));
         assert_eq!(violations(&sources), [""; 0]);

@@ -4,7 +4,7 @@
 //! before the mark has arrived. The mark is a machine that takes one byte at a time, so cuts mean
 //! nothing to it. The limit, the pieces, latched errors and the stream's end are handled here.
 
-use super::split;
+use super::split_at_most;
 use crate::check::{Check, TrailerBuf};
 use crate::error::{DecodeError, FrameError, Part, RecoverError};
 use crate::format::{Header, copy};
@@ -382,7 +382,7 @@ impl<W: EndsWithMark> MarkedState<W> {
         if run as u64 <= room || room == 0 {
             return Some((mark, run));
         }
-        let (within, _) = split(bytes, room);
+        let (within, _) = split_at_most(bytes, room);
         mark = self.mark;
         let run = wire.end_mark().run(&mut mark, within).min(within.len());
         (run > 0).then_some((mark, run))
