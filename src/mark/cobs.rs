@@ -217,6 +217,7 @@ impl Rest<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::laws::{check, decode, encode};
     use super::*;

@@ -231,6 +231,7 @@ impl<D: AsRef<[u8]>> Mark for Delimited<D> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::laws::{check, decode, decode_to_end, encode};
     use super::*;

@@ -104,6 +104,7 @@ impl Mark for HdlcOctets {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::laws::{check, decode, encode};
     use super::*;
