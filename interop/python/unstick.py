@@ -1094,13 +1094,11 @@ class MarkDecoder:
         taken = content[:max(room, 0)]
         self._count += len(taken)
         self._held += taken
-        run = bytes(self._held[:len(self._held) - self.format.size]) if self.format.size else taken
+        run = bytes(self._held[:max(len(self._held) - self.format.size, 0)])  # not the check
         if run:
             del self._held[:len(run)]
             if self.format.size:
                 self._payload += run
-            else:
-                self._held.clear()
             events.append(Data(run, False))
         if len(taken) == len(content):
             return True

@@ -79,6 +79,9 @@ pub(crate) struct Step {
     pub(crate) found: Option<Value>,
     pub(crate) error: Option<Value>,
     pub(crate) end: Option<bool>,
+    /// Whether the end of stream causes a frame or an error that a byte can cause, too.
+    #[serde(default)]
+    pub(crate) at_end: bool,
     pub(crate) request: Option<Request>,
     pub(crate) answer: Option<Answer>,
 }
@@ -158,6 +161,7 @@ impl Step {
     /// Returns whether the end of stream, and not a byte, causes the outcome.
     pub(crate) fn is_end(&self) -> bool {
         self.end.is_some()
+            || self.at_end
             || self.error.as_ref().is_some_and(|error| {
                 error
                     .get("name")
@@ -235,6 +239,9 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Vector>, String> {
                 let answered = step.request.is_some_and(|request| request != Request::Reset);
                 if what != 1 || answered != step.answer.is_some() {
                     return Err(format!("{}: a step is one outcome or one request", vector.id));
+                }
+                if step.at_end && step.frame.is_none() && step.error.is_none() {
+                    return Err(format!("{}: `at_end` is of a frame or an error", vector.id));
                 }
                 if step.after < after || step.after > stream.len() {
                     return Err(format!("{}: `after` is out of order", vector.id));
