@@ -51,7 +51,8 @@ def expected(step):
         frame = step["frame"]
         return ("frame", frame["at"], frame.get("kind"), unhex(frame["payload"]))
     if "error" in step:
-        error = {name: value for name, value in step["error"].items() if name != "code"}
+        error = {name: int(value) if isinstance(value, str) and value.isdigit() else value
+                 for name, value in step["error"].items() if name != "code"}
         return ("error", error.pop("name"), error.pop("at"), tuple(sorted(error.items())))
     return ("found", step["found"]["skipped"]) if "found" in step else ("end",)
 
