@@ -271,7 +271,7 @@ impl Run<'_> {
         let mut count = 0;
         let mut stop = to;
         for step in steps {
-            if step.is_action() || step.after > to {
+            if step.is_action() || step.seen() > to {
                 break;
             }
             count += 1;

@@ -75,6 +75,9 @@ pub(crate) enum Expect {
 pub(crate) struct Step {
     /// The number of bytes of the vector that have been consumed by then.
     pub(crate) after: usize,
+    /// The number of bytes of the vector that must have been offered, if it is not the same: the byte
+    /// that causes an error may remain.
+    pub(crate) seen: Option<usize>,
     pub(crate) frame: Option<Value>,
     pub(crate) found: Option<Value>,
     pub(crate) error: Option<Value>,
@@ -156,6 +159,11 @@ impl Step {
         let error = || self.error.as_ref().map(|error| event("error", error));
         let end = || self.end.map(|end| event("end", &Value::Bool(end)));
         frame.or_else(found).or_else(error).or_else(end)
+    }
+
+    /// Returns the number of bytes that must have been offered.
+    pub(crate) fn seen(&self) -> usize {
+        self.seen.unwrap_or(self.after)
     }
 
     /// Returns whether the end of stream, and not a byte, causes the outcome.
@@ -243,7 +251,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Vector>, String> {
                 if step.at_end && step.frame.is_none() && step.error.is_none() {
                     return Err(format!("{}: `at_end` is of a frame or an error", vector.id));
                 }
-                if step.after < after || step.after > stream.len() {
+                let seen = step.after..=stream.len();
+                if step.after < after || !seen.contains(&step.seen()) {
                     return Err(format!("{}: `after` is out of order", vector.id));
                 }
                 after = step.after;

@@ -39,7 +39,7 @@ fn the_python_implementation_passes() {
     assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
     let last = done.stdout.lines().last().unwrap();
     assert!(last.ends_with(" passed, 0 failed, 0 unsupported"), "{last}");
-    for section in ["3.2", "6.1", "7.4", "7.8", "8", "10", "13.6", "14.4", "15.5", "A.4"] {
+    for section in ["3.2", "6.1", "7.4", "7.8", "8", "10", "13.6", "14.4", "15.5", "A.4", "A.14"] {
         assert!(
             done.stdout.lines().any(|line| line.split(' ').next() == Some(section)),
             "{done:?}"
@@ -52,6 +52,15 @@ fn the_doctests_of_the_python_implementation_pass() {
     let mut python = process::Command::new("python3");
     python.env("PYTHONDONTWRITEBYTECODE", "1").args(["-m", "doctest", PYTHON]);
     finish(&mut python, b"").succeeds("");
+}
+
+#[test]
+fn the_unit_tests_of_the_python_implementation_pass() {
+    let mut python = process::Command::new("python3");
+    let folder = Path::new(PYTHON).parent().unwrap();
+    python.env("PYTHONDONTWRITEBYTECODE", "1").args(["-m", "unittest", "discover"]).arg(folder);
+    let done = finish(&mut python, b"");
+    assert_eq!(done.code, 0, "{done:?}");
 }
 
 /// A fault: its description, the original text, the replacement, and vectors that detect it.
