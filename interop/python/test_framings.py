@@ -369,6 +369,80 @@ def certain(name, start, read):
     return content or b""
 
 
+def naive_front(framing, data, limit):
+    """What stands at the front of all the bytes that there are: (what, its length, values)."""
+    if not data:
+        return "end", 0, None
+    count, verdict = framing.judge(data)
+    if verdict is None:
+        return "truncated", 0, None
+    if verdict[0] != "header":
+        return verdict[0], 0, None
+    body = count + verdict[2]
+    if verdict[2] > limit:
+        return "oversize", body + framing.size, None
+    if len(data) < body + framing.size:
+        return "truncated", 0, None
+    payload, check = data[count:body], data[body:body + framing.size]
+    good = check == framing.trailer(data[:count], payload)
+    return "frame" if good else "bad-check", body + framing.size, payload
+
+
+def naive_checked(name, data, limit, request):
+    """All that is reported of a stream if this request is made after each error."""
+    framing, start, out = unstick.framing_named(name), 0, []
+    while True:
+        what, size, payload = naive_front(framing, data[start:], limit)
+        if what == "frame":
+            out.append(("frame", start, payload))
+            start += size
+            continue
+        if what == "end":
+            return out + [("end",)]
+        out.append(("error", what, len(data) if what == "truncated" else start))
+        if what == "truncated" or (request == "skip" and what == "bad-length"):
+            return out
+        if request == "skip":
+            if start + size > len(data):
+                return out + [("error", "truncated", len(data))]
+            start += size
+            continue
+        for place in range(start + 1, len(data)):
+            here = naive_front(framing, data[place:], limit)[0]
+            if here in ("frame", "truncated"):
+                break
+        else:
+            here = None
+        if here != "frame":
+            return out + [("error", "unsynchronized", len(data))]
+        out.append(("found", place - start))
+        start = place
+
+
+def recovered(name, data, limit, request, cuts):
+    """The same from the receiver."""
+    receiver, assembler, out = unstick.receiver(name, limit), unstick.Assembler(), []
+
+    def take(events):
+        for event in (event for event in map(assembler.take, events) if event is not None):
+            step = shown(event)
+            out.append(step[:2] + step[3:] if step[0] == "frame" else step[:3] if step[0] == "error" else step)
+
+    def go_on():
+        return receiver.error is None or getattr(receiver, request)() is None
+
+    for piece in [data[a:b] for a, b in zip([0] + cuts, cuts + [len(data)])]:
+        while go_on():
+            used, events = receiver.feed(piece)
+            take(events)
+            piece = piece[used:]
+            if receiver.error is None:
+                break
+    if go_on():
+        take(receiver.finish())
+    return out
+
+
 class RandomStreams(unittest.TestCase):
     """Streams of a few bytes that mean something, against the naive reading."""
 
@@ -403,6 +477,23 @@ class RandomStreams(unittest.TestCase):
                         failed = why.error.name
                     self.assertEqual((got, failed), (want, error))
             self.assertGreater(len(errors), 1, name)
+
+    def test_checked_frames_are_found_again(self):
+        """A.6 with a search, or a skip, after each error that allows it."""
+        chance = random.Random(3)
+        names = {"u8+sum8:order=be,over=frame": b"\0\1\2\3\5", "varint+xor8:order=be,over=payload": b"\0\1\2\x80",
+                 "fixed:length=2+sum8:order=be,over=frame": b"\0\1\2", "u16be+end:bytes=00": b"\0\1\2"}
+        for name, alphabet in names.items():
+            seen = set()
+            for _ in range(1500):
+                data = bytes(chance.choices(alphabet, k=chance.randrange(16)))
+                limit, request = chance.choice((1, 2, 3)), chance.choice(("skip", "resync"))
+                want = naive_checked(name, data, limit, request)
+                cuts = sorted(chance.sample(range(len(data) + 1), min(len(data), 3)))
+                with self.subTest(name, data=data.hex(), limit=limit, request=request, cuts=cuts):
+                    self.assertEqual(recovered(name, data, limit, request, cuts), want)
+                seen.update(step[0] if step[0] != "error" else step[1] for step in want)
+            self.assertLessEqual({"frame", "found", "end", "unsynchronized", "truncated"}, seen, name)
 
     def test_round_trips(self):
         """What an encoder writes comes back; what it refuses would not."""
