@@ -5,8 +5,10 @@ use crate::check::Check;
 /// The number of tables of a CRC that was not given another one: 8 on targets with 64-bit pointers, 1
 /// on all others.
 ///
-/// A table has 256 entries of the CRC's width. A library for both kinds of targets names a number with
-/// `with_tables` if it needs one type for all.
+/// A table has 256 entries of the CRC's width, in read-only memory: 256 bytes for [`Crc8`], 512 for
+/// [`Crc16`], 1 KiB for [`Crc32`]. On a 64-bit processor eight tables are several times faster than
+/// one, for runs of 64 bytes as for long ones; on a microcontroller they need flash. `with_tables`
+/// changes the number, and so does the last parameter of each type: `Crc32Iscsi<1>`.
 pub const DEFAULT_TABLES: usize = if cfg!(target_pointer_width = "64") { 8 } else { 1 };
 
 /// CRC-8/SMBUS: the PEC byte of SMBus, ATM's HEC without its mask.
@@ -26,8 +28,9 @@ pub type Crc16X25<const TABLES: usize = DEFAULT_TABLES> =
 pub type Crc16Modbus<const TABLES: usize = DEFAULT_TABLES> =
     Crc16<0x8005, 0xFFFF, true, 0x0000, TABLES>;
 
-/// CRC-16/MCRF4XX: what MAVLink calls X.25. MAVLink adds a byte after the payload: see [`Check`] for
-/// such an addition.
+/// CRC-16/MCRF4XX: what MAVLink calls X.25. MAVLink leaves out the first byte of the header and adds a
+/// byte that depends on the message after the payload, so it needs a [`Check`] of its own over this
+/// one, whose `trailer` calls `update` with that byte.
 #[doc(alias = "MAVLink")]
 pub type Crc16Mcrf4xx<const TABLES: usize = DEFAULT_TABLES> =
     Crc16<0x1021, 0xFFFF, true, 0x0000, TABLES>;

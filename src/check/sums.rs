@@ -12,6 +12,34 @@ pub struct Sum8;
 pub struct Lrc8;
 
 /// All bytes combined by exclusive or, also called LRC or BCC.
+///
+/// A protocol that writes it in another way has a check of its own, here NMEA 0183:
+///
+/// ```
+/// use unstick::check::{Check, Xor8};
+///
+/// /// A star, then the digits of the exclusive or.
+/// struct Nmea;
+///
+/// impl Check for Nmea {
+///     type Digest = u8;
+///     type Trailer = [u8; 3];
+///
+///     fn begin(&self, header: &[u8]) -> u8 {
+///         Xor8.begin(header)
+///     }
+///     fn update(&self, digest: u8, run: &[u8]) -> u8 {
+///         Xor8.update(digest, run)
+///     }
+///     fn trailer(&self, digest: u8) -> [u8; 3] {
+///         let digit = |value| b"0123456789ABCDEF"[usize::from(value)];
+///         [b'*', digit(digest >> 4), digit(digest & 15)]
+///     }
+/// }
+///
+/// let digest = Nmea.update(Nmea.begin(b""), b"GPGLL,5300.97914,N,00259.98174,E,125926,A");
+/// assert_eq!(Nmea.trailer(digest), *b"*28");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Xor8;
 
