@@ -29,17 +29,20 @@
 //! until an empty one.
 //!
 //! ```
-//! use unstick::{Format, Parsed};
-//! use unstick_cookbook::chunked::ChunkHeader;
+//! use unstick_cookbook::chunked;
 //!
-//! let Ok(Parsed::Header(header)) = ChunkHeader.decode_header(b"1A;name=\"value\"\r\nabcde") else {
-//!     panic!("the header is whole")
-//! };
-//! assert_eq!((header.payload_len, header.header_len), (26, 17));
+//! let mut stream = &b"5;name=\"value\"\r\nhello\r\n0\r\n\r\nHTTP/1.1 200 OK"[..];
+//! let framing = chunked::framing();
+//! let chunk = framing.split_frame(&mut stream)?.expect("a whole chunk");
+//! assert_eq!((chunk.header_bytes(), chunk.payload), (&b"5;name=\"value\"\r\n"[..], &b"hello"[..]));
+//! let last = framing.split_frame(&mut stream)?.expect("a whole chunk");
+//! assert!(last.payload.is_empty());
+//! assert_eq!(stream, b"HTTP/1.1 200 OK"); // of another message
+//! # Ok::<(), unstick::DecodeError>(())
 //! ```
 
 use unstick::check::EndBytes;
-use unstick::{Checked, EncodeError, Format, Header, HeaderError, Parsed};
+use unstick::{Checked, EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::Refusal;
 
@@ -52,10 +55,10 @@ const MAX_HEADER_LEN: usize = 256;
 /// Chunks: a size in hexadecimal digits, extensions, CR LF, the data, and CR LF.
 pub type Chunked = Checked<ChunkHeader, EndBytes<2>>;
 
-/// Returns the format.
+/// Returns the format with a limit of 1 MiB. The protocol has no limit.
 #[must_use]
-pub const fn format() -> Chunked {
-    Checked::new(ChunkHeader, EndBytes::new(*b"\r\n"))
+pub const fn framing() -> Framing<Chunked> {
+    Framing::new(Checked::new(ChunkHeader, EndBytes::new(*b"\r\n")))
 }
 
 /// A chunk's size and extensions, and CR LF.

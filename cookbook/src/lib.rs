@@ -25,7 +25,7 @@
 //! | [WebSocket](websocket) | [`WebSocket`] | the payload | 2^63 − 1 | 1 MiB |
 //!
 //! # Headers, and a check after the payload
-//! Each of these is a header format and a check, in an `unstick::Checked`.
+//! Each of these is a header format and a check, in a [`Checked`](unstick::Checked).
 //!
 //! | protocol | format | header | check | max payload |
 //! | --- | --- | --- | --- | --- |
@@ -189,7 +189,7 @@ macro_rules! for_each_protocol {
 /// Calls a macro with the list of every protocol whose frames have a check after the payload.
 ///
 /// Like [`for_each_protocol!`]. Each row is an identifier, the name, the module, the type of the format,
-/// and the function of the module that returns it.
+/// and the function of the module that returns it in a `Framing`.
 ///
 /// ```
 /// macro_rules! names {
@@ -205,13 +205,13 @@ macro_rules! for_each_checked_protocol {
     ($($callback:ident)::+ $(, $($arguments:tt)*)?) => {
         $($callback)::+! {
             $($($arguments)*)?
-            Chunked = "chunked", chunked, Chunked, format;
-            MavLink = "mavlink", mavlink, MavLink, common_format;
-            ModbusRtuRequest = "modbus-rtu-request", modbus_rtu, ModbusRtuRequest, request_format;
-            ModbusRtuResponse = "modbus-rtu-response", modbus_rtu, ModbusRtuResponse, response_format;
-            Netstring = "netstring", netstring, Netstring, format;
-            Resp = "resp", resp, Resp, format;
-            Ubx = "ubx", ubx, Ubx, format;
+            Chunked = "chunked", chunked, Chunked, framing;
+            MavLink = "mavlink", mavlink, MavLink, common_framing;
+            ModbusRtuRequest = "modbus-rtu-request", modbus_rtu, ModbusRtuRequest, request_framing;
+            ModbusRtuResponse = "modbus-rtu-response", modbus_rtu, ModbusRtuResponse, response_framing;
+            Netstring = "netstring", netstring, Netstring, framing;
+            Resp = "resp", resp, Resp, framing;
+            Ubx = "ubx", ubx, Ubx, framing;
         }
     };
 }

@@ -16,7 +16,7 @@
 //!
 //! # CRC_EXTRA
 //! The check covers a byte that is not sent, `CRC_EXTRA`, which depends on the fields of the message in
-//! its dialect. [`format`] takes a [`CrcExtra`]: a function, a table, or [`Common`], which has some of
+//! its dialect. [`framing`] takes a [`CrcExtra`]: a function, a table, or [`Common`], which has some of
 //! the messages of the dialect `common`. Code that is generated from a dialect has the rest.
 //!
 //! A message without a `CRC_EXTRA` cannot be checked, so it fails its check (one in 65,536 passes by
@@ -28,25 +28,20 @@
 //! say that it is valid. It is refused with [`Refusal::MavLinkSigned`].
 //!
 //! ```
-//! use unstick::{Check, Format, Parsed};
 //! use unstick_cookbook::mavlink::{self, Common, Version};
 //!
 //! // A heartbeat of version 1.
-//! let bytes = b"\xfe\x09\x4e\x01\x01\x00\0\0\0\0\x02\x03\x51\x04\x03\x1c\x7f";
-//! let mavlink = mavlink::format(Common);
-//! let Ok(Parsed::Header(header)) = mavlink.format().decode_header(bytes) else {
-//!     panic!("the header is whole")
-//! };
-//! assert_eq!((header.meta.version, header.meta.sequence), (Version::V1, 0x4e));
-//! let (head, payload) = bytes[..15].split_at(header.header_len);
-//! let digest = mavlink.check().update(mavlink.check().begin(head), payload);
-//! assert_eq!(mavlink.check().trailer(digest), [0x1c, 0x7f]);
+//! let mut stream = &b"\xfe\x09\x4e\x01\x01\x00\0\0\0\0\x02\x03\x51\x04\x03\x1c\x7f"[..];
+//! let frame = mavlink::framing(Common).split_frame(&mut stream)?.expect("a whole frame");
+//! assert_eq!((frame.meta.version, frame.meta.message), (Version::V1, 0));
+//! assert_eq!(frame.payload, b"\0\0\0\0\x02\x03\x51\x04\x03");
+//! # Ok::<(), unstick::DecodeError>(())
 //! ```
 
 use core::fmt;
 
 use unstick::check::Crc16Mcrf4xx;
-use unstick::{Check, Checked, EncodeError, Format, Header, HeaderError, Parsed};
+use unstick::{Check, Checked, EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::{Refusal, fits};
 
@@ -55,14 +50,15 @@ pub type MavLink<E = Common> = Checked<MavLinkHeader<E>, MavLinkCrc<E>>;
 
 /// Returns the format of a dialect.
 #[must_use]
-pub const fn format<E: CrcExtra + Copy>(extra: E) -> MavLink<E> {
-    Checked::new(MavLinkHeader { extra }, MavLinkCrc { extra, crc: Crc16Mcrf4xx::new() })
+pub const fn framing<E: CrcExtra + Copy>(extra: E) -> Framing<MavLink<E>> {
+    let crc = MavLinkCrc { extra, crc: Crc16Mcrf4xx::new() };
+    Framing::new(Checked::new(MavLinkHeader { extra }, crc))
 }
 
 /// Returns the format with the messages of [`Common`].
 #[must_use]
-pub const fn common_format() -> MavLink {
-    format(Common)
+pub const fn common_framing() -> Framing<MavLink> {
+    framing(Common)
 }
 
 /// A dialect's values of `CRC_EXTRA`.

@@ -14,8 +14,8 @@
 //! A frame of RTU has no length. It ends with a silence of 3.5 characters, which a decoder of bytes does
 //! not see. But the length of most frames follows from the function code, and from a byte count for some
 //! functions. It depends on the direction: a request to read registers has 8 bytes, the response has a
-//! byte count. So there are two formats: [`request_format`] for a server, which reads requests, and
-//! [`response_format`] for a client, which reads responses.
+//! byte count. So there are two formats: [`request_framing`] for a server, which reads requests, and
+//! [`response_framing`] for a client, which reads responses.
 //!
 //! What remains to the caller:
 //!
@@ -45,26 +45,26 @@
 //! not in the table.
 //!
 //! ```
-//! use unstick::{Check, Format, Parsed};
 //! use unstick_cookbook::modbus_rtu::{self, Meta};
 //!
 //! // Read three registers of server 17.
-//! let bytes = b"\x11\x03\x00\x6b\x00\x03\x76\x87";
-//! let requests = modbus_rtu::request_format();
-//! let Ok(Parsed::Header(header)) = requests.format().decode_header(bytes) else {
-//!     panic!("the header is whole")
-//! };
-//! assert_eq!((header.meta, header.payload_len), (Meta::new(17, 3), 4));
-//! let digest = requests.check().begin(&bytes[..6]);
-//! assert_eq!(requests.check().trailer(digest), [0x76, 0x87]);
+//! let mut stream = &b"\x11\x03\x00\x6b\x00\x03\x76\x87"[..];
+//! let request = modbus_rtu::request_framing().split_frame(&mut stream)?.expect("a whole request");
+//! assert_eq!(request.meta, Meta::new(17, 3));
+//! assert_eq!(request.payload, b"\x00\x6b\x00\x03");
+//! # Ok::<(), unstick::DecodeError>(())
 //! ```
 
 use core::fmt;
 
 use unstick::check::Crc16Modbus;
-use unstick::{Checked, EncodeError, Format, Header, HeaderError, Parsed};
+use unstick::{Checked, EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::Refusal;
+
+/// The maximum payload of a frame of 256 bytes: without the shortest header that has a byte count, and
+/// without the check.
+const MAX_PAYLOAD_LEN: u64 = 251;
 
 /// The check of a frame.
 pub const CRC: Crc16Modbus = Crc16Modbus::new();
@@ -74,16 +74,16 @@ pub type ModbusRtuRequest = Checked<RequestHeader, Crc16Modbus>;
 /// Responses, as a client reads them.
 pub type ModbusRtuResponse = Checked<ResponseHeader, Crc16Modbus>;
 
-/// Returns the format of requests.
+/// Returns the format of requests with the limit of a frame of 256 bytes.
 #[must_use]
-pub const fn request_format() -> ModbusRtuRequest {
-    Checked::new(RequestHeader, CRC)
+pub const fn request_framing() -> Framing<ModbusRtuRequest> {
+    Framing::new(Checked::new(RequestHeader, CRC)).with_limit(MAX_PAYLOAD_LEN)
 }
 
-/// Returns the format of responses.
+/// Returns the format of responses with the limit of a frame of 256 bytes.
 #[must_use]
-pub const fn response_format() -> ModbusRtuResponse {
-    Checked::new(ResponseHeader, CRC)
+pub const fn response_framing() -> Framing<ModbusRtuResponse> {
+    Framing::new(Checked::new(ResponseHeader, CRC)).with_limit(MAX_PAYLOAD_LEN)
 }
 
 /// The beginning of a request, up to its byte count.

@@ -13,18 +13,19 @@
 //! The paper allows any number of digits; its program in C reads nine, and so does this format.
 //!
 //! ```
-//! use unstick::{Format, Parsed};
-//! use unstick_cookbook::netstring::NetstringHeader;
+//! use unstick_cookbook::netstring;
 //!
-//! // The paper's example.
-//! let Ok(Parsed::Header(header)) = NetstringHeader.decode_header(b"12:hello world!,") else {
-//!     panic!("the header is whole")
-//! };
-//! assert_eq!((header.payload_len, header.header_len), (12, 3));
+//! // The paper's examples.
+//! let mut stream = &b"12:hello world!,0:,"[..];
+//! let framing = netstring::framing();
+//! let frame = framing.split_frame(&mut stream)?.expect("a whole netstring");
+//! assert_eq!(frame.payload, b"hello world!");
+//! assert_eq!(framing.split_frame(&mut stream)?.expect("a whole netstring").payload, b"");
+//! # Ok::<(), unstick::DecodeError>(())
 //! ```
 
 use unstick::check::EndBytes;
-use unstick::{Checked, EncodeError, Format, Header, HeaderError, Parsed};
+use unstick::{Checked, EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::{Refusal, decimal};
 
@@ -34,10 +35,10 @@ const MAX_DIGITS: usize = 9;
 /// Netstrings: a length in decimal digits, a colon, the payload, and a comma.
 pub type Netstring = Checked<NetstringHeader, EndBytes<1>>;
 
-/// Returns the format.
+/// Returns the format with a limit of 1 MiB. The paper has no limit.
 #[must_use]
-pub const fn format() -> Netstring {
-    Checked::new(NetstringHeader, EndBytes::new(*b","))
+pub const fn framing() -> Framing<Netstring> {
+    Framing::new(Checked::new(NetstringHeader, EndBytes::new(*b",")))
 }
 
 /// A netstring's length in decimal digits, and a colon.

@@ -21,24 +21,23 @@
 //! string.
 //!
 //! ```
-//! use unstick::{Format, Parsed};
-//! use unstick_cookbook::resp::{Meta, RespHeader};
+//! use unstick_cookbook::resp::{self, Meta};
 //!
 //! // The specification's examples.
-//! let Ok(Parsed::Header(header)) = RespHeader.decode_header(b"$5\r\nhello\r\n") else {
-//!     panic!("the header is whole")
-//! };
-//! assert_eq!((header.meta, header.payload_len, header.header_len), (Meta::BulkString, 5, 4));
-//! let Ok(Parsed::Header(header)) = RespHeader.decode_header(b"$-1\r\n") else {
-//!     panic!("the header is whole")
-//! };
-//! assert_eq!((header.meta, header.payload_len, header.header_len), (Meta::Null, 0, 3));
+//! let mut stream = &b"$5\r\nhello\r\n$-1\r\n"[..];
+//! let framing = resp::framing();
+//! let hello = framing.split_frame(&mut stream)?.expect("a whole string");
+//! assert_eq!((hello.meta, hello.payload), (Meta::BulkString, &b"hello"[..]));
+//! assert_eq!(framing.split_frame(&mut stream)?.expect("a whole string").meta, Meta::Null);
+//! # Ok::<(), unstick::DecodeError>(())
 //! ```
 
 use core::fmt;
 
 use unstick::check::EndBytes;
-use unstick::{Checked, EncodeError, Format, Header, HeaderError, MAX_PAYLOAD_LEN, Parsed};
+use unstick::{
+    Checked, EncodeError, Format, Framing, Header, HeaderError, MAX_PAYLOAD_LEN, Parsed,
+};
 
 use super::{Refusal, decimal};
 
@@ -48,10 +47,10 @@ pub const DEFAULT_LIMIT: u64 = 512 << 20;
 /// Bulk strings: a type and a length, CR LF, the payload, and CR LF.
 pub type Resp = Checked<RespHeader, EndBytes<2>>;
 
-/// Returns the format.
+/// Returns the format with the limit of a server without another configuration: 512 MiB.
 #[must_use]
-pub const fn format() -> Resp {
-    Checked::new(RespHeader, EndBytes::new(*b"\r\n"))
+pub const fn framing() -> Framing<Resp> {
+    Framing::new(Checked::new(RespHeader, EndBytes::new(*b"\r\n"))).with_limit(DEFAULT_LIMIT)
 }
 
 /// A bulk string's type and length, and CR LF.

@@ -17,33 +17,31 @@
 //! many bytes, so set a limit: 8 KiB are enough for most.
 //!
 //! ```
-//! use unstick::{Check, Format, Parsed};
 //! use unstick_cookbook::ubx::{self, Meta};
 //!
-//! // A poll of UBX-CFG-PRT.
-//! let poll = b"\xb5\x62\x06\x00\x00\x00\x06\x18";
-//! let ubx = ubx::format();
-//! let Ok(Parsed::Header(header)) = ubx.format().decode_header(poll) else {
-//!     panic!("the header is whole")
-//! };
-//! assert_eq!((header.meta, header.payload_len), (Meta { class: 6, id: 0 }, 0));
-//! assert_eq!(ubx.check().trailer(ubx.check().begin(&poll[..6])), [0x06, 0x18]);
+//! // A poll of UBX-CFG-PRT, and a UBX-ACK-ACK.
+//! let mut stream = &b"\xb5\x62\x06\x00\x00\x00\x06\x18\xb5\x62\x05\x01\x02\x00\x06\x01\x0f\x38"[..];
+//! let poll = ubx::framing().split_frame(&mut stream)?.expect("a whole frame");
+//! assert_eq!((poll.meta, poll.payload), (Meta { class: 6, id: 0 }, &b""[..]));
+//! let ack = ubx::framing().split_frame(&mut stream)?.expect("a whole frame");
+//! assert_eq!((ack.meta, ack.payload), (Meta { class: 5, id: 1 }, &b"\x06\x01"[..]));
+//! # Ok::<(), unstick::DecodeError>(())
 //! ```
 
 use core::fmt;
 
 use unstick::check::{Fletcher8, SkipHeader};
-use unstick::{Checked, EncodeError, Format, Header, HeaderError, Parsed};
+use unstick::{Checked, EncodeError, Format, Framing, Header, HeaderError, Parsed};
 
 use super::{Refusal, fits};
 
 /// Frames of UBX: the header, the payload, and a sum.
 pub type Ubx = Checked<UbxHeader, SkipHeader<Fletcher8>>;
 
-/// Returns the format.
+/// Returns the format with the limit of the length field: 65,535.
 #[must_use]
-pub const fn format() -> Ubx {
-    Checked::new(UbxHeader, SkipHeader::new(Fletcher8, SYNC.len()))
+pub const fn framing() -> Framing<Ubx> {
+    Framing::new(Checked::new(UbxHeader, SkipHeader::new(Fletcher8, SYNC.len())))
 }
 
 /// The header of UBX: two constant bytes, [`Meta`], and a 16-bit length.

@@ -2,7 +2,10 @@
 //! bytes.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use unstick::{Check, Checked, EncodeError, Format, Framing, Header, HeaderError, Parsed};
+use unstick::{
+    Check, Checked, DecodeError, Decoder, EncodeError, Format, FrameBuf, FrameError, Framing,
+    Header, HeaderError, Parsed,
+};
 use unstick_conformance::Kit;
 use unstick_cookbook::chunked::{self, ChunkHeader};
 use unstick_cookbook::mavlink::{self, Common, CrcExtra, MavLinkHeader, Version};
@@ -131,7 +134,7 @@ unstick_conformance::conformance_tests!(ubx_kit, {
 
 /// The header of messages that have a `CRC_EXTRA` whatever they are.
 fn any_message() -> MavLinkHeader<fn(u32) -> Option<u8>> {
-    *mavlink::format((|_| Some(0)) as fn(u32) -> Option<u8>).format()
+    *mavlink::framing((|_| Some(0)) as fn(u32) -> Option<u8>).format().format()
 }
 
 const HEARTBEAT: mavlink::Meta = mavlink::Meta {
@@ -200,35 +203,62 @@ fn refusal<F: Format>(format: &F, bytes: &[u8]) -> Refusal {
     Refusal::of(format.decode_header(bytes).unwrap_err()).unwrap()
 }
 
-/// Checks one frame: its header, its payload, and the trailer after it, with every cut of the payload;
-/// and that it is written as it was read.
-fn whole_frame<F: Format, C: Check>(
-    checked: &Checked<F, C>,
+/// Decodes one frame twice in a row, in three chunks, for every place of both cuts, and cut short at
+/// every byte; then writes it. Each other value of a byte of its check is refused.
+fn whole_frame<F: Format + Copy, C: Check + Copy>(
+    framing: &Framing<Checked<F, C>>,
     meta: F::Meta,
     payload: &[u8],
     frame: &[u8],
 ) {
-    let (format, check) = (checked.format(), checked.check());
-    let Header { meta: found, payload_len, header_len } = header(format, frame);
-    assert_eq!((found, payload_len), (meta.clone(), payload.len() as u64));
-    let (head, rest) = frame.split_at(header_len);
-    let (content, trailer) = rest.split_at(payload.len());
-    assert_eq!(content, payload);
-    for cut in 0..=payload.len() {
-        let (front, back) = payload.split_at(cut);
-        let digest = check.update(check.update(check.begin(head), front), back);
-        assert_eq!(check.trailer(digest).as_ref(), trailer, "{cut}");
+    let framing = *framing;
+    let stream = [frame, frame].concat();
+    for i in 0..=stream.len() {
+        for j in i..=stream.len() {
+            let mut decoder = Decoder::with_framing(framing);
+            let (mut metas, mut content, mut ends) = (Vec::new(), Vec::new(), 0);
+            for chunk in [&stream[..i], &stream[i..j], &stream[j..]] {
+                for piece in decoder.pieces(chunk) {
+                    let piece = piece.unwrap();
+                    metas.extend(piece.header.map(|header| (header.meta, header.payload_len)));
+                    content.extend_from_slice(piece.bytes);
+                    ends += usize::from(piece.last);
+                }
+            }
+            decoder.finish().unwrap();
+            let len = payload.len() as u64;
+            assert_eq!(metas, [(meta.clone(), len), (meta.clone(), len)], "{i} {j}");
+            assert_eq!((content, ends), ([payload, payload].concat(), 2), "{i} {j}");
+        }
     }
-    let mut out = <F::HeaderBuf as unstick::HeaderBuf>::ZERO;
-    let used = format.encode_header(&meta, payload_len, &mut out).unwrap();
-    assert_eq!(&out.as_ref()[..used], head);
+    for len in 1..frame.len() {
+        let mut decoder = Decoder::with_framing(framing);
+        assert!(decoder.pieces(&frame[..len]).all(|piece| piece.is_ok()));
+        let error = decoder.finish().unwrap_err();
+        assert!(
+            matches!(error, DecodeError::Truncated { at, .. } if at == len as u64),
+            "{error:?}"
+        );
+    }
+    let trailer_len = <C::Trailer as unstick::TrailerBuf>::LEN;
+    for at in frame.len() - trailer_len..frame.len() {
+        let mut damaged = frame.to_vec();
+        damaged[at] ^= 0x41;
+        let error = framing.split_frame(&mut &damaged[..]).unwrap_err();
+        let bad_check =
+            matches!(error, DecodeError::Frame { at: 0, error: FrameError::BadCheck { .. } });
+        assert!(bad_check, "{error:?}");
+    }
+    let mut again = Vec::new();
+    framing.encode(meta, payload, &mut again).unwrap();
+    assert_eq!(again, frame);
 }
 
 /// The paper's examples: "hello world!", and the empty string.
 #[test]
 fn netstrings_of_the_paper() {
-    whole_frame(&netstring::format(), (), b"hello world!", b"12:hello world!,");
-    whole_frame(&netstring::format(), (), b"", b"0:,");
+    whole_frame(&netstring::framing(), (), b"hello world!", b"12:hello world!,");
+    whole_frame(&netstring::framing(), (), b"", b"0:,");
 }
 
 #[test]
@@ -246,12 +276,17 @@ fn a_netstring_says_why_it_is_refused() {
 #[test]
 fn resp_strings_of_the_specification() {
     use resp::Meta::{BulkError, BulkString, Null, VerbatimString};
-    whole_frame(&resp::format(), BulkString, b"hello", b"$5\r\nhello\r\n");
-    whole_frame(&resp::format(), BulkString, b"", b"$0\r\n\r\n");
-    whole_frame(&resp::format(), Null, b"", b"$-1\r\n");
+    whole_frame(&resp::framing(), BulkString, b"hello", b"$5\r\nhello\r\n");
+    whole_frame(&resp::framing(), BulkString, b"", b"$0\r\n\r\n");
+    whole_frame(&resp::framing(), Null, b"", b"$-1\r\n");
     let error = b"!21\r\nSYNTAX invalid syntax\r\n";
-    whole_frame(&resp::format(), BulkError, b"SYNTAX invalid syntax", error);
-    whole_frame(&resp::format(), VerbatimString, b"txt:Some string", b"=15\r\ntxt:Some string\r\n");
+    whole_frame(&resp::framing(), BulkError, b"SYNTAX invalid syntax", error);
+    whole_frame(
+        &resp::framing(),
+        VerbatimString,
+        b"txt:Some string",
+        b"=15\r\ntxt:Some string\r\n",
+    );
 }
 
 #[test]
@@ -276,9 +311,9 @@ fn a_bulk_string_says_why_it_is_refused() {
 /// RFC 9112, section 7.1.1, allows names alone, values, and strings in quotes.
 #[test]
 fn chunks_with_and_without_extensions() {
-    whole_frame(&chunked::format(), (), b"hello", b"5\r\nhello\r\n");
-    whole_frame(&chunked::format(), (), b"0123456789", b"a\r\n0123456789\r\n");
-    whole_frame(&chunked::format(), (), b"", b"0\r\n\r\n");
+    whole_frame(&chunked::framing(), (), b"hello", b"5\r\nhello\r\n");
+    whole_frame(&chunked::framing(), (), b"0123456789", b"a\r\n0123456789\r\n");
+    whole_frame(&chunked::framing(), (), b"", b"0\r\n\r\n");
     for (line, len) in [
         (&b"5;ext\r\n"[..], 5),
         (b"1A\r\n", 26),
@@ -353,7 +388,7 @@ fn a_header_of_lsp_without_an_end_is_too_long() {
     let endless = [b"X: ", &[b'y'; 2000][..]].concat();
     let error = lsp::framing().split_frame(&mut &endless[..]).unwrap_err();
     let too_long = HeaderError::TooLong { room: 1024 };
-    assert_eq!(error, unstick::DecodeError::Header { at: 0, error: too_long });
+    assert_eq!(error, DecodeError::Header { at: 0, error: too_long });
     let fill = 1024 - "X: \r\nContent-Length: 5\r\n\r\n".len();
     let fits = format!("X: {}\r\nContent-Length: 5\r\n\r\nhello", "y".repeat(fill));
     let frame = lsp::framing().split_frame(&mut fits.as_bytes()).unwrap().unwrap();
@@ -375,7 +410,7 @@ fn a_resumed_header_of_lsp_looks_at_new_bytes_only() {
 #[test]
 fn ubx_frames_of_the_description() {
     let of = |class, id| ubx::Meta { class, id };
-    let ubx = ubx::format();
+    let ubx = ubx::framing();
     whole_frame(&ubx, of(6, 0), b"", b"\xb5\x62\x06\x00\x00\x00\x06\x18");
     whole_frame(&ubx, of(10, 4), b"", b"\xb5\x62\x0a\x04\x00\x00\x0e\x34");
     whole_frame(&ubx, of(5, 1), b"\x06\x01", b"\xb5\x62\x05\x01\x02\x00\x06\x01\x0f\x38");
@@ -389,7 +424,7 @@ fn ubx_frames_of_the_description() {
 /// `mavlink` (rust-mavlink), in both versions.
 #[test]
 fn mavlink_heartbeats_of_both_versions() {
-    let mavlink = mavlink::common_format();
+    let mavlink = mavlink::common_framing();
     let meta = mavlink::Meta { sequence: 0x4e, component: 1, ..HEARTBEAT };
     let payload = b"\0\0\0\0\x02\x03\x51\x04\x03";
     let frame = b"\xfe\x09\x4e\x01\x01\x00\0\0\0\0\x02\x03\x51\x04\x03\x1c\x7f";
@@ -408,14 +443,15 @@ fn a_dialect_of_mavlink_is_a_function_or_a_table() {
     const TABLE: &[(u32, u8)] = &[(0, 50), (4, 237), (70_000, 9)];
     let frame = b"\xfe\x09\xef\x01\x02\x00\x05\0\0\0\x02\x03\x59\x03\x03\x1f\x50";
     let payload = &frame[6..15];
-    whole_frame(&mavlink::format(TABLE), HEARTBEAT, payload, frame);
+    whole_frame(&mavlink::framing(TABLE), HEARTBEAT, payload, frame);
     let function = |message| (message == 0).then_some(50);
-    whole_frame(&mavlink::format(function), HEARTBEAT, payload, frame);
+    whole_frame(&mavlink::framing(function), HEARTBEAT, payload, frame);
     assert_eq!(TABLE.crc_extra(70_000), Some(9));
     assert_eq!(TABLE.crc_extra(5), None);
 
     // Another dialect's value gives another check.
-    let other = mavlink::format(|_: u32| Some(51));
+    let other = mavlink::framing(|_: u32| Some(51));
+    let other = other.format();
     let digest = other.check().update(other.check().begin(&frame[..6]), payload);
     assert_ne!(other.check().trailer(digest), [0x1f, 0x50]);
 }
@@ -443,7 +479,7 @@ fn the_values_of_common() {
 
 #[test]
 fn mavlink_refuses_what_it_cannot_check() {
-    let header = *mavlink::common_format().format();
+    let header = *mavlink::common_framing().format().format();
     assert_eq!(refusal(&header, b"\xfd\x09\x01"), Refusal::MavLinkSigned);
     assert_eq!(refusal(&header, b"\xfd\x09\x03"), Refusal::MavLinkSigned);
     assert_eq!(refusal(&header, b"\xfd\x09\x02"), Refusal::MavLinkFlags);
@@ -468,7 +504,7 @@ fn mavlink_refuses_what_it_cannot_check() {
 #[test]
 fn modbus_requests_of_the_guide() {
     let of = |function, fields| modbus_rtu::Meta { address: 0x11, function, fields };
-    let requests = modbus_rtu::request_format();
+    let requests = modbus_rtu::request_framing();
     for (meta, header_len, frame) in [
         (of(0x03, [0; 4]), 2, &b"\x11\x03\x00\x6b\x00\x03\x76\x87"[..]),
         (of(0x05, [0; 4]), 2, b"\x11\x05\x00\xac\xff\x00\x4e\x8b"),
@@ -482,7 +518,7 @@ fn modbus_requests_of_the_guide() {
 /// The guide's responses: function 03 with three registers, and an exception of function 01.
 #[test]
 fn modbus_responses_of_the_guide() {
-    let responses = modbus_rtu::response_format();
+    let responses = modbus_rtu::response_framing();
     let read = b"\x11\x03\x06\xae\x41\x56\x52\x43\x40\x49\xad";
     whole_frame(&responses, modbus_rtu::Meta::new(0x11, 3), &read[3..9], read);
     let exception = b"\x0a\x81\x02\xb0\x53";
@@ -557,4 +593,95 @@ fn a_meta_says_itself_in_the_protocols_words() {
     assert_eq!(meta.to_string(), "address 17, function 0x03");
     let meta = modbus_rtu::Meta::new(17, 0x83);
     assert_eq!(meta.to_string(), "address 17, function 0x03, exception");
+}
+
+/// Trailer fields are refused as a check, at the last chunk, and can then be read as lines.
+#[test]
+fn trailer_fields_of_chunks_begin_after_the_last_header() {
+    let body = b"5\r\nhello\r\n0;x\r\nExpires: never\r\nX: y\r\n\r\nHTTP/1.1 200 OK";
+    let mut rest = &body[..];
+    let mut decoder = Decoder::with_framing(chunked::framing());
+    let (mut data, mut last) = (Vec::new(), None);
+    let error = loop {
+        match decoder.decode(&mut rest) {
+            Ok(Some(piece)) => {
+                last = piece.header.map(|header| header.header_len).or(last);
+                data.extend_from_slice(piece.bytes);
+            }
+            Ok(None) => panic!("the trailer fields were not refused"),
+            Err(error) => break error,
+        }
+    };
+    let (found, expected) = (u64::from(u16::from_be_bytes(*b"Ex")), 0x0D0A);
+    let bad_check = FrameError::BadCheck { found, expected };
+    assert_eq!(error, DecodeError::Frame { at: 10, error: bad_check });
+    assert_eq!((&data[..], last), (&b"hello"[..], Some(5)));
+    let fields = &body[10 + 5..];
+    let mut lines = Decoder::with_framing(unstick::Delimited::new(b"\r\n"));
+    let (mut found, mut line, mut input) = (Vec::new(), Vec::new(), fields);
+    while let Some(piece) = lines.decode(&mut input).unwrap() {
+        line.extend_from_slice(piece.bytes);
+        if piece.last {
+            if line.is_empty() {
+                break;
+            }
+            found.push(std::mem::take(&mut line));
+        }
+    }
+    assert_eq!(found, [&b"Expires: never"[..], b"X: y"]);
+    assert_eq!(input, b"HTTP/1.1 200 OK");
+}
+
+/// A message that the dialect does not know is skipped, and the next one is read.
+#[test]
+fn an_unknown_message_of_mavlink_is_skipped() {
+    let known = b"\xfe\x09\xef\x01\x02\x00\x05\0\0\0\x02\x03\x59\x03\x03\x1f\x50";
+    let mut stream = Vec::new();
+    let extra = |_: u32| Some(7);
+    let meta = mavlink::Meta { message: 200, ..HEARTBEAT };
+    mavlink::framing(extra).encode(meta, b"hello", &mut stream).unwrap();
+    stream.extend(known);
+    let mut rest = &stream[..];
+    let mut decoder = Decoder::with_framing(mavlink::common_framing());
+    let error = loop {
+        match decoder.decode(&mut rest) {
+            Ok(piece) => assert!(!piece.unwrap().last),
+            Err(error) => break error,
+        }
+    };
+    let bad_check =
+        matches!(error, DecodeError::Frame { at: 0, error: FrameError::BadCheck { .. } });
+    assert!(bad_check, "{error:?}");
+    decoder.skip_frame().unwrap();
+    let piece = decoder.decode(&mut rest).unwrap().unwrap();
+    assert_eq!((piece.header.unwrap().meta, piece.last), (HEARTBEAT, true));
+}
+
+/// NMEA before a frame of UBX, and a damaged frame: a search continues with the next valid frame.
+#[test]
+fn a_search_finds_the_next_frame_of_ubx() {
+    let frame = b"\xb5\x62\x05\x01\x02\x00\x06\x01\x0f\x38";
+    let mut stream = b"$GPGGA,\xb5\x62*00\r\n".to_vec();
+    stream.extend(b"\xb5\x62\x05\x01\x02\x00\x07\x01\x0f\x38");
+    stream.extend(frame);
+    for size in 1..=stream.len() {
+        let framing = ubx::framing().with_limit(64);
+        let mut buf = FrameBuf::with_framing(Vec::new(), framing).unwrap();
+        let mut found = Vec::new();
+        for chunk in stream.chunks(size) {
+            buf.extend(chunk);
+            loop {
+                match buf.next_frame() {
+                    Ok(Some(frame)) => found.push((frame.meta, frame.payload.to_vec())),
+                    Ok(None) => break,
+                    Err(_) => {
+                        if buf.resync().unwrap().is_none() {
+                            break; // it continues with the next chunk
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(found, [(ubx::Meta { class: 5, id: 1 }, b"\x06\x01".to_vec())], "{size}");
+    }
 }

@@ -232,8 +232,8 @@ macro_rules! each_protocol {
 macro_rules! each_checked_protocol {
     ($input:ident, $output:ident, $($protocol:ident = $name:literal, $module:ident, $format:ident, $new:ident;)+) => {
         $(
-            format(*$module::$new().format(), Unknown::unknown(), $input, $output);
-            check($module::$new().check(), $input);
+            format(*$module::$new().format().format(), Unknown::unknown(), $input, $output);
+            check($module::$new().format().check(), $input);
         )+
     };
 }
