@@ -166,9 +166,6 @@ fn trim_end(mut bytes: &[u8]) -> &[u8] {
 
 /// Returns whether a field's name may contain this byte (RFC 9110, section 5.6.2).
 fn is_token(byte: u8) -> bool {
-    match byte {
-        b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'z' => true,
-        b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'|' | b'~' => true,
-        _ => false,
-    }
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
