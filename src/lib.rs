@@ -73,7 +73,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod check;
+pub mod check;
 #[cfg(feature = "tokio-util")]
 pub mod codec;
 mod datagram;
@@ -85,6 +85,7 @@ pub mod embedded_io_async;
 mod encode;
 pub mod engine;
 mod error;
+mod families;
 mod format;
 mod frame;
 mod frame_buf;
@@ -102,10 +103,11 @@ mod storage;
 pub mod tokio;
 #[cfg(feature = "std")]
 pub mod udp;
+mod wire;
 mod write_buf;
 pub use check::{Check, Checked, NoCheck, TrailerBuf};
 pub use datagram::{DEFAULT_DATAGRAM_LIMIT, Datagram, DatagramPacker, Pushed};
-pub use decoder::{Decoder, Piece, Pieces};
+pub use decoder::{Decoder, Pieces};
 pub use encode::{EncodedHeader, Encoder};
 pub use error::{
     DatagramError, DecodeError, EncodeError, FrameError, HeaderError, Part, RecoverError,
@@ -113,15 +115,18 @@ pub use error::{
 };
 pub use format::header::Kind;
 pub use format::{
-    ByteOrder, Covers, FieldMeta, Format, Header, HeaderBuf, I32Be, I32Le, InDatagram, Layout,
-    LayoutError, LengthField, LimitedBy, MAX_PAYLOAD_LEN, Parsed, SelfChecking, U8, U16Be, U16Le,
-    U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, header,
+    ByteOrder, Covers, FieldMeta, Fixed, Format, Header, HeaderBuf, I32Be, I32Le, InDatagram,
+    Layout, LayoutError, LengthField, LimitedBy, MAX_PAYLOAD_LEN, Parsed, SelfChecking, U8, U16Be,
+    U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, header,
 };
 #[cfg(feature = "alloc")]
 pub use frame::OwnedFrame;
 pub use frame::{Escaped, Frame};
 pub use frame_buf::FrameBuf;
 pub use framing::{DEFAULT_LIMIT, Framing};
-pub use mark::{Mark, Marked, Shape, Unit};
+pub use mark::{
+    AnyDelimiter, Cobs, Delimited, Hdlc, HdlcOctets, Lines, Mark, Marked, Shape, Slip, Unit,
+};
 pub use storage::Storage;
+pub use wire::{KnownLength, Piece, Resync, Search, Wire};
 pub use write_buf::{Accepted, WriteBuf, WriteBufError};

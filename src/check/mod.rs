@@ -1,12 +1,72 @@
-//! Checks after a payload: the [`Check`] trait, and [`Checked`] formats.
+//! Checks after a payload: the [`Check`] trait, [`Checked`] formats, and the checks that ship.
+//!
+//! | check | trailer | used by |
+//! | --- | --- | --- |
+//! | [`Sum8`], [`Lrc8`], [`Xor8`] | 1 byte | serial devices |
+//! | [`Fletcher8`], [`Fletcher16`] | 2 bytes | u-blox; others |
+//! | [`Crc8Smbus`], or any [`Crc8`] | 1 byte | SMBus |
+//! | [`Crc16Ibm3740`], [`Crc16X25`], [`Crc16Modbus`], [`Crc16Mcrf4xx`], or any [`Crc16`] | 2 bytes | many; HDLC and PPP; Modbus; MAVLink |
+//! | [`Crc32IsoHdlc`], [`Crc32Iscsi`], or any [`Crc32`] | 4 bytes | Ethernet, zip; iSCSI, SCTP |
+//! | [`EndBytes`] | constant | the comma of a netstring, `\r\n` after a chunk of HTTP |
+//!
+//! A check covers the header, then the payload. [`SkipHeader`] makes one that leaves out the first
+//! bytes of the header, or all of it.
+//!
+//! The CRCs are here because HDLC needs one in the core, which has no dependency, and because the
+//! crate `crc` has digests that borrow and cannot be compared or copied, as a decoder must. For large
+//! payloads on processors with instructions for a CRC, a [`Check`] over a crate that uses them
+//! (`crc32fast`, `crc32c`) is faster.
 
 use core::fmt::Debug;
+
+mod crc;
+mod end_bytes;
+mod skip;
+mod sums;
+
+pub use crc::{
+    Crc8, Crc8Smbus, Crc16, Crc16Ibm3740, Crc16Mcrf4xx, Crc16Modbus, Crc16X25, Crc32, Crc32Iscsi,
+    Crc32IsoHdlc, DEFAULT_TABLES,
+};
+pub use end_bytes::EndBytes;
+pub use skip::SkipHeader;
+pub use sums::{Fletcher8, Fletcher16, Lrc8, Sum8, Xor8};
 
 /// What must stand after a payload: a checksum, a CRC, or constant bytes.
 ///
 /// One set of functions serves sender and receiver. An implementation takes about twenty lines; use
 /// it with a [`Format`](crate::Format) in [`Checked`], or with a [`Mark`](crate::Mark) in
-/// [`Marked::with_check`](crate::Marked::with_check).
+/// [`Marked::with_check`](crate::Marked::with_check). The module [`check`](crate::check) has the checks
+/// that ship.
+///
+/// ```
+/// use unstick::check::{Check, Crc32};
+///
+/// /// CRC-24Q of RTCM 3: the upper 24 bits of a CRC of 32 bits whose polynomial ends in eight zeros.
+/// #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// struct Crc24Q;
+///
+/// const CRC: Crc32<0x864C_FB00, 0, false, 0> = Crc32::new();
+///
+/// impl Check for Crc24Q {
+///     type Digest = u32;
+///     type Trailer = [u8; 3];
+///
+///     fn begin(&self, header: &[u8]) -> u32 {
+///         CRC.begin(header)
+///     }
+///     fn update(&self, digest: u32, run: &[u8]) -> u32 {
+///         CRC.update(digest, run)
+///     }
+///     fn trailer(&self, digest: u32) -> [u8; 3] {
+///         let [high, middle, low, _] = CRC.trailer(digest);
+///         [high, middle, low]
+///     }
+/// }
+///
+/// let digest = Crc24Q.update(Crc24Q.begin(b"123"), b"456789");
+/// assert_eq!(Crc24Q.trailer(digest), [0xCD, 0xE7, 0x03]);
+/// ```
 ///
 /// # Laws
 /// `update` with a run returns the same as `update` with its parts, one after the other, wherever the
@@ -25,6 +85,25 @@ pub trait Check {
     fn update(&self, digest: Self::Digest, run: &[u8]) -> Self::Digest;
     /// Returns what must stand after the payload.
     fn trailer(&self, digest: Self::Digest) -> Self::Trailer;
+}
+
+/// A reference to a check is the same check.
+impl<C: Check + ?Sized> Check for &C {
+    type Digest = C::Digest;
+    type Trailer = C::Trailer;
+
+    #[inline]
+    fn begin(&self, header: &[u8]) -> C::Digest {
+        (**self).begin(header)
+    }
+    #[inline]
+    fn update(&self, digest: C::Digest, run: &[u8]) -> C::Digest {
+        (**self).update(digest, run)
+    }
+    #[inline]
+    fn trailer(&self, digest: C::Digest) -> C::Trailer {
+        (**self).trailer(digest)
+    }
 }
 
 /// A buffer for a trailer: any `[u8; N]` of up to 255 bytes. Sealed.
@@ -93,5 +172,33 @@ impl<F, C> Checked<F, C> {
     #[must_use]
     pub const fn check(&self) -> &C {
         &self.check
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_the_same_check() {
+        fn trailer<C: Check>(check: C) -> C::Trailer {
+            check.trailer(check.update(check.begin(b"head"), b"payload"))
+        }
+        assert_eq!(trailer(&Crc16Modbus::new()), trailer(Crc16Modbus::new()));
+        assert_eq!(trailer(&&Fletcher8), trailer(Fletcher8));
+    }
+
+    #[test]
+    fn every_check_is_made_by_the_compiler() {
+        const _: (Sum8, Lrc8, Xor8, Fletcher8, Fletcher16) =
+            (Sum8, Lrc8, Xor8, Fletcher8, Fletcher16);
+        const CRC: Crc16X25 = Crc16X25::new();
+        const SMALL: Crc32Iscsi<1> = Crc32Iscsi::new().big_endian().with_tables::<1>();
+        const CHECKED: Checked<crate::U16Be, SkipHeader<Crc16X25>> =
+            Checked::new(crate::U16Be, SkipHeader::all(CRC));
+        const END: EndBytes<2> = EndBytes::new(*b"\r\n");
+        assert_eq!(*CHECKED.check(), SkipHeader::all(CRC));
+        assert_ne!(SMALL, Crc32Iscsi::default());
+        assert_eq!(END.bytes(), b"\r\n");
     }
 }

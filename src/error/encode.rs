@@ -96,6 +96,9 @@ impl fmt::Display for EncodeError {
             Self::BrokenFormat => f.write_str(
                 "the format contradicts itself; test it against the laws of the `Format` trait",
             ),
+            Self::Unfinished { missing: 0 } => {
+                f.write_str("the check of the frame before is missing; finish that frame first")
+            }
             Self::Unfinished { missing } => write!(
                 f,
                 "the frame before is {missing} bytes short; complete it, or close the stream"

@@ -52,6 +52,13 @@ pub enum FrameError {
 }
 
 impl FrameError {
+    /// Returns the error for a check that is not the expected one.
+    pub(crate) fn bad_check(found: &[u8], expected: &[u8]) -> Self {
+        let number =
+            |bytes: &[u8]| bytes.iter().take(8).fold(0, |n, &byte| n << 8 | u64::from(byte));
+        Self::BadCheck { found: number(found), expected: number(expected) }
+    }
+
     /// Returns this error's code in the registry (spec, chapter 9).
     #[must_use]
     pub const fn code(self) -> u16 {

@@ -41,7 +41,7 @@ pub(crate) fn whole_header<'a, F: Format>(
     let header = format.whole_header(bytes)?;
     let Header { ref meta, payload_len, header_len } = header;
     if payload_len > limit
-        || header_len == 0
+        || (header_len == 0 && payload_len == 0)
         || header_len > F::HeaderBuf::LEN
         || payload_len > format.limit_of(meta)
     {
@@ -62,8 +62,8 @@ pub(crate) fn inspect<F: Format>(
 ) -> Result<Parsed<F::Meta>, Refusal> {
     let room = F::HeaderBuf::LEN;
     match format.resume_header(bytes, seen) {
-        Ok(Parsed::Header(Header { header_len, .. }))
-            if header_len == 0 || header_len > bytes.len() =>
+        Ok(Parsed::Header(Header { header_len, payload_len, .. }))
+            if (header_len == 0 && payload_len == 0) || header_len > bytes.len() =>
         {
             Err(Refusal::Header(HeaderError::BrokenFormat))
         }
@@ -100,7 +100,8 @@ pub(crate) fn shortest_refused<F: Format>(
 ) -> (usize, Refusal) {
     let max = bytes.len().min(F::HeaderBuf::LEN);
     let refusal = |len| inspect(format, limit, bytes.get(..len).unwrap_or_default(), 0).err();
-    (seen + 1..=max)
+    // Only a header of zero bytes is refused without any.
+    (seen..=max)
         .find_map(|len| Some((len, refusal(len)?)))
         .unwrap_or((max, Refusal::Header(HeaderError::BrokenFormat)))
 }

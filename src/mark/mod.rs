@@ -1,10 +1,28 @@
 //! Frames that end with a mark: the [`Mark`] trait, and [`Marked`] frames.
 
+mod any_delimiter;
+mod cobs;
+mod delimited;
+mod escape;
+mod find;
+mod hdlc;
+#[cfg(test)]
+mod laws;
+mod lines;
+mod slip;
+
 use core::fmt::Debug;
 use core::ops::Range;
 
 use crate::check::{Check, NoCheck};
 use crate::error::{EncodeError, FrameError};
+
+pub use any_delimiter::AnyDelimiter;
+pub use cobs::Cobs;
+pub use delimited::Delimited;
+pub use hdlc::{Hdlc, HdlcOctets};
+pub use lines::Lines;
+pub use slip::Slip;
 
 /// How frames end at a mark, with or without escapes: a machine that takes one byte at a time.
 ///
@@ -16,9 +34,10 @@ use crate::error::{EncodeError, FrameError};
 /// # Laws
 /// The decoder never panics, whatever a mark returns. The promises depend on these laws:
 ///
-/// 1. [`run`](Self::run) returns a number of bytes for which `push`, called with one after the other,
-///    returns [`Unit::Byte`] of that byte, and leaves the state as these calls do.
-///    [`produced`](Self::produced) returns what these calls of `push` return, joined.
+/// 1. [`run`](Self::run) returns a number of bytes that are content as they stand. `push`, called with
+///    all of `bytes`, produces the same content, and leaves the same state, as it does after `run` with
+///    the rest of `bytes`. [`produced`](Self::produced) returns what `push`, called with the bytes
+///    taken, produces, joined, and leaves the state as these calls do.
 /// 2. [`Unit::End`], [`Unit::Idle`], and a [`Unit::Refused`] that has `ended`, leave the state at its
 ///    default. [`Unit::Idle`] is returned in the default state only.
 /// 3. [`Unit::Held`] is not returned without end.

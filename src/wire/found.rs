@@ -1,12 +1,11 @@
 //! What a scanner finds.
 
 use crate::format::Header;
-use crate::frame::Frame;
 
 /// What [`Scanner::find`](crate::scan::Scanner::find) found at the front of the kept bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan<M> {
-    /// A whole frame. It counts as consumed: use [`Found::frame`], and then drop
+    /// A whole frame. It counts as consumed: use [`Scanner::frame`](crate::scan::Scanner::frame), and then drop
     /// [`Found::frame_len`] bytes from the front.
     Frame(Found<M>),
     /// This many bytes belong to a frame that is skipped, at least one: drop them from the front,
@@ -26,10 +25,11 @@ pub enum Scan<M> {
 /// between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found<M> {
-    /// The frame's header.
+    /// The frame's header. For a frame that ends with a mark, `header_len` is the number of bytes
+    /// before its payload.
     pub header: Header<M>,
-    pub(super) at: u64,
-    pub(super) len: usize,
+    pub(crate) at: u64,
+    pub(crate) len: usize,
 }
 
 impl<M> Found<M> {
@@ -40,21 +40,11 @@ impl<M> Found<M> {
         self.at
     }
 
-    /// Returns the length of header and payload together, in bytes.
+    /// Returns the length of the frame in the stream, in bytes.
     #[inline]
     #[must_use]
     pub fn frame_len(&self) -> usize {
         self.len
-    }
-
-    /// Borrows the frame from `bytes`, which begin with it. Returns `None` if they are too short.
-    #[inline(always)]
-    #[must_use]
-    pub fn frame<'a>(&self, bytes: &'a [u8]) -> Option<Frame<'a, M>>
-    where
-        M: Clone,
-    {
-        Frame::from_parts(self.header.meta.clone(), self.header.header_len, bytes.get(..self.len)?)
     }
 }
 
