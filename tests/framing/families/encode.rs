@@ -28,7 +28,7 @@ fn encoded<W: Subjected, M: Family>(
         Ok(()) => {
             assert_eq!(into, Ok(frame.len()));
             assert_eq!(room, [&frame[..], &[0xEE; 3]].concat());
-            for room in 0..frame.len() {
+            for room in [0, frame.len() / 2, frame.len() - 1] {
                 let mut out = vec![0xEE; room];
                 let into = framing.encode_into(meta.clone(), payload, &mut out);
                 assert_eq!(into, Err(EncodeError::NoRoom { needed: frame.len(), room }));
@@ -103,7 +103,7 @@ fn every_short_payload_is_encoded_or_refused() {
 #[test]
 fn long_payloads_come_back() {
     fn each<W: Subjected, M: Family>(case: &Case<W, M>) {
-        for len in [127, 128, 253, 254, 255, 256, 508, 509, 510] {
+        for len in [127, 253, 254, 255, 256, 509] {
             if len > case.model.most() {
                 continue;
             }
