@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::check::TrailerBuf;
 use crate::error::EncodeError;
-use crate::format::{Format, HeaderBuf, MAX_PAYLOAD_LEN, V1, copy, copy_payload};
+use crate::format::{Format, HeaderBuf, MAX_PAYLOAD_LEN, V1, copy, copy_payload, has_no_header};
 #[cfg(feature = "alloc")]
 use crate::frame::OwnedFrame;
 use crate::framing::Framing;
@@ -98,7 +98,7 @@ pub(crate) fn encode_header<F: Format>(
     }
     let mut buf = F::HeaderBuf::ZERO;
     let len = format.encode_header(meta, payload_len, &mut buf)?;
-    if (len == 0 && payload_len == 0) || len > F::HeaderBuf::LEN {
+    if (len == 0 && !has_no_header(format, payload_len)) || len > F::HeaderBuf::LEN {
         return Err(EncodeError::BrokenFormat);
     }
     Ok(EncodedHeader { buf, len })

@@ -4,7 +4,7 @@
 //! Without a check the code for it is constant and compiles to nothing.
 
 use super::phase::{Phase, View};
-use super::split;
+use super::split_at_most;
 use crate::check::{Check, TrailerBuf};
 use crate::error::{DecodeError, FrameError, HeaderError, Part, RecoverError};
 use crate::format::{
@@ -351,7 +351,7 @@ impl<W: KnownLength> CountedState<W> {
     fn advance(&mut self, wire: &W, bytes: &[u8]) -> (usize, Step) {
         match self.phase.view() {
             View::Skip { remaining } => {
-                let (dropped, rest) = split(bytes, remaining);
+                let (dropped, rest) = split_at_most(bytes, remaining);
                 self.pos += dropped.len() as u64;
                 self.phase = Phase::skip(remaining - dropped.len() as u64);
                 (dropped.len(), if rest.is_empty() { Step::Empty } else { Step::Boundary })
@@ -378,7 +378,7 @@ impl<W: KnownLength> CountedState<W> {
                 return (used, Step::Empty);
             }
             // No header ends before `need` bytes, so none of these belongs to a payload.
-            let (taken, _) = split(rest, need.saturating_sub(held).max(1) as u64);
+            let (taken, _) = split_at_most(rest, need.saturating_sub(held).max(1) as u64);
             copy(self.header.as_mut().get_mut(held..).unwrap_or_default(), taken);
             let now = held + taken.len();
             match self.inspect(wire, self.held(now), held) {
@@ -464,7 +464,7 @@ impl<W: KnownLength> CountedState<W> {
         let (check, trailer_len) = (wire.check_after(), Self::TRAILER as u64);
         let due = self.phase.remaining();
         let payload_due = due.saturating_sub(trailer_len);
-        let (bytes, rest) = split(input, payload_due);
+        let (bytes, rest) = split_at_most(input, payload_due);
         let here = bytes.len() as u64;
         self.digest = check.update(self.digest, bytes);
         self.pos += here;
@@ -476,7 +476,7 @@ impl<W: KnownLength> CountedState<W> {
             return if delivers { piece(header, false) } else { Ok(None) };
         }
         let missing = due - here;
-        let (found, after) = split(rest, missing);
+        let (found, after) = split_at_most(rest, missing);
         let held = usize::try_from(trailer_len - missing).unwrap_or(0);
         copy(self.trailer.as_mut().get_mut(held..).unwrap_or_default(), found);
         if (found.len() as u64) < missing {

@@ -4,7 +4,7 @@
 //! before the mark has arrived. The mark is a machine that takes one byte at a time, so cuts mean
 //! nothing to it. The limit, the pieces, latched errors and the stream's end are handled here.
 
-use super::split;
+use super::split_at_most;
 use crate::check::{Check, TrailerBuf};
 use crate::error::{DecodeError, FrameError, Part, RecoverError};
 use crate::format::{Header, copy};
@@ -31,41 +31,41 @@ static BYTES: [u8; 256] = {
 const AHEAD: usize = 16;
 
 /// The max number of held bytes that a mark may release in a row: a delimiter has at most 255 bytes.
-const MAX_HELD: u8 = 255;
+pub(super) const MAX_HELD: u8 = 255;
 
 /// The header of a frame that has none.
 const NO_HEADER: Header<(), ()> = Header { meta: (), payload_len: (), header_len: 0 };
 
-type MarkStateOf<W> = <<W as EndsWithMark>::Mark as Mark>::State;
+pub(super) type MarkStateOf<W> = <<W as EndsWithMark>::Mark as Mark>::State;
 type DigestOf<W> = <<W as EndsWithMark>::Check as Check>::Digest;
 type TrailerOf<W> = <<W as EndsWithMark>::Check as Check>::Trailer;
 
-type Next<'a> = Result<Option<Piece<'a, (), ()>>, DecodeError>;
+pub(super) type Next<'a> = Result<Option<Piece<'a, (), ()>>, DecodeError>;
 
 #[doc(hidden)]
 pub struct MarkedState<W: EndsWithMark> {
     /// The max payload length of the frame that has begun, in bytes.
-    limit: u64,
+    pub(super) limit: u64,
     /// The same for the next frame.
-    next_limit: u64,
+    pub(super) next_limit: u64,
     /// The number of bytes consumed since the stream's start.
-    pos: u64,
+    pub(super) pos: u64,
     /// The stream offset of the first byte of the frame that has begun, failed, or was the last.
-    start: u64,
+    pub(super) start: u64,
     /// How many payload bytes of that frame were delivered.
-    count: u64,
-    phase: Phase,
-    mark: MarkStateOf<W>,
+    pub(super) count: u64,
+    pub(super) phase: Phase,
+    pub(super) mark: MarkStateOf<W>,
     digest: DigestOf<W>,
     /// The last bytes of the content, `held` of them, which may be the check.
     tail: TrailerOf<W>,
     held: u8,
     /// The number of bytes that the mark has released since it took one.
-    released: u8,
+    pub(super) released: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// No byte of the next frame was consumed.
     Boundary,
     /// A frame has begun; `delivered` if a piece of it was.
@@ -79,13 +79,13 @@ enum Phase {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Why {
+pub(super) enum Why {
     TooLong,
     Frame(FrameError),
 }
 
 /// What content leads to.
-enum Content<'a> {
+pub(super) enum Content<'a> {
     /// All of it was taken, and this is payload.
     Payload(&'a [u8]),
     /// All of it was taken, and it may be the check.
@@ -273,53 +273,6 @@ impl<W: EndsWithMark> MarkedState<W> {
         self.pos += frame_len as u64;
     }
 
-    pub(crate) fn begins_frame(&self) -> bool {
-        self.phase == Phase::Boundary
-    }
-
-    pub(crate) fn in_frame(&self) -> bool {
-        matches!(self.phase, Phase::Frame { .. })
-    }
-
-    pub(crate) fn is_skipping(&self) -> bool {
-        self.phase == Phase::Skip
-    }
-
-    pub(crate) fn is_searching(&self) -> bool {
-        matches!(self.phase, Phase::Search { .. })
-    }
-
-    /// Returns the max payload length of the frames that can come next.
-    pub(crate) fn max_payload_len(&self) -> u64 {
-        self.limit.max(self.next_limit)
-    }
-
-    /// Returns the stream offset of the first byte of the current frame.
-    pub(crate) fn frame_start(&self) -> u64 {
-        self.start
-    }
-
-    /// Returns the number of payload bytes that the last frame has delivered.
-    pub(crate) fn payload_len(&self) -> u64 {
-        self.count
-    }
-
-    /// Returns how many bytes at the front of `bytes` stand between frames, and consumes them.
-    pub(crate) fn skip_idle(&mut self, wire: &W, bytes: &[u8]) -> usize {
-        let mut idle = 0;
-        if self.phase == Phase::Boundary {
-            for &byte in bytes {
-                let mut mark = self.mark;
-                if wire.end_mark().push(&mut mark, byte) != Unit::Idle {
-                    break;
-                }
-                idle += 1;
-            }
-        }
-        self.pos += idle as u64;
-        idle
-    }
-
     /// Decodes what is not a whole frame.
     #[inline]
     pub(crate) fn decode_units<'a>(&mut self, wire: &W, input: &mut &'a [u8]) -> Next<'a> {
@@ -429,7 +382,7 @@ impl<W: EndsWithMark> MarkedState<W> {
         if run as u64 <= room || room == 0 {
             return Some((mark, run));
         }
-        let (within, _) = split(bytes, room);
+        let (within, _) = split_at_most(bytes, room);
         mark = self.mark;
         let run = wire.end_mark().run(&mut mark, within).min(within.len());
         (run > 0).then_some((mark, run))
@@ -473,7 +426,7 @@ impl<W: EndsWithMark> MarkedState<W> {
 
     /// Handles the next bytes of content of a frame that has begun.
     #[inline(always)]
-    fn content<'a>(&mut self, wire: &W, run: &'a [u8]) -> Content<'a> {
+    pub(super) fn content<'a>(&mut self, wire: &W, run: &'a [u8]) -> Content<'a> {
         let left = self.limit - self.count;
         if Self::TAIL > 0 {
             return self.content_with_check(wire, run, left);
@@ -521,7 +474,7 @@ impl<W: EndsWithMark> MarkedState<W> {
 
     /// Checks a frame that has ended.
     #[inline(always)]
-    fn check(&self, wire: &W) -> Result<(), FrameError> {
+    pub(super) fn check(&self, wire: &W) -> Result<(), FrameError> {
         if Self::TAIL == 0 {
             return Ok(());
         }
@@ -550,7 +503,7 @@ impl<W: EndsWithMark> MarkedState<W> {
     }
 
     #[inline(always)]
-    fn consume(&mut self, mark: MarkStateOf<W>, len: usize) {
+    pub(super) fn consume(&mut self, mark: MarkStateOf<W>, len: usize) {
         self.mark = mark;
         self.released = 0;
         self.pos += len as u64;
@@ -558,94 +511,30 @@ impl<W: EndsWithMark> MarkedState<W> {
 
     /// Lets the next byte begin a frame.
     #[inline(always)]
-    fn boundary(&mut self) {
+    pub(super) fn boundary(&mut self) {
         self.phase = Phase::Boundary;
         self.mark = MarkStateOf::<W>::default();
         self.released = 0;
     }
 
     #[inline(always)]
-    fn piece<'a>(&mut self, bytes: &'a [u8], last: bool) -> Piece<'a, (), ()> {
+    pub(super) fn piece<'a>(&mut self, bytes: &'a [u8], last: bool) -> Piece<'a, (), ()> {
         let first = self.phase == Phase::Frame { delivered: false };
         self.phase = Phase::Frame { delivered: true };
         Piece { header: first.then_some(NO_HEADER), bytes, last }
     }
 
     #[inline(always)]
-    fn last_piece<'a>(&mut self, bytes: &'a [u8]) -> Piece<'a, (), ()> {
+    pub(super) fn last_piece<'a>(&mut self, bytes: &'a [u8]) -> Piece<'a, (), ()> {
         let piece = self.piece(bytes, true);
         self.boundary();
         piece
     }
 
     #[cold]
-    fn fail<'a>(&mut self, wire: &W, why: Why, ended: bool) -> Next<'a> {
+    pub(super) fn fail<'a>(&mut self, wire: &W, why: Why, ended: bool) -> Next<'a> {
         self.phase = Phase::Failed { why, ended };
         Err(self.latched(wire))
-    }
-
-    /// Drops bytes up to and including the next mark. Returns `false` if there is none.
-    #[inline(never)]
-    pub(crate) fn drop_rest(&mut self, wire: &W, input: &mut &[u8]) -> bool {
-        while let [byte, rest @ ..] = *input {
-            let mut mark = self.mark;
-            let run = wire.end_mark().run(&mut mark, input).min(input.len());
-            if run > 0 {
-                self.consume(mark, run);
-                *input = input.get(run..).unwrap_or_default();
-                continue;
-            }
-            mark = self.mark;
-            let unit = wire.end_mark().push(&mut mark, *byte);
-            if matches!(unit, Unit::Held(_)) && self.released < MAX_HELD {
-                self.released += 1;
-                self.mark = mark;
-                continue;
-            }
-            self.consume(mark, 1);
-            *input = rest;
-            if matches!(unit, Unit::End | Unit::Idle | Unit::Refused { ended: true, .. }) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Skips the rest of the frame that has begun or failed, or begins here.
-    pub(crate) fn skip(&mut self) {
-        match self.phase {
-            Phase::Failed { ended: true, .. } => self.boundary(),
-            Phase::Boundary => {
-                self.start = self.pos;
-                self.phase = Phase::Skip;
-            }
-            _ => self.phase = Phase::Skip,
-        }
-    }
-
-    /// Ends the skip of a frame whose mark was found.
-    pub(crate) fn end_skip(&mut self) {
-        self.boundary();
-    }
-
-    /// Begins a search for the next mark, if none is under way.
-    pub(crate) fn begin_search(&mut self) -> Result<(), RecoverError> {
-        match self.phase {
-            Phase::Failed { ended: over, .. } => self.phase = Phase::Search { over },
-            Phase::Search { .. } => {}
-            _ => return Err(RecoverError::NotFailed),
-        }
-        Ok(())
-    }
-
-    /// Continues a search, and returns the number of bytes from the failed frame's first to the end of
-    /// the mark if it was found.
-    pub(crate) fn search(&mut self, wire: &W, input: &mut &[u8]) -> Option<u64> {
-        if self.phase != (Phase::Search { over: true }) && !self.drop_rest(wire, input) {
-            return None;
-        }
-        self.boundary();
-        Some(self.pos - self.start)
     }
 
     #[cold]
@@ -662,43 +551,10 @@ impl<W: EndsWithMark> MarkedState<W> {
     pub(crate) fn truncated(&self) -> DecodeError {
         DecodeError::Truncated { at: self.pos, missing: 1, part: Part::Mark }
     }
-
-    /// Returns the next piece that the stream's end brings, in a frame.
-    pub(crate) fn end_of_frame(&mut self, wire: &W) -> Next<'static> {
-        loop {
-            let mut mark = self.mark;
-            match wire.end_mark().end(&mut mark) {
-                Unit::Nothing | Unit::Idle => return Err(self.truncated()),
-                Unit::Refused { error, .. } => return self.fail(wire, Why::Frame(error), true),
-                Unit::End => {
-                    return match self.check(wire) {
-                        Ok(()) => Ok(Some(self.last_piece(&[]))),
-                        Err(error) => self.fail(wire, Why::Frame(error), true),
-                    };
-                }
-                Unit::Byte(_) | Unit::Held(_) if self.released == MAX_HELD => {
-                    return self.fail(wire, Why::Frame(FrameError::BrokenMark), true);
-                }
-                Unit::Byte(byte) | Unit::Held(byte) => match self.content(wire, one(byte)) {
-                    Content::Payload(payload) => {
-                        self.mark = mark;
-                        self.released += 1;
-                        return Ok(Some(self.piece(payload, false)));
-                    }
-                    Content::Released(byte) => return Ok(Some(self.piece(byte, false))),
-                    Content::Kept => {
-                        self.mark = mark;
-                        self.released += 1;
-                    }
-                    Content::TooLong => return self.fail(wire, Why::TooLong, true),
-                },
-            }
-        }
-    }
 }
 
 /// Returns a static slice of this byte.
-fn one(byte: u8) -> &'static [u8] {
+pub(super) fn one(byte: u8) -> &'static [u8] {
     let from = usize::from(byte);
     BYTES.get(from..=from).unwrap_or_default()
 }

@@ -5,6 +5,7 @@
 
 mod counted;
 mod marked;
+mod marked_end;
 mod phase;
 mod pieces;
 mod resync;
@@ -226,7 +227,7 @@ impl<W: Wire + fmt::Debug> fmt::Debug for Decoder<W> {
 /// Splits at most `len` bytes off the front of `bytes`. The comparison is in `u64`, so that no
 /// length is cut to the width of a pointer.
 #[inline(always)]
-fn split(bytes: &[u8], len: u64) -> (&[u8], &[u8]) {
+fn split_at_most(bytes: &[u8], len: u64) -> (&[u8], &[u8]) {
     match usize::try_from(len) {
         Ok(len) => bytes.split_at_checked(len).unwrap_or((bytes, &[])),
         Err(_) => (bytes, &[]),

@@ -29,11 +29,8 @@ impl<W: KnownLength> Wire for W {
 
     #[inline]
     fn longest_payload(&self) -> u64 {
-        let longest = self.header_format().max_payload_len();
-        if TrailerOf::<W>::LEN == 0 {
-            return longest;
-        }
-        longest.min(MAX_PAYLOAD_LEN - TrailerOf::<W>::LEN as u64)
+        let max = MAX_PAYLOAD_LEN - TrailerOf::<W>::LEN as u64;
+        self.header_format().max_payload_len().min(max)
     }
 
     fn max_frame_len(&self, payload_len: u64) -> u64 {

@@ -14,7 +14,7 @@ use core::fmt::Debug;
 use crate::error::{EncodeError, HeaderError};
 
 pub use fixed::Fixed;
-pub(crate) use inspect::{Refusal, inspect, shortest_refused, whole_header};
+pub(crate) use inspect::{Refusal, has_no_header, inspect, shortest_refused, whole_header};
 pub use length_field::{ByteOrder, Covers, FieldMeta, Layout, LayoutError, LengthField};
 pub use limited::LimitedBy;
 pub use prefix::{I32Be, I32Le, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le};
@@ -76,7 +76,7 @@ pub const MAX_PAYLOAD_LEN: u64 = (1 << 62) - 1;
 /// 1. The result depends only on the bytes of the header, not on those after it. A refused prefix
 ///    stays refused, and a complete header stays the same, whatever bytes follow.
 /// 2. A complete header has at least one byte, and no shorter prefix of it is complete. A header of
-///    zero bytes is allowed if its payload has at least one: see [`Fixed`].
+///    zero bytes is allowed if `max_header_len` is zero and the payload has at least one: see [`Fixed`].
 /// 3. [`Parsed::Need`] asks for more bytes than were given, and no header ends before them.
 /// 4. `decode_header` returns the values that were passed to `encode_header`, and `encode_header`
 ///    accepts every payload length up to [`max_payload_len`](Self::max_payload_len).

@@ -20,9 +20,9 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
         match self.error() {
             Some(error @ DecodeError::NoRoom { .. }) => return Err(RecoverError::Failed(error)),
-            Some(_) => {
+            Some(error) => {
                 let refused = self.scanner.refused();
-                self.scanner.skip_frame()?;
+                self.scanner.skip_frame().map_err(|_| RecoverError::Failed(error))?;
                 // The room of refused bytes is free at once, that of others with the next search for a
                 // frame.
                 let end = self.start.saturating_add(refused);

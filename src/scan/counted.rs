@@ -4,9 +4,7 @@ use crate::check::{Check, TrailerBuf};
 use crate::decoder::CountedState;
 use crate::error::{DecodeError, FrameError, Part, RecoverError};
 use crate::format::{Format, Header, Parsed, inspect, shortest_refused, whole_header};
-use crate::wire::{
-    Decoding, Found, KnownLength, PayloadRun, Scan, ScanPayload, Scanning, Searched,
-};
+use crate::wire::{Decoding, Found, KnownLength, Scan, ScanPayload, Scanning, Searched};
 
 type MetaOf<W> = <<W as KnownLength>::Header as Format>::Meta;
 
@@ -18,16 +16,16 @@ pub struct CountedScan<W: KnownLength> {
     pub(super) position: u64,
     /// The fast path is tried once the kept bytes reach this stream offset: the end of the next frame
     /// if its header is known, and `NEVER` while only the slow path may be used.
-    gate: u64,
+    pub(super) gate: u64,
     /// The bytes before this stream offset are known not to complete the header.
     undecided: u64,
     pub(super) phase: Phase,
     /// The digest of a frame with a check whose payload is taken in runs.
-    digest: <W::Check as Check>::Digest,
+    pub(super) digest: <W::Check as Check>::Digest,
 }
 
 /// A [`CountedScan::gate`] that no stream reaches.
-const NEVER: u64 = u64::MAX;
+pub(super) const NEVER: u64 = u64::MAX;
 
 #[derive(Clone, Copy)]
 pub(super) enum Phase {
@@ -398,7 +396,7 @@ impl<W: KnownLength> CountedScan<W> {
 
     /// Latches the error of the frame that the kept bytes begin with, `refused` of them.
     #[cold]
-    fn fail(&mut self, error: DecodeError, refused: usize) -> DecodeError {
+    pub(super) fn fail(&mut self, error: DecodeError, refused: usize) -> DecodeError {
         (self.phase, self.gate) = (Phase::Failed { error, refused }, NEVER);
         error
     }
@@ -454,7 +452,7 @@ impl<W: KnownLength> CountedScan<W> {
 
     /// Checks the rest of a frame whose payload is taken in runs: `remaining` bytes, all of which are
     /// in the kept bytes.
-    fn check_payload(
+    pub(super) fn check_payload(
         &self,
         wire: &W,
         at: u64,
@@ -506,71 +504,6 @@ impl<W: KnownLength> CountedScan<W> {
             self.gate = self.position.saturating_add(found.len as u64);
         }
         Ok(scan)
-    }
-
-    /// As [`Scanner::find_payload`](super::Scanner::find_payload).
-    pub(super) fn find_payload(
-        &mut self,
-        wire: &W,
-        kept: &[u8],
-    ) -> Result<ScanPayload, DecodeError> {
-        if let Phase::Payload { at, remaining } = self.phase {
-            return self.next_run(wire, kept, at, remaining);
-        }
-        Ok(match self.find_header(wire, kept)? {
-            Scan::Frame(Found { header, at, .. }) => {
-                let head = kept.get(..header.header_len).unwrap_or_default();
-                self.digest = wire.check_after().begin(head);
-                self.limit = Scanning::<W>::limit(self);
-                self.position = self.position.saturating_add(header.header_len as u64);
-                self.gate = NEVER;
-                let remaining = header.payload_len.saturating_add(Self::TRAILER as u64);
-                self.phase = Phase::Payload { at, remaining };
-                if header.header_len == 0 {
-                    return self.next_run(wire, kept, at, remaining);
-                }
-                ScanPayload::Discard(header.header_len)
-            }
-            Scan::Discard(n) => ScanPayload::Discard(n),
-            Scan::Incomplete { needed } => ScanPayload::Incomplete { needed },
-        })
-    }
-
-    /// Takes the next run of a payload, or its end after its check.
-    fn next_run(
-        &mut self,
-        wire: &W,
-        kept: &[u8],
-        at: u64,
-        remaining: u64,
-    ) -> Result<ScanPayload, DecodeError> {
-        let payload = remaining.saturating_sub(Self::TRAILER as u64);
-        let len = payload.min(kept.len() as u64);
-        if len == 0 && payload > 0 {
-            return Ok(ScanPayload::Incomplete { needed: 1 });
-        }
-        if payload == 0 && remaining > 0 {
-            if kept.len() < Self::TRAILER {
-                return Ok(ScanPayload::Incomplete { needed: Self::TRAILER });
-            }
-            if let Err(error) = self.check_payload(wire, at, remaining, kept) {
-                return Err(self.fail(error, Self::TRAILER));
-            }
-            self.position = self.position.saturating_add(remaining);
-            self.phase = Phase::Payload { at, remaining: 0 };
-            return Ok(ScanPayload::Discard(Self::TRAILER));
-        }
-        let run = PayloadRun { at: self.position, len: saturating_usize(len) };
-        if Self::TRAILER > 0 {
-            let bytes = kept.get(..run.len).unwrap_or_default();
-            self.digest = wire.check_after().update(self.digest, bytes);
-        }
-        self.position = self.position.saturating_add(len);
-        self.phase = Phase::Payload { at, remaining: remaining - len };
-        if remaining == 0 {
-            self.begin_frame();
-        }
-        Ok(ScanPayload::Run(run))
     }
 
     /// Checks that the stream may end after `header` and `payload` bytes of a frame that has begun,

@@ -5,6 +5,7 @@
 
 mod counted;
 mod marked;
+mod payload;
 mod search;
 
 use core::fmt;
