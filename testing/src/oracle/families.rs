@@ -362,19 +362,19 @@ impl<M: Mark> Family for AtMark<M> {
             other => other,
         };
         let most = limit.saturating_add(self.sum.len as u64);
-        let failed = |content: &[u8], error, position| {
+        let failed = |content: &[u8], error, position, rest| {
             let begun = self.begun(content);
-            Front::Failed(Failed { at, begun, error, position, skip: Some(shifted) })
+            Front::Failed(Failed { at, begun, error, position, skip: Some(rest) })
         };
-        let too_long = |content: &[u8], position| {
+        let too_long = |content: &[u8], position, rest| {
             let error = DecodeError::TooLong { at: at as u64, limit };
-            failed(&content[..most as usize], error, position)
+            failed(&content[..most as usize], error, position, rest)
         };
         let mut known = Vec::new();
         for len in 1..=frame.len() {
             match self.mark.read(&frame[..len]) {
                 Read::Open(content) if content.len() as u64 > most => {
-                    return too_long(&content, at + len - 1);
+                    return too_long(&content, at + len - 1, shifted);
                 }
                 Read::Open(content) => {
                     assert!(content.starts_with(&known), "what was known has changed");
@@ -386,7 +386,7 @@ impl<M: Mark> Family for AtMark<M> {
                 }
                 Read::Bad(error) => {
                     let error = DecodeError::Frame { at: at as u64, error };
-                    return failed(&known, error, at + len);
+                    return failed(&known, error, at + len, shifted);
                 }
             }
         }
@@ -396,7 +396,7 @@ impl<M: Mark> Family for AtMark<M> {
         }
         // The end stands for the mark, and what may have become one is content.
         if frame.len() as u64 > most {
-            return too_long(frame, bytes.len());
+            return too_long(frame, bytes.len(), Rest::To(bytes.len()));
         }
         self.ended(at, bytes.len(), frame, Rest::To(bytes.len()))
     }

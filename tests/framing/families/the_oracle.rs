@@ -80,6 +80,7 @@ fn lines() {
     says!(or_end, 2, b"a\n", STOP: "0..2 \"a\"", "end");
     says!(or_end, 2, b"", STOP: "end");
     says!(or_end, 1, b"b\r", STOP: "+\"b\"", "!0-2 over 1");
+    says!(or_end, 1, b"b\r", RESYNC: "+\"b\"", "!0-2 over 1", "found 2", "end");
     says!(or_end, 1, b"bbb", SKIP: "+\"b\"", "!0-1 over 1", "end");
 
     assert_eq!(lines.write(9, b"", b"a\rb").unwrap(), b"a\rb\n");
