@@ -373,15 +373,16 @@ impl<W: EndsWithMark> MarkedState<W> {
     /// it. It is no longer than what may come at once.
     #[inline(always)]
     fn run(&self, wire: &W, bytes: &[u8]) -> Option<(MarkStateOf<W>, usize)> {
+        let room = self.room();
         let mut mark = self.mark;
         let run = wire.end_mark().run(&mut mark, bytes).min(bytes.len());
-        if run == 0 {
+        if run == 0 || room == 0 {
             return None;
         }
-        let room = self.room();
-        if run as u64 <= room || room == 0 {
+        if run as u64 <= room {
             return Some((mark, run));
         }
+        // A run may depend on the bytes after it, which are over the limit.
         let (within, _) = split_at_most(bytes, room);
         mark = self.mark;
         let run = wire.end_mark().run(&mut mark, within).min(within.len());

@@ -119,6 +119,7 @@ impl<D: AsRef<[u8]>> Mark for AnyDelimiter<D> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::laws::{check, decode, decode_to_end, encode};
     use super::*;

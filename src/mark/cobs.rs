@@ -88,7 +88,7 @@ impl Mark for Cobs {
         run
     }
 
-    /// Takes the codes of empty blocks, and the one after them.
+    /// Takes the codes of empty blocks, which leave the state as it is, and the one after them.
     #[inline]
     fn produced(&self, state: &mut Block, bytes: &[u8]) -> (usize, &'static [u8]) {
         if !state.zero || state.left > 0 {
@@ -96,13 +96,9 @@ impl Mark for Cobs {
         }
         let empty = bytes.iter().take(ZEROS.len() - 1).take_while(|&&code| code == 1).count();
         let mut count = empty;
-        match bytes.get(empty) {
-            Some(&code @ 1..) => {
-                *state = Block::after(code);
-                count += 1;
-            }
-            _ if empty > 0 => *state = Block::after(1),
-            _ => {}
+        if let Some(&code @ 1..) = bytes.get(empty) {
+            *state = Block::after(code);
+            count += 1;
         }
         (count, ZEROS.get(..count).unwrap_or_default())
     }
@@ -217,6 +213,7 @@ impl Rest<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::laws::{check, decode, encode};
     use super::*;

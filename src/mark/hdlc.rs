@@ -148,6 +148,7 @@ impl<C> Hdlc<C> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::laws::{check, decode, encode};
     use super::*;

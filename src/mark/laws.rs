@@ -10,13 +10,12 @@ pub(super) type Decoded = (Vec<Result<Vec<u8>, FrameError>>, Option<Vec<u8>>);
 
 /// Decodes by `push` alone. A refused frame is dropped up to its end.
 pub(super) fn decode<M: Mark>(mark: &M, bytes: &[u8]) -> Decoded {
-    let (frames, rest, _) = decode_from_start(mark, bytes);
-    (frames, rest)
+    decode_from_start(mark, bytes).0
 }
 
 /// Decodes by `push`, and `end` after that if a frame has begun.
 pub(super) fn decode_to_end<M: Mark>(mark: &M, bytes: &[u8]) -> Decoded {
-    let (mut frames, mut rest, mut state) = decode_from_start(mark, bytes);
+    let ((mut frames, mut rest), mut state) = decode_from_start(mark, bytes);
     let mut held = 0;
     while let Some(content) = &mut rest {
         match mark.end(&mut state) {
@@ -36,10 +35,7 @@ pub(super) fn decode_to_end<M: Mark>(mark: &M, bytes: &[u8]) -> Decoded {
     (frames, rest)
 }
 
-fn decode_from_start<M: Mark>(
-    mark: &M,
-    bytes: &[u8],
-) -> (Vec<Result<Vec<u8>, FrameError>>, Option<Vec<u8>>, M::State) {
+fn decode_from_start<M: Mark>(mark: &M, bytes: &[u8]) -> (Decoded, M::State) {
     let (mut state, mut frames) = (M::State::default(), Vec::new());
     let (mut rest, mut refused) = (None::<Vec<u8>>, None);
     for &byte in bytes {
@@ -65,7 +61,7 @@ fn decode_from_start<M: Mark>(
             }
         }
     }
-    (frames, rest, state)
+    ((frames, rest), state)
 }
 
 /// Encodes content that is one slice.
@@ -167,7 +163,8 @@ fn check_one<M: Mark>(mark: &M, bytes: &[u8], write: &dyn Fn(&[u8]) -> Vec<u8>, 
 fn check_fast_paths<M: Mark>(mark: &M, bytes: &[u8], step: usize) {
     let mut state = M::State::default();
     for (at, &byte) in bytes.iter().enumerate() {
-        if at % step == 0 {
+        // From the default state `rest` is an input of its own.
+        if at % step == 0 && (at == 0 || state != M::State::default()) {
             let rest = &bytes[at..];
             let mut expected = state;
             let pushed = push_all(mark, &mut expected, rest);
@@ -267,7 +264,6 @@ fn check_encoder<M: Mark>(mark: &M, content: &[u8], write: &dyn Fn(&[u8]) -> Vec
     for place in (0..=content.len()).step_by(step) {
         let (a, b) = content.split_at(place);
         let (c, d) = b.split_at(b.len() / 2);
-        assert_eq!(encode_runs(mark, &[a, b]), encoded, "{a:02x?} {b:02x?}");
         assert_eq!(encode_runs(mark, &[a, &[], c, d, &[]]), encoded, "{a:02x?} {c:02x?} {d:02x?}");
     }
 }

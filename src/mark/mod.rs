@@ -186,7 +186,8 @@ impl<M, C> Marked<M, C> {
 fn unescape<M: Mark + ?Sized>(mark: &M, frame: &mut [u8]) -> Range<usize> {
     let mut state = M::State::default();
     let (mut from, mut to, mut start) = (0, 0, None);
-    while from < frame.len() {
+    // A mark that breaks its laws may release bytes without end.
+    while from < frame.len() && to <= frame.len() {
         let rest = frame.get(from..).unwrap_or_default();
         let run = mark.run(&mut state, rest).min(rest.len());
         if run > 0 {
@@ -212,6 +213,15 @@ fn unescape<M: Mark + ?Sized>(mark: &M, frame: &mut [u8]) -> Range<usize> {
         if !matches!(unit, Unit::Held(_)) {
             from += 1;
         }
+    }
+    // The stream's end may have ended the frame, and what was held back is content then.
+    while let (Unit::Byte(content) | Unit::Held(content), true) =
+        (mark.end(&mut state), to < frame.len())
+    {
+        if let Some(place) = frame.get_mut(to) {
+            *place = content;
+        }
+        to += 1;
     }
     let start = start.unwrap_or(0);
     start..to.max(start)

@@ -117,6 +117,7 @@ impl Mark for Slip {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::laws::{check, decode, encode};
     use super::*;
