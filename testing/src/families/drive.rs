@@ -3,7 +3,7 @@
 
 use unstick::{DecodeError, Decoder, Frame, FrameBuf, Piece, RecoverError, Storage};
 
-use super::{Case, Resynced, Subjected};
+use super::{Case, ResyncBuf, Subjected};
 use crate::oracle::Policy;
 use crate::oracle::families::{Content, Family, Outcome, outcomes, whole_only};
 
@@ -359,7 +359,7 @@ fn latched<W: Subjected>(decoder: &mut Decoder<W>, error: DecodeError) {
 fn gather<S: Storage, W: Subjected, M: Family>(
     case: &Case<W, M>,
     mut buf: FrameBuf<S, W>,
-    resync: Option<fn(&mut FrameBuf<S, W>) -> Resynced>,
+    resync: Option<ResyncBuf<S, W>>,
     chunks: &[&[u8]],
     path: Path,
     policy: Policy,
@@ -439,7 +439,7 @@ fn owned<W: Subjected, M: Family>(case: &Case<W, M>, frame: &Frame<'_, W::Meta>)
 fn drain<S: Storage, W: Subjected, M: Family>(
     case: &Case<W, M>,
     buf: &mut FrameBuf<S, W>,
-    resync: Option<fn(&mut FrameBuf<S, W>) -> Resynced>,
+    resync: Option<ResyncBuf<S, W>>,
     policy: Policy,
     state: &mut State,
     out: &mut Vec<Outcome>,

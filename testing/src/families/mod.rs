@@ -22,6 +22,9 @@ pub use drive::{Path, compare, compare_all, expect, run, smallest_storage};
 pub use parts::{Part, made, made_payload, parts, payload, stream};
 
 type Resynced = Result<Option<u64>, RecoverError>;
+/// How to search with a decoder, and with a buffer.
+type ResyncDecoder<W> = fn(&mut Decoder<W>, &mut &[u8]) -> Resynced;
+type ResyncBuf<S, W> = fn(&mut FrameBuf<S, W>) -> Resynced;
 
 /// A framing that tests and fuzz targets can run.
 pub struct Case<W: Wire, M> {
@@ -37,9 +40,9 @@ pub struct Case<W: Wire, M> {
     /// The bytes that mean something.
     pub special: &'static [u8],
     /// How to search, where one can.
-    pub resync: Option<fn(&mut Decoder<W>, &mut &[u8]) -> Resynced>,
-    pub resync_vec: Option<fn(&mut FrameBuf<Vec<u8>, W>) -> Resynced>,
-    pub resync_box: Option<fn(&mut FrameBuf<Box<[u8]>, W>) -> Resynced>,
+    pub resync: Option<ResyncDecoder<W>>,
+    pub resync_vec: Option<ResyncBuf<Vec<u8>, W>>,
+    pub resync_box: Option<ResyncBuf<Box<[u8]>, W>>,
 }
 
 /// What most functions over cases need of both sides.
