@@ -339,7 +339,7 @@ impl<M: Mark> AtMark<M> {
             Front::Failed(Failed { at, begun, error, position: end, skip: Some(rest) })
         };
         if len < min {
-            return failed(None, FrameError::TooShort { found: len as u64, min: min as u64 });
+            return failed(None, FrameError::TooShort { found: len as u32, min: min as u32 });
         }
         let (payload, found) = content.split_at(len - min);
         let expected = (self.sum.of)(payload);

@@ -171,7 +171,7 @@ impl Mark for Stuffed {
             let len = usize::from(*code) - 1;
             let data = &data[..len.min(data.len())];
             if let Some(read) = data.iter().position(|byte| *byte == 0) {
-                return Read::Bad(FrameError::CutShort { missing: (len - read) as u64 });
+                return Read::Bad(FrameError::CutShort { missing: (len - read) as u32 });
             }
             content.extend(data);
             rest = &rest[1 + data.len()..];

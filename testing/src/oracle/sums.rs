@@ -80,7 +80,7 @@ fn long(bytes: &[u8]) -> Vec<u8> {
     (0..11).map(|i| (sum(i) % 256) as u8).collect()
 }
 
-/// The first eight bytes at most, as errors tell them.
-pub fn told(check: &[u8]) -> u64 {
-    check.iter().take(8).fold(0, |value, byte| value << 8 | u64::from(*byte))
+/// The first four bytes at most, as errors tell them.
+pub fn told(check: &[u8]) -> u32 {
+    check.iter().take(4).fold(0, |value, byte| value << 8 | u32::from(*byte))
 }
