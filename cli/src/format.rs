@@ -225,13 +225,6 @@ macro_rules! formats {
                 }
             }
 
-            fn max_header_len(&self) -> usize {
-                match self {
-                    $(Self::$name(format) => format.max_header_len(),)+
-                    Self::LengthField(format) => format.max_header_len(),
-                }
-            }
-
             fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<AnyMeta>, HeaderError> {
                 match self {
                     $(Self::$name(format) => decode(format, bytes),)+

@@ -614,7 +614,7 @@ fn trailer_fields_of_chunks_begin_after_the_last_header() {
             Err(error) => break error,
         }
     };
-    let (found, expected) = (u64::from(u16::from_be_bytes(*b"Ex")), 0x0D0A);
+    let (found, expected) = (u32::from(u16::from_be_bytes(*b"Ex")), 0x0D0A);
     let bad_check = FrameError::BadCheck { found, expected };
     assert_eq!(error, DecodeError::Frame { at: 10, error: bad_check });
     assert_eq!((&data[..], last), (&b"hello"[..], Some(5)));
