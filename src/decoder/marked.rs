@@ -45,9 +45,9 @@ pub(super) type Next<'a> = Result<Option<Piece<'a, (), ()>>, DecodeError>;
 #[doc(hidden)]
 pub struct MarkedState<W: EndsWithMark> {
     /// The max payload length of the frame that has begun, in bytes.
-    pub(super) limit: u64,
+    pub(super) frame_limit: u64,
     /// The same for the next frame.
-    pub(super) next_limit: u64,
+    pub(super) limit: u64,
     /// The number of bytes consumed since the stream's start.
     pub(super) pos: u64,
     /// The stream offset of the first byte of the frame that has begun, failed, or was the last.
@@ -107,8 +107,8 @@ impl<W: EndsWithMark> Copy for MarkedState<W> {}
 impl<W: EndsWithMark + Wire<Meta = (), Len = ()>> Decoding<W> for MarkedState<W> {
     fn new(wire: &W, limit: u64) -> Self {
         Self {
+            frame_limit: limit,
             limit,
-            next_limit: limit,
             pos: 0,
             start: 0,
             count: 0,
@@ -122,11 +122,11 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = ()>> Decoding<W> for MarkedState<W>
     }
 
     fn limit(&self) -> u64 {
-        self.next_limit
+        self.limit
     }
 
     fn set_limit(&mut self, limit: u64) {
-        self.next_limit = limit;
+        self.limit = limit;
     }
 
     #[inline(always)]
@@ -241,7 +241,7 @@ impl<W: EndsWithMark> MarkedState<W> {
             wire.end_mark().whole(bytes)?
         };
         let payload_len = shape.content_len.checked_sub(Self::TAIL)?;
-        if payload_len as u64 > self.next_limit {
+        if payload_len as u64 > self.limit {
             return None;
         }
         if Self::TAIL > 0 {
@@ -414,8 +414,8 @@ impl<W: EndsWithMark> MarkedState<W> {
     #[inline(always)]
     fn room(&self) -> u64 {
         let left = match self.phase {
-            Phase::Boundary => self.next_limit,
-            _ => self.limit - self.count,
+            Phase::Boundary => self.limit,
+            _ => self.frame_limit - self.count,
         };
         if Self::TAIL == 0 {
             return left;
@@ -429,7 +429,7 @@ impl<W: EndsWithMark> MarkedState<W> {
     /// Handles the next bytes of content of a frame that has begun.
     #[inline(always)]
     pub(super) fn content<'a>(&mut self, wire: &W, run: &'a [u8]) -> Content<'a> {
-        let left = self.limit - self.count;
+        let left = self.frame_limit - self.count;
         if Self::TAIL > 0 {
             return self.content_with_check(wire, run, left);
         }
@@ -498,7 +498,7 @@ impl<W: EndsWithMark> MarkedState<W> {
         if self.phase == Phase::Boundary {
             self.phase = Phase::Frame { delivered: false };
             (self.start, self.count, self.held) = (self.pos, 0, 0);
-            self.limit = self.next_limit;
+            self.frame_limit = self.limit;
             if Self::TAIL > 0 {
                 self.digest = wire.check_before().begin(&[]);
             }
@@ -542,7 +542,7 @@ impl<W: EndsWithMark> MarkedState<W> {
 
     #[cold]
     pub(crate) fn latched(&self, _: &W) -> DecodeError {
-        let Self { limit, pos, start: at, phase, .. } = *self;
+        let Self { frame_limit: limit, pos, start: at, phase, .. } = *self;
         match phase {
             Phase::Failed { why: Why::TooLong, .. } => DecodeError::TooLong { at, limit },
             Phase::Failed { why: Why::Frame(error), .. } => DecodeError::Frame { at, error },

@@ -25,7 +25,7 @@ impl<W: EndsWithMark> MarkedState<W> {
 
     /// Returns the max payload length of the frames that can come next.
     pub(crate) fn max_payload_len(&self) -> u64 {
-        self.limit.max(self.next_limit)
+        self.frame_limit.max(self.limit)
     }
 
     /// Returns the stream offset of the first byte of the current frame.

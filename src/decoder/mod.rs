@@ -152,6 +152,7 @@ impl<W: Wire> Decoder<W> {
     ///
     /// # Errors
     /// Returns an error if the stream failed. `input` then begins after the refused bytes.
+    #[allow(clippy::type_complexity)] // an alias would hide what is returned
     #[inline(always)]
     pub fn decode<'a>(
         &mut self,
@@ -176,6 +177,7 @@ impl<W: Wire> Decoder<W> {
     ///
     /// # Errors
     /// As [`finish`](Self::finish).
+    #[allow(clippy::type_complexity)] // an alias would hide what is returned
     pub fn end(&mut self) -> Result<Option<Piece<'static, W::Meta, W::Len>>, DecodeError> {
         self.state.end(&self.wire)
     }

@@ -144,6 +144,7 @@ pub trait Decoding<W: Wire>: Clone + Send + Sync + Unpin {
     fn set_limit(&mut self, limit: u64);
     fn position(&self) -> u64;
     fn error(&self, wire: &W) -> Option<DecodeError>;
+    #[allow(clippy::type_complexity)] // an alias would hide what is returned
     fn decode<'a>(
         &mut self,
         wire: &W,
@@ -157,6 +158,7 @@ pub trait Decoding<W: Wire>: Clone + Send + Sync + Unpin {
     ) -> Result<(), DecodeError>;
     fn finish(&self, wire: &W) -> Result<(), DecodeError>;
     /// Returns the next piece that the stream's end brings.
+    #[allow(clippy::type_complexity)] // an alias would hide what is returned
     fn end(&mut self, wire: &W) -> Result<Option<Piece<'static, W::Meta, W::Len>>, DecodeError> {
         self.finish(wire).map(|()| None)
     }
