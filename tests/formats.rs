@@ -126,7 +126,9 @@ fn the_vectors_use_every_format_and_no_other() {
     let mut used = BTreeSet::new();
     for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors")).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "json") {
+        // Those have names for checks and marks, which are not in the list.
+        let is_framing = path.file_name().unwrap().to_str().unwrap().starts_with("framings-");
+        if path.extension().is_some_and(|extension| extension == "json") && !is_framing {
             collect(&serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap(), &mut used);
         }
     }

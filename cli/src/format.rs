@@ -8,8 +8,8 @@ use unstick::{
     U32Be, U32Le, U64Be, U64Le, V1, Varint,
 };
 use unstick_cookbook::{
-    Grpc, Modbus, Mqtt, MySql, NineP, PostgresStartup, Tls, Tpkt, WebSocket, grpc, http2, kafka,
-    modbus, mysql, postgres, tls,
+    ContentLength, Grpc, Modbus, Mqtt, MySql, NineP, PostgresStartup, Tls, Tpkt, WebSocket, grpc,
+    http2, kafka, modbus, mysql, postgres, tls,
 };
 
 use crate::bytes::parse_bytes;
@@ -24,7 +24,7 @@ pub(crate) struct FramingArgs {
     /// The frames' format: v1, u8, u16be, u16le, u24be, u24le, u32be, u32le, u64be, u64le, i32be,
     /// i32le, varint, or field:header=4,offset=1,width=2,order=be,covers=frame (order is be or le;
     /// covers is payload, rest, which is all after the length, or frame). Of protocols that exist:
-    /// dns, kafka, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2,
+    /// dns, kafka, lsp, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2,
     /// modbus, mqtt, mysql, postgres, tls, websocket.
     #[arg(long, default_value = "v1")]
     pub(crate) format: AnyFormat,
@@ -74,7 +74,7 @@ impl FramingArgs {
 const FIELD_HELP: &str = "field:header=4,offset=1,width=2,order=be,covers=frame";
 
 /// The maximum length of a header of any of the formats.
-const MAX_HEADER_LEN: usize = 32;
+const MAX_HEADER_LEN: usize = 1024;
 
 /// The fields of a header other than the length, in any of the formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +191,13 @@ macro_rules! formats {
                 match self {
                     $(Self::$name(format) => format.max_payload_len(),)+
                     Self::LengthField(format) => format.max_payload_len(),
+                }
+            }
+
+            fn max_header_len(&self) -> usize {
+                match self {
+                    $(Self::$name(format) => format.max_header_len(),)+
+                    Self::LengthField(format) => format.max_header_len(),
                 }
             }
 
@@ -337,7 +344,7 @@ impl AnyFormat {
     pub(crate) fn length_field<'a>(&self, header: &'a [u8]) -> Option<&'a [u8]> {
         match self {
             Self::V1(_) | Self::Varint(_) | Self::Protobuf(_) => None,
-            Self::PostgresStartup(_) | Self::Tpkt(_) => None,
+            Self::Lsp(_) | Self::PostgresStartup(_) | Self::Tpkt(_) => None,
             _ if !self.is_plain() => None,
             Self::LengthField(format) => {
                 let Layout { offset, width, .. } = format.layout();

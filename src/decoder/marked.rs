@@ -178,6 +178,7 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = ()>> Decoding<W> for MarkedState<W>
     fn finish(&self, wire: &W) -> Result<(), DecodeError> {
         match self.phase {
             Phase::Boundary => Ok(()),
+            Phase::Skip if self.end_completes(wire) => Ok(()),
             Phase::Skip => Err(self.truncated()),
             Phase::Failed { .. } | Phase::Search { .. } => Err(self.latched(wire)),
             Phase::Frame { .. } => {
@@ -546,6 +547,15 @@ impl<W: EndsWithMark> MarkedState<W> {
             Phase::Failed { why: Why::Frame(error), .. } => DecodeError::Frame { at, error },
             _ => DecodeError::Unsynchronized { at: pos, skipped: pos - at },
         }
+    }
+
+    /// Whether the stream's end may stand for the mark of the frame that is being skipped.
+    fn end_completes(&self, wire: &W) -> bool {
+        let mut mark = self.mark;
+        (0..=MAX_HELD)
+            .map(|_| wire.end_mark().end(&mut mark))
+            .find(|unit| !matches!(unit, Unit::Byte(_) | Unit::Held(_)))
+            == Some(Unit::End)
     }
 
     /// The error of a stream that ends before a mark.

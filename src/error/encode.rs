@@ -3,6 +3,11 @@
 use core::error::Error;
 use core::fmt;
 
+#[cfg(feature = "std")]
+crate::__io_errors! {
+    EncodeError { _ => InvalidInput }
+}
+
 /// The error for a frame that cannot be encoded.
 // The tag is a whole word, so that a result is moved in whole words even if it is `Ok`: partial,
 // overlapping stores would stall the next load.

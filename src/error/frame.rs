@@ -3,6 +3,11 @@
 use core::error::Error;
 use core::fmt;
 
+#[cfg(feature = "std")]
+crate::__io_errors! {
+    FrameError { _ => InvalidData }
+}
+
 /// Why a frame is invalid after its header, or without one: its check, its escapes, or its end.
 ///
 /// It does not hold a position in the stream: [`DecodeError::Frame`](crate::DecodeError::Frame) adds it.

@@ -3,6 +3,11 @@
 use core::error::Error;
 use core::fmt;
 
+#[cfg(feature = "std")]
+crate::__io_errors! {
+    HeaderError { _ => InvalidData }
+}
+
 /// The error for bytes that are not a valid header.
 ///
 /// It does not hold a position in the stream: [`DecodeError::Header`](crate::DecodeError::Header) adds

@@ -32,11 +32,8 @@ macro_rules! __io_errors {
 
 #[cfg(feature = "std")]
 crate::__io_errors! {
-    HeaderError { _ => InvalidData }
-    FrameError { _ => InvalidData }
     DecodeError { DecodeError::Truncated { .. } => UnexpectedEof, _ => InvalidData }
     DatagramError { _ => InvalidData }
-    EncodeError { _ => InvalidInput }
     RecoverError { _ => InvalidInput }
     StorageError { _ => InvalidInput }
 }

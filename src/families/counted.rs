@@ -25,6 +25,7 @@ impl<W: KnownLength> Wire for W {
     type Head = EncodedHeader<W::Header>;
 
     const PAYLOAD_LAST: bool = TrailerOf::<W>::LEN == 0;
+    const END_COMPLETES: bool = false;
     const ESCAPED: bool = false;
 
     #[inline]

@@ -111,6 +111,7 @@ macro_rules! wires {
             type Head = EncodedHeader<V1>;
 
             const PAYLOAD_LAST: bool = false;
+            const END_COMPLETES: bool = true;
             const ESCAPED: bool = !<Self as EndsWithMark>::Mark::VERBATIM;
 
             fn longest_payload(&self) -> u64 {

@@ -378,8 +378,16 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     ///
     /// # Errors
     /// As [`finish`](Self::finish).
+    #[inline(always)]
     pub fn find_end(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
-        self.finish()?;
+        if F::END_COMPLETES { self.find_completed() } else { self.finish().map(|()| None) }
+    }
+
+    #[cold]
+    fn find_completed(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
+        if let Some(error @ DecodeError::NoRoom { .. }) = self.error() {
+            return Err(error);
+        }
         let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
         let mut found = self.scanner.find_end(kept)?;
         if let Some(found) = &mut found {

@@ -194,7 +194,7 @@ impl<R: Read, F: Wire> FrameReader<R, F> {
     fn wait_for_frame(&mut self) -> Result<Option<Found<F::Meta>>, ReadError> {
         match self.engine.buf_mut().find_slowly()? {
             Some(found) => Ok(Some(found)),
-            None if self.engine.is_ended() => Ok(self.engine.buf().finish().map(|()| None)?),
+            None if self.engine.is_ended() => Ok(self.engine.buf_mut().find_end()?),
             None => self.read_until(ReadEngine::poll_frame),
         }
     }

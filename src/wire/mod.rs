@@ -56,6 +56,9 @@ pub trait Wire: Sized {
     /// Whether a payload is followed by nothing, and stands in the stream as it is.
     #[doc(hidden)]
     const PAYLOAD_LAST: bool;
+    /// Whether the stream's end may complete a frame.
+    #[doc(hidden)]
+    const END_COMPLETES: bool;
     /// Whether payloads may have escapes.
     #[doc(hidden)]
     const ESCAPED: bool;

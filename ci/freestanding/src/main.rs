@@ -17,12 +17,13 @@ mod async_adapters;
 use core::hint::black_box;
 
 use unstick::{
-    ByteOrder, Covers, DatagramPacker, Decoder, Encoder, FieldMeta, Format, FrameBuf, Framing,
-    I32Be, Kind, Layout, LengthField, SelfChecking, U16Be, U32Be, V1, Varint,
+    ByteOrder, Check, Covers, DatagramPacker, Decoder, Encoder, FieldMeta, Format, FrameBuf,
+    Framing, I32Be, Kind, Layout, LengthField, SelfChecking, U16Be, U32Be, V1, Varint,
 };
 use unstick_cookbook::{
-    Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Tls, Tpkt, WebSocket, grpc,
-    http2, modbus, mqtt, mysql, ninep, postgres, tls, websocket,
+    ContentLength, Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Tls, Tpkt,
+    WebSocket, chunked, grpc, http2, mavlink, modbus, modbus_rtu, mqtt, mysql, netstring, ninep,
+    postgres, resp, tls, ubx, websocket,
 };
 use unstick_session::message::{
     Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message, ResumeKey,
@@ -206,6 +207,18 @@ unknown! {
     mqtt::Meta = Self { packet_type: black_box(mqtt::PacketType::Publish), flags: black_box(2) };
     modbus::Meta = Self { transaction: black_box(3), unit: black_box(1) };
     ninep::Meta = Self { kind: black_box(100), tag: black_box(3) };
+    resp::Meta = black_box(Self::BulkString);
+    ubx::Meta = Self { class: black_box(6), id: black_box(1) };
+    mavlink::Meta = Self {
+        version: black_box(mavlink::Version::V2),
+        compatibility: black_box(0),
+        sequence: black_box(3),
+        system: black_box(1),
+        component: black_box(2),
+        message: black_box(4),
+    };
+    modbus_rtu::Meta =
+        Self { address: black_box(1), function: black_box(16), fields: black_box([1, 2, 0, 0]) };
 }
 
 /// Calls `format` with every protocol.
@@ -215,9 +228,25 @@ macro_rules! each_protocol {
     };
 }
 
+/// Calls `format` with the header of every protocol with a check, and its check.
+macro_rules! each_checked_protocol {
+    ($input:ident, $output:ident, $($protocol:ident = $name:literal, $module:ident, $format:ident, $new:ident;)+) => {
+        $(
+            format(*$module::$new().format().format(), Unknown::unknown(), $input, $output);
+            check($module::$new().format().check(), $input);
+        )+
+    };
+}
+
+/// Any check, over any bytes.
+fn check<C: Check>(check: &C, input: &[u8]) {
+    black_box(check.trailer(check.update(check.begin(black_box(input)), black_box(input))));
+}
+
 /// Protocols that exist.
 fn cookbook(input: &[u8], output: &mut [u8]) {
     unstick_cookbook::for_each_protocol! { each_protocol, input, output, }
+    unstick_cookbook::for_each_checked_protocol! { each_checked_protocol, input, output, }
     format(http2::Preface, (), input, output);
     let meta = websocket::Meta::unknown();
     meta.unmask(black_box(7), output);

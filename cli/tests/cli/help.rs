@@ -21,8 +21,8 @@ fn formats_and_times_are_listed() {
             "u24be, u24le",
             "order is be or le",
             "covers is payload, rest, which is",
-            "dns, kafka, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2, \
-             modbus, mqtt, mysql, postgres, tls, websocket",
+            "dns, kafka, lsp, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, \
+             http2, modbus, mqtt, mysql, postgres, tls, websocket",
         ] {
             assert!(help.contains(text), "{text}: {help}");
         }
