@@ -24,8 +24,9 @@ pub(crate) use marked::MarkedScan;
 /// Finds the next frame in bytes that the caller keeps.
 ///
 /// The caller passes all bytes of the stream that it has not dropped yet, and drops from their front
-/// the bytes of a returned [`Scan::Frame`] or [`Scan::Discard`]. With [`Format::resume_header`], a
-/// long header takes linear time, however the stream is cut.
+/// the bytes of a returned [`Scan::Frame`] or [`Scan::Discard`]. Each byte of a frame that ends with a
+/// mark is looked at once, however the stream is cut; for headers of varying length,
+/// [`Format::resume_header`](crate::Format::resume_header) ensures the same.
 ///
 /// ```
 /// use unstick::{Framing, U16Be};
