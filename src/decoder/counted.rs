@@ -160,7 +160,10 @@ impl<W: KnownLength> Decoding<W> for CountedState<W> {
                     }
                     _ => 0,
                 };
-                Err(DecodeError::Truncated { at, missing: remaining + over, part: Part::Payload })
+                let missing = remaining + over;
+                let in_check = missing <= Self::TRAILER as u64;
+                let part = if in_check { Part::Trailer } else { Part::Payload };
+                Err(DecodeError::Truncated { at, missing, part })
             }
             View::Header { held, need } => {
                 let missing = need.saturating_sub(held) as u64;

@@ -481,7 +481,8 @@ impl<W: EndsWithMark> MarkedState<W> {
             return Ok(());
         }
         if usize::from(self.held) < Self::TAIL {
-            let (found, min) = (self.held.into(), Self::TAIL as u64);
+            let (found, min) =
+                (self.held.into(), u8::try_from(Self::TAIL).unwrap_or(u8::MAX).into());
             return Err(FrameError::TooShort { found, min });
         }
         let expected = wire.check_before().trailer(self.digest);

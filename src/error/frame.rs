@@ -18,19 +18,19 @@ pub enum FrameError {
     /// The bytes after the payload are not the check of the frame.
     ///
     /// Both values are the check's bytes as a big-endian number, in the order in which they stand in
-    /// the stream; the first eight of them if there are more.
+    /// the stream; the first four of them if there are more.
     BadCheck {
         /// The check found.
-        found: u64,
+        found: u32,
         /// The check of the header and payload that were received.
-        expected: u64,
+        expected: u32,
     },
     /// The frame ended before its check was complete.
     TooShort {
         /// The number of bytes in the frame.
-        found: u64,
+        found: u32,
         /// The length of the check in bytes.
-        min: u64,
+        min: u32,
     },
     /// The byte after an escape is not one that may follow it.
     BadEscape {
@@ -40,7 +40,7 @@ pub enum FrameError {
     /// The frame ended inside a block that announced more bytes.
     CutShort {
         /// The number of missing bytes.
-        missing: u64,
+        missing: u32,
     },
     /// The sender has aborted the frame.
     Aborted,
@@ -49,8 +49,9 @@ pub enum FrameError {
         /// The mark's code for this refusal: 0x8000 or above, the range of applications.
         code: u16,
         /// The mark's text for this refusal, without a position. If it is not empty, `Display` prints
-        /// it, followed by the code.
-        text: &'static str,
+        /// it, followed by the code. A reference to a reference (`&"no escape"`), since it has the size
+        /// of one word.
+        text: &'static &'static str,
     },
     /// The mark broke one of the [laws of a mark](crate::Mark#laws).
     BrokenMark,
@@ -60,7 +61,7 @@ impl FrameError {
     /// Returns the error for a check that is not the expected one.
     pub(crate) fn bad_check(found: &[u8], expected: &[u8]) -> Self {
         let number =
-            |bytes: &[u8]| bytes.iter().take(8).fold(0, |n, &byte| n << 8 | u64::from(byte));
+            |bytes: &[u8]| bytes.iter().take(4).fold(0, |n, &byte| n << 8 | u32::from(byte));
         Self::BadCheck { found: number(found), expected: number(expected) }
     }
 
@@ -101,7 +102,7 @@ impl fmt::Display for FrameError {
                 "the frame ends {missing} bytes before its last block does; were bytes lost?"
             ),
             Self::Aborted => f.write_str("the sender aborted the frame; wait for the next one"),
-            Self::Custom { code, text: "" } => {
+            Self::Custom { code, text: &"" } => {
                 write!(f, "the mark refused the frame with code {code}")
             }
             Self::Custom { code, text } => write!(f, "{text} (code {code})"),

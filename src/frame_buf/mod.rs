@@ -372,6 +372,16 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
         self.scanner.open_frame(self.kept())
     }
 
+    /// Returns the frame that the end of the stream completes, borrowed: see
+    /// [`find_end`](Self::find_end).
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn end(&mut self) -> Result<Option<Frame<'_, F::Meta>>, DecodeError> {
+        let found = self.find_end()?;
+        Ok(found.and_then(|found| self.frame(&found)))
+    }
+
     /// Finds the frame that the end of the stream completes: call it at the stream's end, after
     /// [`next_frame`](Self::next_frame) has returned `None`. [`frame`](Self::frame) borrows it. There is
     /// one only if the stream's end may stand for the mark, as with

@@ -194,9 +194,16 @@ impl<R: Read, F: Wire> FrameReader<R, F> {
     fn wait_for_frame(&mut self) -> Result<Option<Found<F::Meta>>, ReadError> {
         match self.engine.buf_mut().find_slowly()? {
             Some(found) => Ok(Some(found)),
-            None if self.engine.is_ended() => Ok(self.engine.buf_mut().find_end()?),
+            None if self.engine.is_ended() => self.end(),
             None => self.read_until(ReadEngine::poll_frame),
         }
+    }
+
+    /// Finds what the end of the stream completes.
+    #[cold]
+    #[inline(never)]
+    fn end(&mut self) -> Result<Option<Found<F::Meta>>, ReadError> {
+        Ok(self.engine.buf_mut().find_end()?)
     }
 
     fn wait<T>(

@@ -63,7 +63,7 @@ impl Mark for Cobs {
                 Block { begun: false, .. } => Unit::Idle,
                 Block { left: 0, .. } => Unit::End,
                 Block { left, .. } => {
-                    let error = FrameError::CutShort { missing: u64::from(left) };
+                    let error = FrameError::CutShort { missing: u32::from(left) };
                     Unit::Refused { error, ended: true }
                 }
             };

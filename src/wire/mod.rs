@@ -135,6 +135,9 @@ pub trait Wire: Sized {
     ) -> Result<crate::frame::OwnedFrame<Self::Meta>, EncodeError>;
 }
 
+/// The size of an error decides how results are returned.
+const _: () = assert!(size_of::<DecodeError>() <= 32 || size_of::<usize>() != 8);
+
 /// The state of a decoder of the wire `W`.
 #[doc(hidden)]
 pub trait Decoding<W: Wire>: Clone + Send + Sync + Unpin {

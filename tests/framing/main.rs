@@ -15,6 +15,7 @@ mod promise_10_resync_is_exact;
 
 mod changing_limits;
 mod custom_headers;
+mod families;
 mod frame_buf;
 mod headers;
 mod limits_by_kind;
