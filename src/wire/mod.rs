@@ -22,8 +22,8 @@ pub use piece::Piece;
 /// How frames follow each other in a stream. Decoders, buffers, writers and adapters work with every
 /// `Wire`.
 ///
-/// Do not implement it: its other items are private. Implement one of three traits, in a few dozen
-/// lines.
+/// Do not implement it: most of its items are hidden, and may change. Implement one of three traits, in
+/// a few dozen lines.
 ///
 /// | what ends a frame | implement | and use |
 /// | --- | --- | --- |
