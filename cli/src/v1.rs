@@ -15,10 +15,15 @@ const MAX_NAME: usize = 60;
 /// The name that this program sends in its hello.
 pub(crate) const NAME: &str = concat!("unstick ", env!("CARGO_PKG_VERSION"));
 
+/// The code of a frame that is invalid after its header, or has none (spec, chapter 9).
+const BAD_FRAME: Code = Code(0x000D);
+
 /// Returns the name of a code.
 pub(crate) fn code_name(code: Code) -> &'static str {
     match code.name() {
         Some(name) => name,
+        // A stream of another format can fail in this way; no conversation of version 1 does.
+        None if code == BAD_FRAME => "bad-frame",
         None if code.is_application() => "an application's code",
         None => "reserved",
     }

@@ -401,7 +401,10 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
             return Err(error);
         }
         let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
-        let mut found = self.scanner.find_end(kept)?;
+        let end = self.scanner.find_end(kept);
+        // The error may be a new one, which every further call returns.
+        self.need = 0;
+        let mut found = end?;
         if let Some(found) = &mut found {
             self.take(found);
         }

@@ -56,10 +56,7 @@ fn checks_have_their_catalogued_values() {
     assert_eq!((Sum::SUMS.of)(&[1, 2, 255]), [2, 6]);
     assert_eq!((Sum::PARITY.of)(&[1, 2, 7]), [4]);
     assert_eq!((Sum::LONG.of)(&[9; 12]), [20, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]);
-    assert_eq!(
-        (told(&[1, 2]), told(&[1, 0, 0, 0, 0, 0, 0, 2, 3])),
-        (0x0102, 0x0100_0000_0000_0002)
-    );
+    assert_eq!((told(&[1, 2]), told(&[1, 0, 0, 0, 0, 0, 0, 2, 3])), (0x0102, 0x0100_0000));
 }
 
 #[test]
@@ -224,7 +221,7 @@ fn checks_after_an_announced_payload() {
     says!(two, 9, b"\0", STOP: "!Header 1");
     let long = Counted { rules: U8, sum: Sum::LONG };
     says!(long, 9, &[0; 12], STOP: "+\"\"",
-        "!0-12 BadCheck { found: 0, expected: 72057594037927936 }");
+        "!0-12 BadCheck { found: 0, expected: 16777216 }");
 }
 
 #[test]
@@ -261,7 +258,7 @@ fn version_2() {
     let mut stream = [&frame[..], &frame].concat();
     stream[9] ^= 1;
     let found = outcomes(&v2, 9, &stream, Policy::RESYNC);
-    let expected = CASTAGNOLI.of(&stream[..10]);
+    let expected = u32::try_from(CASTAGNOLI.of(&stream[..10])).unwrap();
     let error = FrameError::BadCheck { found: told(&frame[10..]), expected };
     let error = DecodeError::Frame { at: 0, error };
     assert_eq!(found[1], Outcome::Error { error, position: 14 });
