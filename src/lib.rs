@@ -17,7 +17,20 @@
 //! | a UDP socket | `io::FrameSocket` (feature `std`), `tokio::FrameSocket` | the same |
 //! | a UDP socket of another runtime | `udp::ReceiveSlots` (feature `std`) | `udp::SendQueue` |
 //!
-//! A [`Framing`] is a [`Format`] and a limit. All of these take one; the default is [`V1`], the
+//! There are three traits, one for each way in which a frame can end:
+//!
+//! | what ends a frame | implement | ships |
+//! | --- | --- | --- |
+//! | a header announces the payload's length | [`Format`] | [`V1`], [`U8`] to [`U64Le`], [`I32Be`], [`I32Le`], [`Varint`], [`LengthField`], [`Fixed`] |
+//! | the same, and a check follows the payload | [`Check`], for [`Checked`] | those of the module [`check`] |
+//! | a mark, with or without escapes | [`Mark`], for [`Marked`] | [`Lines`], [`Delimited`], [`AnyDelimiter`], [`Cobs`], [`Slip`], [`Hdlc`] |
+//!
+//! Almost everything works with all of them. An [`Encoder`], [`Framing::split_frame`] and
+//! [`Framing::datagram`] need a header. [`Decoder::resync`] needs a mark, or a check in the header;
+//! [`FrameBuf::resync`] and the readers need a mark, or any check. The page `docs/framings.md` of the
+//! repository has which framing to choose, and how to write one.
+//!
+//! A [`Framing`] is one of these and a limit. Everything takes one; the default is [`V1`], the
 //! format of the protocol in `spec.md`, with a limit of 1 MiB.
 //!
 //! ```
@@ -43,7 +56,7 @@
 //! has no dependency, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows,
 //! owned frames), `std` (the default: `io` and `udp`), `tokio`, `futures-io` (the module `futures`),
 //! `tokio-util`, `embedded-io` and `embedded-io-async` (`no_std`, without an allocator), `udp` (many
-//! datagrams with one system call), `serde`, and `defmt`.
+//! datagrams with one system call), `memchr` (a faster search for marks), `serde`, and `defmt`.
 //!
 //! This crate has frames. The crate `unstick-session` has messages, conversations and file transfer,
 //! `unstick-cookbook` the framing of existing protocols, and `unstick-conformance` tests for a
@@ -67,6 +80,11 @@ struct Migration;
 #[cfg(all(doctest, feature = "tokio", feature = "tokio-util", feature = "futures-io"))]
 #[doc = include_str!("../docs/embedding.md")]
 struct Embedding;
+
+/// The programs of the page about framings, as tests.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../docs/framings.md")]
+struct Framings;
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

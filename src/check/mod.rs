@@ -12,10 +12,9 @@
 //! A check covers the header, then the payload. [`SkipHeader`] makes one that leaves out the first
 //! bytes of the header, or all of it.
 //!
-//! The CRCs are here because HDLC needs one in the core, which has no dependency, and because the
-//! crate `crc` has digests that borrow and cannot be compared or copied, as a decoder must. For large
-//! payloads on processors with instructions for a CRC, a [`Check`] over a crate that uses them
-//! (`crc32fast`, `crc32c`) is faster.
+//! The CRCs are here because HDLC needs one in the core, which has no dependency. A decoder copies and
+//! compares digests, which those of the crate `crc` do not allow. For large payloads on processors with
+//! instructions for a CRC, a [`Check`] over a crate that uses them (`crc32fast`, `crc32c`) is faster.
 
 use core::fmt::Debug;
 
@@ -34,7 +33,7 @@ pub use sums::{Fletcher8, Fletcher16, Lrc8, Sum8, Xor8};
 
 /// What must stand after a payload: a checksum, a CRC, or constant bytes.
 ///
-/// One set of functions serves sender and receiver. An implementation takes about twenty lines; use
+/// Sender and receiver use the same functions. An implementation takes about twenty lines; use
 /// it with a [`Format`](crate::Format) in [`Checked`], or with a [`Mark`](crate::Mark) in
 /// [`Marked::with_check`](crate::Marked::with_check). The module [`check`](crate::check) has the checks
 /// that ship.
@@ -147,8 +146,29 @@ impl Check for NoCheck {
     }
 }
 
-/// Frames of a header format with a check after each payload. The length in the header does not
-/// count the check, and neither does the limit.
+/// Frames of a header format with a check after each payload.
+///
+/// ```
+/// use unstick::check::Crc16Modbus;
+/// use unstick::{Checked, DecodeError, FrameBuf, FrameError, Framing, U8};
+///
+/// let framing = Framing::new(Checked::new(U8, Crc16Modbus::new())).with_limit(32);
+/// let mut wire = Vec::new();
+/// framing.encode((), b"hello", &mut wire)?;
+/// framing.encode((), b"world", &mut wire)?;
+/// wire[9] ^= 1; // a bit was damaged
+///
+/// let mut buf = FrameBuf::with_framing([0; 64], framing)?;
+/// buf.extend(&wire);
+/// assert_eq!(buf.next_frame()?.map(|frame| frame.payload), Some(&b"hello"[..]));
+/// let error = buf.next_frame().unwrap_err();
+/// assert!(matches!(error, DecodeError::Frame { at: 8, error: FrameError::BadCheck { .. } }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The limit does not count the check, and neither does the length that the format returns. For a header
+/// whose length counts the check, the format subtracts the length of the check when it decodes a header,
+/// and adds it when it encodes one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Checked<F, C> {
     format: F,

@@ -26,7 +26,7 @@ pub use pieces::Pieces;
 /// Turns a byte stream back into frames, however the stream is cut.
 ///
 /// `Decoder` without a parameter decodes the version-1 format; [`with_framing`](Self::with_framing)
-/// takes any format.
+/// takes any other, and frames that end with a check or a mark.
 ///
 /// ```
 /// use unstick::{Decoder, Kind};
@@ -62,8 +62,8 @@ pub use pieces::Pieces;
 /// [`FrameBuf`](crate::FrameBuf) and the readers deliver whole frames, and only valid ones.
 ///
 /// # Memory
-/// A decoder has the size of its format, one header and 24 bytes, whatever a peer announces; for a
-/// frame with a check, that of the check and its digest too. It never allocates or panics.
+/// A decoder has the size of its format, one header and 24 bytes, whatever a peer announces; with a
+/// check, also that of the check and its digest. It never allocates or panics.
 #[derive(Clone)]
 pub struct Decoder<W: Wire = V1> {
     wire: W,
@@ -107,11 +107,11 @@ impl<W: Wire> Decoder<W> {
         self.state.limit()
     }
 
-    /// Sets the limit, in payload bytes, from the next header that is complete on; without headers,
-    /// from the next frame on. A frame whose payload has begun is not affected, and neither is the
-    /// error of a stream that has failed.
+    /// Sets the limit, in payload bytes, from the next header on that becomes complete; for frames
+    /// without a header, from the next frame on. A frame whose payload has begun is not affected, and
+    /// neither is the error of a stream that has failed.
     ///
-    /// While a stream has failed, a limit of more than 2^45 − 2 bytes counts as that.
+    /// While a stream has failed, a limit of more than 2^45 − 2 bytes counts as 2^45 − 2.
     pub fn set_limit(&mut self, payload_bytes: u64) {
         self.state.set_limit(payload_bytes.min(self.wire.longest_payload()));
     }
@@ -171,9 +171,10 @@ impl<W: Wire> Decoder<W> {
         self.state.finish(&self.wire)
     }
 
-    /// Takes the next piece that the stream's end brings: call it until it returns `Ok(None)`. Only
-    /// marks that the end of the stream may stand for bring any, such as
-    /// [`Lines::or_end`](crate::Lines::or_end); for all others it is [`finish`](Self::finish).
+    /// Takes the next piece that the stream's end brings: call it until it returns `Ok(None)`. There is
+    /// one only if the end of the stream may stand for the mark, as with
+    /// [`Lines::or_end`](crate::Lines::or_end). Otherwise this method does what
+    /// [`finish`](Self::finish) does.
     ///
     /// # Errors
     /// As [`finish`](Self::finish).
@@ -201,11 +202,11 @@ impl<W: Wire> Decoder<W> {
         self.state.reset();
     }
 
-    /// Skips the rest of a frame that is over the limit, or that has begun: exactly that is dropped as
-    /// it arrives, and the next frame is decoded.
+    /// Skips the rest of a frame that has begun, is over the limit, or failed its check: exactly that is
+    /// dropped as it arrives, in constant memory, and the next frame is decoded.
     ///
-    /// A frame that failed its check is skipped too, and one that ends with a mark after every error
-    /// in it: up to and including the next mark, in constant memory.
+    /// A frame that ends with a mark can be skipped after every error in it. Its rest is everything up
+    /// to and including the next mark.
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] if there is no such frame, [`RecoverError::Failed`] if the stream

@@ -25,7 +25,7 @@ impl<W: Resync> Decoder<W> {
     /// A format without a check in its header cannot tell a header from other bytes, and a decoder
     /// keeps no payload to search. So this does not compile:
     ///
-    /// ```compile_fail,E0277
+    /// ```compile_fail,E0599
     /// # // spec: FMT-2
     /// let mut decoder = unstick::Decoder::with_framing(unstick::U32Be);
     /// let _ = decoder.resync(&mut &b"\0"[..]);

@@ -12,7 +12,7 @@ impl<F: KnownLength> Framing<F> {
     /// Splits a whole frame off the front of `bytes`. Returns `Ok(None)` if the frame has not
     /// completely arrived.
     ///
-    /// This is for bytes in one slice. For a stream, use [`Decoder`] or
+    /// This is for bytes in one slice. For a stream, use [`Decoder`](crate::Decoder) or
     /// [`FrameBuf`](crate::FrameBuf).
     ///
     /// # Errors

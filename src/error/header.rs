@@ -10,7 +10,8 @@ crate::__io_errors! {
 
 /// The error for bytes that are not a valid header.
 ///
-/// It does not hold a position in the stream: [`DecodeError::Header`] adds it.
+/// It does not hold a position in the stream: [`DecodeError::Header`](crate::DecodeError::Header) adds
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

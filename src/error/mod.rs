@@ -46,7 +46,8 @@ crate::__io_errors! {
 pub enum Part {
     /// The header. The number of missing bytes is a lower bound.
     Header,
-    /// The payload, or the position before its first byte. The number of missing bytes is exact.
+    /// The payload, or the position before its first byte. The number of missing bytes is exact; it
+    /// counts the check after the payload.
     Payload,
     /// The check after the payload. The number of missing bytes is exact.
     Trailer,
@@ -96,12 +97,13 @@ pub enum DecodeError {
     Truncated {
         /// The offset of the stream's end.
         at: u64,
-        /// The number of missing bytes; a lower bound if the stream ended in a header.
+        /// The number of missing bytes; a lower bound if the stream ended in a header, or in a frame
+        /// that ends with a mark.
         missing: u64,
         /// The part of the frame in which the stream ended.
         part: Part,
     },
-    /// The stream ended, or the next frame was requested, during a search for the next header.
+    /// The stream ended, or the next frame was requested, during a search for the next frame.
     Unsynchronized {
         /// The offset after the last byte seen.
         at: u64,
@@ -287,8 +289,8 @@ impl Error for DatagramError {}
 pub enum RecoverError {
     /// The stream has no error to recover from.
     NotFailed,
-    /// The stream's error does not allow the recovery: only an oversize frame has a known end and
-    /// can be skipped.
+    /// The stream's error does not allow the recovery. A frame that is over the limit or failed its
+    /// check can be skipped, and one that ends with a mark after every error in it.
     Failed(DecodeError),
 }
 

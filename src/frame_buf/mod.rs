@@ -53,7 +53,8 @@ const QUIET_READS: u8 = 8;
 /// # Storage
 /// `[u8; N]`, `&mut [u8]`, and with the feature `alloc` a `Box<[u8]>`, or a `Vec<u8>` that grows
 /// with what has arrived. The initial contents of a storage are ignored. Over a
-/// storage of fixed size the effective limit is what fits: its length minus the room for a header.
+/// storage of fixed size the effective limit is what fits: its length minus the room for a header and a
+/// check, or for a mark and for escapes of every byte.
 /// After `next_frame` or `resync` has returned `None`, `spare` is not empty: both return an error
 /// if the storage is shorter than a header.
 ///
@@ -154,7 +155,7 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
         self.scanner.framing()
     }
 
-    /// Sets the limit, in payload bytes, from the next header on, like
+    /// Sets the limit, in payload bytes, from the next header or frame on, like
     /// [`Scanner::set_limit`]; over a storage of fixed size to at most what fits.
     pub fn set_limit(&mut self, payload_bytes: u64) {
         let room = if S::GROWS { usize::MAX } else { self.storage.bytes().len() };
@@ -382,9 +383,10 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     }
 
     /// Finds the frame that the end of the stream completes: call it at the stream's end, after
-    /// [`next_frame`](Self::next_frame) has returned `None`. [`frame`](Self::frame) borrows it. Only a
-    /// mark that the stream's end may stand for, such as that of [`Lines::or_end`](crate::Lines::or_end),
-    /// completes one; for all others it is [`finish`](Self::finish).
+    /// [`next_frame`](Self::next_frame) has returned `None`. [`frame`](Self::frame) borrows it. There is
+    /// one only if the stream's end may stand for the mark, as with
+    /// [`Lines::or_end`](crate::Lines::or_end). Otherwise this method does what
+    /// [`finish`](Self::finish) does.
     ///
     /// # Errors
     /// As [`finish`](Self::finish).

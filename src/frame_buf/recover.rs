@@ -8,11 +8,10 @@ use crate::wire::{Search, Wire};
 
 impl<S: Storage, F: Wire> FrameBuf<S, F> {
     /// Skips a frame, whose bytes are then dropped as they arrive: the one that the stream has failed
-    /// with, if its end is known or will be; the one whose payload is taken in runs; or the next one if
-    /// its header is complete, or, without headers, if it has begun.
+    /// with; the one whose payload is taken in runs; or the next one, if its header is complete or, for
+    /// frames without a header, if it has begun.
     ///
-    /// A failed frame can be skipped if it is over the limit, if it fails its check, or if it ends with a
-    /// mark.
+    /// A failed frame can be skipped if it is over the limit, failed its check, or ends with a mark.
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] if there is no such frame, [`RecoverError::Failed`] if the stream
@@ -43,13 +42,13 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
 }
 
 impl<S: Storage, F: Search> FrameBuf<S, F> {
-    /// Searches for the next frame within the limit, from the byte after the failed frame's first: a
-    /// valid header, or a whole valid frame if a check follows the payload. Where a mark ends frames, it
-    /// is the one after the next mark. Returns the number of bytes skipped, or `Ok(None)` if more bytes
-    /// are needed: commit some, and call this method again.
+    /// Searches for the next frame within the limit, from the byte after the failed frame's first: for a
+    /// valid header, or for a whole valid frame if a check follows the payload. If frames end with a
+    /// mark, it is the one after the next mark. Returns the number of bytes skipped, or `Ok(None)` if
+    /// more bytes are needed: commit some, and call this method again.
     ///
-    /// If a check follows the payload, a place that looks like a frame is waited for until its check has
-    /// arrived, so set a low limit.
+    /// If a check follows the payload, each place that looks like a header is waited for until its check
+    /// has arrived, or shown to be wrong, so set a low limit.
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] if the stream has not failed. [`RecoverError::Failed`]

@@ -26,18 +26,60 @@ pub use slip::Slip;
 
 /// How frames end at a mark, with or without escapes: a machine that takes one byte at a time.
 ///
-/// It never sees more than one byte, so it cannot depend on where the stream was cut. The decoder
-/// does the rest: the limit, latched errors, the stream's end. An implementation takes about twenty
-/// lines: [`push`](Self::push), [`max_wire_len`](Self::max_wire_len) and [`encode`](Self::encode). The
-/// other methods make it faster.
+/// Since it takes single bytes, its results cannot depend on where the stream was cut. The decoder
+/// does the rest: the limit, latched errors, the stream's end. An implementation needs
+/// [`push`](Self::push), [`max_wire_len`](Self::max_wire_len) and [`encode`](Self::encode);
+/// [`end`](Self::end) is for marks that the stream's end may stand for, and the other methods make
+/// decoding faster. Use it in [`Marked`].
+///
+/// ```
+/// use unstick::{Decoder, EncodeError, Mark, Marked, Unit};
+///
+/// /// Frames end with a semicolon, and cannot contain one.
+/// struct Semicolon;
+///
+/// impl Mark for Semicolon {
+///     type State = ();
+///
+///     fn push(&self, (): &mut (), byte: u8) -> Unit {
+///         if byte == b';' { Unit::End } else { Unit::Byte(byte) }
+///     }
+///
+///     fn run(&self, (): &mut (), bytes: &[u8]) -> usize {
+///         bytes.iter().position(|&byte| byte == b';').unwrap_or(bytes.len())
+///     }
+///
+///     fn max_wire_len(&self, content_len: u64) -> u64 {
+///         content_len.saturating_add(1)
+///     }
+///
+///     fn encode(&self, content: &[&[u8]], put: &mut dyn FnMut(&[u8])) -> Result<(), EncodeError> {
+///         if let Some(at) = content.iter().copied().flatten().position(|&byte| byte == b';') {
+///             return Err(EncodeError::HasMark { at: at as u64 });
+///         }
+///         content.iter().for_each(|run| put(run));
+///         put(b";");
+///         Ok(())
+///     }
+/// }
+///
+/// let mut decoder = Decoder::with_framing(Marked::new(Semicolon));
+/// let mut frames = Vec::new();
+/// decoder.for_each(b"one;two;", |piece| frames.push(piece.bytes))?;
+/// decoder.finish()?;
+/// assert_eq!(frames, [b"one", b"two"]);
+/// # Ok::<(), unstick::DecodeError>(())
+/// ```
+///
+/// The page `docs/framings.md` of the repository has one with an escape.
 ///
 /// # Laws
 /// The decoder never panics, whatever a mark returns. The promises depend on these laws:
 ///
-/// 1. [`run`](Self::run) returns a number of bytes that are content as they stand. `push`, called with
-///    all of `bytes`, produces the same content, and leaves the same state, as it does after `run` with
-///    the rest of `bytes`. [`produced`](Self::produced) returns what `push`, called with the bytes
-///    taken, produces, joined, and leaves the state as these calls do.
+/// 1. [`run`](Self::run) takes bytes that are content as they stand. Pushing the rest of `bytes` after
+///    it gives the same content, joined, and the same state as pushing all of `bytes`.
+///    [`produced`](Self::produced) returns the content that pushing the bytes it takes would give,
+///    joined, and leaves the state as that would.
 /// 2. [`Unit::End`], [`Unit::Idle`], and a [`Unit::Refused`] that has `ended`, leave the state at its
 ///    default. [`Unit::Idle`] is returned in the default state only.
 /// 3. [`Unit::Held`] is not returned without end.
@@ -57,16 +99,16 @@ pub trait Mark {
     /// Takes the next byte.
     fn push(&self, state: &mut Self::State, byte: u8) -> Unit;
 
-    /// Returns how many bytes at the front of `bytes` are content as they stand; zero if unknown.
-    /// This is the fast path.
+    /// Takes bytes from the front of `bytes` that are content as they stand, and returns their number;
+    /// zero if there are none, or it is unknown. This is the fast path.
     #[inline(always)]
     fn run(&self, state: &mut Self::State, bytes: &[u8]) -> usize {
         let _ = (state, bytes);
         0
     }
 
-    /// Takes bytes from the front of `bytes` that produce content which does not stand there as it
-    /// is, and returns their number and the content; zero if unknown. The decoder calls it where
+    /// Takes bytes from the front of `bytes` that produce other content, such as escapes, and returns
+    /// their number and the content; zero if there are none, or it is unknown. The decoder calls it if
     /// [`run`](Self::run) has returned zero. This is the fast path for repeated escapes.
     #[inline(always)]
     fn produced(&self, state: &mut Self::State, bytes: &[u8]) -> (usize, &'static [u8]) {
@@ -90,9 +132,9 @@ pub trait Mark {
         unescape(self, frame)
     }
 
-    /// Takes the stream's end inside a frame. [`Unit::End`]: it stands for the mark.
-    /// [`Unit::Nothing`], the default: the frame is truncated. [`Unit::Held`]: a byte that was held
-    /// back is content; this method is called again.
+    /// Takes the stream's end inside a frame. Returns [`Unit::End`] if it stands for the mark,
+    /// [`Unit::Nothing`], the default, if the frame is truncated, and [`Unit::Held`] if a byte that was
+    /// held back is content; this method is then called again.
     #[inline]
     fn end(&self, state: &mut Self::State) -> Unit {
         let _ = state;
@@ -100,7 +142,7 @@ pub trait Mark {
     }
 
     /// Returns the maximum length in the stream of a frame with this much content, in bytes, its mark
-    /// included.
+    /// included. A buffer has room for as many bytes.
     fn max_wire_len(&self, content_len: u64) -> u64;
 
     /// Writes a frame by calling `put` with its bytes, in runs. The content is in several slices that

@@ -24,8 +24,9 @@ pub(crate) use marked::MarkedScan;
 /// Finds the next frame in bytes that the caller keeps.
 ///
 /// The caller passes all bytes of the stream that it has not dropped yet, and drops from their front
-/// the bytes of a returned [`Scan::Frame`] or [`Scan::Discard`]. With [`Format::resume_header`], a
-/// long header takes linear time, however the stream is cut.
+/// the bytes of a returned [`Scan::Frame`] or [`Scan::Discard`]. Each byte of a frame that ends with a
+/// mark is looked at once, however the stream is cut; for headers of varying length,
+/// [`Format::resume_header`](crate::Format::resume_header) ensures the same.
 ///
 /// ```
 /// use unstick::{Framing, U16Be};
@@ -92,8 +93,8 @@ impl<W: Wire> Scanner<W> {
         self.state.limit()
     }
 
-    /// Sets the limit, in payload bytes, from the next header on; without headers, from the next frame
-    /// on. A frame whose header was accepted before, by a call that found it incomplete or has returned
+    /// Sets the limit, in payload bytes, from the next header on; for frames without a header, from the
+    /// next frame on. A frame whose header was accepted before, by a call that found it incomplete or has returned
     /// its header, keeps the limit that it was accepted under, and so does a refused one in its error.
     pub fn set_limit(&mut self, payload_bytes: u64) {
         let max = self.wire.payload_within(isize::MAX.unsigned_abs() as u64);
@@ -178,7 +179,7 @@ impl<W: Wire> Scanner<W> {
     }
 
     /// Finds the frame that the end of the stream completes: the kept bytes, if the stream's end may
-    /// stand for their mark. For all other frames it is [`finish`](Self::finish).
+    /// stand for their mark. Otherwise this method does what [`finish`](Self::finish) does.
     ///
     /// # Errors
     /// As [`finish`](Self::finish).
@@ -242,9 +243,9 @@ impl<W: Wire> Scanner<W> {
         self.state.reset();
     }
 
-    /// Skips a failed frame whose end is known or will be, or one whose payload is taken in runs:
-    /// [`find`](Self::find) discards exactly the rest of it as it arrives, and then finds the next
-    /// frame. Such a frame is over the limit, or fails its check, or it ends with a mark.
+    /// Skips a failed frame, or one whose payload is taken in runs: [`find`](Self::find) discards exactly
+    /// the rest of it as it arrives, and then finds the next frame. A failed frame can be skipped if it
+    /// is over the limit, failed its check, or ends with a mark.
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] if there is no such frame, [`RecoverError::Failed`] if the stream
@@ -304,9 +305,9 @@ impl<W: KnownLength> Scanner<W> {
 }
 
 impl<W: Search> Scanner<W> {
-    /// Begins a search for the next frame: a valid header, from the byte after the failed frame's first;
-    /// where a check follows the payload, a whole valid frame; where a mark ends frames, the next mark.
-    /// A search that is under way continues.
+    /// Begins a search for the next frame, from the byte after the failed frame's first: for a valid
+    /// header; for a whole valid frame if a check follows the payload; for the next mark if frames end
+    /// with one. A search that is under way continues.
     ///
     /// This is for lines that lose or damage bytes. On a reliable transport end the stream instead:
     /// payload bytes may look like a header, and a peer could have placed them there.

@@ -26,7 +26,7 @@ pub enum Scan<M> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found<M> {
     /// The frame's header. For a frame that ends with a mark, `header_len` is the number of bytes
-    /// before its payload.
+    /// before its payload, after [`Scanner::unescape`](crate::scan::Scanner::unescape).
     pub header: Header<M>,
     pub(crate) at: u64,
     pub(crate) len: usize,
@@ -48,12 +48,12 @@ impl<M> Found<M> {
     }
 }
 
-/// Payload bytes of one frame that stand together, without a borrow of them.
+/// Consecutive payload bytes of one frame, without a borrow of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PayloadRun {
-    /// The stream offset of the first of them.
+    /// The stream offset of the first byte.
     pub at: u64,
-    /// How many they are; zero is the payload's end.
+    /// The number of bytes; zero at the payload's end.
     pub len: usize,
 }
 
@@ -78,7 +78,7 @@ pub enum ScanPayload {
 pub struct Searched {
     /// The number of bytes to drop from the front of the kept bytes.
     pub discard: usize,
-    /// The number of bytes that the whole search has skipped, if the bytes after those begin with a
-    /// header; `None` if more bytes are needed.
+    /// The number of bytes that the whole search has skipped, if it has ended: a frame can begin after
+    /// the dropped bytes. `None` if more bytes are needed.
     pub skipped: Option<u64>,
 }

@@ -1,7 +1,8 @@
-//! What decoders, buffers, writers and adapters are generic over: the [`Wire`] trait.
+//! The traits that decoders, buffers, writers and adapters are generic over: [`Wire`], and what not
+//! every wire has.
 //!
-//! Nobody implements it by hand. Everything below the three traits that a user implements is here:
-//! how a decoder and a scanner of each family keep their state.
+//! Users implement `Format`, `Check` and `Mark`; only this crate implements the traits here, in
+//! `families`. The hidden items connect a wire with the state of its decoder and of its scanner.
 
 mod found;
 mod piece;
@@ -21,7 +22,8 @@ pub use piece::Piece;
 /// How frames follow each other in a stream. Decoders, buffers, writers and adapters work with every
 /// `Wire`.
 ///
-/// Do not implement it: implement one of three traits, each about twenty lines.
+/// Do not implement it: most of its items are hidden, and may change. Implement one of three traits, in
+/// a few dozen lines.
 ///
 /// | what ends a frame | implement | and use |
 /// | --- | --- | --- |
@@ -201,7 +203,9 @@ pub trait Scanning<W: Wire>: Clone + Send + Sync + Unpin {
 
 /// A wire whose frames can be found again in kept bytes, after some were lost or damaged: formats with
 /// a check in their header ([`SelfChecking`](crate::SelfChecking)), formats with a check after the
-/// payload, and marks.
+/// payload ([`Checked`](crate::Checked)), and marks.
+///
+/// Other formats have none of these: any bytes may be a header of theirs.
 #[diagnostic::on_unimplemented(
     message = "frames of `{Self}` cannot be found again after an error",
     label = "there is neither a check nor a mark to find a frame by",
@@ -217,6 +221,9 @@ pub trait Search: Wire {
 
 /// A wire whose frames can be found again in the stream alone, without kept bytes: formats with a check
 /// in their header, and marks.
+///
+/// [`Checked`](crate::Checked) formats are not among them: their search begins in the failed frame, of
+/// which a decoder keeps no payload.
 #[diagnostic::on_unimplemented(
     message = "frames of `{Self}` cannot be found again without the bytes of the failed frame",
     label = "a decoder keeps no payload",
@@ -231,8 +238,11 @@ pub trait Resync: Search {
     ) -> Result<Option<u64>, RecoverError>;
 }
 
-/// A wire whose frames begin with the length of their payload: every [`Format`], and every
-/// [`Checked`](crate::Checked) one.
+/// A wire whose frames begin with a header that announces the length of their payload: every
+/// [`Format`], and every [`Checked`](crate::Checked) one.
+///
+/// It is needed to see a header before its payload, to read or write a payload in pieces that
+/// need not fit into memory, to split a frame off a slice, and for datagrams.
 #[diagnostic::on_unimplemented(
     message = "frames of `{Self}` do not announce the length of their payload",
     label = "this needs a length at the beginning of the frame",

@@ -8,11 +8,13 @@ use crate::frame::Escaped;
 /// A run of payload bytes, borrowed from the input, with the header if a frame starts in it.
 ///
 /// A frame is one piece or several: the first has the header, the last has `last` set. A frame that
-/// fails, or is cut by the stream's end, has no last piece. A frame without payload is one piece
-/// without bytes. A piece that only brings a header, or the end of a frame, has no bytes either.
+/// fails, or is cut by the stream's end, has no last piece. A piece that brings only a header, or only
+/// the end of a frame, has no bytes.
 ///
-/// In a frame with escapes the bytes that an escape stands for are pieces of their own, and not
-/// borrowed from the input. So are bytes that may have begun a mark when the stream was cut.
+/// `L` is `u64` if headers announce the payload's length, and `()` if frames end with a mark.
+///
+/// In a frame with escapes, the bytes that an escape stands for are pieces of their own, which are not
+/// borrowed from the input. So are bytes that were held back because they could begin a mark.
 ///
 /// A check after the payload arrives last. Until the last piece, the payload is unchecked.
 #[derive(Clone, PartialEq, Eq)]
