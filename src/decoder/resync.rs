@@ -5,9 +5,9 @@ use super::counted::CountedState;
 use super::phase::{Phase, View};
 use crate::error::RecoverError;
 use crate::format::{HeaderBuf, Parsed, SelfChecking, copy};
-use crate::wire::{Decoding, Resync};
+use crate::wire::{Decoding, Resync, Wire};
 
-impl<W: Resync> Decoder<W> {
+impl<W: Wire> Decoder<W> {
     /// Searches for the next valid header within the limit, from the byte after the failed frame's
     /// first (spec, chapter 7); where a mark ends frames, for the next mark.
     ///
@@ -25,12 +25,15 @@ impl<W: Resync> Decoder<W> {
     /// A format without a check in its header cannot tell a header from other bytes, and a decoder
     /// keeps no payload to search. So this does not compile:
     ///
-    /// ```compile_fail,E0599
+    /// ```compile_fail,E0277
     /// # // spec: FMT-2
     /// let mut decoder = unstick::Decoder::with_framing(unstick::U32Be);
     /// let _ = decoder.resync(&mut &b"\0"[..]);
     /// ```
-    pub fn resync(&mut self, input: &mut &[u8]) -> Result<Option<u64>, RecoverError> {
+    pub fn resync(&mut self, input: &mut &[u8]) -> Result<Option<u64>, RecoverError>
+    where
+        W: Resync,
+    {
         self.wire.resync(&mut self.state, input)
     }
 }

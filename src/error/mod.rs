@@ -4,6 +4,7 @@
 mod encode;
 mod frame;
 mod header;
+mod io_errors;
 
 use core::error::Error;
 use core::fmt;
@@ -11,24 +12,6 @@ use core::fmt;
 pub use encode::EncodeError;
 pub use frame::FrameError;
 pub use header::HeaderError;
-
-/// Implements `From` of error types for `std::io::Error`. A variant with a cause becomes what its
-/// cause becomes (`into`); any other error is the inner error of one of the given kind.
-/// `unstick-session` uses it too.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __io_errors {
-    (@ $error:ident into $cause:expr) => { ::core::convert::From::from($cause) };
-    (@ $error:ident $kind:ident) => { ::std::io::Error::new(::std::io::ErrorKind::$kind, $error) };
-    ($($type:ident { $($pattern:pat => $how:ident $($cause:expr)?),+ })+) => {$(
-        /// See "Errors as `io::Error`" in the documentation of `unstick::io`.
-        impl ::core::convert::From<$type> for ::std::io::Error {
-            fn from(error: $type) -> Self {
-                match error { $($pattern => $crate::__io_errors!(@ error $how $($cause)?)),+ }
-            }
-        }
-    )+};
-}
 
 #[cfg(feature = "std")]
 crate::__io_errors! {
@@ -299,7 +282,10 @@ impl fmt::Display for RecoverError {
         match self {
             Self::NotFailed => f.write_str("the stream has not failed; read on"),
             Self::Failed(error) => {
-                write!(f, "only an oversize frame can be skipped, and the error was: {error}")
+                write!(
+                    f,
+                    "only a frame whose end is known can be skipped, and the error was: {error}"
+                )
             }
         }
     }

@@ -41,7 +41,7 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     }
 }
 
-impl<S: Storage, F: Search> FrameBuf<S, F> {
+impl<S: Storage, F: Wire> FrameBuf<S, F> {
     /// Searches for the next frame within the limit, from the byte after the failed frame's first: for a
     /// valid header, or for a whole valid frame if a check follows the payload. If frames end with a
     /// mark, it is the one after the next mark. Returns the number of bytes skipped, or `Ok(None)` if
@@ -54,7 +54,10 @@ impl<S: Storage, F: Search> FrameBuf<S, F> {
     /// [`RecoverError::NotFailed`] if the stream has not failed. [`RecoverError::Failed`]
     /// with a [`DecodeError::NoRoom`] if the storage is shorter than a header, and full of bytes
     /// that may begin one; this error latches.
-    pub fn resync(&mut self) -> Result<Option<u64>, RecoverError> {
+    pub fn resync(&mut self) -> Result<Option<u64>, RecoverError>
+    where
+        F: Search,
+    {
         if let Some(error @ DecodeError::NoRoom { .. }) = self.error() {
             return Err(RecoverError::Failed(error));
         }

@@ -304,7 +304,7 @@ impl<W: KnownLength> Scanner<W> {
     }
 }
 
-impl<W: Search> Scanner<W> {
+impl<W: Wire> Scanner<W> {
     /// Begins a search for the next frame, from the byte after the failed frame's first: for a valid
     /// header; for a whole valid frame if a check follows the payload; for the next mark if frames end
     /// with one. A search that is under way continues.
@@ -314,7 +314,10 @@ impl<W: Search> Scanner<W> {
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] if the stream has not failed. Nothing changes then.
-    pub fn begin_search(&mut self) -> Result<(), RecoverError> {
+    pub fn begin_search(&mut self) -> Result<(), RecoverError>
+    where
+        W: Search,
+    {
         W::begin_search(&mut self.state)
     }
 }

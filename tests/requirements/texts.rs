@@ -222,7 +222,9 @@ fn what_cannot_be_built_or_gone_on_with_says_why() {
         ),
         (
             Box::new(RecoverError::Failed(truncated)),
-            format!("only an oversize frame can be skipped, and the error was: {truncated}"),
+            format!(
+                "only a frame whose end is known can be skipped, and the error was: {truncated}"
+            ),
         ),
         (
             Box::new(StorageError { needed: 9, room: 8 }),
