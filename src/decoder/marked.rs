@@ -238,7 +238,11 @@ impl<W: EndsWithMark> MarkedState<W> {
             let end = self.end_in(wire, mark, bytes.get(run..)?)?;
             Shape { start: 0, content_len: run, frame_len: run + end, plain: true }
         } else {
-            wire.end_mark().whole(bytes)?
+            // A mark that breaks its laws may say anything.
+            wire.end_mark().whole(bytes).filter(|shape| {
+                let end = shape.start.checked_add(shape.content_len);
+                shape.frame_len <= bytes.len() && end.is_some_and(|end| end <= shape.frame_len)
+            })?
         };
         let payload_len = shape.content_len.checked_sub(Self::TAIL)?;
         if payload_len as u64 > self.limit {

@@ -172,3 +172,11 @@ impl<F: Format, C: Check> Search for Checked<F, C> {
         state.begin_search()
     }
 }
+
+impl<F: Format, C: Check> Search for &Checked<F, C> {
+    const ROOM: usize = F::HeaderBuf::LEN;
+
+    fn begin_search(state: &mut CountedScan<Self>) -> Result<(), RecoverError> {
+        state.begin_search()
+    }
+}

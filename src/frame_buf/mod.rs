@@ -329,7 +329,7 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
                     // A frame within the limit always fits, so this is a header, or a mark breaks its
                     // laws.
                     if !S::GROWS && needed > self.storage.bytes().len() {
-                        self.no_room = needed;
+                        (self.no_room, self.need) = (needed, 0);
                         return Outcome::Failed;
                     }
                     return Outcome::NeedsMore;
