@@ -203,21 +203,27 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod check;
 mod datagrams;
 mod drive;
 mod explore;
 mod frames;
 mod kit;
 mod laws;
+mod mark;
 mod outcome;
+mod panics;
 mod probe;
 mod promise;
 mod reference;
 mod streams;
 mod violation;
+mod wires;
 
+pub use check::CheckKit;
 pub use drive::{Driver, Path};
 pub use kit::Kit;
+pub use mark::MarkKit;
 pub use outcome::{Outcome, Policy};
 pub use promise::Promise;
 pub use violation::Violation;
@@ -290,4 +296,86 @@ macro_rules! conformance_tests {
             $kit.check_promise($crate::Promise::$promise)
         }
     )+};
+}
+
+/// Declares a module of this name with a test for each promise in [`Promise::MARK`]. The expression
+/// creates a [`MarkKit`], and can use the items that are in scope at the call.
+///
+/// ```
+/// use unstick::Lines;
+/// use unstick_conformance::MarkKit;
+///
+/// unstick_conformance::mark_tests!(lines, MarkKit::new(Lines::new(), ["", "hi"]).example("hi", "hi\n"));
+/// ```
+#[macro_export]
+macro_rules! mark_tests {
+    ($name:ident, $kit:expr $(,)?) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $crate::conformance_tests! {@@ $kit,
+                no_panic: NoPanic,
+                bytes_alone: BytesAlone,
+                held_ends: HeldEnds,
+                clean_end: CleanEnd,
+                content_fits: ContentFits,
+                run_agrees: RunAgrees,
+                produced_agrees: ProducedAgrees,
+                whole_agrees: WholeAgrees,
+                unescape_agrees: UnescapeAgrees,
+                verbatim_agrees: VerbatimAgrees,
+                true_max_wire_len: TrueMaxWireLen,
+                own_error_codes: OwnErrorCodes,
+                known_bytes: KnownBytes,
+                decode_undoes_encode: DecodeUndoesEncode,
+                slices_are_invisible: SlicesAreInvisible,
+                limit_symmetry: LimitSymmetry,
+                chunking_is_invisible: ChunkingIsInvisible,
+                progress: Progress,
+                errors_latch: ErrorsLatch,
+                every_end_is_classified: EveryEndIsClassified,
+                memory_follows_arrivals: MemoryFollowsArrivals,
+                resync_is_exact: ResyncIsExact,
+            }
+        }
+    };
+}
+
+/// Declares a module of this name with a test for each promise in [`Promise::CHECK`]. The expression
+/// creates a [`CheckKit`], and can use the items that are in scope at the call.
+///
+/// ```
+/// use unstick::check::Sum8;
+/// use unstick::{Checked, U8};
+/// use unstick_conformance::CheckKit;
+///
+/// unstick_conformance::check_tests!(
+///     sums,
+///     CheckKit::new(Checked::new(U8, Sum8), [()]).example((), b"\x01\x02", b"\x02\x01\x02\x05")
+/// );
+/// ```
+#[macro_export]
+macro_rules! check_tests {
+    ($name:ident, $kit:expr $(,)?) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $crate::conformance_tests! {@@ $kit,
+                no_panic: NoPanic,
+                bytes_alone: BytesAlone,
+                update_ignores_cuts: UpdateIgnoresCuts,
+                known_bytes: KnownBytes,
+                frame_bit_errors: FrameBitErrors,
+                limit_symmetry: LimitSymmetry,
+                chunking_is_invisible: ChunkingIsInvisible,
+                progress: Progress,
+                errors_latch: ErrorsLatch,
+                every_end_is_classified: EveryEndIsClassified,
+                memory_follows_arrivals: MemoryFollowsArrivals,
+                resync_is_exact: ResyncIsExact,
+            }
+        }
+    };
 }
