@@ -1,8 +1,19 @@
-//! Tests for a user-defined [`Format`](unstick::Format): one macro call tests every promise.
+//! Tests for a user-defined [`Format`](unstick::Format), [`Mark`](unstick::Mark) or
+//! [`Check`](unstick::Check): one macro call tests every promise.
 //!
-//! The decoder, the read buffer and every adapter work with a format of twenty lines. They depend
-//! on the [laws of a format](unstick::Format#laws), which the compiler cannot check. This kit checks
-//! them, and tests the format as a whole: with any cuts, through every reader and storage.
+//! The decoder, the read buffer and every adapter work with an implementation of twenty lines. They
+//! depend on the laws of a [format](unstick::Format#laws), [mark](unstick::Mark#laws) or
+//! [check](unstick::Check#laws), which the compiler cannot check. A kit checks them, and tests the whole:
+//! with any cuts, through every reader and storage.
+//!
+//! | implemented | kit | macro |
+//! | --- | --- | --- |
+//! | [`Format`](unstick::Format) | [`Kit`] | [`conformance_tests!`] |
+//! | [`Mark`](unstick::Mark) | [`MarkKit`] | [`mark_tests!`] |
+//! | [`Check`](unstick::Check) | [`CheckKit`] | [`check_tests!`] |
+//!
+//! The following sections are about a format; [marks](#marks) and [checks](#checks) have their own, after
+//! them.
 //!
 //! # Getting started
 //! The kit is only needed for tests, so add it to the development dependencies:
@@ -191,6 +202,48 @@
 //! #     any_frame_comes_out_as_it_went_in();
 //! #     any_bytes_keep_the_promises();
 //! # }
+//! ```
+//!
+//! # Marks
+//! A [`MarkKit`] takes the mark, some payloads that it can write, and frames whose bytes are known. It has
+//! a complete mark with its tests as its example.
+//!
+//! `push` is the measure: `run`, `produced`, `whole` and `unescape` must say what `push` says, byte by
+//! byte, and so must the decoder and the read buffer, under every cut. The kit finds the bytes that mean
+//! something to the mark by pushing every byte in every state, and makes its inputs of them: all short
+//! ones, and random ones. Each stream is read with small limits, with and without a CRC at the end of the
+//! content, in a storage of exactly the length that [`max_wire_len`](unstick::Mark::max_wire_len) returns,
+//! and with each failed frame skipped, or searched after.
+//!
+//! ```
+//! use unstick::Lines;
+//! use unstick_conformance::MarkKit;
+//!
+//! let kit = MarkKit::new(Lines::new(), ["", "a line"])
+//!     .example("a line", "a line\n")
+//!     .also_reads("a line", "a line\r\n");
+//! kit.cases(50).check()?;
+//! # Ok::<(), unstick_conformance::Violation>(())
+//! ```
+//!
+//! # Checks
+//! A [`CheckKit`] takes a format with the check after its payloads, metas, and frames whose bytes are
+//! known. It tests that the digest does not depend on how the payload is cut, that the check changes with
+//! every bit of the header and payload, and streams of good, damaged and truncated frames, in which a
+//! search must find the first whole valid frame.
+//!
+//! A check that leaves out a part of the header says so by [`CheckKit::leaves_out`]. Constant bytes after a
+//! payload notice no changed bit: [`CheckKit::warnings`] reports that, and [`CheckKit::check`] accepts it.
+//!
+//! ```
+//! use unstick::check::Crc16Modbus;
+//! use unstick::{Checked, U8};
+//! use unstick_conformance::CheckKit;
+//!
+//! let checked = Checked::new(U8, Crc16Modbus::new());
+//! let kit = CheckKit::new(checked, [()]).example((), b"\x04", b"\x01\x04\x01\xE3");
+//! kit.cases(50).check()?;
+//! # Ok::<(), unstick_conformance::Violation>(())
 //! ```
 //!
 //! # Limits of the kit

@@ -5,10 +5,11 @@ use std::fmt;
 /// Declares the promises: variant, name of the test, and statement.
 macro_rules! promises {
     ($($variant:ident, $name:literal, $says:literal;)+) => {
-        /// A promise that a format keeps together with the code that reads and writes with it.
+        /// A promise that a format, a mark or a check keeps together with the code that reads and
+        /// writes with it.
         ///
-        /// [`conformance_tests!`](crate::conformance_tests) declares a test with the promise's name
-        /// for each.
+        /// [`conformance_tests!`](crate::conformance_tests), [`mark_tests!`](crate::mark_tests) and
+        /// [`check_tests!`](crate::check_tests) declare a test with the promise's name for each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Promise {
@@ -127,6 +128,33 @@ promises! {
 }
 
 impl Promise {
+    /// The promises that a [`Kit`](crate::Kit) tests.
+    pub const FORMAT: &'static [Self] = &[
+        Self::NoPanic,
+        Self::BytesAlone,
+        Self::DecidedForGood,
+        Self::ShortestHeader,
+        Self::NoOverRead,
+        Self::HonestNeed,
+        Self::HeaderFits,
+        Self::TrueMaxPayload,
+        Self::WholeHeaderAgrees,
+        Self::ResumeHeaderAgrees,
+        Self::OwnErrorCodes,
+        Self::KnownBytes,
+        Self::DecodeUndoesEncode,
+        Self::EncodeUndoesDecode,
+        Self::LimitSymmetry,
+        Self::ChunkingIsInvisible,
+        Self::Progress,
+        Self::ErrorsLatch,
+        Self::EveryEndIsClassified,
+        Self::MemoryFollowsArrivals,
+        Self::Datagrams,
+        Self::SingleBitErrors,
+        Self::ResyncIsExact,
+    ];
+
     /// The promises that a [`MarkKit`](crate::MarkKit) tests.
     pub const MARK: &'static [Self] = &[
         Self::NoPanic,

@@ -381,6 +381,12 @@ impl<W: Search + Copy> Wired<W> {
                 Ok(None) => return Ok(state),
                 Err(error) => error,
             };
+            ensure!(
+                !matches!(error, DecodeError::NoRoom { .. }),
+                Progress,
+                &[],
+                "a storage of the max length of a frame is too short: {error}"
+            );
             let position = buf.position();
             for limit in [0, self.limit] {
                 // Another limit does not change the error.

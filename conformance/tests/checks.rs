@@ -20,16 +20,9 @@ unstick_conformance::check_tests!(
         Framing::new(Checked::new(U8, Crc32IsoHdlc::new().big_endian())).with_limit(100),
         [()]
     )
-    .example((), b"23456789", crc_of_a_header_and_digits())
+    .example((), b"23456789", b"\x0823456789\x49\x66\x4F\xAF")
     .cases(40)
 );
-
-/// The CRC is that of `\x0823456789`.
-fn crc_of_a_header_and_digits() -> Vec<u8> {
-    let crc = Crc32IsoHdlc::new().big_endian();
-    let trailer = crc.trailer(crc.update(crc.begin(b""), b"\x0823456789"));
-    [&b"\x0823456789"[..], &trailer].concat()
-}
 
 fn conforms<C: Check + Copy>(name: &str, check: C, left_out: usize) {
     let header = b"\0\x02";
@@ -62,7 +55,7 @@ fn every_check_that_ships_conforms() {
 fn a_check_conforms_after_other_formats() {
     let kinds = [Kind::TEXT, Kind::BINARY];
     let framing = Framing::new(Checked::new(V1, Sum8)).with_limit(40);
-    let example = b"\xf5\x01\x01\0\0\0\x02\xf2hi\xba";
+    let example = b"\xf5\x01\x01\0\0\0\x02\xf2hi\xbc";
     let kit = CheckKit::new(framing, kinds).example(Kind::TEXT, b"hi", example).cases(24);
     assert_eq!(kit.check(), Ok(()));
     let framing = Framing::new(Checked::new(Varint, Sum8)).with_limit(300);
@@ -139,7 +132,7 @@ impl Check for Mine {
     fn trailer(&self, (_, sum, before): Digest) -> [u8; 2] {
         let sum = match self.bug {
             Bug::TrailerIgnoresTheLastByte => before,
-            Bug::Remembers => sum ^ (self.calls.get() & 1),
+            Bug::Remembers => sum ^ (self.calls.replace(self.calls.get().wrapping_add(1)) & 1),
             _ => sum,
         };
         sum.to_be_bytes()

@@ -46,7 +46,7 @@ fn every_mark_that_ships_conforms() {
         .refuses(b"\x03\x11\0");
     conforms("COBS", &cobs.cases(60));
     let hdlc = MarkKit::new(HdlcOctets, [&b"\x7E\x7D"[..], b"a"])
-        .example(b"a\x7Eb", b"a\x7D\x5Eb\x7E")
+        .example(b"a\x7Eb", b"\x7Ea\x7D\x5Eb\x7E")
         .refuses(b"a\x7D\x7E");
     conforms("HDLC", &hdlc.cases(60));
 }
@@ -342,12 +342,12 @@ fn a_consequence_in_a_stream_names_the_law() {
         (Bug::ProducedGivesTheWrongByte, Promise::ChunkingIsInvisible),
         (Bug::WholeMiscountsContent, Promise::ChunkingIsInvisible),
         (Bug::UnescapeLeavesAByte, Promise::ChunkingIsInvisible),
-        (Bug::MaxWireLenIsTooSmall, Promise::ChunkingIsInvisible),
+        (Bug::MaxWireLenIsTooSmall, Promise::Progress),
         (Bug::Panics, Promise::Progress),
     ];
     for (bug, promise) in consequences {
         let Err(violation) = mine(bug).check_promise(promise) else {
-            panic!("{bug:?} keeps {promise}: {:?}", Promise::MARK.iter().map(|p| mine(bug).check_promise(*p).map_err(|v| v.to_string())).collect::<Vec<_>>());
+            panic!("{bug:?} keeps {promise}");
         };
         let law = violation.law();
         let first = BUGS.iter().find(|(other, _)| *other == bug).map(|(_, law)| *law);

@@ -369,7 +369,8 @@ impl<M: Mark> MarkKit<M> {
         }
         let mut numbers = Numbers::new(2);
         for case in 0..self.cases.div_ceil(8) {
-            let limit = [0, 1, 2, 3, 5, 9, 40, 600].get(case % 8).copied().unwrap_or_default();
+            let limits = [0, 1, 2, 3, 5, 9, 40, 600];
+            let limit = numbers.pick(&limits).copied().unwrap_or_default();
             if case % 3 == 0 {
                 let stream = self.random_stream(Crc16X25::new(), limit, &mut numbers);
                 self.stream(Crc16X25::new(), limit, &stream, &explore::cuts(&stream, 1), each)?;
