@@ -205,8 +205,8 @@
 //! ```
 //!
 //! # Marks
-//! A [`MarkKit`] takes the mark, some payloads that it can write, and frames whose bytes are known. It has
-//! a complete mark with its tests as its example.
+//! A [`MarkKit`] takes the mark, some payloads that it can write, and frames whose bytes are known. Its
+//! documentation has a complete mark with its tests.
 //!
 //! `push` is the measure: `run`, `produced`, `whole` and `unescape` must say what `push` says, byte by
 //! byte, and so must the decoder and the read buffer, under every cut. The kit finds the bytes that mean

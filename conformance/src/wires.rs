@@ -478,9 +478,9 @@ impl<M> Record<M> {
 }
 
 /// Feeds one chunk, or the rest of it, until it is consumed or the stream has failed.
-fn feed<'a, W: Wire>(
+fn feed<W: Wire>(
     decoder: &mut Decoder<W>,
-    input: &mut &'a [u8],
+    input: &mut &[u8],
     path: Path,
     record: &mut Record<W::Meta>,
 ) -> Check<Result<(), DecodeError>> {
@@ -489,12 +489,13 @@ fn feed<'a, W: Wire>(
         Path::Pieces => {
             let mut pieces = decoder.pieces(input);
             let mut result = Ok(());
-            while let Some(item) = pieces.next() {
+            for item in pieces.by_ref() {
                 match item {
                     Ok(piece) => record.piece(piece)?,
                     Err(error) => result = Err(error),
                 }
             }
+            ensure!(pieces.next().is_none(), Progress, &[], "the iterator is not fused");
             *input = pieces.rest();
             Ok(result)
         }
