@@ -22,7 +22,8 @@ impl Content {
         check.trailer(check.update(check.begin(&self.header), &self.payload))
     }
 
-    fn frame(&self, trailer: &[u8]) -> Vec<u8> {
+    /// Returns the whole frame.
+    pub(super) fn frame(&self, trailer: &[u8]) -> Vec<u8> {
         [&self.header[..], &self.payload, trailer].concat()
     }
 }

@@ -333,8 +333,7 @@ impl<F: Format, C: Check> CheckKit<F, C> {
                     "the format refuses to write meta {meta:?} with this payload"
                 );
             };
-            let trailer = content.trailer(&self.probe());
-            let written = [&content.header[..], payload, trailer.as_ref()].concat();
+            let written = content.frame(content.trailer(&self.probe()).as_ref());
             ensure!(
                 written == *bytes,
                 KnownBytes,
@@ -355,11 +354,42 @@ impl<F: Format, C: Check> CheckKit<F, C> {
         for example in self.examples.iter().take(8) {
             self.written(&example.meta, &example.payload, each)?;
         }
+        for meta in self.metas.iter().step_by(1 + self.metas.len() / 3) {
+            self.damaged(meta, each)?;
+        }
         let mut numbers = Numbers::new(4);
         for _ in 0..self.cases.div_ceil(8) {
             let own = numbers.pick(&[0, 1, 3, 9, 9, 40, 600]).copied().unwrap_or_default();
             let stream = self.random_stream(own, &mut numbers);
             self.stream(own.min(limit), &stream, &explore::cuts(&stream, 1), each)?;
+        }
+        Ok(())
+    }
+
+    /// Tests a frame that ends at each of its bytes, one in which each byte is damaged, and one after a
+    /// byte that is no frame, both with a good frame after it.
+    fn damaged(&self, meta: &F::Meta, each: &mut Each<'_>) -> Result<(), Violation> {
+        let payloads = [&b"\x01\x02\x03"[..], b"1234", b""];
+        let Some(content) = payloads.iter().find_map(|payload| self.content(meta, payload)) else {
+            return Ok(());
+        };
+        let limit = self.framing.limit().min(20);
+        let frame = content.frame(content.trailer(&self.probe()).as_ref());
+        let cuts = |stream: &[u8]| [Vec::new(), (1..stream.len()).collect()];
+        for end in 1..frame.len() {
+            let stream = frame.get(..end).unwrap_or_default();
+            self.stream(limit, stream, &cuts(stream), each)?;
+        }
+        for at in 0..frame.len() {
+            let mut stream = frame.repeat(2);
+            if let Some(byte) = stream.get_mut(at) {
+                *byte ^= 1;
+            }
+            self.stream(limit, &stream, &cuts(&stream), each)?;
+        }
+        for byte in (0..=u8::MAX).step_by(5).chain(1..4) {
+            let stream = [&[byte], &frame[..], &frame].concat();
+            self.stream(limit, &stream, &cuts(&stream), each)?;
         }
         Ok(())
     }
@@ -372,10 +402,8 @@ impl<F: Format, C: Check> CheckKit<F, C> {
             let payload: Vec<u8> = (0..numbers.below(around + 1)).map(|_| numbers.byte()).collect();
             let meta = self.metas.get(numbers.below(self.metas.len()));
             let content = meta.and_then(|meta| self.content(meta, &payload));
-            let mut frame = content.map_or(payload, |content| {
-                let trailer = content.trailer(&self.probe());
-                [&content.header[..], &content.payload, trailer.as_ref()].concat()
-            });
+            let mut frame = content
+                .map_or(payload, |content| content.frame(content.trailer(&self.probe()).as_ref()));
             match numbers.below(6) {
                 0 | 1 => {
                     let at = numbers.below(frame.len());

@@ -363,6 +363,10 @@ impl<M: Mark> MarkKit<M> {
             let every = [Vec::new(), (1..bytes.len()).collect()];
             self.stream(NoCheck, bytes.len() as u64 / 2, bytes, &every, each)
         })?;
+        for end in 1..examples.len().min(60) {
+            let stream = examples.get(..end).unwrap_or_default();
+            self.stream(NoCheck, 9, stream, &[Vec::new(), (1..end).collect()], each)?;
+        }
         for payload in &self.payloads {
             self.written(NoCheck, payload, each)?;
             self.written(Crc16X25::new(), payload, each)?;
