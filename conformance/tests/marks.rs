@@ -157,7 +157,7 @@ impl<const VERBATIM: bool> Mark for Mine<VERBATIM> {
             (Place::Escaped, END) => {
                 *place = Place::Start;
                 let code = if self.has(Bug::CodeOfTheProtocol) { 0x0004 } else { 0x8001 };
-                Unit::Refused { error: FrameError::Custom { code, text: "" }, ended: true }
+                Unit::Refused { error: FrameError::Custom { code, text: &"" }, ended: true }
             }
             (Place::Escaped, _) => {
                 *place = Place::Inside;

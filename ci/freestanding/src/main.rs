@@ -397,7 +397,7 @@ fn families(input: &[u8], output: &mut [u8]) {
     }
     known_length(Checked::new(U16Be, Crc16X25::new()), input, output);
     known_length(Checked::new(Varint, SkipHeader::new(Fletcher8, black_box(1))), input, output);
-    known_length(Checked::new(U32Be, EndBytes(*b"\r\n")), input, output);
+    known_length(Checked::new(U32Be, EndBytes::new(*b"\r\n")), input, output);
 }
 
 /// Frames that are found again in a buffer.
