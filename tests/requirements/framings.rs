@@ -23,10 +23,16 @@ use super::{error_json, layout, limit, more_cuts, vectors};
 /// out as well.
 const LEFT_OUT: [(&str, &str); 5] = [
     ("A.6-bad-long", "`FrameError::BadCheck` has the first four bytes of a check, not eight"),
-    ("A.9-mark-empty", "an empty delimiter is accepted: it never ends a frame"),
-    ("A.9-mark-256", "a long delimiter is accepted: it never ends a frame"),
-    ("A.9-any-none", "an empty list is accepted: it never ends a frame"),
-    ("A.13-end-none", "`EndBytes<0>` is accepted: it is no check"),
+    (
+        "A.9-mark-empty",
+        "`Delimited` takes an empty delimiter, which ends no frame, and refuses to encode",
+    ),
+    (
+        "A.9-mark-256",
+        "`Delimited` takes a long delimiter, which ends no frame, and refuses to encode",
+    ),
+    ("A.9-any-none", "`AnyDelimiter` takes an empty list, which ends no frame"),
+    ("A.13-end-none", "`EndBytes<0>` is a check of no bytes"),
 ];
 
 /// Whether this is the name of a framing of Annex A from A.5 on.
