@@ -18,7 +18,7 @@ use unstick::scan::{Scan, Scanner};
 use unstick::{
     Accepted, AnyDelimiter, Check, Checked, Cobs, DatagramPacker, DecodeError, Decoder, Delimited,
     EncodeError, Encoder, Fixed, FrameBuf, FrameError, Framing, Hdlc, Kind, KnownLength, Lines,
-    Mark, Marked, Pushed, Resync, Search, Slip, Storage, U16Be, Unit, V1, Wire, WriteBuf,
+    Mark, Marked, Pushed, Resync, Search, Slip, Storage, U16Be, U32Be, Unit, V1, Wire, WriteBuf,
     WriteBufError,
 };
 use unstick::{embedded_io, embedded_io_async, futures as over_futures, io, tokio as over_tokio};
@@ -1198,10 +1198,9 @@ fn every_framing_works_through_every_path() {
         (b"a", b"\0\x01a\r\n")
     });
     checked(table, row.with_payloads(b"", 60_000, true));
-    let row = Row::new("Checked, custom check", Checked::new(U16Be, Sum), (), {
-        (b"\x01", b"\0\x01\x01\x4B\x01")
-    });
-    checked(table, row.with_payloads(b"", 60_000, true));
+    let wire = Checked::new(U32Be, Sum);
+    let row = Row::new("Checked, custom check", wire, (), (b"\x01", b"\0\0\0\x01\x01\x4B\x01"));
+    checked(table, row.with_payloads(b"", 100_000, true));
 
     let row = Row::new("Lines", Lines::new(), (), (b"a\rb", b"a\rb\n"));
     marked(table, row.with_payloads(b"\n", 20_000, true));
