@@ -1017,7 +1017,8 @@ fn with_failed<W: Subject>(row: &Row<W>, damage: Damage) -> (Vec<u8>, Vec<Event>
     // Flags before a frame belong to none.
     let idle = failed.iter().take_while(|&&byte| byte == 0x7E).count();
     let skipped = (failed.len() - idle) as u64;
-    let parts = [row.encode(&[good.clone()]), failed, row.encode(&[again.clone()])];
+    let parts =
+        [row.encode(std::slice::from_ref(&good)), failed, row.encode(std::slice::from_ref(&again))];
     (parts.concat(), vec![Event::Frame(good), Event::Found { skipped }, Event::Frame(again)])
 }
 
