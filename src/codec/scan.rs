@@ -82,8 +82,9 @@ impl<F: Wire> CodecState<F> {
     /// Checks that frames can have this meta.
     pub(super) fn check_meta(&self, meta: &F::Meta) -> Result<(), EncodeError> {
         match self.scanner.format().frame_head(self.send_limit, meta, 0) {
+            // Only the meta is checked. A payload may have a length other than zero.
+            None | Some(Ok(_) | Err(EncodeError::WrongLength { .. })) => Ok(()),
             Some(Err(error)) => Err(error),
-            _ => Ok(()),
         }
     }
 

@@ -266,14 +266,17 @@ impl fmt::Display for DatagramError {
 impl Error for DatagramError {}
 
 /// The error for a recovery that the decoder's state does not allow. The decoder is unchanged.
+///
+/// What can be skipped is a frame whose end is known: one over the limit, one that failed the check
+/// after its payload, one that ends with a mark, whatever its error, and one that has begun. A frame
+/// whose header is invalid, or needs more room than the storage has, cannot be skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RecoverError {
     /// The stream has no error to recover from.
     NotFailed,
-    /// The stream's error does not allow the recovery. A frame that is over the limit or failed its
-    /// check can be skipped, and one that ends with a mark after every error in it.
+    /// The stream's error does not allow the recovery.
     Failed(DecodeError),
 }
 
