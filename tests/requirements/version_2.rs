@@ -17,9 +17,9 @@ fn matches(error: &DecodeError, want: &Value) -> bool {
     let number = |name: &str| want[name].as_u64().unwrap();
     let name = match *error {
         DecodeError::Header { error, .. } => match error {
-            HeaderError::BadMagic { found } if number("found") == found.into() => "bad-magic",
+            HeaderError::BadMagic { found } if number("found") == u64::from(found) => "bad-magic",
             HeaderError::UnsupportedVersion { found, supported: 2 }
-                if number("found") == found.into() =>
+                if number("found") == u64::from(found) =>
             {
                 "unsupported-version"
             }
@@ -51,7 +51,7 @@ fn matches(error: &DecodeError, want: &Value) -> bool {
         }
         _ => "",
     };
-    want["name"] == name && number("at") == error.at() && number("code") == error.code().into()
+    want["name"] == name && number("at") == error.at() && number("code") == u64::from(error.code())
 }
 
 /// Runs a stream in chunks of this many bytes, and returns the number of outcomes that were compared.
