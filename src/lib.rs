@@ -22,7 +22,7 @@
 //! | what ends a frame | implement | ships |
 //! | --- | --- | --- |
 //! | a header announces the payload's length | [`Format`] | [`V1`], [`U8`] to [`U64Le`], [`I32Be`], [`I32Le`], [`Varint`], [`LengthField`], [`Fixed`] |
-//! | the same, and a check follows the payload | [`Check`], for [`Checked`] | those of the module [`check`] |
+//! | the same, and a check follows the payload | [`Check`], for [`Checked`] | [`V2`], and the checks of the module [`check`] |
 //! | a mark, with or without escapes | [`Mark`], for [`Marked`] | [`Lines`], [`Delimited`], [`AnyDelimiter`], [`Cobs`], [`Slip`], [`Hdlc`] |
 //!
 //! Almost everything works with all of them. An [`Encoder`], [`Framing::split_frame`] and
@@ -123,7 +123,7 @@ pub mod tokio;
 pub mod udp;
 mod wire;
 mod write_buf;
-pub use check::{Check, Checked, NoCheck, TrailerBuf};
+pub use check::{Check, Checked, NoCheck, TrailerBuf, V2};
 pub use datagram::{DEFAULT_DATAGRAM_LIMIT, Datagram, DatagramPacker, Pushed};
 pub use decoder::{Decoder, Pieces};
 pub use encode::{EncodedHeader, Encoder};
@@ -135,7 +135,7 @@ pub use format::header::Kind;
 pub use format::{
     ByteOrder, Covers, FieldMeta, Fixed, Format, Header, HeaderBuf, I32Be, I32Le, InDatagram,
     Layout, LayoutError, LengthField, LimitedBy, MAX_PAYLOAD_LEN, Parsed, SelfChecking, U8, U16Be,
-    U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, header,
+    U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, V2Header, Varint, header,
 };
 #[cfg(feature = "alloc")]
 pub use frame::OwnedFrame;

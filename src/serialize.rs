@@ -53,7 +53,9 @@ use crate::__serialize_records as records;
 records! {
     HeaderError [code] {
         Self::BadMagic { found } => "bad_magic" { found: found }
-        Self::UnsupportedVersion { found } => "unsupported_version" { found: found }
+        Self::UnsupportedVersion { found, supported } => "unsupported_version" {
+            found: found, supported: supported
+        }
         Self::InvalidKind => "invalid_kind" {}
         Self::BadCheck { found, expected } => "bad_check" { found: found, expected: expected }
         Self::NegativeLength { found, max } => "negative_length" { found: found, max: max }

@@ -22,6 +22,7 @@ mod crc;
 mod end_bytes;
 mod skip;
 mod sums;
+mod v2;
 
 pub use crc::{
     Crc8, Crc8Smbus, Crc16, Crc16Ibm3740, Crc16Mcrf4xx, Crc16Modbus, Crc16X25, Crc32, Crc32Iscsi,
@@ -30,6 +31,7 @@ pub use crc::{
 pub use end_bytes::EndBytes;
 pub use skip::SkipHeader;
 pub use sums::{Fletcher8, Fletcher16, Lrc8, Sum8, Xor8};
+pub use v2::V2;
 
 /// What must stand after a payload: a checksum, a CRC, or constant bytes.
 ///

@@ -21,10 +21,13 @@ pub enum HeaderError {
         /// The byte found.
         found: u8,
     },
-    /// The second byte is not [`VERSION`](crate::header::VERSION).
+    /// The second byte is not the version that the format has.
     UnsupportedVersion {
         /// The byte found.
         found: u8,
+        /// The version of the format: [`VERSION`](crate::header::VERSION) for [`V1`](crate::V1), 2 for
+        /// [`V2`](crate::V2).
+        supported: u8,
     },
     /// The kind is `0x00`.
     InvalidKind,
@@ -114,9 +117,14 @@ impl fmt::Display for HeaderError {
                 Byte(found),
                 first_byte_hint(found)
             ),
-            Self::UnsupportedVersion { found } => write!(
+            Self::UnsupportedVersion { found, supported } => write!(
                 f,
-                "version 0x{found:02x} is not supported, only 0x01; does the peer run a newer release?"
+                "version 0x{found:02x} is not supported, only 0x{supported:02x}; {}",
+                if found >= 1 && found < supported {
+                    "does the peer send an older version?"
+                } else {
+                    "does the peer run a newer release?"
+                }
             ),
             Self::InvalidKind => {
                 f.write_str("kind 0x00 is never valid; the sender builds its headers wrongly")

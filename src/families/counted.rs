@@ -2,11 +2,11 @@
 
 use core::ops::Range;
 
-use crate::check::{Check, Checked, TrailerBuf};
+use crate::check::{Check, Checked, TrailerBuf, V2};
 use crate::decoder::CountedState;
 use crate::encode::{EncodedHeader, encode_header, write_into};
 use crate::error::{EncodeError, RecoverError};
-use crate::format::{Format, HeaderBuf, InDatagram, MAX_PAYLOAD_LEN, SelfChecking};
+use crate::format::{Format, HeaderBuf, InDatagram, MAX_PAYLOAD_LEN, SelfChecking, header};
 use crate::frame::Frame;
 use crate::scan::CountedScan;
 use crate::wire::{Found, KnownLength, Resync, Search, Wire};
@@ -175,6 +175,14 @@ impl<F: Format, C: Check> Search for Checked<F, C> {
 
 impl<F: Format, C: Check> Search for &Checked<F, C> {
     const ROOM: usize = F::HeaderBuf::LEN;
+
+    fn begin_search(state: &mut CountedScan<Self>) -> Result<(), RecoverError> {
+        state.begin_search()
+    }
+}
+
+impl Search for V2 {
+    const ROOM: usize = header::HEADER_LEN;
 
     fn begin_search(state: &mut CountedScan<Self>) -> Result<(), RecoverError> {
         state.begin_search()

@@ -18,7 +18,7 @@ pub(crate) use inspect::{Refusal, has_no_header, inspect, shortest_refused, whol
 pub use length_field::{ByteOrder, Covers, FieldMeta, Layout, LayoutError, LengthField};
 pub use limited::LimitedBy;
 pub use prefix::{I32Be, I32Le, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le};
-pub use v1::{V1, header};
+pub use v1::{V1, V2Header, header};
 pub use varint::Varint;
 
 /// The maximum payload length that a frame may announce, in bytes, under any limit: 2^62 − 1.

@@ -10,9 +10,9 @@ mod piece;
 use core::fmt::Debug;
 use core::ops::Range;
 
-use crate::check::{Check, Checked, NoCheck, TrailerBuf};
+use crate::check::{Check, Checked, Crc32Iscsi, NoCheck, TrailerBuf, V2};
 use crate::error::{DecodeError, EncodeError, RecoverError};
-use crate::format::{Format, InDatagram};
+use crate::format::{Format, InDatagram, V2Header};
 use crate::frame::Frame;
 use crate::mark::Mark;
 
@@ -222,7 +222,7 @@ pub trait Search: Wire {
 /// A wire whose frames can be found again in the stream alone, without kept bytes: formats with a check
 /// in their header, and marks.
 ///
-/// [`Checked`](crate::Checked) formats are not among them: their search begins in the failed frame, of
+/// [`Checked`](crate::Checked) formats and [`V2`] are not among them: their search begins in the failed frame, of
 /// which a decoder keeps no payload.
 #[diagnostic::on_unimplemented(
     message = "frames of `{Self}` cannot be found again without the bytes of the failed frame",
@@ -239,7 +239,7 @@ pub trait Resync: Search {
 }
 
 /// A wire whose frames begin with a header that announces the length of their payload: every
-/// [`Format`], and every [`Checked`](crate::Checked) one.
+/// [`Format`], every [`Checked`](crate::Checked) one, and [`V2`].
 ///
 /// It is needed to see a header before its payload, to read or write a payload in pieces that
 /// need not fit into memory, to split a frame off a slice, and for datagrams.
@@ -304,5 +304,31 @@ impl<F: Format, C: Check> KnownLength for &Checked<F, C> {
     #[inline(always)]
     fn check_after(&self) -> &C {
         self.check()
+    }
+}
+
+impl KnownLength for V2 {
+    type Header = V2Header;
+    type Check = Crc32Iscsi;
+    #[inline(always)]
+    fn header_format(&self) -> &V2Header {
+        &V2Header
+    }
+    #[inline(always)]
+    fn check_after(&self) -> &Crc32Iscsi {
+        &V2::CHECK
+    }
+}
+
+impl KnownLength for &V2 {
+    type Header = V2Header;
+    type Check = Crc32Iscsi;
+    #[inline(always)]
+    fn header_format(&self) -> &V2Header {
+        &V2Header
+    }
+    #[inline(always)]
+    fn check_after(&self) -> &Crc32Iscsi {
+        &V2::CHECK
     }
 }

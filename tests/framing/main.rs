@@ -20,6 +20,7 @@ mod frame_buf;
 mod headers;
 mod limits_by_kind;
 mod values;
+mod version_2;
 
 #[cfg(feature = "tokio")]
 mod like_length_delimited;

@@ -193,7 +193,7 @@ fn a_header_alone_is_read_and_written() {
     assert_eq!(header::decode(&bytes), Ok((Kind::TEXT, 2)));
     for (at, found, error) in [
         (0, 0xF4, HeaderError::BadMagic { found: 0xF4 }),
-        (1, 2, HeaderError::UnsupportedVersion { found: 2 }),
+        (1, 2, HeaderError::UnsupportedVersion { found: 2, supported: 1 }),
         (2, 0, HeaderError::InvalidKind),
         (7, 0xF3, HeaderError::BadCheck { found: 0xF3, expected: 0xF2 }),
     ] {

@@ -223,7 +223,7 @@ fn error_json(error: &DecodeError) -> Value {
     let values = match error {
         DecodeError::Header { error, .. } => match error {
             HeaderError::BadMagic { found } => json!({"name": "bad-magic", "found": found}),
-            HeaderError::UnsupportedVersion { found } => {
+            HeaderError::UnsupportedVersion { found, .. } => {
                 json!({"name": "unsupported-version", "found": found})
             }
             HeaderError::InvalidKind => json!({"name": "invalid-kind"}),

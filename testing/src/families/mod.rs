@@ -10,11 +10,11 @@ use std::num::NonZeroU64;
 use unstick::{
     AnyDelimiter, ByteOrder, Checked, Cobs, Covers, Decoder, Delimited, Fixed, FrameBuf, Framing,
     Hdlc, Layout, LengthField, Lines, Marked, RecoverError, Resync, Search, Slip, Storage, U8,
-    U16Be, U32Le, V1, Varint, Wire,
+    U16Be, U32Le, V1, V2, Varint, Wire,
 };
 
 use crate::chunks::Subject;
-use crate::oracle::families::{AtMark, Counted, Family, FixedLen};
+use crate::oracle::families::{AtMark, Counted, Family, FixedLen, Version2};
 use crate::oracle::marks::{Delimiter, Flags, LineEnds, OneOf, SerialLine, Stuffed};
 use crate::oracle::sums::Sum;
 pub use checks::{Castagnoli, Long, Parity, Sums};
@@ -254,6 +254,12 @@ pub fn checked_v1() -> Case<Checked<V1, Castagnoli>, Counted<V1>> {
     checked("version 1 with a check", V1, Castagnoli, V1, Sum::CRC32C).special(b"\xF5\x01\0")
 }
 
+pub fn version_2() -> Case<V2, Counted<Version2>> {
+    let model = Counted { rules: Version2, sum: Sum::CRC32C };
+    let case = Case::new("version 2", V2, model, V1::describe, |_, seed| V1.pick_meta(seed));
+    case.searched().special(b"\xF5\x02\0")
+}
+
 pub fn checked_field() -> Case<Checked<LengthField, Sums>, Counted<LengthField>> {
     let (order, covers) = (ByteOrder::Big, Covers::Frame);
     let layout = Layout { header_len: 4, offset: 2, width: 1, order, covers };
@@ -307,6 +313,7 @@ macro_rules! every_check {
         $function(&families::checked_varint() $(, $arg)*);
         $function(&families::checked_field() $(, $arg)*);
         $function(&families::checked_v1() $(, $arg)*);
+        $function(&families::version_2() $(, $arg)*);
     }};
 }
 pub use {every_case, every_check, every_mark};

@@ -462,7 +462,7 @@ impl Rules for Version2 {
         let covered = &bytes[..bytes.len() - 1];
         match bytes.len() {
             1 if found != 0xF5 => Refused(BadMagic { found }),
-            2 if found != 0x02 => Refused(UnsupportedVersion { found }),
+            2 if found != 0x02 => Refused(UnsupportedVersion { found, supported: 2 }),
             3 if found == 0x00 => Refused(InvalidKind),
             8 if found != super::check(covered) => {
                 Refused(BadCheck { found, expected: super::check(covered) })

@@ -207,7 +207,7 @@ impl Rules for V1 {
         match bytes.len() {
             1 if newest != 0xF5 => Verdict::Refused(HeaderError::BadMagic { found: newest }),
             2 if newest != 0x01 => {
-                Verdict::Refused(HeaderError::UnsupportedVersion { found: newest })
+                Verdict::Refused(HeaderError::UnsupportedVersion { found: newest, supported: 1 })
             }
             3 if newest == 0x00 => Verdict::Refused(HeaderError::InvalidKind),
             8 if newest != check(&bytes[..7]) => Verdict::Refused(HeaderError::BadCheck {

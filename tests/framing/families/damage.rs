@@ -53,6 +53,7 @@ fn no_single_bit_error_is_delivered() {
     }
     each(&families::checked_u16());
     each(&families::checked_v1());
+    each(&families::version_2());
     each(&families::checked_cobs());
     each(&families::hdlc());
 }
@@ -68,6 +69,7 @@ fn a_lossy_line_delivers_exactly_the_whole_frames() {
     }
     each(&families::checked_u16(), 25);
     each(&families::checked_v1(), 25);
+    each(&families::version_2(), 25);
     each(&families::checked_varint(), 25);
     each(&families::checked_cobs(), 25);
     each(&families::hdlc(), 25);

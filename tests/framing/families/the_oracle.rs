@@ -251,7 +251,7 @@ fn version_2() {
     let whole = Outcome::Frame { at: 0, end: 14, content };
     assert_eq!(outcomes(&v2, 9, &frame, Policy::STOP), [whole, Outcome::End]);
     let v1 = outcomes(&v2, 9, b"\xF5\x01", Policy::STOP);
-    let error = HeaderError::UnsupportedVersion { found: 1 };
+    let error = HeaderError::UnsupportedVersion { found: 1, supported: 2 };
     let error = DecodeError::Header { at: 0, error };
     assert_eq!(v1, [Outcome::Error { error, position: 2 }]);
     // The payload of a damaged frame holds no header; the frame after it is found.
