@@ -54,23 +54,25 @@ impl<D: AsRef<[u8]>> AnyDelimiter<D> {
     /// Searches for three delimiters at a time, block by block, so that what is searched is in
     /// proportion to the frame and not to all bytes.
     fn find_any(&self, bytes: &[u8]) -> Option<usize> {
-        let mut at = 0;
-        for block in bytes.chunks(64) {
-            let mut first = block.len();
-            for delimiters in self.delimiters.as_ref().chunks(3) {
+        let (mut at, mut rest) = (0, bytes);
+        while !rest.is_empty() {
+            let (block, after) = rest.split_at_checked(64).unwrap_or((rest, &[]));
+            let (mut first, mut delimiters) = (block.len(), self.delimiters.as_ref());
+            while !delimiters.is_empty() {
                 let before = block.get(..first).unwrap_or_default();
-                let place = match *delimiters {
-                    [a, b, c] => find::any_of_three(a, b, c, before),
-                    [a, b] => find::either(a, b, before),
-                    [a] => find::byte(a, before),
-                    _ => None,
+                let (place, others) = match *delimiters {
+                    [a, b, c, ref others @ ..] => (find::any_of_three(a, b, c, before), others),
+                    [a, b] => (find::either(a, b, before), &[][..]),
+                    [a] => (find::byte(a, before), &[][..]),
+                    [] => (None, &[][..]),
                 };
-                first = place.unwrap_or(first);
+                (first, delimiters) = (place.unwrap_or(first), others);
             }
             at += first;
             if first < block.len() {
                 return Some(at);
             }
+            rest = after;
         }
         None
     }
@@ -83,7 +85,10 @@ impl<D: AsRef<[u8]>> Mark for AnyDelimiter<D> {
 
     #[inline(always)]
     fn push(&self, (): &mut (), byte: u8) -> Unit {
-        if self.delimiters.as_ref().contains(&byte) { Unit::End } else { Unit::Byte(byte) }
+        // `contains` would keep a panic path at some optimisation levels.
+        #[allow(clippy::manual_contains)]
+        let ends = self.delimiters.as_ref().iter().any(|&delimiter| delimiter == byte);
+        if ends { Unit::End } else { Unit::Byte(byte) }
     }
 
     #[inline(always)]

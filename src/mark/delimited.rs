@@ -58,7 +58,14 @@ impl<D: AsRef<[u8]>> Delimited<D> {
     /// longest end that is also the delimiter's beginning.
     fn fall_back(&self, len: usize) -> usize {
         let held = self.bytes().get(..len).unwrap_or_default();
-        (1..len).rev().find(|&kept| held.get(..kept) == held.get(len - kept..)).unwrap_or(0)
+        let mut kept = len;
+        while kept > 1 {
+            kept -= 1;
+            if held.get(..kept) == held.get(len - kept..) {
+                return kept;
+            }
+        }
+        0
     }
 
     /// Returns the next of the bytes that are held back and are content.
@@ -163,7 +170,7 @@ impl<D: AsRef<[u8]>> Mark for Delimited<D> {
         }
         let mut from = 0;
         // Content in which the first byte is rare needs no better search.
-        for _ in 0..4 {
+        for _ in 0..4_usize {
             let rest = bytes.get(from..).unwrap_or_default();
             let Some(place) = find::byte(first, rest) else { return bytes.len() };
             // Either a delimiter, or what may become one.

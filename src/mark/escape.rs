@@ -80,8 +80,13 @@ pub(super) fn produced<E: Escaping>(place: &mut Place, bytes: &[u8]) -> (usize, 
         return (0, &[]);
     }
     let repeated = E::repeated(content);
-    let pairs = bytes.chunks_exact(2).take(repeated.len());
-    let count = pairs.take_while(|&pair| pair == [escape, byte]).count();
+    let (mut count, mut rest) = (0, bytes);
+    while let Some((pair, after)) = rest.split_first_chunk() {
+        if *pair != [escape, byte] || count == repeated.len() {
+            break;
+        }
+        (count, rest) = (count + 1, after);
+    }
     if count > 0 {
         *place = Place::Inside;
     }

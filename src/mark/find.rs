@@ -116,9 +116,11 @@ mod safe {
         let (mut rest, mut at) = (bytes, 0);
         // Four words at a time, which the processor can do at once.
         while let Some((block, after)) = rest.split_first_chunk::<32>() {
-            let mut words = [0; 4];
-            for (word, bytes) in words.iter_mut().zip(block.chunks_exact(8)) {
-                *word = find(u64::from_le_bytes(bytes.try_into().unwrap_or_default()));
+            let (mut words, mut unread) = ([0; 4], &block[..]);
+            for word in &mut words {
+                let Some((bytes, after)) = unread.split_first_chunk() else { break };
+                *word = find(u64::from_le_bytes(*bytes));
+                unread = after;
             }
             let [a, b, c, d] = words;
             if a | b | c | d != 0 {
