@@ -28,6 +28,7 @@ pub(super) struct Wired<W: Wire> {
     /// The max length of a frame within the limit, in bytes.
     pub(super) max_frame_len: u64,
     /// How a decoder searches, if it can.
+    #[allow(clippy::type_complexity)] // a function's type, used once
     pub(super) resync: Option<fn(&mut Decoder<W>, &mut &[u8]) -> Resynced>,
     /// Whether a frame that failed with this error can be skipped.
     pub(super) skips: fn(&DecodeError) -> bool,

@@ -117,7 +117,9 @@ impl<M: Mark, C: Check> Reference<'_, M, C> {
     fn whole(&self, frame: &Frame) -> Result<Outcome<()>, FrameError> {
         let split = frame.content.len().checked_sub(Self::TAIL);
         let Some((payload, found)) = split.and_then(|at| frame.content.split_at_checked(at)) else {
-            let (found, min) = (frame.content.len() as u32, Self::TAIL as u32);
+            // Both are at most as long as a check, 255 bytes.
+            let len = |len| u32::try_from(len).unwrap_or(u32::MAX);
+            let (found, min) = (len(frame.content.len()), len(Self::TAIL));
             return Err(FrameError::TooShort { found, min });
         };
         let expected = self.check.trailer(self.check.update(self.check.begin(&[]), payload));
