@@ -3,11 +3,13 @@
 use core::borrow::Borrow;
 use core::fmt;
 
-use crate::decoder::Decoder;
+use crate::check::TrailerBuf;
+use crate::decoder::CountedState;
 use crate::error::{DatagramError, EncodeError};
-use crate::format::{Format, HeaderBuf, InDatagram, V1};
+use crate::format::{Format, Header, HeaderBuf, InDatagram, V1};
 use crate::frame::{Escaped, Frame};
 use crate::framing::Framing;
+use crate::wire::{Decoding, KnownLength, Wire};
 
 /// The default maximum length of a datagram in bytes. Nearly every network carries datagrams of
 /// this length without fragmentation.
@@ -32,7 +34,7 @@ pub const DEFAULT_DATAGRAM_LIMIT: usize = 1_200;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Datagram<'f, 'a, F: Format = V1, K = fn(&<F as Format>::Meta) -> bool> {
+pub struct Datagram<'f, 'a, F: KnownLength = V1, K = fn(&<F as Wire>::Meta) -> bool> {
     framing: &'f Framing<F>,
     rest: &'a [u8],
     /// The number of frames in `rest` that will be delivered.
@@ -40,7 +42,7 @@ pub struct Datagram<'f, 'a, F: Format = V1, K = fn(&<F as Format>::Meta) -> bool
     known: K,
 }
 
-impl<F: Format> Framing<F> {
+impl<F: KnownLength> Framing<F> {
     /// Checks a datagram: one or more whole frames of kinds that are allowed in datagrams, and
     /// nothing else.
     ///
@@ -66,7 +68,7 @@ impl<F: Format> Framing<F> {
     ///
     /// # Errors
     /// The same as [`datagram`](Self::datagram).
-    pub fn datagram_with<'f, 'a, K: Fn(&F::Meta) -> bool>(
+    pub fn datagram_with<'f, 'a, K: Fn(&<F as Wire>::Meta) -> bool>(
         &'f self,
         bytes: &'a [u8],
         known: K,
@@ -74,20 +76,20 @@ impl<F: Format> Framing<F> {
         if bytes.is_empty() {
             return Err(DatagramError::Empty);
         }
-        let framing = Framing::new(self.format()).with_limit(self.limit());
-        let mut decoder = Decoder::with_framing(framing);
+        let wire = self.format();
+        let mut decoder = CountedState::new(wire, self.limit());
         // An error in the frames' structure comes before an error in their kinds.
         let (mut at, mut left, mut refused) = (0_u64, 0_usize, Ok(()));
-        let structure = decoder.for_each(bytes, |piece| {
+        let structure = decoder.for_each(wire, bytes, |piece| {
             if let Some(header) = piece.header.filter(|_| refused.is_ok()) {
                 match deliver(self.format(), &header.meta, at, &known) {
                     Ok(delivered) => left += usize::from(delivered),
                     Err(error) => refused = Err(error),
                 }
-                at = at.saturating_add(header.frame_len());
+                at = at.saturating_add(frame_len::<F>(&header));
             }
         });
-        structure.and_then(|()| decoder.finish()).map_err(DatagramError::Malformed)?;
+        structure.and_then(|()| decoder.finish(wire)).map_err(DatagramError::Malformed)?;
         refused?;
         Ok(Datagram { framing: self, rest: bytes, left, known })
     }
@@ -102,7 +104,7 @@ impl<F: Format> Framing<F> {
     /// # Errors
     /// Returns [`DatagramError::Cut`] if the datagram was cut. Otherwise the same as
     /// [`datagram_with`](Self::datagram_with).
-    pub fn datagram_from<'f, 'a, K: Fn(&F::Meta) -> bool>(
+    pub fn datagram_from<'f, 'a, K: Fn(&<F as Wire>::Meta) -> bool>(
         &'f self,
         buf: &'a [u8],
         len: usize,
@@ -113,16 +115,22 @@ impl<F: Format> Framing<F> {
     }
 }
 
+/// Returns the length of a frame with this header, in bytes.
+#[inline]
+fn frame_len<F: KnownLength>(header: &Header<<F as Wire>::Meta>) -> u64 {
+    header.frame_len().saturating_add(<F as Wire>::Trailer::LEN as u64)
+}
+
 /// Returns whether a frame is delivered (`true`) or ignored (`false`), or the error that refuses
 /// its datagram.
 #[inline]
-fn deliver<F: Format>(
+fn deliver<F: KnownLength>(
     format: &F,
-    meta: &F::Meta,
+    meta: &<F as Wire>::Meta,
     at: u64,
-    known: &impl Fn(&F::Meta) -> bool,
+    known: &impl Fn(&<F as Wire>::Meta) -> bool,
 ) -> Result<bool, DatagramError> {
-    match format.in_datagram(meta) {
+    match format.place_in_datagram(meta) {
         InDatagram::Delivered => Ok(true),
         InDatagram::IfKnown { .. } if known(meta) => Ok(true),
         InDatagram::IfKnown { kind, critical: true }
@@ -134,8 +142,8 @@ fn deliver<F: Format>(
     }
 }
 
-impl<'a, F: Format, K: Fn(&F::Meta) -> bool> Iterator for Datagram<'_, 'a, F, K> {
-    type Item = Frame<'a, F::Meta>;
+impl<'a, F: KnownLength, K: Fn(&<F as Wire>::Meta) -> bool> Iterator for Datagram<'_, 'a, F, K> {
+    type Item = Frame<'a, <F as Wire>::Meta>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -156,31 +164,37 @@ impl<'a, F: Format, K: Fn(&F::Meta) -> bool> Iterator for Datagram<'_, 'a, F, K>
     }
 }
 
-impl<'a, F: Format, K> Datagram<'_, 'a, F, K> {
+impl<'a, F: KnownLength, K> Datagram<'_, 'a, F, K> {
     /// Returns the next frame, delivered or not.
     #[inline]
-    fn take(&mut self) -> Option<Frame<'a, F::Meta>> {
-        let header = self.framing.format().whole_header(self.rest)?;
-        if header.header_len == 0 || header.header_len > F::HeaderBuf::LEN {
+    fn take(&mut self) -> Option<Frame<'a, <F as Wire>::Meta>> {
+        let header = self.framing.format().header_format().whole_header(self.rest)?;
+        let payload_len = usize::try_from(header.payload_len).ok()?;
+        let frame_len = usize::try_from(frame_len::<F>(&header)).ok()?;
+        if frame_len == 0 || header.header_len > <F::Header as Format>::HeaderBuf::LEN {
             return None; // only if the format contradicts itself
         }
-        let len = usize::try_from(header.frame_len()).ok()?;
-        let (bytes, rest) = self.rest.split_at_checked(len)?;
+        let (bytes, rest) = self.rest.split_at_checked(frame_len)?;
         self.rest = rest;
-        Frame::from_parts(header.meta, header.header_len, bytes)
+        Frame::from_range(header.meta, header.header_len, payload_len, bytes)
     }
 }
 
-impl<F: Format, K: Fn(&F::Meta) -> bool> ExactSizeIterator for Datagram<'_, '_, F, K> {
+impl<F: KnownLength, K: Fn(&<F as Wire>::Meta) -> bool> ExactSizeIterator
+    for Datagram<'_, '_, F, K>
+{
     #[inline]
     fn len(&self) -> usize {
         self.left
     }
 }
 
-impl<F: Format, K: Fn(&F::Meta) -> bool> core::iter::FusedIterator for Datagram<'_, '_, F, K> {}
+impl<F: KnownLength, K: Fn(&<F as Wire>::Meta) -> bool> core::iter::FusedIterator
+    for Datagram<'_, '_, F, K>
+{
+}
 
-impl<F: Format, K> fmt::Debug for Datagram<'_, '_, F, K> {
+impl<F: KnownLength, K> fmt::Debug for Datagram<'_, '_, F, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Datagram")
             .field("left", &self.left)
@@ -191,8 +205,11 @@ impl<F: Format, K> fmt::Debug for Datagram<'_, '_, F, K> {
 
 /// Checks that a frame of this kind may be sent in a datagram.
 #[inline]
-pub(crate) fn check_place<F: Format>(format: &F, meta: &F::Meta) -> Result<(), EncodeError> {
-    match format.in_datagram(meta) {
+pub(crate) fn check_place<F: Wire>(
+    format: &F,
+    meta: &<F as Wire>::Meta,
+) -> Result<(), EncodeError> {
+    match format.place_in_datagram(meta) {
         InDatagram::Misplaced { kind } => Err(EncodeError::MisplacedKind { kind }),
         _ => Ok(()),
     }
@@ -227,13 +244,13 @@ pub enum Pushed {
 /// assert_eq!(packer.as_bytes().len(), 36);
 /// # Ok::<(), unstick::EncodeError>(())
 /// ```
-pub struct DatagramPacker<'b, F: Format = V1> {
+pub struct DatagramPacker<'b, F: Wire = V1> {
     framing: Framing<F>,
     storage: &'b mut [u8],
     len: usize,
 }
 
-impl<'b, F: Format> DatagramPacker<'b, F> {
+impl<'b, F: Wire> DatagramPacker<'b, F> {
     /// Creates a packer for datagrams of at most [`DEFAULT_DATAGRAM_LIMIT`] bytes, or of the
     /// storage's length if that is less.
     pub fn new(framing: impl Into<Framing<F>>, storage: &'b mut [u8]) -> Self {
@@ -260,7 +277,7 @@ impl<'b, F: Format> DatagramPacker<'b, F> {
     /// [`Framing::encode_header`]. The datagram is unchanged then.
     pub fn push(
         &mut self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl Borrow<<F as Wire>::Meta>,
         payload: &[u8],
     ) -> Result<Pushed, EncodeError> {
         let meta = meta.borrow();
@@ -298,7 +315,7 @@ impl<'b, F: Format> DatagramPacker<'b, F> {
     }
 }
 
-impl<F: Format> fmt::Debug for DatagramPacker<'_, F> {
+impl<F: Wire> fmt::Debug for DatagramPacker<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatagramPacker")
             .field("len", &self.len)

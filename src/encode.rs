@@ -3,11 +3,13 @@
 use core::borrow::Borrow;
 use core::fmt;
 
+use crate::check::TrailerBuf;
 use crate::error::EncodeError;
-use crate::format::{Format, HeaderBuf, V1, copy, copy_payload};
+use crate::format::{Format, HeaderBuf, MAX_PAYLOAD_LEN, V1, copy, copy_payload, has_no_header};
 #[cfg(feature = "alloc")]
 use crate::frame::OwnedFrame;
 use crate::framing::Framing;
+use crate::wire::{KnownLength, Wire};
 
 /// An encoded header. Borrows as `&[u8]`, for a vectored write together with the payload.
 pub struct EncodedHeader<F: Format = V1> {
@@ -79,7 +81,72 @@ impl<F: Format> fmt::Debug for EncodedHeader<F> {
     }
 }
 
-impl<F: Format> Framing<F> {
+/// Encodes the header of a frame whose payload is at most `limit` bytes long.
+///
+/// Formats compare with their maximum too, so once that is inlined the comparison costs nothing here.
+#[inline(always)]
+pub(crate) fn encode_header<F: Format>(
+    format: &F,
+    limit: u64,
+    meta: &F::Meta,
+    payload_len: u64,
+) -> Result<EncodedHeader<F>, EncodeError> {
+    let max = format.max_payload_len().min(format.limit_of(meta));
+    // The limit is no more than `MAX_PAYLOAD_LEN` itself.
+    if payload_len > limit || (max < MAX_PAYLOAD_LEN && payload_len > max) {
+        return Err(oversize(format, meta, payload_len, limit.min(max)));
+    }
+    let mut buf = F::HeaderBuf::ZERO;
+    let len = format.encode_header(meta, payload_len, &mut buf)?;
+    if (len == 0 && !has_no_header(format, payload_len)) || len > F::HeaderBuf::LEN {
+        return Err(EncodeError::BrokenFormat);
+    }
+    Ok(EncodedHeader { buf, len })
+}
+
+/// Returns the error for a payload over the limit. That a fixed length is another one says more.
+#[cold]
+fn oversize<F: Format>(format: &F, meta: &F::Meta, len: u64, limit: u64) -> EncodeError {
+    let mut buf = F::HeaderBuf::ZERO;
+    match format.encode_header(meta, len, &mut buf) {
+        Err(error @ EncodeError::WrongLength { .. }) => error,
+        _ => EncodeError::Oversize { len, limit },
+    }
+}
+
+/// Writes a header, its payload and a trailer to the start of `out`.
+#[inline(always)]
+pub(crate) fn write_into<F: Format>(
+    header: EncodedHeader<F>,
+    payload: &[u8],
+    trailer: &[u8],
+    out: &mut [u8],
+) -> Result<usize, EncodeError> {
+    // Cannot overflow: a slice has at most `isize::MAX` bytes.
+    let needed = header.len + payload.len() + trailer.len();
+    let room = out.len();
+    let Some(out) = out.get_mut(..needed) else {
+        return Err(EncodeError::NoRoom { needed, room });
+    };
+    let body = match F::HeaderBuf::split_mut(out) {
+        Some((head, body)) if header.len == F::HeaderBuf::LEN => {
+            *head = header.buf;
+            body
+        }
+        _ => {
+            let (head, body) = out.split_at_mut_checked(header.len).unwrap_or_default();
+            copy(head, header.as_bytes());
+            body
+        }
+    };
+    copy_payload(body, payload);
+    if !trailer.is_empty() {
+        copy(body.get_mut(payload.len()..).unwrap_or_default(), trailer);
+    }
+    Ok(needed)
+}
+
+impl<W: KnownLength> Framing<W> {
     /// Encodes the header of a frame with a payload of `payload_len` bytes.
     ///
     /// # Errors
@@ -87,89 +154,63 @@ impl<F: Format> Framing<F> {
     #[inline]
     pub fn encode_header(
         &self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl Borrow<<W as Wire>::Meta>,
         payload_len: u64,
-    ) -> Result<EncodedHeader<F>, EncodeError> {
-        let meta = meta.borrow();
-        if self.is_oversize(meta, payload_len) {
-            let limit = self.send_limit().min(self.format().limit_of(meta));
-            return Err(EncodeError::Oversize { len: payload_len, limit });
-        }
-        let mut buf = F::HeaderBuf::ZERO;
-        let len = self.format().encode_header(meta, payload_len, &mut buf)?;
-        if len == 0 || len > F::HeaderBuf::LEN {
-            return Err(EncodeError::BrokenFormat);
-        }
-        Ok(EncodedHeader { buf, len })
+    ) -> Result<EncodedHeader<W::Header>, EncodeError> {
+        let format = self.format().header_format();
+        encode_header(format, self.raw_send_limit(), meta.borrow(), payload_len)
     }
+}
 
+impl<W: Wire> Framing<W> {
     /// Writes a frame to the start of `out` and returns its length in bytes.
     ///
     /// # Errors
-    /// The same as [`encode_header`](Self::encode_header), and [`EncodeError::NoRoom`] if `out` is
-    /// too short. `out` is unchanged then.
+    /// Returns an error if the payload is over the limit, or if it or `meta` cannot be encoded, and
+    /// [`EncodeError::NoRoom`] if `out` is too short. `out` is unchanged then.
     #[inline]
     pub fn encode_into(
         &self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl Borrow<W::Meta>,
         payload: &[u8],
         out: &mut [u8],
     ) -> Result<usize, EncodeError> {
-        let header = self.encode_header(meta, payload.len() as u64)?;
-        // Cannot overflow: a slice has at most `isize::MAX` bytes.
-        let needed = header.len + payload.len();
-        let room = out.len();
-        let Some(out) = out.get_mut(..needed) else {
-            return Err(EncodeError::NoRoom { needed, room });
-        };
-        match F::HeaderBuf::split_mut(out) {
-            Some((head, body)) if header.len == F::HeaderBuf::LEN => {
-                *head = header.buf;
-                copy_payload(body, payload);
-            }
-            _ => {
-                if let Some((head, body)) = out.split_at_mut_checked(header.len) {
-                    copy(head, header.as_bytes());
-                    copy_payload(body, payload);
-                }
-            }
-        }
-        Ok(needed)
+        self.format().write_frame(self.raw_send_limit(), meta.borrow(), payload, out)
     }
 
     /// Appends a frame to `out`.
     ///
     /// # Errors
-    /// The same as [`encode_header`](Self::encode_header). `out` is unchanged then.
+    /// Returns an error if the payload is over the limit, or if it or `meta` cannot be encoded. `out`
+    /// is unchanged then.
     #[cfg(feature = "alloc")]
     #[inline]
     pub fn encode(
         &self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl Borrow<W::Meta>,
         payload: &[u8],
         out: &mut alloc::vec::Vec<u8>,
     ) -> Result<(), EncodeError> {
-        self.encode_header(meta, payload.len() as u64)?.append(payload, out);
-        Ok(())
+        self.format().append_frame(self.raw_send_limit(), meta.borrow(), payload, out)
     }
 }
 
 #[cfg(feature = "alloc")]
-impl<F: Format> Framing<F> {
+impl<W: Wire> Framing<W> {
     /// Encodes an owned frame, for example for a queue or a `Sink`.
     ///
     /// # Errors
-    /// The same as [`encode_header`](Self::encode_header).
-    pub fn frame(&self, meta: F::Meta, payload: &[u8]) -> Result<OwnedFrame<F::Meta>, EncodeError> {
-        let header = self.encode_header(&meta, payload.len() as u64)?;
-        Ok(OwnedFrame::from_parts(meta, header.as_bytes(), payload))
+    /// The same as [`encode`](Self::encode).
+    pub fn frame(&self, meta: W::Meta, payload: &[u8]) -> Result<OwnedFrame<W::Meta>, EncodeError> {
+        self.format().own_frame(self.raw_send_limit(), meta, payload)
     }
 }
 
 /// Tracks the progress of a frame whose payload is written in pieces: begin, payload, finish.
 ///
 /// It neither holds nor writes bytes. The caller writes the header returned by
-/// [`begin`](Self::begin), and every run of bytes counted by [`payload`](Self::payload).
+/// [`begin`](Self::begin), every run of bytes counted by [`payload`](Self::payload), and the check
+/// returned by [`finish`](Self::finish), which is empty for a format without one.
 ///
 /// ```
 /// use unstick::{Encoder, Framing, Kind, V1};
@@ -178,19 +219,21 @@ impl<F: Format> Framing<F> {
 /// let mut encoder = Encoder::new(Framing::new(V1));
 /// wire.extend_from_slice(encoder.begin(Kind::TEXT, 5)?.as_bytes());
 /// for run in [&b"he"[..], b"llo"] {
-///     encoder.payload(run.len())?;
+///     encoder.payload(run)?;
 ///     wire.extend_from_slice(run);
 /// }
-/// encoder.finish()?;
+/// wire.extend_from_slice(&encoder.finish()?);
 /// # let mut whole = Vec::new();
 /// # Framing::new(V1).encode(Kind::TEXT, b"hello", &mut whole)?;
 /// # assert_eq!(wire, whole);
 /// # Ok::<(), unstick::EncodeError>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct Encoder<F: Format = V1> {
-    framing: Framing<F>,
+#[derive(Clone)]
+pub struct Encoder<W: Wire = V1> {
+    framing: Framing<W>,
     state: Progress,
+    /// The digest of the frame that has begun.
+    digest: W::Digest,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,15 +248,17 @@ enum Progress {
     },
 }
 
-impl<F: Format> Encoder<F> {
+impl<W: Wire> Encoder<W> {
     /// Creates an encoder for this format and limit.
-    pub fn new(framing: impl Into<Framing<F>>) -> Self {
-        Self { framing: framing.into(), state: Progress::Boundary }
+    pub fn new(framing: impl Into<Framing<W>>) -> Self {
+        let framing = framing.into();
+        let digest = framing.format().begin_digest(&[]);
+        Self { framing, state: Progress::Boundary, digest }
     }
 
     /// Returns the format and limit.
     #[must_use]
-    pub fn framing(&self) -> &Framing<F> {
+    pub fn framing(&self) -> &Framing<W> {
         &self.framing
     }
 
@@ -222,33 +267,21 @@ impl<F: Format> Encoder<F> {
         self.framing.set_send_limit(payload_bytes);
     }
 
-    /// Begins a frame with a payload of `payload_len` bytes. Write the returned header, then the
-    /// payload.
-    ///
-    /// End the frame with [`finish`](Self::finish), also if it has no payload. If no payload is
-    /// missing, the next `begin` ends the frame too.
-    ///
-    /// # Errors
-    /// The same as [`Framing::encode_header`], and [`EncodeError::Unfinished`] if the previous
-    /// frame still lacks payload. The encoder is unchanged then.
-    pub fn begin(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload_len: u64,
-    ) -> Result<EncodedHeader<F>, EncodeError> {
-        self.check_boundary()?;
-        let header = self.framing.encode_header(meta, payload_len)?;
+    /// Begins a frame after its head was written.
+    pub(crate) fn begin_after(&mut self, head: &[u8], payload_len: u64) {
+        self.digest = self.framing.format().begin_digest(head);
         self.state = Progress::Payload { missing: payload_len };
-        Ok(header)
     }
 
-    /// Counts the next `len` bytes of the payload, which the caller writes.
-    ///
-    /// # Errors
-    /// Returns [`EncodeError::Excess`] if the frame announced less payload; none of the bytes is
-    /// counted, and none may be written. Returns [`EncodeError::NoFrame`] if no frame was begun.
-    pub fn payload(&mut self, len: usize) -> Result<(), EncodeError> {
+    /// Returns the digest after these bytes of the payload.
+    pub(crate) fn digest_after(&self, run: &[u8]) -> W::Digest {
+        self.framing.format().update_digest(self.digest, run)
+    }
+
+    /// Counts the next `len` bytes of the payload, after which the digest is this.
+    pub(crate) fn count(&mut self, len: usize, digest: W::Digest) -> Result<(), EncodeError> {
         let missing = self.check_payload(len)?;
+        self.digest = digest;
         self.state = Progress::Payload { missing };
         Ok(())
     }
@@ -265,17 +298,13 @@ impl<F: Format> Encoder<F> {
         }
     }
 
-    /// Ends the frame.
-    ///
-    /// # Errors
-    /// Returns [`EncodeError::Unfinished`] if payload is missing; the encoder then refuses
-    /// everything. Returns [`EncodeError::NoFrame`] if no frame was begun.
-    pub fn finish(&mut self) -> Result<(), EncodeError> {
+    /// Ends the frame, and returns what must follow its payload.
+    pub(crate) fn end(&mut self) -> Result<W::Trailer, EncodeError> {
         match self.state {
             Progress::Boundary => Err(EncodeError::NoFrame),
             Progress::Payload { missing: 0 } => {
                 self.state = Progress::Boundary;
-                Ok(())
+                Ok(self.framing.format().frame_trailer(self.digest))
             }
             Progress::Payload { missing } | Progress::Poisoned { missing } => {
                 self.state = Progress::Poisoned { missing };
@@ -297,7 +326,8 @@ impl<F: Format> Encoder<F> {
     /// Checks that the next byte written may begin a frame.
     pub(crate) fn check_boundary(&self) -> Result<(), EncodeError> {
         match self.state {
-            Progress::Boundary | Progress::Payload { missing: 0 } => Ok(()),
+            Progress::Boundary => Ok(()),
+            Progress::Payload { missing: 0 } if W::Trailer::LEN == 0 => Ok(()),
             Progress::Payload { missing } | Progress::Poisoned { missing } => {
                 Err(EncodeError::Unfinished { missing })
             }
@@ -315,5 +345,54 @@ impl<F: Format> Encoder<F> {
         if self.state == (Progress::Payload { missing: 0 }) {
             self.state = Progress::Boundary;
         }
+    }
+}
+
+impl<W: KnownLength> Encoder<W> {
+    /// Begins a frame with a payload of `payload_len` bytes. Write the returned header, then the
+    /// payload.
+    ///
+    /// End the frame with [`finish`](Self::finish), also if it has no payload. If no payload is
+    /// missing and no check follows it, the next `begin` ends the frame too.
+    ///
+    /// # Errors
+    /// The same as [`Framing::encode_header`], and [`EncodeError::Unfinished`] if the previous
+    /// frame still lacks payload or its check. The encoder is unchanged then.
+    pub fn begin(
+        &mut self,
+        meta: impl Borrow<<W as Wire>::Meta>,
+        payload_len: u64,
+    ) -> Result<EncodedHeader<W::Header>, EncodeError> {
+        self.check_boundary()?;
+        let header = self.framing.encode_header(meta, payload_len)?;
+        self.begin_after(header.as_bytes(), payload_len);
+        Ok(header)
+    }
+
+    /// Counts the next bytes of the payload, which the caller writes.
+    ///
+    /// # Errors
+    /// Returns [`EncodeError::Excess`] if the frame announced less payload; none of the bytes is
+    /// counted, and none may be written. Returns [`EncodeError::NoFrame`] if no frame was begun.
+    pub fn payload(&mut self, run: &[u8]) -> Result<(), EncodeError> {
+        self.count(run.len(), self.digest_after(run))
+    }
+
+    /// Ends the frame, and returns the bytes that must follow its payload: the check, or none.
+    ///
+    /// # Errors
+    /// Returns [`EncodeError::Unfinished`] if payload is missing; the encoder then refuses
+    /// everything. Returns [`EncodeError::NoFrame`] if no frame was begun.
+    pub fn finish(&mut self) -> Result<<W as Wire>::Trailer, EncodeError> {
+        self.end()
+    }
+}
+
+impl<W: Wire + fmt::Debug> fmt::Debug for Encoder<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoder")
+            .field("framing", &self.framing)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }

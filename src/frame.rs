@@ -23,8 +23,23 @@ impl<'a, M> Frame<'a, M> {
         Some(Self { meta, payload, bytes, header_len })
     }
 
-    /// Returns the whole frame as it was received, header included. A proxy can forward these
-    /// bytes.
+    /// Creates a frame whose payload is this part of its bytes.
+    #[inline(always)]
+    pub(crate) fn from_range(
+        meta: M,
+        header_len: usize,
+        payload_len: usize,
+        bytes: &'a [u8],
+    ) -> Option<Self> {
+        let payload = bytes.get(header_len..)?.get(..payload_len)?;
+        Some(Self { meta, payload, bytes, header_len })
+    }
+
+    /// Returns the whole frame as it was received: header, payload, and the check or mark after it. A
+    /// proxy can forward these bytes.
+    ///
+    /// Of a frame with escapes, which were removed in place, it is the payload alone: encode that again
+    /// to forward it.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
@@ -45,7 +60,9 @@ impl<'a, M> Frame<'a, M> {
     where
         M: Clone,
     {
-        OwnedFrame::from_parts(self.meta.clone(), self.header_bytes(), self.payload)
+        let end = self.header_len + self.payload.len();
+        let after = self.bytes.get(end..).unwrap_or_default();
+        OwnedFrame::from_parts(self.meta.clone(), self.header_bytes(), self.payload, after)
     }
 }
 
@@ -58,42 +75,79 @@ impl<M: fmt::Debug> fmt::Debug for Frame<'_, M> {
     }
 }
 
-/// A whole frame that owns its bytes. The payload is an allocation of exactly its length; the header
-/// is in the value itself, or a second allocation if it is longer than 22 bytes.
+/// A whole frame that owns its bytes. The payload is an allocation of exactly its length; the bytes
+/// before and after it are in the value itself, or a second allocation if there are more than 21.
 #[cfg(feature = "alloc")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnedFrame<M = Kind> {
     /// The header's fields other than the length.
     pub meta: M,
-    header: OwnedHeader,
+    around: Around,
     payload: alloc::boxed::Box<[u8]>,
 }
 
+/// The header of an owned frame, and what follows the payload.
 #[cfg(feature = "alloc")]
 #[derive(Clone, PartialEq, Eq)]
-enum OwnedHeader {
-    /// The bytes after the first `len` are zero.
+enum Around {
+    /// The bytes after those of both are zero.
     Inline {
-        len: u8,
-        bytes: [u8; 22],
+        header_len: u8,
+        after_len: u8,
+        bytes: [u8; 21],
     },
-    Boxed(alloc::boxed::Box<[u8]>),
+    Boxed {
+        header_len: u16,
+        bytes: alloc::boxed::Box<[u8]>,
+    },
+}
+
+#[cfg(feature = "alloc")]
+impl Around {
+    #[inline]
+    fn new(header: &[u8], after: &[u8]) -> Self {
+        let mut bytes = [0; 21];
+        let lens = (u8::try_from(header.len()), u8::try_from(after.len()));
+        if let (Some((head, rest)), (Ok(header_len), Ok(after_len))) =
+            (bytes.split_at_mut_checked(header.len()), lens)
+        {
+            if let Some(place) = rest.get_mut(..after.len()) {
+                head.copy_from_slice(header);
+                place.copy_from_slice(after);
+                return Self::Inline { header_len, after_len, bytes };
+            }
+        }
+        // A header has at most 65,535 bytes.
+        let header_len = u16::try_from(header.len()).unwrap_or(u16::MAX);
+        Self::Boxed { header_len, bytes: [header, after].concat().into() }
+    }
+
+    fn header(&self) -> &[u8] {
+        match self {
+            Self::Inline { header_len, bytes, .. } => bytes.get(..usize::from(*header_len)),
+            Self::Boxed { header_len, bytes } => bytes.get(..usize::from(*header_len)),
+        }
+        .unwrap_or_default()
+    }
+
+    fn after(&self) -> &[u8] {
+        match self {
+            Self::Inline { header_len, after_len, bytes } => {
+                let start = usize::from(*header_len);
+                bytes.get(start..start + usize::from(*after_len))
+            }
+            Self::Boxed { header_len, bytes } => bytes.get(usize::from(*header_len)..),
+        }
+        .unwrap_or_default()
+    }
 }
 
 #[cfg(feature = "alloc")]
 impl<M> OwnedFrame<M> {
     /// Creates a frame with copies of its parts.
     #[inline]
-    pub(crate) fn from_parts(meta: M, header: &[u8], payload: &[u8]) -> Self {
-        let mut bytes = [0; 22];
-        let header = match (bytes.get_mut(..header.len()), u8::try_from(header.len())) {
-            (Some(place), Ok(len)) => {
-                place.copy_from_slice(header);
-                OwnedHeader::Inline { len, bytes }
-            }
-            _ => OwnedHeader::Boxed(header.into()),
-        };
-        Self { meta, header, payload: payload.into() }
+    pub(crate) fn from_parts(meta: M, header: &[u8], payload: &[u8], after: &[u8]) -> Self {
+        Self { meta, around: Around::new(header, after), payload: payload.into() }
     }
 
     /// Returns the payload.
@@ -105,18 +159,13 @@ impl<M> OwnedFrame<M> {
     /// Returns the header as it was received.
     #[must_use]
     pub fn header_bytes(&self) -> &[u8] {
-        match &self.header {
-            OwnedHeader::Inline { len, bytes } => {
-                bytes.get(..usize::from(*len)).unwrap_or_default()
-            }
-            OwnedHeader::Boxed(bytes) => bytes,
-        }
+        self.around.header()
     }
 
-    /// Returns a copy of the whole frame as it was received, header included.
+    /// Returns a copy of the whole frame, like [`Frame::bytes`].
     #[must_use]
     pub fn to_bytes(&self) -> alloc::vec::Vec<u8> {
-        [self.header_bytes(), &self.payload].concat()
+        [self.header_bytes(), &self.payload, self.around.after()].concat()
     }
 
     /// Returns the payload. It is not moved, so a `Bytes` made of it is the only allocation.

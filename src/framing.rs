@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use crate::format::{Format, MAX_PAYLOAD_LEN, V1};
+use crate::format::{MAX_PAYLOAD_LEN, V1};
+use crate::wire::Wire;
 
 /// The default limit: 1 MiB of payload.
 pub const DEFAULT_LIMIT: u64 = 1 << 20;
@@ -30,7 +31,7 @@ pub struct Framing<F = V1> {
     explicit: bool,
 }
 
-impl<F: Format> Framing<F> {
+impl<F> Framing<F> {
     /// Creates a framing with this format and the default limit: 1 MiB, or the maximum of the
     /// length field if that is less.
     #[must_use]
@@ -74,26 +75,19 @@ impl<F: Format> Framing<F> {
     pub const fn format(&self) -> &F {
         &self.format
     }
+}
 
+impl<F: Wire> Framing<F> {
     /// Returns the effective limit: the maximum payload length of a received frame, in bytes.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        self.limit.min(self.format.max_payload_len())
+        self.limit.min(self.format.longest_payload())
     }
 
     /// Returns the effective limit of frames to be sent, in payload bytes.
     #[must_use]
     pub fn send_limit(&self) -> u64 {
-        self.send_limit.min(self.format.max_payload_len())
-    }
-
-    /// Returns whether a payload of this length is too long to be sent. Formats compare with their
-    /// maximum too, so once that is inlined it costs nothing here.
-    #[inline(always)]
-    pub(crate) fn is_oversize(&self, meta: &F::Meta, payload_len: u64) -> bool {
-        let max = self.format.max_payload_len().min(self.format.limit_of(meta));
-        // The limit is no more than `MAX_PAYLOAD_LEN` itself.
-        payload_len > self.send_limit || (max < MAX_PAYLOAD_LEN && payload_len > max)
+        self.send_limit.min(self.format.longest_payload())
     }
 
     /// Returns whether the limit was set with `with_limit`.
@@ -103,8 +97,14 @@ impl<F: Format> Framing<F> {
 
     /// Lowers the limit, if necessary, so that a whole frame fits into a buffer of `room` bytes.
     pub(crate) fn within(self, room: usize) -> Self {
-        let fits = room.saturating_sub(self.format.max_header_len()) as u64;
+        let fits = self.format.payload_within(room as u64);
         if self.limit() > fits { self.with_limit(fits) } else { self }
+    }
+
+    /// Returns the limit of frames to be sent as it was set.
+    #[inline(always)]
+    pub(crate) fn raw_send_limit(&self) -> u64 {
+        self.send_limit
     }
 
     pub(crate) fn into_format(self) -> F {
@@ -112,7 +112,7 @@ impl<F: Format> Framing<F> {
     }
 }
 
-impl<F: Format + fmt::Debug> fmt::Debug for Framing<F> {
+impl<F: Wire + fmt::Debug> fmt::Debug for Framing<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Framing")
             .field("format", &self.format)
@@ -125,22 +125,22 @@ impl<F: Format + fmt::Debug> fmt::Debug for Framing<F> {
 
 /// Compares format and effective limits. Whether a limit was set or is the default makes no
 /// difference.
-impl<F: Format + PartialEq> PartialEq for Framing<F> {
+impl<F: Wire + PartialEq> PartialEq for Framing<F> {
     fn eq(&self, other: &Self) -> bool {
         self.format == other.format
             && (self.limit(), self.send_limit()) == (other.limit(), other.send_limit())
     }
 }
 
-impl<F: Format + Eq> Eq for Framing<F> {}
+impl<F: Wire + Eq> Eq for Framing<F> {}
 
-impl<F: Format + Default> Default for Framing<F> {
+impl<F: Wire + Default> Default for Framing<F> {
     fn default() -> Self {
         Self::new(F::default())
     }
 }
 
-impl<F: Format> From<F> for Framing<F> {
+impl<F: Wire> From<F> for Framing<F> {
     fn from(format: F) -> Self {
         Self::new(format)
     }

@@ -17,7 +17,20 @@
 //! | a UDP socket | `io::FrameSocket` (feature `std`), `tokio::FrameSocket` | the same |
 //! | a UDP socket of another runtime | `udp::ReceiveSlots` (feature `std`) | `udp::SendQueue` |
 //!
-//! A [`Framing`] is a [`Format`] and a limit. All of these take one; the default is [`V1`], the
+//! There are three traits, one for each way in which a frame can end:
+//!
+//! | what ends a frame | implement | ships |
+//! | --- | --- | --- |
+//! | a header announces the payload's length | [`Format`] | [`V1`], [`U8`] to [`U64Le`], [`I32Be`], [`I32Le`], [`Varint`], [`LengthField`], [`Fixed`] |
+//! | the same, and a check follows the payload | [`Check`], for [`Checked`] | [`V2`], and the checks of the module [`check`] |
+//! | a mark, with or without escapes | [`Mark`], for [`Marked`] | [`Lines`], [`Delimited`], [`AnyDelimiter`], [`Cobs`], [`Slip`], [`Hdlc`] |
+//!
+//! Almost everything works with all of them. An [`Encoder`], [`Framing::split_frame`] and
+//! [`Framing::datagram`] need a header. [`Decoder::resync`] needs a mark, or a check in the header;
+//! [`FrameBuf::resync`] and the readers need a mark, or any check. The page `docs/framings.md` of the
+//! repository has which framing to choose, and how to write one.
+//!
+//! A [`Framing`] is one of these and a limit. Everything takes one; the default is [`V1`], the
 //! format of the protocol in `spec.md`, with a limit of 1 MiB.
 //!
 //! ```
@@ -43,7 +56,7 @@
 //! has no dependency, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows,
 //! owned frames), `std` (the default: `io` and `udp`), `tokio`, `futures-io` (the module `futures`),
 //! `tokio-util`, `embedded-io` and `embedded-io-async` (`no_std`, without an allocator), `udp` (many
-//! datagrams with one system call), `serde`, and `defmt`.
+//! datagrams with one system call), `memchr` (a faster search for marks), `serde`, and `defmt`.
 //!
 //! This crate has frames. The crate `unstick-session` has messages, conversations and file transfer,
 //! `unstick-cookbook` the framing of existing protocols, and `unstick-conformance` tests for a
@@ -68,11 +81,17 @@ struct Migration;
 #[doc = include_str!("../docs/embedding.md")]
 struct Embedding;
 
+/// The programs of the page about framings, as tests.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../docs/framings.md")]
+struct Framings;
+
 #[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+pub mod check;
 #[cfg(feature = "tokio-util")]
 pub mod codec;
 mod datagram;
@@ -84,6 +103,7 @@ pub mod embedded_io_async;
 mod encode;
 pub mod engine;
 mod error;
+mod families;
 mod format;
 mod frame;
 mod frame_buf;
@@ -92,6 +112,7 @@ mod framing;
 pub mod futures;
 #[cfg(feature = "std")]
 pub mod io;
+mod mark;
 pub mod scan;
 #[cfg(feature = "serde")]
 mod serialize;
@@ -100,23 +121,30 @@ mod storage;
 pub mod tokio;
 #[cfg(feature = "std")]
 pub mod udp;
+mod wire;
 mod write_buf;
+pub use check::{Check, Checked, NoCheck, TrailerBuf, V2};
 pub use datagram::{DEFAULT_DATAGRAM_LIMIT, Datagram, DatagramPacker, Pushed};
-pub use decoder::{Decoder, Piece, Pieces};
+pub use decoder::{Decoder, Pieces};
 pub use encode::{EncodedHeader, Encoder};
 pub use error::{
-    DatagramError, DecodeError, EncodeError, HeaderError, Part, RecoverError, StorageError,
+    DatagramError, DecodeError, EncodeError, FrameError, HeaderError, Part, RecoverError,
+    StorageError,
 };
 pub use format::header::Kind;
 pub use format::{
-    ByteOrder, Covers, FieldMeta, Format, Header, HeaderBuf, I32Be, I32Le, InDatagram, Layout,
-    LayoutError, LengthField, LimitedBy, MAX_PAYLOAD_LEN, Parsed, SelfChecking, U8, U16Be, U16Le,
-    U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, header,
+    ByteOrder, Covers, FieldMeta, Fixed, Format, Header, HeaderBuf, I32Be, I32Le, InDatagram,
+    Layout, LayoutError, LengthField, LimitedBy, MAX_PAYLOAD_LEN, Parsed, SelfChecking, U8, U16Be,
+    U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, V2Header, Varint, header,
 };
 #[cfg(feature = "alloc")]
 pub use frame::OwnedFrame;
 pub use frame::{Escaped, Frame};
 pub use frame_buf::FrameBuf;
 pub use framing::{DEFAULT_LIMIT, Framing};
+pub use mark::{
+    AnyDelimiter, Cobs, Delimited, Hdlc, HdlcOctets, Lines, Mark, Marked, Shape, Slip, Unit,
+};
 pub use storage::Storage;
+pub use wire::{KnownLength, Piece, Resync, Search, Wire};
 pub use write_buf::{Accepted, WriteBuf, WriteBufError};

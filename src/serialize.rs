@@ -6,7 +6,9 @@
 
 use serde::ser::{Serialize, Serializer};
 
-use crate::error::{DatagramError, DecodeError, EncodeError, HeaderError, RecoverError};
+use crate::error::{
+    DatagramError, DecodeError, EncodeError, FrameError, HeaderError, RecoverError,
+};
 use crate::format::{FieldMeta, LayoutError};
 
 /// Serializes errors as flat records: for each type the methods whose answers are fields, and each
@@ -51,7 +53,9 @@ use crate::__serialize_records as records;
 records! {
     HeaderError [code] {
         Self::BadMagic { found } => "bad_magic" { found: found }
-        Self::UnsupportedVersion { found } => "unsupported_version" { found: found }
+        Self::UnsupportedVersion { found, supported } => "unsupported_version" {
+            found: found, supported: supported
+        }
         Self::InvalidKind => "invalid_kind" {}
         Self::BadCheck { found, expected } => "bad_check" { found: found, expected: expected }
         Self::NegativeLength { found, max } => "negative_length" { found: found, max: max }
@@ -62,9 +66,20 @@ records! {
         Self::TooLong { room } => "too_long" { room: room }
         Self::BrokenFormat => "broken_format" {}
     }
+    FrameError [code] {
+        Self::BadCheck { found, expected } => "bad_check" { found: found, expected: expected }
+        Self::TooShort { found, min } => "too_short" { found: found, min: min }
+        Self::BadEscape { found } => "bad_escape" { found: found }
+        Self::CutShort { missing } => "cut_short" { missing: missing }
+        Self::Aborted => "aborted" {}
+        Self::Custom { text, .. } => "custom" { text: text }
+        Self::BrokenMark => "broken_mark" {}
+    }
     DecodeError [code at] {
         Self::Header { error, .. } => "header" { header: error }
         Self::Oversize { len, limit, .. } => "oversize" { len: len, limit: limit }
+        Self::TooLong { limit, .. } => "too_long" { limit: limit }
+        Self::Frame { error, .. } => "frame" { frame: error }
         Self::Truncated { missing, part, .. } => "truncated" { missing: missing, part: part }
         Self::Unsynchronized { skipped, .. } => "unsynchronized" { skipped: skipped }
         Self::NoRoom { needed, room, .. } => "no_room" { needed: needed, room: room }
@@ -85,6 +100,9 @@ records! {
         Self::Unfinished { missing } => "unfinished" { missing: missing }
         Self::Excess { len, missing } => "excess" { len: len, missing: missing }
         Self::NoFrame => "no_frame" {}
+        Self::HasMark { at } => "has_mark" { at: at }
+        Self::Empty => "empty" {}
+        Self::WrongLength { len, expected } => "wrong_length" { len: len, expected: expected }
         Self::MisplacedKind { kind } => "misplaced_kind" { kind: kind }
     }
     RecoverError [] {

@@ -4,7 +4,7 @@
 use crate::error::EncodeError;
 use crate::format::copy_payload;
 #[cfg(feature = "alloc")]
-use crate::{format::Format, framing::Framing};
+use crate::{framing::Framing, wire::Wire};
 
 /// The length that a growing read buffer begins with, and does not shrink below by itself.
 #[cfg(feature = "alloc")]
@@ -20,8 +20,9 @@ pub trait Storage: sealed::Storage {}
 
 pub(crate) mod sealed {
     use crate::error::EncodeError;
-    use crate::format::{Format, copy_payload};
+    use crate::format::copy_payload;
     use crate::framing::Framing;
+    use crate::wire::Wire;
 
     pub trait Storage {
         /// Whether the storage grows with what it holds.
@@ -67,7 +68,7 @@ pub(crate) mod sealed {
 
         /// Appends an encoded frame and returns where it ends.
         #[inline]
-        fn encode<F: Format>(
+        fn encode<F: Wire>(
             &mut self,
             end: usize,
             framing: &Framing<F>,
@@ -181,7 +182,7 @@ impl sealed::Storage for alloc::vec::Vec<u8> {
         self.clear();
     }
     #[inline(always)]
-    fn encode<F: Format>(
+    fn encode<F: Wire>(
         &mut self,
         _end: usize,
         framing: &Framing<F>,

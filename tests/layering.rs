@@ -19,12 +19,16 @@ use std::path::Path;
 const LAYERS: &[&[&str]] = &[
     &["error"],
     &["format"],
+    &["check"],
+    &["mark"],
     &["serialize"],
-    &["framing"],
     &["frame"],
+    &["wire"],
+    &["framing"],
     &["decoder"],
     &["scan"],
     &["encode"],
+    &["families"],
     &["storage"],
     &["datagram"],
     &["frame_buf"],
@@ -48,7 +52,7 @@ const ADAPTERS: &[(&str, &str)] = &[
 
 const MAX_FILE_LINES: usize = 600;
 /// Of all files together, so that a library which grows is looked at.
-const MAX_LINES: usize = 14_000;
+const MAX_LINES: usize = 21_000;
 
 /// The text of each file, by its path in `src`.
 type Sources = BTreeMap<String, String>;
@@ -455,10 +459,10 @@ fn an_import_from_a_higher_layer_is_reported() {
         "mod inner { use super::super::scan::Found; }",
     ] {
         let mut sources = sources();
-        let text = sources.get_mut("error.rs").unwrap();
+        let text = sources.get_mut("error/mod.rs").unwrap();
         text.push_str(import);
         assert!(!violations(&sources).is_empty(), "not reported: {import}");
-        let text = sources.get_mut("error.rs").unwrap();
+        let text = sources.get_mut("error/mod.rs").unwrap();
         text.truncate(text.len() - import.len());
         text.push_str(&format!("#[cfg(test)] mod made_up {{ {import} }} // {import}"));
         assert_eq!(violations(&sources), [""; 0]);

@@ -7,42 +7,45 @@ use unstick_session::session::SessionError;
 
 use crate::format::AnyFormat;
 use crate::v1::without_advice;
+use crate::wire::AnyWire;
 
 /// The first three bytes of HTTP requests and responses.
 const HTTP: [&[u8]; 8] = [b"GET", b"POS", b"PUT", b"HEA", b"DEL", b"OPT", b"PAT", b"HTT"];
 
 /// Formats a decode error of a stream of this format, with a hint if there is one.
-pub(crate) fn explain(error: &DecodeError, format: AnyFormat) -> String {
+pub(crate) fn explain(error: &DecodeError, wire: impl Into<AnyWire>) -> String {
     let text = error.to_string();
-    match guess(error, format) {
+    match guess(error, wire.into()) {
         Some(guess) => format!("{}; {guess}", without_advice(&text)),
         None => text,
     }
 }
 
 /// Guesses a more likely cause than a peer that really sent these bytes in this format.
-pub(crate) fn guess(error: &DecodeError, format: AnyFormat) -> Option<String> {
-    match *error {
-        _ if format.is_v1() => None,
-        DecodeError::Oversize { at, len, limit } => {
+pub(crate) fn guess(error: &DecodeError, wire: AnyWire) -> Option<String> {
+    match (*error, wire) {
+        _ if wire.is_v1() => None,
+        (DecodeError::Oversize { at, len, limit }, AnyWire::Format(format)) => {
             about_protocol(format, at, len).or_else(|| about_length(format, len, limit))
         }
-        DecodeError::Header { error: HeaderError::NegativeLength { found: 0xf5, .. }, .. }
-            if format.name() == Some("i32be") =>
-        {
-            Some("try --format v1".to_owned())
-        }
-        DecodeError::Truncated { .. } => {
+        (
+            DecodeError::Header { error: HeaderError::NegativeLength { found: 0xf5, .. }, .. },
+            AnyWire::Format(format),
+        ) if format.name() == Some("i32be") => Some("try --format v1".to_owned()),
+        (DecodeError::Truncated { .. }, _) => {
             Some("was the connection cut, or is it another format?".to_owned())
+        }
+        (DecodeError::TooLong { .. }, _) => {
+            Some("raise the limit if the peer is right, or is it another format?".to_owned())
         }
         _ => None,
     }
 }
 
 /// Formats an error of a connection, with a hint if it is a decode error.
-pub(crate) fn explain_read(error: &ReadError, format: AnyFormat) -> String {
+pub(crate) fn explain_read(error: &ReadError, wire: AnyWire) -> String {
     match error {
-        ReadError::Decode(error) => explain(error, format),
+        ReadError::Decode(error) => explain(error, wire),
         error => error.to_string(),
     }
 }
@@ -129,7 +132,7 @@ mod tests {
             ("varint", b"\xff\xff\xff\xff\x0f", "raise the limit if the peer is right"),
         ];
         for (format, bytes, expected) in table {
-            let format: AnyFormat = format.parse().unwrap();
+            let format = format.parse::<AnyWire>().unwrap().format().unwrap();
             let mut decoder = Decoder::with_framing(format);
             let error = decoder.decode(&mut &bytes[..]).unwrap_err();
             let text = explain(&error, format);
@@ -140,11 +143,11 @@ mod tests {
     #[test]
     fn a_truncated_stream_hints_at_another_format() {
         let error = DecodeError::Truncated { at: 9, missing: 2, part: unstick::Part::Payload };
-        let format = "u16le".parse().unwrap();
+        let format: AnyWire = "u16le".parse().unwrap();
         assert!(
             explain(&error, format).ends_with("; was the connection cut, or is it another format?")
         );
-        let v1 = "v1".parse().unwrap();
+        let v1: AnyWire = "v1".parse().unwrap();
         assert!(explain(&error, v1).ends_with("; was the connection cut?"));
     }
 }

@@ -21,7 +21,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use unstick::tokio::{FrameReader, FrameWriter};
-use unstick::{DecodeError, Decoder, Kind, Piece};
+use unstick::{DecodeError, Decoder, Framing, Kind, Piece};
 use unstick_session::message::{Code, check_name};
 
 use crate::addr::{BoxedReader, BoxedWriter};
@@ -77,6 +77,7 @@ enum Wakeup {
 /// Serves a connection until it ends, or `stop` becomes true.
 pub(crate) async fn serve(
     rules: &Rules,
+    framing: Framing<AnyFormat>,
     inbox: Arc<Inbox>,
     log: Log<'_>,
     (mut incoming, outgoing): (BoxedReader, BoxedWriter),
@@ -84,10 +85,11 @@ pub(crate) async fn serve(
 ) {
     let mut conversation = DialectConversation {
         rules,
+        framing,
         log,
-        writer: FrameWriter::with_framing(outgoing, rules.framing),
+        writer: FrameWriter::with_framing(outgoing, framing),
         // Files have their own limit; `begin` checks the limit of the other frames.
-        decoder: Decoder::with_framing(rules.framing.with_limit(u64::MAX)),
+        decoder: Decoder::with_framing(framing.with_limit(u64::MAX)),
         uploads: Uploads::new(Some(inbox)),
         rate: MinRate::new(rules.min_rate),
         state: State::Item,
@@ -107,13 +109,14 @@ pub(crate) async fn serve(
         log.file(&outcome).await;
     }
     log.ended(&end).await;
-    let reader = FrameReader::with_framing(incoming, rules.framing);
+    let reader = FrameReader::with_framing(incoming, framing);
     close_and_drain(reader, writer, Close::ordinary(), 0).await;
 }
 
 /// The conversation with one peer that speaks the dialect.
 struct DialectConversation<'a> {
     rules: &'a Rules,
+    framing: Framing<AnyFormat>,
     log: Log<'a>,
     writer: FrameWriter<BoxedWriter, AnyFormat>,
     decoder: Decoder<AnyFormat>,
@@ -245,7 +248,7 @@ impl DialectConversation<'_> {
 
     /// Handles the header of a frame.
     async fn begin(&mut self, len: u64) -> Result<(), End> {
-        let limit = self.rules.framing.limit();
+        let limit = self.framing.limit();
         match mem::replace(&mut self.state, State::Item) {
             State::File(name) => {
                 self.last_id += 1;
@@ -265,7 +268,7 @@ impl DialectConversation<'_> {
             state if len <= limit => self.state = state,
             state => {
                 let error = DecodeError::Oversize { at: self.at, len, limit };
-                let message = explain(&error, *self.rules.framing.format());
+                let message = explain(&error, *self.framing.format());
                 if !(self.rules.skip_oversize && matches!(state, State::Text)) {
                     let (at, code) = (Some(self.at), Some(Code::OVERSIZE));
                     return Err(End::Error { at, code, message });
@@ -314,7 +317,7 @@ impl DialectConversation<'_> {
 
     /// Sends a text in the dialect: its JSON and the text.
     async fn send_text(&mut self, text: &[u8]) -> Result<(), End> {
-        let meta = self.rules.framing.format().plain_meta(Kind::TEXT);
+        let meta = self.framing.format().plain_meta(Kind::TEXT);
         let item = crate::output::json(&Item::Msg);
         in_time(self.rules, self.writer.feed(meta, item.as_bytes())).await?;
         in_time(self.rules, self.writer.send(meta, text)).await
@@ -336,7 +339,7 @@ impl DialectConversation<'_> {
     }
 
     fn decode_failed(&self, error: &DecodeError) -> End {
-        let message = explain(error, *self.rules.framing.format());
+        let message = explain(error, *self.framing.format());
         End::Error { at: Some(error.at()), code: Some(Code(error.code())), message }
     }
 }

@@ -1,15 +1,16 @@
-//! `--format`: any of the library's formats, chosen at run time.
+//! The formats of `--format`, in which a header announces the payload's length: any of the library's,
+//! chosen at run time.
 
-use std::str::FromStr;
+use std::num::NonZeroU64;
 
 use unstick::{
-    ByteOrder, Covers, EncodeError, FieldMeta, Format, Framing, Header, HeaderBuf, HeaderError,
-    I32Be, I32Le, InDatagram, Kind, Layout, LengthField, Parsed, U8, U16Be, U16Le, U24Be, U24Le,
-    U32Be, U32Le, U64Be, U64Le, V1, Varint,
+    ByteOrder, Covers, DEFAULT_LIMIT, EncodeError, FieldMeta, Fixed, Format, Framing, Header,
+    HeaderBuf, HeaderError, I32Be, I32Le, InDatagram, Kind, Layout, LengthField, Parsed, U8, U16Be,
+    U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, Wire,
 };
 use unstick_cookbook::{
-    Grpc, Modbus, Mqtt, MySql, NineP, PostgresStartup, Tls, Tpkt, WebSocket, grpc, http2, kafka,
-    modbus, mysql, postgres, tls,
+    ContentLength, Grpc, Modbus, Mqtt, MySql, NineP, PostgresStartup, Tls, Tpkt, WebSocket, grpc,
+    http2, kafka, modbus, mysql, postgres, tls,
 };
 
 use crate::bytes::parse_bytes;
@@ -17,17 +18,20 @@ use crate::output::Failure;
 use crate::preview::plain_hex;
 // The command reads both sides of these protocols.
 use crate::recipe::{Http2Stream as Http2, PostgresStream as Postgres, RecipeMeta};
+use crate::wire::{AnyWire, named};
 
 /// The options for the frames' format and limit.
 #[derive(clap::Args)]
 pub(crate) struct FramingArgs {
     /// The frames' format: v1, u8, u16be, u16le, u24be, u24le, u32be, u32le, u64be, u64le, i32be,
     /// i32le, varint, or field:header=4,offset=1,width=2,order=be,covers=frame (order is be or le;
-    /// covers is payload, rest, which is all after the length, or frame). Of protocols that exist:
-    /// dns, kafka, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2,
+    /// covers is payload, rest, which is all after the length, or frame). With a mark at each
+    /// frame's end: lines, crlf, nul, delim:HEX for any bytes, such as delim:0d0a, cobs, slip,
+    /// hdlc (with FCS-16). Without either: fixed:N for frames of N bytes. Of protocols that exist:
+    /// dns, kafka, lsp, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2,
     /// modbus, mqtt, mysql, postgres, tls, websocket.
     #[arg(long, default_value = "v1")]
-    pub(crate) format: AnyFormat,
+    pub(crate) format: AnyWire,
     /// The maximum number of payload bytes in a frame, such as 65536 or 64KiB [default: 1MiB; of
     /// inspect what the protocol sets, if it does].
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
@@ -35,15 +39,10 @@ pub(crate) struct FramingArgs {
 }
 
 impl FramingArgs {
-    /// Returns the framing with the given format and limit.
-    pub(crate) fn framing(&self) -> Framing<AnyFormat> {
-        self.apply(self.format)
-    }
-
     /// Returns the framing for `inspect`: without `--limit` the limit is the protocol's own.
-    pub(crate) fn inspecting<F: Format>(&self, format: F) -> Framing<F> {
-        let framing = self.apply(format);
-        match (self.limit, self.format.own_limit()) {
+    pub(crate) fn inspecting<W: Wire>(&self, wire: W) -> Framing<W> {
+        let framing = self.apply(wire);
+        match (self.limit, self.format.format().and_then(|format| format.own_limit())) {
             (None, Some(limit)) => framing.with_limit(limit),
             _ => framing,
         }
@@ -51,8 +50,9 @@ impl FramingArgs {
 
     /// Returns an error if frames of the format cannot be sent and answered.
     pub(crate) fn check_exchange(&self) -> Result<(), Failure> {
-        match self.format.name() {
-            Some(name) if !self.format.is_plain() => Err(Failure::Usage(format!(
+        let named = named().find(|(_, wire)| *wire == self.format);
+        match (named, self.format.format()) {
+            (Some((name, _)), Some(format)) if !format.is_plain() => Err(Failure::Usage(format!(
                 "the headers of {name} say more than a length, and what, only a program that \
                  speaks it can know; {name} is for inspect"
             ))),
@@ -61,20 +61,31 @@ impl FramingArgs {
     }
 
     /// Returns the framing with the given limit and this format.
-    pub(crate) fn apply<F: Format>(&self, format: F) -> Framing<F> {
-        let framing = Framing::new(format);
-        match self.limit {
-            Some(limit) => framing.with_limit(limit),
-            None => framing,
+    pub(crate) fn apply<W: Wire>(&self, wire: W) -> Framing<W> {
+        let framing = Framing::new(wire);
+        match (self.limit, self.format.format()) {
+            (Some(limit), _) => framing.with_limit(limit),
+            // The user has given the length of the frames.
+            (None, Some(AnyFormat::Fixed(fixed))) => framing.with_limit(fixed.max_payload_len()),
+            _ => framing,
+        }
+    }
+
+    /// Returns the maximum length of a line of standard input that is a message, in bytes.
+    pub(crate) fn max_line_len(&self, limit: u64) -> u64 {
+        match self.format.format() {
+            // What is wrong with a line of another length, the encoder says.
+            Some(AnyFormat::Fixed(_)) => limit.max(DEFAULT_LIMIT),
+            _ => limit,
         }
     }
 }
 
 /// The syntax of `field:`.
-const FIELD_HELP: &str = "field:header=4,offset=1,width=2,order=be,covers=frame";
+pub(crate) const FIELD_HELP: &str = "field:header=4,offset=1,width=2,order=be,covers=frame";
 
 /// The maximum length of a header of any of the formats.
-const MAX_HEADER_LEN: usize = 32;
+const MAX_HEADER_LEN: usize = 1024;
 
 /// The fields of a header other than the length, in any of the formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,9 +121,19 @@ impl AnyMeta {
 }
 
 /// Conversion of a format's own `Meta` to [`AnyMeta`] and back.
-trait Meta: Sized {
+pub(crate) trait Meta: Sized {
     fn into_any(self) -> AnyMeta;
     fn from_any(meta: &AnyMeta) -> Option<Self>;
+}
+
+impl Meta for AnyMeta {
+    fn into_any(self) -> AnyMeta {
+        self
+    }
+
+    fn from_any(meta: &AnyMeta) -> Option<Self> {
+        Some(*meta)
+    }
 }
 
 impl Meta for () {
@@ -178,10 +199,11 @@ macro_rules! formats {
         pub(crate) enum AnyFormat {
             $($name($format),)+
             LengthField(LengthField),
+            Fixed(Fixed),
         }
 
         /// The formats that need no parameters, by name.
-        const NAMED: &[(&str, AnyFormat)] = &[$(($text, AnyFormat::$name($format))),+];
+        pub(crate) const NAMED: &[(&str, AnyFormat)] = &[$(($text, AnyFormat::$name($format))),+];
 
         impl Format for AnyFormat {
             type Meta = AnyMeta;
@@ -191,6 +213,15 @@ macro_rules! formats {
                 match self {
                     $(Self::$name(format) => format.max_payload_len(),)+
                     Self::LengthField(format) => format.max_payload_len(),
+                    Self::Fixed(format) => format.max_payload_len(),
+                }
+            }
+
+            fn max_header_len(&self) -> usize {
+                match self {
+                    $(Self::$name(format) => format.max_header_len(),)+
+                    Self::LengthField(format) => format.max_header_len(),
+                    Self::Fixed(format) => format.max_header_len(),
                 }
             }
 
@@ -198,6 +229,7 @@ macro_rules! formats {
                 match self {
                     $(Self::$name(format) => decode(format, bytes),)+
                     Self::LengthField(format) => decode(format, bytes),
+                    Self::Fixed(format) => decode(format, bytes),
                 }
             }
 
@@ -210,6 +242,7 @@ macro_rules! formats {
                 match self {
                     $(Self::$name(format) => encode(format, meta, len, out),)+
                     Self::LengthField(format) => encode(format, meta, len, out),
+                    Self::Fixed(format) => encode(format, meta, len, out),
                 }
             }
 
@@ -275,6 +308,11 @@ impl AnyFormat {
         )
     }
 
+    /// Returns whether all frames have the same length, without a header.
+    pub(crate) fn is_fixed(&self) -> bool {
+        matches!(self, Self::Fixed(_))
+    }
+
     /// Returns the protocol's own limit for a frame, if it sets one.
     fn own_limit(&self) -> Option<u64> {
         Some(match self {
@@ -325,7 +363,8 @@ impl AnyFormat {
             (_, Some(width)) => format!("{width}be"),
             _ => return None,
         };
-        Some((other.parse().ok()?, format!("--format {other}")))
+        let (_, format) = NAMED.iter().find(|(name, _)| *name == other)?;
+        Some((*format, format!("--format {other}")))
     }
 
     /// Returns a buffer for a header.
@@ -336,8 +375,8 @@ impl AnyFormat {
     /// Returns the bytes of this header that hold the length, if they hold nothing else.
     pub(crate) fn length_field<'a>(&self, header: &'a [u8]) -> Option<&'a [u8]> {
         match self {
-            Self::V1(_) | Self::Varint(_) | Self::Protobuf(_) => None,
-            Self::PostgresStartup(_) | Self::Tpkt(_) => None,
+            Self::V1(_) | Self::Varint(_) | Self::Protobuf(_) | Self::Fixed(_) => None,
+            Self::Lsp(_) | Self::PostgresStartup(_) | Self::Tpkt(_) => None,
             _ if !self.is_plain() => None,
             Self::LengthField(format) => {
                 let Layout { offset, width, .. } = format.layout();
@@ -371,20 +410,20 @@ impl AnyFormat {
     }
 }
 
-impl FromStr for AnyFormat {
-    type Err = String;
+/// Parses a format that needs parameters; returns `None` if this is none.
+pub(crate) fn with_parameters(text: &str) -> Option<Result<AnyFormat, String>> {
+    if let Some(layout) = text.strip_prefix("field:") {
+        return Some(field(layout).map(AnyFormat::LengthField));
+    }
+    text.strip_prefix("fixed:").map(|len| fixed(len).map(AnyFormat::Fixed))
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(layout) = text.strip_prefix("field:") {
-            return field(layout).map(Self::LengthField);
-        }
-        match NAMED.iter().find(|(name, _)| *name == text) {
-            Some((_, format)) => Ok(*format),
-            None => {
-                let names: Vec<_> = NAMED.iter().map(|(name, _)| *name).collect();
-                Err(format!("the formats are {}, and {FIELD_HELP}", names.join(", ")))
-            }
-        }
+/// Parses the length after `fixed:`.
+fn fixed(text: &str) -> Result<Fixed, String> {
+    let len = parse_bytes(text).map_err(|error| format!("fixed:, {error}"))?;
+    match NonZeroU64::new(len) {
+        Some(len) => Ok(Fixed::new(len)),
+        None => Err("a frame has at least one byte; write fixed:188 for frames of 188".to_owned()),
     }
 }
 
@@ -437,37 +476,16 @@ fn field(text: &str) -> Result<LengthField, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Args;
     use unstick::Decoder;
 
     use super::*;
-
-    /// The names that a text does not contain as words.
-    fn missing<'a>(names: impl Iterator<Item = &'a str>, text: &str) -> Vec<&'a str> {
-        let is_end = |c: char| c.is_whitespace() || ",;:.`()".contains(c);
-        let words: Vec<_> = text.split(is_end).collect();
-        names.filter(|name| !words.contains(name)).collect()
-    }
-
-    #[test]
-    fn the_help_names_every_format() {
-        let command = FramingArgs::augment_args(clap::Command::new("unstick"));
-        let format = command.get_arguments().find(|arg| arg.get_id() == "format").unwrap();
-        let help = format.get_help().unwrap().to_string();
-        let names = || NAMED.iter().map(|(name, _)| *name);
-        assert_eq!(missing(names(), &help), [""; 0], "{help}");
-        assert_eq!(missing(["v1", "u40be"].into_iter(), &help), ["u40be"]);
-        let inspected = NAMED.iter().filter(|(_, format)| !format.is_plain());
-        let (_, inspect_only) = help.split_once("for inspect only").unwrap();
-        assert_eq!(missing(inspected.map(|(name, _)| *name), inspect_only), [""; 0], "{help}");
-    }
 
     #[test]
     fn every_format_round_trips() {
         let fields = ["field:header=4,offset=1,width=2,order=be,covers=frame", "field:width=1"];
         let plain = NAMED.iter().filter(|(_, format)| format.is_plain()).map(|(name, _)| *name);
         for name in plain.chain(fields) {
-            let format: AnyFormat = name.parse().unwrap();
+            let format = name.parse::<AnyWire>().unwrap().format().unwrap();
             let framing = Framing::new(format);
             let meta = format.plain_meta(Kind::TEXT);
             let mut wire = Vec::new();
@@ -492,6 +510,22 @@ mod tests {
     }
 
     #[test]
+    fn frames_of_a_fixed_length_have_no_header() {
+        let format = "fixed:3".parse::<AnyWire>().unwrap().format().unwrap();
+        let framing = Framing::new(format);
+        let mut wire = Vec::new();
+        framing.encode(format.plain_meta(Kind::TEXT), b"abc", &mut wire).unwrap();
+        let refused = framing.encode(AnyMeta::None, b"ab", &mut wire);
+        assert_eq!(refused, Err(EncodeError::WrongLength { len: 2, expected: 3 }));
+        assert_eq!(wire, b"abc");
+        let mut decoder = Decoder::with_framing(framing);
+        let mut payloads = Vec::new();
+        decoder.for_each(b"abcdef", |piece| payloads.push(piece.bytes.to_vec())).unwrap();
+        assert_eq!(payloads, [b"abc", b"def"]);
+        assert!(decoder.finish().is_ok() && format.is_fixed() && format.is_plain());
+    }
+
+    #[test]
     fn invalid_formats_are_refused() {
         for (text, why) in [
             ("u33", "the formats are v1, u8,"),
@@ -504,8 +538,13 @@ mod tests {
             ("field:width=2,order=pdp", "take be or le"),
             ("field:width=2,covers=all", "covers payload, rest"),
             ("field:width=2,length=3", "`length` is not known"),
+            ("fixed:0", "a frame has at least one byte"),
+            ("fixed:", "fixed:, "),
+            ("fixed:-1", "fixed:, "),
+            ("delim:", "a delimiter has at least one byte"),
+            ("delim:0d0", "delim:, line 1, column 3: the hexadecimal text ends"),
         ] {
-            let error = text.parse::<AnyFormat>().unwrap_err();
+            let error = text.parse::<AnyWire>().unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
         }
     }

@@ -8,8 +8,9 @@ use unstick::Kind;
 use unstick::tokio::{FrameReader, FrameWriter};
 
 use crate::addr::BoxedWriter;
-use crate::format::{AnyFormat, AnyMeta};
+use crate::format::AnyMeta;
 use crate::v1::Close;
+use crate::wire::{AnyWire, Exchange, send};
 
 /// The time limit for writing the close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -20,19 +21,20 @@ const MAX_DRAIN_BYTES: u64 = 64 << 20;
 
 /// Sends the close (v1 only), shuts down writing, and discards what the peer still sends, each with
 /// a time limit. The payload of the close is at most `peer_limit` bytes long.
-pub(crate) async fn close_and_drain(
-    reader: FrameReader<impl AsyncRead + Unpin, AnyFormat>,
-    mut writer: FrameWriter<BoxedWriter, AnyFormat>,
+pub(crate) async fn close_and_drain<W: Exchange>(
+    reader: FrameReader<impl AsyncRead + Unpin, W>,
+    mut writer: FrameWriter<BoxedWriter, W>,
     close: Close,
     peer_limit: u64,
 ) {
     let close_sent = async {
         let framing = *writer.framing();
-        if framing.format().is_v1() {
+        let wire: AnyWire = (*framing.format()).into();
+        if wire.is_v1() {
             // If the code of an error does not fit, no close is sent: an empty close would mean
             // success.
             if let Some(close) = close.encode(framing.limit().min(peer_limit)) {
-                writer.send(AnyMeta::Kind(Kind::CLOSE), &close).await?;
+                send(&mut writer, AnyMeta::Kind(Kind::CLOSE), &close).await?;
             }
         }
         writer.shutdown().await

@@ -8,7 +8,10 @@ use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 
 use serde::Serialize;
-use unstick::{DecodeError, Decoder, Format, Header, HeaderError, Piece, RecoverError, V1};
+use unstick::{
+    DecodeError, Decoder, Hdlc, HdlcOctets, Header, HeaderError, Marked, Piece, RecoverError, V1,
+    Wire,
+};
 use unstick_session::message::Code;
 
 use crate::advice::{explain, guess};
@@ -16,13 +19,15 @@ use crate::bytes::{count, count_bytes};
 use crate::content::Content;
 use crate::dump::DumpReader;
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
+use crate::mark::{AnyMark, idle};
 use crate::output::{Failure, Out, json, note, print_error};
 use crate::preview::{preview, unquoted};
 use crate::v1;
+use crate::wire::AnyWire;
 
 const CHUNK_LEN: usize = 64 << 10;
 /// The maximum length of a payload that `--json` shows whole.
-const MAX_WHOLE: u64 = 64 << 10;
+const MAX_WHOLE: usize = 64 << 10;
 
 /// List the frames of a captured byte stream, and say where it goes wrong.
 #[derive(clap::Args)]
@@ -35,7 +40,8 @@ pub(crate) struct Args {
     /// `hexdump -vC` print.
     #[arg(long)]
     hex: bool,
-    /// Go on after an error, with the next bytes that are a header (v1 only).
+    /// Go on after an error: with the next bytes that are a header (v1), or after the next mark
+    /// (lines, crlf, nul, delim:, cobs, slip and hdlc).
     #[arg(long)]
     resync: bool,
     /// Go on after a frame that is over the limit.
@@ -51,21 +57,47 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    if args.resync && !args.framing.format.is_v1() {
+    let framing = &args.framing;
+    if args.resync && framing.format.format().is_some_and(|format| !format.is_v1()) {
         return Err(Failure::Usage(
-            "only v1 headers can be found again: no other format has a check; leave out --resync"
+            "only v1 headers can be found again, and marks: no other format has a check; \
+             leave out --resync"
                 .to_owned(),
         ));
     }
     let input = Input::open(args)?;
-    match args.framing.format {
-        AnyFormat::V1(format) => {
-            let decoder = Decoder::with_framing(args.framing.inspecting(format));
-            Inspector::new(args, decoder, AnyMeta::Kind, Some(Decoder::<V1>::resync)).run(input)
+    match framing.format {
+        AnyWire::Format(AnyFormat::V1(format)) => {
+            let decoder = Decoder::with_framing(framing.inspecting(format));
+            let parts = Parts {
+                any_meta: AnyMeta::Kind,
+                resync: Some(Decoder::<V1>::resync),
+                idle: |_, _| 0,
+            };
+            Inspector::new(args, decoder, parts).run(input)
         }
-        format => {
-            let decoder = Decoder::with_framing(args.framing.inspecting(format));
-            Inspector::new(args, decoder, |meta| meta, None).run(input)
+        AnyWire::Format(format) => {
+            let decoder = Decoder::with_framing(framing.inspecting(format));
+            let parts = Parts { any_meta: |meta| meta, resync: None, idle: |_, _| 0 };
+            Inspector::new(args, decoder, parts).run(input)
+        }
+        AnyWire::Mark(mark) => {
+            let decoder = Decoder::with_framing(framing.inspecting(Marked::new(mark.of_file())));
+            let parts = Parts {
+                any_meta: |()| AnyMeta::None,
+                resync: Some(Decoder::<Marked<AnyMark>>::resync),
+                idle: |marked, bytes| idle(marked.mark(), bytes),
+            };
+            Inspector::new(args, decoder, parts).run(input)
+        }
+        AnyWire::Hdlc => {
+            let decoder = Decoder::with_framing(framing.inspecting(Hdlc::new()));
+            let parts = Parts {
+                any_meta: |()| AnyMeta::None,
+                resync: Some(Decoder::<Hdlc>::resync),
+                idle: |_, bytes| idle(&HdlcOctets, bytes),
+            };
+            Inspector::new(args, decoder, parts).run(input)
         }
     }
 }
@@ -124,14 +156,40 @@ impl Input {
     }
 }
 
-/// A function that searches for the next header with a format's decoder.
-type ResyncFn<F> = fn(&mut Decoder<F>, &mut &[u8]) -> Result<Option<u64>, RecoverError>;
+/// A function that searches for the next frame with a framing's decoder.
+type ResyncFn<W> = fn(&mut Decoder<W>, &mut &[u8]) -> Result<Option<u64>, RecoverError>;
 
-struct Inspector<'a, F: Format> {
+/// What only a few framings have.
+struct Parts<W: Wire> {
+    any_meta: fn(W::Meta) -> AnyMeta,
+    resync: Option<ResyncFn<W>>,
+    /// Returns how many bytes at the front stand between frames.
+    idle: fn(&W, &[u8]) -> usize,
+}
+
+/// The length of a payload, if it is known when the frame begins.
+trait Announced {
+    fn announced(self) -> Option<u64>;
+}
+
+impl Announced for u64 {
+    fn announced(self) -> Option<u64> {
+        Some(self)
+    }
+}
+
+impl Announced for () {
+    fn announced(self) -> Option<u64> {
+        None
+    }
+}
+
+struct Inspector<'a, W: Wire<Len: Announced>> {
     args: &'a Args,
-    decoder: Decoder<F>,
-    any_meta: fn(F::Meta) -> AnyMeta,
-    resync: Option<ResyncFn<F>>,
+    decoder: Decoder<W>,
+    parts: Parts<W>,
+    /// The stream offset of the frame that has begun last, if its length is not announced.
+    begun: u64,
     out: Out,
     state: State,
     frame: Option<OpenFrame>,
@@ -147,8 +205,10 @@ struct Inspector<'a, F: Format> {
 enum State {
     /// Decoding frames.
     Decode,
-    /// Searching for the next header after an error.
+    /// Searching for the next header or mark after an error.
     Search { error: DecodeError },
+    /// Skipping a frame up to the next mark.
+    Skip,
     /// A header was found; the next piece has it.
     Found { error: DecodeError, skipped: u64 },
     /// Nothing more is decoded.
@@ -159,7 +219,8 @@ enum State {
 struct OpenFrame {
     at: u64,
     meta: AnyMeta,
-    len: u64,
+    /// The length of the payload; `None` while it is not known.
+    len: Option<u64>,
     seen: u64,
     beginning: Vec<u8>,
 }
@@ -174,7 +235,9 @@ enum InspectEvent<'a> {
         kind: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         header: Option<String>,
-        len: u64,
+        /// Missing if the stream ends in the frame, or fails, and the length is not announced.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        len: Option<u64>,
         /// The bytes of the payload that are in the capture: less than `len` if the stream ends in
         /// the frame.
         arrived: u64,
@@ -222,18 +285,13 @@ fn byte_of(error: &DecodeError) -> u64 {
     error.at().saturating_add(index)
 }
 
-impl<'a, F: Format> Inspector<'a, F> {
-    fn new(
-        args: &'a Args,
-        decoder: Decoder<F>,
-        any_meta: fn(F::Meta) -> AnyMeta,
-        resync: Option<ResyncFn<F>>,
-    ) -> Self {
+impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
+    fn new(args: &'a Args, decoder: Decoder<W>, parts: Parts<W>) -> Self {
         Self {
             args,
             decoder,
-            any_meta,
-            resync,
+            parts,
+            begun: 0,
             out: Out::new(),
             state: State::Decode,
             frame: None,
@@ -287,43 +345,69 @@ impl<'a, F: Format> Inspector<'a, F> {
                 State::Done => return Ok(()),
                 State::Search { error } => {
                     // Without a search function the state is never `Search`.
-                    let Some(resync) = self.resync else { return Ok(()) };
+                    let Some(resync) = self.parts.resync else { return Ok(()) };
                     match resync(&mut self.decoder, &mut input) {
+                        Ok(Some(skipped)) if self.has_marks() => self.found_mark(error, skipped)?,
                         Ok(Some(skipped)) => self.state = State::Found { error, skipped },
                         Ok(None) | Err(_) => return Ok(()),
                     }
                 }
-                State::Decode | State::Found { .. } => match self.decoder.decode(&mut input) {
-                    Ok(Some(piece)) => self.piece(piece)?,
-                    Ok(None) => return Ok(()),
-                    Err(error) => self.fail(error)?,
-                },
+                State::Skip => {
+                    // The decoder stops after the mark, so that the next frame's offset is known.
+                    let Some(resync) = self.parts.resync else { return Ok(()) };
+                    match resync(&mut self.decoder, &mut input) {
+                        Ok(Some(_)) => self.state = State::Decode,
+                        Ok(None) | Err(_) => return Ok(()),
+                    }
+                }
+                State::Decode | State::Found { .. } => {
+                    if self.decoder.is_at_boundary() {
+                        let idle = (self.parts.idle)(self.decoder.format(), input);
+                        self.begun = self.decoder.position() + idle as u64;
+                    }
+                    match self.decoder.decode(&mut input) {
+                        Ok(Some(piece)) => self.piece(piece)?,
+                        Ok(None) => return Ok(()),
+                        Err(error) => self.fail(error)?,
+                    }
+                }
             }
         }
     }
 
-    fn piece(&mut self, piece: Piece<'_, F::Meta>) -> Result<(), Failure> {
+    /// Whether frames end with marks.
+    fn has_marks(&self) -> bool {
+        self.args.framing.format.format().is_none()
+    }
+
+    fn piece(&mut self, piece: Piece<'_, W::Meta, W::Len>) -> Result<(), Failure> {
         if let Some(Header { meta, payload_len, header_len }) = piece.header {
+            let meta = (self.parts.any_meta)(meta);
+            let len = payload_len.announced();
             let before = piece.bytes.len() as u64 + header_len as u64;
-            let at = self.decoder.position() - before;
-            let meta = (self.any_meta)(meta);
-            if let State::Found { error, skipped } = self.state {
-                self.found(error, skipped, at, meta, payload_len)?;
+            let at = match len {
+                Some(_) => self.decoder.position() - before,
+                None => self.begun,
+            };
+            if let (State::Found { error, skipped }, Some(len)) = (self.state, len) {
+                self.found(error, skipped, at, meta, len)?;
             }
             if self.state == State::Done {
                 return Ok(());
             }
-            let beginning = Vec::new();
-            self.frame = Some(OpenFrame { at, meta, len: payload_len, seen: 0, beginning });
+            self.frame = Some(OpenFrame { at, meta, len, seen: 0, beginning: Vec::new() });
         }
         if let Some(frame) = &mut self.frame {
             frame.seen += piece.bytes.len() as u64;
-            let room = if self.args.json && frame.len <= MAX_WHOLE {
-                piece.bytes.len()
-            } else {
-                // A character has at most four bytes.
-                usize::from(self.args.preview) * 4 + 4 - frame.beginning.len()
+            // A character has at most four bytes.
+            let previewed = usize::from(self.args.preview) * 4 + 4;
+            let max = match frame.len {
+                _ if !self.args.json => previewed,
+                Some(len) if len > MAX_WHOLE as u64 => previewed,
+                // What is not announced may still become longer.
+                _ => previewed.max(MAX_WHOLE),
             };
+            let room = max.saturating_sub(frame.beginning.len());
             let held = frame.beginning.len();
             frame.beginning.extend(piece.bytes.iter().take(room));
             if let AnyMeta::Recipe(meta) = frame.meta {
@@ -332,8 +416,9 @@ impl<'a, F: Format> Inspector<'a, F> {
             }
         }
         if piece.last
-            && let Some(frame) = self.frame.take()
+            && let Some(mut frame) = self.frame.take()
         {
+            frame.len = Some(frame.seen);
             self.frames += 1;
             self.whole += self.decoder.position() - frame.at;
             self.row(&frame)?;
@@ -360,23 +445,29 @@ impl<'a, F: Format> Inspector<'a, F> {
                 message: &message,
             }))?;
         }
-        let oversize = matches!(error, DecodeError::Oversize { .. });
+        let oversize = matches!(error, DecodeError::Oversize { .. } | DecodeError::TooLong { .. });
         let ended = matches!(error, DecodeError::Truncated { .. });
-        let skip = oversize && self.args.skip_oversize && self.decoder.skip_frame().is_ok();
+        let skip = oversize
+            && self.args.skip_oversize
+            && (self.has_marks() || self.decoder.skip_frame().is_ok());
         let hint = match error {
-            DecodeError::Oversize { .. } if skip => "; going on after it",
+            _ if skip => "; going on after it",
+            DecodeError::TooLong { .. } if !self.args.resync => {
+                "; go on after it with --skip-oversize"
+            }
             DecodeError::Oversize { .. }
                 if !self.args.resync && guess(&error, self.args.framing.format).is_none() =>
             {
                 "; go on after it with --skip-oversize"
             }
-            DecodeError::Header { .. } if self.resync.is_none() => {
+            DecodeError::Header { .. } if self.parts.resync.is_none() => {
                 "; in this format the place of the next frame cannot be found again"
             }
             _ => "",
         };
         self.report(&format!("{message}{hint}"))?;
-        self.state = match self.resync {
+        self.state = match self.parts.resync {
+            _ if skip && self.has_marks() => State::Skip,
             _ if skip => State::Decode,
             // The end of an oversize frame is known, so it needs no search.
             Some(_) if !ended && (!oversize || self.args.resync) => State::Search { error },
@@ -425,15 +516,41 @@ impl<'a, F: Format> Inspector<'a, F> {
         })
     }
 
+    /// Reports where decoding goes on after a mark. Without `--resync` this ends the listing.
+    fn found_mark(&mut self, error: DecodeError, skipped: u64) -> Result<(), Failure> {
+        let go_on = self.args.resync;
+        self.state = if go_on { State::Decode } else { State::Done };
+        let at = self.decoder.position();
+        if self.args.json {
+            self.out.line(json(&InspectEvent::Resync { found: Some(at), skipped }))?;
+        }
+        let skipped = count_bytes(skipped);
+        self.report(&if go_on {
+            format!("byte {at}: going on after a mark, {skipped} skipped from byte {}", error.at())
+        } else {
+            format!(
+                "byte {at}: a resync would go on after a mark, {skipped} skipped; see it with --resync"
+            )
+        })
+    }
+
     fn end_of_stream(&mut self) -> Result<(), Failure> {
-        match self.decoder.finish() {
+        let ended = loop {
+            match self.decoder.end() {
+                Ok(Some(piece)) => self.piece(piece)?,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        match ended {
             Ok(()) => Ok(()),
             Err(DecodeError::Unsynchronized { at, skipped }) => {
                 if self.args.json {
                     self.out.line(json(&InspectEvent::Resync { found: None, skipped }))?;
                 }
                 let skipped = count_bytes(skipped);
-                self.report(&format!("byte {at}: no further header in the {skipped} up to the end"))
+                let what = if self.has_marks() { "mark" } else { "header" };
+                self.report(&format!("byte {at}: no further {what} in the {skipped} up to the end"))
             }
             Err(error) => self.fail(error),
         }
@@ -457,7 +574,7 @@ impl<'a, F: Format> Inspector<'a, F> {
 
     fn row(&mut self, frame: &OpenFrame) -> Result<(), Failure> {
         let width = usize::from(self.args.preview);
-        let whole = frame.beginning.len() as u64 == frame.len;
+        let whole = Some(frame.beginning.len() as u64) == frame.len;
         let described = frame
             .meta
             .kind()
@@ -466,10 +583,11 @@ impl<'a, F: Format> Inspector<'a, F> {
         let header = frame.meta.header();
         let kind = frame.meta.kind().map(|kind| kind.to_string());
         let (at, len, arrived) = (frame.at, frame.len, frame.seen);
+        let known_len = len.unwrap_or(arrived);
         if self.args.json {
-            let held = len <= MAX_WHOLE;
+            let held = known_len <= MAX_WHOLE as u64;
             let content = held.then(|| Content::new(&frame.beginning));
-            let preview = (!held).then(|| unquoted(&frame.beginning, len, width));
+            let preview = (!held).then(|| unquoted(&frame.beginning, known_len, width));
             let meaning = described;
             return self.out.line(json(&InspectEvent::Frame {
                 at,
@@ -482,21 +600,26 @@ impl<'a, F: Format> Inspector<'a, F> {
                 meaning,
             }));
         }
-        let mut content = described.unwrap_or_else(|| preview(&frame.beginning, frame.len, width));
-        if frame.len > 0 && frame.beginning.is_empty() {
+        let mut content = described.unwrap_or_else(|| preview(&frame.beginning, known_len, width));
+        if known_len > 0 && frame.beginning.is_empty() {
             content.clear();
         }
-        if arrived < len {
-            content = format!("(incomplete: {arrived} of {len}) {content}");
+        match len {
+            Some(len) if arrived < len => {
+                content = format!("(incomplete: {arrived} of {len}) {content}");
+            }
+            Some(_) => {}
+            None => content = format!("(incomplete) {content}"),
         }
         let meta = kind.or(header).unwrap_or_default();
-        let columns = self.columns(&at.to_string(), &len.to_string(), &meta, &content);
+        let columns = self.columns(&at.to_string(), &known_len.to_string(), &meta, &content);
         self.out.line(columns)
     }
 
     /// Formats a row with aligned columns.
     fn columns(&self, at: &str, len: &str, meta: &str, content: &str) -> String {
-        let Some(width) = self.args.framing.format.meta_width() else {
+        let format = self.args.framing.format.format();
+        let Some(width) = format.and_then(|format| format.meta_width()) else {
             return format!("{at:>12}  {len:>12}  {content}").trim_end().to_owned();
         };
         format!("{at:>12}  {len:>12}  {meta:<width$}  {content}").trim_end().to_owned()

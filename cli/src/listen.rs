@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
-use unstick::Kind;
+use unstick::{Framing, Kind};
 
 use crate::addr::Addr;
 use crate::bytes::{count, parse_seconds};
@@ -21,6 +21,7 @@ use crate::serve::{ListenEvent, Reply, Rules, serve};
 use crate::tls::{self, TlsAcceptor, TlsArgs};
 use crate::udp;
 use crate::v1::parse_kind;
+use crate::wire::{Exchange, with_wire};
 
 /// The pause after a failed accept: a missing resource, such as a file descriptor, does not become
 /// free at once.
@@ -76,6 +77,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.framing.check_exchange()?;
+    if args.inbox.dir.is_some() && !args.framing.format.has_lengths() {
+        return Err(Failure::Usage(
+            "files come in frames that say how long they are; leave out --dir, or take another \
+             --format"
+                .to_owned(),
+        ));
+    }
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -84,7 +92,10 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         .map_err(|error| Failure::job(format!("cannot start: {error}")))?;
     let result = match args.addr {
         Addr::Udp { .. } => runtime.block_on(udp::listen(args)),
-        _ => runtime.block_on(listen(args)),
+        _ => with_wire!(args.framing.format, |wire| {
+            let framing = args.framing.apply(wire);
+            runtime.block_on(listen(args, framing))
+        }),
     };
     runtime.shutdown_background();
     result
@@ -102,7 +113,7 @@ fn raise_open_files() {
     }
 }
 
-async fn listen(args: Args) -> Result<(), Failure> {
+async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let inbox = args.inbox.inbox()?;
     let tls = args.tls.acceptor(&args.addr)?;
@@ -124,7 +135,6 @@ async fn listen(args: Args) -> Result<(), Failure> {
         .await;
 
     let rules = Arc::new(Rules {
-        framing: args.framing.framing(),
         reply: args.reply.as_deref().map(Reply::parse),
         frame_timeout: args.frame_timeout,
         idle_timeout: args.idle_timeout,
@@ -138,7 +148,7 @@ async fn listen(args: Args) -> Result<(), Failure> {
         files: AtomicU64::new(0),
     });
     let acceptor = Acceptor { listener, tls, max_connections: args.max_connections.max(1) };
-    accept(acceptor, rules, printer, outcome, &mut signals).await
+    accept(acceptor, rules, framing, printer, outcome, &mut signals).await
 }
 
 /// The listening side: socket, TLS, and the maximum number of connections.
@@ -148,9 +158,10 @@ struct Acceptor {
     max_connections: usize,
 }
 
-async fn accept(
+async fn accept<W: Exchange>(
     acceptor: Acceptor,
     rules: Arc<Rules>,
+    framing: Framing<W>,
     printer: Printer,
     mut outcome: oneshot::Receiver<Result<(), Failure>>,
     signals: &mut Signals,
@@ -179,7 +190,7 @@ async fn accept(
                                 None => Ok((incoming, outgoing)),
                             };
                             match halves {
-                                Ok(halves) => serve(&rules, printer, halves, peer, stopped).await,
+                                Ok(halves) => serve(&rules, framing, printer, halves, peer, stopped).await,
                                 Err(why) => printer.error(&format!("{peer}: {why}")).await,
                             }
                         });

@@ -22,6 +22,7 @@ mod inspect;
 mod lane;
 mod listen;
 mod listener;
+mod mark;
 mod meter;
 mod output;
 mod pcap;
@@ -41,6 +42,7 @@ mod transfer;
 mod udp;
 mod uploads;
 mod v1;
+mod wire;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
-use unstick::{Frame, Framing, Kind};
+use unstick::{Framing, Kind};
 use unstick_session::message::{
     self, Code, Digest, FileCancel, FileData, FileDone, FileOpen, Message, ResumeKey,
 };
@@ -18,7 +18,7 @@ use unstick_session::session::{self, LIMIT_WITHOUT_HELLO, SendError, Session};
 use crate::addr::{Addr, BoxedReader, BoxedWriter};
 use crate::advice::{explain_read, explain_session};
 use crate::bytes::{count, count_bytes, parse_bytes, parse_seconds};
-use crate::format::{AnyFormat, AnyMeta, FramingArgs};
+use crate::format::{AnyMeta, FramingArgs, Meta};
 use crate::goodbye::close_and_drain;
 use crate::hex;
 use crate::output::{Failure, json, note};
@@ -33,6 +33,7 @@ use crate::tls::TlsArgs;
 use crate::transfer::{FileItem, FileSource, ResumeKeys, Unsendable};
 use crate::udp;
 use crate::v1::{self, Close, parse_kind};
+use crate::wire::{self, AnyWire, Exchange, next_found, with_wire};
 
 /// How long to wait for a peer's hello before sending a message longer than the limit without one.
 const HELLO_WAIT: Duration = Duration::from_secs(1);
@@ -104,7 +105,10 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         .map_err(|error| Failure::job(format!("cannot start: {error}")))?;
     let result = match args.addr {
         Addr::Udp { .. } => runtime.block_on(udp::send(args, shape)),
-        _ => runtime.block_on(send(args, shape)),
+        _ => with_wire!(args.framing.format, |wire| {
+            let framing = args.framing.apply(wire);
+            runtime.block_on(send(args, framing, shape))
+        }),
     };
     // Does not wait for a thread that still reads standard input.
     runtime.shutdown_background();
@@ -114,7 +118,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 /// The header fields of the messages, and which frames are answers to them.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
-    format: AnyFormat,
+    format: AnyWire,
     kind: Option<Kind>,
     header: Option<AnyMeta>,
 }
@@ -147,12 +151,14 @@ impl Shape {
             Some(text) => {
                 let bytes = hex::parse(text)
                     .map_err(|error| Failure::Usage(format!("--header, {error}")))?;
-                Some(format.header_meta(&bytes).ok_or_else(|| {
-                    Failure::Usage(
+                Some(format.format().and_then(|format| format.header_meta(&bytes)).ok_or_else(
+                    || {
+                        Failure::Usage(
                         "--header goes with a field: format, and has as many bytes as its header"
                             .to_owned(),
                     )
-                })?)
+                    },
+                )?)
             }
             None => None,
         };
@@ -253,7 +259,7 @@ struct Shared {
     tally: RefCell<Tally>,
 }
 
-async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
+async fn send<W: Exchange>(args: Args, framing: Framing<W>, shape: Shape) -> Result<(), Failure> {
     let reads_stdin = args.items.is_empty();
     let given = args.items.items(args.name.as_deref())?;
     let tls = args.tls.connector(&args.addr)?;
@@ -271,7 +277,6 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
         ))
     });
     let (incoming, outgoing) = connected??;
-    let framing = args.framing.framing();
 
     let mut terminal = None;
     let on_terminal =
@@ -286,7 +291,7 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
         terminal = Some(prompt.terminal);
         (prompt.items, (prompt.printer, prompt.outcome))
     } else if reads_stdin {
-        (source::lines(framing.limit()), Printer::start())
+        (source::lines(args.framing.max_line_len(framing.limit())), Printer::start())
     } else {
         (source::given(given), bar.printer())
     };
@@ -306,7 +311,6 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
         printer: printer.clone(),
         json: args.json,
         prompted: terminal.is_some(),
-        at: 0,
     };
     let message_sender = MessageSender {
         writer: &mut writer,
@@ -373,13 +377,12 @@ async fn send(args: Args, shape: Shape) -> Result<(), Failure> {
 }
 
 /// Runs both directions to their ends, and checks how the conversation ended.
-async fn converse(
-    answer_reader: AnswerReader<'_>,
-    message_sender: MessageSender<'_>,
+async fn converse<W: Exchange>(
+    answer_reader: AnswerReader<'_, W>,
+    message_sender: MessageSender<'_, W>,
     seen: watch::Receiver<Progress>,
 ) -> Result<(), ConversationError> {
-    let (is_v1, expect_reply) =
-        (message_sender.framing.format().is_v1(), message_sender.expect_reply);
+    let (is_v1, expect_reply) = (message_sender.shape.format.is_v1(), message_sender.expect_reply);
     let limit = message_sender.timeout;
     let answered = |progress: &Progress| !expect_reply || progress.answers >= progress.sent;
 
@@ -463,8 +466,8 @@ fn ended_early(
 }
 
 /// The receiving direction: reads the answers.
-struct AnswerReader<'a> {
-    reader: &'a mut FrameReader<BoxedReader, AnyFormat>,
+struct AnswerReader<'a, W: Exchange> {
+    reader: &'a mut FrameReader<BoxedReader, W>,
     shape: Shape,
     progress: &'a watch::Sender<Progress>,
     shared: &'a Shared,
@@ -472,8 +475,6 @@ struct AnswerReader<'a> {
     json: bool,
     /// Whether answers appear at a prompt, and are marked.
     prompted: bool,
-    /// The stream offset of the next frame.
-    at: u64,
 }
 
 /// A line of `--json`.
@@ -496,12 +497,12 @@ enum ReceivedFrame {
     Other,
 }
 
-impl AnswerReader<'_> {
+impl<W: Exchange> AnswerReader<'_, W> {
     /// Reads until the peer's end; returns its close if there was one.
-    async fn run(mut self) -> Result<Option<Close>, ConversationError> {
+    async fn run(self) -> Result<Option<Close>, ConversationError> {
         loop {
-            let frame = match self.reader.next_frame().await {
-                Ok(Some(frame)) => frame,
+            let found = match next_found(self.reader).await {
+                Ok(Some(found)) => found,
                 Ok(None) => return Ok(None),
                 Err(ReadError::Io(error)) => {
                     return Err(ConversationError::job(format!(
@@ -515,9 +516,10 @@ impl AnswerReader<'_> {
                     return Err(ConversationError::Refused { close, message });
                 }
             };
-            let at = self.at;
-            self.at += frame.bytes().len() as u64;
-            let received = match frame.meta.kind() {
+            let at = found.at();
+            let Some(frame) = self.reader.buf().frame(&found) else { continue };
+            let meta = frame.meta.clone().into_any();
+            let received = match meta.kind() {
                 Some(kind) => self.shared.handle_frame(kind, frame.payload),
                 None => Ok(ReceivedFrame::Message),
             };
@@ -534,11 +536,11 @@ impl AnswerReader<'_> {
                 _ => false,
             };
             if matches!(received, ReceivedFrame::Message) || is_answer {
-                let line = show(&frame, at, self.json, self.prompted);
+                let line = show(meta, frame.payload, at, self.json, self.prompted);
                 self.printer.line(line).await;
             }
-            let is_hello = frame.meta.kind() == Some(Kind::HELLO);
-            let is_ping = frame.meta.kind() == Some(Kind::PING);
+            let is_hello = meta.kind() == Some(Kind::HELLO);
+            let is_ping = meta.kind() == Some(Kind::PING);
             self.progress.send_modify(|progress| {
                 progress.frames += 1;
                 progress.answers += u64::from(is_answer);
@@ -586,21 +588,21 @@ impl Shared {
 }
 
 /// Formats an answer as one line.
-fn show(frame: &Frame<'_, AnyMeta>, at: u64, as_json: bool, prompted: bool) -> String {
+fn show(meta: AnyMeta, payload: &[u8], at: u64, as_json: bool, prompted: bool) -> String {
     if as_json {
-        return json(&SendEvent::Message { at, message: Shown::new(frame.meta, frame.payload) });
+        return json(&SendEvent::Message { at, message: Shown::new(meta, payload) });
     }
-    let shown = match std::str::from_utf8(frame.payload) {
+    let shown = match std::str::from_utf8(payload) {
         Ok(text) => escaped(text),
-        Err(_) => format!("0x{}", plain_hex(frame.payload)),
+        Err(_) => format!("0x{}", plain_hex(payload)),
     };
     if prompted { format!("< {shown}") } else { shown }
 }
 
 /// The sending direction: sends the messages and files.
-struct MessageSender<'a> {
-    writer: &'a mut FrameWriter<BoxedWriter, AnyFormat>,
-    framing: Framing<AnyFormat>,
+struct MessageSender<'a, W: Exchange> {
+    writer: &'a mut FrameWriter<BoxedWriter, W>,
+    framing: Framing<W>,
     shape: Shape,
     progress: &'a watch::Sender<Progress>,
     seen: watch::Receiver<Progress>,
@@ -619,7 +621,7 @@ struct MessageSender<'a> {
     timeout: Duration,
 }
 
-impl MessageSender<'_> {
+impl<W: Exchange> MessageSender<'_, W> {
     /// Sends everything, waits for the expected answers, and closes.
     async fn run(mut self) -> Result<(), SendFailure> {
         let send_result = self.send_all().await;
@@ -632,7 +634,7 @@ impl MessageSender<'_> {
     }
 
     async fn send_all(&mut self) -> Result<(), SendFailure> {
-        if self.framing.format().is_v1() {
+        if self.shape.format.is_v1() {
             let limit = self.framing.limit();
             if let Some(hello) = v1::hello(limit, limit) {
                 self.send_message(&hello).await?;
@@ -665,7 +667,7 @@ impl MessageSender<'_> {
 
     /// Sends the close, and shuts down writing.
     async fn close(&mut self) -> Result<(), SendFailure> {
-        if self.framing.format().is_v1() {
+        if self.shape.format.is_v1() {
             self.send_message(&Message::Close(message::Close::ORDINARY)).await?;
         }
         in_time(self.timeout, &self.seen, self.writer.shutdown()).await
@@ -678,7 +680,8 @@ impl MessageSender<'_> {
         match meta.kind() {
             Some(kind) => self.send_message(&Message::Other { kind, payload }).await?,
             None => {
-                in_time(self.timeout, &self.seen, self.writer.feed(meta, payload)).await?;
+                let written = wire::feed(self.writer, meta, payload);
+                in_time(self.timeout, &self.seen, written).await?;
             }
         }
         self.progress.send_modify(|progress| progress.sent += 1);
@@ -694,7 +697,9 @@ impl MessageSender<'_> {
     /// that applies without a hello.
     async fn check_len(&mut self, number: u64, meta: AnyMeta, len: u64) -> Result<(), SendFailure> {
         let limit = self.framing.limit();
-        if len > limit {
+        // Where every message has the same length, a limit does not help.
+        let is_fixed = self.shape.format.format().is_some_and(|format| format.is_fixed());
+        if len > limit && !is_fixed {
             return Err(SendFailure::given_up(format!(
                 "message {number} has {} and the limit is {limit}; \
                  raise --limit if the peer takes more",
@@ -733,7 +738,7 @@ impl MessageSender<'_> {
 
     /// Sends a file. If it cannot be sent, the table at the end says why.
     async fn file(&mut self, item: FileItem) -> Result<(), SendFailure> {
-        if !self.framing.format().is_v1() {
+        if !self.shape.format.is_v1() {
             self.printer.error("only v1 has files; send it without --format").await;
             return Ok(());
         }
@@ -929,7 +934,8 @@ impl MessageSender<'_> {
                 .poll_transmit()
                 .map(|encoded| (AnyMeta::Kind(encoded.kind()), encoded.to_payload()));
             let Some((meta, payload)) = next else { break };
-            in_time(self.timeout, &self.seen, self.writer.feed(meta, &payload)).await?;
+            let written = wire::feed(self.writer, meta, &payload);
+            in_time(self.timeout, &self.seen, written).await?;
         }
         self.flush().await
     }
@@ -963,13 +969,10 @@ impl MessageSender<'_> {
         let meta = AnyMeta::Kind(encoded.kind());
         let written = async {
             if encoded.head().is_empty() || encoded.tail().len() < MIN_UNCOPIED {
-                return writer.feed(meta, &encoded.to_payload()).await;
+                return wire::feed(writer, meta, &encoded.to_payload()).await;
             }
             // A large payload is written without copying.
-            writer.begin(meta, encoded.payload_len()).await?;
-            writer.payload(encoded.head()).await?;
-            writer.payload(encoded.tail()).await?;
-            writer.finish()
+            W::feed_in_parts(writer, meta, encoded.head(), encoded.tail()).await
         };
         in_time(self.timeout, seen, written).await
     }

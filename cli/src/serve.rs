@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use unstick::scan::Found;
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, Frame, Framing, Kind};
 use unstick_session::message::{Code, Encoded, FileStatus, Hello, Message};
@@ -18,7 +19,7 @@ use crate::advice::{explain_read, explain_session};
 use crate::bytes::{count, count_bytes};
 use crate::content::Content;
 use crate::dialect;
-use crate::format::{AnyFormat, AnyMeta};
+use crate::format::{AnyMeta, Meta};
 use crate::goodbye::close_and_drain;
 use crate::inbox::Inbox;
 use crate::meter::{Meter, Metered};
@@ -28,6 +29,7 @@ use crate::printer::Printer;
 use crate::rate::MinRate;
 use crate::uploads::{Answer, Outcome, Uploads};
 use crate::v1::{self, Close, without_advice};
+use crate::wire::{self, AnyWire, Exchange, next_found};
 
 /// How a message is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +69,6 @@ const TICKS_TO_WORKING: u32 = 3;
 
 /// The options that apply to every connection, and counters over all of them.
 pub(crate) struct Rules {
-    pub(crate) framing: Framing<AnyFormat>,
     pub(crate) reply: Option<Reply>,
     pub(crate) frame_timeout: Duration,
     pub(crate) idle_timeout: Option<Duration>,
@@ -184,13 +185,13 @@ impl End {
         Self::Error { at: None, code: None, message }
     }
 
-    fn read(error: &ReadError, format: AnyFormat) -> Self {
+    fn read(error: &ReadError, wire: AnyWire) -> Self {
         let at = match error {
             ReadError::Decode(error) => Some(error.at()),
             ReadError::FrameTimeout { at, .. } | ReadError::IdleTimeout { at, .. } => Some(*at),
             _ => None,
         };
-        Self::Error { at, code: error.code().map(Code), message: explain_read(error, format) }
+        Self::Error { at, code: error.code().map(Code), message: explain_read(error, wire) }
     }
 
     /// Returns the close that is sent to the peer. `owes` is whether the peer still waits for an
@@ -207,39 +208,45 @@ impl End {
 }
 
 /// Serves a connection until it ends, or `stop` becomes true.
-pub(crate) async fn serve(
+pub(crate) async fn serve<W: Exchange>(
     rules: &Rules,
+    framing: Framing<W>,
     printer: Printer,
     (incoming, outgoing): (BoxedReader, BoxedWriter),
     peer: String,
     stop: watch::Receiver<bool>,
 ) {
     let log = Log { rules, printer, peer, announced: false, messages: 0, files: 0 };
-    match &rules.inbox {
-        Some(inbox) if !rules.framing.format().is_v1() => {
-            dialect::serve(rules, Arc::clone(inbox), log, (incoming, outgoing), stop).await;
+    let wire: AnyWire = (*framing.format()).into();
+    match (&rules.inbox, wire) {
+        (Some(inbox), AnyWire::Format(format)) if !format.is_v1() => {
+            let (framing, inbox) =
+                (Framing::new(format).with_limit(framing.limit()), Arc::clone(inbox));
+            dialect::serve(rules, framing, inbox, log, (incoming, outgoing), stop).await;
         }
-        _ => converse(rules, log, (incoming, outgoing), stop).await,
+        _ => converse(rules, framing, log, (incoming, outgoing), stop).await,
     }
 }
 
 /// Serves a connection of version 1, or of a format in which each frame is a message.
-async fn converse(
+async fn converse<W: Exchange>(
     rules: &Rules,
+    framing: Framing<W>,
     log: Log<'_>,
     (incoming, outgoing): (BoxedReader, BoxedWriter),
     mut stop: watch::Receiver<bool>,
 ) {
     let (incoming, meter) = Metered::new(incoming);
     let mut reader =
-        FrameReader::with_framing(incoming, rules.framing).with_frame_timeout(rules.frame_timeout);
+        FrameReader::with_framing(incoming, framing).with_frame_timeout(rules.frame_timeout);
     if let Some(after) = rules.idle_timeout {
         reader = reader.with_idle_timeout(after);
     }
     let session = rules.kinds.iter().fold(Session::new(), |session, kind| session.with_kind(*kind));
     let mut conversation = Conversation {
         rules,
-        writer: FrameWriter::with_framing(outgoing, rules.framing),
+        framing,
+        writer: FrameWriter::with_framing(outgoing, framing),
         log,
         session,
         uploads: Uploads::new(rules.inbox.clone()),
@@ -265,9 +272,10 @@ async fn converse(
 }
 
 /// The state of the conversation with one peer.
-struct Conversation<'a> {
+struct Conversation<'a, W: Exchange> {
     rules: &'a Rules,
-    writer: FrameWriter<BoxedWriter, AnyFormat>,
+    framing: Framing<W>,
+    writer: FrameWriter<BoxedWriter, W>,
     log: Log<'a>,
     session: Session,
     uploads: Uploads,
@@ -284,24 +292,23 @@ struct Conversation<'a> {
 }
 
 /// What woke the loop of the conversation.
-enum Wakeup<'a> {
-    Frame(Result<Option<Frame<'a, AnyMeta>>, ReadError>),
+enum Wakeup<M> {
+    Frame(Result<Option<Found<M>>, ReadError>),
     Outcome(Option<Outcome>),
     Tick,
     Announce,
     Stop,
 }
 
-impl Conversation<'_> {
+impl<W: Exchange> Conversation<'_, W> {
     async fn run(
         &mut self,
-        reader: &mut FrameReader<Metered<BoxedReader>, AnyFormat>,
+        reader: &mut FrameReader<Metered<BoxedReader>, W>,
         meter: &Meter,
         stop: &mut watch::Receiver<bool>,
     ) -> End {
         // Only v1 peers send a hello.
-        let hello_wait =
-            if self.rules.framing.format().is_v1() { ANNOUNCE } else { Duration::ZERO };
+        let hello_wait = if self.wire().is_v1() { ANNOUNCE } else { Duration::ZERO };
         let mut announce = pin!(sleep(hello_wait));
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -321,7 +328,7 @@ impl Conversation<'_> {
                     Wakeup::Outcome(outcome)
                 }
                 _ = ticks.tick(), if has_uploads => Wakeup::Tick,
-                frame = reader.next_frame(), if can_read => Wakeup::Frame(frame),
+                found = next_found(reader), if can_read => Wakeup::Frame(found),
                 () = &mut announce, if !self.log.announced => Wakeup::Announce,
             };
             let result = match wakeup {
@@ -336,19 +343,29 @@ impl Conversation<'_> {
                     let begun = meter.bytes().saturating_sub(position);
                     self.tick(ticked % TICKS_TO_WORKING == 0, can_read, begun).await
                 }
-                Wakeup::Frame(Ok(Some(frame))) => self.frame(&frame).await,
+                Wakeup::Frame(Ok(Some(found))) => {
+                    self.at = found.at().saturating_add(found.frame_len() as u64);
+                    match reader.buf().frame(&found) {
+                        Some(frame) => self.frame(found.at(), &frame).await,
+                        None => Ok(()),
+                    }
+                }
                 Wakeup::Frame(Ok(None)) => Err(self.end_of_stream()),
                 Wakeup::Frame(Err(error)) => match error {
-                    ReadError::Decode(DecodeError::Oversize { at, len, .. })
-                        if self.rules.skip_oversize && reader.buf_mut().skip_frame().is_ok() =>
-                    {
-                        // The reader is after the header, and skips the payload.
-                        self.at = reader.buf().position().saturating_add(len);
+                    ReadError::Decode(
+                        cause
+                        @ (DecodeError::Oversize { at, .. } | DecodeError::TooLong { at, .. }),
+                    ) if self.rules.skip_oversize && reader.buf_mut().skip_frame().is_ok() => {
+                        self.at = reader.buf().position();
+                        if let DecodeError::Oversize { len, .. } = cause {
+                            // The reader is after the header, and skips the payload.
+                            self.at = self.at.saturating_add(len);
+                        }
                         let message = format!("{}; skipped", without_advice(&error.to_string()));
                         self.log.error(Some(at), error.code().map(Code), &message).await;
                         Ok(())
                     }
-                    error => Err(End::read(&error, *self.rules.framing.format())),
+                    error => Err(End::read(&error, self.wire())),
                 },
             };
             if let Err(end) = result {
@@ -357,11 +374,14 @@ impl Conversation<'_> {
         }
     }
 
-    /// Handles a frame. An `Err` ends the conversation.
-    async fn frame(&mut self, frame: &Frame<'_, AnyMeta>) -> Result<(), End> {
-        let at = self.at;
-        self.at += frame.bytes().len() as u64;
-        let Some(kind) = frame.meta.kind() else { return self.message(at, frame).await };
+    fn wire(&self) -> AnyWire {
+        (*self.framing.format()).into()
+    }
+
+    /// Handles the frame at this stream offset. An `Err` ends the conversation.
+    async fn frame(&mut self, at: u64, frame: &Frame<'_, W::Meta>) -> Result<(), End> {
+        let meta = frame.meta.clone().into_any();
+        let Some(kind) = meta.kind() else { return self.message(at, meta, frame.payload).await };
         let event = self
             .session
             .handle_frame(kind, frame.payload)
@@ -369,7 +389,7 @@ impl Conversation<'_> {
         match event {
             session::Event::Text(_)
             | session::Event::Binary(_)
-            | session::Event::Application { .. } => self.message(at, frame).await?,
+            | session::Event::Application { .. } => self.message(at, meta, frame.payload).await?,
             session::Event::Hello(hello) => self.hello(&hello).await?,
             session::Event::Close(close) if close.code == Code::NO_ERROR => {
                 self.peer_closed = true;
@@ -403,10 +423,10 @@ impl Conversation<'_> {
     }
 
     /// Logs a message, and answers it.
-    async fn message(&mut self, at: u64, frame: &Frame<'_, AnyMeta>) -> Result<(), End> {
-        self.log.message(at, frame.meta, frame.payload).await;
+    async fn message(&mut self, at: u64, meta: AnyMeta, payload: &[u8]) -> Result<(), End> {
+        self.log.message(at, meta, payload).await;
         match &self.rules.reply {
-            Some(reply) => self.send(frame.meta, &reply.to(frame.payload)).await,
+            Some(reply) => self.send(meta, &reply.to(payload)).await,
             None => Ok(()),
         }
     }
@@ -415,7 +435,7 @@ impl Conversation<'_> {
     async fn hello(&mut self, hello: &Hello<'_>) -> Result<(), End> {
         self.log.hello(hello).await;
         self.hello_received = true;
-        let limit = self.rules.framing.limit();
+        let limit = self.framing.limit();
         match v1::hello(limit, limit.min(self.session.peer_limit())) {
             Some(ours) if !self.has_sent => self.send_message(&ours).await,
             _ => Ok(()),
@@ -513,11 +533,11 @@ impl Conversation<'_> {
                 Err(error) => Err(End::transport(format!("the answer cannot be sent: {error}"))),
             };
         }
-        in_time(self.rules, self.writer.send(meta, payload)).await
+        in_time(self.rules, wire::send(&mut self.writer, meta, payload)).await
     }
 
     fn end_of_stream(&self) -> End {
-        if self.rules.framing.format().is_v1() {
+        if self.wire().is_v1() {
             let at = self.at;
             End::Error {
                 at: Some(at),
@@ -534,13 +554,13 @@ impl Conversation<'_> {
 }
 
 /// Writes a message of the session.
-async fn write(
+async fn write<W: Exchange>(
     rules: &Rules,
-    writer: &mut FrameWriter<BoxedWriter, AnyFormat>,
+    writer: &mut FrameWriter<BoxedWriter, W>,
     encoded: &Encoded<'_>,
 ) -> Result<(), End> {
     let meta = AnyMeta::Kind(encoded.kind());
-    in_time(rules, writer.send(meta, &encoded.to_payload())).await
+    in_time(rules, wire::send(writer, meta, &encoded.to_payload())).await
 }
 
 /// Awaits a write with a time limit.

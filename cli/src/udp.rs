@@ -12,12 +12,12 @@ use unstick::tokio::{
     DatagramSendError, FrameReceiver, FrameSender, FrameSocket, Frames, Received, RecvStats,
     Refusals, SendStats,
 };
-use unstick::{DatagramError, EncodeError, Frame};
+use unstick::{DatagramError, EncodeError, Frame, Framing};
 use unstick_session::message::{Code, Message, RefusedMessage};
 
 use crate::addr::Addr;
 use crate::bytes::{count, count_bytes};
-use crate::format::{AnyFormat, AnyMeta};
+use crate::format::{AnyFormat, AnyMeta, FramingArgs};
 use crate::listen::{self, Signals};
 use crate::output::{Failure, json, note};
 use crate::preview::{escaped, plain_hex, preview};
@@ -32,6 +32,8 @@ use crate::v1;
 /// less.
 const RECV_BUFFER: usize = 4 << 20;
 const NO_FILES: &str = "files do not travel in datagrams; leave `udp:` out";
+const NO_MARKS: &str =
+    "only frames with a length travel in datagrams; leave `udp:` out, or take another --format";
 const NO_TLS: &str = "there is no TLS over datagrams here; leave `udp:` or the --tls options out";
 /// How long to wait, after the last message, for the system's report that nothing listens there.
 const ERROR_WAIT: Duration = Duration::from_millis(200);
@@ -153,6 +155,14 @@ fn offset(error: &DatagramError) -> Option<u64> {
     }
 }
 
+/// Returns the framing of the datagrams' messages.
+fn framing(args: &FramingArgs) -> Result<Framing<AnyFormat>, Failure> {
+    match args.format.format() {
+        Some(format) => Ok(args.apply(format)),
+        None => Err(Failure::Usage(NO_MARKS.to_owned())),
+    }
+}
+
 pub(crate) async fn listen(args: listen::Args) -> Result<(), Failure> {
     if args.idle_timeout.is_some() || args.skip_oversize {
         return Err(Failure::Usage(
@@ -165,6 +175,7 @@ pub(crate) async fn listen(args: listen::Args) -> Result<(), Failure> {
     if args.tls.is_given() {
         return Err(Failure::Usage(NO_TLS.to_owned()));
     }
+    let framing = framing(&args.framing)?;
     let Addr::Udp { host, port } = &args.addr else { return Ok(()) };
     let mut signals = Signals::new()?;
     let socket = UdpSocket::bind((host.as_str(), *port)).await.map_err(|error| {
@@ -191,7 +202,7 @@ pub(crate) async fn listen(args: listen::Args) -> Result<(), Failure> {
         .await;
 
     let kinds = args.kinds.clone();
-    let mut socket = FrameSocket::with_framing(socket, args.framing.framing())
+    let mut socket = FrameSocket::with_framing(socket, framing)
         .with_known(move |meta| meta.kind().is_some_and(|kind| kinds.contains(&kind)));
     // On failure the buffer is smaller, and more is lost in bursts.
     let _ = socket.set_recv_buffer_size(RECV_BUFFER);
@@ -326,9 +337,9 @@ pub(crate) async fn send(mut args: send::Args, shape: Shape) -> Result<(), Failu
     if args.tls.is_given() {
         return Err(Failure::Usage(NO_TLS.to_owned()));
     }
+    let framing = framing(&args.framing)?;
     let piped = args.items.is_empty();
     let given = std::mem::take(&mut args.items).items(None)?;
-    let framing = args.framing.framing();
     let mut socket = FrameSocket::with_framing(connect(&args.addr).await?, framing)
         .with_known(move |meta| meta.kind().is_some() && meta.kind() == shape.kind());
     if let Some(limit) = args.datagram_limit {
@@ -345,7 +356,7 @@ pub(crate) async fn send(mut args: send::Args, shape: Shape) -> Result<(), Failu
         terminal = Some(prompt.terminal);
         (prompt.items, (prompt.printer, prompt.outcome))
     } else if piped {
-        (source::lines(framing.limit()), Printer::start())
+        (source::lines(args.framing.max_line_len(framing.limit())), Printer::start())
     } else {
         (source::given(given), Printer::start())
     };

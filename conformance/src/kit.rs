@@ -166,12 +166,12 @@ impl<F: Format> Kit<F> {
         self
     }
 
-    /// Tests every promise.
+    /// Tests every promise in [`Promise::FORMAT`].
     ///
     /// # Errors
     /// Returns the first violation.
     pub fn check(&self) -> Result<(), Violation> {
-        self.explore(Promise::ALL).map_err(|violation| {
+        self.explore(Promise::FORMAT).map_err(|violation| {
             let promise = violation.promise();
             self.traced(promise, violation)
         })
@@ -183,8 +183,12 @@ impl<F: Format> Kit<F> {
     /// # Errors
     /// Returns a violation of this promise. If the cause is another promise, on which this one
     /// depends, [`Violation::law`] names it; for example, the format panics, or asks for the wrong
-    /// number of bytes.
+    /// number of bytes. Returns a violation, too, if the promise is not one of [`Promise::FORMAT`].
     pub fn check_promise(&self, promise: Promise) -> Result<(), Violation> {
+        if !Promise::FORMAT.contains(&promise) {
+            let found = "this is no promise of a format; a format has those in `Promise::FORMAT`";
+            return Err(Violation::new(promise, &[], found.into()));
+        }
         if matches!(promise, Promise::ResyncIsExact | Promise::SingleBitErrors)
             && self.search.is_none()
         {

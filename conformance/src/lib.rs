@@ -1,8 +1,19 @@
-//! Tests for a user-defined [`Format`](unstick::Format): one macro call tests every promise.
+//! Tests for a user-defined [`Format`](unstick::Format), [`Mark`](unstick::Mark) or
+//! [`Check`](unstick::Check): one macro call tests every promise.
 //!
-//! The decoder, the read buffer and every adapter work with a format of twenty lines. They depend
-//! on the [laws of a format](unstick::Format#laws), which the compiler cannot check. This kit checks
-//! them, and tests the format as a whole: with any cuts, through every reader and storage.
+//! The decoder, the read buffer and every adapter work with an implementation of twenty lines. They
+//! depend on the laws of a [format](unstick::Format#laws), [mark](unstick::Mark#laws) or
+//! [check](unstick::Check#laws), which the compiler cannot check. A kit checks them, and tests the whole:
+//! with any cuts, through every reader and storage.
+//!
+//! | implemented | kit | macro |
+//! | --- | --- | --- |
+//! | [`Format`](unstick::Format) | [`Kit`] | [`conformance_tests!`] |
+//! | [`Mark`](unstick::Mark) | [`MarkKit`] | [`mark_tests!`] |
+//! | [`Check`](unstick::Check) | [`CheckKit`] | [`check_tests!`] |
+//!
+//! The following sections are about a format; [marks](#marks) and [checks](#checks) have their own, after
+//! them.
 //!
 //! # Getting started
 //! The kit is only needed for tests, so add it to the development dependencies:
@@ -193,6 +204,48 @@
 //! # }
 //! ```
 //!
+//! # Marks
+//! A [`MarkKit`] takes the mark, some payloads that it can write, and frames whose bytes are known. Its
+//! documentation has a complete mark with its tests.
+//!
+//! `push` is the measure: `run`, `produced`, `whole` and `unescape` must say what `push` says, byte by
+//! byte, and so must the decoder and the read buffer, under every cut. The kit finds the bytes that mean
+//! something to the mark by pushing every byte in every state, and makes its inputs of them: all short
+//! ones, and random ones. Each stream is read with small limits, with and without a CRC at the end of the
+//! content, in a storage of exactly the length that [`max_wire_len`](unstick::Mark::max_wire_len) returns,
+//! and with each failed frame skipped, or searched after.
+//!
+//! ```
+//! use unstick::Lines;
+//! use unstick_conformance::MarkKit;
+//!
+//! let kit = MarkKit::new(Lines::new(), ["", "a line"])
+//!     .example("a line", "a line\n")
+//!     .also_reads("a line", "a line\r\n");
+//! kit.cases(50).check()?;
+//! # Ok::<(), unstick_conformance::Violation>(())
+//! ```
+//!
+//! # Checks
+//! A [`CheckKit`] takes a format with the check after its payloads, metas, and frames whose bytes are
+//! known. It tests that the digest does not depend on how the payload is cut, that the check changes with
+//! every bit of the header and payload, and streams of good, damaged and truncated frames, in which a
+//! search must find the first whole valid frame.
+//!
+//! A check that leaves out a part of the header says so by [`CheckKit::leaves_out`]. Constant bytes after a
+//! payload notice no changed bit: [`CheckKit::warnings`] reports that, and [`CheckKit::check`] accepts it.
+//!
+//! ```
+//! use unstick::check::Crc16Modbus;
+//! use unstick::{Checked, U8};
+//! use unstick_conformance::CheckKit;
+//!
+//! let checked = Checked::new(U8, Crc16Modbus::new());
+//! let kit = CheckKit::new(checked, [()]).example((), b"\x04", b"\x01\x04\x01\xE3");
+//! kit.cases(50).check()?;
+//! # Ok::<(), unstick_conformance::Violation>(())
+//! ```
+//!
 //! # Limits of the kit
 //! The kit cannot test whether your format is the one that your peers use: only the examples show
 //! that. It cannot test whether the format refuses bytes as early as possible. Behaviour that
@@ -203,21 +256,27 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod check;
 mod datagrams;
 mod drive;
 mod explore;
 mod frames;
 mod kit;
 mod laws;
+mod mark;
 mod outcome;
+mod panics;
 mod probe;
 mod promise;
 mod reference;
 mod streams;
 mod violation;
+mod wires;
 
+pub use check::CheckKit;
 pub use drive::{Driver, Path};
 pub use kit::Kit;
+pub use mark::MarkKit;
 pub use outcome::{Outcome, Policy};
 pub use promise::Promise;
 pub use violation::Violation;
@@ -290,4 +349,86 @@ macro_rules! conformance_tests {
             $kit.check_promise($crate::Promise::$promise)
         }
     )+};
+}
+
+/// Declares a module of this name with a test for each promise in [`Promise::MARK`]. The expression
+/// creates a [`MarkKit`], and can use the items that are in scope at the call.
+///
+/// ```
+/// use unstick::Lines;
+/// use unstick_conformance::MarkKit;
+///
+/// unstick_conformance::mark_tests!(lines, MarkKit::new(Lines::new(), ["", "hi"]).example("hi", "hi\n"));
+/// ```
+#[macro_export]
+macro_rules! mark_tests {
+    ($name:ident, $kit:expr $(,)?) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $crate::conformance_tests! {@@ $kit,
+                no_panic: NoPanic,
+                bytes_alone: BytesAlone,
+                held_ends: HeldEnds,
+                clean_end: CleanEnd,
+                content_fits: ContentFits,
+                run_agrees: RunAgrees,
+                produced_agrees: ProducedAgrees,
+                whole_agrees: WholeAgrees,
+                unescape_agrees: UnescapeAgrees,
+                verbatim_agrees: VerbatimAgrees,
+                true_max_wire_len: TrueMaxWireLen,
+                own_error_codes: OwnErrorCodes,
+                known_bytes: KnownBytes,
+                decode_undoes_encode: DecodeUndoesEncode,
+                slices_are_invisible: SlicesAreInvisible,
+                limit_symmetry: LimitSymmetry,
+                chunking_is_invisible: ChunkingIsInvisible,
+                progress: Progress,
+                errors_latch: ErrorsLatch,
+                every_end_is_classified: EveryEndIsClassified,
+                memory_follows_arrivals: MemoryFollowsArrivals,
+                resync_is_exact: ResyncIsExact,
+            }
+        }
+    };
+}
+
+/// Declares a module of this name with a test for each promise in [`Promise::CHECK`]. The expression
+/// creates a [`CheckKit`], and can use the items that are in scope at the call.
+///
+/// ```
+/// use unstick::check::Sum8;
+/// use unstick::{Checked, U8};
+/// use unstick_conformance::CheckKit;
+///
+/// unstick_conformance::check_tests!(
+///     sums,
+///     CheckKit::new(Checked::new(U8, Sum8), [()]).example((), b"\x01\x02", b"\x02\x01\x02\x05")
+/// );
+/// ```
+#[macro_export]
+macro_rules! check_tests {
+    ($name:ident, $kit:expr $(,)?) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $crate::conformance_tests! {@@ $kit,
+                no_panic: NoPanic,
+                bytes_alone: BytesAlone,
+                update_ignores_cuts: UpdateIgnoresCuts,
+                known_bytes: KnownBytes,
+                frame_bit_errors: FrameBitErrors,
+                limit_symmetry: LimitSymmetry,
+                chunking_is_invisible: ChunkingIsInvisible,
+                progress: Progress,
+                errors_latch: ErrorsLatch,
+                every_end_is_classified: EveryEndIsClassified,
+                memory_follows_arrivals: MemoryFollowsArrivals,
+                resync_is_exact: ResyncIsExact,
+            }
+        }
+    };
 }

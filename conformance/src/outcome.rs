@@ -80,7 +80,10 @@ impl<M: fmt::Debug> fmt::Display for Outcome<M> {
             }
             Self::End => return f.write_str("the end, after a frame"),
         };
-        write!(f, "{what} at byte {at}: meta {meta:?}, header {}, ", Hex(header))?;
+        write!(f, "{what} at byte {at}: ")?;
+        if !header.is_empty() {
+            write!(f, "meta {meta:?}, header {}, ", Hex(header))?;
+        }
         write!(f, "payload {}", Hex(payload))
     }
 }
@@ -88,7 +91,8 @@ impl<M: fmt::Debug> fmt::Display for Outcome<M> {
 /// What the caller does after an error. Without either flag it stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Skip an oversize frame.
+    /// Skip a frame whose end is known or will be: an oversize one, one that fails its check, and any
+    /// failed frame that ends with a mark.
     pub skip: bool,
     /// Search for the next header after any other error that allows it, and after an oversize frame
     /// that is not skipped. Only possible with self-checking formats.

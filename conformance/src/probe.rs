@@ -1,72 +1,32 @@
 //! A wrapper that catches the panics of a format.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use unstick::{
     EncodeError, Format, Framing, Header, HeaderError, InDatagram, Parsed, SelfChecking,
 };
 
-use super::{Promise, Violation};
+use super::Violation;
+use super::panics::Panics;
 
 /// The format under test. A call that panics returns an error, and the panic is recorded.
 pub(super) struct Probe<F> {
     /// Its limit is not used: a `Framing` gives back its format only by reference.
     framing: Framing<F>,
-    has_panicked: AtomicBool,
-    panicked: Mutex<Option<Panicked>>,
-}
-
-struct Panicked {
-    call: &'static str,
-    bytes: Vec<u8>,
-    message: String,
+    panics: Panics,
 }
 
 impl<F: Format> Probe<F> {
     pub(super) fn new(framing: Framing<F>) -> Self {
-        Self { framing, has_panicked: AtomicBool::new(false), panicked: Mutex::new(None) }
+        Self { framing, panics: Panics::new() }
     }
 
     /// Returns the first panic since the previous call.
     pub(super) fn panicked(&self) -> Option<Violation> {
-        if !self.has_panicked.swap(false, Ordering::Relaxed) {
-            return None;
-        }
-        let Panicked { call, bytes, message } =
-            self.panicked.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let found = format!("`{call}` panicked: {message}");
-        Some(Violation::new(Promise::NoPanic, &bytes, found))
+        self.panics.take()
     }
 
     fn call<T>(&self, call: &'static str, bytes: &[u8], with: impl FnOnce(&F) -> T) -> Option<T> {
-        // Calls after a panic would show nothing about the format, and every panic costs a
-        // backtrace.
-        if self.has_panicked.load(Ordering::Relaxed) {
-            return None;
-        }
-        match catch_unwind(AssertUnwindSafe(|| with(self.framing.format()))) {
-            Ok(answer) => Some(answer),
-            Err(payload) => {
-                self.has_panicked.store(true, Ordering::Relaxed);
-                let mut panicked = self.panicked.lock().unwrap_or_else(PoisonError::into_inner);
-                panicked.get_or_insert_with(|| Panicked {
-                    call,
-                    bytes: bytes.to_vec(),
-                    message: message(&*payload),
-                });
-                None
-            }
-        }
+        self.panics.call(call, bytes, || with(self.framing.format()))
     }
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "not with a text".to_string())
 }
 
 impl<F: Format> Format for Probe<F> {

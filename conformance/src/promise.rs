@@ -5,10 +5,11 @@ use std::fmt;
 /// Declares the promises: variant, name of the test, and statement.
 macro_rules! promises {
     ($($variant:ident, $name:literal, $says:literal;)+) => {
-        /// A promise that a format keeps together with the code that reads and writes with it.
+        /// A promise that a format, a mark or a check keeps together with the code that reads and
+        /// writes with it.
         ///
-        /// [`conformance_tests!`](crate::conformance_tests) declares a test with the promise's name
-        /// for each.
+        /// [`conformance_tests!`](crate::conformance_tests), [`mark_tests!`](crate::mark_tests) and
+        /// [`check_tests!`](crate::check_tests) declare a test with the promise's name for each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Promise {
@@ -16,7 +17,8 @@ macro_rules! promises {
         }
 
         impl Promise {
-            /// All promises, the simplest first.
+            /// All promises: those of formats, the simplest first, and then those of marks and checks
+            /// alone.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// Returns the promise's name, which is also the name of its test.
@@ -40,7 +42,7 @@ macro_rules! promises {
 
 promises! {
     NoPanic, "no_panic",
-        "The format panics on no bytes, no meta and no length.";
+        "What is tested panics on no bytes, no meta and no length.";
     BytesAlone, "bytes_alone",
         "The same bytes get the same answer, whatever was asked before.";
     DecidedForGood, "decided_for_good",
@@ -62,11 +64,12 @@ promises! {
     ResumeHeaderAgrees, "resume_header_agrees",
         "`resume_header` gives what `decode_header` gives.";
     OwnErrorCodes, "own_error_codes",
-        "A refusal of the format's own, `HeaderError::Custom`, has a code of 0x8000 or more.";
+        "A refusal of the format's or mark's own, `Custom`, has a code of 0x8000 or more.";
     KnownBytes, "known_bytes",
         "The examples are read and written as they say, and what is to be refused is.";
     DecodeUndoesEncode, "decode_undoes_encode",
-        "`decode_header` gives back what `encode_header` was given.";
+        "Decoding gives back what was encoded: `decode_header` what `encode_header` was given, and \
+         `push` the content that `encode` was given, with the end at the last byte.";
     EncodeUndoesDecode, "encode_undoes_decode",
         "`encode_header` gives back the bytes that `decode_header` was given, unless the kit is \
          `not_canonical`.";
@@ -90,8 +93,109 @@ promises! {
     SingleBitErrors, "single_bit_errors",
         "In a format that checks itself no header with one bit changed is accepted as a header.";
     ResyncIsExact, "resync_is_exact",
-        "A search for the next header finds the first one there is, and counts what it skipped, \
-         the same under every cut.";
+        "A search for the next header, mark or whole frame finds the first one there is, and counts \
+         what it skipped, the same under every cut.";
+    RunAgrees, "run_agrees",
+        "`run` counts bytes that `push` gives as content as they stand, and leaves the state that \
+         `push` leaves.";
+    ProducedAgrees, "produced_agrees",
+        "`produced` gives the content that `push` gives for the bytes taken, and leaves the same \
+         state.";
+    WholeAgrees, "whole_agrees",
+        "`whole` gives the layout of a whole and valid frame, or `None`, and for anything else \
+         `None`.";
+    UnescapeAgrees, "unescape_agrees",
+        "`unescape` leaves in a whole frame the content that `push` gives.";
+    VerbatimAgrees, "verbatim_agrees",
+        "If `VERBATIM` is set, every frame begins with its content as it is.";
+    CleanEnd, "clean_end",
+        "The end of a frame leaves the state at its default, and an idle byte changes no state and \
+         comes in the default state only.";
+    HeldEnds, "held_ends",
+        "After at most 255 bytes that were held back the pushed byte is taken.";
+    ContentFits, "content_fits",
+        "Content is never longer than the bytes that it was decoded from.";
+    TrueMaxWireLen, "true_max_wire_len",
+        "After `max_wire_len` bytes a frame has ended, has failed, or has more content; and the \
+         maximum does not decrease with more content.";
+    SlicesAreInvisible, "slices_are_invisible",
+        "`encode` writes the same, or refuses the same, into however many slices the content is cut.";
+    UpdateIgnoresCuts, "update_ignores_cuts",
+        "`update` with a run gives what it gives with the parts of the run one after the other, and \
+         with an empty run the digest unchanged.";
+    FrameBitErrors, "frame_bit_errors",
+        "A frame with one bit changed in its header, payload or check fails the check.";
+}
+
+impl Promise {
+    /// The promises that a [`Kit`](crate::Kit) tests.
+    pub const FORMAT: &'static [Self] = &[
+        Self::NoPanic,
+        Self::BytesAlone,
+        Self::DecidedForGood,
+        Self::ShortestHeader,
+        Self::NoOverRead,
+        Self::HonestNeed,
+        Self::HeaderFits,
+        Self::TrueMaxPayload,
+        Self::WholeHeaderAgrees,
+        Self::ResumeHeaderAgrees,
+        Self::OwnErrorCodes,
+        Self::KnownBytes,
+        Self::DecodeUndoesEncode,
+        Self::EncodeUndoesDecode,
+        Self::LimitSymmetry,
+        Self::ChunkingIsInvisible,
+        Self::Progress,
+        Self::ErrorsLatch,
+        Self::EveryEndIsClassified,
+        Self::MemoryFollowsArrivals,
+        Self::Datagrams,
+        Self::SingleBitErrors,
+        Self::ResyncIsExact,
+    ];
+
+    /// The promises that a [`MarkKit`](crate::MarkKit) tests.
+    pub const MARK: &'static [Self] = &[
+        Self::NoPanic,
+        Self::BytesAlone,
+        Self::HeldEnds,
+        Self::CleanEnd,
+        Self::ContentFits,
+        Self::RunAgrees,
+        Self::ProducedAgrees,
+        Self::WholeAgrees,
+        Self::UnescapeAgrees,
+        Self::VerbatimAgrees,
+        Self::TrueMaxWireLen,
+        Self::OwnErrorCodes,
+        Self::KnownBytes,
+        Self::DecodeUndoesEncode,
+        Self::SlicesAreInvisible,
+        Self::LimitSymmetry,
+        Self::ChunkingIsInvisible,
+        Self::Progress,
+        Self::ErrorsLatch,
+        Self::EveryEndIsClassified,
+        Self::MemoryFollowsArrivals,
+        Self::ResyncIsExact,
+    ];
+
+    /// The promises that a [`CheckKit`](crate::CheckKit) tests.
+    pub const CHECK: &'static [Self] = &[
+        Self::NoPanic,
+        Self::BytesAlone,
+        Self::UpdateIgnoresCuts,
+        Self::KnownBytes,
+        Self::FrameBitErrors,
+        Self::LimitSymmetry,
+        Self::ChunkingIsInvisible,
+        Self::Progress,
+        Self::ErrorsLatch,
+        Self::EveryEndIsClassified,
+        Self::MemoryFollowsArrivals,
+        Self::ResyncIsExact,
+    ];
 }
 
 impl fmt::Display for Promise {

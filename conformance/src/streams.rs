@@ -64,7 +64,7 @@ pub(super) fn check<F: Format>(
                         continue;
                     }
                 };
-                if let Some((promise, found)) = difference(&got, &want) {
+                if let Some((promise, found)) = difference(&got, &want, "`decode_header`") {
                     let violation = Violation::new(promise, stream, found);
                     each(violation.in_stream(stream, limit, cuts, path, policy))?;
                 }
@@ -74,10 +74,12 @@ pub(super) fn check<F: Format>(
     Ok(())
 }
 
-/// Returns the first difference from the reference, and the promise that it breaks.
-fn difference<M: Debug + PartialEq>(
+/// Returns the first difference from the reference, which calls `by` byte by byte, and the promise that
+/// it breaks.
+pub(super) fn difference<M: Debug + PartialEq>(
     got: &[Outcome<M>],
     want: &[Outcome<M>],
+    by: &str,
 ) -> Option<(Promise, String)> {
     let most = got.len().max(want.len());
     let at = (0..most).find(|at| got.get(*at) != want.get(*at))?;
@@ -107,7 +109,7 @@ fn difference<M: Debug + PartialEq>(
         _ => format!("after {frames} frames"),
     };
     let (got, want) = (shown(got), shown(want));
-    let found = format!("{place} came {got}; `decode_header`, byte by byte, makes it {want}");
+    let found = format!("{place} came {got}; {by}, byte by byte, makes it {want}");
     Some((promise, found))
 }
 
@@ -123,9 +125,10 @@ mod tests {
         let frame = |at| Outcome::Frame { at, meta: 200, header: vec![0xA7], payload: vec![16] };
         let error = DecodeError::Oversize { at: 4, len: 589_824, limit: 90_000 };
         let want = [frame(0), frame(2), Outcome::Error { error, position: 5 }];
-        assert_eq!(difference(&want, &want), None);
+        assert_eq!(difference(&want, &want, "`decode_header`"), None);
 
-        let (promise, found) = difference(&[frame(0), Outcome::End], &want).unwrap_or_else(|| {
+        let ends = [frame(0), Outcome::End];
+        let (promise, found) = difference(&ends, &want, "`decode_header`").unwrap_or_else(|| {
             unreachable!("they differ");
         });
         assert_eq!(promise, Promise::EveryEndIsClassified);
@@ -133,7 +136,7 @@ mod tests {
                     makes it a frame at byte 2: meta 200, header [a7], payload [10]";
         assert_eq!(found, text);
 
-        let differ = difference(&[frame(0), frame(2)], &want);
+        let differ = difference(&[frame(0), frame(2)], &want, "`decode_header`");
         let Some((Promise::ChunkingIsInvisible, found)) = differ else {
             unreachable!("{differ:?}");
         };

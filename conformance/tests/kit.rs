@@ -557,6 +557,8 @@ fn a_kit_says_what_it_lacks() {
     assert_eq!(promise(no_search), Promise::ResyncIsExact);
     let no_search = Kit::new(V1, [Kind::TEXT]).check_promise(Promise::SingleBitErrors);
     assert_eq!(promise(no_search), Promise::SingleBitErrors);
+    let of_a_mark = Kit::new(V1, [Kind::TEXT]).check_promise(Promise::RunAgrees).unwrap_err();
+    assert!(of_a_mark.found().contains("no promise of a format"), "{of_a_mark}");
     // What `conformance_tests!` asks for without `resync`.
     assert_eq!(Kit::new(V1, [Kind::TEXT]).check_resync_is_left_out(), Ok(()));
     let forgotten = v1().check_resync_is_left_out().unwrap_err();

@@ -9,9 +9,9 @@ use unstick::{
 use unstick_conformance::Kit;
 use unstick_cookbook::websocket::Opcode;
 use unstick_cookbook::{
-    Grpc, Http2, Modbus, Mqtt, MqttLenient, MySql, NineP, Postgres, PostgresStartup, Refusal, Tls,
-    Tpkt, WebSocket, dns, grpc, http2, kafka, modbus, mqtt, mysql, ninep, postgres, protobuf, tls,
-    tpkt, websocket,
+    ContentLength, Grpc, Http2, Modbus, Mqtt, MqttLenient, MySql, NineP, Postgres, PostgresStartup,
+    Refusal, Tls, Tpkt, WebSocket, dns, grpc, http2, kafka, modbus, mqtt, mysql, ninep, postgres,
+    protobuf, tls, tpkt, websocket,
 };
 
 /// A kit whose payloads are small; the headers of its examples announce others too.
@@ -724,6 +724,18 @@ type Row = (&'static str, &'static str, &'static str);
 
 const PROTOCOLS: &[Row] = unstick_cookbook::for_each_protocol!(rows);
 
+/// The same of those with a check.
+macro_rules! checked_rows {
+    ($($protocol:ident = $name:literal, $module:ident, $format:ident, $new:ident;)+) => {
+        &[$(($name, stringify!($module), stringify!($format))),+]
+    };
+}
+
+const CHECKED: &[Row] = unstick_cookbook::for_each_checked_protocol!(checked_rows);
+
+/// The files with the kits.
+const KITS: &str = concat!(include_str!("formats.rs"), include_str!("checked.rs"));
+
 /// The rows that lack one of these texts.
 fn missing<'a>(rows: &'a [Row], texts: impl Fn(&Row) -> Vec<String>, page: &str) -> Vec<&'a Row> {
     rows.iter().filter(|row| !texts(row).iter().all(|text| page.contains(text))).collect()
@@ -738,18 +750,21 @@ fn every_protocol_is_listed_and_tested() {
         vec![format!("\npub mod {module};"), link, format!("[`{format}`]")]
     };
     assert_eq!(missing(PROTOCOLS, module, source), none);
-    assert_eq!(source.matches("\npub mod ").count(), 13);
+    assert_eq!(missing(CHECKED, module, source), none);
+    assert_eq!(source.matches("\npub mod ").count(), 20);
     let page = include_str!("../docs/cookbook.md");
     let cells = |(name, module, _): &Row| vec![format!("[`{module}`]("), format!("`{name}`")];
     assert_eq!(missing(PROTOCOLS, cells, page), none);
+    assert_eq!(missing(CHECKED, cells, page), none);
     let kit = |(_, module, _): &Row| vec![format!("::conformance_tests!({module}_kit, ")];
-    assert_eq!(missing(PROTOCOLS, kit, include_str!("formats.rs")), none);
+    assert_eq!(missing(PROTOCOLS, kit, KITS), none);
+    assert_eq!(missing(CHECKED, kit, KITS), none);
 
     let made_up = ("gopher", "gopher", "Gopher");
     let more = [PROTOCOLS, &[made_up]].concat();
     assert_eq!(missing(&more, module, source), [&made_up]);
     assert_eq!(missing(&more, cells, page), [&made_up]);
-    assert_eq!(missing(&more, kit, include_str!("formats.rs")), [&made_up]);
+    assert_eq!(missing(&more, kit, KITS), [&made_up]);
 }
 
 /// Whatever a protocol refuses with a code of the cookbook, it says why: in `Display`, and in the
@@ -779,7 +794,7 @@ fn no_refusal_is_a_code_alone() {
     }
     let refused = unstick_cookbook::for_each_protocol!(each);
     let with_refusals = refused.iter().filter(|(_, refused)| *refused > 0).count();
-    assert!(with_refusals >= 7 && check(&http2::Preface) > 0, "{refused:?}");
+    assert!(with_refusals >= 8 && check(&http2::Preface) > 0, "{refused:?}");
 
     let mut read = &b"\0\0\x33\x12\0\x02\x01\x01"[..];
     let error = modbus::framing().split_frame(&mut read).unwrap_err().to_string();

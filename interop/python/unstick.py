@@ -10,7 +10,8 @@ requirements (HDR-2) and sections (7.4). To encode, and to decode whole frames:
     [(1, b'hello'), (2, b'')]
 
 `Decoder` is the receiver of chapter 7, with skip, resync and reset; `read_datagram` and
-`encode_datagram` are chapter 8; `FORMATS`, `Layout` and `format_named` are Annex A. `decode_message`
+`encode_datagram` are chapter 8; `FORMATS`, `Layout` and `format_named` are Annex A up to A.4,
+`framing_named` and `receiver` the rest of it: checks, and frames that end with a mark. `decode_message`
 and `encode_message` are chapter 13, `Session` is chapters 14 and 15; `Client` sends and receives
 over a socket.
 `python3 unstick.py --conform` answers the requests of `unstick conform`.
@@ -40,6 +41,7 @@ CODES = {
     "invalid-kind": 0x0003, "bad-check": 0x0004, "oversize": 0x0005, "truncated": 0x0006,
     "unknown-kind": 0x0007, "frame-timeout": 0x0008, "idle-timeout": 0x0009,
     "bad-length": 0x000A, "refused-datagram": 0x000B, "unsynchronized": 0x000C,
+    "bad-frame": 0x000D,
 }
 
 # What a decoder reports, in order.
@@ -424,6 +426,10 @@ class Decoder:
             return self._fail("unsynchronized", self.offset, skipped=self.offset - self._at)
         return self._fail("truncated", self.offset, missing=self._due, exact=True)
 
+    def finish(self):
+        """The end of stream as a list of events."""
+        return [self.end()]
+
     def skip(self):
         """Skips an oversize payload: None, or the same error; else `Rejected` (7.4)."""
         if self._state != "FAILED":
@@ -479,7 +485,7 @@ def frames(chunks, *, format="v1", limit=None):
 
     For a socket: `frames(iter(lambda: socket.recv(65536), b""))`.
     """
-    decoder, assembler = Decoder(format, limit), Assembler()
+    decoder, assembler = receiver(format, limit), Assembler()
     for chunk in chunks:
         for event in decoder.feed(chunk)[1]:
             event = assembler.take(event)
@@ -487,9 +493,736 @@ def frames(chunks, *, format="v1", limit=None):
                 raise StreamError(event)
             if event is not None:
                 yield event
-    end = decoder.end()
-    if isinstance(end, Error):
-        raise StreamError(end)
+    for event in map(assembler.take, decoder.finish()):
+        if isinstance(event, Error):
+            raise StreamError(event)
+        if isinstance(event, Frame):
+            yield event
+
+
+# ------------------------------------------------------------- checks after a payload, Annex A.13
+
+
+_ORDERS = {"be": "big", "le": "little"}
+
+
+def _crc(width, poly, init, reflect, xorout):
+    """A CRC by its parameters, bit by bit (A.13)."""
+    top, mask = 1 << (width - 1), (1 << width) - 1
+
+    def mirror(value, count):
+        return int(format(value, "0%db" % count)[::-1], 2)
+
+    def value(data):
+        register = init
+        for byte in data:
+            register ^= (mirror(byte, 8) if reflect else byte) << (width - 8)
+            for _ in range(8):
+                register = ((register << 1) ^ poly if register & top else register << 1) & mask
+        return (mirror(register, width) if reflect else register) ^ xorout
+
+    return width // 8, value
+
+
+def _fletcher(modulus):
+    def value(data):
+        low = high = 0
+        for byte in data:
+            low = (low + byte) % modulus
+            high = (high + low) % modulus
+        return high << 8 | low
+
+    return 2, value
+
+
+def _xor(data):
+    value = 0
+    for byte in data:
+        value ^= byte
+    return value
+
+
+# FMT-48: the name, the length in bytes, and the value of the bytes that it covers.
+CHECKS = {
+    "sum8": (1, lambda data: sum(data) & 0xFF),
+    "xor8": (1, _xor),
+    "lrc8": (1, lambda data: -sum(data) & 0xFF),
+    "fletcher8": _fletcher(256),
+    "fletcher16": _fletcher(255),
+    "crc8-smbus": _crc(8, 0x07, 0, False, 0),
+    "crc16-ibm3740": _crc(16, 0x1021, 0xFFFF, False, 0),
+    "crc16-mcrf4xx": _crc(16, 0x1021, 0xFFFF, True, 0),
+    "crc16-modbus": _crc(16, 0x8005, 0xFFFF, True, 0),
+    "crc16-x25": _crc(16, 0x1021, 0xFFFF, True, 0xFFFF),
+    "crc32": _crc(32, 0x04C11DB7, 0xFFFFFFFF, True, 0xFFFFFFFF),
+    "crc32c": _crc(32, 0x1EDC6F41, 0xFFFFFFFF, True, 0xFFFFFFFF),
+}
+
+
+class Check:
+    """A check as it stands in the stream: its algorithm, the order of its bytes, and the number of
+    header bytes that it leaves out (None: all of them).
+
+    >>> Check("crc32c", "big").trailer(b"", b"123456789").hex()
+    'e3069283'
+    """
+
+    def __init__(self, name, order="big", start=0):
+        if name not in CHECKS or order not in _ORDERS.values():
+            raise Rejected("no such check: %r" % name)
+        self.size, self._value = CHECKS[name]
+        self.order, self.start = order, start
+
+    def trailer(self, header, payload):
+        """What must stand after the payload."""
+        covered = b"" if self.start is None else bytes(header[self.start:])
+        return self._value(covered + bytes(payload)).to_bytes(self.size, self.order)
+
+
+class EndBytes:
+    """Constant bytes that stand after every payload (FMT-48)."""
+
+    def __init__(self, content):
+        if not 1 <= len(content) <= 255:
+            raise Rejected("1 to 255 bytes stand after a payload")
+        self.size, self._content = len(content), content
+
+    def trailer(self, _, __):
+        """The same for every payload."""
+        return self._content
+
+
+def _first_eight(trailer):
+    return int.from_bytes(trailer[:8], "big")
+
+
+# ---------------------------------------------- headers with a check after the payload, A.5, A.6, A.14
+
+
+class Fixed:
+    """A.5: every payload has `length` bytes, and there is no header."""
+
+    def __init__(self, length):
+        if length < 1:
+            raise Rejected("a fixed length is at least 1")  # FMT-14
+        self.greatest = self.length = length
+
+    def encode_header(self, length, kind=None, header=None):
+        """No bytes, if the length is the right one (FMT-15)."""
+        if length != self.length or kind is not None or header is not None:
+            raise Rejected("every payload has %d bytes" % self.length)
+        return b""
+
+
+class Version2(Version1):
+    """The header of A.14."""
+
+    name = "v2"
+
+    def judge(self, header):
+        """See above."""
+        if len(header) == 2:  # FMT-49
+            return None if header[1] == 0x02 else ("unsupported-version", {"found": header[1]})
+        return super().judge(header)
+
+    def encode_header(self, length, kind=None, header=None):
+        """As version 1, with another version and so another check."""
+        start = MAGIC, 0x02, *super().encode_header(length, kind, header)[2:7]
+        return bytes(start) + bytes((check(start),))
+
+
+class Checked:
+    """Frames of a format with a check after each payload, or with none (A.5 alone)."""
+
+    def __init__(self, format, check=None):
+        self.format, self.check = format, check
+        self.size = 0 if check is None else check.size
+        self.greatest = format.greatest
+
+    def trailer(self, header, payload):
+        """What must stand after the payload."""
+        return b"" if self.check is None else self.check.trailer(header, payload)
+
+    def judge(self, start):
+        """The header at the front of these bytes: (its length, what `judge` of the format says)."""
+        if isinstance(self.format, Fixed):
+            return 0, ("header", None, self.format.length)
+        for count in range(1, len(start) + 1):
+            verdict = self.format.judge(start[:count])
+            if verdict is not None:
+                return count, verdict
+        return len(start), None
+
+    def decoder(self, limit):
+        """A receiver."""
+        return CheckedDecoder(self, limit)
+
+    def encode(self, payload, limit, kind=None, header=None):
+        """A frame, or `Rejected`."""
+        if len(payload) > min(limit, self.greatest):
+            raise Rejected("a payload of %d bytes is too long" % len(payload))
+        start = self.format.encode_header(len(payload), kind, header)
+        return start + payload + self.trailer(start, payload)
+
+
+class CheckedDecoder:
+    """A receiver of A.5, A.6 and A.14. It keeps the bytes of the current frame, so that it can search
+    in them (FMT-22); a receiver that needs no search does not have to."""
+
+    def __init__(self, format, limit=None):
+        self.format, self.limit = format, _checked_limit(limit)
+        self.reset()
+
+    def reset(self):
+        """Begins a new stream (ERR-7)."""
+        self.offset = 0  # bytes that were consumed
+        self.error = None
+        self._kept = bytearray()  # the current frame; or, in a search, from the first candidate on
+        self._first = 0  # the offset of the first kept byte
+        self._again = bytearray()  # consumed bytes after those, which have yet to be looked at
+        self._due = None  # how many bytes the frame has, once its header is complete
+        self._skip = 0  # bytes to discard
+        self._from = None  # the `at` of the error that a search started from
+
+    def feed(self, data):
+        """Consumes bytes; returns how many, and a list of events."""
+        data = bytes(data)
+        events, used = [], 0
+        while True:
+            waiting = bool(self._again) or used < len(data)
+            if self.error is None and waiting and not self._kept and not self._skip:
+                self._without_header(events)
+            if self.error is not None:
+                if waiting and not (events and events[-1] is self.error):
+                    events.append(self.error)  # ERR-4
+                break
+            if not waiting:
+                break
+            if self._again:
+                byte = self._again.pop(0)
+            else:
+                byte = data[used]
+                used += 1
+                self.offset += 1
+            self._take(byte, events)
+        return used, events
+
+    def _without_header(self, events):
+        """FMT-16: the header has no byte, so it is complete before the frame's first byte."""
+        if isinstance(self.format.format, Fixed) and self._from is None:
+            if self.format.greatest > self.limit:
+                self._refuse("oversize", events, length=self.format.greatest, limit=self.limit)
+
+    def _refuse(self, name, events, **values):
+        self.error = Error(name, self._first, values)
+        events.append(self.error)
+
+    def _take(self, byte, events):
+        if self._skip:
+            self._skip -= 1
+            self._first += 1
+            return
+        self._kept.append(byte)
+        if self._from is not None:
+            self._search(events)
+            return
+        count, verdict = self.format.judge(self._kept)
+        if verdict is None:
+            return
+        if verdict[0] != "header":
+            self._refuse(verdict[0], events, **verdict[1])
+            return
+        _, kind, length = verdict
+        if self.limit < length:  # at the complete header
+            self._refuse("oversize", events, length=length, limit=self.limit)
+            return
+        if len(self._kept) == max(count, 1):
+            events.append(Begin(self._first, kind, length, bytes(self._kept[:count]), False))
+        self._due = count + length + self.format.size
+        if len(self._kept) > count and len(self._kept) <= count + length:
+            done = len(self._kept) == self._due
+            events.append(Data(bytes((byte,)), done))
+        if len(self._kept) < self._due:
+            return
+        body = bytes(self._kept[count:count + length])
+        expected = self.format.trailer(self._kept[:count], body)
+        found = bytes(self._kept[count + length:])
+        if found != expected:  # FMT-19
+            self._refuse("bad-check", events, found=_first_eight(found),
+                         expected=_first_eight(expected))
+            return
+        if self.format.size or not length:
+            events.append(Data(b"", True))  # FMT-18
+        self._first += self._due
+        self._kept, self._due = bytearray(), None
+
+    def _whole(self):
+        """Whether a whole valid frame stands at the front of the kept bytes: its length, 0 if it
+        does not, None if it can still become one."""
+        count, verdict = self.format.judge(self._kept)
+        if verdict is None:
+            return None
+        if verdict[0] != "header" or verdict[2] > self.limit:
+            return 0
+        total = count + verdict[2] + self.format.size
+        if len(self._kept) < total:
+            return None
+        body = self._kept[count:count + verdict[2]]
+        good = self.format.trailer(self._kept[:count], body) == self._kept[total - self.format.size:total]
+        return total if good else 0
+
+    def _search(self, events):
+        """FMT-22, FMT-23."""
+        while self._kept:
+            total = self._whole()
+            if total is None:
+                return
+            if total:
+                events.append(Found(self._first - self._from))
+                self._from = None
+                self._again = self._kept + self._again
+                self._kept = bytearray()
+                return
+            del self._kept[0]
+            self._first += 1
+
+    def finish(self):
+        """The end of stream: a list of events, the last of them `End` or an `Error`."""
+        events = self.feed(b"")[1]
+        if self._from is not None and self.error is None:
+            self.error = Error("unsynchronized", self.offset, {"skipped": self.offset - self._from})
+        if self.error is not None:
+            return events if events and events[-1] is self.error else events + [self.error]
+        if not self._kept and not self._skip:
+            return events + [End()]
+        if self._skip or self._due is not None:
+            missing, exact = self._skip or self._due - len(self._kept), True  # FMT-20
+        else:
+            missing, exact = self.format.format.missing(len(self._kept)), False
+        self.error = Error("truncated", self.offset, {"missing": missing, "exact": exact})
+        return events + [self.error]
+
+    def _asked(self):
+        if self.error is None:
+            raise Rejected("there is no error")
+        return self.error.name
+
+    def skip(self):
+        """FMT-21."""
+        name = self._asked()
+        if name == "oversize":
+            self._skip = self.error.values["length"] + self.format.size
+        elif name != "bad-check" or self._due is None:
+            return self.error
+        self._first += len(self._kept)
+        self._kept, self._due, self.error = bytearray(), None, None
+        return None
+
+    def resync(self):
+        """FMT-22."""
+        if self._asked() in ("truncated", "unsynchronized"):
+            return self.error
+        if self.format.check is None:  # FMT-2
+            return self.error
+        self._from = self.error.at
+        self._skip = 0 if self._kept else 1
+        self._again = self._kept[1:] + self._again
+        self._first += 1 if self._kept else 0
+        self._kept, self._due, self.error = bytearray(), None, None
+        return None
+
+
+# --------------------------------------------------------------------- frames that end with a mark
+#
+# A mark is a machine: step(state, byte) returns the next state, the content that the byte brings, and
+# a verdict: None, "end", "idle", or (why, values, whether the frame ended with the byte). The state
+# before a frame's first byte is None. rest(state) is the content that the end of the stream brings,
+# if it stands for the mark. The content of a frame is its payload and its check.
+
+
+class Lines:
+    """A.8."""
+
+    def __init__(self, crlf=False, or_end=False):
+        self.crlf, self.or_end = crlf, or_end
+
+    def step(self, held, byte):
+        """The state is whether a CR is held back."""
+        if byte == 0x0A:
+            return None, b"", "end"
+        content = b"\r" if held else b""
+        if byte == 0x0D:
+            return True, content, None
+        return False, content + bytes((byte,)), None
+
+    def rest(self, held):
+        """A CR at the end is content (FMT-31)."""
+        return b"\r" if held else b""
+
+    def encode(self, content):
+        """FMT-35."""
+        if b"\n" in content or (content.endswith(b"\r") and not self.crlf):
+            raise Rejected("the line has an end inside")
+        return content + (b"\r\n" if self.crlf else b"\n")
+
+
+class Delimited:
+    """A.9: one delimiter."""
+
+    def __init__(self, mark, or_end=False):
+        if not 1 <= len(mark) <= 255:
+            raise Rejected("a delimiter has 1 to 255 bytes")  # FMT-36
+        self.mark, self.or_end = mark, or_end
+
+    def step(self, held, byte):
+        """The state is what is held back: the longest beginning of the delimiter that ends here."""
+        held = (held or b"") + bytes((byte,))
+        if held == self.mark:
+            return None, b"", "end"
+        start = 0
+        while not self.mark.startswith(held[start:]):
+            start += 1
+        return held[start:], held[:start], None
+
+    def rest(self, held):
+        """A delimiter's beginning at the end is content (FMT-31)."""
+        return held
+
+    def encode(self, content):
+        """FMT-37."""
+        wire = content + self.mark
+        if wire.find(self.mark) != len(content):
+            raise Rejected("the payload completes a delimiter")
+        return wire
+
+
+class AnyDelimiter:
+    """A.9: any one of several bytes."""
+
+    def __init__(self, marks, or_end=False):
+        if not marks:
+            raise Rejected("at least one delimiter")
+        self.marks, self.or_end = marks, or_end
+
+    def step(self, _, byte):
+        """The state says nothing."""
+        return (None, b"", "end") if byte in self.marks else ((), bytes((byte,)), None)
+
+    def rest(self, _):
+        """Nothing is held back."""
+        return b""
+
+    def encode(self, content):
+        """FMT-38."""
+        if any(byte in self.marks for byte in content):
+            raise Rejected("the payload contains a delimiter")
+        return content + self.marks[:1]
+
+
+class Cobs:
+    """A.10."""
+
+    or_end = False
+
+    def step(self, state, byte):
+        """The state: bytes left in the block, and whether a zero follows it."""
+        if state is None:
+            return (None, b"", "idle") if byte == 0 else ((byte - 1, byte < 0xFF), b"", None)
+        left, zero = state
+        if left:
+            if byte == 0:  # FMT-41
+                return None, b"", ("cut short", {"missing": left}, True)
+            return (left - 1, zero), bytes((byte,)), None
+        if byte == 0:
+            return None, b"", "end"
+        return (byte - 1, byte < 0xFF), b"\0" if zero else b"", None
+
+    def encode(self, content):
+        """FMT-40."""
+        wire = b""
+        parts = content.split(b"\0")
+        for place, part in enumerate(parts):
+            while len(part) >= 254:
+                wire += b"\xff" + part[:254]
+                part = part[254:]
+                if not part and place == len(parts) - 1:
+                    return wire + b"\0"
+            wire += bytes((len(part) + 1,)) + part
+        return wire + b"\0"
+
+
+class Slip:
+    """A.11."""
+
+    or_end = False
+    END, ESC = 0xC0, 0xDB
+    AFTER = {0xDC: b"\xc0", 0xDD: b"\xdb"}
+
+    def step(self, state, byte):
+        """The state is whether an escape came before."""
+        if state:
+            if byte in self.AFTER:
+                return False, self.AFTER[byte], None
+            ended = byte == self.END
+            return None if ended else False, b"", ("bad escape", {"found": byte}, ended)  # FMT-43
+        if byte == self.END:
+            return None, b"", "idle" if state is None else "end"
+        return (True, b"", None) if byte == self.ESC else (False, bytes((byte,)), None)
+
+    def encode(self, content):
+        """FMT-44."""
+        if not content:
+            raise Rejected("there are no empty frames")
+        return content.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc") + b"\xc0"
+
+
+class Hdlc:
+    """A.12, without its check."""
+
+    or_end = False
+    FLAG, ESC = 0x7E, 0x7D
+
+    def step(self, state, byte):
+        """The state is whether an escape came before."""
+        if byte == self.FLAG:
+            if state:
+                return None, b"", ("aborted", {}, True)  # FMT-46
+            return None, b"", "idle" if state is None else "end"
+        if state:
+            return False, bytes((byte ^ 0x20,)), None
+        return (True, b"", None) if byte == self.ESC else (False, bytes((byte,)), None)
+
+    def encode(self, content):
+        """FMT-47."""
+        if not content:
+            raise Rejected("there are no empty frames")
+        return content.replace(b"\x7d", b"\x7d\x5d").replace(b"\x7e", b"\x7d\x5e") + b"\x7e"
+
+
+class Marked:
+    """A.7: frames that end with a mark, whose last bytes are a check or not."""
+
+    greatest = (1 << 64) - 1
+
+    def __init__(self, mark, check=None):
+        self.mark, self.check = mark, check
+        self.size = 0 if check is None else check.size
+
+    def trailer(self, payload):
+        """The check of a payload."""
+        return b"" if self.check is None else self.check.trailer(b"", payload)
+
+    def decoder(self, limit):
+        """A receiver."""
+        return MarkDecoder(self, limit)
+
+    def encode(self, payload, limit, kind=None, header=None):
+        """A frame, or `Rejected`."""
+        if kind is not None or header is not None:
+            raise Rejected("there is no header")
+        if len(payload) > limit:
+            raise Rejected("a payload of %d bytes is above the limit" % len(payload))
+        return self.mark.encode(payload + self.trailer(payload))
+
+
+class MarkDecoder:
+    """A receiver of A.7 to A.12."""
+
+    def __init__(self, format, limit=None):
+        self.format, self.limit = format, _checked_limit(limit)
+        self.reset()
+
+    def reset(self):
+        """Begins a new stream (ERR-7)."""
+        self.offset = 0  # bytes that were consumed
+        self.error = None
+        self._machine = None  # the state of the mark
+        self._at = None  # the offset of the frame's first byte; None between frames
+        self._count = 0  # content bytes
+        self._payload = bytearray()  # only for the check; a CRC would need a register
+        self._held = bytearray()  # content that may be the check
+        self._ended = False  # whether the mark of the failed frame has come
+        self._drop = None  # "skip" or "search": everything is dropped through the next mark
+        self._pending = []  # a search that ended with its request
+        self._from = 0  # the `at` of the error that a search started from
+
+    def feed(self, data):
+        """Consumes bytes; returns how many, and a list of events."""
+        data = bytes(data)
+        events, used = self._pending, 0
+        self._pending = []
+        while used < len(data) and self.error is None:
+            if self._take(data[used], events):
+                used += 1
+        if used < len(data) and not (events and events[-1] is self.error):
+            events.append(self.error)  # ERR-4
+        return used, events
+
+    def _take(self, byte, events):
+        """Whether the byte was consumed."""
+        machine, content, verdict = self.format.mark.step(self._machine, byte)
+        if self._drop is not None:
+            self.offset += 1
+            self._machine = machine
+            if verdict == "end" or (isinstance(verdict, tuple) and verdict[2]):
+                self._dropped(events)
+            return True
+        if verdict == "idle":
+            self.offset += 1
+            return True
+        self._open(events)
+        if not self._content(content, events):
+            return False  # FMT-25
+        self.offset += 1
+        self._machine = machine
+        if verdict == "end":
+            self._close(events)
+        elif verdict is not None:
+            why, values, ended = verdict
+            self._refuse(Error("bad-frame", self._at, dict(values, why=why)), ended, events)
+        return True
+
+    def _open(self, events):
+        if self._at is None:
+            self._at = self.offset
+            self._count, self._payload, self._held = 0, bytearray(), bytearray()
+            events.append(Begin(self._at, None, None, b"", False))
+
+    def _content(self, content, events):
+        """Takes content; false if it is above the limit (FMT-25)."""
+        room = self.limit + self.format.size - self._count
+        taken = content[:max(room, 0)]
+        self._count += len(taken)
+        self._held += taken
+        run = bytes(self._held[:max(len(self._held) - self.format.size, 0)])  # not the check
+        if run:
+            del self._held[:len(run)]
+            if self.format.size:
+                self._payload += run
+            events.append(Data(run, False))
+        if len(taken) == len(content):
+            return True
+        self._refuse(Error("oversize", self._at, {"limit": self.limit}), False, events)
+        return False
+
+    def _close(self, events):
+        """The frame ends: FMT-32."""
+        found, size = bytes(self._held), self.format.size
+        expected = self.format.trailer(self._payload)
+        if len(found) < size:
+            values = {"why": "too short", "found": len(found), "min": size}
+            self._refuse(Error("bad-frame", self._at, values), True, events)
+        elif found != expected:
+            values = {"found": _first_eight(found), "expected": _first_eight(expected)}
+            self._refuse(Error("bad-check", self._at, values), True, events)
+        else:
+            events.append(Data(b"", True))
+            self._at = self._machine = None
+
+    def _refuse(self, error, ended, events):
+        self.error = error
+        self._ended = ended
+        events.append(error)
+
+    def _dropped(self, events):
+        """FMT-28, FMT-29: the mark has come."""
+        if self._drop == "search":
+            events.append(Found(self.offset - self._from))
+        self._drop = self._at = self._machine = None
+
+    def finish(self):
+        """The end of stream: a list of events, the last of them `End` or an `Error`."""
+        events, or_end = self.feed(b"")[1], self.format.mark.or_end
+        if self.error is None and self._drop is None and self._at is not None and or_end:
+            if self._content(self.format.mark.rest(self._machine), events):  # FMT-31
+                self._close(events)
+        elif self._drop == "skip" and or_end:
+            self._dropped(events)
+        if self.error is not None:
+            return events if events and events[-1] is self.error else events + [self.error]
+        if self._drop == "search":
+            self.error = Error("unsynchronized", self.offset, {"skipped": self.offset - self._from})
+        elif self._drop == "skip" or self._at is not None:
+            self.error = Error("truncated", self.offset, {"missing": 1, "exact": False})  # FMT-30
+        return events + [End() if self.error is None else self.error]
+
+    def _begin_drop(self, how):
+        if self.error is None:
+            raise Rejected("there is no error")
+        if self.error.name in ("truncated", "unsynchronized"):
+            return self.error
+        self._from, self.error, self._drop = self.error.at, None, how
+        if self._ended:
+            self._dropped(self._pending)
+        return None
+
+    def skip(self):
+        """FMT-28."""
+        return self._begin_drop("skip")
+
+    def resync(self):
+        """FMT-29."""
+        return self._begin_drop("search")
+
+
+def framing_named(name):
+    """A framing of A.5 to A.14 by its name (vectors/README.md), or None."""
+    first, *checks = name.split("+")
+    kind, _, rest = first.partition(":")
+    try:
+        options = dict(part.split("=") for part in rest.split(",")) if rest else {}
+        if len(checks) > 1:
+            raise ValueError
+        check = _check_named(checks[0]) if checks else None
+        if kind == "v2" and not rest and check is None:
+            return Checked(Version2(), Check("crc32c"))
+        if kind == "fixed":
+            made = Checked(Fixed(int(options.pop("length"))), check)
+            if options:
+                raise ValueError
+            return made
+        or_end = {"yes": True, "no": False}[options.pop("or-end", "no")]
+        if kind == "lines":
+            mark = Lines({"lf": False, "crlf": True}[options.pop("write", "lf")], or_end)
+        elif kind == "delimited":
+            mark = Delimited(bytes.fromhex(options.pop("mark")), or_end)
+        elif kind == "any-delimiter":
+            mark = AnyDelimiter(bytes.fromhex(options.pop("marks")), or_end)
+        elif kind in ("cobs", "slip", "hdlc") and not rest:
+            mark = {"cobs": Cobs, "slip": Slip, "hdlc": Hdlc}[kind]()
+            if kind == "hdlc" and check is None:
+                check = Check("crc16-x25", "little")
+        elif check is not None:
+            return Checked(format_named(first), check)
+        else:
+            return None
+        if options:
+            raise ValueError
+    except (ValueError, KeyError):
+        raise Rejected("no such framing: %r" % name) from None
+    return Marked(mark, check)
+
+
+def _check_named(name):
+    """crc32c:order=be,over=frame. over: frame, payload, or from-N, which leaves out N header bytes."""
+    name, _, rest = name.partition(":")
+    options = dict(part.split("=") for part in rest.split(","))
+    if name == "end":
+        made = EndBytes(bytes.fromhex(options.pop("bytes")))
+    else:
+        over = options.pop("over", "frame")
+        start = {"frame": 0, "payload": None}[over] if over in ("frame", "payload") else int(
+            over.removeprefix("from-"))
+        made = Check(name, _ORDERS[options.pop("order")], start)
+    if options:
+        raise ValueError
+    return made
+
+
+def receiver(format="v1", limit=None):
+    """A receiver of any framing, by its name."""
+    framing = framing_named(format) if isinstance(format, str) else None
+    return Decoder(format, limit) if framing is None else framing.decoder(limit)
 
 
 # -------------------------------------------------------------------------- datagrams, chapter 8
@@ -1233,7 +1966,7 @@ class _Conform:
             return {"refused": str(why)}
 
     def do_start(self, request):
-        self.decoder = Decoder(request["format"], self.number(request.get("limit")))
+        self.decoder = receiver(request["format"], self.number(request.get("limit")))
         self.assembler = Assembler()
         return {"ok": True}
 
@@ -1242,7 +1975,7 @@ class _Conform:
         return {"consumed": consumed, "events": self.events(events)}
 
     def do_end(self, _):
-        return {"events": self.events([self.decoder.end()])}
+        return {"events": self.events(self.decoder.finish())}
 
     def do_reset(self, _):
         self.decoder.reset()
@@ -1255,7 +1988,7 @@ class _Conform:
         except Rejected:
             return {"answer": "rejected"}
         if error is None:
-            return {"answer": "begun"}
+            return {"answer": "begun", "events": self.events(self.decoder.feed(b"")[1])}
         return {"answer": "same-error", "error": self.error(error)}
 
     def do_skip(self, _):
@@ -1287,6 +2020,12 @@ class _Conform:
 
     def do_encode(self, request):
         payload = bytes.fromhex(request["payload"])
+        framing = framing_named(request["format"])
+        if framing is not None:
+            other = request.get("header")
+            return {"bytes": framing.encode(
+                payload, _checked_limit(self.number(request.get("limit"))), request.get("kind"),
+                None if other is None else bytes.fromhex(other)).hex()}
         return {"bytes": (self.header(request, len(payload)) + payload).hex()}
 
     def do_encode_header(self, request):

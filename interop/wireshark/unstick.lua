@@ -49,6 +49,7 @@ local CODES = {
     [0x000A] = "bad-length",
     [0x000B] = "refused-datagram",
     [0x000C] = "unsynchronized",
+    [0x000D] = "bad-frame",
     [0x0100] = "bad-message",
     [0x0101] = "misplaced-message",
     [0x0102] = "bad-transfer-id",

@@ -11,7 +11,8 @@ use crate::DecodeError;
 /// `Framed` does not pause: for a program that skips oversize frames or searches for the next header.
 ///
 /// Created by `error_items` of each codec. Each item is a `Result` with the frame, or with a
-/// [`DecodeError::Oversize`] or [`DecodeError::Header`]. After such an item call
+/// [`DecodeError::Oversize`], [`DecodeError::TooLong`], [`DecodeError::Frame`] or
+/// [`DecodeError::Header`]. After such an item call
 /// [`skip_frame`](super::FrameCodec::skip_frame) or [`resync`](super::FrameCodec::resync): the next
 /// call of `next` returns a frame that has arrived already. Without that call the error comes again,
 /// as an error of the stream, which is also how all other errors come.
@@ -58,7 +59,10 @@ impl<C> ErrorItems<C> {
     ) -> Result<Option<Result<T, DecodeError>>, CodecError> {
         match next {
             Err(CodecError::Decode(
-                error @ (DecodeError::Oversize { .. } | DecodeError::Header { .. }),
+                error @ (DecodeError::Oversize { .. }
+                | DecodeError::TooLong { .. }
+                | DecodeError::Frame { .. }
+                | DecodeError::Header { .. }),
             )) if self.reported != Some(error) => {
                 self.reported = Some(error);
                 Ok(Some(Err(error)))

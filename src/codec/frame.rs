@@ -2,12 +2,12 @@
 
 use core::fmt;
 
-use tokio_util::bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio_util::bytes::{Buf, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::error::CodecError;
 use super::scan::{CodecState, Split};
-use crate::{DecodeError, Escaped, Format, Framing, Header, Kind, RecoverError, SelfChecking, V1};
+use crate::{DecodeError, EncodeError, Escaped, Framing, Kind, RecoverError, Search, V1, Wire};
 
 /// A whole frame whose payload is reference-counted.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl<M: fmt::Debug> fmt::Debug for BytesFrame<M> {
 ///
 /// The [module](super) describes memory, errors, and the end of a stream.
 #[derive(Clone)]
-pub struct FrameCodec<F: Format = V1> {
+pub struct FrameCodec<F: Wire = V1> {
     state: CodecState<F>,
 }
 
@@ -70,7 +70,7 @@ impl FrameCodec {
     }
 }
 
-impl<F: Format> FrameCodec<F> {
+impl<F: Wire> FrameCodec<F> {
     /// Creates a codec of this format and limit.
     #[must_use]
     pub fn with_framing(framing: impl Into<Framing<F>>) -> Self {
@@ -103,7 +103,7 @@ impl<F: Format> FrameCodec<F> {
     /// Returns the effective limit of received frames, in payload bytes: that of the next header.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        self.framing().limit()
+        self.state.limit()
     }
 
     /// Sets the limit of each direction, as [`set_limit`](Self::set_limit) does for both.
@@ -144,12 +144,12 @@ impl<F: Format> FrameCodec<F> {
         payload: impl Buf,
         dst: &mut BytesMut,
     ) -> Result<(), CodecError> {
-        let header = self.framing().encode_header(meta, payload.remaining() as u64)?;
-        let header = header.as_bytes();
-        dst.reserve(header.len().saturating_add(payload.remaining()));
-        dst.extend_from_slice(header);
-        dst.put(payload);
-        Ok(())
+        Ok(self.state.encode(meta, payload, dst)?)
+    }
+
+    /// Checks that frames can have this meta.
+    pub(super) fn check_meta(&self, meta: &F::Meta) -> Result<(), EncodeError> {
+        self.state.check_meta(meta)
     }
 
     /// Returns the stream offset of the first byte in the read buffer. After an error that is the
@@ -165,7 +165,8 @@ impl<F: Format> FrameCodec<F> {
         self.state.error()
     }
 
-    /// Continues after an oversize frame: exactly its payload is dropped as it arrives.
+    /// Continues after a frame that is over the limit, or fails its check, or ends with a mark: exactly
+    /// the rest of it is dropped as it arrives.
     ///
     /// In a `Framed`, call it after an error that was an [item](Self::error_items): then the frames
     /// that have arrived after the oversize one are returned at once.
@@ -190,7 +191,7 @@ impl<F: Format> FrameCodec<F> {
     /// [`RecoverError::NotFailed`] if the stream has not failed. Nothing changes then.
     pub fn resync(&mut self) -> Result<(), RecoverError>
     where
-        F: SelfChecking,
+        F: Search,
     {
         self.state.resync()
     }
@@ -207,7 +208,7 @@ impl<F: Format> FrameCodec<F> {
         self.state.reset();
     }
 
-    /// Splits the next frame off, and returns its header and all its bytes.
+    /// Splits the next frame off, with all its bytes as they arrived.
     #[inline]
     pub(super) fn next_whole(
         &mut self,
@@ -225,26 +226,23 @@ impl<F: Format> FrameCodec<F> {
         at_end: bool,
     ) -> Result<Option<(F::Meta, BytesMut)>, DecodeError> {
         let next = self.next_whole(buf, at_end)?;
-        Ok(next.map(|(Header { meta, header_len, .. }, mut frame)| {
-            frame.advance(header_len.min(frame.len()));
-            (meta, frame)
-        }))
+        Ok(next.map(|(found, frame)| self.state.payload(found, frame)))
     }
 }
 
-impl<F: Format + Default> Default for FrameCodec<F> {
+impl<F: Wire + Default> Default for FrameCodec<F> {
     fn default() -> Self {
         Self::with_framing(F::default())
     }
 }
 
-impl<F: Format + fmt::Debug> fmt::Debug for FrameCodec<F> {
+impl<F: Wire + fmt::Debug> fmt::Debug for FrameCodec<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("FrameCodec").field(&self.state).finish()
     }
 }
 
-impl<F: Format> Decoder for FrameCodec<F> {
+impl<F: Wire> Decoder for FrameCodec<F> {
     type Item = BytesFrame<F::Meta>;
     type Error = CodecError;
 
@@ -259,7 +257,7 @@ impl<F: Format> Decoder for FrameCodec<F> {
     }
 }
 
-impl<F: Format> Encoder<BytesFrame<F::Meta>> for FrameCodec<F> {
+impl<F: Wire> Encoder<BytesFrame<F::Meta>> for FrameCodec<F> {
     type Error = CodecError;
 
     /// Appends a frame to `dst`, which does not change on an error.

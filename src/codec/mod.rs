@@ -81,7 +81,7 @@ mod whole;
 
 use core::ops::{Deref, DerefMut};
 
-use crate::{Format, Framing, U32Be};
+use crate::{Framing, U32Be, Wire};
 
 pub use error::CodecError;
 pub use error_items::ErrorItems;
@@ -128,15 +128,15 @@ macro_rules! derefs {
 }
 
 derefs! {
-    [F: Format] PayloadCodec<F> => frames: FrameCodec<F>;
-    [F: Format] WholeFrameCodec<F> => frames: FrameCodec<F>;
+    [F: Wire] PayloadCodec<F> => frames: FrameCodec<F>;
+    [F: Wire] WholeFrameCodec<F> => frames: FrameCodec<F>;
     [C] IoErrors<C> => codec: C;
     [C] ErrorItems<C> => codec: C;
 }
 
 macro_rules! wrapped {
     ($($codec:ident)+) => {$(
-        impl<F: Format> $codec<F> {
+        impl<F: Wire> $codec<F> {
             /// Returns this codec with [`std::io::Error`] as its error.
             #[must_use]
             pub fn io_errors(self) -> IoErrors<Self> {

@@ -7,7 +7,7 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use super::error::CodecError;
 use super::frame::FrameCodec;
-use crate::{EncodeError, Format, Framing};
+use crate::{EncodeError, Framing, Wire};
 
 /// A codec of payloads: it yields a `BytesMut` for each frame and takes everything that is
 /// `AsRef<[u8]>`, for example `Bytes`, a slice or a string.
@@ -33,12 +33,12 @@ use crate::{EncodeError, Format, Framing};
 /// describe a stream: [`set_limit`](FrameCodec::set_limit), [`skip_frame`](FrameCodec::skip_frame) and
 /// so on. The [module](super) describes memory, errors, and the end of a stream.
 #[derive(Clone)]
-pub struct PayloadCodec<F: Format> {
+pub struct PayloadCodec<F: Wire> {
     pub(super) frames: FrameCodec<F>,
     meta: F::Meta,
 }
 
-impl<F: Format<Meta = ()>> PayloadCodec<F> {
+impl<F: Wire<Meta = ()>> PayloadCodec<F> {
     /// Creates a codec of this format and limit.
     #[must_use]
     pub fn new(framing: impl Into<Framing<F>>) -> Self {
@@ -46,7 +46,7 @@ impl<F: Format<Meta = ()>> PayloadCodec<F> {
     }
 }
 
-impl<F: Format> PayloadCodec<F> {
+impl<F: Wire> PayloadCodec<F> {
     /// Creates a codec that writes this meta into every header, and ignores the meta of the frames
     /// that it reads: for headers with bytes next to the length that mean nothing here.
     ///
@@ -75,18 +75,18 @@ impl<F: Format> PayloadCodec<F> {
     /// Returns an error if the format cannot write this meta.
     pub fn with_meta(framing: impl Into<Framing<F>>, meta: F::Meta) -> Result<Self, EncodeError> {
         let frames = FrameCodec::with_framing(framing);
-        frames.framing().encode_header(&meta, 0)?;
+        frames.check_meta(&meta)?;
         Ok(Self { frames, meta })
     }
 }
 
-impl<F: Format<Meta = ()> + Default> Default for PayloadCodec<F> {
+impl<F: Wire<Meta = ()> + Default> Default for PayloadCodec<F> {
     fn default() -> Self {
         Self::new(F::default())
     }
 }
 
-impl<F: Format + fmt::Debug> fmt::Debug for PayloadCodec<F> {
+impl<F: Wire + fmt::Debug> fmt::Debug for PayloadCodec<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PayloadCodec")
             .field("frames", &self.frames)
@@ -95,7 +95,7 @@ impl<F: Format + fmt::Debug> fmt::Debug for PayloadCodec<F> {
     }
 }
 
-impl<F: Format> Decoder for PayloadCodec<F> {
+impl<F: Wire> Decoder for PayloadCodec<F> {
     type Item = BytesMut;
     type Error = CodecError;
 
@@ -108,7 +108,7 @@ impl<F: Format> Decoder for PayloadCodec<F> {
     }
 }
 
-impl<F: Format, P: AsRef<[u8]>> Encoder<P> for PayloadCodec<F> {
+impl<F: Wire, P: AsRef<[u8]>> Encoder<P> for PayloadCodec<F> {
     type Error = CodecError;
 
     /// Appends a frame to `dst`, which does not change on an error.

@@ -2,10 +2,10 @@
 
 use core::fmt;
 
-use tokio_util::bytes::{Buf, BytesMut};
+use tokio_util::bytes::{Buf, BufMut, BytesMut};
 
 use crate::scan::{Found, Scan, Scanner};
-use crate::{DecodeError, Format, Framing, Header, RecoverError, SelfChecking};
+use crate::{DecodeError, EncodeError, Framing, Header, RecoverError, Search, TrailerBuf, Wire};
 
 /// The length that a buffer shrinks to after a large frame: what `Framed` begins with.
 const USUAL_LEN: usize = 8 * 1024;
@@ -17,12 +17,12 @@ const EXPECTED_LEN: usize = 9 * USUAL_LEN;
 /// Frames of at most this length waste little of a buffer that holds them: they are not measured.
 const SHORT_LEN: usize = USUAL_LEN / 8;
 
-/// A frame's header, and all its bytes.
-pub(super) type Split<F> = (Header<<F as Format>::Meta>, BytesMut);
+/// A frame that was found, and all its bytes as they arrived.
+pub(super) type Split<F> = (Found<<F as Wire>::Meta>, BytesMut);
 
 /// The state of a stream whose unread bytes are in the caller's buffer.
 #[derive(Clone)]
-pub(super) struct CodecState<F: Format> {
+pub(super) struct CodecState<F: Wire> {
     scanner: Scanner<F>,
     send_limit: u64,
     /// The error of a stream that ended inside a frame.
@@ -38,7 +38,7 @@ pub(super) struct CodecState<F: Format> {
     quiet: u8,
 }
 
-impl<F: Format> CodecState<F> {
+impl<F: Wire> CodecState<F> {
     pub(super) fn new(framing: Framing<F>) -> Self {
         let send_limit = framing.send_limit();
         Self {
@@ -57,6 +57,67 @@ impl<F: Format> CodecState<F> {
         let mut framing = self.scanner.framing();
         framing.set_send_limit(self.send_limit);
         framing
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.scanner.limit()
+    }
+
+    /// Returns the meta and the payload of a frame, without its escapes.
+    #[inline]
+    pub(super) fn payload(
+        &self,
+        mut found: Found<F::Meta>,
+        mut frame: BytesMut,
+    ) -> (F::Meta, BytesMut) {
+        self.scanner.unescape(&mut found, &mut frame);
+        let Header { meta, payload_len, header_len } = found.header;
+        frame.advance(header_len.min(frame.len()));
+        if !F::PAYLOAD_LAST {
+            frame.truncate(usize::try_from(payload_len).unwrap_or(usize::MAX));
+        }
+        (meta, frame)
+    }
+
+    /// Checks that frames can have this meta.
+    pub(super) fn check_meta(&self, meta: &F::Meta) -> Result<(), EncodeError> {
+        match self.scanner.format().frame_head(self.send_limit, meta, 0) {
+            // Only the meta is checked. A payload may have a length other than zero.
+            None | Some(Ok(_) | Err(EncodeError::WrongLength { .. })) => Ok(()),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    /// Appends a frame to `dst`, which does not change on an error.
+    pub(super) fn encode(
+        &self,
+        meta: &F::Meta,
+        mut payload: impl Buf,
+        dst: &mut BytesMut,
+    ) -> Result<(), EncodeError> {
+        let (wire, limit) = (self.scanner.format(), self.send_limit);
+        let len = payload.remaining();
+        let Some(head) = wire.frame_head(limit, meta, len as u64) else {
+            let (payload, before) = (payload.copy_to_bytes(len), dst.len());
+            let room = usize::try_from(wire.max_frame_len(len as u64)).unwrap_or(usize::MAX);
+            dst.resize(before.saturating_add(room), 0);
+            let room = dst.get_mut(before..).unwrap_or_default();
+            let written = wire.write_frame(limit, meta, &payload, room);
+            dst.truncate(before + written.unwrap_or(0));
+            return written.map(|_| ());
+        };
+        let head = head?;
+        let head = head.as_ref();
+        dst.reserve(head.len().saturating_add(len).saturating_add(F::Trailer::LEN));
+        dst.extend_from_slice(head);
+        let begin = dst.len();
+        dst.put(payload);
+        if F::Trailer::LEN > 0 {
+            let payload = dst.get(begin..).unwrap_or_default();
+            let digest = wire.update_digest(wire.begin_digest(head), payload);
+            dst.extend_from_slice(wire.frame_trailer(digest).as_ref());
+        }
+        Ok(())
     }
 
     pub(super) fn set_limits(&mut self, receive: u64, send: u64) {
@@ -88,7 +149,7 @@ impl<F: Format> CodecState<F> {
 
     pub(super) fn skip_frame(&mut self) -> Result<(), RecoverError> {
         match self.error() {
-            Some(DecodeError::Oversize { .. }) => self.scanner.skip_frame(),
+            Some(_) if self.ended.is_none() => self.scanner.skip_frame(),
             Some(error) => Err(RecoverError::Failed(error)),
             None => Err(RecoverError::NotFailed),
         }
@@ -96,7 +157,7 @@ impl<F: Format> CodecState<F> {
 
     pub(super) fn resync(&mut self) -> Result<(), RecoverError>
     where
-        F: SelfChecking,
+        F: Search,
     {
         if matches!(self.error(), None | Some(DecodeError::Truncated { .. })) {
             return Err(RecoverError::NotFailed);
@@ -125,9 +186,9 @@ impl<F: Format> CodecState<F> {
         if let Some(frame) = self.next(buf)? {
             return Ok(Some(frame));
         }
-        let end = self.scanner.finish(buf);
-        self.ended = end.err();
-        end.map(|()| None)
+        let end = self.scanner.find_end(buf);
+        self.ended = end.as_ref().err().copied();
+        Ok(end?.map(|found| self.split(found, buf)))
     }
 
     #[inline(never)]
@@ -159,7 +220,7 @@ impl<F: Format> CodecState<F> {
     fn split(&mut self, found: Found<F::Meta>, buf: &mut BytesMut) -> Split<F> {
         let len = found.frame_len().min(buf.len());
         self.last_len = len;
-        (found.header, buf.split_to(len))
+        (found, buf.split_to(len))
     }
 
     /// Prepares the buffer for the read that follows.
@@ -206,10 +267,12 @@ impl<F: Format> CodecState<F> {
     }
 }
 
-impl<F: Format + fmt::Debug> fmt::Debug for CodecState<F> {
+impl<F: Wire + fmt::Debug> fmt::Debug for CodecState<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CodecState")
-            .field("framing", &self.framing())
+            .field("format", self.scanner.format())
+            .field("limit", &self.limit())
+            .field("send_limit", &self.send_limit)
             .field("position", &self.position())
             .field("error", &self.error())
             .finish_non_exhaustive()

@@ -7,7 +7,7 @@ use tokio_util::codec::Decoder;
 
 use super::error::CodecError;
 use super::frame::FrameCodec;
-use crate::{Format, Framing};
+use crate::{Framing, Wire};
 
 /// A decoder of whole frames: it yields each frame as one `BytesMut`, header included, as a
 /// `LengthDelimitedCodec` with `num_skip(0)` does. It does not encode.
@@ -33,11 +33,11 @@ use crate::{Format, Framing};
 /// It dereferences to a [`FrameCodec`], which has the methods that change or describe a stream. The
 /// [module](super) describes memory, errors, and the end of a stream.
 #[derive(Clone)]
-pub struct WholeFrameCodec<F: Format> {
+pub struct WholeFrameCodec<F: Wire> {
     pub(super) frames: FrameCodec<F>,
 }
 
-impl<F: Format> WholeFrameCodec<F> {
+impl<F: Wire> WholeFrameCodec<F> {
     /// Creates a codec of this format and limit.
     #[must_use]
     pub fn new(framing: impl Into<Framing<F>>) -> Self {
@@ -45,13 +45,13 @@ impl<F: Format> WholeFrameCodec<F> {
     }
 }
 
-impl<F: Format + fmt::Debug> fmt::Debug for WholeFrameCodec<F> {
+impl<F: Wire + fmt::Debug> fmt::Debug for WholeFrameCodec<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WholeFrameCodec").field("frames", &self.frames).finish()
     }
 }
 
-impl<F: Format> Decoder for WholeFrameCodec<F> {
+impl<F: Wire> Decoder for WholeFrameCodec<F> {
     type Item = BytesMut;
     type Error = CodecError;
 

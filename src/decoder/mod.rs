@@ -1,30 +1,32 @@
 //! The streaming decoder: bytes in, borrowed pieces out (spec, chapter 7).
 //!
-//! It keeps the bytes of one header and three numbers; payload is never copied or kept.
+//! Payload is never copied or kept. There is a state for each of the two ways in which a frame ends:
+//! `counted`, after as many bytes as its header announces, and `marked`, at a mark.
 
+mod counted;
+mod marked;
+mod marked_end;
 mod phase;
-mod piece;
 mod pieces;
 mod resync;
 mod split;
 
 use core::fmt;
 
-use crate::error::{DecodeError, HeaderError, Part, RecoverError};
-use crate::format::{
-    Format, Header, HeaderBuf, MAX_PAYLOAD_LEN, Parsed, Refusal, V1, copy, inspect,
-    shortest_refused, whole_header,
-};
+use crate::error::{DecodeError, RecoverError};
+use crate::format::V1;
 use crate::framing::Framing;
+use crate::wire::{Decoding, Piece, Wire};
 
-use phase::{Phase, View};
-pub use piece::Piece;
+pub(crate) use counted::CountedState;
+pub(crate) use counted::is_valid;
+pub(crate) use marked::MarkedState;
 pub use pieces::Pieces;
 
 /// Turns a byte stream back into frames, however the stream is cut.
 ///
 /// `Decoder` without a parameter decodes the version-1 format; [`with_framing`](Self::with_framing)
-/// takes any format.
+/// takes any other, and frames that end with a check or a mark.
 ///
 /// ```
 /// use unstick::{Decoder, Kind};
@@ -54,39 +56,21 @@ pub use pieces::Pieces;
 /// [`resync`](Self::resync). The error is that of the shortest prefix of the stream that must be
 /// refused, so it does not depend on the cuts.
 ///
+/// # Frames with a check
+/// The payload of a [`Checked`](crate::Checked) or [`Marked`](crate::Marked) frame is delivered as it
+/// arrives, before its check has. Use it only once the frame's last piece has arrived; a
+/// [`FrameBuf`](crate::FrameBuf) and the readers deliver whole frames, and only valid ones.
+///
 /// # Memory
-/// A decoder has the size of its format, one header and 24 bytes, whatever a peer announces. It never
-/// allocates or panics.
+/// A decoder has the size of its format, one header and 24 bytes, whatever a peer announces; with a
+/// check, also that of the check and its digest. It never allocates or panics.
 #[derive(Clone)]
-pub struct Decoder<F: Format = V1> {
-    format: F,
-    state: State<F::HeaderBuf>,
+pub struct Decoder<W: Wire = V1> {
+    wire: W,
+    state: W::Decoding,
 }
 
 const _: () = assert!(size_of::<Decoder<V1>>() <= 32);
-
-#[derive(Clone, Copy)]
-struct State<H> {
-    /// The max payload length of a frame in bytes; at most `MAX_PAYLOAD_LEN`.
-    limit: u64,
-    /// The number of bytes consumed since the stream's start.
-    pos: u64,
-    phase: Phase,
-    /// The beginning of the header that is being collected or was refused.
-    header: H,
-}
-
-/// The result of the outlined part of `decode`.
-enum Step {
-    /// The input is empty.
-    Empty,
-    /// The next byte begins a frame.
-    Boundary,
-    /// A header is complete in the decoder's own bytes.
-    Header,
-    /// The stream has failed.
-    Failed,
-}
 
 impl Decoder {
     /// Creates a decoder of version-1 frames with the default limit of 1 MiB.
@@ -96,60 +80,53 @@ impl Decoder {
     }
 }
 
-impl<F: Format + Default> Default for Decoder<F> {
+impl<W: Wire + Default> Default for Decoder<W> {
     fn default() -> Self {
-        Self::with_framing(F::default())
+        Self::with_framing(W::default())
     }
 }
 
-impl<F: Format> Decoder<F> {
+impl<W: Wire> Decoder<W> {
     /// Creates a decoder of this format and limit.
     #[must_use]
-    pub fn with_framing(framing: impl Into<Framing<F>>) -> Self {
+    pub fn with_framing(framing: impl Into<Framing<W>>) -> Self {
         let framing = framing.into();
-        let limit = framing.limit();
-        let state = State { limit, pos: 0, phase: Phase::BOUNDARY, header: F::HeaderBuf::ZERO };
-        Self { format: framing.into_format(), state }
+        let state = W::Decoding::new(framing.format(), framing.limit());
+        Self { wire: framing.into_format(), state }
     }
 
     /// Returns the format.
     #[must_use]
-    pub fn format(&self) -> &F {
-        &self.format
+    pub fn format(&self) -> &W {
+        &self.wire
     }
 
-    /// Returns the effective limit, in payload bytes: that of the next header.
+    /// Returns the effective limit, in payload bytes: that of the next frame.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        match self.state.phase.view() {
-            View::Failed { next: Some(next), .. } => next,
-            _ => self.state.limit,
-        }
+        self.state.limit()
     }
 
-    /// Sets the limit, in payload bytes, from the next header that is complete on. A frame whose
-    /// payload has begun is not affected, and neither is the error of a stream that has failed.
+    /// Sets the limit, in payload bytes, from the next header on that becomes complete; for frames
+    /// without a header, from the next frame on. A frame whose payload has begun is not affected, and
+    /// neither is the error of a stream that has failed.
     ///
-    /// While a stream has failed, a limit of more than 2^45 − 2 bytes counts as that.
+    /// While a stream has failed, a limit of more than 2^45 − 2 bytes counts as 2^45 − 2.
     pub fn set_limit(&mut self, payload_bytes: u64) {
-        let limit = Framing::new(&self.format).with_limit(payload_bytes).limit();
-        match self.state.phase.view() {
-            View::Failed { held, .. } => self.state.phase = Phase::failed_before(held, limit),
-            _ => self.state.limit = limit,
-        }
+        self.state.set_limit(payload_bytes.min(self.wire.longest_payload()));
     }
 
     /// Returns the number of bytes consumed since the stream's start.
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.state.pos
+        self.state.position()
     }
 
     /// Returns the error that the stream has failed with, if any.
     #[inline(always)]
     #[must_use]
     pub fn error(&self) -> Option<DecodeError> {
-        self.state.phase.has_failed().then(|| self.latched())
+        self.state.error(&self.wire)
     }
 
     /// Decodes a chunk of any size and calls `each` with every piece. This is the fastest way to
@@ -161,321 +138,90 @@ impl<F: Format> Decoder<F> {
     #[inline]
     pub fn for_each<'a>(
         &mut self,
-        mut input: &'a [u8],
-        mut each: impl FnMut(Piece<'a, F::Meta>),
+        input: &'a [u8],
+        each: impl FnMut(Piece<'a, W::Meta, W::Len>),
     ) -> Result<(), DecodeError> {
-        if self.state.phase.is_payload() && self.state.phase != Phase::BOUNDARY && !input.is_empty()
-        {
-            each(self.payload(None, input, &mut input));
-            if input.is_empty() {
-                return Ok(());
-            }
-        }
-        loop {
-            if self.state.phase == Phase::BOUNDARY {
-                let before = input.len();
-                input = self.whole_frames(input, &mut each);
-                self.state.pos += (before - input.len()) as u64;
-            }
-            match self.decode(&mut input)? {
-                Some(piece) => each(piece),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    /// Calls `each` with the whole frames that `input` begins with, and returns the bytes after them.
-    #[inline(always)]
-    fn whole_frames<'a>(
-        &self,
-        mut input: &'a [u8],
-        each: &mut impl FnMut(Piece<'a, F::Meta>),
-    ) -> &'a [u8] {
-        while let Some((header, _)) = self.whole_header(input) {
-            let Ok(len) = usize::try_from(header.payload_len) else { break };
-            let Some(frame_len) = header.header_len.checked_add(len) else { break };
-            let known =
-                F::HeaderBuf::split(input).filter(|_| header.header_len == F::HeaderBuf::LEN);
-            let mut next = input.split_at_checked(frame_len);
-            // Equal headers come in runs: comparing their bytes is cheaper than decoding them again.
-            loop {
-                let Some((frame, after)) = next else { return input };
-                let Some(bytes) = frame.get(header.header_len..) else { return input };
-                input = after;
-                each(Piece { header: Some(header.clone()), bytes, last: true });
-                next = input.split_at_checked(frame_len);
-                // A shorter rest is left to `decode`, even if it is a whole frame.
-                let Some((frame, _)) = next else { return input };
-                match F::HeaderBuf::split(frame) {
-                    Some((found, _)) if known.is_some_and(|(known, _)| found == known) => {}
-                    _ => break,
-                }
-            }
-        }
-        input
+        self.state.for_each(&self.wire, input, each)
     }
 
     /// Takes the next piece from the front of `input`.
     ///
-    /// Every piece consumes at least one byte. Returns `Ok(None)` exactly if `input` is empty: call
-    /// this method again with more bytes, or [`finish`](Self::finish) at the stream's end.
+    /// Every piece consumes at least one byte, or brings one that an earlier call has consumed and
+    /// held back. Returns `Ok(None)` exactly if `input` is empty: call this method again with more
+    /// bytes, or [`finish`](Self::finish) or [`end`](Self::end) at the stream's end.
     ///
     /// # Errors
     /// Returns an error if the stream failed. `input` then begins after the refused bytes.
+    #[allow(clippy::type_complexity)] // an alias would hide what is returned
     #[inline(always)]
     pub fn decode<'a>(
         &mut self,
         input: &mut &'a [u8],
-    ) -> Result<Option<Piece<'a, F::Meta>>, DecodeError> {
-        let bytes = *input;
-        if bytes.is_empty() {
-            return self.error().map_or(Ok(None), Err);
-        }
-        if self.state.phase == Phase::BOUNDARY {
-            if let Some((header, rest)) = self.whole_header(bytes) {
-                return Ok(Some(self.payload(Some(header), rest, input)));
-            }
-        } else if self.state.phase.is_payload() {
-            return Ok(Some(self.payload(None, bytes, input)));
-        }
-        self.decode_slowly(input)
+    ) -> Result<Option<Piece<'a, W::Meta, W::Len>>, DecodeError> {
+        self.state.decode(&self.wire, input)
     }
 
-    /// Checks that the stream may end here, which is only at a frame boundary.
+    /// Checks that the stream may end here: at a frame boundary, or where the stream's end completes
+    /// a frame, which [`end`](Self::end) then returns.
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] inside a frame, including directly after a header;
     /// [`DecodeError::Unsynchronized`] during a search; the stream's error if it has failed.
     pub fn finish(&self) -> Result<(), DecodeError> {
-        let at = self.state.pos;
-        match self.state.phase.view() {
-            View::Payload { remaining: 0 } => Ok(()),
-            View::Payload { remaining } => {
-                Err(DecodeError::Truncated { at, missing: remaining, part: Part::Payload })
-            }
-            View::Skip { remaining } => {
-                // The counter cannot hold a length over `MAX_PAYLOAD_LEN`; the header can.
-                let over = match self.inspect(self.state.header.as_ref(), 0) {
-                    Err(Refusal::Oversize { len, .. }) => len.saturating_sub(MAX_PAYLOAD_LEN),
-                    _ => 0,
-                };
-                Err(DecodeError::Truncated { at, missing: remaining + over, part: Part::Payload })
-            }
-            View::Header { held, need } => {
-                let missing = need.saturating_sub(held) as u64;
-                Err(DecodeError::Truncated { at, missing, part: Part::Header })
-            }
-            View::Failed { .. } | View::Search { .. } => Err(self.latched()),
-        }
+        self.state.finish(&self.wire)
     }
 
-    /// Whether a frame, or the stream, may end here: whether [`finish`](Self::finish) returns no error.
+    /// Takes the next piece that the stream's end brings: call it until it returns `Ok(None)`. There is
+    /// one only if the end of the stream may stand for the mark, as with
+    /// [`Lines::or_end`](crate::Lines::or_end). Otherwise this method does what
+    /// [`finish`](Self::finish) does.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    #[allow(clippy::type_complexity)] // an alias would hide what is returned
+    pub fn end(&mut self) -> Result<Option<Piece<'static, W::Meta, W::Len>>, DecodeError> {
+        self.state.end(&self.wire)
+    }
+
+    /// Whether a frame, or the stream, may end here: whether no byte of a frame has arrived, and the
+    /// stream has not failed.
     #[must_use]
     pub fn is_at_boundary(&self) -> bool {
-        self.state.phase == Phase::BOUNDARY
+        self.state.is_at_boundary()
     }
 
     /// Returns how many more bytes the next frame is known to have, so that a read of as many bytes
     /// reads none after it; zero if the stream has failed.
     #[must_use]
     pub fn needed(&self) -> u64 {
-        match self.state.phase.view() {
-            View::Payload { remaining: 0 } => match self.inspect(&[], 0) {
-                Ok(Parsed::Need(need)) => need as u64,
-                _ => 1,
-            },
-            View::Payload { remaining } | View::Skip { remaining } => remaining,
-            View::Header { held, need } => need.saturating_sub(held) as u64,
-            View::Failed { .. } | View::Search { .. } => 0,
-        }
+        self.state.needed(&self.wire)
     }
 
     /// Starts a new stream, at offset 0.
     pub fn reset(&mut self) {
-        self.state.limit = self.limit();
-        self.state.pos = 0;
-        self.state.phase = Phase::BOUNDARY;
+        self.state.reset();
     }
 
-    /// Skips the rest of a frame that is oversize, or whose payload has begun: exactly its payload is
-    /// dropped as it arrives, and the next frame is decoded.
+    /// Skips the rest of a frame that has begun, is over the limit, or failed its check: exactly that is
+    /// dropped as it arrives, in constant memory, and the next frame is decoded.
+    ///
+    /// A frame that ends with a mark can be skipped after every error in it. Its rest is everything up
+    /// to and including the next mark.
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] if there is no such frame, [`RecoverError::Failed`] if the stream
     /// failed with another error, or during a search. Nothing changes then.
     pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        match self.error() {
-            None => match self.state.phase.view() {
-                View::Payload { remaining: remaining @ 1.. } => {
-                    // An earlier refused header would count in `finish`.
-                    self.state.header = F::HeaderBuf::ZERO;
-                    self.state.phase = Phase::skip(remaining);
-                    Ok(())
-                }
-                _ => Err(RecoverError::NotFailed),
-            },
-            Some(DecodeError::Oversize { len, .. }) => {
-                self.state.limit = self.limit();
-                self.state.phase = Phase::skip(len.min(MAX_PAYLOAD_LEN));
-                Ok(())
-            }
-            Some(error) => Err(RecoverError::Failed(error)),
-        }
-    }
-
-    #[inline(always)]
-    fn whole_header<'a>(&self, bytes: &'a [u8]) -> Option<(Header<F::Meta>, &'a [u8])> {
-        whole_header(&self.format, self.state.limit, bytes)
-    }
-
-    fn inspect(&self, bytes: &[u8], seen: usize) -> Result<Parsed<F::Meta>, Refusal> {
-        inspect(&self.format, self.state.limit, bytes, seen)
-    }
-
-    /// Returns the next piece of a frame, with `header` if it is the first one; `bytes` follow it.
-    #[inline(always)]
-    fn payload<'a>(
-        &mut self,
-        header: Option<Header<F::Meta>>,
-        bytes: &'a [u8],
-        input: &mut &'a [u8],
-    ) -> Piece<'a, F::Meta> {
-        let (due, header_len) = match &header {
-            Some(header) => (header.payload_len, header.header_len as u64),
-            None => (self.state.phase.remaining(), 0),
-        };
-        let whole = usize::try_from(due).ok().and_then(|len| bytes.split_at_checked(len));
-        if let Some((bytes, rest)) = whole {
-            self.state.pos += header_len + due;
-            self.state.phase = Phase::BOUNDARY;
-            *input = rest;
-            return Piece { header, bytes, last: true };
-        }
-        let here = bytes.len() as u64;
-        self.state.pos += header_len + here;
-        self.state.phase = Phase::payload(due - here);
-        *input = &[];
-        Piece { header, bytes, last: false }
-    }
-
-    /// Decodes what the fast paths do not cover.
-    #[inline(always)]
-    fn decode_slowly<'a>(
-        &mut self,
-        input: &mut &'a [u8],
-    ) -> Result<Option<Piece<'a, F::Meta>>, DecodeError> {
-        loop {
-            let bytes = *input;
-            let (used, step) = self.advance(bytes);
-            let rest = bytes.get(used..).unwrap_or_default();
-            *input = rest;
-            match step {
-                Step::Empty => return Ok(None),
-                Step::Boundary => {}
-                Step::Header => {
-                    let View::Header { held, .. } = self.state.phase.view() else { continue };
-                    if let Some((header, _)) = self.whole_header(self.held(held)) {
-                        self.state.pos -= held as u64; // `payload` counts the header
-                        return Ok(Some(self.payload(Some(header), rest, input)));
-                    }
-                    self.state.phase = Phase::failed(held);
-                    return Err(self.latched());
-                }
-                Step::Failed => return Err(self.latched()),
-            }
-        }
-    }
-
-    /// Consumes bytes that yield no piece, and returns their number and the next step.
-    #[inline(never)]
-    fn advance(&mut self, bytes: &[u8]) -> (usize, Step) {
-        match self.state.phase.view() {
-            View::Skip { remaining } => {
-                let (dropped, rest) = split(bytes, remaining);
-                self.state.pos += dropped.len() as u64;
-                self.state.phase = Phase::skip(remaining - dropped.len() as u64);
-                (dropped.len(), if rest.is_empty() { Step::Empty } else { Step::Boundary })
-            }
-            View::Header { held, need } => self.collect(bytes, held, need),
-            View::Payload { .. } => self.collect(bytes, 0, 1),
-            View::Failed { .. } | View::Search { .. } => (0, Step::Failed),
-        }
-    }
-
-    /// Takes header bytes until the header is complete or refused, or the input empty.
-    fn collect(&mut self, bytes: &[u8], mut held: usize, mut need: usize) -> (usize, Step) {
-        let mut used = 0;
-        loop {
-            let rest = bytes.get(used..).unwrap_or_default();
-            if rest.is_empty() {
-                self.state.phase = Phase::header(held, need);
-                return (used, Step::Empty);
-            }
-            // No header ends before `need` bytes, so none of these belongs to a payload.
-            let (taken, _) = split(rest, need.saturating_sub(held).max(1) as u64);
-            copy(self.state.header.as_mut().get_mut(held..).unwrap_or_default(), taken);
-            let now = held + taken.len();
-            match self.inspect(self.held(now), held) {
-                Ok(Parsed::Header(header)) => {
-                    self.state.pos += taken.len() as u64;
-                    if header.header_len != now {
-                        // A header that is shorter than the last `Need` breaks the format's laws.
-                        self.state.phase = Phase::failed(now);
-                        return (used + taken.len(), Step::Failed);
-                    }
-                    self.state.phase = Phase::header(now, now);
-                    return (used + taken.len(), Step::Header);
-                }
-                Ok(Parsed::Need(more)) => {
-                    self.state.pos += taken.len() as u64;
-                    used += taken.len();
-                    held = now;
-                    need = more;
-                }
-                Err(_) => {
-                    let (refused, _) =
-                        shortest_refused(&self.format, self.state.limit, self.held(now), held);
-                    self.state.pos += (refused - held) as u64;
-                    self.state.phase = Phase::failed(refused);
-                    return (used + refused - held, Step::Failed);
-                }
-            }
-        }
-    }
-
-    /// Returns the first `len` of the decoder's own header bytes.
-    #[inline]
-    fn held(&self, len: usize) -> &[u8] {
-        self.state.header.as_ref().get(..len).unwrap_or_default()
-    }
-
-    /// Computes the error from the refused bytes, so that a latched error needs no memory.
-    #[cold]
-    fn latched(&self) -> DecodeError {
-        let pos = self.state.pos;
-        match self.state.phase.view() {
-            View::Search { held, skipped } => {
-                DecodeError::Unsynchronized { at: pos, skipped: skipped + held as u64 }
-            }
-            View::Failed { held, .. } => {
-                let at = pos - held as u64;
-                let refusal = match self.inspect(self.held(held), 0) {
-                    Err(refusal) => refusal,
-                    Ok(_) => Refusal::Header(HeaderError::BrokenFormat),
-                };
-                refusal.at(at)
-            }
-            _ => DecodeError::Header { at: pos, error: HeaderError::BrokenFormat },
-        }
+        self.state.skip_frame(&self.wire)
     }
 }
 
-impl<F: Format + fmt::Debug> fmt::Debug for Decoder<F> {
+impl<W: Wire + fmt::Debug> fmt::Debug for Decoder<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decoder")
-            .field("format", &self.format)
-            .field("limit", &self.state.limit)
-            .field("position", &self.state.pos)
+            .field("format", &self.wire)
+            .field("limit", &self.limit())
+            .field("position", &self.position())
             .field("finish", &self.finish())
             .finish()
     }
@@ -484,7 +230,7 @@ impl<F: Format + fmt::Debug> fmt::Debug for Decoder<F> {
 /// Splits at most `len` bytes off the front of `bytes`. The comparison is in `u64`, so that no
 /// length is cut to the width of a pointer.
 #[inline(always)]
-fn split(bytes: &[u8], len: u64) -> (&[u8], &[u8]) {
+fn split_at_most(bytes: &[u8], len: u64) -> (&[u8], &[u8]) {
     match usize::try_from(len) {
         Ok(len) => bytes.split_at_checked(len).unwrap_or((bytes, &[])),
         Err(_) => (bytes, &[]),

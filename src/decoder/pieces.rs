@@ -3,29 +3,29 @@
 use core::fmt;
 
 use super::Decoder;
-use super::piece::Piece;
 use crate::error::DecodeError;
-use crate::format::{Format, V1};
+use crate::format::V1;
+use crate::wire::{Piece, Wire};
 
-impl<F: Format> Decoder<F> {
+impl<W: Wire> Decoder<W> {
     /// Returns an iterator over the pieces of a chunk of any size.
     ///
     /// After an error the iterator ends; [`Pieces::rest`] then returns the bytes after the refused
     /// ones. A decoder that has failed before yields its error again.
     #[inline]
-    pub fn pieces<'d, 'a>(&'d mut self, input: &'a [u8]) -> Pieces<'d, 'a, F> {
+    pub fn pieces<'d, 'a>(&'d mut self, input: &'a [u8]) -> Pieces<'d, 'a, W> {
         Pieces { decoder: self, input, done: false }
     }
 }
 
 /// An iterator over the pieces of one chunk. See [`Decoder::pieces`].
-pub struct Pieces<'d, 'a, F: Format = V1> {
-    decoder: &'d mut Decoder<F>,
+pub struct Pieces<'d, 'a, W: Wire = V1> {
+    decoder: &'d mut Decoder<W>,
     input: &'a [u8],
     done: bool,
 }
 
-impl<'a, F: Format> Pieces<'_, 'a, F> {
+impl<'a, W: Wire> Pieces<'_, 'a, W> {
     /// Returns the bytes that are not consumed yet; after an error, those after the refused bytes.
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
@@ -33,8 +33,8 @@ impl<'a, F: Format> Pieces<'_, 'a, F> {
     }
 }
 
-impl<'a, F: Format> Iterator for Pieces<'_, 'a, F> {
-    type Item = Result<Piece<'a, F::Meta>, DecodeError>;
+impl<'a, W: Wire> Iterator for Pieces<'_, 'a, W> {
+    type Item = Result<Piece<'a, W::Meta, W::Len>, DecodeError>;
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
@@ -47,9 +47,9 @@ impl<'a, F: Format> Iterator for Pieces<'_, 'a, F> {
     }
 }
 
-impl<F: Format> core::iter::FusedIterator for Pieces<'_, '_, F> {}
+impl<W: Wire> core::iter::FusedIterator for Pieces<'_, '_, W> {}
 
-impl<F: Format + fmt::Debug> fmt::Debug for Pieces<'_, '_, F> {
+impl<W: Wire + fmt::Debug> fmt::Debug for Pieces<'_, '_, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pieces")
             .field("decoder", self.decoder)

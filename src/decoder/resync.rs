@@ -1,16 +1,18 @@
 //! The search for the next header after an error, over bytes that the decoder does not keep.
 
 use super::Decoder;
+use super::counted::CountedState;
 use super::phase::{Phase, View};
 use crate::error::RecoverError;
 use crate::format::{HeaderBuf, Parsed, SelfChecking, copy};
+use crate::wire::{Decoding, Resync, Wire};
 
-impl<F: SelfChecking> Decoder<F> {
+impl<W: Wire> Decoder<W> {
     /// Searches for the next valid header within the limit, from the byte after the failed frame's
-    /// first (spec, chapter 7).
+    /// first (spec, chapter 7); where a mark ends frames, for the next mark.
     ///
-    /// Returns `Ok(Some(skipped))` if a header was found, `skipped` bytes after the failed frame's
-    /// first byte: continue by decoding `input`. Returns `Ok(None)` if `input` is now empty: call
+    /// Returns `Ok(Some(skipped))` if a frame can begin `skipped` bytes after the failed frame's first
+    /// byte: continue by decoding `input`. Returns `Ok(None)` if `input` is now empty: call
     /// this method again with more bytes. Every other method returns
     /// [`DecodeError::Unsynchronized`](crate::DecodeError::Unsynchronized) until the search ends.
     ///
@@ -20,19 +22,33 @@ impl<F: SelfChecking> Decoder<F> {
     /// # Errors
     /// [`RecoverError::NotFailed`] if the stream has not failed. Nothing changes then.
     ///
-    /// A format without a check cannot tell a header from other bytes, so this does not compile:
+    /// A format without a check in its header cannot tell a header from other bytes, and a decoder
+    /// keeps no payload to search. So this does not compile:
     ///
     /// ```compile_fail,E0277
     /// # // spec: FMT-2
     /// let mut decoder = unstick::Decoder::with_framing(unstick::U32Be);
     /// let _ = decoder.resync(&mut &b"\0"[..]);
     /// ```
-    pub fn resync(&mut self, input: &mut &[u8]) -> Result<Option<u64>, RecoverError> {
+    pub fn resync(&mut self, input: &mut &[u8]) -> Result<Option<u64>, RecoverError>
+    where
+        W: Resync,
+    {
+        self.wire.resync(&mut self.state, input)
+    }
+}
+
+impl<F: SelfChecking> CountedState<F> {
+    pub(crate) fn resync(
+        &mut self,
+        format: &F,
+        input: &mut &[u8],
+    ) -> Result<Option<u64>, RecoverError> {
         const { assert!(F::HeaderBuf::LEN <= 255, "a self-checking header has at most 255 bytes") }
-        let (mut held, mut skipped) = match self.state.phase.view() {
+        let (mut held, mut skipped) = match self.phase.view() {
             View::Failed { held, .. } => {
-                self.state.limit = self.limit();
-                (self.drop_candidates(held), held as u64)
+                self.limit = Decoding::<F>::limit(self);
+                (self.drop_candidates(format, held), held as u64)
             }
             View::Search { held, skipped } => (held, skipped + held as u64),
             _ => return Err(RecoverError::NotFailed),
@@ -40,33 +56,33 @@ impl<F: SelfChecking> Decoder<F> {
         // From here on `skipped` counts the held bytes too: all from the failed frame's first.
         while let [byte, rest @ ..] = *input {
             // The byte that completes a header is not consumed, so that decoding it makes progress.
-            copy(self.state.header.as_mut().get_mut(held..).unwrap_or_default(), &[*byte]);
-            let parsed = self.inspect(self.held(held + 1), 0);
+            copy(self.header.as_mut().get_mut(held..).unwrap_or_default(), &[*byte]);
+            let parsed = self.inspect(format, self.held(held + 1), 0);
             if let Ok(Parsed::Header(_)) = parsed {
-                self.state.phase = Phase::header(held, held + 1);
+                self.phase = Phase::header(held, held + 1);
                 return Ok(Some(skipped - held as u64));
             }
             *input = rest;
-            self.state.pos += 1;
+            self.pos += 1;
             skipped += 1;
             held = match parsed {
                 Ok(_) => held + 1,
-                Err(_) => self.drop_candidates(held + 1),
+                Err(_) => self.drop_candidates(format, held + 1),
             };
         }
-        self.state.phase = Phase::search(held, skipped - held as u64);
+        self.phase = Phase::search(held, skipped - held as u64);
         Ok(None)
     }
 
     /// Drops the first of the `held` bytes, and every further one at which no header can begin.
     /// Returns how many are left.
-    fn drop_candidates(&mut self, held: usize) -> usize {
+    fn drop_candidates(&mut self, format: &F, held: usize) -> usize {
         for dropped in 1..held {
-            let candidate = self.state.header.as_ref().get(dropped..held).unwrap_or_default();
-            if let Ok(Parsed::Need(_)) = self.inspect(candidate, 0) {
+            let candidate = self.header.as_ref().get(dropped..held).unwrap_or_default();
+            if let Ok(Parsed::Need(_)) = self.inspect(format, candidate, 0) {
                 let mut moved = F::HeaderBuf::ZERO;
                 copy(moved.as_mut(), candidate);
-                self.state.header = moved;
+                self.header = moved;
                 return held - dropped;
             }
         }

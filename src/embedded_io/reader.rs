@@ -8,7 +8,8 @@ use super::error::ReadError;
 use super::is_interrupted;
 use crate::engine::{Next, ReadEngine};
 use crate::{
-    DecodeError, Format, Frame, FrameBuf, Framing, Header, SelfChecking, Storage, StorageError, V1,
+    DecodeError, Frame, FrameBuf, Framing, Header, KnownLength, Search, Storage, StorageError, V1,
+    Wire,
 };
 
 /// Reads frames from anything that is [`Read`] into storage that the caller picks, and returns them
@@ -17,7 +18,7 @@ use crate::{
 /// The storage is an array, a `&mut [u8]`, or anything else that a [`FrameBuf`] takes. It holds at
 /// least the longest frame, header included.
 #[derive(Debug)]
-pub struct FrameReader<R, S, F: Format = V1> {
+pub struct FrameReader<R, S, F: Wire = V1> {
     inner: R,
     engine: ReadEngine<S, F>,
 }
@@ -30,7 +31,7 @@ impl<R, S: Storage> FrameReader<R, S> {
     }
 }
 
-impl<R, S: Storage, F: Format> FrameReader<R, S, F> {
+impl<R, S: Storage, F: Wire> FrameReader<R, S, F> {
     /// Creates a reader of frames of this format and limit.
     ///
     /// # Errors
@@ -90,7 +91,7 @@ impl<R, S: Storage, F: Format> FrameReader<R, S, F> {
     }
 }
 
-impl<R: Read, S: Storage, F: Format> FrameReader<R, S, F> {
+impl<R: Read, S: Storage, F: Wire> FrameReader<R, S, F> {
     /// Waits for the next frame. Returns `Ok(None)` if the stream ended between two frames: the
     /// transport's read returned no byte.
     ///
@@ -120,7 +121,10 @@ impl<R: Read, S: Storage, F: Format> FrameReader<R, S, F> {
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
-    pub fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError<R::Error>> {
+    pub fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError<R::Error>>
+    where
+        F: KnownLength,
+    {
         self.wait(ReadEngine::poll_header)
     }
 
@@ -130,7 +134,10 @@ impl<R: Read, S: Storage, F: Format> FrameReader<R, S, F> {
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
-    pub fn payload(&mut self) -> Result<Option<&[u8]>, ReadError<R::Error>> {
+    pub fn payload(&mut self) -> Result<Option<&[u8]>, ReadError<R::Error>>
+    where
+        F: KnownLength,
+    {
         let run = self.wait(ReadEngine::poll_payload)?;
         Ok(run.and_then(|run| self.engine.buf().payload(&run)))
     }
@@ -153,7 +160,7 @@ impl<R: Read, S: Storage, F: Format> FrameReader<R, S, F> {
     }
 }
 
-impl<R: Read, S: Storage, F: SelfChecking> FrameReader<R, S, F> {
+impl<R: Read, S: Storage, F: Search> FrameReader<R, S, F> {
     /// Waits for the next frame on a lossy line. If the stream has failed, skips to the next valid
     /// header as [`resync`](Self::resync) does, and returns the error and the number of bytes skipped.
     ///

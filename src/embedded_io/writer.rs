@@ -7,7 +7,7 @@ use ::embedded_io::Write;
 
 use super::error::WriteError;
 use super::is_interrupted;
-use crate::{Accepted, Format, Framing, Storage, V1, WriteBuf, WriteBufError};
+use crate::{Accepted, Framing, KnownLength, Storage, V1, Wire, WriteBuf, WriteBufError};
 
 /// Writes frames to anything that is [`Write`].
 ///
@@ -18,7 +18,7 @@ use crate::{Accepted, Format, Framing, Storage, V1, WriteBuf, WriteBufError};
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
 #[derive(Debug)]
-pub struct FrameWriter<W, S, F: Format = V1> {
+pub struct FrameWriter<W, S, F: Wire = V1> {
     inner: W,
     buf: WriteBuf<S, F>,
 }
@@ -33,7 +33,7 @@ impl<W, S: Storage> FrameWriter<W, S> {
     }
 }
 
-impl<W, S: Storage, F: Format> FrameWriter<W, S, F> {
+impl<W, S: Storage, F: Wire> FrameWriter<W, S, F> {
     /// Creates a writer of frames of this format and limit.
     pub fn with_framing(inner: W, storage: S, framing: impl Into<Framing<F>>) -> Self {
         let mut buf = WriteBuf::new(storage, framing);
@@ -69,7 +69,7 @@ impl<W, S: Storage, F: Format> FrameWriter<W, S, F> {
     }
 }
 
-impl<W: Write, S: Storage, F: Format> FrameWriter<W, S, F> {
+impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
     /// Accepts a frame and flushes.
     ///
     /// # Errors
@@ -112,7 +112,10 @@ impl<W: Write, S: Storage, F: Format> FrameWriter<W, S, F> {
         &mut self,
         meta: impl Borrow<F::Meta>,
         payload_len: u64,
-    ) -> Result<(), WriteError<W::Error>> {
+    ) -> Result<(), WriteError<W::Error>>
+    where
+        F: KnownLength,
+    {
         let meta = meta.borrow();
         self.accept(&[], |buf| buf.begin(meta, payload_len))
     }
@@ -123,7 +126,10 @@ impl<W: Write, S: Storage, F: Format> FrameWriter<W, S, F> {
     /// # Errors
     /// [`EncodeError::Excess`](crate::EncodeError::Excess) if the frame has no room for them;
     /// none is written. Errors of the transport as in [`feed`](Self::feed).
-    pub fn payload(&mut self, bytes: &[u8]) -> Result<(), WriteError<W::Error>> {
+    pub fn payload(&mut self, bytes: &[u8]) -> Result<(), WriteError<W::Error>>
+    where
+        F: KnownLength,
+    {
         self.accept(bytes, |buf| buf.payload(bytes))
     }
 
@@ -132,7 +138,10 @@ impl<W: Write, S: Storage, F: Format> FrameWriter<W, S, F> {
     /// # Errors
     /// [`EncodeError::Unfinished`](crate::EncodeError::Unfinished) if it is short, which poisons
     /// the writer.
-    pub fn finish(&mut self) -> Result<(), WriteError<W::Error>> {
+    pub fn finish(&mut self) -> Result<(), WriteError<W::Error>>
+    where
+        F: KnownLength,
+    {
         Ok(self.buf.finish()?)
     }
 

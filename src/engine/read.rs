@@ -4,11 +4,12 @@ use core::task::{Poll, ready};
 
 use crate::error::{DecodeError, RecoverError};
 use crate::format::header::Kind;
-use crate::format::{Format, Header, SelfChecking, V1};
+use crate::format::{Header, V1};
 use crate::frame::Frame;
 use crate::frame_buf::FrameBuf;
 use crate::scan::{Found, PayloadRun};
 use crate::storage::Storage;
+use crate::wire::{KnownLength, Search, Wire};
 
 /// The next item on a line that loses and damages bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub enum FrameOrSkipped<M> {
 /// [`spare`](Self::spare), report the result to [`received`](Self::received), and call again. The
 /// engine keeps all bytes read, so a caller loses none if it stops or is dropped between two calls.
 #[derive(Clone, Debug)]
-pub struct ReadEngine<S, F: Format = V1> {
+pub struct ReadEngine<S, F: Wire = V1> {
     buf: FrameBuf<S, F>,
     /// The transport has reported the end of the stream.
     ended: bool,
@@ -54,7 +55,7 @@ pub struct ReadEngine<S, F: Format = V1> {
     failure: Option<DecodeError>,
 }
 
-impl<S: Storage, F: Format> ReadEngine<S, F> {
+impl<S: Storage, F: Wire> ReadEngine<S, F> {
     /// Creates an engine that reads into this buffer. The buffer may hold bytes that were read from
     /// the transport before.
     pub fn new(buf: FrameBuf<S, F>) -> Self {
@@ -117,34 +118,7 @@ impl<S: Storage, F: Format> ReadEngine<S, F> {
                 return Poll::Ready(Ok(Some(found)));
             }
         }
-        if self.ended { Poll::Ready(self.buf.finish().map(|()| None)) } else { Poll::Pending }
-    }
-
-    /// Finds the header of the next frame, which is not consumed: see [`FrameBuf::find_header`].
-    /// `Ok(None)` is the end of the stream between two frames.
-    ///
-    /// # Errors
-    /// As [`poll_frame`](Self::poll_frame).
-    pub fn poll_header(&mut self) -> Poll<Result<Option<Header<F::Meta>>, DecodeError>> {
-        match self.buf.find_header()? {
-            None if self.ended => Poll::Ready(self.buf.finish().map(|()| None)),
-            None => Poll::Pending,
-            found => Poll::Ready(Ok(found)),
-        }
-    }
-
-    /// Takes the next bytes of the next frame's payload, which [`FrameBuf::payload`] borrows: see
-    /// [`FrameBuf::find_payload`]. `Ok(None)` is the payload's end, or the end of the stream between
-    /// two frames.
-    ///
-    /// # Errors
-    /// As [`poll_frame`](Self::poll_frame).
-    pub fn poll_payload(&mut self) -> Poll<Result<Option<PayloadRun>, DecodeError>> {
-        match self.buf.find_payload()? {
-            None if self.ended => Poll::Ready(self.buf.finish().map(|()| None)),
-            None => Poll::Pending,
-            found => Poll::Ready(Ok(found.filter(|run| run.len > 0))),
-        }
+        if self.ended { Poll::Ready(self.buf.find_end()) } else { Poll::Pending }
     }
 
     /// Borrows a frame that was found, as long as nothing was read since.
@@ -169,15 +143,44 @@ impl<S: Storage, F: Format> ReadEngine<S, F> {
     }
 }
 
+impl<S: Storage, F: KnownLength> ReadEngine<S, F> {
+    /// Finds the header of the next frame, which is not consumed: see [`FrameBuf::find_header`].
+    /// `Ok(None)` is the end of the stream between two frames.
+    ///
+    /// # Errors
+    /// As [`poll_frame`](Self::poll_frame).
+    pub fn poll_header(&mut self) -> Poll<Result<Option<Header<<F as Wire>::Meta>>, DecodeError>> {
+        match self.buf.find_header()? {
+            None if self.ended => Poll::Ready(self.buf.finish().map(|()| None)),
+            None => Poll::Pending,
+            found => Poll::Ready(Ok(found)),
+        }
+    }
+
+    /// Takes the next bytes of the next frame's payload, which [`FrameBuf::payload`] borrows: see
+    /// [`FrameBuf::find_payload`]. `Ok(None)` is the payload's end, or the end of the stream between
+    /// two frames.
+    ///
+    /// # Errors
+    /// As [`poll_frame`](Self::poll_frame).
+    pub fn poll_payload(&mut self) -> Poll<Result<Option<PayloadRun>, DecodeError>> {
+        match self.buf.find_payload()? {
+            None if self.ended => Poll::Ready(self.buf.finish().map(|()| None)),
+            None => Poll::Pending,
+            found => Poll::Ready(Ok(found.filter(|run| run.len > 0))),
+        }
+    }
+}
+
 #[cfg(feature = "alloc")]
-impl<F: Format> ReadEngine<alloc::vec::Vec<u8>, F> {
+impl<F: Wire> ReadEngine<alloc::vec::Vec<u8>, F> {
     /// Creates an engine with a buffer that grows.
     pub fn growing(framing: impl Into<crate::framing::Framing<F>>) -> Self {
         Self::new(FrameBuf::growing(framing))
     }
 }
 
-impl<S: Storage, F: SelfChecking> ReadEngine<S, F> {
+impl<S: Storage, F: Search> ReadEngine<S, F> {
     /// Searches for the next valid header and returns the number of bytes skipped; zero if the stream
     /// has not failed.
     ///
@@ -207,6 +210,8 @@ impl<S: Storage, F: SelfChecking> ReadEngine<S, F> {
                 Err(
                     error @ (DecodeError::Header { .. }
                     | DecodeError::Oversize { .. }
+                    | DecodeError::TooLong { .. }
+                    | DecodeError::Frame { .. }
                     | DecodeError::Unsynchronized { .. }),
                 ) => error,
                 found => return Poll::Ready(found.map(|found| found.map(FrameOrSkipped::Frame))),

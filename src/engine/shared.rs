@@ -5,7 +5,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{READ_LEN, ReadEngine};
-use crate::format::Format;
+use crate::wire::Wire;
 
 /// The max number of unread bytes that a waiting reader moves to a small storage; with more it keeps
 /// the large one.
@@ -17,7 +17,7 @@ std::thread_local! {
     static SHARED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-impl<F: Format> ReadEngine<Vec<u8>, F> {
+impl<F: Wire> ReadEngine<Vec<u8>, F> {
     /// Takes the thread's shared storage, of 64 KiB, unless the buffer has a large one. Call it before
     /// each read.
     #[inline]

@@ -30,6 +30,12 @@ impl Refusal {
     }
 }
 
+/// Whether a frame with this much payload may have a header of zero bytes.
+#[inline]
+pub(crate) fn has_no_header<F: Format>(format: &F, payload_len: u64) -> bool {
+    format.max_header_len() == 0 && payload_len > 0
+}
+
 /// Returns the header that `bytes` begin with, and the bytes after it, if the header is complete
 /// and within the limit: the common case.
 #[inline(always)]
@@ -41,7 +47,7 @@ pub(crate) fn whole_header<'a, F: Format>(
     let header = format.whole_header(bytes)?;
     let Header { ref meta, payload_len, header_len } = header;
     if payload_len > limit
-        || header_len == 0
+        || (header_len == 0 && !has_no_header(format, payload_len))
         || header_len > F::HeaderBuf::LEN
         || payload_len > format.limit_of(meta)
     {
@@ -62,8 +68,9 @@ pub(crate) fn inspect<F: Format>(
 ) -> Result<Parsed<F::Meta>, Refusal> {
     let room = F::HeaderBuf::LEN;
     match format.resume_header(bytes, seen) {
-        Ok(Parsed::Header(Header { header_len, .. }))
-            if header_len == 0 || header_len > bytes.len() =>
+        Ok(Parsed::Header(Header { header_len, payload_len, .. }))
+            if (header_len == 0 && !has_no_header(format, payload_len))
+                || header_len > bytes.len() =>
         {
             Err(Refusal::Header(HeaderError::BrokenFormat))
         }
@@ -100,7 +107,9 @@ pub(crate) fn shortest_refused<F: Format>(
 ) -> (usize, Refusal) {
     let max = bytes.len().min(F::HeaderBuf::LEN);
     let refusal = |len| inspect(format, limit, bytes.get(..len).unwrap_or_default(), 0).err();
-    (seen + 1..=max)
+    // Only a header of zero bytes is refused without any.
+    let min = if format.max_header_len() == 0 { 0 } else { seen + 1 };
+    (min..=max)
         .find_map(|len| Some((len, refusal(len)?)))
         .unwrap_or((max, Refusal::Header(HeaderError::BrokenFormat)))
 }

@@ -1,5 +1,6 @@
 //! Header formats: the [`Format`] trait and its implementations.
 
+mod fixed;
 mod inspect;
 mod length_field;
 mod limited;
@@ -12,11 +13,12 @@ use core::fmt::Debug;
 
 use crate::error::{EncodeError, HeaderError};
 
-pub(crate) use inspect::{Refusal, inspect, shortest_refused, whole_header};
+pub use fixed::Fixed;
+pub(crate) use inspect::{Refusal, has_no_header, inspect, shortest_refused, whole_header};
 pub use length_field::{ByteOrder, Covers, FieldMeta, Layout, LayoutError, LengthField};
 pub use limited::LimitedBy;
 pub use prefix::{I32Be, I32Le, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le};
-pub use v1::{V1, header};
+pub use v1::{V1, V2Header, header};
 pub use varint::Varint;
 
 /// The maximum payload length that a frame may announce, in bytes, under any limit: 2^62 − 1.
@@ -73,7 +75,8 @@ pub const MAX_PAYLOAD_LEN: u64 = (1 << 62) - 1;
 ///
 /// 1. The result depends only on the bytes of the header, not on those after it. A refused prefix
 ///    stays refused, and a complete header stays the same, whatever bytes follow.
-/// 2. A complete header has at least one byte, and no shorter prefix of it is complete.
+/// 2. A complete header has at least one byte, and no shorter prefix of it is complete. A header of
+///    zero bytes is allowed if `max_header_len` is zero and the payload has at least one: see [`Fixed`].
 /// 3. [`Parsed::Need`] asks for more bytes than were given, and no header ends before them.
 /// 4. `decode_header` returns the values that were passed to `encode_header`, and `encode_header`
 ///    accepts every payload length up to [`max_payload_len`](Self::max_payload_len).
@@ -220,11 +223,11 @@ pub enum Parsed<M> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Header<M> {
+pub struct Header<M, L = u64> {
     /// The header's fields other than the length.
     pub meta: M,
-    /// The payload's length in bytes.
-    pub payload_len: u64,
+    /// The payload's length in bytes; `()` in a piece of a frame that does not announce it.
+    pub payload_len: L,
     /// The header's length in bytes.
     pub header_len: usize,
 }

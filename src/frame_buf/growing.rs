@@ -4,10 +4,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::FrameBuf;
-use crate::format::{Format, copy_payload};
+use crate::format::copy_payload;
 use crate::framing::Framing;
+use crate::wire::Wire;
 
-impl<F: Format> FrameBuf<Vec<u8>, F> {
+impl<F: Wire> FrameBuf<Vec<u8>, F> {
     /// Creates a buffer over an empty `Vec`, which grows, so that any limit is possible.
     pub fn growing(framing: impl Into<Framing<F>>) -> Self {
         Self::build(Vec::new(), framing.into())

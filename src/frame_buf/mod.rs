@@ -9,11 +9,12 @@ use core::fmt;
 use core::ops::Range;
 
 use crate::error::{DecodeError, StorageError};
-use crate::format::{Format, V1, copy_payload};
+use crate::format::{V1, copy_payload};
 use crate::frame::Frame;
 use crate::framing::Framing;
 use crate::scan::{Found, Scan, Scanner};
 use crate::storage::Storage;
+use crate::wire::Wire;
 
 /// After this many reads in a row that needed no more than the usual length, a growing buffer shrinks
 /// to it.
@@ -52,7 +53,8 @@ const QUIET_READS: u8 = 8;
 /// # Storage
 /// `[u8; N]`, `&mut [u8]`, and with the feature `alloc` a `Box<[u8]>`, or a `Vec<u8>` that grows
 /// with what has arrived. The initial contents of a storage are ignored. Over a
-/// storage of fixed size the effective limit is what fits: its length minus the room for a header.
+/// storage of fixed size the effective limit is what fits: its length minus the room for a header and a
+/// check, or for a mark and for escapes of every byte.
 /// After `next_frame` or `resync` has returned `None`, `spare` is not empty: both return an error
 /// if the storage is shorter than a header.
 ///
@@ -71,8 +73,12 @@ const QUIET_READS: u8 = 8;
 ///
 /// # Errors latch
 /// As with [`Decoder`](crate::Decoder).
+///
+/// # Checks and escapes
+/// A frame with a check is returned only if it is valid. Escapes are removed in place: a payload is
+/// never longer than its encoding.
 #[derive(Clone)]
-pub struct FrameBuf<S, F: Format = V1> {
+pub struct FrameBuf<S, F: Wire = V1> {
     storage: S,
     scanner: Scanner<F>,
     /// `storage[start..end]` was committed and not consumed yet.
@@ -110,7 +116,7 @@ impl<S: Storage> FrameBuf<S> {
     }
 }
 
-impl<S: Storage, F: Format> FrameBuf<S, F> {
+impl<S: Storage, F: Wire> FrameBuf<S, F> {
     /// Creates a buffer for frames of this format and limit.
     ///
     /// # Errors
@@ -118,7 +124,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// [set](Framing::with_limit). The default limit is lowered to what fits.
     pub fn with_framing(storage: S, framing: impl Into<Framing<F>>) -> Result<Self, StorageError> {
         let framing = framing.into();
-        let needed = framing.limit().saturating_add(framing.format().max_header_len() as u64);
+        let needed = framing.format().max_frame_len(framing.limit());
         let room = storage.bytes().len();
         if framing.is_explicit() && !S::GROWS && needed > room as u64 {
             return Err(StorageError { needed, room });
@@ -149,11 +155,11 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         self.scanner.framing()
     }
 
-    /// Sets the limit, in payload bytes, from the next header on, like
+    /// Sets the limit, in payload bytes, from the next header or frame on, like
     /// [`Scanner::set_limit`]; over a storage of fixed size to at most what fits.
     pub fn set_limit(&mut self, payload_bytes: u64) {
         let room = if S::GROWS { usize::MAX } else { self.storage.bytes().len() };
-        let fits = room.saturating_sub(self.scanner.format().max_header_len()) as u64;
+        let fits = self.scanner.format().payload_within(room as u64);
         self.scanner.set_limit(payload_bytes.min(fits));
     }
 
@@ -202,7 +208,10 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         let (start, end) = (self.start, self.end);
         match self.find_now() {
             // The same slice was searched, so the compiler removes the bounds checks.
-            Some(found) => Ok(self.storage.bytes().get(start..end).and_then(|b| found.frame(b))),
+            Some(found) => {
+                let bytes = self.storage.bytes().get(start..end);
+                Ok(bytes.and_then(|bytes| self.scanner.frame(&found, bytes)))
+            }
             None if self.begin_if_empty() => Ok(None),
             None => self.next_frame_slowly(),
         }
@@ -245,9 +254,19 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     #[inline(always)]
     pub fn find_now(&mut self) -> Option<Found<F::Meta>> {
         let kept = self.storage.bytes().get(self.start..self.end)?;
-        let found = self.scanner.find_whole(kept)?;
-        self.start += found.frame_len();
+        let mut found = self.scanner.find_whole(kept)?;
+        self.take(&mut found);
         Some(found)
+    }
+
+    /// Counts a frame as consumed, and removes its escapes.
+    #[inline(always)]
+    fn take(&mut self, found: &mut Found<F::Meta>) {
+        if F::ESCAPED {
+            let frame = self.storage.bytes_mut().get_mut(self.start..).unwrap_or_default();
+            self.scanner.unescape(found, frame);
+        }
+        self.start += found.frame_len();
     }
 
     /// Finds the next whole frame like [`find`](Self::find), after [`find_now`](Self::find_now) has
@@ -295,8 +314,8 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
         loop {
             let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
             match self.scanner.find_after_fast_path(kept) {
-                Ok(Scan::Frame(frame)) => {
-                    self.start += frame.frame_len();
+                Ok(Scan::Frame(mut frame)) => {
+                    self.take(&mut frame);
                     *found = Some(frame);
                     return Outcome::Found;
                 }
@@ -307,9 +326,10 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
                         // So that the next `spare` makes the room.
                         self.filled |= self.is_short_of_reserve();
                     }
-                    // A frame within the limit always fits, so this is a header.
+                    // A frame within the limit always fits, so this is a header, or a mark breaks its
+                    // laws.
                     if !S::GROWS && needed > self.storage.bytes().len() {
-                        self.no_room = needed;
+                        (self.no_room, self.need) = (needed, 0);
                         return Outcome::Failed;
                     }
                     return Outcome::NeedsMore;
@@ -324,7 +344,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     #[inline(always)]
     pub fn frame(&self, found: &Found<F::Meta>) -> Option<Frame<'_, F::Meta>> {
         let bytes = self.consumed(found.at(), found.frame_len())?;
-        Frame::from_parts(found.header.meta.clone(), found.header.header_len, bytes)
+        F::borrow_frame(found, bytes)
     }
 
     /// Borrows `len` consumed bytes that began at this stream offset, unless they were overwritten.
@@ -350,6 +370,45 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     /// `None` at a frame boundary and after an error.
     pub fn open_frame(&self) -> Option<u64> {
         self.scanner.open_frame(self.kept())
+    }
+
+    /// Returns the frame that the end of the stream completes, borrowed: see
+    /// [`find_end`](Self::find_end).
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn end(&mut self) -> Result<Option<Frame<'_, F::Meta>>, DecodeError> {
+        let found = self.find_end()?;
+        Ok(found.and_then(|found| self.frame(&found)))
+    }
+
+    /// Finds the frame that the end of the stream completes: call it at the stream's end, after
+    /// [`next_frame`](Self::next_frame) has returned `None`. [`frame`](Self::frame) borrows it. There is
+    /// one only if the stream's end may stand for the mark, as with
+    /// [`Lines::or_end`](crate::Lines::or_end). Otherwise this method does what
+    /// [`finish`](Self::finish) does.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    #[inline(always)]
+    pub fn find_end(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
+        if F::END_COMPLETES { self.find_completed() } else { self.finish().map(|()| None) }
+    }
+
+    #[cold]
+    fn find_completed(&mut self) -> Result<Option<Found<F::Meta>>, DecodeError> {
+        if let Some(error @ DecodeError::NoRoom { .. }) = self.error() {
+            return Err(error);
+        }
+        let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
+        let end = self.scanner.find_end(kept);
+        // The error may be a new one, which every further call returns.
+        self.need = 0;
+        let mut found = end?;
+        if let Some(found) = &mut found {
+            self.take(found);
+        }
+        Ok(found)
     }
 
     /// Checks that the stream may end after the committed bytes.
@@ -494,7 +553,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     }
 }
 
-impl<S, F: Format + fmt::Debug> fmt::Debug for FrameBuf<S, F> {
+impl<S, F: Wire + fmt::Debug> fmt::Debug for FrameBuf<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrameBuf")
             .field("scanner", &self.scanner)

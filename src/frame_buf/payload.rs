@@ -2,30 +2,16 @@
 
 use super::FrameBuf;
 use crate::error::DecodeError;
-use crate::format::{Format, Header};
+use crate::format::Header;
 use crate::scan::{PayloadRun, Scan, ScanPayload};
 use crate::storage::Storage;
+use crate::wire::{KnownLength, Wire};
 
-impl<S: Storage, F: Format> FrameBuf<S, F> {
+impl<S: Storage, F: KnownLength> FrameBuf<S, F> {
     /// Returns the header of the next frame if it is complete and within the limit, whether the
     /// frame is whole or not. Nothing is consumed.
-    pub fn next_header(&self) -> Option<Header<F::Meta>> {
+    pub fn next_header(&self) -> Option<Header<<F as Wire>::Meta>> {
         self.scanner.header(self.kept())
-    }
-
-    /// Returns how many more bytes the next frame is known to have, so that a read of as many bytes
-    /// reads none after it; zero if the frame is whole, or the stream has failed.
-    pub fn needed(&self) -> u64 {
-        if self.has_no_room() { 0 } else { self.scanner.needed(self.kept()) }
-    }
-
-    /// Returns the room of [`spare`](Self::spare), at most as long as [`needed`](Self::needed): to read
-    /// no byte after the next frame.
-    pub fn spare_exact(&mut self) -> &mut [u8] {
-        let needed = usize::try_from(self.needed()).unwrap_or(usize::MAX);
-        let spare = self.spare();
-        let len = spare.len().min(needed);
-        spare.get_mut(..len).unwrap_or_default()
     }
 
     /// Finds the header of the next frame; `Ok(None)` if more bytes are needed. The header is not
@@ -34,7 +20,7 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
-    pub fn find_header(&mut self) -> Result<Option<Header<F::Meta>>, DecodeError> {
+    pub fn find_header(&mut self) -> Result<Option<Header<<F as Wire>::Meta>>, DecodeError> {
         loop {
             self.check_room()?;
             let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
@@ -49,7 +35,8 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
 
     /// Takes the next bytes of the next frame's payload as they arrive, for payloads that are larger
     /// than memory; `Ok(None)` if more bytes are needed. [`payload`](Self::payload) borrows them. A run
-    /// of zero bytes is the payload's end.
+    /// of zero bytes is the payload's end; it comes after the check, if there is one, and until then the
+    /// payload is unchecked.
     ///
     /// The frame's header is consumed with the first call. A payload that is not taken to its end is
     /// dropped when the next frame is looked for.
@@ -96,5 +83,22 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
             self.no_room = needed;
         }
         self.check_room()
+    }
+}
+
+impl<S: Storage, F: Wire> FrameBuf<S, F> {
+    /// Returns how many more bytes the next frame is known to have, so that a read of as many bytes
+    /// reads none after it; zero if the frame is whole, or the stream has failed.
+    pub fn needed(&self) -> u64 {
+        if self.has_no_room() { 0 } else { self.scanner.needed(self.kept()) }
+    }
+
+    /// Returns the room of [`spare`](Self::spare), at most as long as [`needed`](Self::needed): to read
+    /// no byte after the next frame.
+    pub fn spare_exact(&mut self) -> &mut [u8] {
+        let needed = usize::try_from(self.needed()).unwrap_or(usize::MAX);
+        let spare = self.spare();
+        let len = spare.len().min(needed);
+        spare.get_mut(..len).unwrap_or_default()
     }
 }

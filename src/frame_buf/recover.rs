@@ -2,38 +2,38 @@
 
 use super::FrameBuf;
 use crate::error::{DecodeError, RecoverError};
-use crate::format::{Format, HeaderBuf, SelfChecking};
-use crate::scan::{Scan, ScanPayload};
+use crate::scan::Scan;
 use crate::storage::Storage;
+use crate::wire::{Search, Wire};
 
-impl<S: Storage, F: Format> FrameBuf<S, F> {
+impl<S: Storage, F: Wire> FrameBuf<S, F> {
     /// Skips a frame, whose bytes are then dropped as they arrive: the one that the stream has failed
-    /// with as oversize, the one whose payload is taken in runs, or the next one if its header is
-    /// complete.
+    /// with; the one whose payload is taken in runs; or the next one, if its header is complete or, for
+    /// frames without a header, if it has begun.
+    ///
+    /// A failed frame can be skipped if it is over the limit, failed its check, or ends with a mark.
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] if there is no such frame, [`RecoverError::Failed`] if the stream
     /// failed with another error. Nothing changes then.
     pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
         match self.error() {
-            Some(DecodeError::Oversize { .. }) => {
-                self.scanner.skip_frame()?;
-                // The header's room is free at once, the payload's with the next search for a frame.
-                let header_end = self.start.saturating_add(self.scanner.refused());
-                let header = self.storage.bytes().get(self.start..header_end).unwrap_or_default();
+            Some(error @ DecodeError::NoRoom { .. }) => return Err(RecoverError::Failed(error)),
+            Some(error) => {
+                let refused = self.scanner.refused();
+                self.scanner.skip_frame().map_err(|_| RecoverError::Failed(error))?;
+                // The room of refused bytes is free at once, that of others with the next search for a
+                // frame.
+                let end = self.start.saturating_add(refused);
+                let header = self.storage.bytes().get(self.start..end).unwrap_or_default();
                 if let Ok(Scan::Discard(n)) = self.scanner.find(header) {
                     self.start += n;
                 }
             }
-            Some(error) => return Err(RecoverError::Failed(error)),
             None if self.scanner.skip_frame().is_ok() => {}
             None => {
                 let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
-                let header = self.scanner.header(kept).ok_or(RecoverError::NotFailed)?;
-                if let Ok(ScanPayload::Discard(n)) = self.scanner.find_payload(kept) {
-                    self.start += n.min(header.header_len);
-                    let _ = self.scanner.skip_frame();
-                }
+                self.start += self.scanner.skip_begun(kept)?;
             }
         }
         self.need = 0;
@@ -41,16 +41,23 @@ impl<S: Storage, F: Format> FrameBuf<S, F> {
     }
 }
 
-impl<S: Storage, F: SelfChecking> FrameBuf<S, F> {
-    /// Searches for the next valid header within the limit, like
-    /// [`Decoder::resync`](crate::Decoder::resync). Returns the number of bytes skipped, or `Ok(None)`
-    /// if more bytes are needed: commit some, and call this method again.
+impl<S: Storage, F: Wire> FrameBuf<S, F> {
+    /// Searches for the next frame within the limit, from the byte after the failed frame's first: for a
+    /// valid header, or for a whole valid frame if a check follows the payload. If frames end with a
+    /// mark, it is the one after the next mark. Returns the number of bytes skipped, or `Ok(None)` if
+    /// more bytes are needed: commit some, and call this method again.
+    ///
+    /// If a check follows the payload, each place that looks like a header is waited for until its check
+    /// has arrived, or shown to be wrong, so set a low limit.
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] if the stream has not failed. [`RecoverError::Failed`]
     /// with a [`DecodeError::NoRoom`] if the storage is shorter than a header, and full of bytes
     /// that may begin one; this error latches.
-    pub fn resync(&mut self) -> Result<Option<u64>, RecoverError> {
+    pub fn resync(&mut self) -> Result<Option<u64>, RecoverError>
+    where
+        F: Search,
+    {
         if let Some(error @ DecodeError::NoRoom { .. }) = self.error() {
             return Err(RecoverError::Failed(error));
         }
@@ -60,8 +67,8 @@ impl<S: Storage, F: SelfChecking> FrameBuf<S, F> {
         self.start += step.discard;
         let room = self.storage.bytes().len();
         if step.skipped.is_none() && !S::GROWS && self.end - self.start >= room {
-            // All headers of such a format have this length, so the storage is shorter.
-            self.no_room = F::HeaderBuf::LEN;
+            // All headers of a self-checking format have this length, so the storage is shorter.
+            self.no_room = F::ROOM;
             return self.error().map_or(Ok(None), |error| Err(RecoverError::Failed(error)));
         }
         Ok(step.skipped)

@@ -11,7 +11,9 @@ use ::futures_io::AsyncRead;
 
 use crate::engine::{Next, ReadEngine};
 use crate::io::ReadError;
-use crate::{DecodeError, Format, Frame, FrameBuf, Framing, Header, OwnedFrame, SelfChecking, V1};
+use crate::{
+    DecodeError, Frame, FrameBuf, Framing, Header, KnownLength, OwnedFrame, Search, V1, Wire,
+};
 
 /// Reads frames from anything that is [`AsyncRead`], and returns them borrowed, without a copy.
 ///
@@ -22,7 +24,7 @@ use crate::{DecodeError, Format, Frame, FrameBuf, Framing, Header, OwnedFrame, S
 ///
 /// As a [`Stream`] it yields owned frames, and ends after the first error.
 #[derive(Debug)]
-pub struct FrameReader<R, F: Format = V1> {
+pub struct FrameReader<R, F: Wire = V1> {
     inner: R,
     engine: ReadEngine<Vec<u8>, F>,
     /// The `Stream` has yielded its error.
@@ -37,7 +39,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     }
 }
 
-impl<R, F: Format> FrameReader<R, F> {
+impl<R, F: Wire> FrameReader<R, F> {
     /// Creates a reader of frames of this format and limit.
     pub fn with_framing(inner: R, framing: impl Into<Framing<F>>) -> Self {
         Self { inner, engine: ReadEngine::growing(framing), fused: false }
@@ -97,7 +99,7 @@ impl<R, F: Format> FrameReader<R, F> {
     }
 }
 
-impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
+impl<R: AsyncRead + Unpin, F: Wire> FrameReader<R, F> {
     /// Waits for the next frame. Returns `Ok(None)` if the stream ended between two frames.
     ///
     /// # Cancel safety
@@ -129,7 +131,10 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     ///
     /// # Cancel safety and errors
     /// As [`next_frame`](Self::next_frame).
-    pub async fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError> {
+    pub async fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError>
+    where
+        F: KnownLength,
+    {
         poll_fn(|cx| self.poll_until(cx, ReadEngine::poll_header)).await
     }
 
@@ -139,7 +144,10 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     ///
     /// # Cancel safety and errors
     /// As [`next_frame`](Self::next_frame).
-    pub async fn payload(&mut self) -> Result<Option<&[u8]>, ReadError> {
+    pub async fn payload(&mut self) -> Result<Option<&[u8]>, ReadError>
+    where
+        F: KnownLength,
+    {
         let run = poll_fn(|cx| self.poll_until(cx, ReadEngine::poll_payload)).await?;
         Ok(run.and_then(|run| self.engine.buf().payload(&run)))
     }
@@ -174,7 +182,7 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     }
 }
 
-impl<R: AsyncRead + Unpin, F: SelfChecking> FrameReader<R, F> {
+impl<R: AsyncRead + Unpin, F: Search> FrameReader<R, F> {
     /// Waits for the next frame on a lossy line, or skips to the next valid header, like
     /// [`io::FrameReader::next_or_resync`](crate::io::FrameReader::next_or_resync).
     ///
@@ -205,7 +213,7 @@ impl<R: AsyncRead + Unpin, F: SelfChecking> FrameReader<R, F> {
     }
 }
 
-impl<R: AsyncRead + Unpin, F: Format + Unpin> Stream for FrameReader<R, F> {
+impl<R: AsyncRead + Unpin, F: Wire + Unpin> Stream for FrameReader<R, F> {
     type Item = Result<OwnedFrame<F::Meta>, ReadError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

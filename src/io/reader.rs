@@ -8,7 +8,9 @@ use std::vec::Vec;
 use super::error::ReadError;
 use crate::engine::{FrameOrSkipped, Next, ReadEngine, ReadTimeouts};
 use crate::scan::Found;
-use crate::{DecodeError, Format, Frame, FrameBuf, Framing, Header, OwnedFrame, SelfChecking, V1};
+use crate::{
+    DecodeError, Frame, FrameBuf, Framing, Header, KnownLength, OwnedFrame, Search, V1, Wire,
+};
 
 /// Reads frames from anything that is [`Read`], and returns them borrowed, without a copy.
 ///
@@ -16,7 +18,7 @@ use crate::{DecodeError, Format, Frame, FrameBuf, Framing, Header, OwnedFrame, S
 /// the limit is smaller. It needs no `BufReader`. [`buf`](Self::buf) returns the buffer, which has
 /// the framing, the position in the stream, and the next header.
 #[derive(Debug)]
-pub struct FrameReader<R, F: Format = V1> {
+pub struct FrameReader<R, F: Wire = V1> {
     inner: R,
     engine: ReadEngine<Vec<u8>, F>,
     timeouts: ReadTimeouts,
@@ -35,7 +37,7 @@ impl<R: Read> FrameReader<R> {
     }
 }
 
-impl<R, F: Format> FrameReader<R, F> {
+impl<R, F: Wire> FrameReader<R, F> {
     /// Creates a reader of frames of this format and limit.
     pub fn with_framing(inner: R, framing: impl Into<Framing<F>>) -> Self {
         let engine = ReadEngine::growing(framing);
@@ -120,7 +122,7 @@ impl<R, F: Format> FrameReader<R, F> {
     }
 }
 
-impl<R: Read, F: Format> FrameReader<R, F> {
+impl<R: Read, F: Wire> FrameReader<R, F> {
     /// Waits for the next frame. Returns `Ok(None)` if the stream ended between two frames.
     ///
     /// # Errors
@@ -150,7 +152,10 @@ impl<R: Read, F: Format> FrameReader<R, F> {
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
-    pub fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError> {
+    pub fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError>
+    where
+        F: KnownLength,
+    {
         self.wait(ReadEngine::poll_header)
     }
 
@@ -160,7 +165,10 @@ impl<R: Read, F: Format> FrameReader<R, F> {
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
-    pub fn payload(&mut self) -> Result<Option<&[u8]>, ReadError> {
+    pub fn payload(&mut self) -> Result<Option<&[u8]>, ReadError>
+    where
+        F: KnownLength,
+    {
         let run = self.wait(ReadEngine::poll_payload)?;
         Ok(run.and_then(|run| self.engine.buf().payload(&run)))
     }
@@ -186,9 +194,16 @@ impl<R: Read, F: Format> FrameReader<R, F> {
     fn wait_for_frame(&mut self) -> Result<Option<Found<F::Meta>>, ReadError> {
         match self.engine.buf_mut().find_slowly()? {
             Some(found) => Ok(Some(found)),
-            None if self.engine.is_ended() => Ok(self.engine.buf().finish().map(|()| None)?),
+            None if self.engine.is_ended() => self.end(),
             None => self.read_until(ReadEngine::poll_frame),
         }
+    }
+
+    /// Finds what the end of the stream completes.
+    #[cold]
+    #[inline(never)]
+    fn end(&mut self) -> Result<Option<Found<F::Meta>>, ReadError> {
+        Ok(self.engine.buf_mut().find_end()?)
     }
 
     fn wait<T>(
@@ -258,7 +273,7 @@ impl<R: Read, F: Format> FrameReader<R, F> {
     }
 }
 
-impl<R: Read, F: SelfChecking> FrameReader<R, F> {
+impl<R: Read, F: Search> FrameReader<R, F> {
     /// Waits for the next frame on a lossy line. If the stream has failed, skips to the next valid
     /// header, and returns the error and the number of bytes skipped.
     ///

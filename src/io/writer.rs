@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::vec::Vec;
 
 use super::error::WriteError;
-use crate::{Accepted, Format, Framing, V1, WriteBuf, WriteBufError};
+use crate::{Accepted, Framing, KnownLength, V1, Wire, WriteBuf, WriteBufError};
 
 /// Writes frames to anything that is [`Write`].
 ///
@@ -15,7 +15,7 @@ use crate::{Accepted, Format, Framing, V1, WriteBuf, WriteBufError};
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
 #[derive(Debug)]
-pub struct FrameWriter<W, F: Format = V1> {
+pub struct FrameWriter<W, F: Wire = V1> {
     inner: W,
     buf: WriteBuf<Vec<u8>, F>,
 }
@@ -30,7 +30,7 @@ impl<W: Write> FrameWriter<W> {
     }
 }
 
-impl<W: Write, F: Format> FrameWriter<W, F> {
+impl<W: Write, F: Wire> FrameWriter<W, F> {
     /// Creates a writer of frames of this format and limit.
     pub fn with_framing(inner: W, framing: impl Into<Framing<F>>) -> Self {
         Self { inner, buf: WriteBuf::growing(framing) }
@@ -78,11 +78,10 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
     ///
     /// # Errors
     /// As [`feed`](Self::feed).
-    pub fn begin(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload_len: u64,
-    ) -> Result<(), WriteError> {
+    pub fn begin(&mut self, meta: impl Borrow<F::Meta>, payload_len: u64) -> Result<(), WriteError>
+    where
+        F: KnownLength,
+    {
         let meta = meta.borrow();
         self.accept(&[], |buf| buf.begin(meta, payload_len))
     }
@@ -92,7 +91,10 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
     /// # Errors
     /// [`EncodeError::Excess`](crate::EncodeError::Excess) if the frame has no room for them;
     /// none is written. [`WriteError::Io`] as in [`feed`](Self::feed).
-    pub fn payload(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+    pub fn payload(&mut self, bytes: &[u8]) -> Result<(), WriteError>
+    where
+        F: KnownLength,
+    {
         self.accept(bytes, |buf| buf.payload(bytes))
     }
 
@@ -101,7 +103,10 @@ impl<W: Write, F: Format> FrameWriter<W, F> {
     /// # Errors
     /// [`EncodeError::Unfinished`](crate::EncodeError::Unfinished) if it is short, which poisons
     /// the writer.
-    pub fn finish(&mut self) -> Result<(), WriteError> {
+    pub fn finish(&mut self) -> Result<(), WriteError>
+    where
+        F: KnownLength,
+    {
         Ok(self.buf.finish()?)
     }
 

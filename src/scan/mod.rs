@@ -3,24 +3,30 @@
 //! A [`Scanner`] holds no bytes. It is for buffers that already exist: [`FrameBuf`](crate::FrameBuf)
 //! and the codecs for tokio-util use it.
 
-mod found;
+mod counted;
+mod marked;
 mod payload;
 mod search;
 
 use core::fmt;
+use core::ops::Range;
 
-use crate::decoder::Decoder;
-use crate::error::{DecodeError, Part, RecoverError};
-use crate::format::{Format, Header, Parsed, V1, inspect, shortest_refused, whole_header};
+use crate::error::{DecodeError, RecoverError};
+use crate::format::{Header, V1};
+use crate::frame::Frame;
 use crate::framing::Framing;
+use crate::wire::{KnownLength, Scanning, Search, Wire};
 
-pub use found::{Found, PayloadRun, Scan, ScanPayload, Searched};
+pub use crate::wire::{Found, PayloadRun, Scan, ScanPayload, Searched};
+pub(crate) use counted::CountedScan;
+pub(crate) use marked::MarkedScan;
 
 /// Finds the next frame in bytes that the caller keeps.
 ///
 /// The caller passes all bytes of the stream that it has not dropped yet, and drops from their front
-/// the bytes of a returned [`Scan::Frame`] or [`Scan::Discard`]. With [`Format::resume_header`], a
-/// long header takes linear time, however the stream is cut.
+/// the bytes of a returned [`Scan::Frame`] or [`Scan::Discard`]. Each byte of a frame that ends with a
+/// mark is looked at once, however the stream is cut; for headers of varying length,
+/// [`Format::resume_header`](crate::Format::resume_header) ensures the same.
 ///
 /// ```
 /// use unstick::{Framing, U16Be};
@@ -33,7 +39,7 @@ pub use found::{Found, PayloadRun, Scan, ScanPayload, Searched};
 ///     loop {
 ///         match scanner.find(&kept)? {
 ///             Scan::Frame(found) => {
-///                 payloads.push(found.frame(&kept).unwrap().payload.to_vec());
+///                 payloads.push(scanner.frame(&found, &kept).unwrap().payload.to_vec());
 ///                 kept.drain(..found.frame_len());
 ///             }
 ///             Scan::Discard(n) => drop(kept.drain(..n)),
@@ -46,124 +52,73 @@ pub use found::{Found, PayloadRun, Scan, ScanPayload, Searched};
 /// # Ok::<(), unstick::DecodeError>(())
 /// ```
 ///
+/// A frame with escapes is found as it stands in the stream: call [`unescape`](Self::unescape) before
+/// [`frame`](Self::frame).
+///
 /// # Errors latch
 /// After an error [`find`](Self::find) returns the same error until [`reset`](Self::reset),
 /// [`skip_frame`](Self::skip_frame), or a search. The refused bytes stay at the front of the kept
 /// bytes: see [`refused`](Self::refused).
 #[derive(Clone)]
-pub struct Scanner<F: Format = V1> {
-    format: F,
-    /// The max payload length of a frame in bytes; at most `MAX_PAYLOAD_LEN`.
-    limit: u64,
-    /// The stream offset of the first kept byte.
-    position: u64,
-    /// The fast path is tried once the kept bytes reach this stream offset: the end of the next frame
-    /// if its header is known, and `NEVER` while only the slow path may be used.
-    gate: u64,
-    /// The bytes before this stream offset are known not to complete the header.
-    undecided: u64,
-    phase: Phase,
+pub struct Scanner<W: Wire = V1> {
+    wire: W,
+    state: W::Scanning,
 }
 
-/// A [`Scanner::gate`] that no stream reaches.
-const NEVER: u64 = u64::MAX;
-
-#[derive(Clone, Copy)]
-enum Phase {
-    /// The kept bytes begin with a frame: BOUNDARY, HEADER, or PAYLOAD of a frame taken whole.
-    Frames,
-    /// They begin with a frame that `limit` does not apply to, which ends at the offset `end`: its
-    /// header was accepted before the limit was set.
-    Begun { end: u64, limit: u64 },
-    /// The payload of the frame at this offset is taken in runs; `remaining` bytes of it are not.
-    Payload { at: u64, remaining: u64 },
-    /// The frame at this offset is over the limit and is dropped: `refused` header bytes, and then
-    /// `remaining` payload bytes.
-    Skip { at: u64, refused: usize, remaining: u64 },
-    /// The kept bytes begin with `refused` bytes that are not a header.
-    Failed { error: DecodeError, refused: usize },
-    /// A search has dropped `skipped` bytes. If it is `new`, the kept bytes begin with the failed
-    /// frame's first byte, which is dropped without a check.
-    Search { skipped: u64, new: bool },
-}
-
-impl<F: Format> Scanner<F> {
+impl<W: Wire> Scanner<W> {
     /// Creates a scanner for frames of this format and limit. A frame is never longer than a slice
     /// can be, so on 32-bit targets the effective limit is a little below 2 GiB.
     #[must_use]
-    pub fn new(framing: impl Into<Framing<F>>) -> Self {
+    pub fn new(framing: impl Into<Framing<W>>) -> Self {
         let framing = framing.into().within(isize::MAX.unsigned_abs());
-        let limit = framing.limit();
-        Self {
-            format: framing.into_format(),
-            limit,
-            position: 0,
-            gate: 0,
-            undecided: 0,
-            phase: Phase::Frames,
-        }
+        let state = W::Scanning::new(framing.format(), framing.limit());
+        Self { wire: framing.into_format(), state }
     }
 
     /// Returns the format and limit.
     #[must_use]
-    pub fn framing(&self) -> Framing<&F> {
-        Framing::new(&self.format).with_limit(self.limit())
+    pub fn framing(&self) -> Framing<&W> {
+        Framing::new(&self.wire).with_limit(self.limit())
     }
 
     /// Returns the format.
     #[must_use]
-    pub fn format(&self) -> &F {
-        &self.format
+    pub fn format(&self) -> &W {
+        &self.wire
     }
 
     /// Returns the effective limit, in payload bytes: that of the next frame that begins.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        match self.phase {
-            Phase::Begun { limit, .. } => limit,
-            _ => self.limit,
-        }
+        self.state.limit()
     }
 
-    /// Sets the limit, in payload bytes, from the next header on. A frame whose header was accepted
-    /// before, by a call that found it incomplete or has returned its header, keeps the limit that it
-    /// was accepted under, and so does a refused one in its error.
+    /// Sets the limit, in payload bytes, from the next header on; for frames without a header, from the
+    /// next frame on. A frame whose header was accepted before, by a call that found it incomplete or has returned
+    /// its header, keeps the limit that it was accepted under, and so does a refused one in its error.
     pub fn set_limit(&mut self, payload_bytes: u64) {
-        let framing = Framing::new(&self.format).with_limit(payload_bytes);
-        let limit = framing.within(isize::MAX.unsigned_abs()).limit();
-        match &mut self.phase {
-            Phase::Begun { limit: next, .. } => *next = limit,
-            // Without a header the gate is at most one byte ahead.
-            Phase::Frames if self.gate > self.position.saturating_add(1) && self.gate != NEVER => {
-                self.phase = Phase::Begun { end: self.gate, limit };
-                self.gate = NEVER;
-            }
-            _ => self.limit = limit,
-        }
+        let max = self.wire.payload_within(isize::MAX.unsigned_abs() as u64);
+        self.state.set_limit(payload_bytes.min(self.wire.longest_payload()).min(max));
     }
 
-    /// Returns the length of the longest frame that can come next, header included, in bytes.
+    /// Returns the length of the longest frame that can come next, in bytes.
     #[must_use]
     pub fn max_frame_len(&self) -> u64 {
-        let limit = self.limit.max(self.limit());
-        limit.saturating_add(self.format.max_header_len() as u64)
+        self.wire.max_frame_len(self.state.max_payload_len())
     }
 
     /// Returns the stream offset of the first kept byte.
     #[inline]
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.position
+        self.state.position()
     }
 
-    /// Returns how many bytes at the front of the kept bytes are a refused header; zero unless the
-    /// stream has failed.
+    /// Returns how many bytes at the front of the kept bytes are refused ones of a failed frame; zero
+    /// unless the stream has failed.
     #[must_use]
     pub fn refused(&self) -> usize {
-        match self.phase {
-            Phase::Failed { refused, .. } | Phase::Skip { refused, .. } => refused,
-            _ => 0,
-        }
+        self.state.refused()
     }
 
     /// Returns the error that the stream has failed with, if any.
@@ -172,26 +127,20 @@ impl<F: Format> Scanner<F> {
     /// not searched yet.
     #[must_use]
     pub fn error(&self) -> Option<DecodeError> {
-        match self.phase {
-            Phase::Failed { error, .. } => Some(error),
-            Phase::Search { skipped, .. } => {
-                Some(DecodeError::Unsynchronized { at: self.position, skipped })
-            }
-            _ => None,
-        }
+        self.state.error()
     }
 
     /// Whether a search is under way.
     #[must_use]
     pub fn is_searching(&self) -> bool {
-        matches!(self.phase, Phase::Search { .. })
+        self.state.is_searching()
     }
 
-    /// Whether `kept` bytes are known to be too few for the next frame, whose length is known.
+    /// Whether `kept` bytes are known to be too few for the next frame.
     #[inline(always)]
     #[must_use]
     pub fn needs_more(&self, kept: usize) -> bool {
-        self.position.wrapping_add(kept as u64) < self.gate && self.gate != NEVER
+        self.state.needs_more(kept)
     }
 
     /// Looks for a frame at the front of the kept bytes. Each call passes all bytes that were not
@@ -200,7 +149,7 @@ impl<F: Format> Scanner<F> {
     /// # Errors
     /// Returns an error if the stream has failed.
     #[inline(always)]
-    pub fn find(&mut self, kept: &[u8]) -> Result<Scan<F::Meta>, DecodeError> {
+    pub fn find(&mut self, kept: &[u8]) -> Result<Scan<W::Meta>, DecodeError> {
         match self.find_whole(kept) {
             Some(found) => Ok(Scan::Frame(found)),
             None => self.find_slowly(kept),
@@ -210,28 +159,12 @@ impl<F: Format> Scanner<F> {
     /// Returns the frame at the front of the kept bytes if the fast path finds it. After `None`, call
     /// [`find`](Self::find): there may still be a frame or an error.
     #[inline(always)]
-    pub fn find_whole(&mut self, kept: &[u8]) -> Option<Found<F::Meta>> {
-        if self.position.wrapping_add(kept.len() as u64) < self.gate {
-            return None;
-        }
-        let (header, _) = whole_header(&self.format, self.limit, kept)?;
-        let payload_len = usize::try_from(header.payload_len).ok()?;
-        let frame_len = header.header_len.checked_add(payload_len)?;
-        if frame_len > kept.len() {
-            return None;
-        }
-        Some(self.consume(header, frame_len))
-    }
-
-    #[inline(always)]
-    fn consume(&mut self, header: Header<F::Meta>, len: usize) -> Found<F::Meta> {
-        let at = self.position;
-        self.position = at.wrapping_add(len as u64);
-        Found { header, at, len }
+    pub fn find_whole(&mut self, kept: &[u8]) -> Option<Found<W::Meta>> {
+        self.state.find_whole(&self.wire, kept)
     }
 
     #[inline(never)]
-    fn find_slowly(&mut self, kept: &[u8]) -> Result<Scan<F::Meta>, DecodeError> {
+    fn find_slowly(&mut self, kept: &[u8]) -> Result<Scan<W::Meta>, DecodeError> {
         self.find_after_fast_path(kept)
     }
 
@@ -241,244 +174,161 @@ impl<F: Format> Scanner<F> {
     pub(crate) fn find_after_fast_path(
         &mut self,
         kept: &[u8],
-    ) -> Result<Scan<F::Meta>, DecodeError> {
-        if !matches!(self.phase, Phase::Frames) {
-            return self.find_no_frame(kept);
+    ) -> Result<Scan<W::Meta>, DecodeError> {
+        self.state.find_after_fast_path(&self.wire, kept)
+    }
+
+    /// Finds the frame that the end of the stream completes: the kept bytes, if the stream's end may
+    /// stand for their mark. Otherwise this method does what [`finish`](Self::finish) does.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn find_end(&mut self, kept: &[u8]) -> Result<Option<Found<W::Meta>>, DecodeError> {
+        self.state.find_end(&self.wire, kept)
+    }
+
+    /// Removes the escapes of a frame that was found, in place. `frame` begins with the frame. Call it
+    /// once for each frame, before [`frame`](Self::frame); without escapes it changes nothing.
+    #[inline(always)]
+    pub fn unescape(&self, found: &mut Found<W::Meta>, frame: &mut [u8]) {
+        if W::ESCAPED {
+            let Some(frame) = frame.get_mut(..found.len) else { return };
+            let Range { start, end } = self.wire.unescape_frame(frame);
+            found.header.header_len = start;
+            found.header.payload_len = (end - start) as u64;
         }
-        if self.begin_if_empty(kept) {
-            return Ok(Scan::Incomplete { needed: 1 });
-        }
-        let end = self.position.wrapping_add(kept.len() as u64);
-        if self.gate == NEVER {
-            if end <= self.undecided {
-                return Ok(Scan::Incomplete { needed: kept.len().saturating_add(1) });
-            }
-        } else if end < self.gate {
-            return Ok(Scan::Incomplete { needed: saturating_usize(self.gate - self.position) });
-        }
-        self.inspect_kept(kept, end)
+    }
+
+    /// Borrows a frame that was found from `bytes`, which begin with it. Returns `None` if they are too
+    /// short.
+    #[inline(always)]
+    #[must_use]
+    pub fn frame<'a>(&self, found: &Found<W::Meta>, bytes: &'a [u8]) -> Option<Frame<'a, W::Meta>> {
+        W::borrow_frame(found, bytes.get(..found.len)?)
     }
 
     /// Whether no byte of the next frame has arrived. If so, [`needs_more`](Self::needs_more) is true
     /// until one arrives.
     #[inline(always)]
     pub(crate) fn begin_if_empty(&mut self, kept: &[u8]) -> bool {
-        let empty = kept.is_empty() && matches!(self.phase, Phase::Frames);
-        if empty {
-            self.gate = self.position.saturating_add(1);
-        }
-        empty
-    }
-
-    /// Finds a frame that has another limit, drops bytes of a skipped one, or returns the error: all
-    /// phases but [`Phase::Frames`].
-    #[inline(never)]
-    fn find_no_frame(&mut self, kept: &[u8]) -> Result<Scan<F::Meta>, DecodeError> {
-        let len = kept.len() as u64;
-        match self.phase {
-            Phase::Frames => Ok(Scan::Incomplete { needed: kept.len().saturating_add(1) }),
-            Phase::Begun { end, limit } => {
-                let needed = saturating_usize(end - self.position);
-                if kept.len() < needed {
-                    return Ok(Scan::Incomplete { needed });
-                }
-                let scan = self.inspect_kept(kept, end)?;
-                self.limit = limit;
-                self.phase = Phase::Frames;
-                Ok(scan)
-            }
-            Phase::Payload { remaining: 0, .. } => {
-                self.begin_frame();
-                self.find_slowly(kept)
-            }
-            Phase::Payload { at, remaining } => {
-                self.phase = Phase::Skip { at, refused: 0, remaining };
-                self.find_no_frame(kept)
-            }
-            Phase::Skip { .. } if kept.is_empty() => Ok(Scan::Incomplete { needed: 1 }),
-            Phase::Skip { at, refused, remaining } => {
-                let header = refused.min(kept.len());
-                let payload = remaining.min((kept.len() - header) as u64);
-                let dropped = (header as u64).saturating_add(payload);
-                self.position += dropped;
-                let (refused, remaining) = (refused - header, remaining - payload);
-                if refused == 0 && remaining == 0 {
-                    self.begin_frame();
-                } else {
-                    self.phase = Phase::Skip { at, refused, remaining };
-                }
-                Ok(Scan::Discard(saturating_usize(dropped)))
-            }
-            Phase::Failed { error, .. } => Err(error),
-            Phase::Search { skipped, .. } => {
-                let at = self.position.wrapping_add(len);
-                Err(DecodeError::Unsynchronized { at, skipped: skipped.saturating_add(len) })
-            }
-        }
-    }
-
-    /// Inspects the kept bytes, which begin a frame and end at the stream offset `end`, and consumes
-    /// the frame if it is whole.
-    #[inline(always)]
-    fn inspect_kept(&mut self, kept: &[u8], end: u64) -> Result<Scan<F::Meta>, DecodeError> {
-        match self.inspect_header(kept, end)? {
-            Scan::Frame(Found { header, len, .. }) if len <= kept.len() => {
-                self.gate = 0;
-                Ok(Scan::Frame(self.consume(header, len)))
-            }
-            Scan::Frame(Found { len, .. }) => {
-                self.gate = self.position.saturating_add(len as u64);
-                Ok(Scan::Incomplete { needed: len })
-            }
-            scan => Ok(scan),
-        }
-    }
-
-    /// Inspects the kept bytes like [`inspect_kept`](Self::inspect_kept). [`Scan::Frame`] is a complete
-    /// header within the limit, of which nothing is consumed.
-    #[inline(always)]
-    fn inspect_header(&mut self, kept: &[u8], end: u64) -> Result<Scan<F::Meta>, DecodeError> {
-        let seen = self.seen(kept);
-        match inspect(&self.format, self.limit, kept, seen) {
-            Ok(Parsed::Header(header)) => {
-                let len = saturating_usize(header.frame_len());
-                Ok(Scan::Frame(Found { header, at: self.position, len }))
-            }
-            Ok(Parsed::Need(needed)) => {
-                (self.undecided, self.gate) = (end, NEVER);
-                Ok(Scan::Incomplete { needed })
-            }
-            Err(_) => Err(self.refuse(kept, seen)),
-        }
-    }
-
-    /// Returns how many of the kept bytes are known not to complete the header.
-    #[inline(always)]
-    fn seen(&self, kept: &[u8]) -> usize {
-        saturating_usize(self.undecided.saturating_sub(self.position)).min(kept.len())
-    }
-
-    #[cold]
-    fn refuse(&mut self, kept: &[u8], seen: usize) -> DecodeError {
-        let (refused, refusal) = shortest_refused(&self.format, self.limit, kept, seen);
-        let error = refusal.at(self.position);
-        (self.phase, self.gate) = (Phase::Failed { error, refused }, NEVER);
-        error
-    }
-
-    /// Enters the phase in which the kept bytes begin with a frame, and none of them was inspected.
-    fn begin_frame(&mut self) {
-        (self.undecided, self.gate, self.phase) = (0, 0, Phase::Frames);
-    }
-
-    /// Returns the header of the frame that the kept bytes begin with, if it is complete and within
-    /// the limit. Nothing is consumed.
-    #[must_use]
-    pub fn header(&self, kept: &[u8]) -> Option<Header<F::Meta>> {
-        match self.phase {
-            Phase::Frames | Phase::Begun { .. } | Phase::Payload { remaining: 0, .. } => {
-                whole_header(&self.format, self.limit, kept).map(|(header, _)| header)
-            }
-            _ => None,
-        }
+        self.state.begin_if_empty(kept)
     }
 
     /// Returns the stream offset of a frame that has begun in these kept bytes and is not consumed,
-    /// or that is being
-    /// skipped or taken in runs; `None` at a frame boundary and after an error.
+    /// or that is being skipped or taken in runs; `None` at a frame boundary and after an error.
     #[must_use]
     pub fn open_frame(&self, kept: &[u8]) -> Option<u64> {
-        match self.phase {
-            Phase::Frames | Phase::Payload { remaining: 0, .. } => {
-                (!kept.is_empty()).then_some(self.position)
-            }
-            Phase::Begun { .. } => Some(self.position),
-            Phase::Payload { at, .. } | Phase::Skip { at, .. } => Some(at),
-            Phase::Failed { .. } | Phase::Search { .. } => None,
-        }
+        self.state.open_frame(kept)
     }
 
-    /// Checks that the stream may end after the kept bytes: only at a frame boundary.
+    /// Returns how many more bytes the next frame is known to have, so that a read of as many bytes
+    /// reads none after it; zero if the frame is whole, or the stream has failed.
+    #[must_use]
+    pub fn needed(&self, kept: &[u8]) -> u64 {
+        self.state.needed(&self.wire, kept)
+    }
+
+    /// Checks that the stream may end after the kept bytes: at a frame boundary, or where the stream's
+    /// end completes a frame, which [`find_end`](Self::find_end) then returns.
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] inside a frame, [`DecodeError::Unsynchronized`] during a search,
     /// the stream's error if it has failed, or the first error in the kept bytes.
     pub fn finish(&self, kept: &[u8]) -> Result<(), DecodeError> {
-        let len = kept.len() as u64;
-        let end = self.position.saturating_add(len);
-        match self.phase {
-            Phase::Frames => self.finish_frames(0, 0, kept),
-            Phase::Begun { end, .. } => self.finish_frames(0, end - self.position, kept),
-            Phase::Payload { remaining, .. } => self.finish_frames(0, remaining, kept),
-            Phase::Skip { refused, remaining, .. } => {
-                self.finish_frames(refused as u64, remaining, kept)
-            }
-            Phase::Failed { error, .. } => Err(error),
-            Phase::Search { skipped, .. } => {
-                Err(DecodeError::Unsynchronized { at: end, skipped: skipped.saturating_add(len) })
-            }
-        }
-    }
-
-    /// Checks that the stream may end after `header` and `payload` bytes of a frame that has begun,
-    /// and what follows them in the kept bytes.
-    fn finish_frames(&self, header: u64, payload: u64, kept: &[u8]) -> Result<(), DecodeError> {
-        let (len, begun) = (kept.len() as u64, header.saturating_add(payload));
-        if len < begun {
-            let at = self.position.saturating_add(len);
-            let missing = payload - len.saturating_sub(header);
-            return Err(DecodeError::Truncated { at, missing, part: Part::Payload });
-        }
-        let rest = kept.get(saturating_usize(begun)..).unwrap_or_default();
-        let mut decoder = Decoder::with_framing(self.framing());
-        let decoded = decoder.for_each(rest, |_| {}).and_then(|()| decoder.finish());
-        decoded.map_err(|error| error.shifted(self.position.saturating_add(begun)))
+        self.state.finish(&self.wire, kept)
     }
 
     /// Starts a new stream, at offset 0. The caller drops all bytes of the old one.
     pub fn reset(&mut self) {
-        (self.position, self.limit) = (0, self.limit());
-        self.begin_frame();
+        self.state.reset();
     }
 
-    /// Skips an oversize frame, or one whose payload is taken in runs: [`find`](Self::find) discards
-    /// exactly the rest of it as it arrives, and then finds the next frame.
+    /// Skips a failed frame, or one whose payload is taken in runs: [`find`](Self::find) discards exactly
+    /// the rest of it as it arrives, and then finds the next frame. A failed frame can be skipped if it
+    /// is over the limit, failed its check, or ends with a mark.
     ///
     /// # Errors
     /// [`RecoverError::NotFailed`] if there is no such frame, [`RecoverError::Failed`] if the stream
     /// failed with another error, or during a search. Nothing changes then.
     pub fn skip_frame(&mut self) -> Result<(), RecoverError> {
-        match (self.phase, self.error()) {
-            (Phase::Failed { error: DecodeError::Oversize { at, len, .. }, refused }, _) => {
-                self.phase = Phase::Skip { at, refused, remaining: len };
-                Ok(())
-            }
-            (Phase::Payload { at, remaining: remaining @ 1.. }, _) => {
-                self.phase = Phase::Skip { at, refused: 0, remaining };
-                Ok(())
-            }
-            (Phase::Payload { .. }, _) => {
-                self.begin_frame();
-                Ok(())
-            }
-            (_, Some(error)) => Err(RecoverError::Failed(error)),
-            (_, None) => Err(RecoverError::NotFailed),
-        }
+        self.state.skip_frame()
+    }
+
+    /// Searches the kept bytes for the next frame within the limit, and returns how many bytes to drop
+    /// from their front. Call [`begin_search`](Self::begin_search) first.
+    ///
+    /// If more bytes are needed, call it again once there are some.
+    ///
+    /// # Errors
+    /// [`RecoverError::NotFailed`] if no search is under way.
+    pub fn search(&mut self, kept: &[u8]) -> Result<Searched, RecoverError> {
+        self.state.search(&self.wire, kept)
+    }
+
+    /// Skips the frame that the kept bytes begin with, and returns how many of them to drop now.
+    pub(crate) fn skip_begun(&mut self, kept: &[u8]) -> Result<usize, RecoverError> {
+        self.state.skip_begun(&self.wire, kept)
     }
 }
 
-impl<F: Format + fmt::Debug> fmt::Debug for Scanner<F> {
+impl<W: KnownLength> Scanner<W> {
+    /// Returns the header of the frame that the kept bytes begin with, if it is complete and within
+    /// the limit. Nothing is consumed.
+    #[must_use]
+    pub fn header(&self, kept: &[u8]) -> Option<Header<<W as Wire>::Meta>> {
+        self.state.header(&self.wire, kept)
+    }
+
+    /// Looks for a frame like [`find`](Self::find), but finds it once its header is complete and
+    /// within the limit, and consumes nothing of it. Until the whole frame has arrived,
+    /// [`frame`](Self::frame) returns `None`.
+    ///
+    /// # Errors
+    /// Returns an error if the stream has failed.
+    pub fn find_header(&mut self, kept: &[u8]) -> Result<Scan<<W as Wire>::Meta>, DecodeError> {
+        self.state.find_header(&self.wire, kept)
+    }
+
+    /// Takes the next bytes of the next frame's payload, as they arrive, and then the payload's end:
+    /// for payloads that are larger than memory. The frame's header is discarded first: to see it,
+    /// call [`find_header`](Self::find_header) before.
+    ///
+    /// If a check follows the payload, the payload's end is returned after the check has arrived, and
+    /// the bytes before it are unchecked. A payload that is not taken to its end is discarded by
+    /// [`find`](Self::find).
+    ///
+    /// # Errors
+    /// Returns an error if the stream has failed.
+    pub fn find_payload(&mut self, kept: &[u8]) -> Result<ScanPayload, DecodeError> {
+        self.state.find_payload(&self.wire, kept)
+    }
+}
+
+impl<W: Wire> Scanner<W> {
+    /// Begins a search for the next frame, from the byte after the failed frame's first: for a valid
+    /// header; for a whole valid frame if a check follows the payload; for the next mark if frames end
+    /// with one. A search that is under way continues.
+    ///
+    /// This is for lines that lose or damage bytes. On a reliable transport end the stream instead:
+    /// payload bytes may look like a header, and a peer could have placed them there.
+    ///
+    /// # Errors
+    /// [`RecoverError::NotFailed`] if the stream has not failed. Nothing changes then.
+    pub fn begin_search(&mut self) -> Result<(), RecoverError>
+    where
+        W: Search,
+    {
+        W::begin_search(&mut self.state)
+    }
+}
+
+impl<W: Wire + fmt::Debug> fmt::Debug for Scanner<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scanner")
-            .field("format", &self.format)
-            .field("limit", &self.limit)
-            .field("position", &self.position)
+            .field("format", &self.wire)
+            .field("limit", &self.state.max_payload_len())
+            .field("position", &self.position())
             .field("error", &self.error())
             .finish_non_exhaustive()
     }
-}
-
-/// Converts a number of bytes. One over `usize::MAX`, which no slice has, saturates.
-fn saturating_usize(n: u64) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
 }

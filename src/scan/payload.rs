@@ -1,90 +1,73 @@
-//! A frame before it is whole: its header, and its payload in runs.
+//! The payload of a frame in runs, before the frame is whole.
 
-use super::{Found, NEVER, PayloadRun, Phase, Scan, ScanPayload, Scanner, saturating_usize};
+use super::counted::{CountedScan, NEVER, Phase, saturating_usize};
+use crate::check::Check;
 use crate::error::DecodeError;
-use crate::format::{Format, Parsed, inspect};
+use crate::wire::{Found, KnownLength, PayloadRun, Scan, ScanPayload, Scanning};
 
-impl<F: Format> Scanner<F> {
-    /// Looks for a frame like [`find`](Self::find), but finds it once its header is complete and
-    /// within the limit, and consumes nothing of it. Until the whole frame has arrived,
-    /// [`Found::frame`] returns `None`.
-    ///
-    /// # Errors
-    /// Returns an error if the stream has failed.
-    pub fn find_header(&mut self, kept: &[u8]) -> Result<Scan<F::Meta>, DecodeError> {
-        if let Phase::Payload { remaining: 0, .. } = self.phase {
-            self.begin_frame();
-        }
-        let end = self.position.saturating_add(kept.len() as u64);
-        if self.begin_if_empty(kept) {
-            return Ok(Scan::Incomplete { needed: 1 });
-        }
-        match self.phase {
-            Phase::Frames if self.gate == NEVER && end <= self.undecided => {
-                return Ok(Scan::Incomplete { needed: kept.len().saturating_add(1) });
-            }
-            Phase::Frames | Phase::Begun { .. } => {}
-            _ => return self.find_no_frame(kept),
-        }
-        let scan = self.inspect_header(kept, end)?;
-        if let (Scan::Frame(found), Phase::Frames) = (&scan, self.phase) {
-            self.gate = self.position.saturating_add(found.len as u64);
-        }
-        Ok(scan)
-    }
-
-    /// Returns how many more bytes the next frame is known to have, so that a read of as many bytes
-    /// reads none after it; zero if the frame is whole, or the stream has failed.
-    #[must_use]
-    pub fn needed(&self, kept: &[u8]) -> u64 {
-        let len = match self.phase {
-            Phase::Begun { end, .. } => end - self.position,
-            Phase::Payload { remaining: remaining @ 1.., .. } => remaining,
-            Phase::Skip { refused, remaining, .. } => remaining.saturating_add(refused as u64),
-            Phase::Failed { .. } | Phase::Search { .. } => 0,
-            Phase::Frames | Phase::Payload { .. } => {
-                match inspect(&self.format, self.limit, kept, self.seen(kept)) {
-                    Ok(Parsed::Header(header)) => header.frame_len(),
-                    Ok(Parsed::Need(needed)) => needed as u64,
-                    Err(_) => 0,
-                }
-            }
-        };
-        len.saturating_sub(kept.len() as u64)
-    }
-
-    /// Takes the next bytes of the next frame's payload, as they arrive, and then the payload's end:
-    /// for payloads that are larger than memory. The frame's header is discarded first: to see it,
-    /// call [`find_header`](Self::find_header) before.
-    ///
-    /// A payload that is not taken to its end is discarded by [`find`](Self::find).
-    ///
-    /// # Errors
-    /// Returns an error if the stream has failed.
-    pub fn find_payload(&mut self, kept: &[u8]) -> Result<ScanPayload, DecodeError> {
+impl<W: KnownLength> CountedScan<W> {
+    /// As [`Scanner::find_payload`](super::Scanner::find_payload).
+    pub(super) fn find_payload(
+        &mut self,
+        wire: &W,
+        kept: &[u8],
+    ) -> Result<ScanPayload, DecodeError> {
         if let Phase::Payload { at, remaining } = self.phase {
-            let len = remaining.min(kept.len() as u64);
-            if len == 0 && remaining > 0 {
-                return Ok(ScanPayload::Incomplete { needed: 1 });
-            }
-            let run = PayloadRun { at: self.position, len: saturating_usize(len) };
-            self.position = self.position.saturating_add(len);
-            self.phase = Phase::Payload { at, remaining: remaining - len };
-            if remaining == 0 {
-                self.begin_frame();
-            }
-            return Ok(ScanPayload::Run(run));
+            return self.next_run(wire, kept, at, remaining);
         }
-        Ok(match self.find_header(kept)? {
+        Ok(match self.find_header(wire, kept)? {
             Scan::Frame(Found { header, at, .. }) => {
-                self.limit = self.limit();
+                let head = kept.get(..header.header_len).unwrap_or_default();
+                self.digest = wire.check_after().begin(head);
+                self.limit = Scanning::<W>::limit(self);
                 self.position = self.position.saturating_add(header.header_len as u64);
                 self.gate = NEVER;
-                self.phase = Phase::Payload { at, remaining: header.payload_len };
+                let remaining = header.payload_len.saturating_add(Self::TRAILER as u64);
+                self.phase = Phase::Payload { at, remaining };
+                if header.header_len == 0 {
+                    return self.next_run(wire, kept, at, remaining);
+                }
                 ScanPayload::Discard(header.header_len)
             }
             Scan::Discard(n) => ScanPayload::Discard(n),
             Scan::Incomplete { needed } => ScanPayload::Incomplete { needed },
         })
+    }
+
+    /// Takes the next run of a payload, or its end after its check.
+    fn next_run(
+        &mut self,
+        wire: &W,
+        kept: &[u8],
+        at: u64,
+        remaining: u64,
+    ) -> Result<ScanPayload, DecodeError> {
+        let payload = remaining.saturating_sub(Self::TRAILER as u64);
+        let len = payload.min(kept.len() as u64);
+        if len == 0 && payload > 0 {
+            return Ok(ScanPayload::Incomplete { needed: 1 });
+        }
+        if payload == 0 && remaining > 0 {
+            if kept.len() < Self::TRAILER {
+                return Ok(ScanPayload::Incomplete { needed: Self::TRAILER });
+            }
+            if let Err(error) = self.check_payload(wire, at, remaining, kept) {
+                return Err(self.fail(error, Self::TRAILER));
+            }
+            self.position = self.position.saturating_add(remaining);
+            self.phase = Phase::Payload { at, remaining: 0 };
+            return Ok(ScanPayload::Discard(Self::TRAILER));
+        }
+        let run = PayloadRun { at: self.position, len: saturating_usize(len) };
+        if Self::TRAILER > 0 {
+            let bytes = kept.get(..run.len).unwrap_or_default();
+            self.digest = wire.check_after().update(self.digest, bytes);
+        }
+        self.position = self.position.saturating_add(len);
+        self.phase = Phase::Payload { at, remaining: remaining - len };
+        if remaining == 0 {
+            self.begin_frame();
+        }
+        Ok(ScanPayload::Run(run))
     }
 }

@@ -1,25 +1,29 @@
-//! The search for the next header after an error, over the kept bytes.
+//! The search for the next frame after an error, over the kept bytes.
 
-use super::{Phase, Scanner, Searched};
+use super::counted::{CountedScan, Phase, saturating_usize};
 use crate::error::RecoverError;
-use crate::format::{Format, Parsed, SelfChecking, inspect};
+use crate::format::{Parsed, inspect};
+use crate::wire::{KnownLength, Searched};
 
-impl<F: Format> Scanner<F> {
-    /// Searches the kept bytes for a valid header within the limit, and returns how many bytes to drop
-    /// from their front. Call [`begin_search`](Self::begin_search) first.
-    ///
-    /// If more bytes are needed, call it again once there are some.
-    ///
-    /// # Errors
-    /// [`RecoverError::NotFailed`] if no search is under way.
-    pub fn search(&mut self, kept: &[u8]) -> Result<Searched, RecoverError> {
+impl<W: KnownLength> CountedScan<W> {
+    pub(super) fn search_kept(&mut self, wire: &W, kept: &[u8]) -> Result<Searched, RecoverError> {
         let Phase::Search { skipped, new } = self.phase else {
             return Err(RecoverError::NotFailed);
         };
         let mut discard = usize::from(new && !kept.is_empty());
         let mut found = false;
         while let Some(candidate @ [_, ..]) = kept.get(discard..) {
-            match inspect(&self.format, self.limit, candidate, 0) {
+            match inspect(wire.header_format(), self.limit, candidate, 0) {
+                Ok(Parsed::Header(header)) if Self::TRAILER > 0 => {
+                    // Only the check says that it is a frame, so an incomplete one is waited for.
+                    let len = saturating_usize(Self::frame_len(&header));
+                    let Some(frame) = candidate.get(..len) else { break };
+                    if self.check(wire, &header, frame).is_ok() {
+                        found = true;
+                        break;
+                    }
+                    discard += 1;
+                }
                 Ok(parsed) => {
                     found = matches!(parsed, Parsed::Header(_));
                     break;
@@ -36,21 +40,14 @@ impl<F: Format> Scanner<F> {
         }
         Ok(Searched { discard, skipped: found.then_some(skipped) })
     }
-}
 
-impl<F: SelfChecking> Scanner<F> {
-    /// Begins a search for the next header, from the byte after the failed frame's first. A search
-    /// that is under way continues.
-    ///
-    /// This is for lines that lose or damage bytes. On a reliable transport end the stream instead:
-    /// payload bytes may look like a header, and a peer could have placed them there.
-    ///
-    /// # Errors
-    /// [`RecoverError::NotFailed`] if the stream has not failed. Nothing changes then.
-    pub fn begin_search(&mut self) -> Result<(), RecoverError> {
+    /// As [`Scanner::begin_search`](super::Scanner::begin_search).
+    pub(crate) fn begin_search(&mut self) -> Result<(), RecoverError> {
         match self.phase {
-            Phase::Failed { .. } => {
-                self.phase = Phase::Search { skipped: 0, new: true };
+            Phase::Failed { error, .. } => {
+                // The first bytes of a frame whose payload was taken in runs are not kept.
+                let skipped = self.position.saturating_sub(error.at());
+                self.phase = Phase::Search { skipped, new: skipped == 0 };
                 Ok(())
             }
             Phase::Search { .. } => Ok(()),

@@ -15,7 +15,9 @@ use super::clock::ReadClock;
 use crate::engine::{FrameOrSkipped, Next, ReadEngine, ReadTimeouts};
 use crate::io::ReadError;
 use crate::scan::Found;
-use crate::{DecodeError, Format, Frame, FrameBuf, Framing, Header, OwnedFrame, SelfChecking, V1};
+use crate::{
+    DecodeError, Frame, FrameBuf, Framing, Header, KnownLength, OwnedFrame, Search, V1, Wire,
+};
 
 /// Reads frames from anything that is [`AsyncRead`], and returns them borrowed, without a copy.
 ///
@@ -26,7 +28,7 @@ use crate::{DecodeError, Format, Frame, FrameBuf, Framing, Header, OwnedFrame, S
 ///
 /// As a [`Stream`] it yields owned frames, and ends after the first error.
 #[derive(Debug)]
-pub struct FrameReader<R, F: Format = V1> {
+pub struct FrameReader<R, F: Wire = V1> {
     inner: R,
     pub(super) engine: ReadEngine<Vec<u8>, F>,
     /// Allocated with the first timeout only, since an idle connection should be small.
@@ -46,7 +48,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     }
 }
 
-impl<R, F: Format> FrameReader<R, F> {
+impl<R, F: Wire> FrameReader<R, F> {
     /// Creates a reader of frames of this format and limit.
     pub fn with_framing(inner: R, framing: impl Into<Framing<F>>) -> Self {
         let engine = ReadEngine::growing(framing.into());
@@ -160,7 +162,7 @@ impl<R, F: Format> FrameReader<R, F> {
     }
 }
 
-impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
+impl<R: AsyncRead + Unpin, F: Wire> FrameReader<R, F> {
     /// Waits for the next frame. Returns `Ok(None)` if the stream ended between two frames.
     ///
     /// # Cancel safety
@@ -205,7 +207,10 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
-    pub async fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError> {
+    pub async fn next_header(&mut self) -> Result<Option<Header<F::Meta>>, ReadError>
+    where
+        F: KnownLength,
+    {
         self.wait(ReadEngine::poll_header).await
     }
 
@@ -218,7 +223,10 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).
-    pub async fn payload(&mut self) -> Result<Option<&[u8]>, ReadError> {
+    pub async fn payload(&mut self) -> Result<Option<&[u8]>, ReadError>
+    where
+        F: KnownLength,
+    {
         let run = self.wait(ReadEngine::poll_payload).await?;
         Ok(run.and_then(|run| self.engine.buf().payload(&run)))
     }
@@ -360,7 +368,7 @@ impl<R: AsyncRead + Unpin, F: Format> FrameReader<R, F> {
     }
 }
 
-impl<R: AsyncRead + Unpin, F: SelfChecking> FrameReader<R, F> {
+impl<R: AsyncRead + Unpin, F: Search> FrameReader<R, F> {
     /// Waits for the next frame on a lossy line. If the stream has failed, skips to the next valid
     /// header, and returns the error and the number of bytes skipped.
     ///
@@ -399,7 +407,7 @@ impl<R: AsyncRead + Unpin, F: SelfChecking> FrameReader<R, F> {
     }
 }
 
-impl<R: AsyncRead + Unpin, F: Format + Unpin> Stream for FrameReader<R, F> {
+impl<R: AsyncRead + Unpin, F: Wire + Unpin> Stream for FrameReader<R, F> {
     type Item = Result<OwnedFrame<F::Meta>, ReadError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -416,9 +424,9 @@ impl<R: AsyncRead + Unpin, F: Format + Unpin> Stream for FrameReader<R, F> {
 }
 
 /// A call that waits. The time limits stop when it ends or is dropped.
-pub(super) struct Waiting<'a, R, F: Format>(pub(super) &'a mut FrameReader<R, F>);
+pub(super) struct Waiting<'a, R, F: Wire>(pub(super) &'a mut FrameReader<R, F>);
 
-impl<R, F: Format> Drop for Waiting<'_, R, F> {
+impl<R, F: Wire> Drop for Waiting<'_, R, F> {
     fn drop(&mut self) {
         self.0.pause();
     }

@@ -8,7 +8,7 @@ use ::tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf, split};
 use super::reader::{FrameReader, Waiting};
 use super::writer::FrameWriter;
 use crate::io::ReadError;
-use crate::{Format, Frame, Framing, OwnedFrame, V1};
+use crate::{Frame, Framing, OwnedFrame, V1, Wire};
 
 /// Reads and writes frames over one transport, which its two halves share.
 ///
@@ -33,7 +33,7 @@ use crate::{Format, Frame, Framing, OwnedFrame, V1};
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct FrameStream<S, F: Format = V1> {
+pub struct FrameStream<S, F: Wire = V1> {
     /// The reading half.
     pub reader: FrameReader<ReadHalf<S>, F>,
     /// The writing half.
@@ -47,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite> FrameStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite, F: Format> FrameStream<S, F> {
+impl<S: AsyncRead + AsyncWrite, F: Wire> FrameStream<S, F> {
     /// Creates a stream of frames of this format and limit, in both directions.
     pub fn with_framing(inner: S, framing: impl Into<Framing<F>>) -> Self
     where

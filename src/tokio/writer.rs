@@ -11,7 +11,7 @@ use ::tokio::io::AsyncWrite;
 use futures_sink::Sink;
 
 use crate::io::WriteError;
-use crate::{Accepted, Format, Framing, OwnedFrame, V1, WriteBuf, WriteBufError};
+use crate::{Accepted, Framing, KnownLength, OwnedFrame, V1, Wire, WriteBuf, WriteBufError};
 
 /// Writes frames to anything that is [`AsyncWrite`].
 ///
@@ -24,7 +24,7 @@ use crate::{Accepted, Format, Framing, OwnedFrame, V1, WriteBuf, WriteBufError};
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
 #[derive(Debug)]
-pub struct FrameWriter<W, F: Format = V1> {
+pub struct FrameWriter<W, F: Wire = V1> {
     inner: W,
     buf: WriteBuf<Vec<u8>, F>,
 }
@@ -39,7 +39,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     }
 }
 
-impl<W, F: Format> FrameWriter<W, F> {
+impl<W, F: Wire> FrameWriter<W, F> {
     /// Creates a writer of frames of this format and limit.
     pub fn with_framing(inner: W, framing: impl Into<Framing<F>>) -> Self {
         Self { inner, buf: WriteBuf::growing(framing.into()) }
@@ -71,7 +71,7 @@ impl<W, F: Format> FrameWriter<W, F> {
     }
 }
 
-impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
+impl<W: AsyncWrite + Unpin, F: Wire> FrameWriter<W, F> {
     /// Accepts a frame and flushes.
     ///
     /// # Cancel safety
@@ -129,7 +129,10 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
         &mut self,
         meta: impl Borrow<F::Meta>,
         payload_len: u64,
-    ) -> Result<(), WriteError> {
+    ) -> Result<(), WriteError>
+    where
+        F: KnownLength,
+    {
         let meta = meta.borrow();
         self.accept(&[], |buf| buf.begin(meta, payload_len)).await
     }
@@ -143,7 +146,10 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// # Errors
     /// [`EncodeError::Excess`](crate::EncodeError::Excess) if the frame has no room for them;
     /// none is written. [`WriteError::Io`] as in [`feed`](Self::feed).
-    pub async fn payload(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+    pub async fn payload(&mut self, bytes: &[u8]) -> Result<(), WriteError>
+    where
+        F: KnownLength,
+    {
         self.accept(bytes, |buf| buf.payload(bytes)).await
     }
 
@@ -152,7 +158,10 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
     /// # Errors
     /// [`EncodeError::Unfinished`](crate::EncodeError::Unfinished) if it is short, which poisons
     /// the writer.
-    pub fn finish(&mut self) -> Result<(), WriteError> {
+    pub fn finish(&mut self) -> Result<(), WriteError>
+    where
+        F: KnownLength,
+    {
         Ok(self.buf.finish()?)
     }
 
@@ -234,7 +243,7 @@ impl<W: AsyncWrite + Unpin, F: Format> FrameWriter<W, F> {
 impl<W, F> Sink<OwnedFrame<F::Meta>> for FrameWriter<W, F>
 where
     W: AsyncWrite + Unpin,
-    F: Format + Unpin,
+    F: Wire + Unpin,
 {
     type Error = WriteError;
 
@@ -248,7 +257,7 @@ where
     }
 
     fn start_send(self: Pin<&mut Self>, frame: OwnedFrame<F::Meta>) -> Result<(), WriteError> {
-        Ok(self.get_mut().buf.collect_in_parts(&frame.meta, frame.payload(), &[])?)
+        Ok(self.get_mut().buf.collect(&frame.meta, frame.payload())?)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {

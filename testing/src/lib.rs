@@ -9,6 +9,7 @@ pub mod chunks;
 pub mod codec;
 pub mod embedded;
 mod embedded_async;
+pub mod families;
 pub mod formats;
 mod futures_io;
 pub mod oracle;

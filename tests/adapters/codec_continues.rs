@@ -257,3 +257,34 @@ fn a_payload_in_pieces_is_one_frame() {
     }
     assert_eq!(wire, "before\0\x05hello");
 }
+
+#[tokio::test]
+async fn errors_inside_a_frame_are_items_too() {
+    let wire = &b"too long!\nok\n"[..];
+    let codec = PayloadCodec::new(Framing::new(unstick::Lines::new()).with_limit(4));
+    let mut frames = FramedRead::new(wire, codec.error_items());
+    let error = frames.next().await.unwrap().unwrap().unwrap_err();
+    assert_eq!(error, DecodeError::TooLong { at: 0, limit: 4 });
+    frames.decoder_mut().skip_frame().unwrap();
+    assert_eq!(frames.next().await.unwrap().unwrap().unwrap(), "ok");
+
+    let checked = unstick::Checked::new(unstick::U8, unstick::check::Xor8);
+    let mut frames =
+        FramedRead::new(&b"\x01a\0\x01b\x63"[..], PayloadCodec::new(checked).error_items());
+    let error = frames.next().await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, DecodeError::Frame { at: 0, .. }), "{error}");
+    frames.decoder_mut().skip_frame().unwrap();
+    assert_eq!(frames.next().await.unwrap().unwrap().unwrap(), "b");
+}
+
+#[test]
+fn a_payload_codec_of_a_fixed_length_can_be_given_its_meta() {
+    use tokio_util::codec::Encoder as _;
+
+    let fixed = unstick::Fixed::new(2.try_into().unwrap());
+    let mut codec = PayloadCodec::with_meta(fixed, ()).unwrap();
+    let mut wire = tokio_util::bytes::BytesMut::new();
+    codec.encode("hi", &mut wire).unwrap();
+    assert_eq!(wire, "hi");
+    assert!(codec.encode("h", &mut wire).is_err());
+}

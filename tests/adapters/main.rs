@@ -13,6 +13,13 @@ mod codec_continues;
 mod embedded_io;
 #[cfg(feature = "embedded-io-async")]
 mod embedded_io_async;
+#[cfg(all(
+    feature = "tokio",
+    feature = "tokio-util",
+    feature = "futures-io",
+    feature = "embedded-io-async"
+))]
+mod every_framing;
 #[cfg(feature = "futures-io")]
 mod futures_io;
 #[cfg(feature = "std")]

@@ -342,7 +342,7 @@ impl<F: Format> Naive<F> {
         loop {
             match self.scanner.find(&self.kept)? {
                 Scan::Frame(found) => {
-                    let payload = found.frame(&self.kept).unwrap().payload.to_vec();
+                    let payload = self.scanner.frame(&found, &self.kept).unwrap().payload.to_vec();
                     self.drop(found.frame_len());
                     return Ok(Some((found.header, payload)));
                 }

@@ -95,7 +95,7 @@ fn every_first_byte_every_version_every_kind() {
     let header = |error| Some(DecodeError::Header { at: 0, error });
     for found in 0..=255 {
         let magic = header(HeaderError::BadMagic { found });
-        let version = header(HeaderError::UnsupportedVersion { found });
+        let version = header(HeaderError::UnsupportedVersion { found, supported: 1 });
         assert_eq!(first_error(&[found]), magic.filter(|_| found != 0xF5));
         assert_eq!(first_error(&[0xF5, found]), version.filter(|_| found != 0x01));
         let kind = header(HeaderError::InvalidKind).filter(|_| found == 0);

@@ -15,10 +15,12 @@ mod promise_10_resync_is_exact;
 
 mod changing_limits;
 mod custom_headers;
+mod families;
 mod frame_buf;
 mod headers;
 mod limits_by_kind;
 mod values;
+mod version_2;
 
 #[cfg(feature = "tokio")]
 mod like_length_delimited;

@@ -194,18 +194,18 @@ fn a_frame_left_short_poisons_the_encoder() {
     let error = Err(EncodeError::Unfinished { missing: 3 });
     let mut encoder = Encoder::new(V1);
     encoder.begin(Kind::TEXT, 5).unwrap();
-    encoder.payload(2).unwrap();
+    encoder.payload(&[0; 2]).unwrap();
     assert_eq!(encoder.begin(Kind::TEXT, 0).map(|_| ()), error);
-    encoder.payload(3).unwrap();
+    encoder.payload(&[0; 3]).unwrap();
     encoder.begin(Kind::TEXT, 3).unwrap();
     assert!(!encoder.is_poisoned());
-    assert_eq!(encoder.finish(), error);
+    assert_eq!(encoder.finish().map(|_| ()), error);
     for _ in 0..2 {
         assert!(encoder.is_poisoned());
-        assert_eq!(encoder.payload(3), error);
-        assert_eq!(encoder.payload(0), error);
+        assert_eq!(encoder.payload(&[0; 3]), error);
+        assert_eq!(encoder.payload(&[]), error);
         assert_eq!(encoder.begin(Kind::TEXT, 0).map(|_| ()), error);
-        assert_eq!(encoder.finish(), error);
+        assert_eq!(encoder.finish().map(|_| ()), error);
         assert_eq!(encoder.missing(), Some(3));
     }
 }

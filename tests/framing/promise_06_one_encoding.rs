@@ -100,7 +100,7 @@ fn a_streamed_frame_equals_a_whole_one() {
             let mut missing = len;
             for run in payload.chunks(3) {
                 assert_eq!(encoder.missing(), Some(missing as u64));
-                encoder.payload(run.len()).unwrap();
+                encoder.payload(run).unwrap();
                 missing -= run.len();
                 streamed.extend(run);
             }
@@ -114,16 +114,16 @@ fn a_streamed_frame_equals_a_whole_one() {
 #[test]
 fn a_streamed_frame_takes_what_was_announced() {
     let mut encoder = Encoder::new(Framing::new(V1).with_limit(5));
-    assert_eq!(encoder.payload(0), Err(EncodeError::NoFrame));
+    assert_eq!(encoder.payload(&[]), Err(EncodeError::NoFrame));
     assert_eq!(encoder.finish(), Err(EncodeError::NoFrame));
     // A refused begin begins nothing.
     let over = EncodeError::Oversize { len: 6, limit: 5 };
     assert_eq!(encoder.begin(Kind::TEXT, 6).map(|_| ()), Err(over));
     assert_eq!(encoder.missing(), None);
     encoder.begin(Kind::TEXT, 5).unwrap();
-    encoder.payload(4).unwrap();
-    assert_eq!(encoder.payload(2), Err(EncodeError::Excess { len: 2, missing: 1 }));
-    encoder.payload(1).unwrap();
+    encoder.payload(&[0; 4]).unwrap();
+    assert_eq!(encoder.payload(&[0; 2]), Err(EncodeError::Excess { len: 2, missing: 1 }));
+    encoder.payload(&[0; 1]).unwrap();
     // Only the call to finish was missing: the stream is sound, so the next frame may begin.
     encoder.begin(Kind::TEXT, 0).unwrap();
     encoder.finish().unwrap();
@@ -193,7 +193,7 @@ fn a_header_alone_is_read_and_written() {
     assert_eq!(header::decode(&bytes), Ok((Kind::TEXT, 2)));
     for (at, found, error) in [
         (0, 0xF4, HeaderError::BadMagic { found: 0xF4 }),
-        (1, 2, HeaderError::UnsupportedVersion { found: 2 }),
+        (1, 2, HeaderError::UnsupportedVersion { found: 2, supported: 1 }),
         (2, 0, HeaderError::InvalidKind),
         (7, 0xF3, HeaderError::BadCheck { found: 0xF3, expected: 0xF2 }),
     ] {

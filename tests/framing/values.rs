@@ -69,7 +69,7 @@ fn errors_have_their_codes() {
     let part = Part::Header;
     let codes = [
         (header(HeaderError::BadMagic { found: 1 }), 0x0001),
-        (header(HeaderError::UnsupportedVersion { found: 2 }), 0x0002),
+        (header(HeaderError::UnsupportedVersion { found: 2, supported: 1 }), 0x0002),
         (header(HeaderError::InvalidKind), 0x0003),
         (header(HeaderError::BadCheck { found: 1, expected: 2 }), 0x0004),
         (DecodeError::Oversize { at: 3, len: 2, limit: 1 }, 0x0005),

@@ -10,3 +10,4 @@ mod requirements;
 mod serde;
 mod texts;
 mod vectors;
+mod version_2;

@@ -31,8 +31,12 @@ fn a_refused_header_says_what_was_found() {
             "a frame starts with 0xf5, found 0x7b ('{'); is the peer speaking another protocol?",
         ),
         (
-            HeaderError::UnsupportedVersion { found: 2 },
+            HeaderError::UnsupportedVersion { found: 2, supported: 1 },
             "version 0x02 is not supported, only 0x01; does the peer run a newer release?",
+        ),
+        (
+            HeaderError::UnsupportedVersion { found: 1, supported: 2 },
+            "version 0x01 is not supported, only 0x02; does the peer send an older version?",
         ),
         (
             HeaderError::InvalidKind,
@@ -88,7 +92,10 @@ fn a_failed_stream_says_at_which_byte() {
     for (error, text) in [
         // The byte is the one that decided, within the frame that begins at 100.
         (header(HeaderError::BadMagic { found: 1 }), "byte 100: a frame starts with 0xf5, found "),
-        (header(HeaderError::UnsupportedVersion { found: 2 }), "byte 101: version 0x02 "),
+        (
+            header(HeaderError::UnsupportedVersion { found: 2, supported: 1 }),
+            "byte 101: version 0x02 ",
+        ),
         (header(HeaderError::InvalidKind), "byte 102: kind 0x00 "),
         (header(HeaderError::BadCheck { found: 1, expected: 2 }), "byte 107: the header's check "),
         (header(HeaderError::OverlongVarint), "byte 100: the length is a varint "),
@@ -222,7 +229,9 @@ fn what_cannot_be_built_or_gone_on_with_says_why() {
         ),
         (
             Box::new(RecoverError::Failed(truncated)),
-            format!("only an oversize frame can be skipped, and the error was: {truncated}"),
+            format!(
+                "only a frame whose end is known can be skipped, and the error was: {truncated}"
+            ),
         ),
         (
             Box::new(StorageError { needed: 9, room: 8 }),

@@ -96,7 +96,7 @@ fn errors_read_as_they_do_with_debug() {
     let table = &table();
     for error in [
         HeaderError::BadMagic { found: b'G' },
-        HeaderError::UnsupportedVersion { found: 2 },
+        HeaderError::UnsupportedVersion { found: 2, supported: 1 },
         HeaderError::InvalidKind,
         HeaderError::BadCheck { found: 1, expected: 255 },
         HeaderError::NegativeLength { found: 0x80, max: -1 << 31 },

@@ -15,14 +15,18 @@ mod adapters;
 mod async_adapters;
 
 use core::hint::black_box;
+use core::num::NonZeroU64;
 
+use unstick::check::{Crc16X25, Crc32Iscsi, EndBytes, Fletcher8, SkipHeader};
 use unstick::{
-    ByteOrder, Covers, DatagramPacker, Decoder, Encoder, FieldMeta, Format, FrameBuf, Framing,
-    I32Be, Kind, Layout, LengthField, SelfChecking, U16Be, U32Be, V1, Varint,
+    AnyDelimiter, ByteOrder, Check, Checked, Cobs, Covers, DatagramPacker, Decoder, Delimited,
+    Encoder, FieldMeta, Fixed, Format, FrameBuf, Framing, Hdlc, I32Be, Kind, Layout, LengthField,
+    Lines, Marked, Search, SelfChecking, Slip, U16Be, U32Be, V1, Varint,
 };
 use unstick_cookbook::{
-    Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Tls, Tpkt, WebSocket, grpc,
-    http2, modbus, mqtt, mysql, ninep, postgres, tls, websocket,
+    ContentLength, Grpc, Http2, Modbus, Mqtt, MySql, NineP, Postgres, PostgresStartup, Tls, Tpkt,
+    WebSocket, chunked, grpc, http2, mavlink, modbus, modbus_rtu, mqtt, mysql, netstring, ninep,
+    postgres, resp, tls, ubx, websocket,
 };
 use unstick_session::message::{
     Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message, ResumeKey,
@@ -146,6 +150,7 @@ fn everything(input: &[u8], output: &mut [u8]) {
         each(format, meta, input, output);
     }
     embedded(input, output);
+    families(input, output);
     cookbook(input, output);
     messages(input, output);
     conversation(input);
@@ -206,6 +211,18 @@ unknown! {
     mqtt::Meta = Self { packet_type: black_box(mqtt::PacketType::Publish), flags: black_box(2) };
     modbus::Meta = Self { transaction: black_box(3), unit: black_box(1) };
     ninep::Meta = Self { kind: black_box(100), tag: black_box(3) };
+    resp::Meta = black_box(Self::BulkString);
+    ubx::Meta = Self { class: black_box(6), id: black_box(1) };
+    mavlink::Meta = Self {
+        version: black_box(mavlink::Version::V2),
+        compatibility: black_box(0),
+        sequence: black_box(3),
+        system: black_box(1),
+        component: black_box(2),
+        message: black_box(4),
+    };
+    modbus_rtu::Meta =
+        Self { address: black_box(1), function: black_box(16), fields: black_box([1, 2, 0, 0]) };
 }
 
 /// Calls `format` with every protocol.
@@ -215,9 +232,25 @@ macro_rules! each_protocol {
     };
 }
 
+/// Calls `format` with the header of every protocol with a check, and its check.
+macro_rules! each_checked_protocol {
+    ($input:ident, $output:ident, $($protocol:ident = $name:literal, $module:ident, $format:ident, $new:ident;)+) => {
+        $(
+            format(*$module::$new().format().format(), Unknown::unknown(), $input, $output);
+            check($module::$new().format().check(), $input);
+        )+
+    };
+}
+
+/// Any check, over any bytes.
+fn check<C: Check>(check: &C, input: &[u8]) {
+    black_box(check.trailer(check.update(check.begin(black_box(input)), black_box(input))));
+}
+
 /// Protocols that exist.
 fn cookbook(input: &[u8], output: &mut [u8]) {
     unstick_cookbook::for_each_protocol! { each_protocol, input, output, }
+    unstick_cookbook::for_each_checked_protocol! { each_checked_protocol, input, output, }
     format(http2::Preface, (), input, output);
     let meta = websocket::Meta::unknown();
     meta.unmask(black_box(7), output);
@@ -338,7 +371,7 @@ fn each<F: Format + Copy>(format: F, meta: F::Meta, input: &[u8], output: &mut [
     if let Ok(header) = encoder.begin(&meta, black_box(9)) {
         black_box(header.as_bytes());
     }
-    let _ = black_box((encoder.payload(black_box(9)), encoder.finish(), encoder.missing()));
+    let _ = black_box((encoder.payload(black_box(&[0; 9])), encoder.finish(), encoder.missing()));
     let mut packer = DatagramPacker::new(framing, output);
     let _ = black_box(packer.push(&meta, input));
     black_box(packer.as_bytes());
@@ -346,6 +379,80 @@ fn each<F: Format + Copy>(format: F, meta: F::Meta, input: &[u8], output: &mut [
 
     buffered(FrameBuf::with_framing([0; 128], Framing::new(format)).ok(), input);
     buffered(FrameBuf::with_framing(output, framing).ok(), input);
+}
+
+/// All that the core does with each family of framings, and with every mark and check that ships.
+fn families(input: &[u8], output: &mut [u8]) {
+    let delimiter = black_box(input);
+    whole_frames(Lines::new().or_end(), input, output);
+    whole_frames(Delimited::new(delimiter).or_end(), input, output);
+    whole_frames(AnyDelimiter::new(delimiter).or_end(), input, output);
+    whole_frames(Cobs, input, output);
+    whole_frames(Slip::new().with_leading_end(), input, output);
+    whole_frames(Hdlc::new(), input, output);
+    whole_frames(Marked::new(Cobs).with_check(Crc32Iscsi::new()), input, output);
+    if let Some(len) = NonZeroU64::new(black_box(9)) {
+        buffered(FrameBuf::with_framing([0; 128], Fixed::new(len)).ok(), input);
+        format(Fixed::new(len), (), input, output);
+    }
+    known_length(Checked::new(U16Be, Crc16X25::new()), input, output);
+    known_length(Checked::new(Varint, SkipHeader::new(Fletcher8, black_box(1))), input, output);
+    known_length(Checked::new(U32Be, EndBytes::new(*b"\r\n")), input, output);
+}
+
+/// Frames that are found again in a buffer.
+fn whole_frames<W: Search<Meta = ()> + Copy>(wire: W, input: &[u8], output: &mut [u8]) {
+    let framing = Framing::new(wire).with_limit(black_box(64));
+    let mut decoder = Decoder::with_framing(framing);
+    let mut rest = black_box(input);
+    while let Ok(Some(piece)) = decoder.decode(&mut rest) {
+        black_box(piece.bytes);
+    }
+    let _ = black_box((decoder.skip_frame(), decoder.finish(), decoder.error()));
+    while let Ok(Some(piece)) = decoder.end() {
+        black_box(piece.bytes);
+    }
+    decoder.set_limit(black_box(9));
+    decoder.reset();
+    let _ = black_box(framing.encode_into((), input, output));
+    if let Ok(mut buf) = FrameBuf::with_framing([0; 256], framing) {
+        black_box(buf.extend(black_box(input)));
+        while let Ok(Some(frame)) = buf.next_frame() {
+            black_box((frame.bytes(), frame.payload));
+        }
+        let _ = black_box((buf.resync(), buf.skip_frame(), buf.finish(), buf.needed()));
+        let _ = black_box(buf.end().map(|frame| frame.map(|frame| frame.payload.len())));
+        black_box(buf.spare_exact());
+    }
+}
+
+/// Frames whose header announces the payload, with a check after it.
+fn known_length<F: Format<Meta = ()> + Copy, C: Check + Copy>(
+    wire: Checked<F, C>,
+    input: &[u8],
+    output: &mut [u8],
+) {
+    whole_frames(wire, input, output);
+    let framing = Framing::new(wire).with_limit(black_box(64));
+    let _ = black_box(framing.split_frame(&mut black_box(input)).map(|frame| frame.is_some()));
+    if let Ok(datagram) = framing.datagram(input) {
+        datagram.for_each(|frame| {
+            black_box(frame.payload);
+        });
+    }
+    let mut encoder = Encoder::new(framing);
+    if let Ok(header) = encoder.begin((), black_box(9)) {
+        black_box(header.as_bytes());
+    }
+    let _ = black_box(encoder.payload(black_box(input)));
+    let _ = black_box(encoder.finish().map(|check| check.as_ref().len()));
+    if let Ok(mut buf) = FrameBuf::with_framing([0; 256], framing) {
+        black_box(buf.extend(black_box(input)));
+        let _ = black_box(buf.find_header().map(|header| header.is_some()));
+        while let Ok(Some(run)) = buf.find_payload() {
+            black_box(buf.payload(&run));
+        }
+    }
 }
 
 fn buffered<S: unstick::Storage, F: Format>(buf: Option<FrameBuf<S, F>>, input: &[u8]) {

@@ -55,7 +55,11 @@ macro_rules! embedded {
     };
 }
 
-embedded! { "header" "limits" "streams" "skip" "resync" "datagrams" "encoders" "annex-a" "messages" "conversations" }
+embedded! {
+    "header" "limits" "streams" "skip" "resync" "datagrams" "encoders" "annex-a" "framings-fixed"
+    "framings-checked" "framings-marks" "framings-lines" "framings-delimited" "framings-cobs"
+    "framings-slip" "framings-hdlc" "framings-v2" "messages" "conversations"
+}
 
 /// The titles of the sections that vector ids begin with.
 const SECTIONS: &[(&str, &str)] = &[
@@ -94,6 +98,16 @@ const SECTIONS: &[(&str, &str)] = &[
     ("A.2", "fixed prefixes"),
     ("A.3", "varint"),
     ("A.4", "length field in a longer header"),
+    ("A.5", "fixed size"),
+    ("A.6", "a check after the payload"),
+    ("A.7", "frames that end with a mark"),
+    ("A.8", "lines"),
+    ("A.9", "delimiters"),
+    ("A.10", "COBS"),
+    ("A.11", "SLIP"),
+    ("A.12", "HDLC"),
+    ("A.13", "checks"),
+    ("A.14", "version 2 of the header"),
 ];
 
 /// Returns the section's title; empty for an unknown section of user-provided vectors.

@@ -229,8 +229,7 @@ fn stream(
     let mut rest = steps.as_slice();
     while let [step, remaining @ ..] = rest {
         if step.is_action() && step.after == run.pos {
-            run.act(step, peer)?;
-            rest = remaining;
+            rest = run.act(step, remaining, peer)?;
         } else if run.pos < bytes.len() && run.failed.is_none() {
             rest = run.feed(rest, peer)?;
         } else {
@@ -272,7 +271,7 @@ impl Run<'_> {
         let mut count = 0;
         let mut stop = to;
         for step in steps {
-            if step.is_action() || step.after > to {
+            if step.is_action() || step.seen() > to {
                 break;
             }
             count += 1;
@@ -291,37 +290,62 @@ impl Run<'_> {
         Ok(remaining)
     }
 
-    /// Sends a request of the caller, or the end of the stream.
-    fn act(&mut self, step: &Step, peer: &mut impl Peer) -> Result<(), Stop> {
+    /// Sends a request of the caller, or the end of the stream. Returns the steps after those that it
+    /// caused.
+    fn act<'s>(
+        &mut self,
+        step: &Step,
+        steps: &'s [Step],
+        peer: &mut impl Peer,
+    ) -> Result<&'s [Step], Stop> {
+        // Further events of the end, or what a request finds in bytes that are consumed already.
+        let caused = |next: &&Step| match step.request {
+            Some(Request::Reset) => false,
+            Some(_) => !next.is_action() && next.after == self.pos,
+            None => next.request.is_none(),
+        };
+        let count = steps.iter().take_while(caused).count();
+        let (caused, remaining) = steps.split_at_checked(count).unwrap_or((steps, &[]));
+        let mut events: Vec<_> = caused.iter().filter_map(Step::event).collect();
+        let failed = caused.iter().rfind(|step| step.error.is_some()).and_then(Step::event);
         let Some(what) = step.request else {
-            let event = step.event().unwrap_or_default();
+            events.insert(0, step.event().unwrap_or_default());
             let request = json!({"do": "end"});
-            compare(&request, &json!({ "events": [&event] }), &ask(peer, &request)?)?;
-            self.failed = Some(event);
+            compare(&request, &json!({ "events": events }), &ask(peer, &request)?)?;
+            self.failed = events.pop();
             self.ended = true;
-            return Ok(());
+            return Ok(remaining);
         };
         let request = json!({ "do": what.name() });
         let got = ask(peer, &request)?;
         if what == Request::Reset {
             (self.failed, self.ended) = (None, false);
-            return compare(&request, &json!({"ok": true}), &got);
+            compare(&request, &json!({"ok": true}), &got)?;
+            return Ok(remaining);
         }
         let answer = step.answer.unwrap_or(Answer::Begun);
-        // FMT-2: a format without a check need not have the request at all.
+        // FMT-2: a format without a check need not have the request at all. FMT-22: it can be offered
+        // by a receiver that keeps the bytes of the frame.
         let not_offered = what == Request::Resync
             && self.vector.format != "v1"
             && got.get("answer").is_some_and(|answer| answer == "not-offered");
-        if not_offered && answer != Answer::Begun {
-            return Ok(());
+        if not_offered && answer == Answer::Begun {
+            return Err(Stop::Unsupported("no search in the bytes of a frame".to_owned()));
+        }
+        if not_offered {
+            return Ok(remaining);
         }
         let mut expected = json!({ "answer": answer.name() });
         match (&self.failed, answer) {
             (Some(failed), Answer::SameError) => merge(&mut expected, failed),
-            (_, Answer::Begun) => self.failed = None,
+            (_, Answer::Begun) => self.failed = failed,
             _ => {}
         }
-        compare(&request, &expected, &got)
+        if !events.is_empty() {
+            merge(&mut expected, &json!({ "events": events }));
+        }
+        compare(&request, &expected, &got)?;
+        Ok(remaining)
     }
 
     /// Checks that an error is reported again by every further request (ERR-4).

@@ -75,10 +75,16 @@ pub(crate) enum Expect {
 pub(crate) struct Step {
     /// The number of bytes of the vector that have been consumed by then.
     pub(crate) after: usize,
+    /// The number of bytes of the vector that must have been offered, if it is not the same: the byte
+    /// that causes an error may remain.
+    pub(crate) seen: Option<usize>,
     pub(crate) frame: Option<Value>,
     pub(crate) found: Option<Value>,
     pub(crate) error: Option<Value>,
     pub(crate) end: Option<bool>,
+    /// Whether the end of stream causes a frame or an error that a byte can cause, too.
+    #[serde(default)]
+    pub(crate) at_end: bool,
     pub(crate) request: Option<Request>,
     pub(crate) answer: Option<Answer>,
 }
@@ -155,9 +161,15 @@ impl Step {
         frame.or_else(found).or_else(error).or_else(end)
     }
 
+    /// Returns the number of bytes that must have been offered.
+    pub(crate) fn seen(&self) -> usize {
+        self.seen.unwrap_or(self.after)
+    }
+
     /// Returns whether the end of stream, and not a byte, causes the outcome.
     pub(crate) fn is_end(&self) -> bool {
         self.end.is_some()
+            || self.at_end
             || self.error.as_ref().is_some_and(|error| {
                 error
                     .get("name")
@@ -236,7 +248,11 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Vector>, String> {
                 if what != 1 || answered != step.answer.is_some() {
                     return Err(format!("{}: a step is one outcome or one request", vector.id));
                 }
-                if step.after < after || step.after > stream.len() {
+                if step.at_end && step.frame.is_none() && step.error.is_none() {
+                    return Err(format!("{}: `at_end` is of a frame or an error", vector.id));
+                }
+                let seen = step.after..=stream.len();
+                if step.after < after || !seen.contains(&step.seen()) {
                     return Err(format!("{}: `after` is out of order", vector.id));
                 }
                 after = step.after;

@@ -39,7 +39,7 @@ fn the_python_implementation_passes() {
     assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
     let last = done.stdout.lines().last().unwrap();
     assert!(last.ends_with(" passed, 0 failed, 0 unsupported"), "{last}");
-    for section in ["3.2", "6.1", "7.4", "7.8", "8", "10", "13.6", "14.4", "15.5", "A.4"] {
+    for section in ["3.2", "6.1", "7.4", "7.8", "8", "10", "13.6", "14.4", "15.5", "A.4", "A.14"] {
         assert!(
             done.stdout.lines().any(|line| line.split(' ').next() == Some(section)),
             "{done:?}"
@@ -52,6 +52,18 @@ fn the_doctests_of_the_python_implementation_pass() {
     let mut python = process::Command::new("python3");
     python.env("PYTHONDONTWRITEBYTECODE", "1").args(["-m", "doctest", PYTHON]);
     finish(&mut python, b"").succeeds("");
+}
+
+#[test]
+fn the_unit_tests_of_the_python_implementation_pass() {
+    let mut python = process::Command::new("python3");
+    let folder = Path::new(PYTHON).parent().unwrap();
+    python
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .args(["-m", "unittest", "discover", "--failfast"])
+        .arg(folder);
+    let done = finish(&mut python, b"");
+    assert_eq!(done.code, 0, "{done:?}");
 }
 
 /// A fault: its description, the original text, the replacement, and vectors that detect it.
@@ -288,6 +300,84 @@ const FAULTS: &[Fault] = &[
         "        if self.error is not None:\n            if self._last_words is not None:",
         "        if self._pong is None and self.error is not None:\n            if self._last_words is not None:",
         &["14.5-pong-lost"],
+    ),
+    Fault(
+        "the byte that makes a frame too long is consumed",
+        "            return False  # FMT-25\n",
+        "            self.offset += 1\n            return True\n",
+        &["A.7-limit-over"],
+    ),
+    Fault(
+        "a check counts for the limit",
+        "room = self.limit + self.format.size - self._count",
+        "room = self.limit - self._count",
+        &["A.7-check-limit-equal"],
+    ),
+    Fault(
+        "a bad check at a mark is accepted",
+        "        elif found != expected:\n            values = {",
+        "        elif False:\n            values = {",
+        &["A.7-check-bad", "A.12-bad-check"],
+    ),
+    Fault(
+        "a bad check after a payload is accepted",
+        "if found != expected:  # FMT-19",
+        "if False:",
+        &["A.6-bad-payload", "A.14-payload-damaged"],
+    ),
+    Fault(
+        "a skip leaves the check after a payload",
+        "self._skip = self.error.values[\"length\"] + self.format.size",
+        "self._skip = self.error.values[\"length\"]",
+        &["A.6-oversize-skip", "A.14-oversize"],
+    ),
+    Fault(
+        "a search begins after the failed frame",
+        "self._again = self._kept[1:] + self._again",
+        "self._first += len(self._kept) - 1",
+        &["A.6-search-inside"],
+    ),
+    Fault(
+        "a frame that has ended is dropped up to another mark",
+        "        if self._ended:\n",
+        "        if False:\n",
+        &["A.10-cut-short-skip", "A.12-aborted"],
+    ),
+    Fault(
+        "a CR before a LF is content",
+        "        if byte == 0x0A:\n            return None, b\"\", \"end\"",
+        "        if byte == 0x0A:\n            return None, b\"\\r\" if held else b\"\", \"end\"",
+        &["A.8-crlf"],
+    ),
+    Fault(
+        "after a part of a delimiter nothing is looked for in that part",
+        "            start += 1\n        return held[start:], held[:start], None",
+        "            start = len(held)\n        return held[start:], held[:start], None",
+        &["A.9-fallback"],
+    ),
+    Fault(
+        "a zero follows a full block",
+        "else ((byte - 1, byte < 0xFF), b\"\", None)",
+        "else ((byte - 1, True), b\"\", None)",
+        &["A.10-255"],
+    ),
+    Fault(
+        "any byte may follow an escape",
+        "            return None if ended else False, b\"\", (\"bad escape\", {\"found\": byte}, ended)  # FMT-43",
+        "            return False, bytes((byte,)), None",
+        &["A.11-bad-escape"],
+    ),
+    Fault(
+        "an empty block follows a full one at the end",
+        "if not part and place == len(parts) - 1:",
+        "if False:",
+        &["A.10-encode-254"],
+    ),
+    Fault(
+        "a last line without an end is lost",
+        "            if self._content(self.format.mark.rest(self._machine), events):  # FMT-31",
+        "            if False:",
+        &["A.8-or-end"],
     ),
 ];
 

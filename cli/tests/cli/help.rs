@@ -21,8 +21,10 @@ fn formats_and_times_are_listed() {
             "u24be, u24le",
             "order is be or le",
             "covers is payload, rest, which is",
-            "dns, kafka, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2, \
-             modbus, mqtt, mysql, postgres, tls, websocket",
+            "lines, crlf, nul, delim:HEX for any bytes, such as delim:0d0a, cobs, slip, hdlc",
+            "fixed:N for frames of N bytes",
+            "dns, kafka, lsp, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, \
+             http2, modbus, mqtt, mysql, postgres, tls, websocket",
         ] {
             assert!(help.contains(text), "{text}: {help}");
         }

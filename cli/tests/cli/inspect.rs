@@ -60,7 +60,7 @@ fn frames_of_other_formats_are_listed() {
 /// Real bytes from `cookbook/tests/formats.rs`, which names their sources.
 #[test]
 fn frames_of_existing_protocols_are_listed() {
-    let table: [(&str, &str, &[&str]); 14] = [
+    let table: [(&str, &str, &[&str]); 15] = [
         (
             "9p",
             "13 00 00 00 64 ff ff 00 20 00 00 06 00 39 50 32 30 30 30 \
@@ -100,6 +100,11 @@ fn frames_of_existing_protocols_are_listed() {
             "00 00 00 24 00 12 00 03 00 00 00 01 00 07 72 64 6b 61 66 6b 61 00 0b 6c 69 62 72 64 \
              6b 61 66 6b 61 06 32 2e 30 2e 32 00",
             &["           0            36  "],
+        ),
+        (
+            "lsp",
+            "43 6f 6e 74 65 6e 74 2d 4c 65 6e 67 74 68 3a 20 32 0d 0a 58 3a 79 0d 0a 0d 0a 7b 7d",
+            &["           0             2  \"{}\""],
         ),
         (
             "modbus",

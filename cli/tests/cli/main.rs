@@ -12,6 +12,7 @@ mod inspect;
 mod kill;
 mod listen;
 mod many;
+mod marks;
 mod peers;
 mod prompt;
 mod python_files;

@@ -68,6 +68,8 @@ codes! {
     REFUSED_DATAGRAM = 0x000B, "refused-datagram";
     /// no header was found until the end of the stream
     UNSYNCHRONIZED = 0x000C, "unsynchronized";
+    /// a frame of another framing is invalid
+    BAD_FRAME = 0x000D, "bad-frame";
 
     /// a payload is none that its kind can have
     BAD_MESSAGE = 0x0100, "bad-message";

@@ -9,7 +9,7 @@ use crate::format::InDatagram;
 
 /// The length of a version 1 header in bytes.
 pub const HEADER_LEN: usize = 8;
-/// The first byte of every frame, in this and every future version.
+/// The first byte of every frame, in every version.
 pub const MAGIC: u8 = 0xF5;
 /// The second byte of every frame of this version.
 pub const VERSION: u8 = 0x01;
@@ -20,9 +20,6 @@ const CRC_INIT: u8 = 0xFF;
 const CRC_XOROUT: u8 = 0xFF;
 
 const CRC_TABLE: [u8; 256] = crc_table();
-
-/// The CRC register after magic and version, so that a header needs only five look-ups.
-const CRC_AFTER_VERSION: u8 = crc_step(crc_step(CRC_INIT, MAGIC), VERSION);
 
 /// The kind of a frame, which says what its payload is: the third byte of a version 1 header (spec,
 /// chapter 5).
@@ -167,10 +164,7 @@ impl fmt::Debug for Kind {
 #[inline]
 #[must_use]
 pub const fn encode(kind: Kind, payload_len: u32) -> [u8; HEADER_LEN] {
-    let [l0, l1, l2, l3] = payload_len.to_be_bytes();
-    let kind = kind.get();
-    let check = check_after_version(kind, [l0, l1, l2, l3]);
-    [MAGIC, VERSION, kind, l0, l1, l2, l3, check]
+    Version::<VERSION>::encode(kind, payload_len)
 }
 
 /// Decodes a complete header into kind and payload length.
@@ -179,24 +173,10 @@ pub const fn encode(kind: Kind, payload_len: u32) -> [u8; HEADER_LEN] {
 /// Returns the first error in this order: magic, version, kind `0x00`, check.
 #[inline]
 pub const fn decode(header: &[u8; HEADER_LEN]) -> Result<(Kind, u32), HeaderError> {
-    match valid(header) {
+    match Version::<VERSION>::valid(header) {
         Some(found) => Ok(found),
-        None => Err(refuse(header)),
+        None => Err(Version::<VERSION>::refuse(header)),
     }
-}
-
-/// Decodes a complete header, or returns `None` if it is invalid.
-#[inline(always)]
-pub(crate) const fn valid(header: &[u8; HEADER_LEN]) -> Option<(Kind, u32)> {
-    let &[magic, version, kind, l0, l1, l2, l3, check] = header;
-    if u16::from_be_bytes([magic, version]) == u16::from_be_bytes([MAGIC, VERSION])
-        && check_after_version(kind, [l0, l1, l2, l3]) == check
-    {
-        if let Some(kind) = Kind::new(kind) {
-            return Some((kind, u32::from_be_bytes([l0, l1, l2, l3])));
-        }
-    }
-    None
 }
 
 /// Checks whether `prefix` can become a valid header. Magic, version and kind are each checked as
@@ -206,35 +186,75 @@ pub(crate) const fn valid(header: &[u8; HEADER_LEN]) -> Option<(Kind, u32)> {
 /// Returns the error of the first byte that is invalid at its position.
 #[inline]
 pub const fn check_prefix(prefix: &[u8]) -> Result<(), HeaderError> {
-    match *prefix {
-        [found, ..] if found != MAGIC => Err(HeaderError::BadMagic { found }),
-        [_, found, ..] if found != VERSION => Err(HeaderError::UnsupportedVersion { found }),
-        [_, _, 0, ..] => Err(HeaderError::InvalidKind),
-        _ => Ok(()),
-    }
+    Version::<VERSION>::check_prefix(prefix)
 }
 
-/// Returns why a complete header is invalid. Outlined, because a stream fails only once.
-#[cold]
-pub(crate) const fn refuse(header: &[u8; HEADER_LEN]) -> HeaderError {
-    let &[_, _, kind, l0, l1, l2, l3, found] = header;
-    match check_prefix(header) {
-        Err(error) => error,
-        Ok(()) => {
-            HeaderError::BadCheck { found, expected: check_after_version(kind, [l0, l1, l2, l3]) }
+/// The headers of the version `V`, which differ in the version byte and in the check alone.
+pub(crate) struct Version<const V: u8>;
+
+impl<const V: u8> Version<V> {
+    /// The CRC register after magic and version, so that a header needs only five look-ups.
+    const CRC_AFTER_VERSION: u8 = crc_step(crc_step(CRC_INIT, MAGIC), V);
+
+    /// Encodes the header of a frame with this kind and payload length.
+    #[inline]
+    pub(crate) const fn encode(kind: Kind, payload_len: u32) -> [u8; HEADER_LEN] {
+        let [l0, l1, l2, l3] = payload_len.to_be_bytes();
+        let kind = kind.get();
+        let check = Self::check_after_version(kind, [l0, l1, l2, l3]);
+        [MAGIC, V, kind, l0, l1, l2, l3, check]
+    }
+
+    /// Decodes a complete header, or returns `None` if it is invalid.
+    #[inline(always)]
+    pub(crate) const fn valid(header: &[u8; HEADER_LEN]) -> Option<(Kind, u32)> {
+        let &[magic, version, kind, l0, l1, l2, l3, check] = header;
+        if u16::from_be_bytes([magic, version]) == u16::from_be_bytes([MAGIC, V])
+            && Self::check_after_version(kind, [l0, l1, l2, l3]) == check
+        {
+            if let Some(kind) = Kind::new(kind) {
+                return Some((kind, u32::from_be_bytes([l0, l1, l2, l3])));
+            }
+        }
+        None
+    }
+
+    /// As the function [`check_prefix`].
+    #[inline]
+    pub(crate) const fn check_prefix(prefix: &[u8]) -> Result<(), HeaderError> {
+        match *prefix {
+            [found, ..] if found != MAGIC => Err(HeaderError::BadMagic { found }),
+            [_, found, ..] if found != V => {
+                Err(HeaderError::UnsupportedVersion { found, supported: V })
+            }
+            [_, _, 0, ..] => Err(HeaderError::InvalidKind),
+            _ => Ok(()),
         }
     }
-}
 
-/// Computes the check of a header that starts with magic and version.
-#[inline]
-const fn check_after_version(kind: u8, [l0, l1, l2, l3]: [u8; 4]) -> u8 {
-    let mut crc = crc_step(CRC_AFTER_VERSION, kind);
-    crc = crc_step(crc, l0);
-    crc = crc_step(crc, l1);
-    crc = crc_step(crc, l2);
-    crc = crc_step(crc, l3);
-    crc ^ CRC_XOROUT
+    /// Returns why a complete header is invalid. Outlined, because a stream fails only once.
+    #[cold]
+    pub(crate) const fn refuse(header: &[u8; HEADER_LEN]) -> HeaderError {
+        let &[_, _, kind, l0, l1, l2, l3, found] = header;
+        match Self::check_prefix(header) {
+            Err(error) => error,
+            Ok(()) => {
+                let expected = Self::check_after_version(kind, [l0, l1, l2, l3]);
+                HeaderError::BadCheck { found, expected }
+            }
+        }
+    }
+
+    /// Computes the check of a header that starts with magic and version.
+    #[inline]
+    const fn check_after_version(kind: u8, [l0, l1, l2, l3]: [u8; 4]) -> u8 {
+        let mut crc = crc_step(Self::CRC_AFTER_VERSION, kind);
+        crc = crc_step(crc, l0);
+        crc = crc_step(crc, l1);
+        crc = crc_step(crc, l2);
+        crc = crc_step(crc, l3);
+        crc ^ CRC_XOROUT
+    }
 }
 
 /// Looks up a table entry without indexing, so that no bounds check remains at any optimisation
@@ -285,8 +305,10 @@ mod tests {
     fn the_check_from_a_precomputed_start_equals_the_full_crc() {
         for kind in 1..=255 {
             for len in [0, 1, 255, 256, 65_536, 1 << 20, 0x0102_0304, u32::MAX] {
-                let header = encode(Kind::new(kind).unwrap(), len);
-                assert_eq!(crc(&header[..7]), header[7], "{header:02x?}");
+                let kind = Kind::new(kind).unwrap();
+                for header in [encode(kind, len), Version::<2>::encode(kind, len)] {
+                    assert_eq!(crc(&header[..7]), header[7], "{header:02x?}");
+                }
             }
         }
     }

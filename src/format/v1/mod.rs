@@ -1,10 +1,11 @@
-//! The version 1 format: kind, length and check in eight bytes (spec, chapters 3 to 5).
+//! The project's own header: kind, length and check in eight bytes. [`V1`] is the one of chapters 3 to 5
+//! of the specification, [`V2Header`] that of its annex A.14.
 
 pub mod header;
 
 use crate::error::{EncodeError, HeaderError};
 use crate::format::{Format, Header, InDatagram, Parsed, SelfChecking};
-use header::{HEADER_LEN, Kind};
+use header::{HEADER_LEN, Kind, VERSION, Version};
 
 /// The format of this project's own protocol: magic, version, kind, a 32-bit length and a check.
 ///
@@ -12,51 +13,78 @@ use header::{HEADER_LEN, Kind};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct V1;
 
-impl Format for V1 {
-    type Meta = Kind;
-    type HeaderBuf = [u8; HEADER_LEN];
+/// The header of [`V2`](crate::V2): that of [`V1`] with version 2, for frames with a check after their
+/// payload.
+///
+/// Use it alone only to give version 2 another implementation of its check, or limits for each kind:
+///
+/// ```
+/// use unstick::{Checked, Framing, Kind, LimitedBy, V2, V2Header};
+///
+/// let header = LimitedBy::new(V2Header, |kind: &Kind| if *kind == Kind::TEXT { 80 } else { 4096 });
+/// let framing = Framing::new(Checked::new(header, V2::CHECK));
+/// let mut line = Vec::new();
+/// framing.encode(Kind::TEXT, b"hi", &mut line)?;
+/// assert_eq!(line, b"\xF5\x02\x01\0\0\0\x02\x0Ehi\x29\x12\xCE\x2F");
+/// assert!(framing.encode(Kind::TEXT, &[b'-'; 81], &mut line).is_err());
+/// # Ok::<(), unstick::EncodeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct V2Header;
 
-    #[inline]
-    fn max_payload_len(&self) -> u64 {
-        u32::MAX.into()
-    }
+/// Implements the format of a version.
+macro_rules! format_of_version {
+    ($format:ident, $version:expr) => {
+        impl Format for $format {
+            type Meta = Kind;
+            type HeaderBuf = [u8; HEADER_LEN];
 
-    #[inline]
-    fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Kind>, HeaderError> {
-        if let Some(header) = self.whole_header(bytes) {
-            return Ok(Parsed::Header(header));
-        }
-        match bytes.first_chunk() {
-            Some(header) => Err(header::refuse(header)),
-            None => {
-                header::check_prefix(bytes)?;
-                Ok(Parsed::Need(HEADER_LEN))
+            #[inline]
+            fn max_payload_len(&self) -> u64 {
+                u32::MAX.into()
+            }
+
+            #[inline]
+            fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Kind>, HeaderError> {
+                if let Some(header) = self.whole_header(bytes) {
+                    return Ok(Parsed::Header(header));
+                }
+                match bytes.first_chunk() {
+                    Some(header) => Err(Version::<{ $version }>::refuse(header)),
+                    None => {
+                        Version::<{ $version }>::check_prefix(bytes)?;
+                        Ok(Parsed::Need(HEADER_LEN))
+                    }
+                }
+            }
+
+            #[inline(always)]
+            fn whole_header(&self, bytes: &[u8]) -> Option<Header<Kind>> {
+                let (meta, len) = Version::<{ $version }>::valid(bytes.first_chunk()?)?;
+                Some(Header { meta, payload_len: len.into(), header_len: HEADER_LEN })
+            }
+
+            #[inline]
+            fn encode_header(
+                &self,
+                kind: &Kind,
+                len: u64,
+                out: &mut [u8; HEADER_LEN],
+            ) -> Result<usize, EncodeError> {
+                let limit = self.max_payload_len();
+                let len = u32::try_from(len).map_err(|_| EncodeError::Oversize { len, limit })?;
+                *out = Version::<{ $version }>::encode(*kind, len);
+                Ok(HEADER_LEN)
+            }
+
+            fn in_datagram(&self, kind: &Kind) -> InDatagram {
+                kind.in_datagram()
             }
         }
-    }
 
-    #[inline(always)]
-    fn whole_header(&self, bytes: &[u8]) -> Option<Header<Kind>> {
-        let (meta, len) = header::valid(bytes.first_chunk()?)?;
-        Some(Header { meta, payload_len: len.into(), header_len: HEADER_LEN })
-    }
-
-    #[inline]
-    fn encode_header(
-        &self,
-        kind: &Kind,
-        len: u64,
-        out: &mut [u8; HEADER_LEN],
-    ) -> Result<usize, EncodeError> {
-        let limit = self.max_payload_len();
-        let len = u32::try_from(len).map_err(|_| EncodeError::Oversize { len, limit })?;
-        *out = header::encode(*kind, len);
-        Ok(HEADER_LEN)
-    }
-
-    fn in_datagram(&self, kind: &Kind) -> InDatagram {
-        kind.in_datagram()
-    }
+        impl SelfChecking for $format {}
+    };
 }
 
-impl SelfChecking for V1 {}
+format_of_version!(V1, VERSION);
+format_of_version!(V2Header, 2);

@@ -1,14 +1,18 @@
 //! The write buffer: what a writer has accepted and not written yet.
 
+mod streamed;
+
 use core::borrow::Borrow;
 use core::fmt;
 use core::ops::Range;
 
+use crate::check::TrailerBuf;
 use crate::encode::Encoder;
 use crate::error::EncodeError;
-use crate::format::{Format, V1};
+use crate::format::V1;
 use crate::framing::Framing;
 use crate::storage::Storage;
+use crate::wire::Wire;
 
 /// A growing buffer lets a payload of at least this many bytes be written directly, without a copy,
 /// if the transport takes several slices in one write. Copying a smaller one costs less than a write
@@ -62,11 +66,13 @@ const IDLE_LEN: usize = 256;
 /// A storage of fixed size collects what fits into it. A `Vec` grows: it collects up to 64 KiB and
 /// one frame, and lets a payload of 32 KiB or more be written directly.
 ///
+/// A frame that ends with a mark is always collected: it must fit into a storage of fixed size.
+///
 /// # A call that ends early
 /// A call that writes a payload directly may end early: by an error, or because a future is dropped.
 /// The next call then drops the frame if none of its bytes was written. Otherwise the stream is
 /// unusable, and every call returns [`WriteBufError::Poisoned`].
-pub struct WriteBuf<S, F: Format = V1> {
+pub struct WriteBuf<S, F: Wire = V1> {
     encoder: Encoder<F>,
     storage: S,
     /// `storage[start..end]` was accepted and not written yet.
@@ -77,6 +83,8 @@ pub struct WriteBuf<S, F: Format = V1> {
     poisoned: bool,
     /// Whether the transport takes several slices in one write.
     vectored: bool,
+    /// The digest of the frame that is being accepted, after the payload that is written directly.
+    digest: F::Digest,
 }
 
 #[derive(Clone, Copy)]
@@ -138,12 +146,14 @@ impl From<EncodeError> for WriteBufError {
     }
 }
 
-impl<S: Storage, F: Format> WriteBuf<S, F> {
+impl<S: Storage, F: Wire> WriteBuf<S, F> {
     /// Creates an empty buffer for frames of this format and limit.
     pub fn new(mut storage: S, framing: impl Into<Framing<F>>) -> Self {
         storage.begin_writing();
+        let encoder = Encoder::new(framing);
         Self {
-            encoder: Encoder::new(framing),
+            digest: encoder.digest_after(&[]),
+            encoder,
             storage,
             start: 0,
             end: 0,
@@ -260,9 +270,10 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
                 Ok(Accepted::Collected)
             }
             Err(EncodeError::NoRoom { .. }) if self.end > 0 => Ok(Accepted::Nothing),
-            Err(EncodeError::NoRoom { .. }) => {
+            Err(error @ EncodeError::NoRoom { .. }) => {
                 // The header and the beginning of the payload go out in one write.
-                self.header(meta, payload.len() as u64)?;
+                let head = self.head(meta, payload.len() as u64)?.ok_or(error)?;
+                self.begin_digest(head.as_ref(), payload);
                 let taken = self.append(payload);
                 self.direct = Some(Direct { run: None, mark: 0, taken, begun: false });
                 Ok(Accepted::Direct)
@@ -283,83 +294,21 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
         self.make_room();
         let mark = self.end;
         let payload_len = (head.len() as u64).saturating_add(payload.len() as u64);
-        self.header(meta, payload_len)?;
+        let Some(header) = self.head(meta, payload_len)? else {
+            self.end = self.storage.encode(self.end, self.encoder.framing(), meta, payload)?;
+            self.encoder.end_complete();
+            return Ok(Accepted::Collected);
+        };
+        self.begin_digest(header.as_ref(), head);
+        self.digest = self.update_digest(payload);
         self.append(head);
         if self.is_direct(payload.len()) {
             self.direct = Some(Direct { run: None, mark, taken: 0, begun: false });
             return Ok(Accepted::Direct);
         }
         self.append(payload);
-        self.encoder.end_complete();
+        self.end_frame();
         Ok(Accepted::Collected)
-    }
-
-    /// Begins a streamed frame with a payload of `payload_len` bytes, which the caller passes to
-    /// [`payload`](Self::payload). Never returns [`Accepted::Direct`].
-    ///
-    /// # Errors
-    /// As [`frame`](Self::frame).
-    pub fn begin(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload_len: u64,
-    ) -> Result<Accepted, WriteBufError> {
-        self.check()?;
-        self.encoder.check_boundary()?;
-        if S::GROWS {
-            if self.is_full() {
-                return Ok(Accepted::Nothing);
-            }
-            self.make_room();
-        }
-        let meta = meta.borrow();
-        match self.header(meta, payload_len) {
-            Ok(()) => {
-                self.encoder.begin(meta, payload_len)?;
-                Ok(Accepted::Collected)
-            }
-            Err(EncodeError::NoRoom { .. }) if self.end > 0 => Ok(Accepted::Nothing),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Accepts the next bytes of the streamed frame's payload.
-    ///
-    /// # Errors
-    /// [`EncodeError::Excess`] if the frame has no room for them, [`EncodeError::NoFrame`] if none
-    /// was begun. Nothing changes then.
-    pub fn payload(&mut self, bytes: &[u8]) -> Result<Accepted, WriteBufError> {
-        self.check()?;
-        self.encoder.check_payload(bytes.len())?;
-        let fits = if S::GROWS {
-            if self.is_full() {
-                return Ok(Accepted::Nothing);
-            }
-            self.make_room();
-            !self.is_direct(bytes.len())
-        } else {
-            bytes.len() <= self.storage.bytes().len() - self.end
-        };
-        if fits {
-            self.encoder.payload(bytes.len())?;
-            self.append(bytes);
-            Ok(Accepted::Collected)
-        } else if !S::GROWS && self.end > 0 {
-            Ok(Accepted::Nothing)
-        } else {
-            let run = Some(bytes.len());
-            self.direct = Some(Direct { run, mark: self.end, taken: 0, begun: false });
-            Ok(Accepted::Direct)
-        }
-    }
-
-    /// Ends the streamed frame.
-    ///
-    /// # Errors
-    /// [`EncodeError::Unfinished`] if it is short, which makes the stream unusable.
-    pub fn finish(&mut self) -> Result<(), WriteBufError> {
-        self.check()?;
-        Ok(self.encoder.finish()?)
     }
 
     /// Returns the bytes to write next, as two slices of which one may be empty: the pending bytes,
@@ -393,9 +342,9 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
     /// [`EncodeError::NoFrame`] if it was a run of payload and no streamed frame is open.
     pub fn end_direct(&mut self) -> Result<(), WriteBufError> {
         match self.direct.take() {
-            Some(Direct { run: Some(len), .. }) => Ok(self.encoder.payload(len)?),
+            Some(Direct { run: Some(len), .. }) => Ok(self.encoder.count(len, self.digest)?),
             Some(Direct { run: None, .. }) => {
-                self.encoder.end_complete();
+                self.end_frame();
                 Ok(())
             }
             None => Ok(()),
@@ -424,15 +373,38 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
         len >= if self.vectored { DIRECT_LEN } else { FULL_LEN }
     }
 
-    fn header(&mut self, meta: &F::Meta, payload_len: u64) -> Result<(), EncodeError> {
-        let header = self.encoder.framing().encode_header(meta, payload_len)?;
-        let header = header.as_bytes();
+    /// Appends the bytes before a payload. Returns `None` if a frame can only be written as a whole.
+    fn head(&mut self, meta: &F::Meta, payload_len: u64) -> Result<Option<F::Head>, EncodeError> {
+        let framing = self.encoder.framing();
+        let limit = framing.raw_send_limit();
+        let Some(head) = framing.format().frame_head(limit, meta, payload_len) else {
+            return Ok(None);
+        };
+        let head = head?;
         let room = self.storage.bytes().len() - self.end;
-        if !S::GROWS && header.len() > room {
-            return Err(EncodeError::NoRoom { needed: header.len(), room });
+        let needed = head.as_ref().len() + F::Trailer::LEN;
+        if !S::GROWS && needed > room {
+            return Err(EncodeError::NoRoom { needed, room });
         }
-        self.append(header);
-        Ok(())
+        self.append(head.as_ref());
+        Ok(Some(head))
+    }
+
+    /// Begins the digest of a whole frame with these first bytes of its payload.
+    fn begin_digest(&mut self, head: &[u8], payload: &[u8]) {
+        self.digest = self.encoder.framing().format().begin_digest(head);
+        self.digest = self.update_digest(payload);
+    }
+
+    fn update_digest(&self, payload: &[u8]) -> F::Digest {
+        self.encoder.framing().format().update_digest(self.digest, payload)
+    }
+
+    /// Ends a whole frame: appends the check.
+    fn end_frame(&mut self) {
+        let trailer = self.encoder.framing().format().frame_trailer(self.digest);
+        self.append(trailer.as_ref());
+        self.encoder.end_complete();
     }
 
     fn append(&mut self, bytes: &[u8]) -> usize {
@@ -454,46 +426,27 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
 }
 
 #[cfg(feature = "alloc")]
-impl<F: Format> WriteBuf<alloc::vec::Vec<u8>, F> {
+impl<F: Wire> WriteBuf<alloc::vec::Vec<u8>, F> {
     /// Creates an empty buffer that grows.
     pub fn growing(framing: impl Into<Framing<F>>) -> Self {
         Self::new(alloc::vec::Vec::new(), framing)
     }
 
-    /// Accepts a whole frame whose payload has two parts, of which the first is copied: for a message
-    /// with a few bytes before its data. If it returns [`Accepted::Direct`], write `rest`.
+    /// Collects a whole frame, however long it is and however full the buffer is: for a caller that
+    /// bounds what it collects.
     ///
     /// # Errors
     /// As [`frame`](Self::frame).
-    pub fn frame_in_parts(
+    pub fn collect(
         &mut self,
         meta: impl Borrow<F::Meta>,
-        first: &[u8],
-        rest: &[u8],
-    ) -> Result<Accepted, WriteBufError> {
-        self.check()?;
-        self.encoder.check_boundary()?;
-        self.grow_by_frame(meta.borrow(), first, rest)
-    }
-
-    /// Collects a whole frame whose payload has two parts, however long they are and however full the
-    /// buffer is: for a caller that bounds what it collects.
-    ///
-    /// # Errors
-    /// As [`frame`](Self::frame).
-    pub fn collect_in_parts(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        first: &[u8],
-        rest: &[u8],
+        payload: &[u8],
     ) -> Result<(), WriteBufError> {
         self.check()?;
         self.encoder.check_boundary()?;
         self.make_room();
-        let payload_len = (first.len() as u64).saturating_add(rest.len() as u64);
-        self.header(meta.borrow(), payload_len)?;
-        self.append(first);
-        self.append(rest);
+        self.encoder.framing().encode(meta, payload, &mut self.storage)?;
+        self.end = self.storage.len();
         self.encoder.end_complete();
         Ok(())
     }
@@ -505,7 +458,7 @@ impl<F: Format> WriteBuf<alloc::vec::Vec<u8>, F> {
             self.direct = None;
             self.make_room();
             self.append(payload.get(taken..).unwrap_or_default());
-            self.encoder.end_complete();
+            self.end_frame();
         }
     }
 
@@ -519,7 +472,7 @@ impl<F: Format> WriteBuf<alloc::vec::Vec<u8>, F> {
 }
 
 #[cfg(feature = "std")]
-impl<S: Storage, F: Format> WriteBuf<S, F> {
+impl<S: Storage, F: Wire> WriteBuf<S, F> {
     /// Calls `write` until all of [`unwritten`](Self::unwritten) is written.
     ///
     /// It returns [`Poll::Pending`](core::task::Poll::Pending) only if `write` does; that of a
@@ -555,7 +508,7 @@ impl<S: Storage, F: Format> WriteBuf<S, F> {
 }
 
 /// Prints lengths only, since payloads may be secret.
-impl<S, F: Format> fmt::Debug for WriteBuf<S, F> {
+impl<S, F: Wire> fmt::Debug for WriteBuf<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WriteBuf")
             .field("limit", &self.encoder.framing().send_limit())

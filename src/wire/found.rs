@@ -1,12 +1,11 @@
 //! What a scanner finds.
 
 use crate::format::Header;
-use crate::frame::Frame;
 
 /// What [`Scanner::find`](crate::scan::Scanner::find) found at the front of the kept bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan<M> {
-    /// A whole frame. It counts as consumed: use [`Found::frame`], and then drop
+    /// A whole frame. It counts as consumed: use [`Scanner::frame`](crate::scan::Scanner::frame), and then drop
     /// [`Found::frame_len`] bytes from the front.
     Frame(Found<M>),
     /// This many bytes belong to a frame that is skipped, at least one: drop them from the front,
@@ -26,10 +25,11 @@ pub enum Scan<M> {
 /// between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found<M> {
-    /// The frame's header.
+    /// The frame's header. For a frame that ends with a mark, `header_len` is the number of bytes
+    /// before its payload, after [`Scanner::unescape`](crate::scan::Scanner::unescape).
     pub header: Header<M>,
-    pub(super) at: u64,
-    pub(super) len: usize,
+    pub(crate) at: u64,
+    pub(crate) len: usize,
 }
 
 impl<M> Found<M> {
@@ -40,30 +40,20 @@ impl<M> Found<M> {
         self.at
     }
 
-    /// Returns the length of header and payload together, in bytes.
+    /// Returns the length of the frame in the stream, in bytes.
     #[inline]
     #[must_use]
     pub fn frame_len(&self) -> usize {
         self.len
     }
-
-    /// Borrows the frame from `bytes`, which begin with it. Returns `None` if they are too short.
-    #[inline(always)]
-    #[must_use]
-    pub fn frame<'a>(&self, bytes: &'a [u8]) -> Option<Frame<'a, M>>
-    where
-        M: Clone,
-    {
-        Frame::from_parts(self.header.meta.clone(), self.header.header_len, bytes.get(..self.len)?)
-    }
 }
 
-/// Payload bytes of one frame that stand together, without a borrow of them.
+/// Consecutive payload bytes of one frame, without a borrow of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PayloadRun {
-    /// The stream offset of the first of them.
+    /// The stream offset of the first byte.
     pub at: u64,
-    /// How many they are; zero is the payload's end.
+    /// The number of bytes; zero at the payload's end.
     pub len: usize,
 }
 
@@ -88,7 +78,7 @@ pub enum ScanPayload {
 pub struct Searched {
     /// The number of bytes to drop from the front of the kept bytes.
     pub discard: usize,
-    /// The number of bytes that the whole search has skipped, if the bytes after those begin with a
-    /// header; `None` if more bytes are needed.
+    /// The number of bytes that the whole search has skipped, if it has ended: a frame can begin after
+    /// the dropped bytes. `None` if more bytes are needed.
     pub skipped: Option<u64>,
 }

@@ -2,6 +2,10 @@
 //! slice, trying one more byte at a time. It shares no code with the crate, only the types
 //! that say what came out: the error values and [`Outcome`].
 
+pub mod families;
+pub mod marks;
+pub mod sums;
+
 use unstick::{
     ByteOrder, Covers, DatagramError, DecodeError, HeaderError, I32Be, I32Le, LengthField, Part,
     U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint,
@@ -39,6 +43,11 @@ pub trait Rules {
         CAP
     }
 
+    /// The length of the shortest header.
+    fn shortest(&self) -> usize {
+        1
+    }
+
     /// Whether a search is allowed.
     fn self_checking(&self) -> bool {
         false
@@ -56,9 +65,9 @@ enum Decided {
     Header { len: usize, meta: Vec<u8>, payload_len: u64 },
 }
 
-fn decide(rules: &impl Rules, limit: u64, bytes: &[u8]) -> Decided {
+fn decide(rules: &(impl Rules + ?Sized), limit: u64, bytes: &[u8]) -> Decided {
     let mut missing = 0;
-    for len in 1..=bytes.len() {
+    for len in rules.shortest()..=bytes.len() {
         match rules.header(&bytes[..len]) {
             Verdict::More(more) => missing = more,
             Verdict::Refused(error) => return Decided::Refused { len, error },
@@ -198,7 +207,7 @@ impl Rules for V1 {
         match bytes.len() {
             1 if newest != 0xF5 => Verdict::Refused(HeaderError::BadMagic { found: newest }),
             2 if newest != 0x01 => {
-                Verdict::Refused(HeaderError::UnsupportedVersion { found: newest })
+                Verdict::Refused(HeaderError::UnsupportedVersion { found: newest, supported: 1 })
             }
             3 if newest == 0x00 => Verdict::Refused(HeaderError::InvalidKind),
             8 if newest != check(&bytes[..7]) => Verdict::Refused(HeaderError::BadCheck {

@@ -1,0 +1,270 @@
+//! What `--format` selects: any of the library's framings, with a header or a mark.
+
+use std::future::poll_fn;
+use std::str::FromStr;
+use std::task::{Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use unstick::scan::Found;
+use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
+use unstick::{EncodeError, Format, Hdlc, Kind, Marked, Wire};
+
+use crate::format::{self, AnyFormat, AnyMeta, FIELD_HELP, Meta};
+use crate::mark::{self, AnyMark};
+
+/// Any of the library's framings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnyWire {
+    /// A header announces the payload's length, or all payloads have the same.
+    Format(AnyFormat),
+    /// A mark ends a frame.
+    Mark(AnyMark),
+    /// The same, with a check before it.
+    Hdlc,
+}
+
+/// Runs `$body` with `$wire` as the library's type for an [`AnyWire`].
+macro_rules! with_wire {
+    ($any:expr, |$wire:ident| $body:expr) => {
+        match $any {
+            $crate::wire::AnyWire::Format($wire) => $body,
+            $crate::wire::AnyWire::Mark(mark) => {
+                let $wire = unstick::Marked::new(mark);
+                $body
+            }
+            $crate::wire::AnyWire::Hdlc => {
+                let $wire = unstick::Hdlc::new();
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_wire;
+
+impl AnyWire {
+    /// Returns the format if a frame begins with a header, or all have the same length.
+    pub(crate) fn format(&self) -> Option<AnyFormat> {
+        match self {
+            Self::Format(format) => Some(*format),
+            Self::Mark(_) | Self::Hdlc => None,
+        }
+    }
+
+    /// Returns whether this is the project's own protocol, with kinds, ping and close.
+    pub(crate) fn is_v1(&self) -> bool {
+        self.format().is_some_and(|format| format.is_v1())
+    }
+
+    /// Returns whether the frames say how long they are, each for itself.
+    pub(crate) fn has_lengths(&self) -> bool {
+        self.format().is_some_and(|format| !format.is_fixed())
+    }
+
+    /// Returns the meta of an ordinary message, as [`AnyFormat::plain_meta`] does.
+    pub(crate) fn plain_meta(&self, kind: Kind) -> AnyMeta {
+        self.format().map_or(AnyMeta::None, |format| format.plain_meta(kind))
+    }
+}
+
+impl From<AnyFormat> for AnyWire {
+    fn from(format: AnyFormat) -> Self {
+        Self::Format(format)
+    }
+}
+
+/// The framings that need no parameters, by name.
+pub(crate) fn named() -> impl Iterator<Item = (&'static str, AnyWire)> {
+    let formats = format::NAMED.iter().map(|(name, format)| (*name, AnyWire::Format(*format)));
+    let marks = mark::NAMED.map(|(name, mark)| (name, AnyWire::Mark(mark)));
+    formats.chain(marks).chain([("hdlc", AnyWire::Hdlc)])
+}
+
+impl FromStr for AnyWire {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(delimiter) = text.strip_prefix("delim:") {
+            return mark::delimiter(delimiter).map(Self::Mark);
+        }
+        if let Some(format) = format::with_parameters(text) {
+            return format.map(Self::Format);
+        }
+        named().find(|(name, _)| *name == text).map(|(_, wire)| wire).ok_or_else(|| {
+            let names: Vec<_> = named().map(|(name, _)| name).collect();
+            let names = names.join(", ");
+            format!("the formats are {names}, delim:0d0a, fixed:188, and {FIELD_HELP}")
+        })
+    }
+}
+
+/// A framing in which `listen` and `send` exchange messages.
+pub(crate) trait Exchange:
+    Wire<Meta: Meta + Send + Sync, Head: Send, Trailer: Send>
+    + Copy
+    + Into<AnyWire>
+    + Send
+    + Sync
+    + Unpin
+    + 'static
+{
+    /// Accepts a frame whose payload has two parts, of which the second may be large.
+    fn feed_in_parts<T: AsyncWrite + Unpin + Send>(
+        writer: &mut FrameWriter<T, Self>,
+        meta: AnyMeta,
+        head: &[u8],
+        tail: &[u8],
+    ) -> impl Future<Output = Result<(), WriteError>> + Send {
+        async move { feed(writer, meta, &[head, tail].concat()).await }
+    }
+}
+
+impl Exchange for AnyFormat {
+    /// Writes the second part without copying it.
+    async fn feed_in_parts<T: AsyncWrite + Unpin + Send>(
+        writer: &mut FrameWriter<T, Self>,
+        meta: AnyMeta,
+        head: &[u8],
+        tail: &[u8],
+    ) -> Result<(), WriteError> {
+        writer.begin(meta, (head.len() as u64).saturating_add(tail.len() as u64)).await?;
+        writer.payload(head).await?;
+        writer.payload(tail).await?;
+        writer.finish()
+    }
+}
+
+impl Exchange for Marked<AnyMark> {}
+impl Exchange for Hdlc {}
+
+impl From<Marked<AnyMark>> for AnyWire {
+    fn from(marked: Marked<AnyMark>) -> Self {
+        Self::Mark(*marked.mark())
+    }
+}
+
+impl From<Hdlc> for AnyWire {
+    fn from(_: Hdlc) -> Self {
+        Self::Hdlc
+    }
+}
+
+/// Accepts a frame with this meta.
+pub(crate) async fn feed<T: AsyncWrite + Unpin, W: Exchange>(
+    writer: &mut FrameWriter<T, W>,
+    meta: AnyMeta,
+    payload: &[u8],
+) -> Result<(), WriteError> {
+    let meta = W::Meta::from_any(&meta).ok_or(EncodeError::Meta)?;
+    if let AnyWire::Format(AnyFormat::Fixed(fixed)) = (*writer.framing().format()).into() {
+        // Where every frame has the same length, a limit explains nothing.
+        fixed.encode_header(&(), payload.len() as u64, &mut [0])?;
+    }
+    writer.feed(meta, payload).await
+}
+
+/// Accepts a frame with this meta, and flushes.
+pub(crate) async fn send<T: AsyncWrite + Unpin, W: Exchange>(
+    writer: &mut FrameWriter<T, W>,
+    meta: AnyMeta,
+    payload: &[u8],
+) -> Result<(), WriteError> {
+    feed(writer, meta, payload).await?;
+    writer.flush().await
+}
+
+/// Waits for the next frame, which the reader's buffer borrows: like [`FrameReader::next_frame`], but
+/// with the frame's offset and length in the stream.
+pub(crate) async fn next_found<R: AsyncRead + Unpin, W: Wire>(
+    reader: &mut FrameReader<R, W>,
+) -> Result<Option<Found<W::Meta>>, ReadError> {
+    if let Some(found) = reader.buf_mut().find()? {
+        return Ok(Some(found));
+    }
+    let waiting = Waiting(reader);
+    poll_fn(|cx| {
+        let reader = &mut *waiting.0;
+        reader.resume();
+        loop {
+            let has_more = ready!(reader.poll_fill(cx))?;
+            if let Some(found) = reader.buf_mut().find()? {
+                return Poll::Ready(Ok(Some(found)));
+            }
+            if !has_more {
+                return Poll::Ready(Ok(reader.buf_mut().find_end()?));
+            }
+        }
+    })
+    .await
+}
+
+/// A call that waits. The time limits stop when it ends or is dropped.
+struct Waiting<'a, R, W: Wire>(&'a mut FrameReader<R, W>);
+
+impl<R, W: Wire> Drop for Waiting<'_, R, W> {
+    fn drop(&mut self) {
+        self.0.pause();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use unstick::{Decoder, Framing};
+
+    use super::*;
+    use crate::format::FramingArgs;
+    use clap::Args;
+
+    /// The names that a text does not contain as words.
+    fn missing<'a>(names: impl Iterator<Item = &'a str>, text: &str) -> Vec<&'a str> {
+        let is_end = |c: char| c.is_whitespace() || ",;:.`()".contains(c);
+        let words: Vec<_> = text.split(is_end).collect();
+        names.filter(|name| !words.contains(name)).collect()
+    }
+
+    #[test]
+    fn the_help_names_every_format() {
+        let command = FramingArgs::augment_args(clap::Command::new("unstick"));
+        let format = command.get_arguments().find(|arg| arg.get_id() == "format").unwrap();
+        let help = format.get_help().unwrap().to_string();
+        let parameterised = ["field", "delim", "fixed"];
+        let names = named().map(|(name, _)| name).chain(parameterised);
+        assert_eq!(missing(names, &help), [""; 0], "{help}");
+        assert_eq!(missing(["v1", "u40be"].into_iter(), &help), ["u40be"]);
+        let inspected = format::NAMED.iter().filter(|(_, format)| !format.is_plain());
+        let (_, inspect_only) = help.split_once("for inspect only").unwrap();
+        assert_eq!(missing(inspected.map(|(name, _)| *name), inspect_only), [""; 0], "{help}");
+    }
+
+    #[test]
+    fn the_readme_names_every_format() {
+        let readme = include_str!("../README.md");
+        let names = named().map(|(name, _)| name).chain(["field", "delim", "fixed"]);
+        // `u16be` to `u64le` is a range there, as a test of the library checks.
+        let is_in_range =
+            |name: &str| name.starts_with('u') && (name.ends_with("be") || name.ends_with("le"));
+        assert_eq!(missing(names.filter(|name| !is_in_range(name)), readme), [""; 0]);
+    }
+
+    #[test]
+    fn every_name_is_parsed_as_its_format_and_listed() {
+        let error = "u33".parse::<AnyWire>().unwrap_err();
+        assert!(error.starts_with("the formats are v1, u8,"), "{error}");
+        for (name, wire) in named() {
+            assert_eq!(name.parse(), Ok(wire));
+            assert_eq!(missing([name].into_iter(), &error), [""; 0], "{error}");
+        }
+        let shown = error.split([' ', ',']).filter(|word| word.starts_with("delim:"));
+        assert_eq!(shown.map(|text| text.parse::<AnyWire>().is_ok()).collect::<Vec<_>>(), [true]);
+    }
+
+    #[test]
+    fn hdlc_round_trips_with_its_check() {
+        let mut wire = Vec::new();
+        Framing::new(Hdlc::new()).encode((), b"a~b", &mut wire).unwrap();
+        let mut payload = Vec::new();
+        let mut decoder = Decoder::with_framing(Hdlc::new());
+        decoder.for_each(&wire, |piece| payload.extend_from_slice(piece.bytes)).unwrap();
+        assert_eq!(payload, b"a~b");
+        assert!(!AnyWire::Hdlc.has_lengths() && !AnyWire::Hdlc.is_v1());
+    }
+}
