@@ -592,8 +592,8 @@ class EndBytes:
         return self._content
 
 
-def _first_eight(trailer):
-    return int.from_bytes(trailer[:8], "big")
+def _first_four(trailer):
+    return int.from_bytes(trailer[:4], "big")
 
 
 # ---------------------------------------------- headers with a check after the payload, A.5, A.6, A.14
@@ -748,8 +748,8 @@ class CheckedDecoder:
         expected = self.format.trailer(self._kept[:count], body)
         found = bytes(self._kept[count + length:])
         if found != expected:  # FMT-19
-            self._refuse("bad-check", events, found=_first_eight(found),
-                         expected=_first_eight(expected))
+            self._refuse("bad-check", events, found=_first_four(found),
+                         expected=_first_four(expected))
             return
         if self.format.size or not length:
             events.append(Data(b"", True))  # FMT-18
@@ -1113,7 +1113,7 @@ class MarkDecoder:
             values = {"why": "too short", "found": len(found), "min": size}
             self._refuse(Error("bad-frame", self._at, values), True, events)
         elif found != expected:
-            values = {"found": _first_eight(found), "expected": _first_eight(expected)}
+            values = {"found": _first_four(found), "expected": _first_four(expected)}
             self._refuse(Error("bad-check", self._at, values), True, events)
         else:
             events.append(Data(b"", True))
