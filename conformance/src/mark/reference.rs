@@ -83,6 +83,10 @@ impl<M: Mark, C: Check> Reference<'_, M, C> {
             let ended = matches!(why, Why::Frame { ended: true, .. });
             let mark_end = if ended { Some(at) } else { self.after_mark(stream, at, &mut state) };
             let Some(after) = mark_end else {
+                if policy.skip && self.end_completes(state) {
+                    out.push(Outcome::End);
+                    return out;
+                }
                 let error = if policy.skip {
                     DecodeError::Truncated { at: end, missing: 1, part: Part::Mark }
                 } else {
@@ -168,6 +172,14 @@ impl<M: Mark, C: Check> Reference<'_, M, C> {
             }
         }
         None
+    }
+
+    /// Whether the stream's end stands for the mark of a frame that is skipped.
+    fn end_completes(&self, mut state: M::State) -> bool {
+        (0..=MAX_HELD)
+            .map(|_| self.mark.end(&mut state))
+            .find(|unit| !matches!(unit, Unit::Byte(_) | Unit::Held(_)))
+            == Some(Unit::End)
     }
 
     /// Reports what the stream's end means inside a frame.
