@@ -94,7 +94,11 @@ pub(crate) fn encode_header<F: Format>(
     let max = format.max_payload_len().min(format.limit_of(meta));
     // The limit is no more than `MAX_PAYLOAD_LEN` itself.
     if payload_len > limit || (max < MAX_PAYLOAD_LEN && payload_len > max) {
-        return Err(oversize(format, meta, payload_len, limit.min(max)));
+        // Constant for a format that has headers, which then pays nothing for the other ones.
+        if format.max_header_len() == 0 {
+            return Err(wrong_length(format, meta, payload_len, limit.min(max)));
+        }
+        return Err(EncodeError::Oversize { len: payload_len, limit: limit.min(max) });
     }
     let mut buf = F::HeaderBuf::ZERO;
     let len = format.encode_header(meta, payload_len, &mut buf)?;
@@ -106,7 +110,7 @@ pub(crate) fn encode_header<F: Format>(
 
 /// Returns the error for a payload over the limit. That a fixed length is another one says more.
 #[cold]
-fn oversize<F: Format>(format: &F, meta: &F::Meta, len: u64, limit: u64) -> EncodeError {
+fn wrong_length<F: Format>(format: &F, meta: &F::Meta, len: u64, limit: u64) -> EncodeError {
     let mut buf = F::HeaderBuf::ZERO;
     match format.encode_header(meta, len, &mut buf) {
         Err(error @ EncodeError::WrongLength { .. }) => error,

@@ -86,7 +86,7 @@ fn every_single_bit_error_in_a_frame_is_refused() {
     }
 }
 
-/// The check of the header refuses a wrong length before the buffer waits for so many bytes.
+/// The check of the header refuses a wrong length before the buffer waits for as many bytes as it announces.
 #[test]
 fn a_flipped_bit_of_the_length_costs_one_frame() {
     for bit in 0..32 {

@@ -25,7 +25,7 @@ pub enum Outcome {
         /// How many bytes are consumed.
         position: u64,
     },
-    /// A search ended so many bytes after the failed frame's first.
+    /// A search ended this many bytes after the failed frame's first.
     Found { skipped: u64 },
     /// The stream ended between two frames.
     End,

@@ -18,7 +18,7 @@ fn alphabet<W: Subjected, M: Family>(case: &Case<W, M>, len: usize) -> Vec<u8> {
     all
 }
 
-/// Every way to cut so many bytes.
+/// Every way to cut this many bytes.
 fn every_split(len: usize) -> impl Iterator<Item = Vec<usize>> {
     (0..1_u32 << len.saturating_sub(1))
         .map(move |bits| (1..len).filter(|cut| bits >> (cut - 1) & 1 == 1).collect())
