@@ -55,6 +55,10 @@ impl<F: Format, C: Check> Reference<'_, F, C> {
             error: DecodeError::Truncated { at: end, missing, part },
             position: end,
         };
+        let truncated_after_header = |missing| {
+            let in_check = missing <= Self::TRAILER;
+            truncated(missing, if in_check { Part::Trailer } else { Part::Payload })
+        };
         let (mut out, mut start) = (Vec::new(), 0);
         loop {
             let at = start as u64;
@@ -86,9 +90,7 @@ impl<F: Format, C: Check> Reference<'_, F, C> {
                     let Some(frame) = whole else {
                         let all = header.payload_len.saturating_add(Self::TRAILER);
                         let missing = all - body.len() as u64;
-                        let in_check = missing <= Self::TRAILER;
-                        let part = if in_check { Part::Trailer } else { Part::Payload };
-                        out.extend([begun(head), truncated(missing, part)]);
+                        out.extend([begun(head), truncated_after_header(missing)]);
                         return out;
                     };
                     match (self.error(&header, frame), begun(head)) {
@@ -111,7 +113,7 @@ impl<F: Format, C: Check> Reference<'_, F, C> {
                 match usize::try_from(more) {
                     Ok(skipped) if more <= end - after as u64 => start = after + skipped,
                     _ => {
-                        out.push(truncated(more - (end - after as u64), Part::Payload));
+                        out.push(truncated_after_header(more - (end - after as u64)));
                         return out;
                     }
                 }
