@@ -108,6 +108,11 @@ impl<W: EndsWithMark> MarkedState<W> {
         Ok(())
     }
 
+    /// Continues a skip as a search.
+    pub(crate) fn search_skipped(&mut self) {
+        self.phase = Phase::Search { over: false };
+    }
+
     /// Continues a search, and returns the number of bytes from the failed frame's first to the end of
     /// the mark if it was found.
     pub(crate) fn search(&mut self, wire: &W, input: &mut &[u8]) -> Option<u64> {

@@ -80,6 +80,11 @@ impl FrameError {
     }
 }
 
+/// Returns the word after a number of bytes.
+fn bytes(n: u32) -> &'static str {
+    if n == 1 { "byte" } else { "bytes" }
+}
+
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -90,8 +95,9 @@ impl fmt::Display for FrameError {
             ),
             Self::TooShort { found, min } => write!(
                 f,
-                "the frame has {found} bytes and its check alone {min}; was it damaged, \
-                 or does the peer send no check?"
+                "the frame has {found} {} and its check alone {min}; was it damaged, \
+                 or does the peer send no check?",
+                bytes(found)
             ),
             Self::BadEscape { found } => write!(
                 f,
@@ -99,7 +105,8 @@ impl fmt::Display for FrameError {
             ),
             Self::CutShort { missing } => write!(
                 f,
-                "the frame ends {missing} bytes before its last block does; were bytes lost?"
+                "the frame ends {missing} {} before its last block does; were bytes lost?",
+                bytes(missing)
             ),
             Self::Aborted => f.write_str("the sender aborted the frame; wait for the next one"),
             Self::Custom { code, text: &"" } => {

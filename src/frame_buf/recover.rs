@@ -42,6 +42,51 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
 }
 
 impl<S: Storage, F: Wire> FrameBuf<S, F> {
+    /// Rejects the frame that comes next, whole or not, and begins a search from the byte after its
+    /// first, which [`resync`](Self::resync) continues. None of its bytes is lost to the frames inside it.
+    ///
+    /// It is for lossy lines, and for a caller that knows more than the framing does: the header has a
+    /// kind that no sender uses, or the rest of the frame does not arrive in time, since the length is
+    /// damaged. During a search it rejects the place that looks like a frame and is waited for. If the
+    /// stream has failed, the search begins from the failed frame, as always.
+    ///
+    /// A payload that is taken in runs is not kept: the search begins after the bytes that were taken. If
+    /// frames end with a mark, it goes on after the next mark.
+    ///
+    /// ```
+    /// use unstick::check::Crc32Iscsi;
+    /// use unstick::{Checked, FrameBuf, Framing, U16Be};
+    ///
+    /// let framing = Framing::new(Checked::new(U16Be, Crc32Iscsi::new())).with_limit(100);
+    /// let mut frame = Vec::new();
+    /// framing.encode((), b"hi", &mut frame)?;
+    ///
+    /// let mut buf = FrameBuf::growing(framing);
+    /// buf.extend_all(&[0, 99]); // a damaged length
+    /// buf.extend_all(&frame);
+    /// assert_eq!(buf.next_frame()?, None); // and nothing more arrives for a while
+    /// buf.reject_frame()?;
+    /// assert_eq!(buf.resync()?, Some(2));
+    /// assert_eq!(buf.next_frame()?.unwrap().payload, b"hi");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`RecoverError::NotFailed`] if no frame has begun, [`RecoverError::Failed`] with a
+    /// [`DecodeError::NoRoom`] if the storage is too short. Nothing changes then.
+    pub fn reject_frame(&mut self) -> Result<(), RecoverError>
+    where
+        F: Search,
+    {
+        if let Some(error @ DecodeError::NoRoom { .. }) = self.error() {
+            return Err(RecoverError::Failed(error));
+        }
+        let kept = self.storage.bytes().get(self.start..self.end).unwrap_or_default();
+        self.scanner.reject_frame(kept)?;
+        self.need = 0;
+        Ok(())
+    }
+
     /// Searches for the next frame within the limit, from the byte after the failed frame's first: for a
     /// valid header, or for a whole valid frame if a check follows the payload. If frames end with a
     /// mark, it is the one after the next mark. Returns the number of bytes skipped, or `Ok(None)` if

@@ -251,6 +251,10 @@ impl<W: KnownLength> Scanning<W> for CountedScan<W> {
         }
     }
 
+    fn reject(&mut self, _: &W, kept: &[u8]) -> Result<(), RecoverError> {
+        self.reject_kept(kept)
+    }
+
     fn search(&mut self, wire: &W, kept: &[u8]) -> Result<Searched, RecoverError> {
         self.search_kept(wire, kept)
     }

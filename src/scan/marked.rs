@@ -151,6 +151,17 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = (), Scanning = Self>> Scanning<W> f
         }
     }
 
+    fn reject(&mut self, wire: &W, kept: &[u8]) -> Result<(), RecoverError> {
+        if self.error().is_some() {
+            return self.begin_search();
+        }
+        if !self.decoder.is_skipping() {
+            self.skip_begun(wire, kept)?;
+        }
+        self.decoder.search_skipped();
+        Ok(())
+    }
+
     fn search(&mut self, wire: &W, kept: &[u8]) -> Result<Searched, RecoverError> {
         if !self.decoder.is_searching() {
             return Err(RecoverError::NotFailed);

@@ -320,6 +320,19 @@ impl<W: Wire> Scanner<W> {
     {
         W::begin_search(&mut self.state)
     }
+
+    /// Begins a search like [`begin_search`](Self::begin_search), but from the frame that the kept bytes
+    /// begin with, whole or not, although it has not failed: for a caller that knows that it is none.
+    /// During a search that is the place that looks like a frame and is waited for.
+    ///
+    /// # Errors
+    /// [`RecoverError::NotFailed`] if no frame has begun. Nothing changes then.
+    pub fn reject_frame(&mut self, kept: &[u8]) -> Result<(), RecoverError>
+    where
+        W: Search,
+    {
+        self.state.reject(&self.wire, kept)
+    }
 }
 
 impl<W: Wire + fmt::Debug> fmt::Debug for Scanner<W> {

@@ -1,6 +1,6 @@
 //! The search for the next frame after an error, over the kept bytes.
 
-use super::counted::{CountedScan, Phase, saturating_usize};
+use super::counted::{CountedScan, NEVER, Phase, saturating_usize};
 use crate::error::RecoverError;
 use crate::format::{Parsed, inspect};
 use crate::wire::{KnownLength, Searched};
@@ -53,5 +53,28 @@ impl<W: KnownLength> CountedScan<W> {
             Phase::Search { .. } => Ok(()),
             _ => Err(RecoverError::NotFailed),
         }
+    }
+
+    /// As [`Scanner::reject_frame`](super::Scanner::reject_frame).
+    pub(super) fn reject_kept(&mut self, kept: &[u8]) -> Result<(), RecoverError> {
+        let begun = !kept.is_empty();
+        let at = match self.phase {
+            Phase::Failed { .. } => return self.begin_search(),
+            Phase::Search { skipped, .. } if begun => {
+                self.phase = Phase::Search { skipped, new: true };
+                return Ok(());
+            }
+            Phase::Begun { limit, .. } => {
+                self.limit = limit;
+                self.position
+            }
+            Phase::Payload { at, remaining: 1.. } | Phase::Skip { at, .. } => at,
+            Phase::Frames | Phase::Payload { .. } if begun => self.position,
+            _ => return Err(RecoverError::NotFailed),
+        };
+        // The first bytes of a frame whose payload is taken in runs, or dropped, are not kept.
+        let skipped = self.position.saturating_sub(at);
+        (self.phase, self.gate) = (Phase::Search { skipped, new: skipped == 0 }, NEVER);
+        Ok(())
     }
 }

@@ -196,6 +196,8 @@ pub trait Scanning<W: Wire>: Clone + Send + Sync + Unpin {
     fn needed(&self, wire: &W, kept: &[u8]) -> u64;
     fn reset(&mut self);
     fn skip_frame(&mut self) -> Result<(), RecoverError>;
+    /// Begins a search inside the frame that the kept bytes begin with.
+    fn reject(&mut self, wire: &W, kept: &[u8]) -> Result<(), RecoverError>;
     fn search(&mut self, wire: &W, kept: &[u8]) -> Result<Searched, RecoverError>;
     /// Skips the frame that has begun in the kept bytes, and returns how many bytes to drop now.
     fn skip_begun(&mut self, wire: &W, kept: &[u8]) -> Result<usize, RecoverError>;

@@ -1,6 +1,6 @@
 //! Skips and searches in every framing, beyond those that the random streams of `cuts` meet.
 
-use unstick::{Decoder, FrameBuf, RecoverError};
+use unstick::{Decoder, FrameBuf, RecoverError, Search};
 use unstick_testing::families::{
     self, Case, Path, Subjected, compare, every_case, every_check, every_mark,
 };
@@ -149,4 +149,116 @@ fn a_frame_inside_a_failed_one_is_found() {
         }
     }
     every_check!(each);
+}
+
+/// A line that is silent after damage: whoever rejects all that is waited for gets every whole frame
+/// that can be read from left to right, and every byte is part of one or skipped.
+#[test]
+fn rejected_frames_give_all_their_bytes_back() {
+    fn each<W: Subjected + Search, M: Family>(case: &Case<W, M>) {
+        let mut numbers = Numbers(31);
+        let mut rejected = 0;
+        for _ in 0..60 {
+            let mut stream = Vec::new();
+            for _ in 0..6 {
+                let meta = (case.describe)(&(case.meta)(&case.wire, numbers.next()));
+                let len = numbers.below(20).min(case.model.most() as usize);
+                let mut frame = case.model.write(99, &meta, &numbers.bytes(len)).unwrap();
+                if numbers.below(2) == 0 {
+                    frame.truncate(1 + numbers.below(frame.len()));
+                }
+                stream.extend(frame);
+            }
+            let (mut want, mut place) = (Vec::new(), 0);
+            while place < stream.len() {
+                match case.model.front(99, &stream[place..]) {
+                    Front::Frame { end, content, .. } => {
+                        want.push(content.payload);
+                        place += end;
+                    }
+                    _ => place += 1,
+                }
+            }
+
+            let mut buf = FrameBuf::growing(case.framing(99));
+            let (mut frames, mut bytes) = (Vec::new(), 0);
+            for chunk in stream.chunks(1 + numbers.below(50)) {
+                buf.extend_all(chunk);
+                take(&mut buf, &mut frames, &mut bytes);
+            }
+            while buf.reject_frame().is_ok() {
+                rejected += 1;
+                take(&mut buf, &mut frames, &mut bytes);
+            }
+            assert_eq!(frames, want, "{}: {stream:02x?}", case.name);
+            if let Some(unstick::DecodeError::Unsynchronized { skipped, .. }) = buf.error() {
+                bytes += skipped;
+            }
+            assert_eq!(bytes, stream.len() as u64, "{}: {stream:02x?}", case.name);
+        }
+        assert!(rejected > 20, "{}: {rejected}", case.name);
+    }
+    each(&families::checked_u8());
+    each(&families::checked_u16());
+    each(&families::checked_varint());
+    each(&families::checked_v1());
+    each(&families::version_2());
+}
+
+/// Takes what there is, and searches after errors.
+fn take<W: Subjected + Search>(
+    buf: &mut FrameBuf<Vec<u8>, W>,
+    frames: &mut Vec<Vec<u8>>,
+    bytes: &mut u64,
+) {
+    loop {
+        if buf.error().is_some() {
+            let Some(skipped) = buf.resync().unwrap() else { return };
+            *bytes += skipped;
+        }
+        let start = buf.position();
+        match buf.next_frame() {
+            Ok(Some(frame)) => frames.push(frame.payload.to_vec()),
+            Ok(None) => return,
+            Err(_) => continue,
+        }
+        *bytes += buf.position() - start;
+    }
+}
+
+/// Where frames end with a mark, the search goes on after the next one.
+#[test]
+fn a_rejected_frame_without_its_mark_ends_at_the_next_one() {
+    let mut buf = FrameBuf::growing(unstick::Lines::new());
+    assert_eq!(buf.reject_frame(), Err(RecoverError::NotFailed));
+    for cut in 1..7 {
+        let (first, rest) = b"damaged\nnext\n".split_at(cut);
+        buf.reset();
+        buf.extend_all(first);
+        assert_eq!(buf.next_frame(), Ok(None));
+        assert_eq!(buf.reject_frame(), Ok(()));
+        assert_eq!(buf.reject_frame(), Ok(()), "it is rejected already");
+        assert_eq!(buf.resync(), Ok(None));
+        buf.extend_all(rest);
+        assert_eq!(buf.resync(), Ok(Some(8)));
+        assert_eq!(buf.next_frame().unwrap().unwrap().payload, b"next");
+        assert_eq!(buf.reject_frame(), Err(RecoverError::NotFailed));
+    }
+}
+
+/// The bytes of a payload that was taken in runs are gone, those after them are searched.
+#[test]
+fn a_payload_taken_in_runs_is_rejected_from_where_it_was_taken_to() {
+    let mut buf = FrameBuf::growing(unstick::V1);
+    let (framing, kind) = (unstick::Framing::new(unstick::V1), unstick::Kind::new(1).unwrap());
+    let mut stream = Vec::new();
+    framing.encode(kind, &[b'x'; 50], &mut stream).unwrap();
+    stream.truncate(18);
+    framing.encode(kind, b"found", &mut stream).unwrap();
+    buf.extend_all(&stream[..14]);
+    assert_eq!(buf.find_payload().unwrap().unwrap().len, 6);
+    buf.extend_all(&stream[14..]);
+    assert_eq!(buf.reject_frame(), Ok(()));
+    assert_eq!(buf.resync(), Ok(Some(18)));
+    assert_eq!(buf.next_frame().unwrap().unwrap().payload, b"found");
 }
