@@ -1,7 +1,7 @@
 //! Tests for a user-defined [`Format`](unstick::Format), [`Mark`](unstick::Mark) or
 //! [`Check`](unstick::Check): one macro call tests every promise.
 //!
-//! The decoder, the read buffer and every adapter work with an implementation of twenty lines. They
+//! The decoder, the read buffer and every adapter work with an implementation of 20 to 40 lines. They
 //! depend on the laws of a [format](unstick::Format#laws), [mark](unstick::Mark#laws) or
 //! [check](unstick::Check#laws), which the compiler cannot check. A kit checks them, and tests the whole:
 //! with any cuts, through every reader and storage.
@@ -286,6 +286,9 @@ pub use violation::Violation;
 ///
 /// With `resync` as the last argument, searches are tested too, for a kit created by
 /// [`Kit::self_checking`].
+///
+/// A [`MarkKit`] needs [`mark_tests!`], and a [`CheckKit`] needs [`check_tests!`]: here they have no method
+/// `check_resync_is_left_out`.
 ///
 /// ```
 /// use unstick::U8;

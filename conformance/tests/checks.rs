@@ -191,7 +191,7 @@ fn a_check_that_leaves_out_a_part_of_the_header_declares_it() {
     };
     assert_eq!(left_out(1, 1), Ok(()));
     assert_eq!(left_out(2, usize::MAX), Ok(()));
-    for (check_len, declared) in [(1, 0), (2, 1)] {
+    for (check_len, declared) in [(1, 0), (2, 1), (1, 2), (0, 1)] {
         let violation = left_out(check_len, declared).unwrap_err();
         assert!(violation.found().contains("CheckKit::leaves_out"), "{violation}");
     }

@@ -19,7 +19,8 @@ unstick_conformance::mark_tests!(
         .example(b"a\xC0\xDBb", b"a\xDB\xDC\xDB\xDDb\xC0")
         .also_reads(b"a", b"\xC0\xC0a\xC0")
         .refuses(b"a\xDBb")
-        .refuses(b"\xDB\xC0")
+        .refuses_frame(b"a\xDBb\xC0")
+        .refuses_frame(b"\xDB\xC0")
 );
 
 fn conforms<M: Mark>(name: &str, kit: &MarkKit<M>) {
@@ -43,11 +44,11 @@ fn every_mark_that_ships_conforms() {
     conforms("any delimiter", &any.example("x", "x\r").also_reads("x", "x\n").cases(60));
     let cobs = MarkKit::new(Cobs, [&b"\0"[..], b"", b"a\0\0b", &[7; 254], &[7; 300]])
         .example(b"\x11\0\x22", b"\x02\x11\x02\x22\0")
-        .refuses(b"\x03\x11\0");
+        .refuses_frame(b"\x03\x11\0");
     conforms("COBS", &cobs.cases(60));
     let hdlc = MarkKit::new(HdlcOctets, [&b"\x7E\x7D"[..], b"a"])
         .example(b"a\x7Eb", b"\x7Ea\x7D\x5Eb\x7E")
-        .refuses(b"a\x7D\x7E");
+        .refuses_frame(b"a\x7D\x7E");
     conforms("HDLC", &hdlc.cases(60));
 }
 
@@ -78,6 +79,8 @@ enum Bug {
     Remembers,
     CodeOfTheProtocol,
     WrongBytes,
+    TheMarkDoesNotEndARefusedFrame,
+    AnotherByteEndsARefusedFrame,
     Panics,
     PanicsOnEncode,
 }
@@ -106,6 +109,8 @@ const BUGS: &[(Bug, Promise)] = &[
     (Bug::Remembers, Promise::BytesAlone),
     (Bug::CodeOfTheProtocol, Promise::OwnErrorCodes),
     (Bug::WrongBytes, Promise::KnownBytes),
+    (Bug::TheMarkDoesNotEndARefusedFrame, Promise::KnownBytes),
+    (Bug::AnotherByteEndsARefusedFrame, Promise::KnownBytes),
     (Bug::Panics, Promise::NoPanic),
     (Bug::PanicsOnEncode, Promise::NoPanic),
 ];
@@ -157,7 +162,13 @@ impl<const VERBATIM: bool> Mark for Mine<VERBATIM> {
             (Place::Escaped, END) => {
                 *place = Place::Start;
                 let code = if self.has(Bug::CodeOfTheProtocol) { 0x0004 } else { 0x8001 };
-                Unit::Refused { error: FrameError::Custom { code, text: &"" }, ended: true }
+                let ended = !self.has(Bug::TheMarkDoesNotEndARefusedFrame);
+                Unit::Refused { error: FrameError::Custom { code, text: &"" }, ended }
+            }
+            (Place::Escaped, ESCAPE) => {
+                let ended = self.has(Bug::AnotherByteEndsARefusedFrame);
+                *place = if ended { Place::Start } else { Place::Inside };
+                Unit::Refused { error: FrameError::BadEscape { found: ESCAPE }, ended }
             }
             (Place::Escaped, _) => {
                 *place = Place::Inside;
@@ -282,7 +293,9 @@ impl<const VERBATIM: bool> Mark for Mine<VERBATIM> {
                 match byte {
                     ESCAPE if self.has(Bug::EncodeForgetsToEscape) => put(&[byte]),
                     END | ESCAPE => put(&[ESCAPE, byte ^ key]),
-                    _ if first && byte ^ 0x20 != END => put(&[ESCAPE, byte ^ 0x20]),
+                    _ if first && ![END, ESCAPE].contains(&(byte ^ 0x20)) => {
+                        put(&[ESCAPE, byte ^ 0x20])
+                    }
                     _ => put(&[byte]),
                 }
             }
@@ -299,7 +312,11 @@ fn mine(bug: Bug) -> MarkKit<Mine> {
 }
 
 fn with_example<M: Mark>(kit: MarkKit<M>) -> MarkKit<M> {
-    kit.example(b"a;", b"a!\x1B;").refuses(b"a!;").cases(24)
+    kit.example(b"a;", b"a!\x1B;")
+        .refuses(b"a!;")
+        .refuses_frame(b"a!;")
+        .refuses_frame(b"a!!b;")
+        .cases(24)
 }
 
 /// A kit for a mark whose payloads have escapes although it says that they have none.
@@ -394,6 +411,8 @@ fn a_kit_names_what_it_lacks() {
     assert!(lacks(kit().example("a", b"b\xC0")).contains("should be read"));
     assert!(lacks(kit().example("a", b"\xC0a\xC0")).contains("should be written"));
     assert!(lacks(kit().example("a", b"a\xC0").refuses(b"a\xC0")).contains("should be refused"));
+    let slip = kit().example("a", b"a\xC0");
+    assert!(lacks(slip.refuses_frame(b"a\xDBb")).contains("a refused frame of 3 bytes"));
     // A payload of the kit must be one that the mark can write.
     let refused = MarkKit::new(Slip::new(), [""]).check_promise(Promise::DecodeUndoesEncode);
     assert!(refused.unwrap_err().found().contains("is refused"), "an empty payload");

@@ -72,6 +72,8 @@ pub use v2::V2;
 /// # Laws
 /// `update` with a run returns the same as `update` with its parts, one after the other, wherever the
 /// run is cut; with an empty run it returns the digest unchanged.
+///
+/// The crate `unstick-conformance` tests a check against these laws.
 pub trait Check {
     /// What is kept while a frame passes, including anything of the header that the trailer depends
     /// on.

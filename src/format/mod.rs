@@ -91,6 +91,11 @@ pub const MAX_PAYLOAD_LEN: u64 = (1 << 62) - 1;
 /// depends on them.
 ///
 /// A format should refuse a header at the first byte that makes it invalid.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not describe a header that announces the payload's length",
+    note = "a mark is used as `Marked::new(mark)`, and tested with a `MarkKit`",
+    note = "a `Checked` format is a framing, and tested with a `CheckKit`"
+)]
 pub trait Format {
     /// The header's fields other than the length: a kind, flags, or `()`.
     type Meta: Clone + Eq + Debug;

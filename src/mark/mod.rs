@@ -88,6 +88,8 @@ pub use slip::Slip;
 ///    [`max_wire_len(content_len)`](Self::max_wire_len) bytes. `max_wire_len` does not decrease if its
 ///    argument grows.
 /// 6. Decoded content is never longer than its encoding.
+///
+/// The crate `unstick-conformance` tests a mark against these laws.
 pub trait Mark {
     /// The machine's state inside a frame. The default is the state before a frame's first byte.
     type State: Copy + Default + Eq + Debug + Send + Sync + Unpin;
@@ -141,8 +143,12 @@ pub trait Mark {
         Unit::Nothing
     }
 
-    /// Returns the maximum length in the stream of a frame with this much content, in bytes, its mark
-    /// included. A buffer has room for as many bytes.
+    /// Returns the number of bytes after which a frame has ended, has failed, or is known to have more
+    /// than `content_len` bytes of content. A buffer has room for as many bytes.
+    ///
+    /// It can be more than the longest encoding of this much content. With escapes of two bytes it is
+    /// `2 * content_len + 2`, since half an escape may follow the last byte within the limit. A greater
+    /// number is allowed, and costs room.
     fn max_wire_len(&self, content_len: u64) -> u64;
 
     /// Writes a frame by calling `put` with its bytes, in runs. The content is in several slices that
@@ -171,7 +177,9 @@ pub enum Unit {
     Refused {
         /// Why.
         error: FrameError,
-        /// Whether the byte also ends the frame, so that the next byte begins another one.
+        /// Whether the byte also ends the frame, so that the next byte begins another one: `true` for the
+        /// mark, `false` for any other byte. `false` for the mark loses the next frame; `true` for
+        /// another byte makes a frame of what is left of the bad one.
         ended: bool,
     },
 }

@@ -23,7 +23,7 @@ pub use piece::Piece;
 /// `Wire`.
 ///
 /// Do not implement it: most of its items are hidden, and may change. Implement one of three traits, in
-/// a few dozen lines.
+/// 20 to 40 lines.
 ///
 /// | what ends a frame | implement | and use |
 /// | --- | --- | --- |

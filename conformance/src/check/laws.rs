@@ -105,6 +105,21 @@ fn update_ignores_cuts<C: Check>(check: &C, content: &Content) -> Result<(), Vio
 fn bit_errors<C: Check>(check: &C, content: &Content, left_out: usize) -> Result<(), Violation> {
     let trailer = content.trailer(check);
     let header_len = content.header.len();
+    if left_out != usize::MAX {
+        for at in 0..left_out.min(header_len) {
+            let mut changed = content.clone();
+            if let Some(byte) = changed.header.get_mut(at) {
+                *byte ^= 1;
+            }
+            ensure!(
+                changed.trailer(check) == trailer,
+                FrameBitErrors,
+                &content.frame(trailer.as_ref()),
+                "`CheckKit::leaves_out` declares {left_out} bytes of the header, and the check depends on \
+                 byte {at}; declare {at}"
+            );
+        }
+    }
     let bits = (left_out.min(header_len)..header_len + content.payload.len())
         .flat_map(|at| (0..8).map(move |bit| (at, 1_u8 << bit)));
     for (at, bit) in bits {

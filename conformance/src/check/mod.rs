@@ -122,7 +122,7 @@ impl<F: Format, C: Check> CheckKit<F, C> {
 
     /// Declares that the check leaves out the first `len` bytes of the header on purpose;
     /// `usize::MAX` for the whole header. [`SkipHeader`](unstick::check::SkipHeader) makes such a
-    /// check.
+    /// check. It is a violation if the check depends on one of these bytes.
     #[must_use]
     pub fn leaves_out(mut self, len: usize) -> Self {
         self.left_out = len;

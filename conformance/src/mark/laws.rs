@@ -341,8 +341,8 @@ fn true_max_wire_len<M: Mark>(mark: &M, trace: &Trace<'_, M>) -> Check {
             (len as u64) < max,
             TrueMaxWireLen,
             bytes,
-            "after {len} bytes with {} bytes of content the frame has not ended; `max_wire_len` \
-             gives {max} for them",
+            "these {len} have {} of content, and the frame has not ended; `max_wire_len` gives {max}, and \
+             must also count what may follow the content, such as half an escape",
             inside.content_len
         );
     }

@@ -93,6 +93,7 @@ pub struct MarkKit<M> {
     payloads: Vec<Vec<u8>>,
     examples: Vec<Example>,
     refused: Vec<Vec<u8>>,
+    refused_frames: Vec<Vec<u8>>,
     /// Computed when first used.
     alphabet: OnceLock<Vec<u8>>,
     cases: usize,
@@ -116,6 +117,7 @@ impl<M: Mark> MarkKit<M> {
             payloads,
             examples: Vec::new(),
             refused: Vec::new(),
+            refused_frames: Vec::new(),
             alphabet: OnceLock::new(),
             cases: CASES,
         }
@@ -146,10 +148,20 @@ impl<M: Mark> MarkKit<M> {
     }
 
     /// Adds bytes that are known not to be a valid frame: an error must come no later than with their
-    /// last byte.
+    /// last byte. For a whole frame [`refuses_frame`](Self::refuses_frame) tests more.
     #[must_use]
     pub fn refuses(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.refused.push(bytes.as_ref().to_vec());
+        self.alphabet = OnceLock::new();
+        self
+    }
+
+    /// Adds a whole frame that is known to be invalid. Its last byte ends it: a frame after it is read, and
+    /// nothing before that. Add one for each error that [`push`](Mark::push) returns with the mark, and
+    /// one for each error before the mark: only this tests [`ended`](unstick::Unit::Refused::ended).
+    #[must_use]
+    pub fn refuses_frame(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.refused_frames.push(bytes.as_ref().to_vec());
         self.alphabet = OnceLock::new();
         self
     }
@@ -261,7 +273,7 @@ impl<M: Mark> MarkKit<M> {
     fn alphabet(&self) -> &[u8] {
         self.alphabet.get_or_init(|| {
             let examples = self.examples.iter().flat_map(|example| &example.bytes);
-            let refused = self.refused.iter().flatten();
+            let refused = self.refused.iter().chain(&self.refused_frames).flatten();
             let known = examples.chain(refused).chain(self.payloads.iter().flatten());
             inputs::alphabet(&self.probe(), &known.copied().collect::<Vec<u8>>())
         })
@@ -289,7 +301,8 @@ impl<M: Mark> MarkKit<M> {
             }
         }
         let known = self.examples.iter().flat_map(|example| [&example.payload, &example.bytes]);
-        for bytes in known.chain(&self.payloads).chain(&self.refused) {
+        let refused = self.refused.iter().chain(&self.refused_frames);
+        for bytes in known.chain(&self.payloads).chain(refused) {
             self.laws_of(bytes, laws)?;
         }
         for byte in 0..=u8::MAX {
@@ -348,6 +361,33 @@ impl<M: Mark> MarkKit<M> {
                 KnownBytes,
                 bytes,
                 "this should be refused, and is read as {}",
+                laws::shown(&read)
+            );
+        }
+        for (bytes, after) in self
+            .refused_frames
+            .iter()
+            .flat_map(|bytes| self.examples.iter().map(move |example| (bytes, example)))
+        {
+            let stream = [&bytes[..], &after.bytes].concat();
+            let read = Trace::new(&probe, &stream);
+            let right = match &read.frames[..] {
+                [bad, good] => {
+                    bad.error.is_some()
+                        && bad.end == bytes.len()
+                        && good.error.is_none()
+                        && good.content == after.payload
+                }
+                _ => false,
+            };
+            ensure!(
+                right && read.open.is_none(),
+                KnownBytes,
+                &stream,
+                "this should be a refused frame of {} bytes and then the content {}, and is read as {}; \
+                 `Unit::Refused` has `ended` for the mark, and for no other byte",
+                bytes.len(),
+                Hex(&after.payload),
                 laws::shown(&read)
             );
         }
