@@ -21,6 +21,9 @@ use crate::format::{Format, Header, Parsed};
 ///
 /// A limit below the length refuses every frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Fixed {
     len: NonZeroU64,
 }

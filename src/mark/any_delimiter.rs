@@ -20,8 +20,12 @@ use crate::error::EncodeError;
 /// # Ok::<(), EncodeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct AnyDelimiter<D> {
     delimiters: D,
+    #[cfg_attr(feature = "serde", serde(default))]
     or_end: bool,
 }
 

@@ -5,8 +5,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, from_value, json, to_value};
 use unstick::{
-    ByteOrder, Covers, DatagramError, DecodeError, EncodeError, Format, Header, HeaderError, Kind,
-    Layout, LayoutError, LengthField, Parsed, Part, RecoverError, StorageError, V1, header,
+    AnyDelimiter, ByteOrder, Covers, DatagramError, DecodeError, Delimited, EncodeError, Fixed,
+    Format, Header, HeaderError, Kind, Layout, LayoutError, LengthField, Lines, Parsed, Part,
+    RecoverError, Slip, StorageError, V1, header,
 };
 use unstick_testing::formats;
 
@@ -59,6 +60,33 @@ fn a_length_field_comes_back_as_its_layout() {
     // The other bytes of a header, for a log.
     let meta = format.meta(b"ab\0\0\xff\xff\x11").unwrap();
     assert_eq!(to_value(meta).unwrap(), json!([97, 98, 0, 0, 0, 0, 17]));
+}
+
+/// Framings that are chosen at run time, with a default for what need not be said.
+#[test]
+fn marks_and_fixed_lengths_come_back() {
+    comes_back(&Lines::new(), json!({ "crlf": false, "or_end": false }));
+    comes_back(&Lines::new().with_crlf().or_end(), json!({ "crlf": true, "or_end": true }));
+    comes_back(&Slip::new(), json!({ "leading_end": false }));
+    comes_back(&Slip::new().with_leading_end(), json!({ "leading_end": true }));
+    let two = Delimited::new("\r\n".to_owned()).or_end();
+    comes_back(&two, json!({ "delimiter": "\r\n", "or_end": true }));
+    let any = AnyDelimiter::new(vec![10, 0]);
+    comes_back(&any, json!({ "delimiters": [10, 0], "or_end": false }));
+    comes_back(&Fixed::new(188.try_into().unwrap()), json!({ "len": 188 }));
+
+    assert_eq!(from_value::<Lines>(json!({ "or_end": true })).unwrap(), Lines::new().or_end());
+    assert_eq!(from_value::<Slip>(json!({})).unwrap(), Slip::new());
+    let delimited = from_value::<Delimited<String>>(json!({ "delimiter": "--" })).unwrap();
+    assert_eq!(delimited, Delimited::new("--".to_owned()));
+    for refused in [
+        from_value::<Lines>(json!({ "cr_lf": true })).is_err(),
+        from_value::<Fixed>(json!({ "len": 0 })).is_err(),
+        from_value::<Delimited<String>>(json!({ "or_end": true })).is_err(),
+        from_value::<AnyDelimiter<String>>(json!({ "delimiters": "ab", "end": true })).is_err(),
+    ] {
+        assert!(refused);
+    }
 }
 
 /// A configuration goes through the same check as code does, and the text says what is wrong.
