@@ -230,8 +230,10 @@ async fn accept<W: Exchange>(
         };
         let peers = count(number - 1, "peer");
         // A new line after the `^C` that the terminal shows.
-        let line = if io::stderr().is_terminal() { "\n" } else { "" };
-        printer.note_now(format!("{line}stopped after {messages}{files} from {peers}"));
+        if io::stderr().is_terminal() {
+            printer.note_now(String::new());
+        }
+        printer.note_now(format!("stopped after {messages}{files} from {peers}"));
     }
     drop(printer);
     match timeout(PRINT_TIMEOUT, outcome).await {

@@ -4,6 +4,8 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use serde::Serialize;
 
+use crate::preview::json_line;
+
 /// The reason why a command ends early.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -47,7 +49,8 @@ pub(crate) fn error_line(message: &str) -> String {
 /// Prints a line on standard error.
 pub(crate) fn note(line: &str) {
     // One write per line, so that lines of several threads do not mix.
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    let line = crate::preview::line(line.to_owned()) + "\n";
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Standard output, buffered. Only [`flush`](Self::flush) flushes it.
@@ -59,7 +62,8 @@ impl Out {
     }
 
     pub(crate) fn line(&mut self, line: impl std::fmt::Display) -> Result<(), Failure> {
-        writeln!(self.0, "{line}").map_err(|error| Failure::from_stdout(&error))
+        writeln!(self.0, "{}", crate::preview::line(line.to_string()))
+            .map_err(|error| Failure::from_stdout(&error))
     }
 
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
@@ -67,9 +71,9 @@ impl Out {
     }
 }
 
-/// Serializes a value as one JSON object on one line.
+/// Serializes a value as one JSON object on one line, which is safe to show.
 pub(crate) fn json(value: &impl Serialize) -> String {
     // Every value that this program serializes has string keys and an infallible `Serialize`, so
     // this cannot fail.
-    serde_json::to_string(value).unwrap_or_default()
+    json_line(serde_json::to_string(value).unwrap_or_default())
 }

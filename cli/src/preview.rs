@@ -73,25 +73,53 @@ fn escape(c: char, out: &mut String) {
     }
 }
 
-fn is_unsafe(c: char) -> bool {
+/// Whether a terminal may interpret the character, or show nothing for it, or another order.
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Escapes the characters of a text that a terminal may interpret; a tab stays.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+/// Escapes the characters of a line that are [unsafe](is_unsafe); a tab stays. Every line that is
+/// printed goes through it.
+pub(crate) fn line(mut text: String) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
+        return text;
+    }
+    if text.chars().any(|c| is_unsafe(c) && c != '\t') {
+        let shown = std::mem::take(&mut text);
+        for c in shown.chars() {
+            if is_unsafe(c) && c != '\t' { escape(c, &mut text) } else { text.push(c) }
+        }
+    }
+    text
+}
+
+/// Escapes the characters of a JSON text that are [unsafe](is_unsafe) and that JSON allows as they
+/// are.
+pub(crate) fn json_line(text: String) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.chars().any(is_unsafe) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if is_unsafe(c) && c != '\t' {
-            escape(c, &mut out);
+        if is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Formats a name of a peer: in quotes, so that it cannot be taken for another part of the line.
+pub(crate) fn name(name: &str) -> String {
+    quoted(name, false, usize::MAX)
 }
 
 /// Formats bytes in hexadecimal, with a space between bytes.
@@ -148,7 +176,21 @@ mod tests {
         assert!(shown.contains(r"\u{1b}]0;owned\u{7}"), "{shown}");
         assert!(shown.contains(r"\u{202e}turns\u{9b}"), "{shown}");
         assert!(!shown.chars().any(is_unsafe), "{shown}");
-        assert!(!escaped("\x1b[2J\r\n").chars().any(is_unsafe));
+    }
+
+    #[test]
+    fn every_unsafe_character_of_a_line_is_escaped_and_no_other() {
+        for c in (0..=u32::from(char::MAX)).filter_map(char::from_u32) {
+            let text = line(format!("a{c}b"));
+            let as_it_is = c == '\t' || !is_unsafe(c);
+            assert_eq!(text.contains(c), as_it_is, "{c:?}");
+            assert!(text.chars().all(|c| c == '\t' || !is_unsafe(c)), "{c:?}");
+            let value = serde_json::to_string(&format!("a{c}b")).unwrap();
+            let text = json_line(value);
+            assert!(!text.chars().any(is_unsafe), "{c:?}");
+            assert_eq!(serde_json::from_str::<String>(&text).unwrap(), format!("a{c}b"));
+        }
+        assert_eq!(name("a\"  sha256 \u{9b}0m"), r#""a\"  sha256 \u{9b}0m""#);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::output::{Failure, error_line};
+use crate::preview;
 
 /// The maximum number of bytes in lines that wait to be written. A task that exceeds it waits.
 const MAX_QUEUED_BYTES: u32 = 8 << 20;
@@ -83,13 +84,13 @@ impl Printer {
     }
 
     /// Prints a line on standard error without waiting, like [`error_now`](Self::error_now).
-    pub(crate) fn note_now(&self, mut text: String) {
-        text.push('\n');
+    pub(crate) fn note_now(&self, text: String) {
+        let text = preview::line(text) + "\n";
         let _ = self.lines.send(Line { text, to_stderr: true, _room: None });
     }
 
-    async fn queue(&self, mut text: String, to_stderr: bool) {
-        text.push('\n');
+    async fn queue(&self, text: String, to_stderr: bool) {
+        let text = preview::line(text) + "\n";
         let weight = u32::try_from(text.len()).unwrap_or(MAX_QUEUED_BYTES).min(MAX_QUEUED_BYTES);
         if let Ok(permit) = Arc::clone(&self.free_bytes).acquire_many_owned(weight).await {
             let _ = self.lines.send(Line { text, to_stderr, _room: Some(permit) });

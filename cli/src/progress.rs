@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::oneshot;
 
 use crate::output::Failure;
-use crate::preview::escaped;
+use crate::preview;
 use crate::printer::Printer;
 
 const STYLE: &str = "{msg}  {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
@@ -45,7 +45,7 @@ impl Bar {
         }
         // Hidden meanwhile, so that the previous file is not drawn again.
         bar.set_draw_target(ProgressDrawTarget::hidden());
-        bar.set_message(escaped(name));
+        bar.set_message(preview::line(name.to_owned()));
         bar.set_length(size.unwrap_or(0));
         bar.reset();
         bar.set_draw_target(ProgressDrawTarget::stderr());

@@ -22,7 +22,7 @@ use crate::format::{AnyMeta, FramingArgs, Meta};
 use crate::goodbye::close_and_drain;
 use crate::hex;
 use crate::output::{Failure, json, note};
-use crate::preview::{escaped, plain_hex};
+use crate::preview::plain_hex;
 use crate::printer::Printer;
 use crate::progress::Bar;
 use crate::prompt;
@@ -593,7 +593,7 @@ fn show(meta: AnyMeta, payload: &[u8], at: u64, as_json: bool, prompted: bool) -
         return json(&SendEvent::Message { at, message: Shown::new(meta, payload) });
     }
     let shown = match std::str::from_utf8(payload) {
-        Ok(text) => escaped(text),
+        Ok(text) => text.to_owned(),
         Err(_) => format!("0x{}", plain_hex(payload)),
     };
     if prompted { format!("< {shown}") } else { shown }

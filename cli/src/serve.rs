@@ -24,7 +24,7 @@ use crate::goodbye::close_and_drain;
 use crate::inbox::Inbox;
 use crate::meter::{Meter, Metered};
 use crate::output::json;
-use crate::preview::{escaped, preview};
+use crate::preview::{self, preview};
 use crate::printer::Printer;
 use crate::rate::MinRate;
 use crate::uploads::{Answer, Outcome, Uploads};
@@ -664,7 +664,7 @@ impl Log<'_> {
                     };
                     return self.event(event).await;
                 }
-                let to = escaped(to);
+                let to = preview::name(to);
                 self.printer
                     .line(format!("{peer:<21}  file    {size:>8}  {to}  sha256 {digest}"))
                     .await;
@@ -694,16 +694,15 @@ impl Log<'_> {
     }
 
     async fn cancelled(&mut self, name: Option<&str>, code: Code, reason: &str) {
-        let what = if reason.is_empty() { code.meaning().to_owned() } else { escaped(reason) };
-        self.refused(name, code, &what).await;
+        let what = if reason.is_empty() { code.meaning() } else { reason };
+        self.refused(name, code, what).await;
     }
 
     /// Logs a file that is not stored. The connection continues.
     async fn refused(&mut self, name: Option<&str>, code: Code, message: &str) {
         self.announce(None).await;
         let peer = &self.peer;
-        let shown =
-            name.map_or_else(|| "a file".to_owned(), |name| format!("\"{}\"", escaped(name)));
+        let shown = name.map_or_else(|| "a file".to_owned(), preview::name);
         self.printer.error(&format!("{peer}: {shown} is not stored: {code}, {message}")).await;
         let name = name.unwrap_or_default();
         let (status, message) = (code.to_string(), Some(message));

@@ -15,7 +15,7 @@ use unstick_session::message::{Digest, ResumeKey, check_name};
 
 use crate::addr::Addr;
 use crate::output::Failure;
-use crate::preview::escaped;
+use crate::preview;
 
 /// The size of a read.
 const CHUNK: usize = 512 << 10;
@@ -38,7 +38,7 @@ impl FileItem {
     /// # Errors
     /// A message with a hint, if there is no such file or its name cannot be sent.
     pub(crate) fn new(path: &Path, name: Option<&str>) -> Result<Self, String> {
-        let shown = escaped(&path.display().to_string());
+        let shown = path.display().to_string();
         if path == Path::new("-") {
             let name = name.ok_or("standard input has no name; give one with --name")?;
             return Ok(Self { path: None, name: checked(name)? });
@@ -49,7 +49,7 @@ impl FileItem {
             return Err(format!(
                 "{shown} is a directory; send its files one by one, or as an archive: \
                  `tar c {shown} | unstick send ADDR - --name {}.tar`",
-                escaped(&path.file_name().unwrap_or(OsStr::new("files")).display().to_string())
+                path.file_name().unwrap_or(OsStr::new("files")).display()
             ));
         }
         let name = match name {
@@ -62,11 +62,9 @@ impl FileItem {
         Ok(Self { path: Some(path.to_owned()), name: checked(name)? })
     }
 
-    /// Returns the path as shown to the user, escaped.
+    /// Returns the path as shown to the user.
     pub(crate) fn shown(&self) -> String {
-        let path =
-            self.path.as_ref().map_or_else(|| "-".to_owned(), |path| path.display().to_string());
-        escaped(&path)
+        self.path.as_ref().map_or_else(|| "-".to_owned(), |path| path.display().to_string())
     }
 }
 
@@ -74,8 +72,8 @@ fn checked(name: &str) -> Result<String, String> {
     match check_name(name) {
         Ok(()) => Ok(name.to_owned()),
         Err(error) => Err(format!(
-            "\"{}\" is no name to send: {error}; give another with --name",
-            escaped(name)
+            "{} is no name to send: {error}; give another with --name",
+            preview::name(name)
         )),
     }
 }

@@ -20,7 +20,7 @@ use crate::bytes::{count, count_bytes};
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
 use crate::listen::{self, Signals};
 use crate::output::{Failure, json, note};
-use crate::preview::{escaped, plain_hex, preview};
+use crate::preview::{plain_hex, preview};
 use crate::printer::Printer;
 use crate::prompt;
 use crate::send::{self, Shape};
@@ -225,8 +225,10 @@ pub(crate) async fn listen(args: listen::Args) -> Result<(), Failure> {
         printer.line(counts).await;
     } else {
         // A new line after the `^C` that the terminal shows.
-        let line = if io::stderr().is_terminal() { "\n" } else { "" };
-        printer.note_now(format!("{line}{counts}"));
+        if io::stderr().is_terminal() {
+            printer.note_now(String::new());
+        }
+        counts.lines().for_each(|line| printer.note_now(line.to_owned()));
     }
     drop(printer);
     match timeout(PRINT_TIMEOUT, outcome).await {
@@ -383,7 +385,7 @@ pub(crate) async fn send(mut args: send::Args, shape: Shape) -> Result<(), Failu
     if args.json {
         exchange.printer.line(counts).await;
     } else {
-        exchange.printer.note_now(counts);
+        counts.lines().for_each(|line| exchange.printer.note_now(line.to_owned()));
     }
     drop(exchange);
     match timeout(PRINT_TIMEOUT, outcome).await {
@@ -548,7 +550,7 @@ impl DatagramExchange<'_> {
             return json(&DatagramEvent::Message { peer, datagram: self.datagram, message });
         }
         let shown = match std::str::from_utf8(frame.payload) {
-            Ok(text) => escaped(text),
+            Ok(text) => text.to_owned(),
             Err(_) => format!("0x{}", plain_hex(frame.payload)),
         };
         if self.prompted { format!("< {shown}") } else { shown }

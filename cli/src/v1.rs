@@ -7,7 +7,7 @@ use unstick::Kind;
 use unstick_session::message::{self, Code, FileStatus, Hello, Message};
 
 use crate::bytes::{count_bytes, in_units};
-use crate::preview::{escaped, preview};
+use crate::preview::{self, preview};
 
 /// The maximum number of characters of a peer's name that are shown in brief.
 const MAX_NAME: usize = 60;
@@ -69,7 +69,7 @@ impl fmt::Display for Close {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "code 0x{:04x} ({})", self.code.0, code_name(self.code))?;
         if !self.reason.is_empty() {
-            write!(f, ": {}", escaped(&self.reason))?;
+            write!(f, ": {}", self.reason)?;
         }
         Ok(())
     }
@@ -107,15 +107,14 @@ pub(crate) fn hello(limit: u64, peer_limit: u64) -> Option<Message<'static>> {
     Some(Message::Hello(Hello { limit, name: beginning(NAME, room(peer_limit, 4)?) }))
 }
 
-/// Formats a hello briefly: `unstick 0.1.0, takes 1 MiB`.
+/// Formats a hello briefly: `"unstick 0.1.0", takes 1 MiB`.
 pub(crate) fn brief(hello: &Hello<'_>) -> String {
-    let name = escaped(hello.name);
     let takes = in_units(hello.limit.into());
-    match name.char_indices().nth(MAX_NAME) {
-        _ if name.is_empty() => format!("takes {takes}"),
-        Some((end, _)) => format!("{}…, takes {takes}", name.get(..end).unwrap_or_default()),
-        None => format!("{name}, takes {takes}"),
+    if hello.name.is_empty() {
+        return format!("takes {takes}");
     }
+    let name = preview(hello.name.as_bytes(), hello.name.len() as u64, MAX_NAME);
+    format!("{name}, takes {takes}")
 }
 
 /// Describes a payload whose kind defines its contents; `None` for other kinds and for a malformed
@@ -125,11 +124,11 @@ pub(crate) fn describe(kind: Kind, payload: &[u8], width: usize) -> Option<Strin
         Message::Close(close) => Close::from(close).to_string(),
         Message::Hello(Hello { limit, name }) => {
             let takes = format!("takes {} at most", count_bytes(limit.into()));
-            if name.is_empty() { takes } else { format!("{takes}, \"{}\"", escaped(name)) }
+            if name.is_empty() { takes } else { format!("{takes}, {}", preview::name(name)) }
         }
         Message::FileOpen(open) => {
             let size = open.size.map_or_else(|| "size not known".to_owned(), count_bytes);
-            format!("transfer {}: \"{}\", {size}", open.id, escaped(open.name))
+            format!("transfer {}: {}, {size}", open.id, preview::name(open.name))
         }
         Message::FileData(data) => {
             let shown = preview(data.bytes, data.bytes.len() as u64, width);
@@ -139,16 +138,14 @@ pub(crate) fn describe(kind: Kind, payload: &[u8], width: usize) -> Option<Strin
             format!("transfer {}: {} in all, SHA-256 {}", done.id, done.total, done.digest)
         }
         Message::FileStatus(FileStatus { id, code, offset, digest, reason }) => {
-            let reason = escaped(reason);
             let colon = if reason.is_empty() { "" } else { ": " };
             let has_digest = matches!(code, Code::READY | Code::STORED | Code::EXISTS);
             let digest = if has_digest { format!(", SHA-256 {digest}") } else { String::new() };
             format!("transfer {id}: {code}, {offset}{digest}{colon}{reason}")
         }
         Message::FileCancel(cancel) => {
-            let reason = escaped(cancel.reason);
-            let colon = if reason.is_empty() { "" } else { ": " };
-            format!("transfer {}: {}{colon}{reason}", cancel.id, cancel.code)
+            let colon = if cancel.reason.is_empty() { "" } else { ": " };
+            format!("transfer {}: {}{colon}{}", cancel.id, cancel.code, cancel.reason)
         }
         _ => return None,
     })
@@ -199,8 +196,8 @@ mod tests {
         assert_eq!(&close.encode(19).unwrap()[2..], b"byte 0: the kind");
         assert_eq!(&close.encode(17).unwrap()[2..], b"byte 0: the");
         assert_eq!(&close.encode(5).unwrap()[2..], b"byt");
-        let close = Close { code: Code(5), reason: "too\x1b long".to_owned() };
-        assert_eq!(close.to_string(), r"code 0x0005 (oversize): too\u{1b} long");
+        let close = Close { code: Code(5), reason: "too long".to_owned() };
+        assert_eq!(close.to_string(), "code 0x0005 (oversize): too long");
     }
 
     #[test]
@@ -216,8 +213,8 @@ mod tests {
     fn a_brief_hello_is_one_short_line() {
         let brief = |name: &str| brief(&Hello { limit: 300, name });
         assert_eq!(brief(""), "takes 300 bytes");
-        assert_eq!(brief("a\n\x1b"), "a\\n\\u{1b}, takes 300 bytes");
-        assert_eq!(brief(&"粘".repeat(100)), format!("{}…, takes 300 bytes", "粘".repeat(60)));
+        assert_eq!(brief("a\n\x1b"), r#""a\n\u{1b}", takes 300 bytes"#);
+        assert_eq!(brief(&"粘".repeat(100)), format!("\"{}\"…, takes 300 bytes", "粘".repeat(60)));
     }
 
     #[test]
@@ -226,8 +223,8 @@ mod tests {
             let encoded = message.encode().unwrap();
             describe(encoded.kind(), &encoded.to_payload(), 20)
         };
-        let status = FileStatus::refused(3, Code::NO_SPACE, 7, "full\n");
-        assert_eq!(tell(Message::FileStatus(status)).unwrap(), "transfer 3: no-space, 7: full\\n");
+        let status = FileStatus::refused(3, Code::NO_SPACE, 7, "full");
+        assert_eq!(tell(Message::FileStatus(status)).unwrap(), "transfer 3: no-space, 7: full");
         let data = message::FileData { id: 3, offset: 9, bytes: b"ab" };
         assert_eq!(tell(Message::FileData(data)).unwrap(), "transfer 3: 2 at 9: \"ab\"");
         assert_eq!(tell(Message::Text("a")), None);

@@ -91,7 +91,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut total = Counts::default();
     for (name, connect) in TRANSPORTS {
         if !args.json {
-            out.line(format_args!("\n{name}: sender -> relay -> receiver"))?;
+            out.line("")?;
+            out.line(format_args!("{name}: sender -> relay -> receiver"))?;
             out.flush()?;
         }
         let report = transport(args, seed, *connect, capture)
@@ -110,7 +111,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.json {
         out.line(json(&DemoEvent::Total { counts: &total }))?;
     } else {
-        out.line(format_args!("\ntotal: {}", total.line()))?;
+        out.line("")?;
+        out.line(format_args!("total: {}", total.line()))?;
     }
     let datagrams = datagrams(args, seed, capture, &mut out)?;
     out.flush()?;
@@ -139,7 +141,8 @@ fn datagrams(
     out: &mut Out,
 ) -> Result<bool, Failure> {
     if !args.json {
-        out.line("\nUDP: the relay drops, doubles, reorders, cuts and damages datagrams")?;
+        out.line("")?;
+        out.line("UDP: the relay drops, doubles, reorders, cuts and damages datagrams")?;
         out.flush()?;
     }
     let report = udp::run(args.messages, seed, capture)
@@ -303,7 +306,7 @@ impl Wrong {
         let mut line = format!("message {} is not what was sent", self.message);
         if let Some(WrongByte { byte, was, became }) = self.damage {
             line.push_str(&format!(
-                ": byte {byte} was 0x{was:02x}, arrived as 0x{became:02x}\n  (the header's check does not cover the payload)"
+                ": byte {byte} was 0x{was:02x}, arrived as 0x{became:02x}\n(the header's check does not cover the payload)"
             ));
         }
         line
@@ -352,7 +355,9 @@ fn show(out: &mut Out, report: &Report) -> Result<(), Failure> {
         out.line("  (a program that takes a read for a message would have been wrong each time)")?;
     }
     if let Some(wrong) = &report.wrong {
-        out.line(format_args!("  {}", wrong.line()))?;
+        for line in wrong.line().lines() {
+            out.line(format_args!("  {line}"))?;
+        }
     }
     out.line(format_args!("  {}", report.counts.line()))
 }

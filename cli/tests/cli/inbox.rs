@@ -77,7 +77,7 @@ fn a_file_gets_its_name_only_when_it_is_complete() {
     assert_eq!(receiver.files(), ["empty", "empty too", "报告.bin"]);
     assert_eq!(receiver.parts(), 0);
     let done = receiver.listen.interrupt();
-    assert!(done.stdout.contains(&format!("报告.bin  sha256 {}", digest(&bytes))), "{done:?}");
+    assert!(done.stdout.contains(&format!("\"报告.bin\"  sha256 {}", digest(&bytes))), "{done:?}");
     assert!(done.stderr.contains("ended after 0 messages and 3 files"), "{done:?}");
 }
 

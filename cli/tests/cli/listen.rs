@@ -501,14 +501,14 @@ fn a_peer_is_announced_in_one_line() {
     // With its hello, if that arrives at once.
     let hello = frame(HELLO, b"\0\x10\0\0someone 1.0");
     talk(&listen.connect(), &[hello.clone(), frame(CLOSE, b"")].concat());
-    listen.err.line(" connected (someone 1.0, takes 1 MiB)");
+    listen.err.line(" connected (\"someone 1.0\", takes 1 MiB)");
     // Without it, if something else or nothing arrives.
     let silent = listen.connect();
     let peer = silent.local_addr().unwrap();
     let line = listen.err.line(&format!("{peer} connected"));
     assert_eq!(line, format!("{peer} connected"));
     (&silent).write_all(&hello).unwrap();
-    listen.err.line(&format!("{peer} says hello: someone 1.0, takes 1 MiB"));
+    listen.err.line(&format!("{peer} says hello: \"someone 1.0\", takes 1 MiB"));
     (&silent).write_all(&frame(TEXT, b"x")).unwrap();
     talk(&silent, &frame(CLOSE, b""));
     let other = listen.connect();

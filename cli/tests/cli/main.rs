@@ -18,5 +18,6 @@ mod prompt;
 mod python_files;
 mod send;
 mod support;
+mod terminal;
 mod tls;
 mod udp;

@@ -213,7 +213,7 @@ fn a_damaged_frame_is_reported_with_its_offset() {
         ),
         ("slip", b"a\xc0\xc0\xdbx\xc0", b"c\xc0", 3, 0x0d, "byte 3: an escape is followed by"),
         ("hdlc", b"~ok\x01\x02~", b"hello\xbd\x34~", 1, 4, "byte 1: the frame's check is 0x102"),
-        ("hdlc", b"~~x~", b"hello\xbd\x34~", 2, 0x0d, "byte 2: the frame has 1 bytes and its"),
+        ("hdlc", b"~~x~", b"hello\xbd\x34~", 2, 0x0d, "byte 2: the frame has 1 byte and its"),
         ("hdlc", b"~ok}~", b"hello\xbd\x34~", 1, 0x0d, "byte 1: the sender aborted the frame"),
     ];
     for (format, damaged, valid, at, code, why) in table {
