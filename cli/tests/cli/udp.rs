@@ -174,3 +174,92 @@ fn a_python_server_answers_packed_and_single_datagrams() {
         assert_eq!(wait(&mut server), 0, "{how}");
     }
 }
+
+/// A socket that has sent nothing yet.
+fn socket(listen: &Listen) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(listen.addr.strip_prefix("udp:").unwrap()).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_millis(700))).unwrap();
+    socket
+}
+
+/// Two programs that answer each other, of which the test plays one, come to an end.
+#[test]
+fn two_programs_that_answer_each_other_stop() {
+    for (reply, mine) in [("echo", None), ("text:b", Some("a")), ("upper", None)] {
+        let listen = Listen::at("udp:127.0.0.1:0", &["--reply", reply]);
+        let socket = socket(&listen);
+        socket.send(&frame(TEXT, b"loop")).unwrap();
+        let mut answers = 0;
+        let mut bytes = [0; 2000];
+        while let Ok(n) = socket.recv(&mut bytes) {
+            answers += 1;
+            assert!(answers < 30, "{reply}: it does not stop");
+            let answer = mine.map(|text| frame(TEXT, text.as_bytes()));
+            socket.send(answer.as_deref().unwrap_or(&bytes[..n])).unwrap();
+        }
+        assert!(answers >= 16, "{reply}: {answers}");
+        listen.err.line("do two programs answer each other?");
+        // After a silence the source is answered again.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        socket.send(&frame(TEXT, b"loop")).unwrap();
+        assert!(socket.recv(&mut bytes).is_ok(), "{reply}");
+    }
+}
+
+/// A forged source must not receive more than was sent in its name.
+#[test]
+fn an_answer_is_never_longer_than_what_it_answers() {
+    let text = "x".repeat(1000);
+    let listen = Listen::at("udp:127.0.0.1:0", &["--reply", &text]);
+    let socket = socket(&listen);
+    let mut bytes = [0; 2000];
+    // Messages without content, and as many as a datagram holds.
+    for datagram in [frame(TEXT, b""), frame(TEXT, b"").repeat(150)] {
+        socket.send(&datagram).unwrap();
+        assert!(socket.recv(&mut bytes).is_err());
+    }
+    listen.err.line("the answer is longer than the datagram");
+    socket.send(&frame(TEXT, &[b'y'; 1000])).unwrap();
+    assert_eq!(socket.recv(&mut bytes).unwrap(), 1008);
+    // Of three messages in two answers' bytes one is answered.
+    let three = [frame(TEXT, &[b'y'; 992]), frame(TEXT, b""), frame(TEXT, b"")].concat();
+    socket.send(&[&three[..], &[]].concat()).unwrap();
+    let received = socket.recv(&mut bytes).unwrap();
+    assert!(received <= three.len(), "{received}");
+    let done = listen.interrupt();
+    assert_eq!(row(&done, "sent")[..2], ["2", "2"], "{done:?}");
+}
+
+/// What a peer can cause at will is counted, and logged a few times a second.
+#[test]
+fn a_flood_of_refused_datagrams_is_counted_and_not_logged() {
+    for (args, out) in [(&[][..], false), (&["--json"], true)] {
+        let listen = Listen::at("udp:127.0.0.1:0", args);
+        let flood = socket(&listen);
+        for _ in 0..5_000 {
+            let _ = flood.send(b"GET / HTTP/1.1");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1200));
+        flood.send(b"GET / HTTP/1.1").unwrap();
+        listen.err.line("more like this before)");
+        let done = listen.interrupt();
+        let lines = done.stderr.lines().filter(|line| line.contains("was refused")).count();
+        assert!((9..60).contains(&lines), "{lines}");
+        if out {
+            let events = done.stdout.lines().filter(|line| line.contains("\"refused\"")).count();
+            assert!(events < 60, "{events}");
+            assert!(done.stdout.contains("\"more\":"), "{}", done.stdout);
+        } else {
+            assert!(row(&done, "refused")[0].parse::<u64>().unwrap() > 500, "{done:?}");
+        }
+    }
+}
+
+#[test]
+fn a_listener_for_the_network_warns() {
+    let listen = Listen::at("udp:0.0.0.0:0", &[]);
+    listen.err.line("warning: everyone on the network can send to this address");
+    let listen = Listen::at("udp:127.0.0.1:0", &[]);
+    assert!(!listen.interrupt().stderr.contains("warning"));
+}

@@ -1,0 +1,225 @@
+//! `listen` over UDP.
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Instant;
+
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+use unstick::tokio::{FrameReceiver, FrameSender, FrameSocket, Frames, Received};
+use unstick::{Frame, Framing};
+
+use super::answering::{Answering, LogLimit, Unanswered, hidden};
+use super::{
+    DatagramEvent, NO_FILES, NO_TLS, PRINT_TIMEOUT, RECV_BUFFER, counts, framing, messages, refused,
+};
+use crate::addr::Addr;
+use crate::format::{AnyFormat, AnyMeta};
+use crate::listen::{Args, Signals};
+use crate::output::{Failure, json, note};
+use crate::preview::preview;
+use crate::printer::Printer;
+use crate::serve::{Reply, Shown};
+
+pub(crate) async fn listen(args: Args) -> Result<(), Failure> {
+    if args.idle_timeout.is_some() || args.skip_oversize {
+        return Err(Failure::Usage(
+            "datagrams have no connection; leave out --idle-timeout and --skip-oversize".to_owned(),
+        ));
+    }
+    if args.inbox.dir.is_some() {
+        return Err(Failure::Usage(NO_FILES.to_owned()));
+    }
+    if args.tls.is_given() {
+        return Err(Failure::Usage(NO_TLS.to_owned()));
+    }
+    let framing = framing(&args.framing)?;
+    let Addr::Udp { host, port } = &args.addr else { return Ok(()) };
+    let mut signals = Signals::new()?;
+    let socket = UdpSocket::bind((host.as_str(), *port)).await.map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "something listens there already, take another port, or 0 for any"
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address, try 0.0.0.0 for all it has"
+            }
+            io::ErrorKind::PermissionDenied => "take a port above 1023",
+            _ => "is the host right?",
+        };
+        Failure::job(format!("cannot listen on {}: {error}; {hint}", args.addr))
+    })?;
+    let local = socket.local_addr().ok();
+    let addr = local.map_or_else(|| "?".to_owned(), |addr| format!("udp:{addr}"));
+    if local.is_some_and(|local| !local.ip().to_canonical().is_loopback()) {
+        note(
+            "unstick: warning: everyone on the network can send to this address; \
+             listen on 127.0.0.1 for this machine alone",
+        );
+    }
+    let (printer, mut outcome) = Printer::start();
+    printer
+        .line(if args.json {
+            json(&DatagramEvent::Listening { addr: &addr })
+        } else {
+            format!("listening on {addr}")
+        })
+        .await;
+
+    let kinds = args.kinds.clone();
+    let mut socket = FrameSocket::with_framing(socket, framing)
+        .with_known(move |meta| meta.kind().is_some_and(|kind| kinds.contains(&kind)));
+    // On failure the buffer is smaller, and more is lost in bursts.
+    let _ = socket.set_recv_buffer_size(RECV_BUFFER);
+    let reply = args.reply.as_deref().map(Reply::parse);
+    let FrameSocket { receiver, sender } = &mut socket;
+    let mut printed = None;
+    {
+        let answering = Answering::new(local);
+        let mut serving = pin!(
+            Serving {
+                args: &args,
+                reply: reply.as_ref(),
+                framing,
+                answering,
+                printer: &printer,
+                log: LogLimit::new()
+            }
+            .run(receiver, sender)
+        );
+        tokio::select! {
+            ended = &mut serving => return ended,
+            written = &mut outcome => printed = Some(written.unwrap_or(Ok(()))),
+            () = signals.next() => {}
+        }
+    }
+    if let Some(printed) = printed {
+        return printed;
+    }
+    let counts = counts(socket.stats(), args.json);
+    if args.json {
+        printer.line(counts).await;
+    } else {
+        // A new line after the `^C` that the terminal shows.
+        if io::stderr().is_terminal() {
+            printer.note_now(String::new());
+        }
+        counts.lines().for_each(|line| printer.note_now(line.to_owned()));
+    }
+    drop(printer);
+    match timeout(PRINT_TIMEOUT, outcome).await {
+        Ok(Ok(written)) => written,
+        _ => Ok(()),
+    }
+}
+
+/// Prints the messages that arrive, and answers them.
+struct Serving<'a> {
+    args: &'a Args,
+    reply: Option<&'a Reply>,
+    framing: Framing<AnyFormat>,
+    answering: Answering,
+    printer: &'a Printer,
+    /// For what peers can cause at will.
+    log: LogLimit,
+}
+
+impl Serving<'_> {
+    async fn run(
+        mut self,
+        receiver: &mut FrameReceiver<AnyFormat>,
+        sender: &mut FrameSender<AnyFormat>,
+    ) -> Result<(), Failure> {
+        let mut datagram = 0;
+        loop {
+            let (source, frames) = match receiver.recv().await {
+                Ok(Received::Datagram { source, frames }) => (source, frames),
+                Ok(Received::Refused { source, error }) => {
+                    if let Some(more) = self.log.admit(Instant::now()) {
+                        refused(source, &error, more, self.args.json, self.printer).await;
+                    }
+                    continue;
+                }
+                // An answer was not delivered. Its recipient is gone, and may come back.
+                Ok(Received::Undelivered(_)) => continue,
+                Err(error) => return Err(Failure::job(format!("cannot receive: {error}"))),
+            };
+            datagram += 1;
+            let are_messages = match messages(frames.clone(), self.args.kinds.as_slice()) {
+                Ok(are_messages) => are_messages,
+                Err(why) => {
+                    self.complain(source, &why.to_string()).await;
+                    continue;
+                }
+            };
+            for (frame, is_message) in frames.clone().zip(&are_messages) {
+                if !is_message {
+                    continue;
+                }
+                if self.args.json {
+                    let message = Shown::new(frame.meta, frame.payload);
+                    self.printer
+                        .line(json(&DatagramEvent::Message { peer: source, datagram, message }))
+                        .await;
+                } else {
+                    self.printer.line(row(&frame, source, self.args.preview.into())).await;
+                }
+            }
+            self.answer(sender, source, frames, &are_messages).await;
+        }
+    }
+
+    /// Answers the messages of a datagram, in no more bytes than it has.
+    async fn answer(
+        &mut self,
+        sender: &mut FrameSender<AnyFormat>,
+        source: SocketAddr,
+        frames: Frames<'_, AnyFormat>,
+        are_messages: &[bool],
+    ) {
+        let Some(reply) = self.reply else { return };
+        // A ping is not answered either: its source may be forged (spec, 8.1).
+        let frames = || frames.clone().zip(are_messages).filter(|(_, is_message)| **is_message);
+        let contents = frames().map(|(frame, _)| frame.payload);
+        if let Err(why) = self.answering.admit(source, contents, Instant::now()) {
+            return self.complain(source, why.meaning()).await;
+        }
+        let mut left: usize = frames().map(|(frame, _)| frame.bytes().len()).sum();
+        for (frame, _) in frames() {
+            let answer = reply.to(frame.payload);
+            let header = self.framing.encode_header(frame.meta, answer.len() as u64);
+            let len = header.map_or(0, |header| header.as_bytes().len()) + answer.len();
+            let Some(rest) = left.checked_sub(len) else {
+                self.complain(source, Unanswered::Longer.meaning()).await;
+                break;
+            };
+            left = rest;
+            if let Err(error) = sender.feed_to(source, frame.meta, &answer).await {
+                let why = format!("cannot answer: {error}");
+                if let Some(more) = self.log.admit(Instant::now()) {
+                    self.printer.error(&format!("{source}: {why}{}", hidden(more))).await;
+                }
+            }
+        }
+        while let Err(error) = sender.flush().await {
+            self.complain(source, &format!("cannot answer: {error}")).await;
+        }
+    }
+
+    /// Logs what a peer has caused.
+    async fn complain(&mut self, source: SocketAddr, why: &str) {
+        if let Some(more) = self.log.admit(Instant::now()) {
+            self.printer.error(&format!("{source}: {why}{}", hidden(more))).await;
+        }
+    }
+}
+
+/// Formats a message as one line.
+fn row(frame: &Frame<'_, AnyMeta>, source: SocketAddr, width: usize) -> String {
+    let len = frame.payload.len();
+    let content = preview(frame.payload, len as u64, width);
+    let meta = frame.meta.kind().map(|kind| kind.to_string()).or_else(|| frame.meta.header());
+    let meta = meta.map_or_else(String::new, |meta| format!("{meta:<6}  "));
+    format!("{:<21}  {meta}{len:>8}  {content}", source.to_string())
+}
