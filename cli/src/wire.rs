@@ -7,7 +7,7 @@ use std::task::{Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use unstick::scan::Found;
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
-use unstick::{EncodeError, Format, Hdlc, Kind, Marked, Wire};
+use unstick::{EncodeError, Hdlc, Kind, Marked, Wire};
 
 use crate::format::{self, AnyFormat, AnyMeta, FIELD_HELP, Meta};
 use crate::mark::{self, AnyMark};
@@ -155,10 +155,6 @@ pub(crate) async fn feed<T: AsyncWrite + Unpin, W: Exchange>(
     payload: &[u8],
 ) -> Result<(), WriteError> {
     let meta = W::Meta::from_any(&meta).ok_or(EncodeError::Meta)?;
-    if let AnyWire::Format(AnyFormat::Fixed(fixed)) = (*writer.framing().format()).into() {
-        // Where every frame has the same length, a limit explains nothing.
-        fixed.encode_header(&(), payload.len() as u64, &mut [0])?;
-    }
     writer.feed(meta, payload).await
 }
 
