@@ -32,8 +32,8 @@ use crate::v1;
 /// less.
 const RECV_BUFFER: usize = 4 << 20;
 const NO_FILES: &str = "files do not travel in datagrams; leave `udp:` out";
-const NO_MARKS: &str =
-    "only frames with a length travel in datagrams; leave `udp:` out, or take another --format";
+const NO_OTHERS: &str = "only frames with a length and no check travel in datagrams; \
+                         leave `udp:` out, or take another --format";
 const NO_TLS: &str = "there is no TLS over datagrams here; leave `udp:` or the --tls options out";
 /// How long to wait, after the last message, for the system's report that nothing listens there.
 const ERROR_WAIT: Duration = Duration::from_millis(200);
@@ -159,7 +159,7 @@ fn offset(error: &DatagramError) -> Option<u64> {
 fn framing(args: &FramingArgs) -> Result<Framing<AnyFormat>, Failure> {
     match args.format.format() {
         Some(format) => Ok(args.apply(format)),
-        None => Err(Failure::Usage(NO_MARKS.to_owned())),
+        None => Err(Failure::Usage(NO_OTHERS.to_owned())),
     }
 }
 
