@@ -24,6 +24,14 @@ pub(crate) fn explain(error: &DecodeError, wire: impl Into<AnyWire>) -> String {
 /// Guesses a more likely cause than a peer that really sent these bytes in this format.
 pub(crate) fn guess(error: &DecodeError, wire: AnyWire) -> Option<String> {
     match (*error, wire) {
+        (
+            DecodeError::Header {
+                error: HeaderError::UnsupportedVersion { found, supported }, ..
+            },
+            _,
+        ) if [found, supported] == [1, 2] || [found, supported] == [2, 1] => {
+            Some(format!("try --format v{found}"))
+        }
         _ if wire.is_v1() => None,
         (DecodeError::Oversize { at, len, limit }, AnyWire::Format(format)) => {
             about_protocol(format, at, len).or_else(|| about_length(format, len, limit))

@@ -27,9 +27,12 @@ pub(crate) struct FramingArgs {
     /// i32le, varint, or field:header=4,offset=1,width=2,order=be,covers=frame (order is be or le;
     /// covers is payload, rest, which is all after the length, or frame). With a mark at each
     /// frame's end: lines, crlf, nul, delim:HEX for any bytes, such as delim:0d0a, cobs, slip,
-    /// hdlc (with FCS-16). Without either: fixed:N for frames of N bytes. Of protocols that exist:
-    /// dns, kafka, lsp, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2,
-    /// modbus, mqtt, mysql, postgres, tls, websocket.
+    /// hdlc (with FCS-16). Without either: fixed:N for frames of N bytes. With a check after each
+    /// payload: v2 (kinds as in v1, but no session: each frame is a message, without hello, ping,
+    /// close and files), netstring, chunked; and, where send needs --header, mavlink,
+    /// modbus-rtu-request, modbus-rtu-response, resp, ubx. Of other protocols that exist: dns,
+    /// kafka, lsp, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2, modbus,
+    /// mqtt, mysql, postgres, tls, websocket.
     #[arg(long, default_value = "v1")]
     pub(crate) format: AnyWire,
     /// The maximum number of payload bytes in a frame, such as 65536 or 64KiB [default: 1MiB; of
@@ -42,7 +45,7 @@ impl FramingArgs {
     /// Returns the framing for `inspect`: without `--limit` the limit is the protocol's own.
     pub(crate) fn inspecting<W: Wire>(&self, wire: W) -> Framing<W> {
         let framing = self.apply(wire);
-        match (self.limit, self.format.format().and_then(|format| format.own_limit())) {
+        match (self.limit, self.format.own_limit()) {
             (None, Some(limit)) => framing.with_limit(limit),
             _ => framing,
         }
@@ -85,7 +88,7 @@ impl FramingArgs {
 pub(crate) const FIELD_HELP: &str = "field:header=4,offset=1,width=2,order=be,covers=frame";
 
 /// The maximum length of a header of any of the formats.
-const MAX_HEADER_LEN: usize = 1024;
+pub(crate) const MAX_HEADER_LEN: usize = 1024;
 
 /// The fields of a header other than the length, in any of the formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,7 +264,11 @@ macro_rules! with_protocols {
 }
 unstick::for_each_format! { with_protocols }
 
-fn decode<F: Format<Meta: Meta>>(format: &F, bytes: &[u8]) -> Result<Parsed<AnyMeta>, HeaderError> {
+/// Decodes a header, with its fields as [`AnyMeta`].
+pub(crate) fn decode<F: Format<Meta: Meta>>(
+    format: &F,
+    bytes: &[u8],
+) -> Result<Parsed<AnyMeta>, HeaderError> {
     Ok(match format.decode_header(bytes)? {
         Parsed::Header(Header { meta, payload_len, header_len }) => {
             Parsed::Header(Header { meta: meta.into_any(), payload_len, header_len })
@@ -270,7 +277,8 @@ fn decode<F: Format<Meta: Meta>>(format: &F, bytes: &[u8]) -> Result<Parsed<AnyM
     })
 }
 
-fn encode<F: Format<Meta: Meta>>(
+/// Encodes a header.
+pub(crate) fn encode<F: Format<Meta: Meta>>(
     format: &F,
     meta: &AnyMeta,
     len: u64,
@@ -314,7 +322,7 @@ impl AnyFormat {
     }
 
     /// Returns the protocol's own limit for a frame, if it sets one.
-    fn own_limit(&self) -> Option<u64> {
+    pub(crate) fn own_limit(&self) -> Option<u64> {
         Some(match self {
             Self::Grpc(_) => grpc::framing().limit(),
             Self::Http2(_) => http2::framing().limit(),

@@ -8,10 +8,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 
 use serde::Serialize;
-use unstick::{
-    DecodeError, Decoder, Hdlc, HdlcOctets, Header, HeaderError, Marked, Piece, RecoverError, V1,
-    Wire,
-};
+use unstick::{DecodeError, Hdlc, HeaderError, Marked};
 use unstick_session::message::Code;
 
 use crate::advice::{explain, guess};
@@ -19,7 +16,7 @@ use crate::bytes::{count, count_bytes};
 use crate::content::Content;
 use crate::dump::DumpReader;
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
-use crate::mark::{AnyMark, idle};
+use crate::frames::{Begin, Kept, Run, Source, Streamed};
 use crate::output::{Failure, Out, json, note, print_error};
 use crate::preview::{preview, unquoted};
 use crate::v1;
@@ -40,8 +37,9 @@ pub(crate) struct Args {
     /// `hexdump -vC` print.
     #[arg(long)]
     hex: bool,
-    /// Go on after an error: with the next bytes that are a header (v1), or after the next mark
-    /// (lines, crlf, nul, delim:, cobs, slip and hdlc).
+    /// Go on after an error: with the next bytes that are a header (v1), with the next whole frame
+    /// whose check is right (v2, chunked, mavlink, modbus-rtu-request, modbus-rtu-response,
+    /// netstring, resp, ubx), or after the next mark (lines, crlf, nul, delim:, cobs, slip, hdlc).
     #[arg(long)]
     resync: bool,
     /// Go on after a frame that is over the limit.
@@ -60,46 +58,28 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let framing = &args.framing;
     if args.resync && framing.format.format().is_some_and(|format| !format.is_v1()) {
         return Err(Failure::Usage(
-            "only v1 headers can be found again, and marks: no other format has a check; \
-             leave out --resync"
+            "only v1 headers can be found again, frames with a check, and marks: this format has \
+             none of them; leave out --resync"
                 .to_owned(),
         ));
     }
     let input = Input::open(args)?;
-    match framing.format {
+    let mut source: Box<dyn Source> = match framing.format {
         AnyWire::Format(AnyFormat::V1(format)) => {
-            let decoder = Decoder::with_framing(framing.inspecting(format));
-            let parts = Parts {
-                any_meta: AnyMeta::Kind,
-                resync: Some(Decoder::<V1>::resync),
-                idle: |_, _| 0,
-            };
-            Inspector::new(args, decoder, parts).run(input)
+            Box::new(Streamed::v1(framing.inspecting(format)))
         }
-        AnyWire::Format(format) => {
-            let decoder = Decoder::with_framing(framing.inspecting(format));
-            let parts = Parts { any_meta: |meta| meta, resync: None, idle: |_, _| 0 };
-            Inspector::new(args, decoder, parts).run(input)
-        }
+        AnyWire::Format(format) => Box::new(Streamed::format(framing.inspecting(format))),
         AnyWire::Mark(mark) => {
-            let decoder = Decoder::with_framing(framing.inspecting(Marked::new(mark.of_file())));
-            let parts = Parts {
-                any_meta: |()| AnyMeta::None,
-                resync: Some(Decoder::<Marked<AnyMark>>::resync),
-                idle: |marked, bytes| idle(marked.mark(), bytes),
-            };
-            Inspector::new(args, decoder, parts).run(input)
+            Box::new(Streamed::mark(framing.inspecting(Marked::new(mark.of_file()))))
         }
-        AnyWire::Hdlc => {
-            let decoder = Decoder::with_framing(framing.inspecting(Hdlc::new()));
-            let parts = Parts {
-                any_meta: |()| AnyMeta::None,
-                resync: Some(Decoder::<Hdlc>::resync),
-                idle: |_, bytes| idle(&HdlcOctets, bytes),
-            };
-            Inspector::new(args, decoder, parts).run(input)
-        }
-    }
+        AnyWire::Hdlc => Box::new(Streamed::hdlc(framing.inspecting(Hdlc::new()))),
+        AnyWire::Checked(checked) => match checked.check_len() {
+            1 => Box::new(Kept::new(framing.inspecting(checked.wire::<1>()))),
+            2 => Box::new(Kept::new(framing.inspecting(checked.wire::<2>()))),
+            _ => Box::new(Kept::new(framing.inspecting(checked.wire::<4>()))),
+        },
+    };
+    Inspector::new(args).run(&mut *source, input)
 }
 
 /// The source of the bytes: a file or standard input, binary or hexadecimal.
@@ -156,40 +136,8 @@ impl Input {
     }
 }
 
-/// A function that searches for the next frame with a framing's decoder.
-type ResyncFn<W> = fn(&mut Decoder<W>, &mut &[u8]) -> Result<Option<u64>, RecoverError>;
-
-/// What only a few framings have.
-struct Parts<W: Wire> {
-    any_meta: fn(W::Meta) -> AnyMeta,
-    resync: Option<ResyncFn<W>>,
-    /// Returns how many bytes at the front stand between frames.
-    idle: fn(&W, &[u8]) -> usize,
-}
-
-/// The length of a payload, if it is known when the frame begins.
-trait Announced {
-    fn announced(self) -> Option<u64>;
-}
-
-impl Announced for u64 {
-    fn announced(self) -> Option<u64> {
-        Some(self)
-    }
-}
-
-impl Announced for () {
-    fn announced(self) -> Option<u64> {
-        None
-    }
-}
-
-struct Inspector<'a, W: Wire<Len: Announced>> {
+struct Inspector<'a> {
     args: &'a Args,
-    decoder: Decoder<W>,
-    parts: Parts<W>,
-    /// The stream offset of the frame that has begun last, if its length is not announced.
-    begun: u64,
     out: Out,
     state: State,
     frame: Option<OpenFrame>,
@@ -206,11 +154,11 @@ enum State {
     /// Decoding frames.
     Decode,
     /// Searching for the next header or mark after an error.
-    Search { error: DecodeError },
+    Search,
     /// Skipping a frame up to the next mark.
     Skip,
-    /// A header was found; the next piece has it.
-    Found { error: DecodeError, skipped: u64 },
+    /// A frame was found; the next run begins it.
+    Found { skipped: u64 },
     /// Nothing more is decoded.
     Done,
 }
@@ -285,13 +233,10 @@ fn byte_of(error: &DecodeError) -> u64 {
     error.at().saturating_add(index)
 }
 
-impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
-    fn new(args: &'a Args, decoder: Decoder<W>, parts: Parts<W>) -> Self {
+impl<'a> Inspector<'a> {
+    fn new(args: &'a Args) -> Self {
         Self {
             args,
-            decoder,
-            parts,
-            begun: 0,
             out: Out::new(),
             state: State::Decode,
             frame: None,
@@ -302,7 +247,7 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
         }
     }
 
-    fn run(mut self, mut input: Input) -> Result<(), Failure> {
+    fn run(mut self, source: &mut dyn Source, mut input: Input) -> Result<(), Failure> {
         let mut headed = false;
         let mut chunk = Vec::with_capacity(CHUNK_LEN);
         while self.state != State::Done {
@@ -316,13 +261,13 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
                 headed = true;
             }
             if chunk.is_empty() {
-                self.end_of_stream()?;
+                self.end_of_stream(source)?;
                 break;
             }
-            self.chunk(&chunk)?;
+            self.chunk(source, &chunk)?;
             self.out.flush()?;
         }
-        let (frames, errors, bytes) = (self.frames, self.errors, self.decoder.position());
+        let (frames, errors, bytes) = (self.frames, self.errors, source.position());
         if self.args.json {
             self.out.line(json(&InspectEvent::End { frames, errors, bytes }))?;
         } else {
@@ -339,58 +284,40 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
         if errors == 0 { Ok(()) } else { Err(Failure::Reported) }
     }
 
-    fn chunk(&mut self, mut input: &[u8]) -> Result<(), Failure> {
+    fn chunk(&mut self, source: &mut dyn Source, mut input: &[u8]) -> Result<(), Failure> {
         loop {
             match self.state {
                 State::Done => return Ok(()),
-                State::Search { error } => {
-                    // Without a search function the state is never `Search`.
-                    let Some(resync) = self.parts.resync else { return Ok(()) };
-                    match resync(&mut self.decoder, &mut input) {
-                        Ok(Some(skipped)) if self.has_marks() => self.found_mark(error, skipped)?,
-                        Ok(Some(skipped)) => self.state = State::Found { error, skipped },
-                        Ok(None) | Err(_) => return Ok(()),
+                State::Search => match source.search(&mut input) {
+                    Some(skipped) if self.has_marks() => {
+                        self.found_mark(source.position(), skipped)?;
                     }
-                }
-                State::Skip => {
-                    // The decoder stops after the mark, so that the next frame's offset is known.
-                    let Some(resync) = self.parts.resync else { return Ok(()) };
-                    match resync(&mut self.decoder, &mut input) {
-                        Ok(Some(_)) => self.state = State::Decode,
-                        Ok(None) | Err(_) => return Ok(()),
-                    }
-                }
-                State::Decode | State::Found { .. } => {
-                    if self.decoder.is_at_boundary() {
-                        let idle = (self.parts.idle)(self.decoder.format(), input);
-                        self.begun = self.decoder.position() + idle as u64;
-                    }
-                    match self.decoder.decode(&mut input) {
-                        Ok(Some(piece)) => self.piece(piece)?,
-                        Ok(None) => return Ok(()),
-                        Err(error) => self.fail(error)?,
-                    }
-                }
+                    Some(skipped) => self.state = State::Found { skipped },
+                    None => return Ok(()),
+                },
+                // The decoder stops after the mark, so that the next frame's offset is known.
+                State::Skip => match source.search(&mut input) {
+                    Some(_) => self.state = State::Decode,
+                    None => return Ok(()),
+                },
+                State::Decode | State::Found { .. } => match source.decode(&mut input) {
+                    Ok(Some(run)) => self.piece(run)?,
+                    Ok(None) => return Ok(()),
+                    Err(error) => self.fail(source, error)?,
+                },
             }
         }
     }
 
     /// Whether frames end with marks.
     fn has_marks(&self) -> bool {
-        self.args.framing.format.format().is_none()
+        self.args.framing.format.has_marks()
     }
 
-    fn piece(&mut self, piece: Piece<'_, W::Meta, W::Len>) -> Result<(), Failure> {
-        if let Some(Header { meta, payload_len, header_len }) = piece.header {
-            let meta = (self.parts.any_meta)(meta);
-            let len = payload_len.announced();
-            let before = piece.bytes.len() as u64 + header_len as u64;
-            let at = match len {
-                Some(_) => self.decoder.position() - before,
-                None => self.begun,
-            };
-            if let (State::Found { error, skipped }, Some(len)) = (self.state, len) {
-                self.found(error, skipped, at, meta, len)?;
+    fn piece(&mut self, run: Run<'_>) -> Result<(), Failure> {
+        if let Some(Begin { at, meta, len }) = run.begin {
+            if let (State::Found { skipped }, Some(len)) = (self.state, len) {
+                self.found(skipped, at, meta, len)?;
             }
             if self.state == State::Done {
                 return Ok(());
@@ -398,7 +325,7 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
             self.frame = Some(OpenFrame { at, meta, len, seen: 0, beginning: Vec::new() });
         }
         if let Some(frame) = &mut self.frame {
-            frame.seen += piece.bytes.len() as u64;
+            frame.seen += run.bytes.len() as u64;
             // A character has at most four bytes.
             let previewed = usize::from(self.args.preview) * 4 + 4;
             let max = match frame.len {
@@ -409,28 +336,28 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
             };
             let room = max.saturating_sub(frame.beginning.len());
             let held = frame.beginning.len();
-            frame.beginning.extend(piece.bytes.iter().take(room));
+            frame.beginning.extend(run.bytes.iter().take(room));
             if let AnyMeta::Recipe(meta) = frame.meta {
                 let added = frame.beginning.get_mut(held..).unwrap_or_default();
                 meta.unmask(held as u64, added);
             }
         }
-        if piece.last
+        if run.last
             && let Some(mut frame) = self.frame.take()
         {
             frame.len = Some(frame.seen);
             self.frames += 1;
-            self.whole += self.decoder.position() - frame.at;
-            self.row(&frame)?;
+            self.whole += run.end - frame.at;
+            self.row(&frame, true)?;
         }
         Ok(())
     }
 
     /// Reports a decode error, and decides whether and how to continue.
-    fn fail(&mut self, error: DecodeError) -> Result<(), Failure> {
+    fn fail(&mut self, source: &mut dyn Source, error: DecodeError) -> Result<(), Failure> {
         self.errors += 1;
         if let Some(frame) = self.frame.take() {
-            self.row(&frame)?;
+            self.row(&frame, false)?;
         }
         let byte = byte_of(&error);
         let message = self.explain(&error);
@@ -447,9 +374,7 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
         }
         let oversize = matches!(error, DecodeError::Oversize { .. } | DecodeError::TooLong { .. });
         let ended = matches!(error, DecodeError::Truncated { .. });
-        let skip = oversize
-            && self.args.skip_oversize
-            && (self.has_marks() || self.decoder.skip_frame().is_ok());
+        let skip = oversize && self.args.skip_oversize && (self.has_marks() || source.skip_frame());
         let hint = match error {
             _ if skip => "; going on after it",
             DecodeError::TooLong { .. } if !self.args.resync => {
@@ -460,18 +385,19 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
             {
                 "; go on after it with --skip-oversize"
             }
-            DecodeError::Header { .. } if self.parts.resync.is_none() => {
+            DecodeError::Header { .. } if !source.can_search() => {
                 "; in this format the place of the next frame cannot be found again"
             }
             _ => "",
         };
         self.report(&format!("{message}{hint}"))?;
-        self.state = match self.parts.resync {
-            _ if skip && self.has_marks() => State::Skip,
-            _ if skip => State::Decode,
+        let can_search = source.can_search() && !ended;
+        self.state = match skip {
+            true if self.has_marks() => State::Skip,
+            true => State::Decode,
             // The end of an oversize frame is known, so it needs no search.
-            Some(_) if !ended && (!oversize || self.args.resync) => State::Search { error },
-            _ => State::Done,
+            false if can_search && (!oversize || self.args.resync) => State::Search,
+            false => State::Done,
         };
         // A stream that ended was read completely.
         if !ended && !skip && (self.state == State::Done || !self.args.resync) {
@@ -491,14 +417,7 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
     }
 
     /// Reports where the next header was found. Without `--resync` this ends the listing.
-    fn found(
-        &mut self,
-        error: DecodeError,
-        skipped: u64,
-        at: u64,
-        meta: AnyMeta,
-        len: u64,
-    ) -> Result<(), Failure> {
+    fn found(&mut self, skipped: u64, at: u64, meta: AnyMeta, len: u64) -> Result<(), Failure> {
         let go_on = self.args.resync;
         self.state = if go_on { State::Decode } else { State::Done };
         if self.args.json {
@@ -506,9 +425,9 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
         }
         let kind = meta.kind().map_or_else(String::new, |kind| format!(" {kind}"));
         let frame = format!("a{kind} frame with {} of payload", count_bytes(len));
-        let skipped = count_bytes(skipped);
+        let (from, skipped) = (at.saturating_sub(skipped), count_bytes(skipped));
         self.report(&if go_on {
-            format!("byte {at}: going on with {frame}, {skipped} skipped from byte {}", error.at())
+            format!("byte {at}: going on with {frame}, {skipped} skipped from byte {from}")
         } else {
             format!(
                 "byte {at}: a resync would find {frame}, {skipped} skipped; see it with --resync"
@@ -517,16 +436,15 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
     }
 
     /// Reports where decoding goes on after a mark. Without `--resync` this ends the listing.
-    fn found_mark(&mut self, error: DecodeError, skipped: u64) -> Result<(), Failure> {
+    fn found_mark(&mut self, at: u64, skipped: u64) -> Result<(), Failure> {
         let go_on = self.args.resync;
         self.state = if go_on { State::Decode } else { State::Done };
-        let at = self.decoder.position();
         if self.args.json {
             self.out.line(json(&InspectEvent::Resync { found: Some(at), skipped }))?;
         }
-        let skipped = count_bytes(skipped);
+        let (from, skipped) = (at.saturating_sub(skipped), count_bytes(skipped));
         self.report(&if go_on {
-            format!("byte {at}: going on after a mark, {skipped} skipped from byte {}", error.at())
+            format!("byte {at}: going on after a mark, {skipped} skipped from byte {from}")
         } else {
             format!(
                 "byte {at}: a resync would go on after a mark, {skipped} skipped; see it with --resync"
@@ -534,26 +452,47 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
         })
     }
 
-    fn end_of_stream(&mut self) -> Result<(), Failure> {
-        let ended = loop {
-            match self.decoder.end() {
-                Ok(Some(piece)) => self.piece(piece)?,
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        match ended {
-            Ok(()) => Ok(()),
-            Err(DecodeError::Unsynchronized { at, skipped }) => {
-                if self.args.json {
-                    self.out.line(json(&InspectEvent::Resync { found: None, skipped }))?;
+    fn end_of_stream(&mut self, source: &mut dyn Source) -> Result<(), Failure> {
+        loop {
+            let ended = loop {
+                match source.end() {
+                    Ok(Some(run)) => self.piece(run)?,
+                    Ok(None) => return Ok(()),
+                    Err(error) => break error,
                 }
-                let skipped = count_bytes(skipped);
-                let what = if self.has_marks() { "mark" } else { "header" };
-                self.report(&format!("byte {at}: no further {what} in the {skipped} up to the end"))
+            };
+            // What seems to be a part of a frame may hold whole ones.
+            if let DecodeError::Unsynchronized { at, skipped } = ended {
+                match source.search_end() {
+                    Some(skipped) => self.state = State::Found { skipped },
+                    None => return self.found_nothing(at, skipped),
+                }
+            } else {
+                self.fail(source, ended)?;
+                match source.search_end() {
+                    Some(skipped) => self.state = State::Found { skipped },
+                    None => return Ok(()),
+                }
             }
-            Err(error) => self.fail(error),
+            self.chunk(source, b"")?;
+            if self.state == State::Done {
+                return Ok(());
+            }
         }
+    }
+
+    /// Reports that a search has reached the end.
+    fn found_nothing(&mut self, at: u64, skipped: u64) -> Result<(), Failure> {
+        if self.args.json {
+            self.out.line(json(&InspectEvent::Resync { found: None, skipped }))?;
+        }
+        let skipped = count_bytes(skipped);
+        let what = match self.args.framing.format {
+            format if format.has_marks() => "mark",
+            AnyWire::Checked(_) => "frame",
+            _ => "header",
+        };
+        self.report(&format!("byte {at}: no further {what} in the {skipped} up to the end"))
     }
 
     /// Prints an error message, after the rows that were written to standard output so far.
@@ -567,12 +506,13 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
         if self.args.json {
             return Ok(());
         }
-        let meta = if self.args.framing.format.is_v1() { "kind" } else { "header" };
+        let meta = if self.args.framing.format.has_kinds() { "kind" } else { "header" };
         let columns = self.columns("offset", "payload", meta, "content");
         self.out.line(columns)
     }
 
-    fn row(&mut self, frame: &OpenFrame) -> Result<(), Failure> {
+    /// Prints a frame. `complete` is whether it has ended.
+    fn row(&mut self, frame: &OpenFrame, complete: bool) -> Result<(), Failure> {
         let width = usize::from(self.args.preview);
         let whole = Some(frame.beginning.len() as u64) == frame.len;
         let described = frame
@@ -608,8 +548,8 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
             Some(len) if arrived < len => {
                 content = format!("(incomplete: {arrived} of {len}) {content}");
             }
-            Some(_) => {}
-            None => content = format!("(incomplete) {content}"),
+            _ if complete => {}
+            _ => content = format!("(incomplete) {content}"),
         }
         let meta = kind.or(header).unwrap_or_default();
         let columns = self.columns(&at.to_string(), &known_len.to_string(), &meta, &content);
@@ -618,8 +558,7 @@ impl<'a, W: Wire<Len: Announced>> Inspector<'a, W> {
 
     /// Formats a row with aligned columns.
     fn columns(&self, at: &str, len: &str, meta: &str, content: &str) -> String {
-        let format = self.args.framing.format.format();
-        let Some(width) = format.and_then(|format| format.meta_width()) else {
+        let Some(width) = self.args.framing.format.meta_width() else {
             return format!("{at:>12}  {len:>12}  {content}").trim_end().to_owned();
         };
         format!("{at:>12}  {len:>12}  {meta:<width$}  {content}").trim_end().to_owned()

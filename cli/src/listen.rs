@@ -77,10 +77,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.framing.check_exchange()?;
-    if args.inbox.dir.is_some() && !args.framing.format.has_lengths() {
+    if args.inbox.dir.is_some() && !args.framing.format.has_files() {
         return Err(Failure::Usage(
-            "files come in frames that say how long they are; leave out --dir, or take another \
-             --format"
+            "files come in frames that say how long they are, and have no check; leave out --dir, \
+             or take another --format"
                 .to_owned(),
         ));
     }

@@ -8,6 +8,7 @@
 mod addr;
 mod advice;
 mod bytes;
+mod checked;
 mod conform;
 mod content;
 mod demo;
@@ -15,6 +16,7 @@ mod describe;
 mod dialect;
 mod dump;
 mod format;
+mod frames;
 mod goodbye;
 mod hex;
 mod inbox;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use unstick::{EncodeError, Format, Header, HeaderBuf, HeaderError, Parsed};
 use unstick_cookbook::{
-    Http2, Postgres, PostgresStartup, grpc, http2, modbus, mqtt, mysql, ninep, postgres, tls,
-    websocket,
+    Http2, Postgres, PostgresStartup, grpc, http2, mavlink, modbus, modbus_rtu, mqtt, mysql, ninep,
+    postgres, resp, tls, ubx, websocket,
 };
 
 /// Declares [`RecipeMeta`]: for each protocol a variant and the library's type.
@@ -54,6 +54,10 @@ recipe_metas! {
     Mqtt(mqtt::Meta),
     Modbus(modbus::Meta),
     NineP(ninep::Meta),
+    MavLink(mavlink::Meta),
+    ModbusRtu(modbus_rtu::Meta),
+    Resp(resp::Meta),
+    Ubx(ubx::Meta),
 }
 
 impl RecipeMeta {

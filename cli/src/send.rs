@@ -69,12 +69,12 @@ pub(crate) struct Args {
     /// The name for the receiver of the one FILE [default: its own name].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The messages' kind, such as binary, ping or 0x41 (v1) [default: text, or binary for what
-    /// is not UTF-8].
+    /// The messages' kind, such as binary, ping or 0x41 (v1, and without ping v2) [default: text, or
+    /// binary for what is not UTF-8].
     #[arg(long, value_name = "KIND", value_parser = parse_kind)]
     kind: Option<Kind>,
     /// The header's bytes other than the length, as a whole header with any length in it (field:
-    /// formats) [default: zeros].
+    /// formats [default: zeros], ubx, mavlink, modbus-rtu-request, modbus-rtu-response, resp).
     #[arg(long, value_name = "HEX")]
     header: Option<String>,
     /// Wait for one answer to each message, and fail if one is missing.
@@ -127,8 +127,18 @@ impl Shape {
     fn new(args: &Args) -> Result<Self, Failure> {
         args.framing.check_exchange()?;
         let format = args.framing.format;
-        if args.kind.is_some() && !format.is_v1() {
-            return Err(Failure::Usage("only v1 frames have a kind; leave out --kind".to_owned()));
+        if args.kind.is_some() && !format.has_kinds() {
+            return Err(Failure::Usage(
+                "only frames of v1 and v2 have a kind; leave out --kind".to_owned(),
+            ));
+        }
+        if let Some(kind) = args.kind.filter(|_| !format.is_v1())
+            && !(matches!(kind, Kind::TEXT | Kind::BINARY) || kind.is_application())
+        {
+            return Err(Failure::Usage(format!(
+                "there is no session over v2 here, and a {kind} belongs to one; take text, binary, \
+                 or 0x40 to 0x7f, or 0xc0 to 0xff"
+            )));
         }
         if let Some(kind @ (Kind::CLOSE | Kind::HELLO)) = args.kind {
             return Err(Failure::Usage(format!("a {kind} is sent anyway; give another --kind")));
@@ -151,17 +161,26 @@ impl Shape {
             Some(text) => {
                 let bytes = hex::parse(text)
                     .map_err(|error| Failure::Usage(format!("--header, {error}")))?;
-                Some(format.format().and_then(|format| format.header_meta(&bytes)).ok_or_else(
-                    || {
-                        Failure::Usage(
-                        "--header goes with a field: format, and has as many bytes as its header"
+                Some(format.header_meta(&bytes).ok_or_else(|| {
+                    Failure::Usage(
+                        "--header goes with a field: format, ubx, mavlink, modbus-rtu-request, \
+                         modbus-rtu-response or resp, and is one whole header"
                             .to_owned(),
                     )
-                    },
-                )?)
+                })?)
             }
             None => None,
         };
+        if let AnyWire::Checked(checked) = format
+            && !checked.is_plain()
+            && header.is_none()
+        {
+            let name = checked.name();
+            return Err(Failure::Usage(format!(
+                "the headers of {name} say more than a length; give one with --header, with any \
+                 length in it; `listen` and `inspect` show what arrives"
+            )));
+        }
         Ok(Self { format, kind: args.kind, header })
     }
 
@@ -519,7 +538,8 @@ impl<W: Exchange> AnswerReader<'_, W> {
             let at = found.at();
             let Some(frame) = self.reader.buf().frame(&found) else { continue };
             let meta = frame.meta.clone().into_any();
-            let received = match meta.kind() {
+            let kind = meta.kind().filter(|_| self.shape.format.is_v1());
+            let received = match kind {
                 Some(kind) => self.shared.handle_frame(kind, frame.payload),
                 None => Ok(ReceivedFrame::Message),
             };
@@ -539,8 +559,8 @@ impl<W: Exchange> AnswerReader<'_, W> {
                 let line = show(meta, frame.payload, at, self.json, self.prompted);
                 self.printer.line(line).await;
             }
-            let is_hello = meta.kind() == Some(Kind::HELLO);
-            let is_ping = meta.kind() == Some(Kind::PING);
+            let is_hello = kind == Some(Kind::HELLO);
+            let is_ping = kind == Some(Kind::PING);
             self.progress.send_modify(|progress| {
                 progress.frames += 1;
                 progress.answers += u64::from(is_answer);
@@ -676,8 +696,8 @@ impl<W: Exchange> MessageSender<'_, W> {
     async fn message(&mut self, payload: &[u8]) -> Result<(), SendFailure> {
         let number = self.seen.borrow().sent + 1;
         let meta = self.shape.meta(payload);
-        self.check_len(number, meta, payload.len() as u64).await?;
-        match meta.kind() {
+        self.check_len(number, payload.len() as u64).await?;
+        match meta.kind().filter(|_| self.shape.format.is_v1()) {
             Some(kind) => self.send_message(&Message::Other { kind, payload }).await?,
             None => {
                 let written = wire::feed(self.writer, meta, payload);
@@ -695,7 +715,7 @@ impl<W: Exchange> MessageSender<'_, W> {
 
     /// Checks the length of a message against the peer's limit: the one in its hello, or the one
     /// that applies without a hello.
-    async fn check_len(&mut self, number: u64, meta: AnyMeta, len: u64) -> Result<(), SendFailure> {
+    async fn check_len(&mut self, number: u64, len: u64) -> Result<(), SendFailure> {
         let limit = self.framing.limit();
         // Where every message has the same length, a limit does not help.
         let is_fixed = self.shape.format.format().is_some_and(|format| format.is_fixed());
@@ -706,7 +726,7 @@ impl<W: Exchange> MessageSender<'_, W> {
                 count_bytes(len)
             )));
         }
-        if meta.kind().is_none() || len <= LIMIT_WITHOUT_HELLO.min(self.peer_limit()) {
+        if !self.shape.format.is_v1() || len <= LIMIT_WITHOUT_HELLO.min(self.peer_limit()) {
             return Ok(());
         }
         if !self.seen.borrow().hello && !self.waited_for_hello {

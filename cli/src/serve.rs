@@ -381,7 +381,9 @@ impl<W: Exchange> Conversation<'_, W> {
     /// Handles the frame at this stream offset. An `Err` ends the conversation.
     async fn frame(&mut self, at: u64, frame: &Frame<'_, W::Meta>) -> Result<(), End> {
         let meta = frame.meta.clone().into_any();
-        let Some(kind) = meta.kind() else { return self.message(at, meta, frame.payload).await };
+        let Some(kind) = meta.kind().filter(|_| self.wire().is_v1()) else {
+            return self.message(at, meta, frame.payload).await;
+        };
         let event = self
             .session
             .handle_frame(kind, frame.payload)
@@ -514,7 +516,7 @@ impl<W: Exchange> Conversation<'_, W> {
 
     /// Sends an answer, if the peer accepts its size, within the time limit.
     async fn send(&mut self, meta: AnyMeta, payload: &[u8]) -> Result<(), End> {
-        if let Some(kind) = meta.kind() {
+        if let Some(kind) = meta.kind().filter(|_| self.wire().is_v1()) {
             self.has_sent = true;
             return match self.session.send(&Message::Other { kind, payload }) {
                 Ok(encoded) => write(self.rules, &mut self.writer, &encoded).await,

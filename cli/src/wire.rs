@@ -1,4 +1,4 @@
-//! What `--format` selects: any of the library's framings, with a header or a mark.
+//! What `--format` selects: any of the library's framings, with a header, a check or a mark.
 
 use std::future::poll_fn;
 use std::str::FromStr;
@@ -7,8 +7,9 @@ use std::task::{Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use unstick::scan::Found;
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
-use unstick::{EncodeError, Format, Hdlc, Kind, Marked, Wire};
+use unstick::{EncodeError, Hdlc, Kind, Marked, Wire};
 
+use crate::checked::{self, AnyChecked, AnyCheckedWire};
 use crate::format::{self, AnyFormat, AnyMeta, FIELD_HELP, Meta};
 use crate::mark::{self, AnyMark};
 
@@ -21,6 +22,8 @@ pub(crate) enum AnyWire {
     Mark(AnyMark),
     /// The same, with a check before it.
     Hdlc,
+    /// A header announces the payload's length, and a check follows the payload.
+    Checked(AnyChecked),
 }
 
 /// Runs `$body` with `$wire` as the library's type for an [`AnyWire`].
@@ -36,33 +39,91 @@ macro_rules! with_wire {
                 let $wire = unstick::Hdlc::new();
                 $body
             }
+            // The length of the check is a part of the library's type.
+            $crate::wire::AnyWire::Checked(checked) => match checked.check_len() {
+                1 => {
+                    let $wire = checked.wire::<1>();
+                    $body
+                }
+                2 => {
+                    let $wire = checked.wire::<2>();
+                    $body
+                }
+                _ => {
+                    let $wire = checked.wire::<4>();
+                    $body
+                }
+            },
         }
     };
 }
 pub(crate) use with_wire;
 
 impl AnyWire {
-    /// Returns the format if a frame begins with a header, or all have the same length.
+    /// Returns the format if nothing follows a payload: a frame begins with a header, or all have the
+    /// same length.
     pub(crate) fn format(&self) -> Option<AnyFormat> {
         match self {
             Self::Format(format) => Some(*format),
-            Self::Mark(_) | Self::Hdlc => None,
+            Self::Mark(_) | Self::Hdlc | Self::Checked(_) => None,
         }
     }
 
-    /// Returns whether this is the project's own protocol, with kinds, ping and close.
+    /// Returns whether this is version 1 of the project's own protocol, with ping, close and files.
     pub(crate) fn is_v1(&self) -> bool {
         self.format().is_some_and(|format| format.is_v1())
     }
 
-    /// Returns whether the frames say how long they are, each for itself.
-    pub(crate) fn has_lengths(&self) -> bool {
+    /// Returns whether the frames have a kind.
+    pub(crate) fn has_kinds(&self) -> bool {
+        self.is_v1() || matches!(self, Self::Checked(checked) if checked.is_v2())
+    }
+
+    /// Returns whether frames end with a mark.
+    pub(crate) fn has_marks(&self) -> bool {
+        matches!(self, Self::Mark(_) | Self::Hdlc)
+    }
+
+    /// Returns whether frames can be files: each says how long it is, and nothing else follows.
+    pub(crate) fn has_files(&self) -> bool {
         self.format().is_some_and(|format| !format.is_fixed())
+    }
+
+    /// Returns the protocol's own limit for a frame, if it sets one.
+    pub(crate) fn own_limit(&self) -> Option<u64> {
+        match self {
+            Self::Format(format) => format.own_limit(),
+            Self::Checked(checked) => checked.own_limit(),
+            Self::Mark(_) | Self::Hdlc => None,
+        }
+    }
+
+    /// Returns the width of the column for the headers' other fields; `None` if there are none.
+    pub(crate) fn meta_width(&self) -> Option<usize> {
+        match self {
+            Self::Format(format) => format.meta_width(),
+            Self::Checked(checked) => checked.meta_width(),
+            Self::Mark(_) | Self::Hdlc => None,
+        }
     }
 
     /// Returns the meta of an ordinary message, as [`AnyFormat::plain_meta`] does.
     pub(crate) fn plain_meta(&self, kind: Kind) -> AnyMeta {
-        self.format().map_or(AnyMeta::None, |format| format.plain_meta(kind))
+        match self {
+            Self::Format(format) => format.plain_meta(kind),
+            Self::Checked(checked) if checked.is_v2() => AnyMeta::Kind(kind),
+            _ => AnyMeta::None,
+        }
+    }
+
+    /// Returns the meta of this header, if the format has other bytes than a length and a kind, and
+    /// the header's length is right.
+    pub(crate) fn header_meta(&self, header: &[u8]) -> Option<AnyMeta> {
+        match self {
+            Self::Format(format) => format.header_meta(header),
+            Self::Checked(checked) => checked.header_meta(header),
+            Self::Mark(_) | Self::Hdlc => None,
+        }
     }
 }
 
@@ -76,7 +137,8 @@ impl From<AnyFormat> for AnyWire {
 pub(crate) fn named() -> impl Iterator<Item = (&'static str, AnyWire)> {
     let formats = format::NAMED.iter().map(|(name, format)| (*name, AnyWire::Format(*format)));
     let marks = mark::NAMED.map(|(name, mark)| (name, AnyWire::Mark(mark)));
-    formats.chain(marks).chain([("hdlc", AnyWire::Hdlc)])
+    let checked = checked::NAMED.iter().map(|(name, checked)| (*name, AnyWire::Checked(*checked)));
+    formats.chain(marks).chain([("hdlc", AnyWire::Hdlc)]).chain(checked)
 }
 
 impl FromStr for AnyWire {
@@ -88,6 +150,11 @@ impl FromStr for AnyWire {
         }
         if let Some(format) = format::with_parameters(text) {
             return format.map(Self::Format);
+        }
+        if text == "modbus-rtu" {
+            return Err("the length of a frame of Modbus RTU depends on its direction: take \
+                        modbus-rtu-request or modbus-rtu-response"
+                .to_owned());
         }
         named().find(|(name, _)| *name == text).map(|(_, wire)| wire).ok_or_else(|| {
             let names: Vec<_> = named().map(|(name, _)| name).collect();
@@ -135,6 +202,7 @@ impl Exchange for AnyFormat {
 
 impl Exchange for Marked<AnyMark> {}
 impl Exchange for Hdlc {}
+impl<const N: usize> Exchange for AnyCheckedWire<N> {}
 
 impl From<Marked<AnyMark>> for AnyWire {
     fn from(marked: Marked<AnyMark>) -> Self {
@@ -148,6 +216,12 @@ impl From<Hdlc> for AnyWire {
     }
 }
 
+impl<const N: usize> From<AnyCheckedWire<N>> for AnyWire {
+    fn from(wire: AnyCheckedWire<N>) -> Self {
+        Self::Checked(wire.format().framing())
+    }
+}
+
 /// Accepts a frame with this meta.
 pub(crate) async fn feed<T: AsyncWrite + Unpin, W: Exchange>(
     writer: &mut FrameWriter<T, W>,
@@ -155,10 +229,6 @@ pub(crate) async fn feed<T: AsyncWrite + Unpin, W: Exchange>(
     payload: &[u8],
 ) -> Result<(), WriteError> {
     let meta = W::Meta::from_any(&meta).ok_or(EncodeError::Meta)?;
-    if let AnyWire::Format(AnyFormat::Fixed(fixed)) = (*writer.framing().format()).into() {
-        // Where every frame has the same length, a limit explains nothing.
-        fixed.encode_header(&(), payload.len() as u64, &mut [0])?;
-    }
     writer.feed(meta, payload).await
 }
 
@@ -265,6 +335,6 @@ mod tests {
         let mut decoder = Decoder::with_framing(Hdlc::new());
         decoder.for_each(&wire, |piece| payload.extend_from_slice(piece.bytes)).unwrap();
         assert_eq!(payload, b"a~b");
-        assert!(!AnyWire::Hdlc.has_lengths() && !AnyWire::Hdlc.is_v1());
+        assert!(!AnyWire::Hdlc.has_files() && !AnyWire::Hdlc.is_v1());
     }
 }

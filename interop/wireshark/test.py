@@ -67,9 +67,24 @@ def check(seven):
     return r ^ 0xFF
 
 
-def header(kind, length):
-    seven = struct.pack(">BBBI", 0xF5, 1, kind, length)
+def header(kind, length, version=1):
+    seven = struct.pack(">BBBI", 0xF5, version, kind, length)
     return seven + bytes([check(seven)])
+
+
+def crc32c(data):
+    r = 0xFFFFFFFF
+    for byte in data:
+        r ^= byte
+        for _ in range(8):
+            r = r >> 1 ^ (0x82F63B78 if r & 1 else 0)
+    return r ^ 0xFFFFFFFF
+
+
+def frame2(kind, payload=b""):
+    """A frame of version 2."""
+    covered = header(kind, len(payload), 2) + payload
+    return covered + struct.pack(">I", crc32c(covered))
 
 
 def frame(kind, payload=b""):
@@ -247,11 +262,15 @@ def events(found, numbers):
     return out
 
 
-def vectors(*files):
+def vectors(*files, version=1):
     for name in files:
         for vector in json.loads((ROOT / "vectors" / f"{name}.json").read_text())["vectors"]:
-            if vector["format"] == "v1":
+            if vector["format"] == f"v{version}":
                 yield vector
+
+
+# Vectors do not say which version a stream begins with.
+ONLY_1 = ("-o", "unstick.version:1")
 
 
 def cuts_of(data, rng):
@@ -292,9 +311,20 @@ def without_faults(found):
 
 class Vectors(unittest.TestCase):
     def test_streams(self):
+        files = vectors("header", "limits", "streams", "skip", "resync")
+        self.assertGreater(self.compare_streams(files, ONLY_1), 500)
+
+    def test_streams_of_version_2(self):
+        for options in ((), ("-o", "unstick.version:2")):
+            # Without the option a stream whose first header is of version 1 has that version.
+            named = [vector for vector in vectors("framings-v2", version=2) if options or vector["id"] != "A.14-version-1"]
+            self.assertGreater(self.compare_streams(named, options), 60)
+
+    def compare_streams(self, files, more):
+        """Compares what is shown of each stream, in several cuts, with what the vector expects."""
         rng = random.Random(1)
         by_limit = collections.defaultdict(list)
-        for vector in vectors("header", "limits", "streams", "skip", "resync"):
+        for vector in files:
             if vector["test"] == "stream":
                 by_limit[vector.get("limit")].append(vector)
         compared = 0
@@ -314,14 +344,14 @@ class Vectors(unittest.TestCase):
                     runs.append((vector, len(pieces), tcp))
             # LIM-6: no limit above what a length can hold.
             options = [] if limit is None else ["-o", f"unstick.limit:{min(int(limit), 0xFFFFFFFF)}"]
-            found = dissect(capture, *options)
+            found = dissect(capture, *more, *options)
             for vector, pieces, tcp in runs:
                 expected, is_all = expected_of_stream(vector["expect"])
                 came = without_faults(events(found, tcp.numbers[True]))
                 with self.subTest(vector["id"], pieces=pieces):
                     self.assertEqual(came if is_all else came[: len(expected)], expected)
                 compared += 1
-        self.assertGreater(compared, 500)
+        return compared
 
     def test_datagrams(self):
         groups = collections.defaultdict(list)
@@ -336,7 +366,7 @@ class Vectors(unittest.TestCase):
         for (limit, known), group in groups.items():
             capture = Capture()
             numbers = [capture.udp(unhex(vector["bytes"])) for vector in group]
-            options = ["-o", "unstick.known:" + ",".join(map(str, known))]
+            options = [*ONLY_1, "-o", "unstick.known:" + ",".join(map(str, known))]
             found = dissect(capture, *options, *([] if limit is None else ["-o", f"unstick.limit:{limit}"]))
             for vector, number in zip(group, numbers):
                 with self.subTest(vector["id"]):
@@ -796,6 +826,155 @@ class Streams(unittest.TestCase):
         self.assertEqual((int(item.show, 0), item.number("check.status"), item.number("check.expected")), (0xF3, 0, 0xF2))
 
 
+class Version2(unittest.TestCase):
+    """Frames with a check after the payload."""
+
+    FRAMES = [
+        frame2(TEXT, "粘包".encode()), frame2(BINARY, bytes(range(256)) * 8), frame2(PING, b"1234"), frame2(PONG),
+        frame2(CLOSE), frame2(HELLO, b"any"), frame2(0x41, b"x"),
+    ]
+    STREAM = b"".join(FRAMES)
+
+    def expected(self):
+        out, at = [], 0
+        for each in self.FRAMES:
+            out.append(("frame", at, each[2], each[8:-4]))
+            at += len(each)
+        return out
+
+    def crcs(self, found, numbers):
+        """The check of each frame: found, whether it is right, and what is right if not."""
+        items = [i for n in numbers for tree in found[n] for i in tree.all() if i.name == "unstick.crc"]
+        return [(int(i.show, 0), i.number("crc.status"), i.number("crc.expected")) for i in items]
+
+    def test_every_check_is_shown(self):
+        capture = Capture()
+        tcp = Tcp(capture, 20000)
+        tcp.send(self.STREAM)
+        tcp.fin()
+        found = dissect(capture)
+        # Rules of Part 2, which this stream breaks, are those of version 1.
+        self.assertEqual(events(found, tcp.numbers[True]), self.expected())
+        self.assertEqual(experts(found), set())
+        wanted = [(int.from_bytes(each[-4:], "big"), 1, None) for each in self.FRAMES]
+        self.assertEqual(self.crcs(found, tcp.numbers[True]), wanted)
+        for tree in found[tcp.numbers[True][-2]]:
+            self.assertEqual(set(tree.find("version")), {"2"})
+        self.assertEqual([tree.find("text") for tree in found[tcp.numbers[True][-2]]], [["粘包"]])
+
+    def test_any_cut(self):
+        rng = random.Random(7)
+        capture, runs = Capture(), []
+        for i in range(40):
+            tcp = Tcp(capture, 20000 + i)
+            places = sorted(rng.randrange(len(self.STREAM)) for _ in range(rng.choice([1, 2, 5, 20, 60])))
+            places = places if i else range(1, len(self.STREAM))
+            pieces = [self.STREAM[a:b] for a, b in zip([0, *places], [*places, len(self.STREAM)]) if a < b]
+            tcp.send(*pieces)
+            tcp.fin()
+            runs.append(tcp)
+        for options in ([], ["-2"]):
+            found = dissect(capture, *options)
+            for tcp in runs:
+                self.assertEqual(events(found, tcp.numbers[True]), self.expected())
+
+    def test_a_wrong_check_is_reported_and_the_next_frame_found(self):
+        rng = random.Random(8)
+        first, second, third = (frame2(TEXT, text * 9) for text in (b"first", b"second", b"third"))
+        capture, runs = Capture(), []
+        for bit in range(8 * len(second)):
+            damaged = bytearray(second)
+            damaged[bit // 8] ^= 1 << bit % 8
+            data = first + damaged + third
+            tcp = Tcp(capture, 20000 + bit)
+            places = sorted(rng.randrange(len(data)) for _ in range(4))
+            tcp.send(*[bytes(data[a:b]) for a, b in zip([0, *places], [*places, len(data)]) if a < b])
+            tcp.fin()
+            runs.append((bit // 8, bytes(damaged), tcp))
+        found = dissect(capture)
+        for byte, damaged, tcp in runs:
+            came = events(found, tcp.numbers[True])
+            error = {0: "bad-magic", 1: "unsupported-version"}.get(byte, "bad-check")
+            if damaged[2] == 0:
+                error = "invalid-kind"
+            self.assertEqual(came, [
+                ("frame", 0, TEXT, b"first" * 9),
+                ("error", error, len(first), None),
+                ("found", len(second)),
+                ("frame", len(first) + len(second), TEXT, b"third" * 9),
+            ], byte)
+            if byte >= 8:
+                shown, right = int.from_bytes(damaged[-4:], "big"), crc32c(damaged[:-4])
+                self.assertIn((shown, 0, right), self.crcs(found, tcp.numbers[True]))
+        self.assertIn("bad_check", experts(found))
+
+    def test_the_end_inside_a_frame(self):
+        capture, runs = Capture(), []
+        whole, cut = frame2(TEXT, b"whole"), frame2(TEXT, b"hi")
+        for n in range(1, len(cut)):
+            tcp = Tcp(capture, 20000 + n)
+            tcp.send(whole + cut[:n])
+            tcp.fin()
+            runs.append((n, tcp))
+        found = dissect(capture)
+        for n, tcp in runs:
+            missing = 8 - n if n < 8 else len(cut) - n
+            error = ("error", "truncated", len(whole) + n, missing)
+            self.assertEqual(events(found, tcp.numbers[True]), [("frame", 0, TEXT, b"whole"), error], n)
+
+    def test_a_stream_has_one_version(self):
+        one, two = frame(TEXT, b"hi"), frame2(TEXT, b"hi")
+        capture, runs = Capture(), []
+        for i, (data, options) in enumerate([(one + two, None), (two + one, None), (two, 1), (one, 2)]):
+            tcp = Tcp(capture, 20000 + i)
+            tcp.send(data)
+            runs.append((tcp, options, i))
+        for version in (None, 1, 2):
+            found = dissect(capture, *([] if version is None else ["-o", f"unstick.version:{version}"]))
+            for tcp, options, i in runs:
+                if options != version:
+                    continue
+                at = [len(one), len(two), 0, 0][i]
+                came = [event for event in events(found, tcp.numbers[True]) if event[0] == "error"]
+                self.assertEqual(came, [("error", "unsupported-version", at, None)], i)
+
+    def test_recognition_and_datagrams(self):
+        capture = Capture()
+        tcp = Tcp(capture, 20000, 4321)
+        tcp.send(self.STREAM[:700], self.STREAM[700:])
+        good, bad = frame2(TEXT, b"one") + frame2(PING), bytearray(frame2(TEXT, b"one") + frame2(TEXT, b"two"))
+        bad[-5] ^= 1
+        numbers = [capture.udp(data, port=4322) for data in (good, bytes(bad), frame2(TEXT, b"cut")[:-1])]
+        whole = capture.udp(frame2(TEXT, b"cut by the capture"), port=4322, snap=24)
+        found = dissect(capture, ports=False)
+        self.assertEqual(events(found, tcp.numbers[True]), self.expected())
+        refused = [found[number][0].find("refused") for number in [*numbers, whole]]
+        self.assertEqual(refused, [[], ["bad-check"], ["truncated"], []])
+        self.assertEqual(events(found, numbers[:1]), [("frame", 0, TEXT, b"one"), ("frame", 15, PING, b"")])
+        self.assertEqual(found[numbers[2]][0].find("missing"), ["1"])
+
+    def test_a_large_payload(self):
+        capture = Capture()
+        tcp = Tcp(capture, 20000)
+        payload = random.Random(9).randbytes(1 << 20)
+        data = frame2(BINARY, payload) + frame2(TEXT, b"hi")
+        tcp.send(*[data[a : a + 1460] for a in range(0, len(data), 1460)])
+        expected = [(0, BINARY, payload), (12 + len(payload), TEXT, b"hi")]
+        found = dissect(capture)
+        self.assertEqual(frames_of(found, tcp.numbers[True]), expected)
+        self.assertEqual(experts(found), set())
+
+    def test_an_oversize_payload_is_skipped_with_its_check(self):
+        capture = Capture()
+        tcp = Tcp(capture, 20000)
+        data = frame2(TEXT, b"a") + frame2(BINARY, frame2(TEXT, b"inside") * 20) + frame2(TEXT, b"b")
+        tcp.send(*[data[a : a + 50] for a in range(0, len(data), 50)])
+        found = dissect(capture, "-o", "unstick.limit:100")
+        at = len(data) - 13
+        wanted = [("frame", 0, TEXT, b"a"), ("error", "oversize", 13, None), ("frame", at, TEXT, b"b")]
+        self.assertEqual(events(found, tcp.numbers[True]), wanted)
+
+
 class Datagrams(unittest.TestCase):
     def test_frames(self):
         capture = Capture()
@@ -907,12 +1086,12 @@ class Robustness(unittest.TestCase):
         for limit in (1 << 20, 20, 0):
             capture = Capture()
             for i in range(1500):
-                data = mutated(rng.choice([*EVERY_KIND, STREAM, payload() + payload()]))[:60000]
+                data = mutated(rng.choice([*EVERY_KIND, STREAM, Version2.STREAM, payload() + payload()]))[:60000]
                 snap = rng.randrange(len(data) + 1) if rng.random() < 0.2 else None
                 capture.udp(data, ours=i % 3 > 0, snap=snap)
             for i in range(300):
                 tcp = Tcp(capture, 20000 + i, handshake=rng.random() < 0.8)
-                for ours, data in ((True, rng.choice([STREAM, b"".join(payload() for _ in range(9))])), (False, statuses)):
+                for ours, data in ((True, rng.choice([STREAM, Version2.STREAM, b"".join(payload() for _ in range(9))])), (False, statuses)):
                     data = mutated(data)
                     places = sorted(rng.randrange(len(data) + 1) for _ in range(rng.randrange(12)))
                     pieces = [data[a:b] for a, b in zip([0, *places], [*places, len(data)]) if a < b]
@@ -1064,6 +1243,7 @@ class ZLast(unittest.TestCase):
     def test_every_field_is_documented(self):
         names = field_names()
         self.assertGreater(len(names), 50)
+        self.assertLessEqual({"unstick.crc", "unstick.crc.status", "unstick.crc.expected"}, names)
         text = (HERE / "README.md").read_text()
         documented = set(re.findall(r"`(unstick\.[\w.]+)`", text))
         self.assertEqual(names - documented, set())

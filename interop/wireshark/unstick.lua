@@ -1,4 +1,4 @@
--- A Wireshark dissector for version 1 of the unstick protocol (spec.md), over TCP and UDP.
+-- A Wireshark dissector for versions 1 and 2 of the unstick protocol (spec.md), over TCP and UDP.
 --
 -- README.md, next to this file, explains how to use it and lists the fields. Numbers of sections and names
 -- of requirements in the comments are those of spec.md. It runs with Lua 5.2 (Wireshark 4.0) up to 5.4 (4.4
@@ -7,7 +7,9 @@
 local unstick = Proto("unstick", "unstick")
 
 local HEADER_LEN = 8
-local MAGIC, VERSION = 0xF5, 0x01
+local MAGIC = 0xF5
+-- The length of the check after a payload, by the version (A.14).
+local TRAILER_LEN = { [1] = 0, [2] = 4 }
 local U64_MAX = UInt64(0xFFFFFFFF, 0xFFFFFFFF)
 -- The maximum number of frames that a packet's line in the list names.
 local MOST_IN_INFO = 8
@@ -99,6 +101,9 @@ local f = {
     check = ProtoField.uint8("unstick.check", "Check", base.HEX),
     check_status = ProtoField.uint8("unstick.check.status", "Check status", base.DEC, CHECK_STATUS),
     check_expected = ProtoField.uint8("unstick.check.expected", "Check expected", base.HEX),
+    crc = ProtoField.uint32("unstick.crc", "CRC-32C", base.HEX),
+    crc_status = ProtoField.uint8("unstick.crc.status", "CRC-32C status", base.DEC, CHECK_STATUS),
+    crc_expected = ProtoField.uint32("unstick.crc.expected", "CRC-32C expected", base.HEX),
     at = ProtoField.uint64("unstick.at", "Stream offset", base.DEC),
     payload = ProtoField.bytes("unstick.payload", "Payload"),
     limit = ProtoField.uint32("unstick.limit", "Limit", base.DEC),
@@ -176,6 +181,8 @@ unstick.experts = experts
 -- Preferences --------------------------------------------------------------------------------------------
 
 unstick.prefs.limit = Pref.uint("Limit", 1048576, "The longest payload that the receivers accept, in bytes (6.1)")
+unstick.prefs.version =
+    Pref.uint("Version", 0, "The version of all streams and datagrams, 1 or 2; 0: as the first header says (7.10)")
 unstick.prefs.ports = Pref.range("Ports", "", "TCP and UDP ports of this protocol, beside what is recognised", 65535)
 unstick.prefs.known =
     Pref.range("Known kinds", "64-127,192-255", "The kinds of applications that the receivers know (5.1)", 255)
@@ -240,14 +247,26 @@ local function check_of(bytes)
     return xor(r, 0xFF)
 end
 
--- Checks at most eight bytes like 7.3. Returns the header, if it is complete, and the name of an error, a
--- sentence, and the number of bytes that decided it. If it returns neither, more bytes are needed.
-local function read_header(bytes)
+-- The version of a stream or datagram whose first frame begins with these bytes.
+local function version_of(bytes)
+    local version = unstick.prefs.version
+    if not TRAILER_LEN[version] then
+        version = bytes:byte(2) == 2 and 2 or 1
+    end
+    return version
+end
+
+-- Checks at most eight bytes like 7.3, for this version; nil takes that of the bytes. Returns the header, if it
+-- is complete, and the name of an error, a sentence, and the number of bytes that decided it. If it returns
+-- neither, more bytes are needed.
+local function read_header(bytes, known_version)
+    local expected_version = known_version or version_of(bytes)
     local magic, version, kind, a, b, c, d, check = bytes:byte(1, HEADER_LEN)
     if magic and magic ~= MAGIC then
         return nil, "bad-magic", ("found 0x%02x where a frame has to begin with 0xf5"):format(magic), 1
-    elseif version and version ~= VERSION then
-        return nil, "unsupported-version", ("found version %d, and this dissector knows 1"):format(version), 2
+    elseif version and version ~= expected_version then
+        local text = "found version %d where a frame has to have %d"
+        return nil, "unsupported-version", text:format(version, expected_version), 2
     elseif kind == 0 then
         return nil, "invalid-kind", "0x00 is no kind", 3
     elseif not check then
@@ -257,12 +276,73 @@ local function read_header(bytes)
     if check ~= expected then
         return nil, "bad-check", ("found 0x%02x, expected 0x%02x"):format(check, expected), HEADER_LEN
     end
-    local header = { kind = kind, len = ((a * 256 + b) * 256 + c) * 256 + d }
+    local header = { kind = kind, len = ((a * 256 + b) * 256 + c) * 256 + d, version = version }
+    -- The bytes after the header.
+    header.rest = header.len + TRAILER_LEN[version]
     if header.len > unstick.prefs.limit then
         local text = "a payload of %.0f bytes, and the limit is %.0f"
         return header, "oversize", text:format(header.len, unstick.prefs.limit), HEADER_LEN
     end
     return header
+end
+
+-- The check of version 2 ---------------------------------------------------------------------------------
+
+-- Of two bytes: XOR[a * 256 + b]. With it a CRC of four bytes is four bytes; see `xor` about operators.
+local XOR
+-- The four bytes of each entry of the table of CRC-32C (A.13), the least significant first.
+local T0, T1, T2, T3
+
+local function make_tables()
+    local nibbles = {}
+    for a = 0, 15 do
+        for b = 0, 15 do
+            nibbles[a * 16 + b] = xor(a, b)
+        end
+    end
+    XOR, T0, T1, T2, T3 = {}, {}, {}, {}, {}
+    for a = 0, 255 do
+        local a0, a1 = a % 16, math.floor(a / 16)
+        for b = 0, 255 do
+            local b0, b1 = b % 16, math.floor(b / 16)
+            XOR[a * 256 + b] = nibbles[a1 * 16 + b1] * 16 + nibbles[a0 * 16 + b0]
+        end
+    end
+    for byte = 0, 255 do
+        local r = byte
+        for _ = 1, 8 do
+            local half = math.floor(r / 2)
+            r = r % 2 == 1 and xor(half, 0x82F63B78) or half
+        end
+        T0[byte], T1[byte] = r % 256, math.floor(r / 256) % 256
+        T2[byte], T3[byte] = math.floor(r / 65536) % 256, math.floor(r / 16777216)
+    end
+end
+
+local function crc32c(bytes)
+    if not XOR then
+        make_tables()
+    end
+    local xors, t0, t1, t2, t3 = XOR, T0, T1, T2, T3
+    local a, b, c, d = 255, 255, 255, 255
+    for from = 1, #bytes, 64 do
+        for _, byte in ipairs({ bytes:byte(from, from + 63) }) do
+            local i = xors[a * 256 + byte]
+            a, b, c, d = xors[b * 256 + t0[i]], xors[c * 256 + t1[i]], xors[d * 256 + t2[i]], t3[i]
+        end
+    end
+    return (((255 - d) * 256 + 255 - c) * 256 + 255 - b) * 256 + 255 - a
+end
+
+-- FMT-50: whether the check after the payload of a whole frame at `at` is right; what was found, and what is
+-- right.
+local function read_trailer(tvb, at, header)
+    if header.rest == header.len then
+        return true
+    end
+    local covered = HEADER_LEN + header.len
+    local found, expected = tvb:range(at + covered, 4):uint(), crc32c(tvb:raw(at, covered))
+    return found == expected, found, expected
 end
 
 local function kind_name(kind)
@@ -550,6 +630,16 @@ end
 
 -- Adds the fields of a complete payload. Returns text, facts and a fault, like the readers.
 local function add_payload(item, tvb, at, header)
+    if header.version ~= 1 then
+        -- Part 2 is defined for version 1 (A.14), so only payloads without a structure are read, and not judged.
+        local field = ({ f.text, f.binary, f.ping, f.pong })[header.kind] or f.payload
+        if field == f.text then
+            add_text(item, field, tvb, at, header.len)
+        else
+            reads_bytes(field)(item, tvb, at, header.len)
+        end
+        return nil
+    end
     local fault = bad_length(header.kind, header.len)
     local payload = PAYLOADS[header.kind]
     if fault or not payload then
@@ -561,17 +651,33 @@ end
 
 -- Adds a frame's item with its header.
 local function add_frame(tree, tvb, at, header)
-    local len = math.min(HEADER_LEN + header.len, tvb:captured_len() - at)
+    local len = math.min(HEADER_LEN + header.rest, tvb:captured_len() - at)
     local item = tree:add(f.frame, tvb:range(at, len))
     item:set_text(("Frame: %s, %s"):format(kind_name(header.kind), count(header.len, "byte")))
     add_header(item, tvb, at, HEADER_LEN)
     return item
 end
 
+-- Adds the check after the payload of a whole frame at `at`. Returns a sentence if it is wrong.
+local function add_trailer(item, tvb, at, header)
+    local is_right, found, expected = read_trailer(tvb, at, header)
+    if not found then
+        return nil
+    end
+    local range = tvb:range(at + HEADER_LEN + header.len, 4)
+    local crc = item:add(f.crc, range)
+    crc:add(f.crc_status, range, is_right and 1 or 0):set_generated()
+    if not is_right then
+        crc:add(f.crc_expected, range, expected):set_generated()
+        return ("found 0x%08x after the payload, expected 0x%08x"):format(found, expected)
+    end
+end
+
 -- Adds the available part of an incomplete payload.
-local function add_part(item, tvb, at)
-    if tvb:captured_len() > at then
-        item:add(f.payload, tvb:range(at, tvb:captured_len() - at))
+local function add_part(item, tvb, at, header)
+    local len = math.min(tvb:captured_len() - at, header.len)
+    if len > 0 then
+        item:add(f.payload, tvb:range(at, len))
     end
 end
 
@@ -606,7 +712,7 @@ end
 -- Splits a datagram. Returns its frames, and why it is refused: a name, an offset and a sentence.
 local function split_datagram(tvb)
     local captured, reported = tvb:captured_len(), tvb:reported_len()
-    local frames, at = {}, 0
+    local frames, at, version = {}, 0, nil
     if reported == 0 then
         return frames, { "empty", 0, "a datagram has at least one frame" }
     end
@@ -615,7 +721,7 @@ local function split_datagram(tvb)
         if n <= 0 then
             return frames, nil, at -- the capture does not have the rest
         end
-        local header, name, text, enough = read_header(tvb:raw(at, n))
+        local header, name, text, enough = read_header(tvb:raw(at, n), version)
         if name then
             return frames, { name, at, text, enough = enough, header = header }
         elseif not header and at + n < reported and n < HEADER_LEN then
@@ -625,13 +731,20 @@ local function split_datagram(tvb)
             text = ("the datagram ends in a header, at least %s missing"):format(count(missing, "byte"))
             return frames, { "truncated", reported, text, rest = at, missing = missing }
         end
-        local missing = at + HEADER_LEN + header.len - reported
+        local stop = at + HEADER_LEN + header.rest
+        local missing = stop - reported
         frames[#frames + 1] = { at = at, header = header, missing = missing }
         if missing > 0 then
-            text = ("the datagram ends in a payload, %s missing"):format(count(missing, "byte"))
+            local part = missing > header.rest - header.len and "a payload" or "a check"
+            if header.version == 1 then
+                part = "a payload"
+            end
+            text = ("the datagram ends in %s, %s missing"):format(part, count(missing, "byte"))
             return frames, { "truncated", reported, text, missing = missing }
+        elseif stop <= captured and not read_trailer(tvb, at, header) then
+            return frames, { "bad-check", at, "the check after the payload is wrong" }
         end
-        at = at + HEADER_LEN + header.len
+        at, version = stop, header.version
     end
     for _, frame in ipairs(frames) do
         local kind = frame.header.kind
@@ -654,10 +767,11 @@ local function dissect_datagram(tvb, pinfo, root)
         local item = add_frame(tree, tvb, at, header)
         item:add(f.at, tvb:range(at, HEADER_LEN), u64(at)):set_generated()
         local words, fault, _
-        if at + HEADER_LEN + header.len <= captured then
+        if at + HEADER_LEN + header.rest <= captured then
             words, _, fault = add_payload(item, tvb, at + HEADER_LEN, header)
+            add_trailer(item, tvb, at, header)
         else
-            add_part(item, tvb, at + HEADER_LEN)
+            add_part(item, tvb, at + HEADER_LEN, header)
         end
         -- 14.6; what chapter 8 refuses comes first.
         refusal = refusal or fault
@@ -709,6 +823,7 @@ end
 local function new_side()
     return {
         at = 0, -- the stream offset of the next byte
+        version = nil, -- once a header has shown it
         due = 0, -- bytes of a payload that are still to arrive and are not reassembled
         search = nil, -- the stream offset of the error after which a header is searched
         quiet = false, -- whether it is searched only because the capture has a gap
@@ -898,19 +1013,29 @@ local function forget_position(side)
     end
 end
 
--- The first place from `from` on with a header that a search accepts (SYN-2), and the header; or the place
--- where an incomplete header may begin; or the end.
-local function search_header(tvb, from)
-    local bytes = tvb:raw(from, tvb:captured_len() - from)
+-- The first place from `from` on that a search accepts: with a valid header (SYN-2), or of version 2 with a
+-- whole valid frame (FMT-22); and the header. Or the place where one may begin that is incomplete, without a
+-- header, and the number of missing bytes if it is known. Or the end.
+local function search_frame(tvb, from, version)
+    local captured = tvb:captured_len()
+    local bytes = tvb:raw(from, captured - from)
     local at = 1
     while true do
         at = bytes:find("\xF5", at, true)
         if not at then
-            return from + #bytes
+            return captured
         end
-        local header, name = read_header(bytes:sub(at, at + HEADER_LEN - 1))
-        if not name then
-            return from + at - 1, header
+        local place = from + at - 1
+        local header, name = read_header(bytes:sub(at, at + HEADER_LEN - 1), version)
+        if not name and (not header or header.version == 1) then
+            return place, header
+        elseif not name then
+            local stop = place + HEADER_LEN + header.rest
+            if stop > captured then
+                return place, nil, stop - tvb:reported_len()
+            elseif read_trailer(tvb, place, header) then
+                return place, header
+            end
         end
         at = at + 1
     end
@@ -932,7 +1057,10 @@ local function dissect_stream(tvb, pinfo, root)
             due = side.due,
             search = side.search,
             quiet = side.quiet,
+            version = side.version,
             held_back = side.held_back,
+            -- Whether TCP collected a known number of bytes.
+            collected = side.missing ~= nil,
             -- The rules that its frames broke.
             verdicts = {},
         }
@@ -944,6 +1072,7 @@ local function dissect_stream(tvb, pinfo, root)
     end
     local side, other = call.side, call.other
     local base, due, search, quiet, held_back = call.at, call.due, call.search, call.quiet, call.held_back
+    local version = call.version
     -- If the capture cut the packet, there are no further bytes to wait for.
     local can_wait = (pinfo.can_desegment or 0) > 0 and captured == reported
     local gap = captured < reported and "the capture has not all of this packet" or "TCP does not reassemble here"
@@ -959,6 +1088,7 @@ local function dissect_stream(tvb, pinfo, root)
     local function finish(consumed)
         if is_new then
             side.at, side.due, side.search, side.quiet = base + consumed, due, search, quiet
+            side.version = version
         end
         if tree_item then
             tree_item:set_len(math.min(consumed, captured))
@@ -995,13 +1125,22 @@ local function dissect_stream(tvb, pinfo, root)
                 forget_position(side)
             end
         elseif search then
-            local place, header = search_header(tvb, at)
-            local missing = header and place + HEADER_LEN + header.len - reported or 0
-            -- Bytes that were held back can only be requested again as a whole, or not at all.
-            local is_stuck = can_wait and place > 0 and place <= held_back
+            local place, header, missing = search_frame(tvb, at, version)
+            if header then
+                missing = place + HEADER_LEN + header.rest - reported
+            end
+            missing = math.max(missing or 0, 0)
+            local known_missing = missing > 0 and missing or nil
+            -- Bytes that were held back, or collected, can only be requested again as a whole, or not at all.
+            local stuck_until = held_back
+            if call.collected and search <= base then
+                stuck_until = captured - 1
+            end
+            local is_stuck = can_wait and place > 0 and place <= stuck_until
             if is_stuck and (not header or missing > 0) and missing <= MOST_GATHERED then
-                return wait(0, header and missing)
+                return wait(0, known_missing)
             elseif header then
+                version = header.version
                 show_rest(at, place)
                 if not quiet then
                     local skipped = base + place - search
@@ -1009,22 +1148,25 @@ local function dissect_stream(tvb, pinfo, root)
                     note(item, "found", ("a header, %s behind the error"):format(count(skipped, "byte")))
                 end
                 search, quiet, at = nil, false, place
-            elseif place < captured and can_wait then
+            elseif place < captured and can_wait and missing <= MOST_GATHERED then
                 show_rest(at, place)
-                return wait(place)
+                return wait(place, known_missing)
             else
                 show_rest(at, captured)
                 at = reported
             end
         else
             local n = math.min(HEADER_LEN, captured - at)
-            local header, name, text, enough = read_header(tvb:raw(at, n))
-            local stop = header and at + HEADER_LEN + header.len
+            local header, name, text, enough = read_header(tvb:raw(at, n), version)
+            local stop = header and at + HEADER_LEN + header.rest
+            if header then
+                version = header.version
+            end
             if name == "oversize" then
                 local item = add_frame(tree(), tvb, at, header)
                 report(item, tvb:range(at + 3, 4), name, base + at, text)
                 found[#found + 1] = summary(header) .. " (oversize)"
-                due, at = header.len, at + HEADER_LEN
+                due, at = header.rest, at + HEADER_LEN
                 if is_new then
                     forget_position(side)
                 end
@@ -1038,12 +1180,20 @@ local function dissect_stream(tvb, pinfo, root)
                 if is_new then
                     forget_position(side)
                 end
+            elseif header and stop <= captured and not read_trailer(tvb, at, header) then
+                local item = add_frame(tree(), tvb, at, header)
+                reads_bytes(f.payload)(item, tvb, at + HEADER_LEN, header.len)
+                text = add_trailer(item, tvb, at, header)
+                report(item, tvb:range(stop - 4, 4), "bad-check", base + at, text)
+                found[#found + 1] = summary(header) .. " (bad-check)"
+                search, at = base + at, at + 1
             elseif header and stop <= captured then
                 local item = add_frame(tree(), tvb, at, header)
                 local words, about, fault = add_payload(item, tvb, at + HEADER_LEN, header)
                 local line = summary(header, words)
+                add_trailer(item, tvb, at, header)
                 nth = nth + 1
-                if is_new then
+                if is_new and header.version == 1 then
                     call.verdicts[nth] = judge_order(header, about, side, other)
                 end
                 if fault then
@@ -1075,7 +1225,7 @@ local function dissect_stream(tvb, pinfo, root)
                 at = stop
             elseif header and stop <= reported then
                 local item = add_frame(tree(), tvb, at, header)
-                add_part(item, tvb, at + HEADER_LEN)
+                add_part(item, tvb, at + HEADER_LEN, header)
                 note(item, "not-captured", gap)
                 found[#found + 1] = summary(header)
                 at = stop
@@ -1084,14 +1234,14 @@ local function dissect_stream(tvb, pinfo, root)
                 end
             elseif can_wait and not header then
                 return wait(at)
-            elseif can_wait and header.len <= MOST_GATHERED then
+            elseif can_wait and header.rest <= MOST_GATHERED then
                 return wait(at, stop - reported)
             else
                 -- The capture cut the packet, or TCP does not reassemble.
                 local item
                 if header then
                     item = add_frame(tree(), tvb, at, header)
-                    add_part(item, tvb, at + HEADER_LEN)
+                    add_part(item, tvb, at + HEADER_LEN, header)
                     found[#found + 1] = summary(header)
                 else
                     item = tree():add(f.frame, tvb:range(at, n))
@@ -1140,7 +1290,8 @@ end
 -- bytes; nil if there is none.
 local function judge_end(side)
     local have, missing = side.held_back, side.missing
-    local is_search = side.search and not missing
+    -- Of version 2 a search accepts no frame that is not whole.
+    local is_search = side.search and (not missing or side.version == 2)
     if have > 0 and missing then
         -- TCP collects the rest of a frame by itself; its sequence numbers, from 1 on, show how much arrived.
         local seq, len = last(tcp_seq), last(tcp_len)
@@ -1217,7 +1368,7 @@ function unstick.dissector(tvb, pinfo, root)
     return dissect_datagram(tvb, pinfo, root)
 end
 
--- Whether the bytes begin with a header whose check is right.
+-- Whether the bytes begin with a header whose check is right, of version 1 or 2.
 local function is_recognised(tvb)
     return tvb:captured_len() >= HEADER_LEN and read_header(tvb:raw(0, HEADER_LEN)) ~= nil
 end

@@ -26,8 +26,8 @@ pub(crate) use send::send;
 /// less.
 const RECV_BUFFER: usize = 4 << 20;
 const NO_FILES: &str = "files do not travel in datagrams; leave `udp:` out";
-const NO_MARKS: &str =
-    "only frames with a length travel in datagrams; leave `udp:` out, or take another --format";
+const NO_OTHERS: &str = "only frames with a length and no check travel in datagrams; \
+                         leave `udp:` out, or take another --format";
 const NO_TLS: &str = "there is no TLS over datagrams here; leave `udp:` or the --tls options out";
 /// The time limit for printing the last lines when the program ends.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -159,7 +159,7 @@ fn offset(error: &DatagramError) -> Option<u64> {
 fn framing(args: &FramingArgs) -> Result<Framing<AnyFormat>, Failure> {
     match args.format.format() {
         Some(format) => Ok(args.apply(format)),
-        None => Err(Failure::Usage(NO_MARKS.to_owned())),
+        None => Err(Failure::Usage(NO_OTHERS.to_owned())),
     }
 }
 

@@ -23,6 +23,8 @@ fn formats_and_times_are_listed() {
             "covers is payload, rest, which is",
             "lines, crlf, nul, delim:HEX for any bytes, such as delim:0d0a, cobs, slip, hdlc",
             "fixed:N for frames of N bytes",
+            "v2 (kinds as in v1, but no session: each frame is a message, without hello, ping, close",
+            "where send needs --header, mavlink, modbus-rtu-request, modbus-rtu-response, resp, ubx",
             "dns, kafka, lsp, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, \
              http2, modbus, mqtt, mysql, postgres, tls, websocket",
         ] {

@@ -288,7 +288,8 @@ fn bad_arguments_are_refused() {
         ("fixed:0", "a frame has at least one byte"),
         ("fixed:", "fixed:, "),
         ("fixed:many", "fixed:, "),
-        ("line", "lines, crlf, nul, cobs, slip, hdlc, delim:0d0a, fixed:188, and field:"),
+        ("line", "lines, crlf, nul, cobs, slip, hdlc, v2, chunked,"),
+        ("line", "delim:0d0a, fixed:188, and field:"),
     ] {
         for command in [&["inspect"][..], &["listen", ":0"], &["send", ":1"]] {
             run(&[command, &["--format", format]].concat(), b"").fails(2, why);
