@@ -1,9 +1,11 @@
 //! `unstick listen`: prints every message that arrives, from many peers at once.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -14,7 +16,8 @@ use crate::addr::Addr;
 use crate::bytes::{count, parse_seconds};
 use crate::format::FramingArgs;
 use crate::inbox::InboxArgs;
-use crate::listener::Listener;
+use crate::listener::{Accepted, Listener};
+use crate::log_limit::{LogLimit, hidden};
 use crate::output::{Failure, json, note};
 use crate::printer::Printer;
 use crate::serve::{ListenEvent, Reply, Rules, serve};
@@ -63,6 +66,9 @@ pub(crate) struct Args {
     /// How many peers are served at once; more have to wait.
     #[arg(long, value_name = "N", default_value_t = 4096)]
     max_connections: usize,
+    /// How many of them may have the same address; more are closed at once.
+    #[arg(long, value_name = "N")]
+    max_connections_per_address: Option<usize>,
     /// How many characters of each message to show.
     #[arg(long, value_name = "CHARS", default_value_t = 200)]
     pub(crate) preview: u16,
@@ -147,15 +153,60 @@ async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Result<(), Fail
         messages: AtomicU64::new(0),
         files: AtomicU64::new(0),
     });
-    let acceptor = Acceptor { listener, tls, max_connections: args.max_connections.max(1) };
+    let acceptor = Acceptor {
+        listener,
+        tls,
+        max_connections: args.max_connections.max(1),
+        max_per_address: args.max_connections_per_address.map_or(usize::MAX, |max| max.max(1)),
+    };
     accept(acceptor, rules, framing, printer, outcome, &mut signals).await
 }
 
-/// The listening side: socket, TLS, and the maximum number of connections.
+/// The number of connections by address.
+#[derive(Default)]
+struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+impl Places {
+    /// Takes a place for a connection from this address; `None` if it has as many as it may have. It is
+    /// free again once it is dropped.
+    fn take(&self, ip: Option<IpAddr>, max: usize) -> Option<Place> {
+        if let Some(ip) = ip {
+            let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let taken = taken.entry(ip).or_default();
+            if *taken >= max {
+                return None;
+            }
+            *taken += 1;
+        }
+        Some(Place { ip, places: Arc::clone(&self.0) })
+    }
+}
+
+/// A place that a connection has.
+struct Place {
+    ip: Option<IpAddr>,
+    places: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(ip) = self.ip else { return };
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = places.get_mut(&ip) {
+            *taken -= 1;
+            if *taken == 0 {
+                places.remove(&ip);
+            }
+        }
+    }
+}
+
+/// The listening side: socket, TLS, and the maximum numbers of connections.
 struct Acceptor {
     listener: Listener,
     tls: Option<TlsAcceptor>,
     max_connections: usize,
+    max_per_address: usize,
 }
 
 async fn accept<W: Exchange>(
@@ -166,11 +217,13 @@ async fn accept<W: Exchange>(
     mut outcome: oneshot::Receiver<Result<(), Failure>>,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    let Acceptor { listener, tls, max_connections } = acceptor;
+    let Acceptor { listener, tls, max_connections, max_per_address } = acceptor;
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut number = 1;
     let mut failing = false;
+    let places = Places::default();
+    let mut log = LogLimit::new();
     let mut sweeps = interval(SWEEP_INTERVAL);
     loop {
         tokio::select! {
@@ -179,21 +232,39 @@ async fn accept<W: Exchange>(
             },
             accepted = listener.accept(number), if connections.len() < max_connections => {
                 match accepted {
-                    Ok((incoming, outgoing, peer)) => {
+                    Ok(Accepted { halves: (incoming, outgoing), peer, ip }) => {
                         failing = false;
                         number += 1;
-                        let (rules, printer) = (Arc::clone(&rules), printer.clone());
+                        let Some(place) = places.take(ip, max_per_address) else {
+                            if let Some(more) = log.admit(Instant::now()) {
+                                printer.error_now(&format!(
+                                    "{peer}: closed, its address has {max_per_address} connections \
+                                     already (--max-connections-per-address){}", hidden(more)
+                                ));
+                            }
+                            continue;
+                        };
+                        let (rules, print) = (Arc::clone(&rules), printer.clone());
                         let (tls, stopped) = (tls.clone(), stopped.clone());
                         connections.spawn(async move {
+                            let _place = place;
                             let halves = match tls {
                                 Some(tls) => tls::accept(&tls, incoming, outgoing, rules.frame_timeout).await,
                                 None => Ok((incoming, outgoing)),
                             };
                             match halves {
-                                Ok(halves) => serve(&rules, framing, printer, halves, peer, stopped).await,
-                                Err(why) => printer.error(&format!("{peer}: {why}")).await,
+                                Ok(halves) => serve(&rules, framing, print, halves, peer, stopped).await,
+                                Err(why) => print.error(&format!("{peer}: {why}")).await,
                             }
                         });
+                        if connections.len() == max_connections
+                            && let Some(more) = log.admit(Instant::now())
+                        {
+                            printer.error_now(&format!(
+                                "all {max_connections} places are taken, the next peer has to wait; \
+                                 raise --max-connections, or set --idle-timeout{}", hidden(more)
+                            ));
+                        }
                     }
                     Err(error) if is_about_one_peer(&error) => {}
                     Err(error) => {

@@ -1,6 +1,7 @@
 //! A listening TCP or Unix socket.
 
 use std::io;
+use std::net::IpAddr;
 
 use tokio::net::TcpListener;
 
@@ -74,25 +75,30 @@ impl Listener {
         }
     }
 
-    /// Accepts the next connection; returns its halves and the peer's name. `number` names a peer
-    /// without an address.
-    pub(crate) async fn accept(
-        &self,
-        number: u64,
-    ) -> io::Result<(BoxedReader, BoxedWriter, String)> {
+    /// Accepts the next connection. `number` names a peer without an address.
+    pub(crate) async fn accept(&self, number: u64) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                let (incoming, outgoing) = halves(stream);
-                Ok((incoming, outgoing, peer.to_string()))
+                let ip = Some(peer.ip().to_canonical());
+                Ok(Accepted { halves: halves(stream), peer: peer.to_string(), ip })
             }
             #[cfg(unix)]
             Self::Unix(socket) => {
-                let (incoming, outgoing) = socket.accept().await?;
-                Ok((incoming, outgoing, format!("unix#{number}")))
+                let halves = socket.accept().await?;
+                Ok(Accepted { halves, peer: format!("unix#{number}"), ip: None })
             }
         }
     }
+}
+
+/// A connection that was accepted.
+pub(crate) struct Accepted {
+    pub(crate) halves: (BoxedReader, BoxedWriter),
+    /// The peer's name for the log.
+    pub(crate) peer: String,
+    /// The peer's address, if it has one.
+    pub(crate) ip: Option<IpAddr>,
 }
 
 #[cfg(unix)]

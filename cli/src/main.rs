@@ -24,6 +24,7 @@ mod inspect;
 mod lane;
 mod listen;
 mod listener;
+mod log_limit;
 mod mark;
 mod meter;
 mod output;

@@ -1,5 +1,5 @@
-//! Which datagrams are answered, and how often something is logged. The source of a datagram may be
-//! forged, so an answer must do no harm to somebody who has sent nothing.
+//! Which datagrams are answered. The source of a datagram may be forged, so an answer must do no harm to
+//! somebody who has sent nothing.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -12,8 +12,6 @@ const MAX_REPEATED: u32 = 16;
 const SILENCE: Duration = Duration::from_millis(800);
 /// The maximum number of sources that are remembered.
 const MAX_SOURCES: usize = 4096;
-/// The number of lines that are logged at once; after these it is one a second.
-const MAX_BURST: u32 = 8;
 
 /// Why a datagram is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,46 +98,6 @@ fn is_own(local: SocketAddr, source: SocketAddr) -> bool {
         || local.ip().is_unspecified() && UdpSocket::bind((source.ip(), 0)).is_ok()
 }
 
-/// Limits how often something is logged that a peer can cause at will.
-pub(crate) struct LogLimit {
-    left: u32,
-    since: Option<Instant>,
-    hidden: u64,
-}
-
-impl LogLimit {
-    pub(crate) const fn new() -> Self {
-        Self { left: MAX_BURST, since: None, hidden: 0 }
-    }
-
-    /// Returns how many events were not logged since the last one that was; `None` if this one is not
-    /// logged either.
-    pub(crate) fn admit(&mut self, now: Instant) -> Option<u64> {
-        let since = *self.since.get_or_insert(now);
-        let seconds = now.duration_since(since).as_secs();
-        if seconds > 0 {
-            self.left = self.left.saturating_add(u32::try_from(seconds).unwrap_or(MAX_BURST));
-            self.left = self.left.min(MAX_BURST);
-            self.since = Some(now);
-        }
-        match self.left.checked_sub(1) {
-            Some(left) => {
-                self.left = left;
-                Some(std::mem::take(&mut self.hidden))
-            }
-            None => {
-                self.hidden += 1;
-                None
-            }
-        }
-    }
-}
-
-/// Formats how many events were not logged.
-pub(crate) fn hidden(events: u64) -> String {
-    if events == 0 { String::new() } else { format!(" ({events} more like this before)") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,21 +146,5 @@ mod tests {
         assert!(is_own(any, source(7)));
         assert!(!is_own(any, source(8)));
         assert!(!is_own(any, ([192, 0, 2, 1], 7).into()), "an address for documentation");
-    }
-
-    #[test]
-    fn lines_are_logged_once_a_second_after_a_burst() {
-        let mut limit = LogLimit::new();
-        let start = Instant::now();
-        let logged = |limit: &mut LogLimit, after: Duration, events: u32| {
-            (0..events).filter_map(|_| limit.admit(start + after)).collect::<Vec<_>>()
-        };
-        assert_eq!(logged(&mut limit, Duration::ZERO, 100), [0; MAX_BURST as usize]);
-        assert_eq!(logged(&mut limit, Duration::from_millis(999), 100), Vec::<u64>::new());
-        assert_eq!(logged(&mut limit, Duration::from_millis(1000), 100), [192]);
-        assert_eq!(logged(&mut limit, Duration::from_millis(1999), 100), Vec::<u64>::new());
-        let burst = logged(&mut limit, Duration::from_secs(100), 100);
-        assert_eq!((burst.len(), burst[0]), (MAX_BURST as usize, 199));
-        assert_eq!(hidden(0), "");
     }
 }

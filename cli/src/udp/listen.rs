@@ -10,13 +10,14 @@ use tokio::time::timeout;
 use unstick::tokio::{FrameReceiver, FrameSender, FrameSocket, Frames, Received};
 use unstick::{Frame, Framing};
 
-use super::answering::{Answering, LogLimit, Unanswered, hidden};
+use super::answering::{Answering, Unanswered};
 use super::{
     DatagramEvent, NO_FILES, NO_TLS, PRINT_TIMEOUT, RECV_BUFFER, counts, framing, messages, refused,
 };
 use crate::addr::Addr;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::listen::{Args, Signals};
+use crate::log_limit::{LogLimit, hidden};
 use crate::output::{Failure, json, note};
 use crate::preview::preview;
 use crate::printer::Printer;

@@ -13,11 +13,11 @@ use unstick::{DatagramError, Framing};
 use unstick_session::message::{Code, Message, RefusedMessage};
 
 use crate::format::{AnyFormat, FramingArgs};
+use crate::log_limit::hidden;
 use crate::output::{Failure, json};
 use crate::printer::Printer;
 use crate::serve::Shown;
 use crate::v1;
-use answering::hidden;
 
 pub(crate) use listen::listen;
 pub(crate) use send::send;

@@ -10,13 +10,13 @@ use tokio::time::{sleep, timeout};
 use unstick::tokio::{DatagramSendError, FrameSender, FrameSocket, Frames, Received};
 use unstick::{EncodeError, Frame};
 
-use super::answering::LogLimit;
 use super::{
     DatagramEvent, NO_FILES, NO_TLS, PRINT_TIMEOUT, RECV_BUFFER, counts, framing, messages, refused,
 };
 use crate::addr::Addr;
 use crate::bytes::{count, count_bytes};
 use crate::format::{AnyFormat, AnyMeta};
+use crate::log_limit::LogLimit;
 use crate::output::{Failure, json, note};
 use crate::preview::plain_hex;
 use crate::printer::Printer;

@@ -334,6 +334,51 @@ fn connections_over_the_maximum_wait() {
     second.set_read_timeout(Some(TIMEOUT)).unwrap();
     talk(&first, &frame(CLOSE, b""));
     (&second).read_exact(&mut [0; 11]).unwrap();
+    listen.err.line("all 1 places are taken, the next peer has to wait; raise --max-connections");
+}
+
+#[test]
+fn an_address_has_no_more_connections_than_it_may_have() {
+    let listen = Listen::start(&["--max-connections-per-address", "2", "--reply", "upper"]);
+    let (first, second) = (listen.connect(), listen.connect());
+    assert_served(&first);
+    assert_served(&second);
+    for _ in 0..20 {
+        assert_eq!((&listen.connect()).read(&mut [0; 8]).unwrap_or(0), 0);
+    }
+    listen.err.line("closed, its address has 2 connections already");
+    talk(&first, &frame(CLOSE, b""));
+    listen.err.line("ended after");
+    eventually("served again", || {
+        let third = listen.connect();
+        let _ = (&third).write_all(&frame(TEXT, b"me?"));
+        (&third).read_exact(&mut [0; 11]).is_ok()
+    });
+    let lines = listen.interrupt().stderr;
+    assert!(
+        lines.lines().filter(|line| line.contains("closed, its address")).count() < 15,
+        "{lines}"
+    );
+}
+
+/// The system ends the connection of a peer that has vanished without a word.
+#[test]
+fn connections_are_kept_alive() {
+    let listen = Listen::start(&[]);
+    let peer = listen.connect();
+    let local = peer.local_addr().unwrap().port();
+    let (_, port) = listen.addr.rsplit_once(':').unwrap();
+    // A line is `sl local remote state queues timer:when …`; 02 is the timer of keepalive.
+    let (local, port) = (format!(":{local:04X}"), format!(":{:04X}", port.parse::<u16>().unwrap()));
+    eventually("kept alive", || {
+        let all = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        all.lines().any(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            fields[1].ends_with(&port)
+                && fields[2].ends_with(&local)
+                && fields[5].starts_with("02:")
+        })
+    });
 }
 
 #[test]
