@@ -7,6 +7,7 @@
 
 mod name;
 mod part;
+mod system;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use unstick_session::message::{Code, Digest, ResumeKey};
 
 pub(crate) use part::Part;
 
-use crate::output::Failure;
+use crate::output::{Failure, note};
 
 /// The age at which abandoned parts are removed.
 const KEEP_PARTS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -42,7 +43,7 @@ pub(crate) enum OnExists {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     dir: Arc<Dir>,
-    names: part::DirEntries,
+    names: system::DirEntries,
     in_use: Arc<part::InUse>,
     on_exists: OnExists,
     /// The maximum length of a file.
@@ -110,7 +111,7 @@ impl Inbox {
         };
         std::fs::create_dir_all(path).map_err(failed)?;
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(failed)?;
-        let names = part::DirEntries::of(&dir).map_err(failed)?;
+        let names = system::DirEntries::of(&dir).map_err(failed)?;
         let inbox = Self {
             dir: Arc::new(dir),
             names,
@@ -120,6 +121,10 @@ impl Inbox {
             named: AtomicU64::new(0),
             synced: Mutex::new(0),
         };
+        // Where no file can be created, each one is refused, and its sender told why.
+        for lack in system::probe(&inbox.dir, &inbox.names).unwrap_or_default() {
+            note(&format!("unstick: warning: the file system of {}: {lack}", path.display()));
+        }
         inbox.remove_old_parts(SystemTime::now());
         inbox.in_use.make_room(&inbox.dir).map_err(failed)?;
         Ok(inbox)
@@ -186,7 +191,14 @@ impl Inbox {
             return Ok(None);
         }
         match self.dir.symlink_metadata(name) {
-            Ok(_) => Ok(Some(self.existing_file(name, size))),
+            Ok(_) => {
+                let there = self.existing_file(name, size);
+                if there.is_some() {
+                    // The sender may take it for stored, so its name must be on disk too.
+                    self.sync_name().map_err(|error| Refusal::io(error, 0))?;
+                }
+                Ok(Some(there))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Refusal::io(error, 0)),
         }
@@ -214,7 +226,11 @@ impl Inbox {
         }
         let len = part.len();
         let failed = |error| Refusal::io(error, len);
-        part.sync().map_err(failed)?;
+        if let Err(error) = part.sync() {
+            // What is in memory may not be on disk, and no later sync would say so.
+            part.remove();
+            return Err(Refusal::io(error, 0));
+        }
         for number in 1..=MAX_NUMBER {
             let name = if number == 1 { name.to_owned() } else { name::numbered(name, number) };
             match part.rename(&name) {

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use unstick_session::message::Digest;
 
 use super::name;
+use super::system::{Lock, lock, rename_new};
 
 /// The size of a read when a file is digested.
 const CHUNK: usize = 256 << 10;
@@ -204,7 +205,7 @@ impl Part {
         // A retry in case the part was removed or renamed by its user in between.
         for _ in 0..2 {
             let file = open_in(dir, &claim.name, OpenOptions::new().write(true).create(true))?;
-            if !lock(&file)? {
+            if lock(&file)? == Lock::Taken {
                 return Err(Unavailable::InUse);
             }
             let metadata = file.metadata()?;
@@ -319,7 +320,9 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.is_gone && self.len == 0 {
+        // Bytes that the disk refused would be read from memory at the next try, and the sync then be
+        // told nothing of it.
+        if !self.is_gone && (self.len == 0 || self.file.sync_data().is_err()) {
             self.remove_now();
         }
     }
@@ -352,70 +355,6 @@ pub(super) fn digest(file: &mut File) -> io::Result<(u64, Digest)> {
     let mut hasher = Sha256::new();
     let len = io::copy(file, &mut hasher)?;
     Ok((len, Digest(hasher.finalize().into())))
-}
-
-/// Locks the file, because another program may use the same inbox. Returns `false` if it is locked
-/// already.
-#[cfg(unix)]
-fn lock(file: &File) -> io::Result<bool> {
-    use rustix::fs::{FlockOperation, flock};
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-        // Some file systems have no locks; then only this program's own list protects the part.
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOLCK) => Ok(true),
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[cfg(not(unix))]
-fn lock(_file: &File) -> io::Result<bool> {
-    Ok(true)
-}
-
-/// Renames a file; fails if the new name is taken.
-fn rename_new(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "macos", target_os = "ios"))]
-    {
-        use rustix::fs::{RenameFlags, renameat_with};
-        use rustix::io::Errno;
-        match renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
-            Ok(()) => return Ok(()),
-            // The system or file system does not support the flag; hard links work everywhere.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    dir.hard_link(from, dir, to)?;
-    dir.remove_file(from)
-}
-
-/// A handle of the folder with which its entries can be synced. The handle with which files are
-/// opened may not support this.
-#[derive(Debug)]
-pub(super) struct DirEntries(#[cfg(unix)] std::os::fd::OwnedFd);
-
-impl DirEntries {
-    pub(super) fn of(dir: &Dir) -> io::Result<Self> {
-        #[cfg(unix)]
-        {
-            use rustix::fs::{Mode, OFlags, openat};
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            Ok(Self(openat(dir, ".", flags, Mode::empty())?))
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = dir;
-            Ok(Self())
-        }
-    }
-
-    /// Syncs the entries to disk.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        #[cfg(unix)]
-        rustix::fs::fsync(&self.0)?;
-        Ok(())
-    }
 }
 
 #[cfg(test)]

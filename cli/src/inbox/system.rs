@@ -1,0 +1,202 @@
+//! What an inbox asks of the file system, and the next best way where it has no such thing.
+
+use std::io;
+
+use cap_std::fs::{Dir, File, OpenOptions};
+
+use super::part::open_in;
+
+/// Tries once what the inbox needs, and returns what the file system of this folder lacks.
+///
+/// # Errors
+/// Returns an error if no file can be created and renamed there.
+pub(super) fn probe(dir: &Dir, names: &DirEntries) -> io::Result<Vec<&'static str>> {
+    // Another listener may start at the same time.
+    let id = std::process::id();
+    let (from, to) = (format!(".unstick-probe-{id}"), format!(".unstick-probe-{id}-renamed"));
+    let remove = || [&from, &to].map(|name| dir.remove_file(name));
+    let _ = remove(); // what an earlier run left
+    let lacks = probe_with(dir, names, &from, &to);
+    let _ = remove();
+    lacks
+}
+
+fn probe_with(
+    dir: &Dir,
+    names: &DirEntries,
+    from: &str,
+    to: &str,
+) -> io::Result<Vec<&'static str>> {
+    let file = open_in(dir, from, OpenOptions::new().write(true).create_new(true))?;
+    let mut lacks = Vec::new();
+    if lock(&file)? == Lock::Unsupported {
+        lacks.push("it has no file locks: no other program must use this folder as its inbox");
+    }
+    if rename_new(dir, from, to)? == Renamed::OverPlaceholder {
+        lacks.push(
+            "it cannot rename a file without replacing one: if the machine fails at that moment, \
+             an empty file may stay",
+        );
+    }
+    if !names.sync()? {
+        lacks.push(
+            "it cannot sync a folder: if the machine fails, names of stored files may be lost",
+        );
+    }
+    Ok(lacks)
+}
+
+/// Whether a file is locked by this program now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lock {
+    Locked,
+    /// Another program has it.
+    Taken,
+    /// The file system has no locks; then only this program's own list protects a part.
+    Unsupported,
+}
+
+/// How a file got its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Renamed {
+    /// In one step, or with two names for a moment.
+    AtOnce,
+    /// The name was an empty file for a moment.
+    OverPlaceholder,
+}
+
+/// The errors with which a file system says that it has no such thing.
+#[cfg(unix)]
+fn is_unsupported(error: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    matches!(error, Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOLCK | Errno::PERM)
+}
+
+/// Locks the file, because another program may use the same inbox.
+#[cfg(unix)]
+pub(super) fn lock(file: &File) -> io::Result<Lock> {
+    use rustix::fs::{FlockOperation, flock};
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Lock::Locked),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(Lock::Taken),
+        Err(error) if is_unsupported(error) => Ok(Lock::Unsupported),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn lock(_file: &File) -> io::Result<Lock> {
+    Ok(Lock::Unsupported)
+}
+
+/// Renames a file; fails if the new name is taken.
+pub(super) fn rename_new(dir: &Dir, from: &str, to: &str) -> io::Result<Renamed> {
+    #[cfg(any(target_os = "linux", target_os = "macos", target_os = "ios"))]
+    {
+        use rustix::fs::{RenameFlags, renameat_with};
+        match renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(Renamed::AtOnce),
+            Err(error) if is_unsupported(error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match dir.hard_link(from, dir, to) {
+        Ok(()) => dir.remove_file(from).map(|()| Renamed::AtOnce),
+        Err(error) if is_error_unsupported(&error) => rename_over_placeholder(dir, from, to),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(unix)]
+fn is_error_unsupported(error: &io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error).is_some_and(is_unsupported)
+}
+
+#[cfg(not(unix))]
+fn is_error_unsupported(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+}
+
+/// Renames a file over an empty one, which is created first and has the name if it is free.
+fn rename_over_placeholder(dir: &Dir, from: &str, to: &str) -> io::Result<Renamed> {
+    dir.open_with(to, OpenOptions::new().write(true).create_new(true))?;
+    match dir.rename(from, dir, to) {
+        Ok(()) => Ok(Renamed::OverPlaceholder),
+        Err(error) => {
+            let _ = dir.remove_file(to);
+            Err(error)
+        }
+    }
+}
+
+/// A handle of the folder with which its entries can be synced. The handle with which files are
+/// opened may not support this.
+#[derive(Debug)]
+pub(super) struct DirEntries(#[cfg(unix)] std::os::fd::OwnedFd);
+
+impl DirEntries {
+    pub(super) fn of(dir: &Dir) -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use rustix::fs::{Mode, OFlags, openat};
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            Ok(Self(openat(dir, ".", flags, Mode::empty())?))
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = dir;
+            Ok(Self())
+        }
+    }
+
+    /// Syncs the entries to disk. Returns `false` if the file system cannot.
+    pub(super) fn sync(&self) -> io::Result<bool> {
+        #[cfg(unix)]
+        match rustix::fs::fsync(&self.0) {
+            Err(error) if is_unsupported(error) => return Ok(false),
+            result => result?,
+        }
+        Ok(cfg!(unix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, Dir) {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(&folder, cap_std::ambient_authority()).unwrap();
+        (folder, dir)
+    }
+
+    #[test]
+    fn a_usual_file_system_lacks_nothing() {
+        let (folder, dir) = folder();
+        let names = DirEntries::of(&dir).unwrap();
+        let left = format!(".unstick-probe-{}-renamed", std::process::id());
+        std::fs::write(folder.path().join(left), "of an earlier run").unwrap();
+        assert_eq!(probe(&dir, &names).unwrap(), [""; 0]);
+        assert_eq!(dir.entries().unwrap().count(), 0);
+    }
+
+    /// Each way to rename leaves another file as it is.
+    #[test]
+    fn a_name_that_is_taken_is_not_replaced() {
+        let ways: [fn(&Dir, &str, &str) -> io::Result<Renamed>; 2] =
+            [rename_new, rename_over_placeholder];
+        for rename in ways {
+            let (_folder, dir) = folder();
+            dir.write("part", "new").unwrap();
+            dir.write("taken", "old").unwrap();
+            let error = rename(&dir, "part", "taken").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(dir.read("taken").unwrap(), b"old");
+            rename(&dir, "part", "free").unwrap();
+            assert_eq!(dir.read("free").unwrap(), b"new");
+            assert!(!dir.exists("part"));
+            assert_eq!(rename(&dir, "part", "other").unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert!(!dir.exists("other"), "a placeholder is left");
+        }
+    }
+}
