@@ -5,7 +5,9 @@
 mod adapter;
 mod datagram;
 mod differential;
+mod families;
 mod frame_buf;
+mod frame_buf_case;
 mod input;
 mod message;
 mod oracle;
