@@ -5,6 +5,7 @@
 mod adapter;
 mod datagram;
 mod differential;
+mod differential_marks;
 mod families;
 mod frame_buf;
 mod frame_buf_case;
