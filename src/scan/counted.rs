@@ -169,7 +169,7 @@ impl<W: KnownLength> Scanning<W> for CountedScan<W> {
         empty
     }
 
-    fn open_frame(&self, kept: &[u8]) -> Option<u64> {
+    fn open_frame(&self, _: &W, kept: &[u8]) -> Option<u64> {
         match self.phase {
             Phase::Frames | Phase::Payload { remaining: 0, .. } => {
                 (!kept.is_empty()).then_some(self.position)
@@ -215,7 +215,8 @@ impl<W: KnownLength> Scanning<W> for CountedScan<W> {
                 match inspect(wire.header_format(), self.limit, kept, self.seen(kept)) {
                     Ok(Parsed::Header(header)) => Self::frame_len(&header),
                     Ok(Parsed::Need(needed)) => needed as u64,
-                    Err(_) => 0,
+                    // A header of no bytes is refused with the first byte after it.
+                    Err(_) => 1,
                 }
             }
         };

@@ -87,9 +87,14 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = (), Scanning = Self>> Scanning<W> f
         kept.is_empty() && self.decoder.begins_frame()
     }
 
-    fn open_frame(&self, kept: &[u8]) -> Option<u64> {
+    fn open_frame(&self, wire: &W, kept: &[u8]) -> Option<u64> {
         match self.decoder.begins_frame() {
-            true => (kept.len() > self.seen()).then_some(self.decoder.position()),
+            true => {
+                let mut decoder = self.decoder;
+                let rest = kept.get(self.seen()..).unwrap_or_default();
+                let idle = decoder.skip_idle(wire, rest);
+                (rest.len() > idle).then_some(decoder.position())
+            }
             false if self.error().is_some() => None,
             false => Some(self.decoder.frame_start()),
         }
@@ -130,8 +135,18 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = (), Scanning = Self>> Scanning<W> f
         }
     }
 
-    fn needed(&self, wire: &W, _: &[u8]) -> u64 {
-        self.decoder.needed(wire)
+    fn needed(&self, wire: &W, kept: &[u8]) -> u64 {
+        // Bytes that were not looked at yet may end the frame.
+        let mut decoder = self.decoder;
+        let mut rest = kept.get(self.seen()..).unwrap_or_default();
+        loop {
+            match decoder.decode(wire, &mut rest) {
+                Ok(Some(piece)) if piece.last => return 0,
+                Ok(Some(_)) => {}
+                Ok(None) => return decoder.needed(wire),
+                Err(_) => return 0,
+            }
+        }
     }
 
     fn reset(&mut self) {
@@ -174,14 +189,18 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = (), Scanning = Self>> Scanning<W> f
     }
 
     fn skip_begun(&mut self, wire: &W, kept: &[u8]) -> Result<usize, RecoverError> {
-        let rest = kept.get(self.seen()..).unwrap_or_default();
-        self.decoder.skip_idle(wire, rest);
+        // The end of a frame that was skipped before may have arrived.
+        self.drop_rest(wire, kept);
+        self.decoder.skip_idle(wire, kept.get(self.seen()..).unwrap_or_default());
         let begins_here = self.decoder.begins_frame() && self.seen() < kept.len();
         if !begins_here && !self.decoder.in_frame() {
             return Err(RecoverError::NotFailed);
         }
         self.decoder.skip();
-        Ok(0)
+        self.drop_rest(wire, kept);
+        let dropped = self.seen();
+        self.position = self.decoder.position();
+        Ok(dropped)
     }
 }
 
@@ -212,9 +231,7 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = ()>> MarkedScan<W> {
         let seen = self.seen();
         let mut rest = kept.get(seen..).unwrap_or_default();
         if self.decoder.is_skipping() {
-            if self.decoder.drop_rest(wire, &mut rest) {
-                self.decoder.end_skip();
-            }
+            self.drop_rest(wire, kept);
             return Ok(self.discard());
         }
         if self.decoder.begins_frame() && (seen > 0 || self.decoder.skip_idle(wire, rest) > 0) {
@@ -233,6 +250,14 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = ()>> MarkedScan<W> {
                     return Err(error);
                 }
             }
+        }
+    }
+
+    /// Consumes what is kept of a frame that is skipped.
+    fn drop_rest(&mut self, wire: &W, kept: &[u8]) {
+        let mut rest = kept.get(self.seen()..).unwrap_or_default();
+        if self.decoder.is_skipping() && self.decoder.drop_rest(wire, &mut rest) {
+            self.decoder.end_skip();
         }
     }
 

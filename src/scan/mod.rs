@@ -218,7 +218,7 @@ impl<W: Wire> Scanner<W> {
     /// or that is being skipped or taken in runs; `None` at a frame boundary and after an error.
     #[must_use]
     pub fn open_frame(&self, kept: &[u8]) -> Option<u64> {
-        self.state.open_frame(kept)
+        self.state.open_frame(&self.wire, kept)
     }
 
     /// Returns how many more bytes the next frame is known to have, so that a read of as many bytes

@@ -187,7 +187,7 @@ pub trait Scanning<W: Wire>: Clone + Send + Sync + Unpin {
     fn find_after_fast_path(&mut self, wire: &W, kept: &[u8])
     -> Result<Scan<W::Meta>, DecodeError>;
     fn begin_if_empty(&mut self, kept: &[u8]) -> bool;
-    fn open_frame(&self, kept: &[u8]) -> Option<u64>;
+    fn open_frame(&self, wire: &W, kept: &[u8]) -> Option<u64>;
     fn finish(&self, wire: &W, kept: &[u8]) -> Result<(), DecodeError>;
     /// Finds the frame that the stream's end completes.
     fn find_end(&mut self, wire: &W, kept: &[u8]) -> Result<Option<Found<W::Meta>>, DecodeError> {

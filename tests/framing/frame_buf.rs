@@ -1,6 +1,9 @@
 //! The read buffer over each storage: room, memory, and the work of moving bytes.
 
-use unstick::{DecodeError, FrameBuf, Framing, HeaderError, Kind, Storage, U16Be, V1, header};
+use unstick::{
+    Cobs, DecodeError, Fixed, FrameBuf, Framing, HeaderError, Kind, Lines, RecoverError, Storage,
+    U16Be, V1, header,
+};
 use unstick_testing::formats::{Part, stream};
 
 use crate::support::{feed, payloads, text};
@@ -273,4 +276,74 @@ fn unread_bytes_are_handed_over() {
     assert_eq!((buf.unread(), buf.position()), (&sent[5..], 5));
     let (storage, unread) = buf.into_parts();
     assert_eq!(storage[unread], sent[5..]);
+}
+
+/// Bytes that were committed and not looked at yet are looked at for the answer.
+#[test]
+fn the_end_of_a_line_that_was_not_looked_at_is_known() {
+    let mut buf = FrameBuf::growing(Framing::new(Lines::new()).with_limit(4));
+    buf.extend(b"ab");
+    assert_eq!(buf.next_frame(), Ok(None));
+    assert_eq!((buf.needs_more(), buf.needed()), (true, 1));
+    buf.extend(b"c\nno");
+    assert_eq!((buf.needs_more(), buf.needed()), (false, 0));
+    assert!(buf.spare_exact().is_empty());
+    assert_eq!(buf.next_frame().unwrap().unwrap().payload, b"abc");
+    assert_eq!((buf.needed(), buf.spare_exact().len()), (1, 1));
+    // Nor does a line that is too long need more.
+    buf.extend(b"more");
+    assert_eq!((buf.needs_more(), buf.needed()), (false, 0));
+    assert_eq!(buf.next_frame(), Err(DecodeError::TooLong { at: 4, limit: 4 }));
+    assert_eq!((buf.needs_more(), buf.needed()), (false, 0));
+    buf.skip_frame().unwrap();
+    assert_eq!(buf.needed(), 1);
+    buf.extend(b"!\n\n");
+    assert_eq!(buf.needed(), 0);
+}
+
+/// Idle bytes begin no frame, whether they were looked at or not.
+#[test]
+fn idle_bytes_open_no_frame() {
+    let mut buf = FrameBuf::growing(Cobs);
+    buf.extend(&[0, 0]);
+    assert_eq!(buf.open_frame(), None);
+    buf.extend(&[0, 2]);
+    assert_eq!(buf.open_frame(), Some(3));
+    assert_eq!(buf.next_frame(), Ok(None));
+    assert_eq!(buf.open_frame(), Some(3));
+    buf.extend(&[1, 0, 0]);
+    assert_eq!(buf.next_frame().unwrap().unwrap().payload, [1]);
+    assert_eq!(buf.open_frame(), None);
+}
+
+/// Without a header, that no frame is within the limit is an error of the first byte.
+#[test]
+fn a_fixed_length_over_the_limit_is_refused_with_the_first_byte() {
+    let five = Fixed::new(std::num::NonZeroU64::new(5).unwrap());
+    let mut buf = FrameBuf::growing(Framing::new(five).with_limit(3));
+    assert_eq!(buf.next_frame(), Ok(None));
+    assert_eq!(buf.needed(), 1);
+    buf.extend(b"a");
+    assert_eq!(buf.needed(), 0);
+    assert_eq!(buf.next_frame(), Err(DecodeError::Oversize { at: 0, len: 5, limit: 3 }));
+}
+
+/// As frames whose length is announced are.
+#[test]
+fn kept_lines_are_skipped_one_by_one() {
+    let mut buf = FrameBuf::growing(Framing::new(Lines::new()).with_limit(5));
+    buf.extend(b"one\ntwo\nthree");
+    assert_eq!((buf.skip_frame(), buf.position()), (Ok(()), 4));
+    assert_eq!((buf.skip_frame(), buf.position()), (Ok(()), 8));
+    // Of the third, what has arrived; there is no fourth yet.
+    assert_eq!((buf.skip_frame(), buf.position()), (Ok(()), 13));
+    assert_eq!(buf.skip_frame(), Err(RecoverError::NotFailed));
+    buf.extend(b"...\nfour\nfive\nlonger");
+    assert_eq!(buf.skip_frame(), Ok(()));
+    assert_eq!(buf.next_frame().unwrap().unwrap().payload, b"five");
+    assert_eq!(buf.next_frame(), Err(DecodeError::TooLong { at: 27, limit: 5 }));
+    buf.skip_frame().unwrap();
+    buf.extend(b"\nsix\nseven\n");
+    assert_eq!(buf.skip_frame(), Ok(()));
+    assert_eq!(buf.next_frame().unwrap().unwrap().payload, b"seven");
 }

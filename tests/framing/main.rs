@@ -14,6 +14,7 @@ mod promise_09_datagrams;
 mod promise_10_resync_is_exact;
 
 mod changing_limits;
+mod codecs_of_others;
 mod custom_headers;
 mod families;
 mod frame_buf;

@@ -1,4 +1,4 @@
-//! The crate and tokio-util's `LengthDelimitedCodec` agree, where both are defined.
+//! The crate and the codecs of others agree, where both are defined.
 
 use arbitrary::{Result, Unstructured};
 use tokio_util::bytes::BytesMut;
@@ -7,16 +7,18 @@ use unstick::{
     ByteOrder, Covers, DecodeError, EncodeError, Framing, HeaderError, LengthField, Part,
 };
 
+use super::differential_marks;
 use super::input::{self, Cuts};
 use crate::chunks::{Path, run};
 use crate::formats::stream;
 use crate::oracle::{Outcome, Policy};
 
 /// The codec reserves what a header announces, so that its limit has to be one to try.
-const GREATEST: u64 = 64 * 1024;
+pub(super) const GREATEST: u64 = 64 * 1024;
 
-/// A `LengthField` and the codec that was built to mean the same, over the same bytes and cuts.
-/// `length_field_length` (1 to 8), `length_field_offset`, byte order, `length_adjustment`,
+/// The first byte picks one of four pairs: [`differential_marks`] has three, each with a list of what
+/// differs. The fourth is a `LengthField` and tokio-util's `LengthDelimitedCodec` that was built to mean
+/// the same, over the same bytes and cuts. `length_field_length` (1 to 8), `length_field_offset`, byte order, `length_adjustment`,
 /// `num_skip` (the header, or nothing, which keeps the header with the payload) and
 /// `max_frame_length` are all in it.
 ///
@@ -65,6 +67,12 @@ enum End {
 }
 
 fn read(u: &mut Unstructured<'_>) -> Result<()> {
+    match u.arbitrary::<u8>()? {
+        128..170 => return differential_marks::lines(u),
+        170..212 => return differential_marks::any_delimiter(u),
+        212.. => return differential_marks::cobs(u),
+        _ => {}
+    }
     let format = input::layout(u)?;
     let limit = input::limit(u)?.min(GREATEST);
     let pair = pair(format, limit, u.arbitrary()?);

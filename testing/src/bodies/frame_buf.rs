@@ -5,12 +5,13 @@ use unstick::{
     DecodeError, FrameBuf, Framing, HeaderBuf, Parsed, Part, RecoverError, Storage, StorageError,
 };
 
+use super::frame_buf_case;
 use super::input::{self, any_format};
 use crate::chunks::Subject;
 use crate::oracle::{self, Outcome, Policy, Rules};
 
 /// What a growing buffer may hold before anything arrived.
-const FIRST: usize = 8 * 1024;
+pub(super) const FIRST: usize = 8 * 1024;
 /// What it may hold whatever the limit.
 const BUSY: u64 = 64 * 1024;
 
@@ -21,6 +22,9 @@ pub fn frame_buf(data: &[u8]) {
 }
 
 fn read(u: &mut Unstructured<'_>) -> Result<()> {
+    if input::picks_case(u) {
+        return frame_buf_case::frame_buf(u);
+    }
     any_format!(u, with_storage, u)
 }
 

@@ -2,10 +2,13 @@
 //! short inputs are small cases.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use unstick::{DEFAULT_LIMIT, Layout, LengthField};
+use unstick::{AnyDelimiter, DEFAULT_LIMIT, Delimited, Layout, LengthField};
 
 use crate::chunks::{self, Subject};
+use crate::families::{self, Case, Subjected};
 use crate::formats::{COVERS, ORDERS, Part, stream};
+use crate::oracle::families::{AtMark, Family};
+use crate::oracle::marks::{Delimiter, OneOf};
 use crate::oracle::{Policy, Rules};
 
 /// The most bytes of a stream that is made of parts.
@@ -35,6 +38,96 @@ macro_rules! any_format {
     };
 }
 pub(crate) use any_format;
+
+/// The same with a framing that has a mark, a check or a fixed length. Not all that `families` has: each
+/// takes its time to compile, and the tests of every framing run the others.
+macro_rules! any_case {
+    ($input:expr, $function:ident $(, $arg:expr)* $(,)?) => {
+        $crate::bodies::input::any_case!(@ $input, $function, [$($arg),*],
+            lines crlf_lines lines_or_end checked_lines cobs checked_cobs slip slip_between_ends
+            checked_slip hdlc checked_u8 checked_varint version_2)
+    };
+    (@ $input:expr, $function:ident, $args:tt, $($case:ident)+) => {{
+        let mut chosen = $input.arbitrary::<u8>()? % 128 % 20;
+        $(
+            if chosen == 0 {
+                let case = $crate::families::$case();
+                return $crate::bodies::input::any_case!(@@ $function, &case, $args);
+            }
+            chosen -= 1;
+        )+
+        let _ = match chosen {
+            0..=2 => {
+                let case = $crate::bodies::input::delimited($input)?;
+                return $crate::bodies::input::any_case!(@@ $function, &case, $args);
+            }
+            3 => {
+                let case = $crate::bodies::input::one_of($input)?;
+                return $crate::bodies::input::any_case!(@@ $function, &case, $args);
+            }
+            4 => {
+                let len = 1 + u64::from($input.arbitrary::<u8>()?);
+                let case = $crate::families::fixed_len(len);
+                return $crate::bodies::input::any_case!(@@ $function, &case, $args);
+            }
+            _ => (),
+        };
+        let case = $crate::families::checked_layout($crate::bodies::input::layout($input)?);
+        $crate::bodies::input::any_case!(@@ $function, &case, $args)
+    }};
+    (@@ $function:ident, $case:expr, [$($arg:expr),*]) => {
+        $function($case $(, $arg)*)
+    };
+}
+pub(crate) use any_case;
+
+/// Whether the input picks a framing of [`any_case`], and not a format: half of all first bytes do.
+pub fn picks_case(u: &Unstructured<'_>) -> bool {
+    u.peek_bytes(1).is_some_and(|first| first[0] >= 128)
+}
+
+/// Delimiters that are their own beginning as often as not, and some of the longest.
+pub fn delimited(u: &mut Unstructured<'_>) -> Result<Case<Delimited<Vec<u8>>, AtMark<Delimiter>>> {
+    let (pick, or_end) = (u.arbitrary::<u8>()?, u.arbitrary()?);
+    let of_two_letters = u.arbitrary()?;
+    let base = (0..=pick % 8).map(|_| {
+        let byte = u.arbitrary::<u8>()?;
+        Ok(if of_two_letters { b'a' + byte % 2 } else { byte })
+    });
+    let base = base.collect::<Result<Vec<u8>>>()?;
+    let len = match pick {
+        250.. => 255,
+        200..250 => usize::from(pick - 199),
+        _ => base.len(),
+    };
+    Ok(families::delimited(base.into_iter().cycle().take(len).collect(), or_end))
+}
+
+/// One to eight bytes that end a frame.
+pub fn one_of(u: &mut Unstructured<'_>) -> Result<Case<AnyDelimiter<Vec<u8>>, AtMark<OneOf>>> {
+    let (pick, or_end) = (u.arbitrary::<u8>()?, u.arbitrary()?);
+    let bytes = (0..=pick % 8).map(|_| u.arbitrary()).collect::<Result<Vec<u8>>>()?;
+    Ok(families::one_of(bytes, or_end))
+}
+
+/// The rest of the input as a stream of a case: as it is, or as frames that the oracle writes, with
+/// damage or without.
+pub fn case_stream<W: Subjected, M: Family>(
+    u: &mut Unstructured<'_>,
+    case: &Case<W, M>,
+    limit: u64,
+) -> Result<Vec<u8>> {
+    let mut stream = match u.arbitrary::<u8>()? % 4 {
+        0 => rest(u)?,
+        made => {
+            let parts = families::parts(u, limit, &case.special, made > 1)?;
+            families::stream(case, &parts)
+        }
+    };
+    // The oracle takes the square of it.
+    stream.truncate(640);
+    Ok(stream)
+}
 
 /// One of all the layouts that there are.
 pub fn layout(u: &mut Unstructured<'_>) -> Result<LengthField> {

@@ -5,7 +5,10 @@
 mod adapter;
 mod datagram;
 mod differential;
+mod differential_marks;
+mod families;
 mod frame_buf;
+mod frame_buf_case;
 mod input;
 mod message;
 mod oracle;

@@ -3,17 +3,21 @@
 use arbitrary::{Result, Unstructured};
 use unstick::{Framing, HeaderBuf, Parsed};
 
+use super::families;
 use super::input::{self, Cuts, any_format};
 use crate::chunks::{Path, Subject, compare};
 use crate::oracle::{CAP, Policy, Rules, Verdict};
 
-/// Streams that are nearly right, in any format: every path, and the codecs, give what the oracle
-/// gives. And every beginning of the stream is, as a header, what the oracle says that it is.
+/// Streams that are nearly right, in any framing: every path gives what the oracle gives. Of a format the
+/// codecs do, too, and every beginning of the stream is, as a header, what the oracle says that it is.
 pub fn oracle(data: &[u8]) {
     let _ = read(&mut Unstructured::new(data));
 }
 
 fn read(u: &mut Unstructured<'_>) -> Result<()> {
+    if input::picks_case(u) {
+        return families::oracle(u);
+    }
     any_format!(u, check, u)
 }
 

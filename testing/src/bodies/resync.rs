@@ -3,18 +3,25 @@
 use arbitrary::{Result, Unstructured};
 use unstick::{Decoder, FrameBuf, Framing, RecoverError, V1};
 
+use super::families;
 use super::input::{self, Cuts};
 use crate::chunks::{Path, compare};
 use crate::formats::stream;
 use crate::oracle::{Policy, Rules, Verdict};
 
 /// Frames with garbage between them: every path that can search goes on where a naive scan of the
-/// whole finds a header, and counts the same bytes as skipped, however the stream is cut.
+/// whole finds a header, and counts the same bytes as skipped, however the stream is cut. In framings that
+/// have a mark or a check, reading goes on where the oracle says.
 pub fn resync(data: &[u8]) {
     let _ = read(&mut Unstructured::new(data));
 }
 
 fn read(u: &mut Unstructured<'_>) -> Result<()> {
+    if input::picks_case(u) {
+        return families::resync(u);
+    }
+    // What picks a framing elsewhere.
+    let _ = u.arbitrary::<u8>()?;
     let framing = Framing::new(V1).with_limit(input::limit(u)?);
     let cuts = u.arbitrary::<Cuts>()?;
     let policy = if u.arbitrary()? { Policy::RESYNC } else { Policy::BOTH };

@@ -3,6 +3,7 @@
 use arbitrary::{Result, Unstructured};
 use unstick::{EncodeError, Encoder, Framing};
 
+use super::families;
 use super::input::{self, Cuts, any_format};
 use crate::chunks::{Path, Subject, run};
 use crate::oracle::{Outcome, Policy};
@@ -14,6 +15,9 @@ pub fn roundtrip(data: &[u8]) {
 }
 
 fn read(u: &mut Unstructured<'_>) -> Result<()> {
+    if input::picks_case(u) {
+        return families::roundtrip(u);
+    }
     any_format!(u, check, u)
 }
 

@@ -3,16 +3,20 @@
 use arbitrary::{Result, Unstructured};
 use unstick::Framing;
 
+use super::families;
 use super::input::{self, Cuts, any_format};
 use crate::chunks::{Path, Subject, run};
 
-/// Any bytes, any cuts, any format: what comes out of the cut stream is what comes out of the
+/// Any bytes, any cuts, any framing: what comes out of the cut stream is what comes out of the
 /// whole of it, on every path. The crate is compared with itself.
 pub fn split(data: &[u8]) {
     let _ = read(&mut Unstructured::new(data));
 }
 
 fn read(u: &mut Unstructured<'_>) -> Result<()> {
+    if input::picks_case(u) {
+        return families::split(u);
+    }
     any_format!(u, check, u)
 }
 

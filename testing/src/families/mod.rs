@@ -8,9 +8,9 @@ use std::fmt::Debug;
 use std::num::NonZeroU64;
 
 use unstick::{
-    AnyDelimiter, ByteOrder, Checked, Cobs, Covers, Decoder, Delimited, Fixed, FrameBuf, Framing,
-    Hdlc, Layout, LengthField, Lines, Marked, RecoverError, Resync, Search, Slip, Storage, U8,
-    U16Be, U32Le, V1, V2, Varint, Wire,
+    AnyDelimiter, ByteOrder, Checked, Cobs, Covers, DecodeError, Decoder, Delimited, EncodeError,
+    Encoder, Fixed, FrameBuf, Framing, Hdlc, KnownLength, Layout, LengthField, Lines, Marked,
+    RecoverError, Resync, Search, Slip, Storage, U8, U16Be, U32Le, V1, V2, Varint, Wire,
 };
 
 use crate::chunks::Subject;
@@ -21,10 +21,10 @@ pub use checks::{Castagnoli, Long, Parity, Sums};
 pub use drive::{Path, compare, compare_all, expect, run, smallest_storage};
 pub use parts::{Part, made, made_payload, parts, payload, stream};
 
-type Resynced = Result<Option<u64>, RecoverError>;
+pub type Resynced = Result<Option<u64>, RecoverError>;
 /// How to search with a decoder, and with a buffer.
-type ResyncDecoder<W> = fn(&mut Decoder<W>, &mut &[u8]) -> Resynced;
-type ResyncBuf<S, W> = fn(&mut FrameBuf<S, W>) -> Resynced;
+pub type ResyncDecoder<W> = fn(&mut Decoder<W>, &mut &[u8]) -> Resynced;
+pub type ResyncBuf<S, W> = fn(&mut FrameBuf<S, W>) -> Resynced;
 
 /// A framing that tests and fuzz targets can run.
 pub struct Case<W: Wire, M> {
@@ -38,11 +38,58 @@ pub struct Case<W: Wire, M> {
     /// What means nothing between two frames.
     pub idle: Option<u8>,
     /// The bytes that mean something.
-    pub special: &'static [u8],
+    pub special: Vec<u8>,
+    /// Whether a payload has one encoding, idle bytes aside.
+    pub one_encoding: bool,
+    /// What only frames have whose length is announced.
+    pub known_length: Option<KnownLengths<W>>,
     /// How to search, where one can.
     pub resync: Option<ResyncDecoder<W>>,
     pub resync_vec: Option<ResyncBuf<Vec<u8>, W>>,
     pub resync_box: Option<ResyncBuf<Box<[u8]>, W>>,
+}
+
+/// How to do what only frames allow whose length is announced.
+pub struct KnownLengths<W: Wire> {
+    /// Writes a frame with [`Encoder`], its payload in runs of this length.
+    pub stream: fn(&mut Encoder<W>, &W::Meta, &[u8], usize) -> Result<Vec<u8>, EncodeError>,
+    /// Splits a frame off bytes, and returns its payload.
+    pub split: fn(&Framing<W>, &mut &[u8]) -> Result<Option<Vec<u8>>, DecodeError>,
+}
+
+impl<W: KnownLength + Wire> KnownLengths<W> {
+    const ALL: Self = Self { stream: stream_frame, split: split_frame };
+}
+
+fn stream_frame<W: KnownLength + Wire>(
+    encoder: &mut Encoder<W>,
+    meta: &<W as Wire>::Meta,
+    payload: &[u8],
+    run: usize,
+) -> Result<Vec<u8>, EncodeError> {
+    let header = encoder.begin(meta, payload.len() as u64)?;
+    let mut frame = header.as_bytes().to_vec();
+    for run in payload.chunks(run) {
+        let missing = (header.as_bytes().len() + payload.len() - frame.len()) as u64;
+        assert_eq!(encoder.missing(), Some(missing));
+        let unfinished = encoder.begin(meta, 0).map(|_| ());
+        assert_eq!(unfinished, Err(EncodeError::Unfinished { missing }));
+        let excess = vec![0; missing as usize + 1];
+        let len = excess.len() as u64;
+        assert_eq!(encoder.payload(&excess), Err(EncodeError::Excess { len, missing }));
+        encoder.payload(run)?;
+        frame.extend_from_slice(run);
+    }
+    frame.extend_from_slice(encoder.finish()?.as_ref());
+    assert_eq!((encoder.missing(), encoder.payload(b"x")), (None, Err(EncodeError::NoFrame)));
+    Ok(frame)
+}
+
+fn split_frame<W: KnownLength + Wire>(
+    framing: &Framing<W>,
+    bytes: &mut &[u8],
+) -> Result<Option<Vec<u8>>, DecodeError> {
+    Ok(framing.split_frame(bytes)?.map(|frame| frame.payload.to_vec()))
 }
 
 /// What most functions over cases need of both sides.
@@ -64,20 +111,27 @@ impl<W: Subjected, M: Family> Case<W, M> {
             describe,
             meta,
             idle: None,
-            special: b"\0\x01\x02",
+            special: b"\0\x01\x02".to_vec(),
+            one_encoding: false,
+            known_length: None,
             resync: None,
             resync_vec: None,
             resync_box: None,
         }
     }
 
-    fn special(mut self, special: &'static [u8]) -> Self {
-        self.special = special;
+    fn special(mut self, special: &[u8]) -> Self {
+        self.special = special.to_vec();
         self
     }
 
     fn idle(mut self, idle: u8) -> Self {
         self.idle = Some(idle);
+        self
+    }
+
+    fn one_encoding(mut self) -> Self {
+        self.one_encoding = true;
         self
     }
 
@@ -89,6 +143,13 @@ impl<W: Subjected, M: Family> Case<W, M> {
     /// Whether a frame has a mark for its end, and no header.
     pub fn ends_at_mark(&self) -> bool {
         self.resync.is_some()
+    }
+}
+
+impl<W: Subjected + KnownLength, M> Case<W, M> {
+    fn known_length(mut self) -> Self {
+        self.known_length = Some(KnownLengths::ALL);
+        self
     }
 }
 
@@ -123,7 +184,7 @@ fn checked<F, C, R>(
     sum: Sum,
 ) -> Case<Checked<F, C>, Counted<R>>
 where
-    Checked<F, C>: Subjected + Search + Wire<Meta = F::Meta>,
+    Checked<F, C>: Subjected + Search + KnownLength + Wire<Meta = F::Meta>,
     F: Subject,
     R: crate::oracle::Rules,
 {
@@ -131,7 +192,8 @@ where
         wire.format().pick_meta(seed)
     }
     let model = Counted { rules, sum };
-    Case::new(name, Checked::new(format, check), model, F::describe, pick::<F, C>).searched()
+    let case = Case::new(name, Checked::new(format, check), model, F::describe, pick::<F, C>);
+    case.searched().known_length().one_encoding()
 }
 
 const fn length(len: u64) -> NonZeroU64 {
@@ -166,11 +228,18 @@ pub fn checked_lines() -> Case<Marked<Lines, Parity>, AtMark<LineEnds>> {
 
 type Delimiting = Delimited<&'static [u8]>;
 
-fn delimited(bytes: &'static [u8], or_end: bool) -> Case<Delimiting, AtMark<Delimiter>> {
+/// A delimiter of at least one byte.
+pub fn delimited<D>(bytes: D, or_end: bool) -> Case<Delimited<D>, AtMark<Delimiter>>
+where
+    D: AsRef<[u8]> + Clone + Debug,
+    Delimited<D>: Subjected + Resync + Wire<Meta = ()>,
+{
+    let special = bytes.as_ref().to_vec();
     let wire = Delimited::new(bytes);
     let wire = if or_end { wire.or_end() } else { wire };
-    let model = plain(Delimiter { bytes: bytes.to_vec(), or_end });
-    marked("a delimiter", wire, model).special(bytes)
+    let model = plain(Delimiter { bytes: special.clone(), or_end });
+    let case = marked("a delimiter", wire, model).special(&special);
+    if or_end { case } else { case.one_encoding() }
 }
 
 /// Delimiters of every sort: one byte, two, with a beginning that is its end, periodic.
@@ -188,10 +257,19 @@ pub fn checked_delimiter() -> Case<Marked<Delimiting, Sums>, AtMark<Delimiter>> 
 }
 
 pub fn any_delimiter(or_end: bool) -> Case<AnyDelimiter<&'static [u8]>, AtMark<OneOf>> {
-    let bytes: &[u8] = b";,\n";
+    one_of(b";,\n", or_end)
+}
+
+/// Any of these bytes, of which there is at least one.
+pub fn one_of<D>(bytes: D, or_end: bool) -> Case<AnyDelimiter<D>, AtMark<OneOf>>
+where
+    D: AsRef<[u8]> + Clone + Debug,
+    AnyDelimiter<D>: Subjected + Resync + Wire<Meta = ()>,
+{
+    let special = bytes.as_ref().to_vec();
     let wire = AnyDelimiter::new(bytes);
     let wire = if or_end { wire.or_end() } else { wire };
-    marked("any delimiter", wire, plain(OneOf { bytes: bytes.to_vec(), or_end })).special(bytes)
+    marked("any delimiter", wire, plain(OneOf { bytes: special.clone(), or_end })).special(&special)
 }
 
 const STUFFED: &[u8] = b"\0\x01\x02\x03\xFF";
@@ -209,7 +287,11 @@ pub fn checked_cobs() -> Case<Marked<Cobs, Castagnoli>, AtMark<Stuffed>> {
 }
 
 pub fn slip() -> Case<Slip, AtMark<SerialLine>> {
-    marked("SLIP", Slip::new(), plain(SerialLine)).special(SERIAL).idle(0xC0)
+    marked("SLIP", Slip::new(), plain(SerialLine)).special(SERIAL).idle(0xC0).one_encoding()
+}
+
+pub fn slip_between_ends() -> Case<Slip, AtMark<SerialLine>> {
+    Case { name: "SLIP between ENDs", wire: Slip::new().with_leading_end(), ..slip() }
 }
 
 pub fn checked_slip() -> Case<Marked<Slip, Long>, AtMark<SerialLine>> {
@@ -224,14 +306,22 @@ pub fn hdlc() -> Case<Hdlc, AtMark<Flags>> {
 }
 
 pub fn fixed() -> Case<Fixed, Counted<FixedLen>> {
-    let model = Counted { rules: FixedLen(3), sum: Sum::NONE };
-    Case::new("a fixed length", Fixed::new(length(3)), model, |()| Vec::new(), |_, _| ())
+    fixed_len(3)
+}
+
+/// Frames of this length, which is not zero.
+pub fn fixed_len(len: u64) -> Case<Fixed, Counted<FixedLen>> {
+    let model = Counted { rules: FixedLen(len), sum: Sum::NONE };
+    let case =
+        Case::new("a fixed length", Fixed::new(length(len)), model, |()| Vec::new(), |_, _| ());
+    case.known_length().one_encoding()
 }
 
 pub fn checked_fixed() -> Case<Checked<Fixed, Parity>, Counted<FixedLen>> {
     let wire = Checked::new(Fixed::new(length(2)), Parity);
     let model = Counted { rules: FixedLen(2), sum: Sum::PARITY };
-    Case::new("a fixed length with a check", wire, model, |()| Vec::new(), |_, _| ()).searched()
+    let case = Case::new("a fixed length with a check", wire, model, |()| Vec::new(), |_, _| ());
+    case.searched().known_length().one_encoding()
 }
 
 pub fn checked_u8() -> Case<Checked<U8, Parity>, Counted<U8>> {
@@ -257,13 +347,19 @@ pub fn checked_v1() -> Case<Checked<V1, Castagnoli>, Counted<V1>> {
 pub fn version_2() -> Case<V2, Counted<Version2>> {
     let model = Counted { rules: Version2, sum: Sum::CRC32C };
     let case = Case::new("version 2", V2, model, V1::describe, |_, seed| V1.pick_meta(seed));
-    case.searched().special(b"\xF5\x02\0")
+    case.searched().known_length().one_encoding().special(b"\xF5\x02\0")
 }
 
 pub fn checked_field() -> Case<Checked<LengthField, Sums>, Counted<LengthField>> {
     let (order, covers) = (ByteOrder::Big, Covers::Frame);
     let layout = Layout { header_len: 4, offset: 2, width: 1, order, covers };
-    let format = LengthField::new(layout).unwrap();
+    checked_layout(LengthField::new(layout).unwrap())
+}
+
+/// Any header with a length field.
+pub fn checked_layout(
+    format: LengthField,
+) -> Case<Checked<LengthField, Sums>, Counted<LengthField>> {
     checked("a field with a check", format, Sums, format, Sum::SUMS)
 }
 

@@ -149,7 +149,7 @@ pub fn made<W: Subjected, M: Family>(
     damage: bool,
 ) -> Vec<u8> {
     let mut u = Unstructured::new(seeds);
-    stream(case, &parts(&mut u, limit, case.special, damage).unwrap())
+    stream(case, &parts(&mut u, limit, &case.special, damage).unwrap())
 }
 
 /// Such a payload from bytes.

@@ -94,6 +94,11 @@ pub trait Family {
     /// What stands at the front of these bytes, which are all up to the stream's end.
     fn front(&self, limit: u64, bytes: &[u8]) -> Front;
 
+    /// The same, while more bytes may follow.
+    fn front_so_far(&self, limit: u64, bytes: &[u8]) -> Front {
+        self.front(limit, bytes)
+    }
+
     /// Where a search goes on after this failure at the front.
     fn search(&self, limit: u64, bytes: &[u8], failed: &Failed) -> Search;
 
@@ -289,7 +294,7 @@ impl<R: Rules> Family for Counted<R> {
     }
 
     fn most(&self) -> u64 {
-        self.rules.most().min(CAP)
+        self.rules.most().min(CAP - self.sum.len as u64)
     }
 
     fn skip_begun(&self, limit: u64, bytes: &[u8]) -> Rest {
@@ -348,10 +353,9 @@ impl<M: Mark> AtMark<M> {
         }
         failed(self.begun(content), bad_check(found, &expected))
     }
-}
 
-impl<M: Mark> Family for AtMark<M> {
-    fn front(&self, limit: u64, bytes: &[u8]) -> Front {
+    /// What stands at the front of these bytes, which are all, and may end a frame, if `at_end`.
+    fn look(&self, limit: u64, bytes: &[u8], at_end: bool) -> Front {
         let Some(at) = bytes.iter().position(|byte| !self.mark.is_idle(*byte)) else {
             return Front::Nothing;
         };
@@ -390,7 +394,7 @@ impl<M: Mark> Family for AtMark<M> {
                 }
             }
         }
-        if !self.mark.or_end() {
+        if !at_end {
             let begun = self.begun(&known);
             return Front::Cut { at, begun, missing: 1, part: Part::Mark };
         }
@@ -399,6 +403,16 @@ impl<M: Mark> Family for AtMark<M> {
             return too_long(frame, bytes.len(), Rest::To(bytes.len()));
         }
         self.ended(at, bytes.len(), frame, Rest::To(bytes.len()))
+    }
+}
+
+impl<M: Mark> Family for AtMark<M> {
+    fn front(&self, limit: u64, bytes: &[u8]) -> Front {
+        self.look(limit, bytes, self.mark.or_end())
+    }
+
+    fn front_so_far(&self, limit: u64, bytes: &[u8]) -> Front {
+        self.look(limit, bytes, false)
     }
 
     fn search(&self, _: u64, _: &[u8], failed: &Failed) -> Search {
@@ -410,11 +424,15 @@ impl<M: Mark> Family for AtMark<M> {
 
     fn write(&self, limit: u64, _: &[u8], payload: &[u8]) -> Result<Vec<u8>, EncodeError> {
         let len = payload.len() as u64;
-        let limit = limit.min(CAP);
+        let limit = limit.min(self.most());
         if len > limit {
             return Err(EncodeError::Oversize { len, limit });
         }
         self.mark.write(&[payload, &(self.sum.of)(payload)].concat())
+    }
+
+    fn most(&self) -> u64 {
+        CAP - self.sum.len as u64
     }
 
     fn skip_begun(&self, _: u64, bytes: &[u8]) -> Rest {

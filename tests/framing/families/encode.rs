@@ -2,7 +2,7 @@
 //! writes and comes back.
 
 use proptest::prelude::*;
-use unstick::{DecodeError, EncodeError};
+use unstick::{DecodeError, Decoder, EncodeError};
 use unstick_testing::families::{self, Case, Path, Subjected, every_case, run};
 use unstick_testing::oracle::Policy;
 use unstick_testing::oracle::families::{Family, Outcome};
@@ -77,7 +77,7 @@ proptest! {
     fn what_is_encoded_comes_back(seeds in seeds(), len in 0..40_usize, limit in 0..45_u64, seed: u64) {
         fn each<W: Subjected, M: Family>(case: &Case<W, M>, seeds: &[u8], len: usize, limit: u64, seed: u64) {
             let len = len.min(case.model.most() as usize + 1);
-            let payload = families::made_payload(seeds, len, case.special);
+            let payload = families::made_payload(seeds, len, &case.special);
             check(case, limit, seed, &payload);
         }
         every_case!(each, &seeds, len, limit, seed);
@@ -157,6 +157,15 @@ fn both_sides_have_the_same_limit() {
                 }
             }
         }
+    }
+    every_case!(each);
+}
+
+#[test]
+fn the_greatest_limit_leaves_room_for_the_check() {
+    fn each<W: Subjected, M: Family>(case: &Case<W, M>) {
+        let decoder = Decoder::with_framing(case.framing(u64::MAX));
+        assert_eq!(decoder.limit(), case.model.most(), "{}", case.name);
     }
     every_case!(each);
 }

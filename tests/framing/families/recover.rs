@@ -97,7 +97,7 @@ fn endless_frames_are_skipped_in_constant_memory() {
         let good = case.model.write(9, &[], b"good").or_else(|_| case.model.write(9, &[], b"godd"));
         let Ok(good) = good else { panic!("{}", case.name) };
         let end = if case.special[0] == b'\r' { b"\n" } else { &case.special[..1] };
-        let end = if case.name.starts_with("a delimiter") { case.special } else { end };
+        let end = if case.name.starts_with("a delimiter") { &case.special } else { end };
         let stream = [&b"y".repeat(5000), end, &good].concat();
         for policy in [Policy::SKIP, Policy::RESYNC] {
             for path in Path::ALL {
