@@ -75,6 +75,25 @@ pub fn measure(
     turn: Duration,
     case: &str,
     frames: usize,
+    contenders: Vec<Contender<'_>>,
+) {
+    measure_quietly(results, plan, turn, case, frames, contenders);
+    println!("{case}");
+    for (name, rounds) in &results.cases[case] {
+        let (wall, user) =
+            (crate::results::median(&rounds.wall), crate::results::median(&rounds.user));
+        let user = if user.is_nan() { String::new() } else { format!("  {user:12.2} user") };
+        println!("  {name:32} {wall:14.2} ns{user}");
+    }
+}
+
+/// Does the same as [`measure`], and prints nothing.
+pub fn measure_quietly(
+    results: &mut Results,
+    plan: &Plan,
+    turn: Duration,
+    case: &str,
+    frames: usize,
     mut contenders: Vec<Contender<'_>>,
 ) {
     let counts: Vec<usize> =
@@ -90,13 +109,6 @@ pub fn measure(
             rounds.wall.push(per_frame(taken.wall));
             rounds.user.extend(taken.user.map(per_frame));
         }
-    }
-    println!("{case}");
-    for (name, rounds) in &kept {
-        let (wall, user) =
-            (crate::results::median(&rounds.wall), crate::results::median(&rounds.user));
-        let user = if user.is_nan() { String::new() } else { format!("  {user:12.2} user") };
-        println!("  {name:32} {wall:14.2} ns{user}");
     }
     results.cases.entry(case.into()).or_default().extend(kept);
 }
