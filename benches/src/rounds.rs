@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
+
 use crate::results::{Results, Rounds};
 
 /// How much is measured.
@@ -63,6 +65,20 @@ pub fn passes<'a>(name: &str, mut pass: impl FnMut() + 'a) -> Contender<'a> {
             pass();
         }
         Turn { wall: start.elapsed(), user: None }
+    };
+    (name.into(), Box::new(run))
+}
+
+/// The same, by the CPU time of the thread in place of the wall time: time in which other programs ran
+/// does not count.
+pub fn cpu_passes<'a>(name: &str, mut pass: impl FnMut() + 'a) -> Contender<'a> {
+    let now = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
+    let run = move |count| {
+        let start = now();
+        for _ in 0..count {
+            pass();
+        }
+        Turn { wall: now() - start, user: None }
     };
     (name.into(), Box::new(run))
 }

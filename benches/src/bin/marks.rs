@@ -1,7 +1,7 @@
 //! Measures framings whose frames end at a mark or have a check, in alternating rounds: `marks
 //! [--quick] [PART]...`, with parts only cases that have one of them in their names.
 //!
-//! It prints a table for each case: nanoseconds a frame, and how many times as long as `unstick` a
+//! It prints a table for each case: nanoseconds a frame, of CPU time, and how many times as long as `unstick` a
 //! contender takes, which is over 1 where `unstick` is faster: the median of the ratios in all rounds,
 //! and the lowest and the highest. It writes `target/unstick-bench/marks.json`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -11,7 +11,7 @@ use std::time::Instant;
 use unstick_bench::decode::Timed;
 use unstick_bench::marks::{self, Case};
 use unstick_bench::results::{Results, median, ratio};
-use unstick_bench::rounds::{Plan, measure_quietly, passes};
+use unstick_bench::rounds::{Plan, cpu_passes, measure_quietly};
 
 fn main() {
     let mut plan = Plan::ordinary();
@@ -30,7 +30,7 @@ fn main() {
             .iter()
             .map(|contender| {
                 let mut pass = case.start(contender, &stream);
-                passes(contender.name, move || pass(&mut Timed))
+                cpu_passes(contender.name, move || pass(&mut Timed))
             })
             .collect();
         measure_quietly(&mut results, &plan, plan.turn, &case.name, stream.count(), contenders);
