@@ -12,6 +12,9 @@ const FULL: usize = 254;
 /// The max length of a block that is copied byte by byte, without its code.
 const SHORT: usize = 16;
 
+/// The codes of blocks without content.
+const EMPTY_BLOCKS: [u8; 8] = [1; 8];
+
 static ZEROS: [u8; 256] = [0; 256];
 
 /// Consistent overhead byte stuffing: a frame ends with a zero byte, and no other byte of it is zero.
@@ -117,6 +120,12 @@ impl Mark for Cobs {
         }
         let (mut at, mut content_len, mut zero) = (0, 0, 0);
         while at < end {
+            // Many zeros at once, since a code tells where the next one is.
+            if zero == 1 && bytes.get(at..)?.first_chunk() == Some(&EMPTY_BLOCKS) {
+                content_len += EMPTY_BLOCKS.len();
+                at += EMPTY_BLOCKS.len();
+                continue;
+            }
             let code = usize::from(*bytes.get(at)?);
             content_len += zero + code - 1;
             zero = usize::from(code < 0xFF);
@@ -140,7 +149,14 @@ impl Mark for Cobs {
     /// Puts a zero in the place of each code. Nothing moves before the first full block.
     fn unescape(&self, frame: &mut [u8]) -> Range<usize> {
         let mut at = 0;
-        while let Some(place) = frame.get_mut(at) {
+        while let Some(rest @ [_, ..]) = frame.get_mut(at..) {
+            let codes = rest.first_chunk_mut().filter(|codes| **codes == EMPTY_BLOCKS && at > 0);
+            if let Some(codes) = codes {
+                *codes = [0; EMPTY_BLOCKS.len()];
+                at += EMPTY_BLOCKS.len();
+                continue;
+            }
+            let [place, ..] = rest else { break };
             let code = *place;
             if code == 0 {
                 return 1.min(at)..at;
