@@ -224,7 +224,7 @@ fn length_field() -> LengthField {
 
 /// Numbers that look random and are the same in every run (xorshift).
 #[derive(Debug)]
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -238,7 +238,7 @@ impl Random {
         usize::try_from(self.next()).unwrap() % end
     }
 
-    fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         self.next().to_le_bytes()[0]
     }
 }

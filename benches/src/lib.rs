@@ -9,6 +9,7 @@ pub mod encode;
 pub mod feed;
 pub mod framed;
 pub mod hostile;
+pub mod marks;
 pub mod plot;
 pub mod results;
 pub mod rounds;

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
+
 use crate::results::{Results, Rounds};
 
 /// How much is measured.
@@ -67,9 +69,42 @@ pub fn passes<'a>(name: &str, mut pass: impl FnMut() + 'a) -> Contender<'a> {
     (name.into(), Box::new(run))
 }
 
+/// The same, by the CPU time of the thread in place of the wall time: time in which other programs ran
+/// does not count.
+pub fn cpu_passes<'a>(name: &str, mut pass: impl FnMut() + 'a) -> Contender<'a> {
+    let now = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
+    let run = move |count| {
+        let start = now();
+        for _ in 0..count {
+            pass();
+        }
+        Turn { wall: now() - start, user: None }
+    };
+    (name.into(), Box::new(run))
+}
+
 /// Measures a case: so many units that a turn takes `turn`, `rounds` times each. A unit is
 /// `frames` frames, and what is kept is nanoseconds a frame.
 pub fn measure(
+    results: &mut Results,
+    plan: &Plan,
+    turn: Duration,
+    case: &str,
+    frames: usize,
+    contenders: Vec<Contender<'_>>,
+) {
+    measure_quietly(results, plan, turn, case, frames, contenders);
+    println!("{case}");
+    for (name, rounds) in &results.cases[case] {
+        let (wall, user) =
+            (crate::results::median(&rounds.wall), crate::results::median(&rounds.user));
+        let user = if user.is_nan() { String::new() } else { format!("  {user:12.2} user") };
+        println!("  {name:32} {wall:14.2} ns{user}");
+    }
+}
+
+/// Does the same as [`measure`], and prints nothing.
+pub fn measure_quietly(
     results: &mut Results,
     plan: &Plan,
     turn: Duration,
@@ -90,13 +125,6 @@ pub fn measure(
             rounds.wall.push(per_frame(taken.wall));
             rounds.user.extend(taken.user.map(per_frame));
         }
-    }
-    println!("{case}");
-    for (name, rounds) in &kept {
-        let (wall, user) =
-            (crate::results::median(&rounds.wall), crate::results::median(&rounds.user));
-        let user = if user.is_nan() { String::new() } else { format!("  {user:12.2} user") };
-        println!("  {name:32} {wall:14.2} ns{user}");
     }
     results.cases.entry(case.into()).or_default().extend(kept);
 }

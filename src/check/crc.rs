@@ -2,14 +2,14 @@
 
 use crate::check::Check;
 
-/// The number of tables of a CRC that was not given another one: 8 on targets with 64-bit pointers, 1
+/// The number of tables of a CRC that was not given another one: 16 on targets with 64-bit pointers, 1
 /// on all others.
 ///
 /// A table has 256 entries of the CRC's width, in read-only memory: 256 bytes for [`Crc8`], 512 for
-/// [`Crc16`], 1 KiB for [`Crc32`]. On a 64-bit processor eight tables are several times faster than
+/// [`Crc16`], 1 KiB for [`Crc32`]. On a 64-bit processor 16 tables are several times faster than
 /// one, for runs of 64 bytes as for long ones; on a microcontroller they need flash. `with_tables`
 /// changes the number, and so does the last parameter of each type: `Crc32Iscsi<1>`.
-pub const DEFAULT_TABLES: usize = if cfg!(target_pointer_width = "64") { 8 } else { 1 };
+pub const DEFAULT_TABLES: usize = if cfg!(target_pointer_width = "64") { 16 } else { 1 };
 
 /// CRC-8/SMBUS: the PEC byte of SMBus, ATM's HEC without its mask.
 pub type Crc8Smbus<const TABLES: usize = DEFAULT_TABLES> = Crc8<0x07, 0x00, false, 0x00, TABLES>;
@@ -158,24 +158,23 @@ macro_rules! crc {
 
             /// Adds `N` bytes to the register, each with a table of its own; `N <= TABLES`.
             #[inline(always)]
-            fn step<const N: usize>(register: $word, block: [u8; N]) -> $word {
+            fn step<const N: usize>(register: $word, block: &[u8; N]) -> $word {
                 let next = if REFLECTED { register.to_le_bytes() } else { register.to_be_bytes() };
-                let mut entries = block;
-                for (entry, register) in entries.iter_mut().zip(next) {
-                    *entry ^= register;
-                }
-                let mut register = register;
+                let mut result = register;
                 for _ in 0..N {
-                    register = if REFLECTED {
-                        register.checked_shr(8).unwrap_or(0)
+                    result = if REFLECTED {
+                        result.checked_shr(8).unwrap_or(0)
                     } else {
-                        register.checked_shl(8).unwrap_or(0)
+                        result.checked_shl(8).unwrap_or(0)
                     };
                 }
-                for (&entry, table) in entries.iter().rev().zip(Self::BUILT) {
-                    register ^= table.get(usize::from(entry)).copied().unwrap_or(0);
+                // From the end: only the first bytes have to wait for the register.
+                for (i, &byte) in block.iter().enumerate().rev() {
+                    let entry = usize::from(byte ^ next.get(i).copied().unwrap_or(0));
+                    let table = Self::BUILT.get(N - 1 - i);
+                    result ^= table.and_then(|table| table.get(entry)).copied().unwrap_or(0);
                 }
-                register
+                result
             }
         }
 
@@ -199,13 +198,25 @@ macro_rules! crc {
                 let (mut register, mut run) = (digest, run);
                 if TABLES > 1 {
                     while let Some((block, rest)) = run.split_first_chunk::<TABLES>() {
-                        register = Self::step(register, *block);
+                        register = Self::step(register, block);
+                        run = rest;
+                    }
+                }
+                if TABLES > 8 {
+                    while let Some((block, rest)) = run.split_first_chunk::<8>() {
+                        register = Self::step(register, block);
+                        run = rest;
+                    }
+                }
+                if TABLES > 4 {
+                    while let Some((block, rest)) = run.split_first_chunk::<4>() {
+                        register = Self::step(register, block);
                         run = rest;
                     }
                 }
                 for &byte in run {
                     register = if TABLES > 0 {
-                        Self::step(register, [byte])
+                        Self::step(register, &[byte])
                     } else {
                         Self::shift(register ^ Self::place(byte))
                     };
@@ -268,7 +279,7 @@ crc! {
     Crc16, u16, 2
 }
 crc! {
-    /// A CRC of 32 bits. A table has 1 KiB, the default of a 64-bit target 8 KiB.
+    /// A CRC of 32 bits. A table has 1 KiB, the default of a 64-bit target 16 KiB.
     Crc32, u32, 4
 }
 order!(Crc16, u16);

@@ -131,8 +131,8 @@ const EXACT: usize = 22 * COLUMNS;
 /// A row of 16 bytes takes two additions in each column, which are independent of each other.
 #[inline]
 fn add_run([mut sum, mut sums]: [u32; 2], mut run: &[u8]) -> [u32; 2] {
-    // Registers of smaller targets hold no columns.
-    if cfg!(target_pointer_width = "64") && run.len() >= COLUMNS {
+    // Registers of smaller targets hold no columns, and one row is not worth adding columns up.
+    if cfg!(target_pointer_width = "64") && run.len() >= 2 * COLUMNS {
         let (mut columns, mut above, mut earlier) = ([0_u16; COLUMNS], [0_u16; COLUMNS], 0_u32);
         while let Some((row, rest)) = run.split_first_chunk::<COLUMNS>() {
             for ((column, above), &byte) in columns.iter_mut().zip(&mut above).zip(row) {

@@ -254,7 +254,14 @@ impl<W: KnownLength> CountedState<W> {
         input: &mut &'a [u8],
     ) -> Next<'a, W> {
         if Self::TRAILER > 0 {
-            return self.checked_frame(wire, header, bytes, input);
+            return match self.whole_checked(wire, &header, bytes) {
+                Some((payload, after)) => {
+                    self.pos += (bytes.len() - after.len()) as u64;
+                    *input = after;
+                    Ok(Some(Piece { header: Some(header), bytes: payload, last: true }))
+                }
+                None => self.open_checked(wire, header, bytes, input),
+            };
         }
         Ok(Some(self.payload(Some(header), rest, input)))
     }
@@ -412,9 +419,24 @@ impl<W: KnownLength> CountedState<W> {
         }
     }
 
-    /// Returns the first piece of a frame with a check, whose header `bytes` begin with.
-    #[inline]
-    fn checked_frame<'a>(
+    /// Returns the payload of a whole and valid frame with a check, which `bytes` begin with, and the
+    /// bytes after it.
+    #[inline(always)]
+    fn whole_checked<'a>(
+        &self,
+        wire: &W,
+        header: &Header<MetaOf<W>>,
+        bytes: &'a [u8],
+    ) -> Option<(&'a [u8], &'a [u8])> {
+        let (head, rest) = bytes.split_at_checked(header.header_len)?;
+        let (payload, rest) = rest.split_at_checked(usize::try_from(header.payload_len).ok()?)?;
+        let (trailer, after) = rest.split_at_checked(Self::TRAILER)?;
+        is_valid(wire.check_after(), head, payload, trailer).then_some((payload, after))
+    }
+
+    /// Returns the first piece of another frame with a check, whose header `bytes` begin with.
+    #[inline(never)]
+    fn open_checked<'a>(
         &mut self,
         wire: &W,
         header: Header<MetaOf<W>>,
@@ -422,18 +444,6 @@ impl<W: KnownLength> CountedState<W> {
         input: &mut &'a [u8],
     ) -> Next<'a, W> {
         let (head, rest) = bytes.split_at_checked(header.header_len).unwrap_or((bytes, &[]));
-        let whole = usize::try_from(header.payload_len).ok().and_then(|len| {
-            let (payload, after) = rest.split_at_checked(len)?;
-            let (trailer, after) = after.split_at_checked(Self::TRAILER)?;
-            Some((payload, trailer, after))
-        });
-        if let Some((payload, trailer, after)) = whole {
-            if is_valid(wire.check_after(), head, payload, trailer) {
-                self.pos += (bytes.len() - after.len()) as u64;
-                *input = after;
-                return Ok(Some(Piece { header: Some(header), bytes: payload, last: true }));
-            }
-        }
         copy(self.header.as_mut(), head);
         self.pos += head.len() as u64;
         *input = rest;

@@ -8,7 +8,7 @@ use super::split_at_most;
 use crate::check::{Check, TrailerBuf};
 use crate::error::{DecodeError, FrameError, Part, RecoverError};
 use crate::format::{Header, copy};
-use crate::mark::{Mark, Shape, Unit};
+use crate::mark::{Mark, Unit};
 use crate::wire::{Decoding, EndsWithMark, Piece, Wire};
 
 /// A static byte for each value, for content that does not stand in the input.
@@ -26,10 +26,6 @@ static BYTES: [u8; 256] = {
     }
 };
 
-/// The max number of bytes after a run that are searched for the mark, so that a frame that has
-/// arrived is one piece.
-const AHEAD: usize = 16;
-
 /// The max number of held bytes that a mark may release in a row: a delimiter has at most 255 bytes.
 pub(super) const MAX_HELD: u8 = 255;
 
@@ -38,7 +34,7 @@ const NO_HEADER: Header<(), ()> = Header { meta: (), payload_len: (), header_len
 
 pub(super) type MarkStateOf<W> = <<W as EndsWithMark>::Mark as Mark>::State;
 type DigestOf<W> = <<W as EndsWithMark>::Check as Check>::Digest;
-type TrailerOf<W> = <<W as EndsWithMark>::Check as Check>::Trailer;
+pub(super) type TrailerOf<W> = <<W as EndsWithMark>::Check as Check>::Trailer;
 
 pub(super) type Next<'a> = Result<Option<Piece<'a, (), ()>>, DecodeError>;
 
@@ -159,9 +155,8 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = ()>> Decoding<W> for MarkedState<W>
     fn decode<'a>(&mut self, wire: &W, input: &mut &'a [u8]) -> Next<'a> {
         if self.phase == Phase::Boundary {
             let bytes = *input;
-            if let Some(shape) = self.whole_frame(wire, bytes) {
-                let frame = bytes.split_at_checked(shape.frame_len);
-                if let (Some((frame, rest)), true) = (frame, shape.plain) {
+            if let Some(shape) = self.plain_frame(wire, bytes) {
+                if let Some((frame, rest)) = bytes.split_at_checked(shape.frame_len) {
                     let end = shape.start + shape.content_len - Self::TAIL;
                     if let Some(payload) = frame.get(shape.start..end) {
                         self.skip_whole(shape.frame_len);
@@ -228,56 +223,6 @@ impl<W: EndsWithMark> MarkedState<W> {
     /// The length of the check in bytes; zero if there is none.
     pub(crate) const TAIL: usize = TrailerOf::<W>::LEN;
 
-    /// Returns the layout of the frame that `bytes` begin with, if it is whole, valid and within the
-    /// limit, and this is quick to find out. The next byte must begin a frame.
-    #[inline(always)]
-    pub(crate) fn whole_frame(&self, wire: &W, bytes: &[u8]) -> Option<Shape> {
-        let shape = if W::Mark::VERBATIM {
-            let mut mark = MarkStateOf::<W>::default();
-            let run = wire.end_mark().run(&mut mark, bytes);
-            let end = self.end_in(wire, mark, bytes.get(run..)?)?;
-            Shape { start: 0, content_len: run, frame_len: run + end, plain: true }
-        } else {
-            // A mark that breaks its laws may say anything.
-            wire.end_mark().whole(bytes).filter(|shape| {
-                let end = shape.start.checked_add(shape.content_len);
-                shape.frame_len <= bytes.len() && end.is_some_and(|end| end <= shape.frame_len)
-            })?
-        };
-        let payload_len = shape.content_len.checked_sub(Self::TAIL)?;
-        if payload_len as u64 > self.limit {
-            return None;
-        }
-        if Self::TAIL > 0 {
-            let content = bytes.get(shape.start..)?.get(..shape.content_len)?;
-            let (payload, trailer) = content.split_at_checked(payload_len)?;
-            // Content with escapes cannot be checked as it stands.
-            if !shape.plain || !super::is_valid(wire.check_before(), &[], payload, trailer) {
-                return None;
-            }
-        }
-        Some(shape)
-    }
-
-    /// Returns the length of the end of the frame that `bytes` begin with.
-    #[inline(always)]
-    fn end_in(&self, wire: &W, mut mark: MarkStateOf<W>, bytes: &[u8]) -> Option<usize> {
-        for (i, &byte) in bytes.iter().take(AHEAD).enumerate() {
-            match wire.end_mark().push(&mut mark, byte) {
-                Unit::Nothing => {}
-                Unit::End => return Some(i + 1),
-                _ => return None,
-            }
-        }
-        None
-    }
-
-    /// Counts a whole frame that [`whole_frame`](Self::whole_frame) has found as consumed.
-    #[inline(always)]
-    pub(crate) fn skip_whole(&mut self, frame_len: usize) {
-        self.pos += frame_len as u64;
-    }
-
     /// Decodes what is not a whole frame.
     #[inline]
     pub(crate) fn decode_units<'a>(&mut self, wire: &W, input: &mut &'a [u8]) -> Next<'a> {
@@ -298,7 +243,7 @@ impl<W: EndsWithMark> MarkedState<W> {
             if let Some((mark, run)) = self.run(wire, bytes) {
                 self.open(wire);
                 let (content, rest) = bytes.split_at_checked(run).unwrap_or_default();
-                let payload = match self.content(wire, content) {
+                let payload = match self.content_before(wire, content, mark, rest) {
                     Content::Payload(payload) => payload,
                     Content::Kept => &[],
                     Content::Released(byte) => return Ok(Some(self.piece(byte, false))),
@@ -320,14 +265,15 @@ impl<W: EndsWithMark> MarkedState<W> {
                 return Ok(Some(self.piece(payload, false)));
             }
             if let Some((mark, used, content)) = self.produced(wire, bytes) {
-                let payload = match self.content(wire, content) {
+                let rest = bytes.get(used..).unwrap_or_default();
+                let payload = match self.content_before(wire, content, mark, rest) {
                     Content::Payload(payload) => payload,
                     Content::Kept => &[],
                     Content::Released(byte) => return Ok(Some(self.piece(byte, false))),
                     Content::TooLong => return self.fail(wire, Why::TooLong, false),
                 };
                 self.consume(mark, used);
-                *input = bytes.get(used..).unwrap_or_default();
+                *input = rest;
                 if payload.is_empty() {
                     continue;
                 }
@@ -428,6 +374,32 @@ impl<W: EndsWithMark> MarkedState<W> {
             0 => (Self::TAIL - usize::from(self.held).min(Self::TAIL)) as u64,
             left => left.saturating_add(Self::TAIL as u64),
         }
+    }
+
+    /// Does the same as [`content`](Self::content). `rest` follows the content, and `mark` is the state
+    /// before it.
+    ///
+    /// Content that enough other content follows cannot be the check, so none of it is kept and
+    /// released byte by byte.
+    #[inline(always)]
+    fn content_before<'a>(
+        &mut self,
+        wire: &W,
+        run: &'a [u8],
+        mark: MarkStateOf<W>,
+        rest: &[u8],
+    ) -> Content<'a> {
+        let left = self.frame_limit - self.count;
+        if Self::TAIL > 0
+            && self.held == 0
+            && run.len() as u64 <= left
+            && is_followed(wire.end_mark(), mark, rest, Self::TAIL)
+        {
+            self.digest = wire.check_before().update(self.digest, run);
+            self.count += run.len() as u64;
+            return Content::Payload(run);
+        }
+        self.content(wire, run)
     }
 
     /// Handles the next bytes of content of a frame that has begun.
@@ -567,6 +539,22 @@ impl<W: EndsWithMark> MarkedState<W> {
     pub(crate) fn truncated(&self) -> DecodeError {
         DecodeError::Truncated { at: self.pos, missing: 1, part: Part::Mark }
     }
+}
+
+/// Returns whether `bytes` begin with as much content, as far as this is quick to find out.
+#[inline(never)]
+fn is_followed<M: Mark>(mark: &M, mut state: M::State, bytes: &[u8], mut content: usize) -> bool {
+    for &byte in bytes.iter().take(2 * content + 1) {
+        match mark.push(&mut state, byte) {
+            Unit::Nothing => {}
+            Unit::Byte(_) => content -= 1,
+            _ => return false,
+        }
+        if content == 0 {
+            return true;
+        }
+    }
+    false
 }
 
 /// Returns a static slice of this byte.

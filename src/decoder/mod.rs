@@ -6,6 +6,7 @@
 mod counted;
 mod marked;
 mod marked_end;
+mod marked_whole;
 mod phase;
 mod pieces;
 mod resync;

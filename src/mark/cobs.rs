@@ -2,11 +2,18 @@
 
 use core::ops::Range;
 
+use super::collect::Collected;
 use super::{Mark, Shape, Unit, find, move_down};
 use crate::error::{EncodeError, FrameError};
 
 /// The bytes of a full block, without its code.
 const FULL: usize = 254;
+
+/// The max length of a block that is copied byte by byte, without its code.
+const SHORT: usize = 16;
+
+/// The codes of blocks without content.
+const EMPTY_BLOCKS: [u8; 8] = [1; 8];
 
 static ZEROS: [u8; 256] = [0; 256];
 
@@ -113,6 +120,12 @@ impl Mark for Cobs {
         }
         let (mut at, mut content_len, mut zero) = (0, 0, 0);
         while at < end {
+            // Many zeros at once, since a code tells where the next one is.
+            if zero == 1 && bytes.get(at..)?.first_chunk() == Some(&EMPTY_BLOCKS) {
+                content_len += EMPTY_BLOCKS.len();
+                at += EMPTY_BLOCKS.len();
+                continue;
+            }
             let code = usize::from(*bytes.get(at)?);
             content_len += zero + code - 1;
             zero = usize::from(code < 0xFF);
@@ -121,9 +134,43 @@ impl Mark for Cobs {
         (at == end).then_some(Shape { start: 1, content_len, frame_len, plain: false })
     }
 
+    #[inline]
+    fn whole_and_plain(&self, bytes: &[u8]) -> Option<Shape> {
+        let end = usize::from(*bytes.first()?);
+        let block = bytes.get(..=end)?;
+        (end > 0 && find::byte(0, block) == Some(end)).then_some(Shape {
+            start: 1,
+            content_len: end - 1,
+            frame_len: end + 1,
+            plain: true,
+        })
+    }
+
     /// Puts a zero in the place of each code. Nothing moves before the first full block.
     fn unescape(&self, frame: &mut [u8]) -> Range<usize> {
-        let (mut at, mut to, mut zero) = (0, 1, false);
+        let mut at = 0;
+        while let Some(rest @ [_, ..]) = frame.get_mut(at..) {
+            let codes = rest.first_chunk_mut().filter(|codes| **codes == EMPTY_BLOCKS && at > 0);
+            if let Some(codes) = codes {
+                *codes = [0; EMPTY_BLOCKS.len()];
+                at += EMPTY_BLOCKS.len();
+                continue;
+            }
+            let [place, ..] = rest else { break };
+            let code = *place;
+            if code == 0 {
+                return 1.min(at)..at;
+            }
+            if code == 0xFF {
+                break;
+            }
+            if at > 0 {
+                *place = 0;
+            }
+            at += usize::from(code);
+        }
+        // The code here may have been preceded by blocks that stand where they belong.
+        let (mut to, mut zero) = (at.max(1), at > 0);
         while let Some(&code @ 1..) = frame.get(at) {
             if zero {
                 if let Some(place) = frame.get_mut(to) {
@@ -147,12 +194,15 @@ impl Mark for Cobs {
     }
 
     fn encode(&self, content: &[&[u8]], put: &mut dyn FnMut(&[u8])) -> Result<(), EncodeError> {
-        let mut rest = Rest { run: &[], runs: content };
+        let (mut rest, mut out) = (Rest { run: &[], runs: content }, Collected::new(put));
         rest.advance();
         loop {
+            if rest.put_zeros(&mut out) || rest.put_short(&mut out) {
+                continue;
+            }
             let (len, zero) = rest.block();
-            put(&[u8::try_from(len + 1).unwrap_or(u8::MAX)]);
-            rest.put(len, put);
+            out.push(&[u8::try_from(len + 1).unwrap_or(u8::MAX)]);
+            rest.put(len, &mut out);
             if zero {
                 rest.run = rest.run.get(1..).unwrap_or_default();
                 rest.advance();
@@ -160,7 +210,8 @@ impl Mark for Cobs {
                 break;
             }
         }
-        put(&[0]);
+        out.push(&[0]);
+        out.write();
         Ok(())
     }
 }
@@ -199,12 +250,42 @@ impl Rest<'_> {
         (len, false)
     }
 
+    /// Writes the next zeros, each of which ends an empty block, if there are any.
+    #[inline(always)]
+    fn put_zeros(&mut self, out: &mut Collected<'_>) -> bool {
+        let zeros = self.run.iter().take(SHORT).take_while(|&&byte| byte == 0).count();
+        let Some(room) = out.room::<SHORT>().filter(|_| zeros > 0) else { return false };
+        *room = [1; SHORT];
+        out.add(zeros);
+        self.run = self.run.get(zeros..).unwrap_or_default();
+        self.advance();
+        true
+    }
+
+    /// Writes the next block, if it is short and ends with a zero of this slice. The block is copied while
+    /// its end is searched.
+    #[inline(always)]
+    fn put_short(&mut self, out: &mut Collected<'_>) -> bool {
+        let Some([code, places @ ..]) = out.room::<{ SHORT + 1 }>() else { return false };
+        for (len, (place, &byte)) in places.iter_mut().zip(self.run).enumerate() {
+            if byte == 0 {
+                *code = u8::try_from(len + 1).unwrap_or(u8::MAX);
+                out.add(len + 1);
+                self.run = self.run.get(len + 1..).unwrap_or_default();
+                self.advance();
+                return true;
+            }
+            *place = byte;
+        }
+        false
+    }
+
     /// Writes the next bytes.
     #[inline]
-    fn put(&mut self, mut len: usize, put: &mut dyn FnMut(&[u8])) {
+    fn put(&mut self, mut len: usize, out: &mut Collected<'_>) {
         while len > 0 && !self.run.is_empty() {
             let (part, after) = self.run.split_at_checked(len).unwrap_or((self.run, &[]));
-            put(part);
+            out.push(part);
             len -= part.len();
             self.run = after;
             self.advance();

@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::collect::Collected;
 use super::{Shape, Unit, find, move_down};
 use crate::error::FrameError;
 
@@ -136,20 +137,38 @@ pub(super) fn unescape<E: Escaping>(frame: &mut [u8]) -> Range<usize> {
     }
 }
 
-/// Writes content with escapes, and a mark after it.
-pub(super) fn encode<E: Escaping>(content: &[&[u8]], put: &mut dyn FnMut(&[u8])) {
+/// Returns the layout of a whole frame without escapes.
+#[inline]
+pub(super) fn whole_and_plain<E: Escaping>(bytes: &[u8]) -> Option<Shape> {
+    let at = find::either(E::MARK, E::ESCAPE, bytes).filter(|&at| at > 0)?;
+    let is_end = bytes.get(at) == Some(&E::MARK);
+    is_end.then_some(Shape { start: 0, content_len: at, frame_len: at + 1, plain: true })
+}
+
+/// Writes content with escapes, between these bytes and a mark.
+pub(super) fn encode<E: Escaping>(before: &[u8], content: &[&[u8]], put: &mut dyn FnMut(&[u8])) {
+    let mut out = Collected::new(put);
+    out.push(before);
     for run in content {
         let mut rest = *run;
         loop {
+            // Escapes often come in a row.
+            while let [special, after @ ..] = rest {
+                if *special != E::MARK && *special != E::ESCAPE {
+                    break;
+                }
+                out.push(&[E::ESCAPE, E::escaped(*special)]);
+                rest = after;
+            }
             let plain = find::either(E::MARK, E::ESCAPE, rest).unwrap_or(rest.len());
             let (run, after) = rest.split_at_checked(plain).unwrap_or_default();
-            if !run.is_empty() {
-                put(run);
-            }
-            let [special, after @ ..] = after else { break };
-            put(&[E::ESCAPE, E::escaped(*special)]);
+            out.push(run);
             rest = after;
+            if rest.is_empty() {
+                break;
+            }
         }
     }
-    put(&[E::MARK]);
+    out.push(&[E::MARK]);
+    out.write();
 }

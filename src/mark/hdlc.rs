@@ -85,6 +85,11 @@ impl Mark for HdlcOctets {
         escape::whole::<Self>(bytes)
     }
 
+    #[inline]
+    fn whole_and_plain(&self, bytes: &[u8]) -> Option<Shape> {
+        escape::whole_and_plain::<Self>(bytes)
+    }
+
     fn unescape(&self, frame: &mut [u8]) -> Range<usize> {
         escape::unescape::<Self>(frame)
     }
@@ -98,8 +103,7 @@ impl Mark for HdlcOctets {
         if content.iter().all(|run| run.is_empty()) {
             return Err(EncodeError::Empty);
         }
-        put(&[FLAG]);
-        escape::encode::<Self>(content, put);
+        escape::encode::<Self>(&[FLAG], content, put);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod any_delimiter;
 mod cobs;
+mod collect;
 mod delimited;
 mod escape;
 mod find;
@@ -125,6 +126,14 @@ pub trait Mark {
     fn whole(&self, bytes: &[u8]) -> Option<Shape> {
         let _ = bytes;
         None
+    }
+
+    /// Does the same as [`whole`](Self::whole) for a frame whose content stands there as it is. A frame
+    /// with escapes is then not looked at any further.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn whole_and_plain(&self, bytes: &[u8]) -> Option<Shape> {
+        self.whole(bytes)
     }
 
     /// Removes the escapes of a whole and valid frame, in place, and returns where in it the content
@@ -289,6 +298,13 @@ pub(crate) fn move_down(bytes: &mut [u8], mut from: usize, mut to: usize, mut le
         let (Some(block), Some(place)) = (block, place) else { return };
         *place = block;
         (from, to, len) = (from + 32, to + 32, len - 32);
+    }
+    while len >= 8 {
+        let block = bytes.get(from..).and_then(|rest| rest.first_chunk::<8>()).copied();
+        let place = bytes.get_mut(to..).and_then(|rest| rest.first_chunk_mut::<8>());
+        let (Some(block), Some(place)) = (block, place) else { return };
+        *place = block;
+        (from, to, len) = (from + 8, to + 8, len - 8);
     }
     for i in 0..len {
         let byte = bytes.get(from + i).copied().unwrap_or_default();

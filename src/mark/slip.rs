@@ -98,6 +98,11 @@ impl Mark for Slip {
         escape::whole::<Self>(bytes)
     }
 
+    #[inline]
+    fn whole_and_plain(&self, bytes: &[u8]) -> Option<Shape> {
+        escape::whole_and_plain::<Self>(bytes)
+    }
+
     fn unescape(&self, frame: &mut [u8]) -> Range<usize> {
         escape::unescape::<Self>(frame)
     }
@@ -111,10 +116,8 @@ impl Mark for Slip {
         if content.iter().all(|run| run.is_empty()) {
             return Err(EncodeError::Empty);
         }
-        if self.leading_end {
-            put(&[END]);
-        }
-        escape::encode::<Self>(content, put);
+        let before: &[u8] = if self.leading_end { &[END] } else { &[] };
+        escape::encode::<Self>(before, content, put);
         Ok(())
     }
 }

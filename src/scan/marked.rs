@@ -14,6 +14,8 @@ pub struct MarkedScan<W: EndsWithMark> {
     position: u64,
     /// The error that the stream has failed with.
     error: Option<DecodeError>,
+    /// Whether bytes before a frame were dropped, and the frame may be whole.
+    begins_here: bool,
 }
 
 impl<W: EndsWithMark> Clone for MarkedScan<W> {
@@ -26,7 +28,12 @@ impl<W: EndsWithMark> Copy for MarkedScan<W> {}
 
 impl<W: EndsWithMark + Wire<Meta = (), Len = (), Scanning = Self>> Scanning<W> for MarkedScan<W> {
     fn new(wire: &W, limit: u64) -> Self {
-        Self { decoder: MarkedState::new(wire, limit), position: 0, error: None }
+        Self {
+            decoder: MarkedState::new(wire, limit),
+            position: 0,
+            error: None,
+            begins_here: false,
+        }
     }
 
     fn limit(&self) -> u64 {
@@ -69,13 +76,7 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = (), Scanning = Self>> Scanning<W> f
 
     #[inline(always)]
     fn find_whole(&mut self, wire: &W, kept: &[u8]) -> Option<Found<()>> {
-        if !self.decoder.begins_frame() || self.seen() > 0 {
-            return None;
-        }
-        let shape = self.decoder.whole_frame(wire, kept)?;
-        self.decoder.skip_whole(shape.frame_len);
-        let payload_len = (shape.content_len - MarkedState::<W>::TAIL) as u64;
-        Some(self.consume(payload_len, shape.start, shape.frame_len))
+        self.take_whole(wire, kept)
     }
 
     fn find_after_fast_path(&mut self, wire: &W, kept: &[u8]) -> Result<Scan<()>, DecodeError> {
@@ -218,6 +219,19 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = ()>> MarkedScan<W> {
         Found { header: Header { meta: (), payload_len, header_len: start }, at, len }
     }
 
+    /// Takes the frame that the kept bytes begin with, if it is whole and valid, and none of them was
+    /// consumed by the decoder.
+    #[inline(always)]
+    fn take_whole(&mut self, wire: &W, kept: &[u8]) -> Option<Found<()>> {
+        if !self.decoder.begins_frame() || self.seen() > 0 {
+            return None;
+        }
+        let shape = self.decoder.whole_frame(wire, kept)?;
+        self.decoder.skip_whole(shape.frame_len);
+        let payload_len = (shape.content_len - MarkedState::<W>::TAIL) as u64;
+        Some(self.consume(payload_len, shape.start, shape.frame_len))
+    }
+
     #[inline(never)]
     fn find_slowly(&mut self, wire: &W, kept: &[u8]) -> Result<Scan<()>, DecodeError> {
         if self.decoder.is_searching() {
@@ -235,7 +249,13 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = ()>> MarkedScan<W> {
             return Ok(self.discard());
         }
         if self.decoder.begins_frame() && (seen > 0 || self.decoder.skip_idle(wire, rest) > 0) {
+            self.begins_here = true;
             return Ok(self.discard());
+        }
+        if core::mem::take(&mut self.begins_here) {
+            if let Some(found) = self.take_whole(wire, kept) {
+                return Ok(Scan::Frame(found));
+            }
         }
         loop {
             match self.decoder.decode_units(wire, &mut rest) {

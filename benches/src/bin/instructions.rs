@@ -20,6 +20,7 @@ use std::{env, fs, io, thread};
 use unstick_bench::case::{Chunk, Frames, Payload};
 use unstick_bench::decode::{self, Counted, Timed};
 use unstick_bench::encode;
+use unstick_bench::marks::{self, Case};
 use unstick_bench::results::{package, rustc_version};
 
 /// How much more than the last time is too much.
@@ -28,6 +29,8 @@ const TOLERANCE: f64 = 0.03;
 const PASSES: usize = 4;
 const PAYLOAD: Payload = Payload::Fixed(64);
 const CHUNKS: [Chunk; 4] = [Chunk(64 * 1024), Chunk(1460), Chunk(17), Chunk(1)];
+/// Of the framings with a mark or a check, these cases.
+const MARKS: [&str; 3] = ["lines/text-64B", "cobs/random-64B", "ubx/random-64B"];
 /// Copying with the instructions that every x86-64 processor has.
 const TUNABLES: &str = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-ERMS,-FSRM,\
     -AVX2_Usable,-AVX_Fast_Unaligned_Load,-Prefer_No_VZEROUPPER";
@@ -58,7 +61,23 @@ fn cases() -> Vec<String> {
             cases.push(format!("encode/{}/{}/{}", PAYLOAD.name(), who.target.name(), who.name));
         }
     }
+    for case in MARKS {
+        cases.extend(["unstick", "unstick-framebuf"].map(|name| format!("marks/{case}/{name}")));
+    }
     cases
+}
+
+/// The case of this name.
+fn mark_case(family: &str, rest: &str) -> Case {
+    marks::cases().find(|case| case.name == format!("{family}/{rest}")).unwrap()
+}
+
+/// How many frames a pass of the case has.
+fn frames_of(case: &str) -> usize {
+    match case.split('/').collect::<Vec<_>>()[..] {
+        ["marks", family, rest, _] => mark_case(family, rest).stream().count(),
+        _ => Frames::hot(PAYLOAD).count(),
+    }
 }
 
 /// Under callgrind: the case, so many times.
@@ -79,6 +98,15 @@ fn run(case: &str, passes: usize) {
             let mut pass = encode::CONTENDERS.iter().find(is_it).unwrap().start(&frames);
             for _ in 0..passes {
                 pass();
+            }
+        }
+        ["marks", family, rest, name] => {
+            let case = mark_case(family, rest);
+            let stream = case.stream();
+            let who = case.contenders().iter().find(|who| who.name == name).unwrap();
+            let mut pass = case.start(who, &stream);
+            for _ in 0..passes {
+                pass(&mut Timed);
             }
         }
         _ => panic!("no case {case}"),
@@ -154,7 +182,7 @@ fn count_all() -> io::Result<BTreeMap<String, f64>> {
         let work = || -> io::Result<()> {
             while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let (once, twice) = (callgrind(case, PASSES)?, callgrind(case, 2 * PASSES)?);
-                let frames = (PASSES * Frames::hot(PAYLOAD).count()) as f64;
+                let frames = (PASSES * frames_of(case)) as f64;
                 let each = (twice - once) as f64 / frames;
                 found.lock().unwrap().insert(case.clone(), each);
             }
@@ -188,7 +216,7 @@ fn callgrind(case: &str, passes: usize) -> io::Result<u64> {
 }
 
 fn is_ours(case: &str) -> bool {
-    case.contains("/unstick-")
+    case.contains("/unstick")
 }
 
 fn print(found: &BTreeMap<String, f64>, known: &BTreeMap<String, f64>) {
