@@ -183,9 +183,8 @@ mod tests {
     /// Each way to rename leaves another file as it is.
     #[test]
     fn a_name_that_is_taken_is_not_replaced() {
-        let ways: [fn(&Dir, &str, &str) -> io::Result<Renamed>; 2] =
-            [rename_new, rename_over_placeholder];
-        for rename in ways {
+        type Rename = fn(&Dir, &str, &str) -> io::Result<Renamed>;
+        for rename in [rename_new as Rename, rename_over_placeholder] {
             let (_folder, dir) = folder();
             dir.write("part", "new").unwrap();
             dir.write("taken", "old").unwrap();

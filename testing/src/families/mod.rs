@@ -49,12 +49,15 @@ pub struct Case<W: Wire, M> {
     pub resync_box: Option<ResyncBuf<Box<[u8]>, W>>,
 }
 
+pub type Encoded = Result<Vec<u8>, EncodeError>;
+pub type Split = Result<Option<Vec<u8>>, DecodeError>;
+
 /// How to do what only frames allow whose length is announced.
 pub struct KnownLengths<W: Wire> {
     /// Writes a frame with [`Encoder`], its payload in runs of this length.
-    pub stream: fn(&mut Encoder<W>, &W::Meta, &[u8], usize) -> Result<Vec<u8>, EncodeError>,
+    pub stream: fn(&mut Encoder<W>, &W::Meta, &[u8], usize) -> Encoded,
     /// Splits a frame off bytes, and returns its payload.
-    pub split: fn(&Framing<W>, &mut &[u8]) -> Result<Option<Vec<u8>>, DecodeError>,
+    pub split: fn(&Framing<W>, &mut &[u8]) -> Split,
 }
 
 impl<W: KnownLength + Wire> KnownLengths<W> {
@@ -66,7 +69,7 @@ fn stream_frame<W: KnownLength + Wire>(
     meta: &<W as Wire>::Meta,
     payload: &[u8],
     run: usize,
-) -> Result<Vec<u8>, EncodeError> {
+) -> Encoded {
     let header = encoder.begin(meta, payload.len() as u64)?;
     let mut frame = header.as_bytes().to_vec();
     for run in payload.chunks(run) {
@@ -85,10 +88,7 @@ fn stream_frame<W: KnownLength + Wire>(
     Ok(frame)
 }
 
-fn split_frame<W: KnownLength + Wire>(
-    framing: &Framing<W>,
-    bytes: &mut &[u8],
-) -> Result<Option<Vec<u8>>, DecodeError> {
+fn split_frame<W: KnownLength + Wire>(framing: &Framing<W>, bytes: &mut &[u8]) -> Split {
     Ok(framing.split_frame(bytes)?.map(|frame| frame.payload.to_vec()))
 }
 

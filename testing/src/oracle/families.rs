@@ -201,15 +201,14 @@ pub struct Counted<R> {
 impl<R: Rules> Counted<R> {
     /// Drops the rest of a frame with this header.
     fn drop(&self, bytes: &[u8], header_len: usize, payload_len: u64) -> Rest {
-        let payload_end = header_len as u64 + payload_len;
-        let end = payload_end + self.sum.len as u64;
-        let arrived = bytes.len() as u64;
-        if end <= arrived {
-            return Rest::To(end as usize);
+        let arrived = (bytes.len() - header_len) as u64;
+        let rest = payload_len.saturating_add(self.sum.len as u64);
+        if rest <= arrived {
+            return Rest::To(header_len + rest as usize);
         }
         let part =
-            if payload_end <= arrived && self.sum.len > 0 { Part::Trailer } else { Part::Payload };
-        Rest::Cut { missing: end - arrived, part }
+            if payload_len <= arrived && self.sum.len > 0 { Part::Trailer } else { Part::Payload };
+        Rest::Cut { missing: rest - arrived, part }
     }
 }
 

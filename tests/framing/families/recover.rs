@@ -1,6 +1,6 @@
 //! Skips and searches in every framing, beyond those that the random streams of `cuts` meet.
 
-use unstick::{Decoder, FrameBuf, RecoverError, Search};
+use unstick::{ByteOrder, Covers, Decoder, FrameBuf, Layout, LengthField, RecoverError, Search};
 use unstick_testing::families::{
     self, Case, Path, Subjected, compare, every_case, every_check, every_mark,
 };
@@ -261,4 +261,18 @@ fn a_payload_taken_in_runs_is_rejected_from_where_it_was_taken_to() {
     assert_eq!(buf.reject_frame(), Ok(()));
     assert_eq!(buf.resync(), Ok(Some(18)));
     assert_eq!(buf.next_frame().unwrap().unwrap().payload, b"found");
+}
+
+/// A header may announce more than a counter of bytes can count with the check.
+#[test]
+fn the_greatest_length_is_skipped_with_its_check() {
+    let (order, covers) = (ByteOrder::Big, Covers::Payload);
+    let layout = Layout { header_len: 8, offset: 0, width: 8, order, covers };
+    let case = families::checked_layout(LengthField::new(layout).unwrap());
+    for len in [u64::MAX, u64::MAX - 1, u64::MAX - 2, u64::MAX - 3] {
+        let stream = [&len.to_be_bytes()[..], b"payload"].concat();
+        for path in Path::ALL {
+            compare(&case, 9, &stream, &[3, 9], path, Policy::SKIP);
+        }
+    }
 }
