@@ -137,13 +137,9 @@ impl Mark for Cobs {
     #[inline]
     fn whole_and_plain(&self, bytes: &[u8]) -> Option<Shape> {
         let end = usize::from(*bytes.first()?);
-        let block = bytes.get(..=end)?;
-        (end > 0 && find::byte(0, block) == Some(end)).then_some(Shape {
-            start: 1,
-            content_len: end - 1,
-            frame_len: end + 1,
-            plain: true,
-        })
+        let content_len = end.checked_sub(1)?;
+        let is_plain = find::byte(0, bytes.get(..=end)?) == Some(end);
+        is_plain.then_some(Shape { start: 1, content_len, frame_len: end + 1, plain: true })
     }
 
     /// Puts a zero in the place of each code. Nothing moves before the first full block.
