@@ -1,5 +1,5 @@
 //! What differs from the codecs of tokio-util that read the same framings: the lists in
-//! `testing/src/bodies/differential_marks.rs`, by which the fuzz target `differential` compares them.
+//! `testing/src/bodies/differential.rs` and `differential_marks.rs`, by which the fuzz target `differential` compares them.
 
 use tokio_util::bytes::BytesMut;
 use tokio_util::codec::{AnyDelimiterCodec, Decoder, Encoder, LinesCodec, LinesCodecError};
@@ -82,4 +82,9 @@ fn what_is_too_long_is_not_written() {
     assert!(lines(LinesCodec::new_with_max_length(2), &wire).is_err());
     let refused = Framing::new(Lines::new()).with_limit(2).encode((), b"abc", &mut Vec::new());
     assert_eq!(refused, Err(EncodeError::Oversize { len: 3, limit: 2 }));
+}
+
+#[test]
+fn what_differs_from_length_delimited_codec_is_listed() {
+    unstick_testing::bodies::differential::assert_differences();
 }

@@ -4,7 +4,7 @@
 
 mod adapter;
 mod datagram;
-mod differential;
+pub mod differential;
 mod differential_marks;
 mod families;
 mod frame_buf;
