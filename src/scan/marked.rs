@@ -172,7 +172,7 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = (), Scanning = Self>> Scanning<W> f
             return self.begin_search();
         }
         if !self.decoder.is_skipping() {
-            self.skip_begun(wire, kept)?;
+            self.skip_next(wire, kept)?;
         }
         self.decoder.search_skipped();
         Ok(())
@@ -192,12 +192,7 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = (), Scanning = Self>> Scanning<W> f
     fn skip_begun(&mut self, wire: &W, kept: &[u8]) -> Result<usize, RecoverError> {
         // The end of a frame that was skipped before may have arrived.
         self.drop_rest(wire, kept);
-        self.decoder.skip_idle(wire, kept.get(self.seen()..).unwrap_or_default());
-        let begins_here = self.decoder.begins_frame() && self.seen() < kept.len();
-        if !begins_here && !self.decoder.in_frame() {
-            return Err(RecoverError::NotFailed);
-        }
-        self.decoder.skip();
+        self.skip_next(wire, kept)?;
         self.drop_rest(wire, kept);
         let dropped = self.seen();
         self.position = self.decoder.position();
@@ -271,6 +266,17 @@ impl<W: EndsWithMark + Wire<Meta = (), Len = ()>> MarkedScan<W> {
                 }
             }
         }
+    }
+
+    /// Skips the frame that has begun or begins next, of which nothing is consumed yet.
+    fn skip_next(&mut self, wire: &W, kept: &[u8]) -> Result<(), RecoverError> {
+        self.decoder.skip_idle(wire, kept.get(self.seen()..).unwrap_or_default());
+        let begins_here = self.decoder.begins_frame() && self.seen() < kept.len();
+        if !begins_here && !self.decoder.in_frame() {
+            return Err(RecoverError::NotFailed);
+        }
+        self.decoder.skip();
+        Ok(())
     }
 
     /// Consumes what is kept of a frame that is skipped.
