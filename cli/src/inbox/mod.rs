@@ -7,6 +7,7 @@
 
 mod digests;
 mod name;
+mod numbers;
 mod part;
 mod system;
 
@@ -27,6 +28,7 @@ pub(crate) use part::Part;
 
 use crate::output::{Failure, note};
 use digests::Digests;
+use numbers::Numbers;
 
 /// The age at which abandoned parts are removed.
 const KEEP_PARTS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -56,6 +58,7 @@ pub(crate) struct Inbox {
     /// The maximum length of a file.
     max_file: Option<u64>,
     digests: Digests,
+    numbers: Numbers,
     /// The files that may be digested at the same time, before their senders have sent a byte.
     digesting: Arc<Semaphore>,
     /// The number of files that got their names, and how many of these names are synced to disk.
@@ -156,6 +159,7 @@ impl Inbox {
             on_exists,
             max_file,
             digests: Digests::default(),
+            numbers: Numbers::default(),
             digesting: Arc::new(Semaphore::new(MAX_DIGESTING)),
             named: AtomicU64::new(0),
             synced: Mutex::new(0),
@@ -302,34 +306,48 @@ impl Inbox {
             part.remove();
             return Err(Refusal::io(error, 0));
         }
-        for number in 1..=MAX_NUMBER {
-            let name = if number == 1 { name.to_owned() } else { name::numbered(name, number) };
-            match part.rename(&name) {
+        let mut there = None;
+        for number in self.candidates(name, len, digest) {
+            let to = name::numbered(name, number);
+            match part.rename(&to) {
                 Ok(()) => {
+                    self.numbers.taken(name, number, Some(len), Some(digest));
                     self.sync_name().map_err(|error| Refusal::io(error, 0))?;
-                    return Ok(Stored::As(name));
+                    return Ok(Stored::As(to));
                 }
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(failed(error));
                 }
                 Err(_) => {}
             }
-            let mut file = self.of_size(&name, len);
+            let mut file = part::open_in(&self.dir, &to, &mut OpenOptions::new()).ok();
+            let found_len = file.as_ref().and_then(|file| Some(file.metadata().ok()?.len()));
+            let same_len = file.as_mut().filter(|_| found_len == Some(len));
             let wanted = AtomicBool::new(false);
-            let there = file.as_mut().and_then(|file| self.digests.digest(file, &wanted).ok());
+            there = same_len.and_then(|file| self.digests.digest(file, &wanted).ok());
+            self.numbers.taken(name, number, found_len, there.map(|(_, digest)| digest));
             if there == Some((len, digest)) {
                 part.remove();
                 let synced = file.map_or(Ok(()), |file| file.sync_all());
                 synced.and_then(|()| self.sync_name()).map_err(|error| Refusal::io(error, 0))?;
-                return Ok(Stored::As(name));
-            }
-            if self.on_exists == OnExists::Refuse {
-                part.remove();
-                return Ok(Stored::Exists(there));
+                return Ok(Stored::As(to));
             }
         }
         part.remove();
-        Ok(Stored::Exists(None))
+        Ok(Stored::Exists(there.filter(|_| self.on_exists == OnExists::Refuse)))
+    }
+
+    /// Returns the numbers to try for a file of this name and content.
+    fn candidates(&self, name: &str, len: u64, digest: Digest) -> Vec<u32> {
+        if self.on_exists == OnExists::Refuse {
+            return vec![1];
+        }
+        // Somebody takes files out of the inbox: then their names are free again.
+        let is_free = |number| self.dir.symlink_metadata(name::numbered(name, number)).is_err();
+        if self.numbers.last(name).is_some_and(|last| is_free(1) || is_free(last)) {
+            self.numbers.forget(name);
+        }
+        self.numbers.candidates(name, len, digest, MAX_NUMBER)
     }
 
     /// Opens an existing file, if it is a regular file of this size.

@@ -646,3 +646,27 @@ fn many_small_parts_are_bounded_by_the_blocks_that_they_take() {
     // A whole file still finds room.
     assert_eq!(receiver.peer().send(1, 99, "whole", &[7; 60_000]), "stored");
 }
+
+/// A name that is taken often is not tried from the beginning for each file, and the same file is found
+/// wherever it is.
+#[test]
+fn many_files_of_one_name_get_numbers_and_each_content_one() {
+    let receiver = Receiver::new("inbox-numbers", &["--on-exists", "rename"]);
+    let mut peer = receiver.peer();
+    // One of another length, and one that was there before: both are found again.
+    fs::write(receiver.folder.path("inbox/a.txt"), "before").unwrap();
+    for (id, content) in (1_u32..).zip(["1", "22", "333", "22", "before", "1", "4444", "333"]) {
+        assert_eq!(peer.send(id, u8::try_from(id).unwrap(), "a.txt", content.as_bytes()), "stored");
+    }
+    let name = |n: u32| format!("a ({n}).txt");
+    assert_eq!(receiver.files(), [name(2), name(3), name(4), name(5), "a.txt".to_owned()]);
+    assert_eq!(receiver.read("a (5).txt"), b"4444");
+    // Who takes files out gets the names again.
+    for file in receiver.files() {
+        fs::remove_file(receiver.folder.path("inbox").join(file)).unwrap();
+    }
+    for (id, content) in [(20, "1"), (21, "55555"), (22, "1")] {
+        assert_eq!(peer.send(id, 20, "a.txt", content.as_bytes()), "stored");
+    }
+    assert_eq!(receiver.files(), [name(2), "a.txt".to_owned()]);
+}
