@@ -4,17 +4,17 @@
 use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 use unstick_session::message::{Code, Digest, FileDone, FileOpen, FileStatus};
 
-use crate::inbox::{Inbox, Offer, Part, Refusal, Stored};
+use crate::inbox::{Inbox, Needless, Offer, Part, Refusal, Stored};
 use crate::lane::Lane;
 
 /// The minimum number of bytes per write. Fewer are kept until more arrive, or until the next
@@ -42,6 +42,8 @@ pub(crate) struct Uploads {
     /// Outcomes that need no job.
     decided: Vec<Outcome>,
     pool: Arc<Pool>,
+    /// One digest at a time.
+    digesting: Arc<Semaphore>,
     /// Whether the caller waits until fewer bytes or files are waiting.
     is_full: bool,
 }
@@ -100,8 +102,8 @@ struct Upload {
     restart: bool,
     done: Option<Done>,
     disposition: Disposition,
-    /// Set when the sender starts from offset 0: digesting the held part is then needless.
-    begun: Arc<AtomicBool>,
+    /// Set when a digest for the answer to the offer is not needed any more.
+    needless: Arc<Needless>,
 }
 
 /// The lanes that write and digest the data of a file, each on its own thread.
@@ -171,6 +173,7 @@ impl Uploads {
             jobs: JoinSet::new(),
             decided: Vec::new(),
             pool: Arc::default(),
+            digesting: Arc::new(Semaphore::new(1)),
             is_full: false,
         }
     }
@@ -196,23 +199,33 @@ impl Uploads {
         let FileOpen { id, key, size, name } = *open;
         let Some(inbox) = self.inbox_for(id, name) else { return };
         let upload = Upload::new(id, name);
-        let (name, begun) = (name.to_owned(), Arc::clone(&upload.begun));
+        let (name, needless) = (name.to_owned(), Arc::clone(&upload.needless));
         self.uploads.push(upload);
+        let digesting = Arc::clone(&self.digesting);
         self.jobs.spawn(async move {
             let mut tries = BUSY_TRIES;
             loop {
-                let (inbox, name, begun) = (Arc::clone(&inbox), name.clone(), Arc::clone(&begun));
-                let offer = move || inbox.offer(&name, &key, size, &begun);
+                let (inbox, name) = (Arc::clone(&inbox), name.clone());
+                let shared = Arc::clone(&inbox);
+                let offer = move || inbox.offer(&name, &key, size);
                 match spawn_blocking(offer).await {
                     Ok(Err(refusal)) if refusal.code == Code::BUSY && tries > 0 => {
                         tries -= 1;
                         sleep(BUSY_PAUSE).await;
                     }
+                    Ok(Ok(Offer::Undigested(undigested))) => {
+                        // One for each connection, and a few in all.
+                        let _own = digesting.acquire().await;
+                        let all = shared.digesting();
+                        let _one = all.acquire().await;
+                        let digest = move || shared.digest(undigested, &needless);
+                        let offered = spawn_blocking(digest).await;
+                        let offered = offered.unwrap_or_else(|error| Err(failure(error)));
+                        return (id, Step::Offered(offered));
+                    }
                     offered => {
-                        return (
-                            id,
-                            Step::Offered(offered.unwrap_or_else(|error| Err(failure(error)))),
-                        );
+                        let offered = offered.unwrap_or_else(|error| Err(failure(error)));
+                        return (id, Step::Offered(offered));
                     }
                 }
             }
@@ -255,7 +268,7 @@ impl Uploads {
         }
         if offset == 0 {
             upload.restart = true;
-            upload.begun.store(true, Ordering::Relaxed);
+            upload.needless.begun.store(true, Ordering::Relaxed);
         }
         if upload.pending.capacity() == 0 {
             upload.pending = self.pool.spare();
@@ -301,6 +314,7 @@ impl Uploads {
         for upload in self.uploads.iter_mut().filter(|upload| which(upload)) {
             if upload.disposition == Disposition::Wanted {
                 upload.disposition = disposition;
+                upload.needless.unwanted.store(true, Ordering::Relaxed);
                 ids.push(upload.id);
             }
         }
@@ -348,6 +362,8 @@ impl Uploads {
                 Some(answer)
             }
             Step::Offered(Ok(Offer::Exists(there))) => Some(Answer::Exists(there)),
+            // It is digested by the job.
+            Step::Offered(Ok(Offer::Undigested(_))) => return None,
             Step::Offered(Err(refusal)) | Step::Failed(refusal) => Some(Answer::Refused(refusal)),
             Step::Idle => None,
             Step::Finished(answer) => Some(answer),
@@ -434,6 +450,12 @@ impl Uploads {
     }
 }
 
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.needless.unwanted.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Upload {
     fn new(id: u32, name: &str) -> Self {
         Self {
@@ -444,7 +466,7 @@ impl Upload {
             restart: false,
             done: None,
             disposition: Disposition::Wanted,
-            begun: Arc::default(),
+            needless: Arc::default(),
         }
     }
 

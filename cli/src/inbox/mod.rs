@@ -5,7 +5,9 @@
 //! sender's resume key. All operations are relative to one handle of the folder, follow no link in
 //! it, and replace nothing.
 
+mod digests;
 mod name;
+mod numbers;
 mod part;
 mod system;
 
@@ -16,19 +18,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::{Dir, File, OpenOptions};
 use clap::ValueEnum;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 use unstick_session::message::{Code, Digest, ResumeKey};
 
 pub(crate) use part::Part;
 
 use crate::output::{Failure, note};
+use digests::Digests;
+use numbers::Numbers;
 
 /// The age at which abandoned parts are removed.
 const KEEP_PARTS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The maximum number that is tried for a file whose name is taken.
 const MAX_NUMBER: u32 = 9_999;
+
+/// The maximum number of files that are digested at the same time for offers. The other threads write
+/// what arrives.
+const MAX_DIGESTING: usize = 4;
 
 /// How to handle a file whose name is taken by another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,6 +57,10 @@ pub(crate) struct Inbox {
     on_exists: OnExists,
     /// The maximum length of a file.
     max_file: Option<u64>,
+    digests: Digests,
+    numbers: Numbers,
+    /// The files that may be digested at the same time, before their senders have sent a byte.
+    digesting: Arc<Semaphore>,
     /// The number of files that got their names, and how many of these names are synced to disk.
     named: AtomicU64,
     synced: Mutex<u64>,
@@ -60,6 +73,33 @@ pub(crate) enum Offer {
     Part(Part, Sha256),
     /// A file of that name exists; its size and digest, if the size is the one announced.
     Exists(Option<(u64, Digest)>),
+    /// This has to be digested first; see [`Inbox::digest`].
+    Undigested(Undigested),
+}
+
+/// What has to be digested before an offer can be answered.
+#[derive(Debug)]
+pub(crate) enum Undigested {
+    /// What is held of the file.
+    Part(Part),
+    /// A file of the same name and size.
+    File(File),
+}
+
+/// When a digest is not needed any more.
+#[derive(Debug, Default)]
+pub(crate) struct Needless {
+    /// The sender has started from the beginning, so the held part is dropped.
+    pub(crate) begun: AtomicBool,
+    /// The sender has cancelled the file, or is gone.
+    pub(crate) unwanted: AtomicBool,
+}
+
+/// What is known of a file whose name is taken.
+enum There {
+    Other,
+    /// It has the size announced.
+    SameSize(File),
 }
 
 /// The outcome of storing a complete file.
@@ -118,6 +158,9 @@ impl Inbox {
             in_use: Arc::new(part::InUse::new(max_parts)),
             on_exists,
             max_file,
+            digests: Digests::default(),
+            numbers: Numbers::default(),
+            digesting: Arc::new(Semaphore::new(MAX_DIGESTING)),
             named: AtomicU64::new(0),
             synced: Mutex::new(0),
         };
@@ -135,8 +178,12 @@ impl Inbox {
         self.max_file.unwrap_or(u64::MAX).min(self.in_use.max_bytes())
     }
 
-    /// Answers an offer. Digesting the part ends early once `begun` is set, because the sender then
-    /// starts from the beginning.
+    /// Returns how many files may still be digested at the same time.
+    pub(crate) fn digesting(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.digesting)
+    }
+
+    /// Answers an offer, or says what has to be [digested](Self::digest) for the answer.
     ///
     /// # Errors
     /// [`Code::BUSY`] if the part is in use, perhaps by an earlier connection of the same sender
@@ -146,41 +193,73 @@ impl Inbox {
         name: &str,
         key: &ResumeKey,
         size: Option<u64>,
-        begun: &AtomicBool,
     ) -> Result<Offer, Refusal> {
         let part_name = name::of_part(name, key);
         let answer = self.check(name, size);
         if !matches!(answer, Ok(None)) {
             part::remove(&self.dir, &self.in_use, part_name.clone());
         }
-        if let Some(there) = answer? {
-            return Ok(Offer::Exists(there));
+        match answer? {
+            Some(There::Other) => return Ok(Offer::Exists(None)),
+            Some(There::SameSize(file)) if self.digests.known(&file).is_none() => {
+                return Ok(Offer::Undigested(Undigested::File(file)));
+            }
+            Some(There::SameSize(file)) => return self.exists(file, &AtomicBool::new(false)),
+            None => {}
         }
         let mut part = self.part(part_name)?;
-        let failed = |error| Refusal::io(error, 0);
         if part.len() > size.unwrap_or(u64::MAX).min(self.max_file()) {
-            part.restart().map_err(failed)?;
+            part.restart().map_err(|error| Refusal::io(error, 0))?;
         }
-        let hasher = part.digest(begun).map_err(failed)?;
-        Ok(Offer::Part(part, hasher))
+        if part.len() > 0 {
+            return Ok(Offer::Undigested(Undigested::Part(part)));
+        }
+        Ok(Offer::Part(part, Sha256::new()))
+    }
+
+    /// Answers an offer for which something has to be digested. Ends early once that is needless.
+    pub(crate) fn digest(
+        &self,
+        undigested: Undigested,
+        needless: &Needless,
+    ) -> Result<Offer, Refusal> {
+        match undigested {
+            Undigested::Part(mut part) => {
+                let is_needless = || {
+                    needless.begun.load(Ordering::Relaxed)
+                        || needless.unwanted.load(Ordering::Relaxed)
+                };
+                let hasher = part.digest(is_needless).map_err(|error| Refusal::io(error, 0))?;
+                Ok(Offer::Part(part, hasher))
+            }
+            Undigested::File(file) => self.exists(file, &needless.unwanted),
+        }
+    }
+
+    /// Answers the offer of a file of whose name and size there is one. It is synced to disk with its
+    /// name, since the sender may take it for stored.
+    fn exists(&self, mut file: File, unwanted: &AtomicBool) -> Result<Offer, Refusal> {
+        let there = self.digests.digest(&mut file, unwanted);
+        if there.is_err() && unwanted.load(Ordering::Relaxed) {
+            return Err(Refusal::new(Code::CANCELLED));
+        }
+        let there = there.ok().filter(|_| file.sync_all().is_ok());
+        self.sync_name().map_err(|error| Refusal::io(error, 0))?;
+        Ok(Offer::Exists(there))
     }
 
     /// Answers the offer of a sender without a resume key, which always sends the whole file.
     pub(crate) fn offer_once(&self, name: &str, size: u64) -> Result<Part, Refusal> {
         match self.check(name, Some(size))? {
             // It may be the same file; this is known once it has arrived.
-            Some(Some(_)) | None => self.part(name::of_unresumable_part()),
-            Some(None) => Err(Refusal::new(Code::EXISTS)),
+            Some(There::SameSize(_)) | None => self.part(name::of_unresumable_part()),
+            Some(There::Other) => Err(Refusal::new(Code::EXISTS)),
         }
     }
 
     /// Checks whether a file of that name and size can be accepted. Returns the file that exists
     /// already, if any.
-    fn check(
-        &self,
-        name: &str,
-        size: Option<u64>,
-    ) -> Result<Option<Option<(u64, Digest)>>, Refusal> {
+    fn check(&self, name: &str, size: Option<u64>) -> Result<Option<There>, Refusal> {
         if name::is_reserved(name) {
             return Err(Refusal::new(Code::BAD_NAME));
         }
@@ -192,12 +271,8 @@ impl Inbox {
         }
         match self.dir.symlink_metadata(name) {
             Ok(_) => {
-                let there = self.existing_file(name, size);
-                if there.is_some() {
-                    // The sender may take it for stored, so its name must be on disk too.
-                    self.sync_name().map_err(|error| Refusal::io(error, 0))?;
-                }
-                Ok(Some(there))
+                let same_size = size.and_then(|size| self.of_size(name, size));
+                Ok(Some(same_size.map_or(There::Other, There::SameSize)))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Refusal::io(error, 0)),
@@ -231,44 +306,55 @@ impl Inbox {
             part.remove();
             return Err(Refusal::io(error, 0));
         }
-        for number in 1..=MAX_NUMBER {
-            let name = if number == 1 { name.to_owned() } else { name::numbered(name, number) };
-            match part.rename(&name) {
+        let mut there = None;
+        for number in self.candidates(name, len, digest) {
+            let to = name::numbered(name, number);
+            match part.rename(&to) {
                 Ok(()) => {
+                    self.numbers.taken(name, number, Some(len), Some(digest));
                     self.sync_name().map_err(|error| Refusal::io(error, 0))?;
-                    return Ok(Stored::As(name));
+                    return Ok(Stored::As(to));
                 }
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(failed(error));
                 }
                 Err(_) => {}
             }
-            let there = self.existing_file(&name, Some(len));
+            let mut file = part::open_in(&self.dir, &to, &mut OpenOptions::new()).ok();
+            let found_len = file.as_ref().and_then(|file| Some(file.metadata().ok()?.len()));
+            let same_len = file.as_mut().filter(|_| found_len == Some(len));
+            let wanted = AtomicBool::new(false);
+            there = same_len.and_then(|file| self.digests.digest(file, &wanted).ok());
+            self.numbers.taken(name, number, found_len, there.map(|(_, digest)| digest));
             if there == Some((len, digest)) {
                 part.remove();
-                self.sync_name().map_err(|error| Refusal::io(error, 0))?;
-                return Ok(Stored::As(name));
-            }
-            if self.on_exists == OnExists::Refuse {
-                part.remove();
-                return Ok(Stored::Exists(there));
+                let synced = file.map_or(Ok(()), |file| file.sync_all());
+                synced.and_then(|()| self.sync_name()).map_err(|error| Refusal::io(error, 0))?;
+                return Ok(Stored::As(to));
             }
         }
         part.remove();
-        Ok(Stored::Exists(None))
+        Ok(Stored::Exists(there.filter(|_| self.on_exists == OnExists::Refuse)))
     }
 
-    /// Returns the size and digest of an existing file, if it is a regular file of this size. It is
-    /// synced to disk.
-    fn existing_file(&self, name: &str, size: Option<u64>) -> Option<(u64, Digest)> {
-        let size = size?;
-        let mut file = part::open_in(&self.dir, name, &mut OpenOptions::new()).ok()?;
-        if file.metadata().ok()?.len() != size {
-            return None;
+    /// Returns the numbers to try for a file of this name and content.
+    fn candidates(&self, name: &str, len: u64, digest: Digest) -> Vec<u32> {
+        if self.on_exists == OnExists::Refuse {
+            return vec![1];
         }
-        let found = part::digest(&mut file).ok()?;
-        file.sync_all().ok()?;
-        (found.0 == size).then_some(found)
+        // Somebody takes files out of the inbox: then their names are free again.
+        let is_free = |number| self.dir.symlink_metadata(name::numbered(name, number)).is_err();
+        if self.numbers.last(name).is_some_and(|last| is_free(1) || is_free(last)) {
+            self.numbers.forget(name);
+        }
+        self.numbers.candidates(name, len, digest, MAX_NUMBER)
+    }
+
+    /// Opens an existing file, if it is a regular file of this size.
+    fn of_size(&self, name: &str, size: u64) -> Option<File> {
+        let file = part::open_in(&self.dir, name, &mut OpenOptions::new()).ok()?;
+        let found = file.metadata().ok()?.len();
+        (found == size).then_some(file)
     }
 
     /// Waits until a new name is synced to disk. Names that are given concurrently share one sync.
@@ -314,7 +400,8 @@ pub(crate) struct InboxArgs {
     #[arg(long, value_name = "BYTES", requires = "dir", value_parser = crate::bytes::parse_bytes)]
     max_file: Option<u64>,
     /// The maximum that unfinished files may take together, those of broken uploads included: of
-    /// these the oldest are removed to make room. No file can be larger.
+    /// these the oldest are removed to make room. No file can be larger. Each takes whole blocks of
+    /// 4 KiB, and there are at most 10,000.
     #[arg(long, value_name = "BYTES", requires = "dir", default_value = "64GiB",
           value_parser = crate::bytes::parse_bytes)]
     max_parts: u64,

@@ -47,9 +47,12 @@ fn is_special_on_windows(name: &str) -> bool {
         || name.contains(['<', '>', '"', '|', '?', '*'])
 }
 
-/// Returns the name with a number before its extension: `a (2).txt`. The stem is shortened if the
-/// name would be too long.
+/// Returns the name with a number before its extension: `a (2).txt`; for number 1 the name itself. The
+/// stem is shortened if the name would be too long.
 pub(super) fn numbered(name: &str, number: u32) -> String {
+    if number == 1 {
+        return name.to_owned();
+    }
     let (stem, extension) = match name.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() && extension.len() <= 32 => (stem, extension),
         _ => (name, ""),

@@ -1,22 +1,30 @@
 //! The received part of an incomplete file, next to its final place.
 
 use std::collections::HashMap;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, File, OpenOptions};
 use sha2::{Digest as _, Sha256};
-use unstick_session::message::Digest;
 
+use super::digests::CHUNK;
 use super::name;
 use super::system::{Lock, lock, rename_new};
 
-/// The size of a read when a file is digested.
-const CHUNK: usize = 256 << 10;
 /// The number of new bytes after which the disk starts to write them.
 const WRITE_BACK: u64 = 32 << 20;
+
+/// The bytes that a part of one byte takes, as on a disk: its length is rounded up to a multiple.
+const BLOCK: u64 = 4096;
+/// The maximum number of parts.
+const MAX_PARTS: usize = 10_000;
+
+/// Returns how many bytes a part of this length counts for.
+fn room_of(len: u64) -> u64 {
+    len.div_ceil(BLOCK).saturating_mul(BLOCK)
+}
 
 /// The parts in use by this program, and the total size of all parts in the folder.
 #[derive(Debug)]
@@ -32,14 +40,19 @@ pub(super) struct InUse {
 struct Parts {
     /// The lengths of the parts in use, by name.
     in_use: HashMap<String, u64>,
-    /// The total length of all other parts at the last count. Another program may use the folder,
-    /// too.
+    /// The room that all other parts take, and their number, at the last count. Another program may
+    /// use the folder, too.
     others: u64,
+    others_count: usize,
 }
 
 impl Parts {
     fn total(&self) -> u64 {
-        self.in_use.values().fold(self.others, |sum, len| sum.saturating_add(*len))
+        self.in_use.values().fold(self.others, |sum, len| sum.saturating_add(room_of(*len)))
+    }
+
+    fn count(&self) -> usize {
+        self.others_count.saturating_add(self.in_use.len())
     }
 }
 
@@ -60,9 +73,12 @@ impl InUse {
     /// Reserves `more` bytes for a part in use, if they fit in the maximum.
     fn try_reserve(&self, name: &str, more: u64) -> bool {
         let mut parts = self.parts();
-        let fits = parts.total().saturating_add(more) <= self.max_bytes;
+        let len = parts.in_use.get(name).copied().unwrap_or(0);
+        let now = len.saturating_add(more);
+        let total = parts.total().saturating_add(room_of(now) - room_of(len));
+        let fits = total <= self.max_bytes && parts.count() <= MAX_PARTS;
         if fits && let Some(len) = parts.in_use.get_mut(name) {
-            *len = len.saturating_add(more);
+            *len = now;
         }
         fits
     }
@@ -120,7 +136,8 @@ impl InUse {
         }
         let mut parts = self.parts();
         others.retain(|(_, name, _)| !parts.in_use.contains_key(name));
-        parts.others = others.iter().map(|(_, _, len)| len).sum();
+        parts.others = others.iter().map(|(_, _, len)| room_of(*len)).sum();
+        parts.others_count = others.len();
         others.sort_unstable();
         Ok(others.into_iter().map(|(_, name, _)| name).collect())
     }
@@ -146,7 +163,8 @@ impl Claim {
     /// Moves the part's length from the count of unused parts to its own.
     fn adopt(&self, len: u64) {
         let mut parts = self.in_use.parts();
-        parts.others = parts.others.saturating_sub(len);
+        parts.others = parts.others.saturating_sub(room_of(len));
+        parts.others_count = parts.others_count.saturating_sub(usize::from(len > 0));
         parts.in_use.insert(self.name.clone(), len);
     }
 
@@ -160,7 +178,8 @@ impl Drop for Claim {
     fn drop(&mut self) {
         let mut parts = self.in_use.parts();
         let left = parts.in_use.remove(&self.name).unwrap_or(0);
-        parts.others = parts.others.saturating_add(left);
+        parts.others = parts.others.saturating_add(room_of(left));
+        parts.others_count = parts.others_count.saturating_add(usize::from(left > 0));
     }
 }
 
@@ -231,19 +250,22 @@ impl Part {
     }
 
     /// Digests the content, which leaves the file position at the end. Returns early once
-    /// `needless` is set; then the part has to be [restarted](Self::restart).
-    pub(super) fn digest(&mut self, needless: &AtomicBool) -> io::Result<Sha256> {
+    /// `is_needless` returns `true`; then the part has to be [restarted](Self::restart), or is dropped.
+    pub(super) fn digest(&mut self, is_needless: impl Fn() -> bool) -> io::Result<Sha256> {
         self.file.rewind()?;
         let mut hasher = Sha256::new();
         let mut chunk = vec![0; CHUNK];
         let mut rest = self.len;
-        while rest > 0 && !needless.load(Ordering::Relaxed) {
+        while rest > 0 && !is_needless() {
             let n = self.file.read(&mut chunk)?;
             if n == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             hasher.update(chunk.get(..n).unwrap_or_default());
             rest = rest.saturating_sub(n as u64);
+        }
+        if rest > 0 {
+            self.file.seek(SeekFrom::Start(self.len))?;
         }
         Ok(hasher)
     }
@@ -348,13 +370,6 @@ pub(super) fn open_in(dir: &Dir, name: &str, options: &mut OpenOptions) -> io::R
     }
     let file = dir.open_with(name, options)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("no regular file")) }
-}
-
-/// Returns the length and digest of an existing file.
-pub(super) fn digest(file: &mut File) -> io::Result<(u64, Digest)> {
-    let mut hasher = Sha256::new();
-    let len = io::copy(file, &mut hasher)?;
-    Ok((len, Digest(hasher.finalize().into())))
 }
 
 #[cfg(test)]

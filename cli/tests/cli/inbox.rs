@@ -461,7 +461,8 @@ fn leave_part(receiver: &Receiver, key: u8, name: &str, len: usize) {
 
 #[test]
 fn the_oldest_parts_are_removed_to_stay_within_max_parts() {
-    let receiver = Receiver::new("inbox-parts", &["--max-parts", "10000"]);
+    // Five blocks.
+    let receiver = Receiver::new("inbox-parts", &["--max-parts", "20KiB"]);
     leave_part(&receiver, 1, "oldest", 4_000);
     leave_part(&receiver, 2, "newer", 4_500);
     let names = || receiver.folder.names("inbox");
@@ -469,23 +470,23 @@ fn the_oldest_parts_are_removed_to_stay_within_max_parts() {
     let mut peer = receiver.peer();
     assert_eq!(peer.send(1, 9, "fits", &content(1_500, 9)), "stored");
     assert_eq!(receiver.parts(), 2, "there was room");
-    assert_eq!(peer.send(2, 9, "new", &content(5_000, 9)), "stored");
+    assert_eq!(peer.send(2, 9, "new", &content(9_000, 9)), "stored");
     assert_eq!(names(), [part_name(2, "newer"), "fits".to_owned(), "new".to_owned()]);
     // A stored file is no part, and does not count.
-    assert_eq!(peer.send(3, 9, "new 2", &content(5_500, 9)), "stored");
+    assert_eq!(peer.send(3, 9, "new 2", &content(12_000, 9)), "stored");
     assert_eq!(peer.offer(4, 2, None, "newer").0, 4_500);
 
     // A part in use is not removed for another file, which is refused with `busy` and may be
     // retried.
     let mut other = receiver.peer();
-    assert_eq!(other.send(1, 8, "late", &content(6_000, 8)), "busy");
+    assert_eq!(other.send(1, 8, "late", &content(14_000, 8)), "busy");
     receiver.listen.err.line("--max-parts");
     let rest = content(4_500 + 5_500, 2);
     peer.write(&data(4, 4_500, &rest[4_500..])).write(&done(4, &rest)).expect(&[(4, "stored")]);
     assert!(receiver.read("newer") == rest);
-    assert_eq!(other.send(2, 8, "late", &content(6_000, 8)), "stored");
+    assert_eq!(other.send(2, 8, "late", &content(14_000, 8)), "stored");
     // A file larger than the maximum is refused at once.
-    other.write(&open(3, 8, Some(10_001), "huge")).expect(&[(3, "too-large")]);
+    other.write(&open(3, 8, Some(20_481), "huge")).expect(&[(3, "too-large")]);
     assert_eq!(receiver.parts(), 0);
 }
 
@@ -588,4 +589,84 @@ with unstick.Client(socket.create_connection(("127.0.0.1", int(sys.argv[1])))) a
         .succeeds("new.bin 0x120 True\nempty.bin 0x120 True\nnew.bin 0x121 True\na/b refused\n");
     assert_eq!(receiver.files(), ["empty.bin", "new.bin"]);
     receiver.listen.err.line("ended after 1 message and 2 files");
+}
+
+/// Returns the processor time that the listener has used, in ticks of 10 ms.
+fn processor_time(listen: &Listen) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", listen.child.id())).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let fields: Vec<_> = fields.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// A file that is there is digested for an offer only as long as somebody waits for the answer.
+#[test]
+fn nobody_digests_for_an_offer_that_is_cancelled_or_whose_sender_is_gone() {
+    const LARGE: u64 = 64 << 30;
+    let receiver = Receiver::new("inbox-cancel-digest", &[]);
+    fs::File::create(receiver.folder.path("inbox/large")).unwrap().set_len(LARGE).unwrap();
+    let idle = || {
+        let before = processor_time(&receiver.listen);
+        thread::sleep(Duration::from_millis(500));
+        processor_time(&receiver.listen) - before < 5
+    };
+    let mut peer = receiver.peer();
+    for id in 1..=8 {
+        peer.write(&open(id, 1, Some(LARGE), "large"));
+        if id == 8 {
+            eventually("digesting", || !idle());
+        }
+        let cancel = FileCancel { id, code: Code::CANCELLED, reason: "" };
+        peer.write(&message(Message::FileCancel(cancel)));
+        peer.expect(&[(id, "cancelled")]);
+    }
+    eventually("idle", idle);
+    assert_eq!(peer.send(9, 2, "small", b"after it"), "stored");
+
+    peer.write(&open(10, 1, Some(LARGE), "large"));
+    eventually("digesting", || !idle());
+    drop(peer);
+    eventually("idle", idle);
+}
+
+/// A part of one byte takes a block on the disk, and counts as one.
+#[test]
+fn many_small_parts_are_bounded_by_the_blocks_that_they_take() {
+    let receiver = Receiver::new("inbox-blocks", &["--max-parts", "64KiB"]);
+    for key in 0..40 {
+        let mut peer = receiver.peer();
+        peer.offer(1, key, Some(2), "file");
+        peer.write(&data(1, 0, b"1"));
+        let parts = receiver.parts();
+        drop(peer);
+        receiver.listen.err.lines("did the peer crash", usize::from(key) + 1);
+        assert!(parts <= 17, "{parts}");
+    }
+    assert!(receiver.parts() <= 16, "{}", receiver.parts());
+    // A whole file still finds room.
+    assert_eq!(receiver.peer().send(1, 99, "whole", &[7; 60_000]), "stored");
+}
+
+/// A name that is taken often is not tried from the beginning for each file, and the same file is found
+/// wherever it is.
+#[test]
+fn many_files_of_one_name_get_numbers_and_each_content_one() {
+    let receiver = Receiver::new("inbox-numbers", &["--on-exists", "rename"]);
+    let mut peer = receiver.peer();
+    // One of another length, and one that was there before: both are found again.
+    fs::write(receiver.folder.path("inbox/a.txt"), "before").unwrap();
+    for (id, content) in (1_u32..).zip(["1", "22", "333", "22", "before", "1", "4444", "333"]) {
+        assert_eq!(peer.send(id, u8::try_from(id).unwrap(), "a.txt", content.as_bytes()), "stored");
+    }
+    let name = |n: u32| format!("a ({n}).txt");
+    assert_eq!(receiver.files(), [name(2), name(3), name(4), name(5), "a.txt".to_owned()]);
+    assert_eq!(receiver.read("a (5).txt"), b"4444");
+    // Who takes files out gets the names again.
+    for file in receiver.files() {
+        fs::remove_file(receiver.folder.path("inbox").join(file)).unwrap();
+    }
+    for (id, content) in [(20, "1"), (21, "55555"), (22, "1")] {
+        assert_eq!(peer.send(id, 20, "a.txt", content.as_bytes()), "stored");
+    }
+    assert_eq!(receiver.files(), [name(2), "a.txt".to_owned()]);
 }
