@@ -282,8 +282,9 @@ macro_rules! cobs_slices {
 macro_rules! cobs_push {
     () => {
         pub(in crate::marks) fn run(stream: &Stream) -> Pass<'_, S> {
-            let mut decoder = cobs::CobsDecoderOwned::new(stream.longest() + 8);
+            let mut frame = vec![0; stream.longest() + 8];
             Box::new(move |sink| {
+                let mut decoder = cobs::CobsDecoder::new(&mut frame);
                 for mut chunk in stream.chunks() {
                     while let Some(report) = decoder.push(chunk).unwrap() {
                         sink.bytes(&decoder.dest()[..report.frame_size()]);
