@@ -178,21 +178,13 @@ impl<W: Wire<Len: Announced>> Source for Streamed<W> {
 /// A buffer of whole frames with a check after the payload. It keeps at most a frame within the limit.
 pub(crate) struct Kept<const N: usize> {
     buf: FrameBuf<Vec<u8>, AnyCheckedWire<N>>,
-    framing: Framing<AnyCheckedWire<N>>,
-    /// The stream offset of the first byte that was put into the buffer.
-    base: u64,
     /// Whether the end was reached, and the frame that it cuts was returned.
     ended: bool,
 }
 
 impl<const N: usize> Kept<N> {
     pub(crate) fn new(framing: Framing<AnyCheckedWire<N>>) -> Self {
-        Self { buf: FrameBuf::growing(framing), framing, base: 0, ended: false }
-    }
-
-    /// Returns the stream offset of the first byte that was not taken.
-    fn unread_at(&self) -> u64 {
-        self.base.saturating_add(self.buf.position())
+        Self { buf: FrameBuf::growing(framing), ended: false }
     }
 
     fn extend(&mut self, input: &mut &[u8]) {
@@ -207,8 +199,8 @@ impl<const N: usize> Source for Kept<N> {
         input: &mut &'i [u8],
     ) -> Result<Option<Run<'a>>, DecodeError> {
         loop {
-            if let Some(found) = self.buf.find().map_err(|error| error.shifted(self.base))? {
-                let at = self.base.saturating_add(found.at());
+            if let Some(found) = self.buf.find()? {
+                let at = found.at();
                 let Header { meta, payload_len, .. } = found.header;
                 return Ok(Some(Run {
                     begin: Some(Begin { at, meta, len: Some(payload_len) }),
@@ -228,10 +220,10 @@ impl<const N: usize> Source for Kept<N> {
         let cut = if self.ended { None } else { self.buf.next_header() };
         self.ended = true;
         let Some(Header { meta, payload_len, header_len }) = cut else {
-            return self.buf.finish().map(|()| None).map_err(|error| error.shifted(self.base));
+            return self.buf.finish().map(|()| None);
         };
         let arrived = self.buf.unread();
-        let (at, end) = (self.unread_at(), self.position());
+        let (at, end) = (self.buf.position(), self.position());
         let payload = arrived.get(header_len..).unwrap_or_default();
         let len = usize::try_from(payload_len).unwrap_or(usize::MAX).min(payload.len());
         Ok(Some(Run {
@@ -244,7 +236,7 @@ impl<const N: usize> Source for Kept<N> {
 
     fn position(&self) -> u64 {
         let kept = if self.ended { self.buf.unread().len() } else { 0 };
-        self.unread_at().saturating_add(kept as u64)
+        self.buf.position().saturating_add(kept as u64)
     }
 
     fn skip_frame(&mut self) -> bool {
@@ -269,25 +261,13 @@ impl<const N: usize> Source for Kept<N> {
 
     /// What a damaged length takes for one frame up to the end may hold others.
     fn search_end(&mut self) -> Option<u64> {
-        let kept = self.buf.unread();
-        let before = match self.buf.finish() {
-            Err(DecodeError::Truncated { .. }) => 0,
-            Err(DecodeError::Unsynchronized { skipped, .. }) => {
-                skipped.saturating_sub(kept.len() as u64)
+        while self.buf.reject_frame().is_ok() {
+            if let Some(skipped) = self.buf.resync().ok()? {
+                self.ended = false;
+                return Some(skipped);
             }
-            _ => return None,
-        };
-        let is_frame = |start: &usize| {
-            let mut rest = kept.get(*start..).unwrap_or_default();
-            matches!(self.framing.split_frame(&mut rest), Ok(Some(_)))
-        };
-        let start = (1..kept.len()).find(is_frame)?;
-        let mut buf = FrameBuf::growing(self.framing);
-        buf.extend_all(kept.get(start..).unwrap_or_default());
-        self.base = self.unread_at().saturating_add(start as u64);
-        self.buf = buf;
-        self.ended = false;
-        Some(before.saturating_add(start as u64))
+        }
+        None
     }
 }
 
