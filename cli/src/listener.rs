@@ -26,19 +26,7 @@ impl Listener {
                         unix::lengthen_backlog(&listener);
                         Ok(Self::Tcp(listener))
                     }
-                    Err(error) => {
-                        let hint = match error.kind() {
-                            io::ErrorKind::AddrInUse => {
-                                "something listens there already, take another port, or 0 for any"
-                            }
-                            io::ErrorKind::AddrNotAvailable => {
-                                "this machine has no such address, try 0.0.0.0 for all it has"
-                            }
-                            io::ErrorKind::PermissionDenied => "take a port above 1023",
-                            _ => "is the host right?",
-                        };
-                        Err(Failure::job(format!("cannot listen on {addr}: {error}; {hint}")))
-                    }
+                    Err(error) => Err(cannot_bind(addr, &error)),
                 }
             }
             // Datagrams are handled in `udp`.
@@ -90,6 +78,21 @@ impl Listener {
             }
         }
     }
+}
+
+/// Returns the failure of a socket that cannot be bound to this address.
+pub(crate) fn cannot_bind(addr: &Addr, error: &io::Error) -> Failure {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "something listens there already, take another port, or 0 for any"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address, try 0.0.0.0 for all it has"
+        }
+        io::ErrorKind::PermissionDenied => "take a port above 1023",
+        _ => "is the host right?",
+    };
+    Failure::job(format!("cannot listen on {addr}: {error}; {hint}"))
 }
 
 /// A connection that was accepted.

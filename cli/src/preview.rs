@@ -74,7 +74,7 @@ fn escape(c: char, out: &mut String) {
 }
 
 /// Whether a terminal may interpret the character, or show nothing for it, or another order.
-pub(crate) fn is_unsafe(c: char) -> bool {
+fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

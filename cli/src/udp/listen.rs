@@ -17,6 +17,7 @@ use super::{
 use crate::addr::Addr;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::listen::{Args, Signals};
+use crate::listener::cannot_bind;
 use crate::log_limit::{LogLimit, hidden};
 use crate::output::{Failure, json, note};
 use crate::preview::preview;
@@ -38,19 +39,9 @@ pub(crate) async fn listen(args: Args) -> Result<(), Failure> {
     let framing = framing(&args.framing)?;
     let Addr::Udp { host, port } = &args.addr else { return Ok(()) };
     let mut signals = Signals::new()?;
-    let socket = UdpSocket::bind((host.as_str(), *port)).await.map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                "something listens there already, take another port, or 0 for any"
-            }
-            io::ErrorKind::AddrNotAvailable => {
-                "this machine has no such address, try 0.0.0.0 for all it has"
-            }
-            io::ErrorKind::PermissionDenied => "take a port above 1023",
-            _ => "is the host right?",
-        };
-        Failure::job(format!("cannot listen on {}: {error}; {hint}", args.addr))
-    })?;
+    let socket = UdpSocket::bind((host.as_str(), *port))
+        .await
+        .map_err(|error| cannot_bind(&args.addr, &error))?;
     let local = socket.local_addr().ok();
     let addr = local.map_or_else(|| "?".to_owned(), |addr| format!("udp:{addr}"));
     if local.is_some_and(|local| !local.ip().to_canonical().is_loopback()) {
@@ -197,10 +188,7 @@ impl Serving<'_> {
             };
             left = rest;
             if let Err(error) = sender.feed_to(source, frame.meta, &answer).await {
-                let why = format!("cannot answer: {error}");
-                if let Some(more) = self.log.admit(Instant::now()) {
-                    self.printer.error(&format!("{source}: {why}{}", hidden(more))).await;
-                }
+                self.complain(source, &format!("cannot answer: {error}")).await;
             }
         }
         while let Err(error) = sender.flush().await {
