@@ -307,11 +307,14 @@ impl Inbox {
             return Err(Refusal::io(error, 0));
         }
         let mut there = None;
-        for number in self.candidates(name, len, digest) {
+        // Without numbers there is one name, which is tried each time.
+        let max = if self.on_exists == OnExists::Rename { MAX_NUMBER } else { 1 };
+        self.forget_if_taken_out(name);
+        for number in self.numbers.candidates(name, len, digest, max) {
             let to = name::numbered(name, number);
             match part.rename(&to) {
                 Ok(()) => {
-                    self.numbers.taken(name, number, Some(len), Some(digest));
+                    self.remember(name, number, Some(len), Some(digest));
                     self.sync_name().map_err(|error| Refusal::io(error, 0))?;
                     return Ok(Stored::As(to));
                 }
@@ -325,7 +328,7 @@ impl Inbox {
             let same_len = file.as_mut().filter(|_| found_len == Some(len));
             let wanted = AtomicBool::new(false);
             there = same_len.and_then(|file| self.digests.digest(file, &wanted).ok());
-            self.numbers.taken(name, number, found_len, there.map(|(_, digest)| digest));
+            self.remember(name, number, found_len, there.map(|(_, digest)| digest));
             if there == Some((len, digest)) {
                 part.remove();
                 let synced = file.map_or(Ok(()), |file| file.sync_all());
@@ -337,17 +340,19 @@ impl Inbox {
         Ok(Stored::Exists(there.filter(|_| self.on_exists == OnExists::Refuse)))
     }
 
-    /// Returns the numbers to try for a file of this name and content.
-    fn candidates(&self, name: &str, len: u64, digest: Digest) -> Vec<u32> {
-        if self.on_exists == OnExists::Refuse {
-            return vec![1];
+    /// Remembers that a number of a name is taken, if there are numbers.
+    fn remember(&self, name: &str, number: u32, len: Option<u64>, digest: Option<Digest>) {
+        if self.on_exists == OnExists::Rename {
+            self.numbers.taken(name, number, len, digest);
         }
-        // Somebody takes files out of the inbox: then their names are free again.
+    }
+
+    /// Forgets the numbers of a name if files were taken out of the inbox: their names are free again.
+    fn forget_if_taken_out(&self, name: &str) {
         let is_free = |number| self.dir.symlink_metadata(name::numbered(name, number)).is_err();
         if self.numbers.last(name).is_some_and(|last| is_free(1) || is_free(last)) {
             self.numbers.forget(name);
         }
-        self.numbers.candidates(name, len, digest, MAX_NUMBER)
     }
 
     /// Opens an existing file, if it is a regular file of this size.
