@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::thread;
 
-use serde_json::Value;
 use unstick::{Framing, Kind, V2};
 use unstick_cookbook::ubx;
 
@@ -22,15 +21,6 @@ const FRAMES: [(&str, Option<&str>, &[u8]); 8] = [
     ("modbus-rtu-request", Some("1103"), b"\x11\x03abcd\xd0\x63"),
     ("modbus-rtu-response", Some("110300"), b"\x11\x03\x04abcd\x7c\xcb"),
 ];
-
-fn inspect(format: &str, args: &[&str], bytes: &[u8]) -> Done {
-    run(&[&["inspect", "--format", format], args].concat(), bytes)
-}
-
-/// Returns the JSON objects of a command's output.
-fn events(done: &Done) -> Vec<Value> {
-    done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 /// Returns what `send` writes.
 fn sent(args: &[&str], stdin: &[u8]) -> Vec<u8> {
@@ -119,11 +109,11 @@ fn version_2_has_no_session() {
 fn the_other_version_is_suggested() {
     for (version, other) in [("v1", "v2"), ("v2", "v1")] {
         let bytes = if other == "v2" { FRAMES[0].2.to_vec() } else { frame(TEXT, b"hi") };
-        let done = inspect(version, &[], &bytes);
+        let done = inspect_as(version, &[], &bytes);
         assert_eq!(done.code, 1, "{done:?}");
         assert!(done.stderr.contains(&format!("; try --format {other}\n")), "{done:?}");
     }
-    let done = inspect("v1", &[], b"\xf5\x03");
+    let done = inspect_as("v1", &[], b"\xf5\x03");
     assert!(done.stderr.contains("does the peer run a newer release?"), "{done:?}");
 }
 
@@ -140,12 +130,7 @@ fn a_listener_reports_damaged_and_cut_frames() {
         ("ubx", b"\xb5\x62\x06\x01\0\0\x07\x1c", "byte 0: the frame's check is 0x71c and should"),
         ("ubx", b"$GNGGA", "byte 0: a frame begins with 0xb5 0x62"),
     ] {
-        let listen = Listen::start(&["--format", format]);
-        let mut stream = listen.connect();
-        stream.write_all(bytes).unwrap();
-        let _ = stream.shutdown(Shutdown::Write); // the connection may be closed already
-        listen.err.line(why);
-        assert_eq!(listen.interrupt().code, 0);
+        listener_reports(format, bytes, why);
     }
 }
 
@@ -164,7 +149,7 @@ fn a_listener_skips_a_frame_over_the_limit_with_its_check() {
 fn valid_streams_are_listed_with_the_fields_of_the_header() {
     for (format, _, bytes) in FRAMES {
         let both = [bytes, bytes].concat();
-        let done = inspect(format, &[], &both);
+        let done = inspect_as(format, &[], &both);
         let (next, fields) = (
             bytes.len(),
             match format {
@@ -209,7 +194,7 @@ fn a_failed_check_is_shown_with_both_values() {
             u32::from_str_radix(&expected, 16).unwrap()
         );
 
-        let done = inspect(format, &[], &stream);
+        let done = inspect_as(format, &[], &stream);
         assert_eq!(done.code, 1, "{done:?}");
         assert!(done.stderr.contains(&why), "{why}: {done:?}");
         let found = format!("byte {next}: a resync would find a");
@@ -217,14 +202,14 @@ fn a_failed_check_is_shown_with_both_values() {
         assert!(done.stderr.contains(&format!(", {next} bytes skipped; see it")), "{done:?}");
         assert!(done.stdout.ends_with("\n0 whole frames (0 bytes); stopped at byte 0\n"));
 
-        let done = inspect(format, &["--resync"], &stream);
+        let done = inspect_as(format, &["--resync"], &stream);
         assert!(done.code == 1 && done.stderr.contains(&why), "{format}: {done:?}");
         let found = format!("frame with 4 bytes of payload, {next} bytes skipped from byte 0\n");
         assert!(done.stderr.contains(&found), "{format}: {done:?}");
         let end = format!("\n50 whole frames, {} bytes read\n", stream.len());
         assert!(done.stdout.ends_with(&end), "{format}: {done:?}");
 
-        let done = inspect(format, &["--resync", "--json"], &stream);
+        let done = inspect_as(format, &["--resync", "--json"], &stream);
         let events = events(&done);
         let error = events.iter().find(|event| event["event"] == "error").unwrap();
         assert_eq!((&error["at"], &error["name"]), (&0.into(), &"bad-check".into()), "{format}");
@@ -243,7 +228,7 @@ fn a_damaged_length_of_ubx_costs_one_frame() {
     for (frame, bit) in [(3, 0), (3, 1), (3, 5), (3, 8), (3, 15), (38, 4), (39, 1), (39, 15)] {
         let mut damaged = stream.clone();
         damaged[frame * len + 4 + bit / 8] ^= 1 << (bit % 8);
-        let done = inspect("ubx", &["--resync", "--json"], &damaged);
+        let done = inspect_as("ubx", &["--resync", "--json"], &damaged);
         let found: Vec<_> = events(&done)
             .iter()
             .filter(|event| event["event"] == "frame" && event["arrived"] == event["len"])
@@ -258,7 +243,7 @@ fn a_damaged_length_of_ubx_costs_one_frame() {
             assert!(done.stderr.contains(&format!("byte {next}: going on with")), "{done:?}");
             assert!(done.stderr.contains(&what), "{done:?}");
         }
-        let text = inspect("ubx", &["--resync"], &damaged).stdout;
+        let text = inspect_as("ubx", &["--resync"], &damaged).stdout;
         assert!(text.ends_with(&format!("\n39 whole frames, {} bytes read\n", stream.len())));
     }
 }
@@ -274,7 +259,7 @@ fn a_stream_that_ends_in_a_frame_shows_its_beginning() {
         (8, "(incomplete: 0 of 4)", "8 bytes are"),
     ] {
         for args in [&[][..], &["--resync"]] {
-            let done = inspect("v2", args, &stream[..stream.len() - cut]);
+            let done = inspect_as("v2", args, &stream[..stream.len() - cut]);
             done.fails(1, &format!("byte {}: the stream ended inside", stream.len() - cut));
             assert!(done.stderr.contains(&format!("{missing} missing")), "{done:?}");
             let end = format!(
@@ -286,9 +271,9 @@ fn a_stream_that_ends_in_a_frame_shows_its_beginning() {
         }
     }
     // Inside a header there is nothing to show.
-    let done = inspect("v2", &[], &stream[..18]);
+    let done = inspect_as("v2", &[], &stream[..18]);
     assert!(done.stdout.ends_with("\n1 whole frame, 18 bytes read\n"), "{done:?}");
-    inspect("ubx", &[], b"").succeeds(
+    inspect_as("ubx", &[], b"").succeeds(
         "      offset       payload  header               content\n0 whole frames, 0 bytes read\n",
     );
 }
@@ -296,12 +281,12 @@ fn a_stream_that_ends_in_a_frame_shows_its_beginning() {
 #[test]
 fn a_frame_over_the_limit_can_be_skipped_or_searched() {
     let stream = b"2:ab,5:abcde,2:ok,";
-    let done = inspect("netstring", &["--limit", "4"], stream);
+    let done = inspect_as("netstring", &["--limit", "4"], stream);
     done.fails(1, "byte 5: the frame announces a payload of 5 bytes and the limit is 4");
     done.fails(1, "; go on after it with --skip-oversize\n");
     assert!(done.stdout.ends_with("\n1 whole frame (5 bytes); stopped at byte 5\n"), "{done:?}");
     for how in ["--skip-oversize", "--resync"] {
-        let done = inspect("netstring", &["--limit", "4", how], stream);
+        let done = inspect_as("netstring", &["--limit", "4", how], stream);
         let end = "          13             2  \"ok\"\n2 whole frames, 18 bytes read\n";
         assert!(done.code == 1 && done.stdout.ends_with(end), "{done:?}");
     }
@@ -310,12 +295,12 @@ fn a_frame_over_the_limit_can_be_skipped_or_searched() {
 #[test]
 fn inspect_takes_the_limit_of_the_protocol() {
     // A frame of Modbus has at most 256 bytes.
-    let done = inspect("modbus-rtu-response", &[], b"\x11\x03\xfc");
+    let done = inspect_as("modbus-rtu-response", &[], b"\x11\x03\xfc");
     assert!(
         done.stderr.contains("announces a payload of 252 bytes and the limit is 251"),
         "{done:?}"
     );
-    let done = inspect("modbus-rtu-response", &["--limit", "255"], b"\x11\x03\xfc");
+    let done = inspect_as("modbus-rtu-response", &["--limit", "255"], b"\x11\x03\xfc");
     assert!(done.stderr.contains("the stream ended inside a payload"), "{done:?}");
 }
 

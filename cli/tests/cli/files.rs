@@ -41,7 +41,7 @@ fn texts_and_files_are_sent_in_order_and_a_table_follows() {
     let at = |part: &str| said.find(part).unwrap_or_else(|| panic!("no {part} in {said}"));
     assert!(at("\"one\"") < at("\"two\"") && at("\"two\"") < at("(empty)"));
     // Files are synced to disk side by side, so either can be reported first.
-    assert!(at("small.txt") != at("报告.bin"));
+    let _ = (at("small.txt"), at("报告.bin"));
 }
 
 #[test]

@@ -661,7 +661,7 @@ fn many_files_of_one_name_get_numbers_and_each_content_one() {
     let name = |n: u32| format!("a ({n}).txt");
     assert_eq!(receiver.files(), [name(2), name(3), name(4), name(5), "a.txt".to_owned()]);
     assert_eq!(receiver.read("a (5).txt"), b"4444");
-    // Who takes files out gets the names again.
+    // The names of files that were taken out are free again.
     for file in receiver.files() {
         fs::remove_file(receiver.folder.path("inbox").join(file)).unwrap();
     }

@@ -21,15 +21,6 @@ const FRAMES: [(&str, &[u8]); 8] = [
     ("fixed:5", b"hello"),
 ];
 
-fn inspect(format: &str, args: &[&str], bytes: &[u8]) -> Done {
-    run(&[&["inspect", "--format", format], args].concat(), bytes)
-}
-
-/// Returns the JSON objects of a command's output.
-fn events(done: &Done) -> Vec<Value> {
-    done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
 #[test]
 fn messages_are_exchanged_in_every_format() {
     for (format, _) in FRAMES {
@@ -125,12 +116,7 @@ fn a_listener_reports_damaged_and_cut_frames() {
         ("hdlc", b"~hello\xbd\x35~", "byte 1: the frame's check is 0xbd35 and should be 0xbd34"),
         ("fixed:4", b"abcdef", "byte 6: the stream ended inside a payload, 2 bytes are missing"),
     ] {
-        let listen = Listen::start(&["--format", format]);
-        let mut stream = listen.connect();
-        stream.write_all(bytes).unwrap();
-        let _ = stream.shutdown(Shutdown::Write); // the connection may be closed already
-        listen.err.line(why);
-        assert_eq!(listen.interrupt().code, 0);
+        listener_reports(format, bytes, why);
     }
 }
 
@@ -166,14 +152,14 @@ fn valid_streams_are_listed_without_a_header_column() {
         // HDLC shares the flag between two frames.
         let next = len;
         let both = [bytes, &bytes[first..]].concat();
-        inspect(format, &[], &both).succeeds(&format!(
+        inspect_as(format, &[], &both).succeeds(&format!(
             "      offset       payload  content\n\
              {first:>12}             5  \"hello\"\n\
              {next:>12}             5  \"hello\"\n\
              2 whole frames, {} bytes read\n",
             both.len()
         ));
-        let done = inspect(format, &["--json"], &both);
+        let done = inspect_as(format, &["--json"], &both);
         let frame = &events(&done)[1];
         assert_eq!((&frame["at"], &frame["len"]), (&next.into(), &5.into()), "{format}: {done:?}");
         assert_eq!(frame["text"], "hello");
@@ -182,19 +168,19 @@ fn valid_streams_are_listed_without_a_header_column() {
 
 #[test]
 fn the_end_of_a_file_ends_the_last_line_only() {
-    let done = inspect("lines", &[], b"a\r\n\nb\r");
+    let done = inspect_as("lines", &[], b"a\r\n\nb\r");
     assert_eq!(done.code, 0, "{done:?}");
     assert!(done.stdout.contains("           3             0  (empty)\n"), "{done:?}");
     assert!(done.stdout.contains("           4             2  \"b\\r\"\n3 whole"), "{done:?}");
     for (format, at) in [("crlf", 3), ("nul", 3), ("delim:0a", 3), ("cobs", 3), ("slip", 3)] {
-        let done = inspect(format, &[], b"\x05bc");
+        let done = inspect_as(format, &[], b"\x05bc");
         done.fails(1, &format!("byte {at}: the stream ended inside a frame, at least 1 byte is"));
     }
-    let done = inspect("nul", &[], b"ab\0cd");
+    let done = inspect_as("nul", &[], b"ab\0cd");
     assert!(done.stdout.ends_with(
         "           3             2  (incomplete) \"cd\"\n1 whole frame, 5 bytes read\n"
     ));
-    let done = inspect("nul", &["--json"], b"cd");
+    let done = inspect_as("nul", &["--json"], b"cd");
     let frame = &events(&done)[0];
     assert!(frame.get("len").is_none(), "{done:?}");
     assert_eq!((&frame["arrived"], &frame["text"]), (&2.into(), &"cd".into()));
@@ -220,19 +206,19 @@ fn a_damaged_frame_is_reported_with_its_offset() {
         let (at, code): (u64, u16) = (at, code);
         let bytes = [damaged, valid].concat();
         let next = damaged.len() as u64;
-        let done = inspect(format, &[], &bytes);
+        let done = inspect_as(format, &[], &bytes);
         assert_eq!(done.code, 1, "{done:?}");
         assert!(done.stderr.contains(why), "{format}: {done:?}");
         let found = format!("byte {next}: a resync would go on after a mark, {} bytes", next - at);
         assert!(done.stderr.contains(&found), "{format}: {done:?}");
         assert!(done.stdout.ends_with(&format!("; stopped at byte {at}\n")), "{format}: {done:?}");
 
-        let done = inspect(format, &["--resync"], &bytes);
+        let done = inspect_as(format, &["--resync"], &bytes);
         let found = format!("byte {next}: going on after a mark, {} bytes skipped", next - at);
         assert!(done.code == 1 && done.stderr.contains(&found), "{format}: {done:?}");
         assert!(done.stdout.contains(&format!("\n{next:>12}             ")), "{format}: {done:?}");
 
-        let done = inspect(format, &["--resync", "--json"], &bytes);
+        let done = inspect_as(format, &["--resync", "--json"], &bytes);
         let events = events(&done);
         let error = events.iter().find(|event| event["event"] == "error").unwrap();
         assert_eq!((&error["at"], &error["code"]), (&at.into(), &code.into()), "{format}");
@@ -241,14 +227,14 @@ fn a_damaged_frame_is_reported_with_its_offset() {
         assert_eq!(resync["skipped"], next - at, "{format}");
     }
     // Nothing follows the damaged frame.
-    let done = inspect("hdlc", &["--resync"], b"~ok\x01\x02~");
+    let done = inspect_as("hdlc", &["--resync"], b"~ok\x01\x02~");
     assert_eq!(done.stdout.lines().last(), Some("0 whole frames, 6 bytes read"), "{done:?}");
 }
 
 #[test]
 fn a_frame_over_the_limit_can_be_skipped_or_searched() {
     let bytes = b"1234\n12345678\nok\n";
-    let done = inspect("lines", &["--limit", "4"], bytes);
+    let done = inspect_as("lines", &["--limit", "4"], bytes);
     done.fails(1, "byte 5: the frame has more payload than the limit of 4 bytes; raise the limit");
     done.fails(1, "; go on after it with --skip-oversize\n");
     assert!(done.stdout.ends_with(
@@ -256,14 +242,14 @@ fn a_frame_over_the_limit_can_be_skipped_or_searched() {
          1 whole frame (5 bytes); stopped at byte 5\n"
     ));
     for how in ["--skip-oversize", "--resync"] {
-        let done = inspect("lines", &["--limit", "4", how], bytes);
+        let done = inspect_as("lines", &["--limit", "4", how], bytes);
         assert_eq!(done.code, 1);
         let end = "          14             2  \"ok\"\n2 whole frames, 17 bytes read\n";
         assert!(done.stdout.ends_with(end), "{done:?}");
     }
-    inspect("fixed:4", &["--limit", "3"], b"abcd").fails(1, "byte 0: the frame announces");
+    inspect_as("fixed:4", &["--limit", "3"], b"abcd").fails(1, "byte 0: the frame announces");
     // The length that was given is the limit.
-    let done = inspect("fixed:2000000", &["--preview", "4"], &[b'x'; 2_000_000]);
+    let done = inspect_as("fixed:2000000", &["--preview", "4"], &[b'x'; 2_000_000]);
     assert!(done.code == 0 && done.stdout.contains("       2000000  \"xxxx\"…\n"), "{done:?}");
 }
 
@@ -271,7 +257,7 @@ fn a_frame_over_the_limit_can_be_skipped_or_searched() {
 fn a_long_line_is_shown_whole_in_json_up_to_a_limit() {
     for (len, shown) in [(64 << 10, "text"), ((64 << 10) + 1, "preview")] {
         let line = [vec![b'x'; len], b"\n".to_vec()].concat();
-        let done = inspect("lines", &["--json"], &line);
+        let done = inspect_as("lines", &["--json"], &line);
         let frame = &events(&done)[0];
         assert_eq!(frame["len"], len);
         let max = if shown == "text" { len } else { 60 };
@@ -309,5 +295,5 @@ fn bad_arguments_are_refused() {
     }
     let fixed = ["--format", "fixed:4"];
     run(&[&["listen", ":0", "--dir", "inbox"], &fixed[..]].concat(), b"").fails(2, "--dir");
-    inspect("fixed:4", &["--resync"], b"").fails(2, "leave out --resync");
+    inspect_as("fixed:4", &["--resync"], b"").fails(2, "leave out --resync");
 }

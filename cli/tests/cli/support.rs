@@ -75,6 +75,27 @@ pub fn finish(command: &mut Command, stdin: &[u8]) -> Done {
     Done { code, stdout: stdout.all(), stderr: stderr.all() }
 }
 
+/// Returns the JSON objects of a command's output.
+pub fn events(done: &Done) -> Vec<serde_json::Value> {
+    done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Inspects these bytes in a format.
+pub fn inspect_as(format: &str, args: &[&str], bytes: &[u8]) -> Done {
+    run(&[&["inspect", "--format", format], args].concat(), bytes)
+}
+
+/// Asserts that a listener of this format reports what is wrong with these bytes, and goes on.
+#[track_caller]
+pub fn listener_reports(format: &str, bytes: &[u8], why: &str) {
+    let listen = Listen::start(&["--format", format]);
+    let mut stream = listen.connect();
+    stream.write_all(bytes).unwrap();
+    let _ = stream.shutdown(Shutdown::Write); // the connection may be closed already
+    listen.err.line(why);
+    assert_eq!(listen.interrupt().code, 0);
+}
+
 /// Waits for the exit code; -1 if a signal ended the process.
 pub fn wait(child: &mut Child) -> i32 {
     let began = Instant::now();
