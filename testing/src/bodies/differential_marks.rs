@@ -141,18 +141,8 @@ pub(super) fn lines(u: &mut Unstructured<'_>) -> Result<()> {
         Err(LinesCodecError::MaxLineLengthExceeded) => Report::TooLong,
         Err(LinesCodecError::Io(_)) => Report::Broken,
     };
-    let mut codec = LinesCodec::new_with_max_length(limit);
-    let got = input.codec(&mut codec, report);
-    assert_eq!(got, want, "limit {limit}, cuts {:?}, {:02x?}", input.cuts, input.stream);
-
-    if let Ok(text) = std::str::from_utf8(&input.payload) {
-        let mut theirs = BytesMut::new();
-        codec.encode(text, &mut theirs).unwrap();
-        written(&case, &input, &theirs, |stream| {
-            let input = Input { stream, cuts: Vec::new(), payload: Vec::new(), ..input };
-            input.codec(&mut LinesCodec::new(), report)
-        });
-    }
+    let limited = LinesCodec::new_with_max_length(limit);
+    same_as(&case, &input, &want, limited, LinesCodec::new(), report);
     Ok(())
 }
 
@@ -172,20 +162,38 @@ pub(super) fn any_delimiter(u: &mut Unstructured<'_>) -> Result<()> {
         Err(AnyDelimiterCodecError::Io(error)) => panic!("{error}"),
     };
     let first = delimiters[..1].to_vec();
-    let mut codec =
-        AnyDelimiterCodec::new_with_max_length(delimiters.clone(), first.clone(), limit);
-    let got = input.codec(&mut codec, report);
-    assert_eq!(got, want, "limit {limit}, cuts {:?}, {:02x?}", input.cuts, input.stream);
+    let limited = AnyDelimiterCodec::new_with_max_length(delimiters.clone(), first.clone(), limit);
+    same_as(&case, &input, &want, limited, AnyDelimiterCodec::new(delimiters, first), report);
+    Ok(())
+}
 
-    if let Ok(text) = std::str::from_utf8(&input.payload) {
+/// What a codec reads is what is wanted, and what it writes is read by a codec without a limit, as
+/// [`written`] has it.
+fn same_as<W, M, C>(
+    case: &Case<W, M>,
+    input: &Input,
+    want: &[Report],
+    mut limited: C,
+    mut unlimited: C,
+    report: impl Fn(std::result::Result<<C as Decoder>::Item, <C as Decoder>::Error>) -> Report,
+) where
+    W: Subjected + unstick::Wire<Meta = ()>,
+    M: Family,
+    C: Decoder + for<'a> Encoder<&'a str, Error = <C as Decoder>::Error>,
+    <C as Decoder>::Error: std::fmt::Debug,
+{
+    let got = input.codec(&mut limited, &report);
+    let Input { limit, stream, cuts, payload } = input;
+    assert_eq!(got, want, "limit {limit}, cuts {cuts:?}, {stream:02x?}");
+
+    if let Ok(text) = std::str::from_utf8(payload) {
         let mut theirs = BytesMut::new();
-        codec.encode(text, &mut theirs).unwrap();
-        written(&case, &input, &theirs, |stream| {
-            let input = Input { stream, cuts: Vec::new(), payload: Vec::new(), ..input };
-            input.codec(&mut AnyDelimiterCodec::new(delimiters.clone(), first.clone()), report)
+        limited.encode(text, &mut theirs).unwrap();
+        written(case, input, &theirs, |stream| {
+            let input = Input { stream, limit: *limit, cuts: Vec::new(), payload: Vec::new() };
+            input.codec(&mut unlimited, &report)
         });
     }
-    Ok(())
 }
 
 /// What the crate writes is what the codec writes. What it refuses is too long, or the codec reads
@@ -194,7 +202,7 @@ fn written<W: Subjected + unstick::Wire<Meta = ()>, M: Family>(
     case: &Case<W, M>,
     input: &Input,
     theirs: &[u8],
-    read: impl Fn(Vec<u8>) -> Vec<Report>,
+    read: impl FnOnce(Vec<u8>) -> Vec<Report>,
 ) {
     let (payload, mut ours) = (&input.payload, Vec::new());
     match case.framing(input.limit).encode((), payload, &mut ours) {
