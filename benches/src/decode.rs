@@ -143,9 +143,8 @@ impl std::fmt::Debug for Contender {
 
 /// Reads into a buffer and takes frames out of it.
 macro_rules! frame_buf_over {
-    ($buf:expr, $frames:expr, $chunk:expr) => {{
-        let (mut buf, mut feed) = ($buf, Feed::new($frames.wire::<F>(), $chunk));
-        let count = $frames.count();
+    ($buf:expr, $feed:expr, $count:expr) => {{
+        let (mut buf, mut feed, count) = ($buf, $feed, $count);
         Box::new(move |sink| {
             let mut left = count;
             loop {
@@ -163,6 +162,8 @@ macro_rules! frame_buf_over {
         })
     }};
 }
+
+pub(crate) use frame_buf_over;
 
 /// Frames out of a stream of owned ones.
 macro_rules! framed {
@@ -246,7 +247,7 @@ macro_rules! frame_buf {
     () => {
         pub(in crate::decode) fn run(frames: &Frames, chunk: Chunk) -> Pass<'_, S> {
             let buf = FrameBuf::with_framing(Vec::new(), framing::<F>()).unwrap();
-            frame_buf_over!(buf, frames, chunk)
+            frame_buf_over!(buf, Feed::new(frames.wire::<F>(), chunk), frames.count())
         }
     };
 }
@@ -259,7 +260,7 @@ macro_rules! frame_buf_slice {
             let storage: &'static mut [u8] = vec![0; (4 * (most + 16)).max(64 * 1024)].leak();
             let framing = framing::<F>().with_limit(most as u64);
             let buf = FrameBuf::with_framing(storage, framing).unwrap();
-            frame_buf_over!(buf, frames, chunk)
+            frame_buf_over!(buf, Feed::new(frames.wire::<F>(), chunk), frames.count())
         }
     };
 }

@@ -15,7 +15,7 @@ use unstick_cookbook::ubx;
 
 use super::{Contender, Stream, contender, limited, line};
 use crate::case::{Chunk, LIMIT};
-use crate::decode::{Counted, Pass, Sink, Timed};
+use crate::decode::{Counted, Pass, Sink, Timed, frame_buf_over};
 use crate::feed::{Feed, ready};
 
 // unstick
@@ -43,23 +43,8 @@ macro_rules! pieces {
 macro_rules! frame_buf {
     ($framing:expr) => {
         pub(in crate::marks) fn run(stream: &Stream) -> Pass<'_, S> {
-            let mut buf = FrameBuf::with_framing(Vec::new(), $framing).unwrap();
-            let mut feed = Feed::new(&stream.wire, Chunk(stream.chunk));
-            Box::new(move |sink| {
-                let mut left = stream.count();
-                loop {
-                    while let Some(frame) = buf.next_frame().unwrap() {
-                        sink.bytes(frame.payload);
-                        sink.end();
-                        left -= 1;
-                        if left == 0 {
-                            return;
-                        }
-                    }
-                    let n = feed.read(buf.spare()).unwrap();
-                    buf.commit(n);
-                }
-            })
+            let buf = FrameBuf::with_framing(Vec::new(), $framing).unwrap();
+            frame_buf_over!(buf, Feed::new(&stream.wire, Chunk(stream.chunk)), stream.count())
         }
     };
 }

@@ -153,7 +153,7 @@ impl Case {
         Stream { payloads, wire, chunk, frames }
     }
 
-    /// Who takes part; `unstick` is the first.
+    /// Returns the contenders; `unstick` is the first.
     #[must_use]
     pub fn contenders(&self) -> &'static [Contender] {
         self.family.contenders
