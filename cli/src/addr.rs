@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
-use crate::output::Failure;
+use crate::term::output::Failure;
 
 /// The syntax of addresses, for error messages.
 pub(crate) const ADDR_HELP: &str = "HOST:PORT, [IPv6]:PORT, :PORT for this machine only, \

@@ -13,9 +13,9 @@ use unstick_cookbook::{
     http2, kafka, modbus, mysql, postgres, tls,
 };
 
-use crate::bytes::parse_bytes;
-use crate::output::Failure;
-use crate::preview::plain_hex;
+use crate::term::bytes::parse_bytes;
+use crate::term::output::Failure;
+use crate::term::preview::plain_hex;
 // The command reads both sides of these protocols.
 use crate::recipe::{Http2Stream as Http2, PostgresStream as Postgres, RecipeMeta};
 use crate::wire::{AnyWire, named};

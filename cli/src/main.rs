@@ -7,43 +7,23 @@
 
 mod addr;
 mod advice;
-mod bytes;
 mod checked;
 mod conform;
-mod content;
+mod datagrams;
 mod demo;
-mod describe;
-mod dialect;
-mod dump;
 mod format;
-mod frames;
 mod goodbye;
-mod hex;
 mod inbox;
 mod inspect;
-mod lane;
 mod listen;
-mod listener;
-mod log_limit;
 mod mark;
-mod meter;
-mod output;
 mod pcap;
-mod preview;
-mod printer;
-mod progress;
-mod prompt;
-mod rate;
 mod recipe;
-mod relay;
 mod send;
-mod serve;
-mod source;
-mod tally;
+mod shown;
+mod signals;
+mod term;
 mod tls;
-mod transfer;
-mod udp;
-mod uploads;
 mod v1;
 mod wire;
 
@@ -51,7 +31,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::output::Failure;
+use crate::term::output::Failure;
 
 /// Messages over byte streams: try them out, send and receive them, look into a capture.
 #[derive(Parser)]
@@ -65,8 +45,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Args),
-    Listen(listen::Args),
-    Send(send::Args),
+    Listen(listen::args::Args),
+    Send(send::args::Args),
     Inspect(inspect::Args),
     Conform(conform::Args),
 }
@@ -84,11 +64,11 @@ fn main() -> ExitCode {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
         Err(Failure::Reported) => ExitCode::from(1),
         Err(Failure::Job(message)) => {
-            output::print_error(&message);
+            term::output::print_error(&message);
             ExitCode::from(1)
         }
         Err(Failure::Usage(message)) => {
-            output::print_error(&message);
+            term::output::print_error(&message);
             ExitCode::from(2)
         }
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use unstick::{Cobs, Delimited, EncodeError, Lines, Mark, Shape, Slip, Unit};
 
-use crate::hex;
+use crate::term::hex;
 
 /// A delimiter. One that the user gave lives as long as the program.
 type AnyDelimited = Delimited<&'static [u8]>;

@@ -20,7 +20,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 pub(crate) use tokio_rustls::TlsAcceptor;
 
 use crate::addr::{Addr, BoxedReader, BoxedWriter};
-use crate::output::Failure;
+use crate::term::output::Failure;
 
 /// The TLS options of both commands.
 #[derive(clap::Args)]

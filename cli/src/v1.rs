@@ -6,8 +6,8 @@ use std::fmt;
 use unstick::Kind;
 use unstick_session::message::{self, Code, FileStatus, Hello, Message};
 
-use crate::bytes::{count_bytes, in_units};
-use crate::preview::{self, preview};
+use crate::term::bytes::{count_bytes, in_units};
+use crate::term::preview::{self, preview};
 
 /// The maximum number of characters of a peer's name that are shown in brief.
 const MAX_NAME: usize = 60;

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::bytes::count as counted;
-use crate::output::{Failure, Out, json};
+use crate::term::bytes::count as counted;
+use crate::term::output::{Failure, Out, json};
 use child::Program;
 use play::{Failed, Verdict, play};
 use vector::{Test, Vector};

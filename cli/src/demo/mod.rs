@@ -1,6 +1,8 @@
 //! `unstick demo`: shows over real sockets that messages arrive as they were sent, however a relay
 //! splits and merges the bytes on the way, and that each datagram is delivered whole or not at all.
 
+mod describe;
+mod relay;
 mod udp;
 
 use std::io::{self, Read, Write};
@@ -17,11 +19,11 @@ use sha2::{Digest, Sha256};
 use unstick::header::HEADER_LEN;
 use unstick::{DecodeError, Decoder, Framing, Kind, Piece, V1};
 
-use crate::bytes::{count, count_bytes};
-use crate::describe::{Span, describe};
-use crate::output::{Failure, Out, json, print_error};
 use crate::pcap::{Capture, Ends};
-use crate::relay::{Damage, relay};
+use crate::term::bytes::{count, count_bytes};
+use crate::term::output::{Failure, Out, json, print_error};
+use describe::{Span, describe};
+use relay::{Damage, relay};
 
 /// The default number of messages over each transport.
 const MESSAGES: u64 = 3000;

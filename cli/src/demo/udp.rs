@@ -15,9 +15,9 @@ use unstick::io::{FrameReceiver, FrameSocket, Received};
 use unstick::{DEFAULT_DATAGRAM_LIMIT, Kind};
 
 use super::TIMEOUT;
-use crate::bytes::count;
-use crate::output::{Failure, Out};
 use crate::pcap::Capture;
+use crate::term::bytes::count;
+use crate::term::output::{Failure, Out};
 
 /// The number of messages in a turn.
 const TURN: u64 = 40;

@@ -26,7 +26,7 @@ use unstick_session::message::{Code, Digest, ResumeKey};
 
 pub(crate) use part::Part;
 
-use crate::output::{Failure, note};
+use crate::term::output::{Failure, note};
 use digests::Digests;
 use numbers::Numbers;
 
@@ -402,13 +402,13 @@ pub(crate) struct InboxArgs {
     #[arg(long, value_name = "INBOX")]
     pub(crate) dir: Option<PathBuf>,
     /// Refuse files that are larger, such as 4GiB [default: no limit].
-    #[arg(long, value_name = "BYTES", requires = "dir", value_parser = crate::bytes::parse_bytes)]
+    #[arg(long, value_name = "BYTES", requires = "dir", value_parser = crate::term::bytes::parse_bytes)]
     max_file: Option<u64>,
     /// The maximum that unfinished files may take together, those of broken uploads included: of
     /// these the oldest are removed to make room. No file can be larger. Each takes whole blocks of
     /// 4 KiB, and there are at most 10,000.
     #[arg(long, value_name = "BYTES", requires = "dir", default_value = "64GiB",
-          value_parser = crate::bytes::parse_bytes)]
+          value_parser = crate::term::bytes::parse_bytes)]
     max_parts: u64,
     /// What to do with a file whose name is taken: refuse it, or give it a number, as in `a
     /// (2).txt`. The same file, byte for byte, counts as stored either way.
@@ -416,7 +416,7 @@ pub(crate) struct InboxArgs {
     on_exists: OnExists,
     /// End a connection whose upload is slower, in bytes of the file a second, over ten seconds.
     #[arg(long, value_name = "BYTES", requires = "dir", default_value = "1KiB",
-          value_parser = crate::bytes::parse_bytes)]
+          value_parser = crate::term::bytes::parse_bytes)]
     pub(crate) min_rate: u64,
 }
 

@@ -1,9 +1,5 @@
 //! `listen` and `send` over UDP: datagrams of whole messages, without connections.
 
-mod answering;
-mod listen;
-mod send;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,29 +9,27 @@ use unstick::{DatagramError, Framing};
 use unstick_session::message::{Code, Message, RefusedMessage};
 
 use crate::format::{AnyFormat, FramingArgs};
-use crate::log_limit::hidden;
-use crate::output::{Failure, json};
-use crate::printer::Printer;
-use crate::serve::Shown;
+use crate::shown::Shown;
+use crate::term::log_limit::hidden;
+use crate::term::output::{Failure, json};
+use crate::term::printer::Printer;
 use crate::v1;
-
-pub(crate) use listen::listen;
-pub(crate) use send::send;
 
 /// The size of the receive buffer to request, so that bursts are not lost. The system may grant
 /// less.
-const RECV_BUFFER: usize = 4 << 20;
-const NO_FILES: &str = "files do not travel in datagrams; leave `udp:` out";
-const NO_OTHERS: &str = "only frames with a length and no check travel in datagrams; \
+pub(crate) const RECV_BUFFER: usize = 4 << 20;
+pub(crate) const NO_FILES: &str = "files do not travel in datagrams; leave `udp:` out";
+pub(crate) const NO_OTHERS: &str = "only frames with a length and no check travel in datagrams; \
                          leave `udp:` out, or take another --format";
-const NO_TLS: &str = "there is no TLS over datagrams here; leave `udp:` or the --tls options out";
+pub(crate) const NO_TLS: &str =
+    "there is no TLS over datagrams here; leave `udp:` or the --tls options out";
 /// The time limit for printing the last lines when the program ends.
-const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A line of `--json`.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum DatagramEvent<'a> {
+pub(crate) enum DatagramEvent<'a> {
     Listening {
         addr: &'a str,
     },
@@ -65,7 +59,7 @@ enum DatagramEvent<'a> {
 }
 
 #[derive(Serialize)]
-struct Side {
+pub(crate) struct Side {
     datagrams: u64,
     messages: u64,
     bytes: u64,
@@ -74,7 +68,7 @@ struct Side {
 }
 
 #[derive(Serialize)]
-struct Refused {
+pub(crate) struct Refused {
     datagrams: u64,
     bytes: u64,
     cut: u64,
@@ -90,7 +84,7 @@ fn is_zero(n: &u64) -> bool {
 }
 
 /// Formats the final counts: what was sent, received and refused.
-fn counts((received, sent): (RecvStats, SendStats), as_json: bool) -> String {
+pub(crate) fn counts((received, sent): (RecvStats, SendStats), as_json: bool) -> String {
     let Refusals { cut, empty, malformed, misplaced_kind, unknown_kind, .. } = received.refused;
     let total = received.refused.total();
     if as_json {
@@ -156,7 +150,7 @@ fn offset(error: &DatagramError) -> Option<u64> {
 }
 
 /// Returns the framing of the datagrams' messages.
-fn framing(args: &FramingArgs) -> Result<Framing<AnyFormat>, Failure> {
+pub(crate) fn framing(args: &FramingArgs) -> Result<Framing<AnyFormat>, Failure> {
     match args.format.format() {
         Some(format) => Ok(args.apply(format)),
         None => Err(Failure::Usage(NO_OTHERS.to_owned())),
@@ -167,7 +161,7 @@ fn framing(args: &FramingArgs) -> Result<Framing<AnyFormat>, Failure> {
 ///
 /// # Errors
 /// The first payload that is malformed for its kind.
-fn messages(
+pub(crate) fn messages(
     frames: Frames<'_, AnyFormat>,
     kinds: &[unstick::Kind],
 ) -> Result<Vec<bool>, RefusedMessage> {
@@ -182,7 +176,7 @@ fn messages(
 }
 
 /// Logs a refused datagram, and how many more were not logged before it.
-async fn refused(
+pub(crate) async fn refused(
     source: SocketAddr,
     error: &DatagramError,
     more: u64,

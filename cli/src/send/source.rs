@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use tokio::sync::mpsc;
 
-use crate::bytes::count_bytes;
-use crate::output::Failure;
-use crate::transfer::FileItem;
+use crate::send::transfer::FileItem;
+use crate::term::bytes::count_bytes;
+use crate::term::output::Failure;
 
 /// The number of lines that are read ahead.
 const AHEAD: usize = 64;

@@ -5,9 +5,9 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::oneshot;
 
-use crate::output::Failure;
-use crate::preview;
-use crate::printer::Printer;
+use crate::term::output::Failure;
+use crate::term::preview;
+use crate::term::printer::Printer;
 
 const STYLE: &str = "{msg}  {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
 const STYLE_WITHOUT_SIZE: &str = "{msg}  {spinner} {bytes}  {bytes_per_sec}";

@@ -1,7 +1,7 @@
 //! Reads hexadecimal text from `xxd`, `hexdump -C` or `tcpdump -X`: a column of offsets, the bytes,
 //! and a column of text.
 
-use crate::hex::{self, HexReader};
+use crate::term::hex::{self, HexReader};
 
 /// The maximum length of a dump's line, and the number of characters after which the kind of the
 /// text is decided.

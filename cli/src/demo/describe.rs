@@ -2,7 +2,7 @@
 
 use unstick::header::HEADER_LEN;
 
-use crate::bytes::count_bytes;
+use crate::term::bytes::count_bytes;
 
 /// The position of a message's frame in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::output::{Failure, error_line};
-use crate::preview;
+use crate::term::output::{Failure, error_line};
+use crate::term::preview;
 
 /// The maximum number of bytes in lines that wait to be written. A task that exceeds it waits.
 const MAX_QUEUED_BYTES: u32 = 8 << 20;

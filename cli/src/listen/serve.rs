@@ -16,49 +16,21 @@ use unstick_session::session::{self, SendError, Session};
 
 use crate::addr::{BoxedReader, BoxedWriter};
 use crate::advice::{explain_read, explain_session};
-use crate::bytes::{count, count_bytes};
-use crate::content::Content;
-use crate::dialect;
 use crate::format::{AnyMeta, Meta};
 use crate::goodbye::close_and_drain;
 use crate::inbox::Inbox;
-use crate::meter::{Meter, Metered};
-use crate::output::json;
-use crate::preview::{self, preview};
-use crate::printer::Printer;
-use crate::rate::MinRate;
-use crate::uploads::{Answer, Outcome, Uploads};
+use crate::listen::dialect;
+use crate::listen::meter::{Meter, Metered};
+use crate::listen::rate::MinRate;
+use crate::listen::reply::Reply;
+use crate::listen::uploads::{Answer, Outcome, Uploads};
+use crate::shown::Shown;
+use crate::term::bytes::{count, count_bytes};
+use crate::term::output::json;
+use crate::term::preview::{self, preview};
+use crate::term::printer::Printer;
 use crate::v1::{self, Close, without_advice};
 use crate::wire::{self, AnyWire, Exchange, next_found};
-
-/// How a message is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reply {
-    Echo,
-    Upper,
-    Text(String),
-}
-
-impl Reply {
-    pub(crate) fn parse(text: &str) -> Self {
-        match text {
-            "echo" => Self::Echo,
-            "upper" => Self::Upper,
-            _ => Self::Text(text.strip_prefix("text:").unwrap_or(text).to_owned()),
-        }
-    }
-
-    pub(crate) fn to(&self, payload: &[u8]) -> Vec<u8> {
-        match self {
-            Self::Echo => payload.to_vec(),
-            Self::Upper => match std::str::from_utf8(payload) {
-                Ok(text) => text.to_uppercase().into_bytes(),
-                Err(_) => payload.to_ascii_uppercase(),
-            },
-            Self::Text(text) => text.as_bytes().to_vec(),
-        }
-    }
-}
 
 /// How long to wait for a peer's hello before the peer is announced without it.
 const ANNOUNCE: Duration = Duration::from_millis(200);
@@ -140,29 +112,6 @@ pub(crate) enum ListenEvent<'a> {
         files: u64,
         clean: bool,
     },
-}
-
-/// A whole message for the JSON output.
-#[derive(Serialize)]
-pub(crate) struct Shown<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    header: Option<String>,
-    len: usize,
-    #[serde(flatten)]
-    content: Content<'a>,
-}
-
-impl<'a> Shown<'a> {
-    pub(crate) fn new(meta: AnyMeta, payload: &'a [u8]) -> Self {
-        Self {
-            kind: meta.kind().map(|kind| kind.to_string()),
-            header: meta.header(),
-            len: payload.len(),
-            content: Content::new(payload),
-        }
-    }
 }
 
 /// How a conversation ended.

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use unstick_session::message::{Code, Digest, FileDone, FileOpen, FileStatus};
 
 use crate::inbox::{Inbox, Needless, Offer, Part, Refusal, Stored};
-use crate::lane::Lane;
+use crate::listen::lane::Lane;
 
 /// The minimum number of bytes per write. Fewer are kept until more arrive, or until the next
 /// [`flush`](Uploads::flush).

@@ -14,8 +14,8 @@ use tokio_rustls::rustls::crypto::ring;
 use unstick_session::message::{Digest, ResumeKey, check_name};
 
 use crate::addr::Addr;
-use crate::output::Failure;
-use crate::preview;
+use crate::term::output::Failure;
+use crate::term::preview;
 
 /// The size of a read.
 const CHUNK: usize = 512 << 10;

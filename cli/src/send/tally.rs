@@ -5,8 +5,8 @@ use std::io;
 use serde::Serialize;
 use unstick_session::message::{Code, Digest, FileStatus};
 
-use crate::output::{Failure, json};
-use crate::transfer::FileItem;
+use crate::send::transfer::FileItem;
+use crate::term::output::{Failure, json};
 
 /// The files that were sent, in order, with their statuses.
 #[derive(Debug, Default)]

@@ -10,20 +10,20 @@ use tokio::time::{sleep, timeout};
 use unstick::tokio::{DatagramSendError, FrameSender, FrameSocket, Frames, Received};
 use unstick::{EncodeError, Frame};
 
-use super::{
+use crate::addr::Addr;
+use crate::datagrams::{
     DatagramEvent, NO_FILES, NO_TLS, PRINT_TIMEOUT, RECV_BUFFER, counts, framing, messages, refused,
 };
-use crate::addr::Addr;
-use crate::bytes::{count, count_bytes};
 use crate::format::{AnyFormat, AnyMeta};
-use crate::log_limit::LogLimit;
-use crate::output::{Failure, json, note};
-use crate::preview::plain_hex;
-use crate::printer::Printer;
-use crate::prompt;
+use crate::send::prompt;
+use crate::send::source::{self, Item, Items};
 use crate::send::{Args, Shape};
-use crate::serve::Shown;
-use crate::source::{self, Item, Items};
+use crate::shown::Shown;
+use crate::term::bytes::{count, count_bytes};
+use crate::term::log_limit::LogLimit;
+use crate::term::output::{Failure, json, note};
+use crate::term::preview::plain_hex;
+use crate::term::printer::Printer;
 
 /// How long to wait, after the last message, for the system's report that nothing listens there.
 const ERROR_WAIT: Duration = Duration::from_millis(200);

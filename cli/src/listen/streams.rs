@@ -1,4 +1,4 @@
-//! `unstick listen`: prints every message that arrives, from many peers at once.
+//! `listen` over TCP and Unix sockets: accepts connections, and serves each in a task.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
@@ -10,27 +10,23 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
-use unstick::{Framing, Kind};
+use unstick::Framing;
 
-use crate::addr::Addr;
-use crate::bytes::{count, parse_seconds};
-use crate::format::FramingArgs;
-use crate::inbox::InboxArgs;
-use crate::listener::{Accepted, Listener};
-use crate::log_limit::{LogLimit, hidden};
-use crate::output::{Failure, json, note};
-use crate::printer::Printer;
-use crate::serve::{ListenEvent, Reply, Rules, serve};
-use crate::tls::{self, TlsAcceptor, TlsArgs};
-use crate::udp;
-use crate::v1::parse_kind;
-use crate::wire::{Exchange, with_wire};
+use crate::listen::args::Args;
+use crate::listen::listener::{Accepted, Listener};
+use crate::listen::reply::Reply;
+use crate::listen::serve::{ListenEvent, Rules, serve};
+use crate::signals::Signals;
+use crate::term::bytes::count;
+use crate::term::log_limit::{LogLimit, hidden};
+use crate::term::output::{Failure, json, note};
+use crate::term::printer::Printer;
+use crate::tls::{self, TlsAcceptor};
+use crate::wire::Exchange;
 
 /// The pause after a failed accept: a missing resource, such as a file descriptor, does not become
 /// free at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The threads that write, digest and sync files.
-const DISK_THREADS: usize = 32;
 /// The interval at which abandoned parts are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The time limit for connections to close when the program ends.
@@ -38,88 +34,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit for printing the last lines when the program ends.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Listen, and print every message that arrives, until interrupted.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine only, udp:HOST:PORT for datagrams, or
-    /// unix:PATH. Port 0 takes any free one; 0.0.0.0 listens to the whole network.
-    pub(crate) addr: Addr,
-    #[command(flatten)]
-    pub(crate) framing: FramingArgs,
-    /// Answer each message: with the same (`echo`), in upper case (`upper`), or with a text
-    /// (`text:echo` for a text that would mean something else).
-    #[arg(long, value_name = "echo|upper|TEXT")]
-    pub(crate) reply: Option<String>,
-    /// End a connection whose frame is not complete after this time, or that does not take an
-    /// answer: seconds, such as 30, 0.5 or 5s.
-    #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
-    frame_timeout: Duration,
-    /// End a connection that sends nothing for this time, such as 60 or 60s [default: never].
-    #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
-    pub(crate) idle_timeout: Option<Duration>,
-    /// Skip a frame that is over the limit, and go on after it; else it ends the connection.
-    #[arg(long)]
-    pub(crate) skip_oversize: bool,
-    /// Take messages of this application's kind too, such as 0x41 (v1; can be repeated).
-    #[arg(long = "kind", value_name = "KIND", value_parser = parse_kind)]
-    pub(crate) kinds: Vec<Kind>,
-    /// How many peers are served at once; more have to wait.
-    #[arg(long, value_name = "N", default_value_t = 4096)]
-    max_connections: usize,
-    /// How many of them may have the same address; more are closed at once.
-    #[arg(long, value_name = "N")]
-    max_connections_per_address: Option<usize>,
-    /// How many characters of each message to show.
-    #[arg(long, value_name = "CHARS", default_value_t = 200)]
-    pub(crate) preview: u16,
-    /// One JSON object a line, for scripts, with the whole messages.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) inbox: InboxArgs,
-    #[command(flatten)]
-    pub(crate) tls: TlsArgs,
-}
-
-pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    args.framing.check_exchange()?;
-    if args.inbox.dir.is_some() && !args.framing.format.has_files() {
-        return Err(Failure::Usage(
-            "files come in frames that say how long they are, and have no check; leave out --dir, \
-             or take another --format"
-                .to_owned(),
-        ));
-    }
-    raise_open_files();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(DISK_THREADS)
-        .build()
-        .map_err(|error| Failure::job(format!("cannot start: {error}")))?;
-    let result = match args.addr {
-        Addr::Udp { .. } => runtime.block_on(udp::listen(args)),
-        _ => with_wire!(args.framing.format, |wire| {
-            let framing = args.framing.apply(wire);
-            runtime.block_on(listen(args, framing))
-        }),
-    };
-    runtime.shutdown_background();
-    result
-}
-
-/// Raises the limit of open files to its maximum: every connection needs a file descriptor.
-fn raise_open_files() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-        let mut limit = getrlimit(Resource::Nofile);
-        limit.current = limit.maximum;
-        // On failure the accept loop still works, and reports what is missing.
-        let _ = setrlimit(Resource::Nofile, limit);
-    }
-}
-
-async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Result<(), Failure> {
+pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let inbox = args.inbox.inbox()?;
     let tls = args.tls.acceptor(&args.addr)?;
@@ -318,46 +233,4 @@ async fn accept<W: Exchange>(
 fn is_about_one_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
-}
-
-/// The signals that end the program.
-pub(crate) struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    /// Handled so that a file over the system's size limit is a write error and does not end the
-    /// program.
-    #[cfg(unix)]
-    _file_size: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    pub(crate) fn new() -> Result<Self, Failure> {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            const XFSZ: i32 = rustix::process::Signal::XFSZ.as_raw();
-            let failed = |error| Failure::job(format!("cannot wait for signals: {error}"));
-            Ok(Self {
-                interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-                terminate: signal(SignalKind::terminate()).map_err(failed)?,
-                _file_size: signal(SignalKind::from_raw(XFSZ)).map_err(failed)?,
-            })
-        }
-        #[cfg(not(unix))]
-        Ok(Self {})
-    }
-
-    pub(crate) async fn next(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use serde::Serialize;
 
-use crate::preview::json_line;
+use crate::term::preview::json_line;
 
 /// The reason why a command ends early.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(crate) fn error_line(message: &str) -> String {
 /// Prints a line on standard error.
 pub(crate) fn note(line: &str) {
     // One write per line, so that lines of several threads do not mix.
-    let line = crate::preview::line(line.to_owned()) + "\n";
+    let line = crate::term::preview::line(line.to_owned()) + "\n";
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
@@ -62,7 +62,7 @@ impl Out {
     }
 
     pub(crate) fn line(&mut self, line: impl std::fmt::Display) -> Result<(), Failure> {
-        writeln!(self.0, "{}", crate::preview::line(line.to_string()))
+        writeln!(self.0, "{}", crate::term::preview::line(line.to_string()))
             .map_err(|error| Failure::from_stdout(&error))
     }
 

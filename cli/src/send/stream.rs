@@ -1,4 +1,4 @@
-//! `unstick send`: sends messages and files, and shows the answers.
+//! `send` over TCP and Unix sockets.
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal};
@@ -17,23 +17,22 @@ use unstick_session::session::{self, LIMIT_WITHOUT_HELLO, SendError, Session};
 
 use crate::addr::{Addr, BoxedReader, BoxedWriter};
 use crate::advice::{explain_read, explain_session};
-use crate::bytes::{count, count_bytes, parse_bytes, parse_seconds};
-use crate::format::{AnyMeta, FramingArgs, Meta};
+use crate::format::{AnyMeta, Meta};
 use crate::goodbye::close_and_drain;
-use crate::hex;
-use crate::output::{Failure, json, note};
-use crate::preview::plain_hex;
-use crate::printer::Printer;
-use crate::progress::Bar;
-use crate::prompt;
-use crate::serve::Shown;
-use crate::source::{self, Item, ItemArgs, Items};
-use crate::tally::{FileOutcome, Tally};
-use crate::tls::TlsArgs;
-use crate::transfer::{FileItem, FileSource, ResumeKeys, Unsendable};
-use crate::udp;
-use crate::v1::{self, Close, parse_kind};
-use crate::wire::{self, AnyWire, Exchange, next_found, with_wire};
+use crate::send::args::Args;
+use crate::send::progress::Bar;
+use crate::send::prompt;
+use crate::send::shape::Shape;
+use crate::send::source::{self, Item, Items};
+use crate::send::tally::{FileOutcome, Tally};
+use crate::send::transfer::{FileItem, FileSource, ResumeKeys, Unsendable};
+use crate::shown::Shown;
+use crate::term::bytes::{count, count_bytes};
+use crate::term::output::{Failure, json, note};
+use crate::term::preview::plain_hex;
+use crate::term::printer::Printer;
+use crate::v1::{self, Close};
+use crate::wire::{self, Exchange, next_found};
 
 /// How long to wait for a peer's hello before sending a message longer than the limit without one.
 const HELLO_WAIT: Duration = Duration::from_secs(1);
@@ -50,173 +49,6 @@ const MIN_SIZE_TO_ASK: u64 = 1 << 20;
 const MAX_DATA: u64 = 128 << 10;
 /// The minimum length of a payload that is written without copying.
 const MIN_UNCOPIED: usize = 32 << 10;
-
-/// Send messages and files, and show what comes back.
-#[derive(clap::Args)]
-#[command(
-    after_help = "Without FILE and --text each line of standard input is a message; on a terminal \
-                  there is a prompt, where `/file PATH` sends a file and `/quit` ends. At the end a \
-                  table says what became of the files. One that was broken off goes on where it \
-                  stopped when it is sent again."
-)]
-pub(crate) struct Args {
-    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine, udp:HOST:PORT for datagrams, or unix:PATH.
-    pub(crate) addr: Addr,
-    #[command(flatten)]
-    pub(crate) framing: FramingArgs,
-    #[command(flatten)]
-    pub(crate) items: ItemArgs,
-    /// The name for the receiver of the one FILE [default: its own name].
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// The messages' kind, such as binary, ping or 0x41 (v1, and without ping v2) [default: text, or
-    /// binary for what is not UTF-8].
-    #[arg(long, value_name = "KIND", value_parser = parse_kind)]
-    kind: Option<Kind>,
-    /// The header's bytes other than the length, as a whole header with any length in it (field:
-    /// formats [default: zeros], ubx, mavlink, modbus-rtu-request, modbus-rtu-response, resp).
-    #[arg(long, value_name = "HEX")]
-    header: Option<String>,
-    /// Wait for one answer to each message, and fail if one is missing.
-    #[arg(long)]
-    pub(crate) expect_reply: bool,
-    /// Pack messages into datagrams of at most this many bytes (udp: addresses) [default: 1200].
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
-    pub(crate) datagram_limit: Option<u64>,
-    /// How long to wait: for the connection, for the peer to take a message, for the next answer,
-    /// for the peer's end; seconds, such as 10, 0.5 or 5s.
-    #[arg(long, value_name = "SECS", default_value = "10", value_parser = parse_seconds)]
-    pub(crate) timeout: Duration,
-    /// One JSON object a line for each answer and each file, for scripts.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) tls: TlsArgs,
-}
-
-pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    let shape = Shape::new(&args)?;
-    if args.datagram_limit.is_some() && !matches!(args.addr, Addr::Udp { .. }) {
-        return Err(Failure::Usage("--datagram-limit goes with a udp: address".to_owned()));
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::job(format!("cannot start: {error}")))?;
-    let result = match args.addr {
-        Addr::Udp { .. } => runtime.block_on(udp::send(args, shape)),
-        _ => with_wire!(args.framing.format, |wire| {
-            let framing = args.framing.apply(wire);
-            runtime.block_on(send(args, framing, shape))
-        }),
-    };
-    // Does not wait for a thread that still reads standard input.
-    runtime.shutdown_background();
-    result
-}
-
-/// The header fields of the messages, and which frames are answers to them.
-#[derive(Clone, Copy)]
-pub(crate) struct Shape {
-    format: AnyWire,
-    kind: Option<Kind>,
-    header: Option<AnyMeta>,
-}
-
-impl Shape {
-    fn new(args: &Args) -> Result<Self, Failure> {
-        args.framing.check_exchange()?;
-        let format = args.framing.format;
-        if args.kind.is_some() && !format.has_kinds() {
-            return Err(Failure::Usage(
-                "only frames of v1 and v2 have a kind; leave out --kind".to_owned(),
-            ));
-        }
-        if let Some(kind) = args.kind.filter(|_| !format.is_v1())
-            && !(matches!(kind, Kind::TEXT | Kind::BINARY) || kind.is_application())
-        {
-            return Err(Failure::Usage(format!(
-                "there is no session over v2 here, and a {kind} belongs to one; take text, binary, \
-                 or 0x40 to 0x7f, or 0xc0 to 0xff"
-            )));
-        }
-        if let Some(kind @ (Kind::CLOSE | Kind::HELLO)) = args.kind {
-            return Err(Failure::Usage(format!("a {kind} is sent anyway; give another --kind")));
-        }
-        if let Some(kind) = args.kind.filter(|kind| (0x10..=0x14).contains(&kind.get())) {
-            let why = format!("a {kind} is part of a file's transfer; give a FILE to send");
-            return Err(Failure::Usage(why));
-        }
-        if let Some(kind) = args.kind.filter(|kind| kind.name().is_none() && !kind.is_application())
-        {
-            return Err(Failure::Usage(format!(
-                "the kind {kind} is reserved; take 0x40 to 0x7f, or 0xc0 to 0xff for what may be \
-                 skipped"
-            )));
-        }
-        if !format.is_v1() && args.items.has_files() {
-            return Err(Failure::Usage("only v1 has files; leave out --format".to_owned()));
-        }
-        let header = match &args.header {
-            Some(text) => {
-                let bytes = hex::parse(text)
-                    .map_err(|error| Failure::Usage(format!("--header, {error}")))?;
-                Some(format.header_meta(&bytes).ok_or_else(|| {
-                    Failure::Usage(
-                        "--header goes with a field: format, ubx, mavlink, modbus-rtu-request, \
-                         modbus-rtu-response or resp, and is one whole header"
-                            .to_owned(),
-                    )
-                })?)
-            }
-            None => None,
-        };
-        if let AnyWire::Checked(checked) = format
-            && !checked.is_plain()
-            && header.is_none()
-        {
-            let name = checked.name();
-            return Err(Failure::Usage(format!(
-                "the headers of {name} say more than a length; give one with --header, with any \
-                 length in it; `listen` and `inspect` show what arrives"
-            )));
-        }
-        Ok(Self { format, kind: args.kind, header })
-    }
-
-    /// Creates the session. `peer_limit` is the limit of the peer as given by the user.
-    fn session(&self, peer_limit: Option<u64>) -> Session {
-        let session = match peer_limit {
-            Some(peer_limit) => Session::new().with_peer_limit(peer_limit),
-            None => Session::new(),
-        };
-        match self.kind {
-            Some(kind) => session.with_kind(kind),
-            None => session,
-        }
-    }
-
-    /// Returns the header fields of a message with this payload.
-    pub(crate) fn meta(&self, payload: &[u8]) -> AnyMeta {
-        self.header.unwrap_or_else(|| {
-            let fitting = match std::str::from_utf8(payload) {
-                Ok(_) => Kind::TEXT,
-                Err(_) => Kind::BINARY,
-            };
-            self.format.plain_meta(self.kind.unwrap_or(fitting))
-        })
-    }
-
-    /// Returns the kind that the options ask for.
-    pub(crate) fn kind(&self) -> Option<Kind> {
-        self.kind
-    }
-
-    /// Returns whether the messages are pings, whose answers are pongs.
-    pub(crate) fn pings(&self) -> bool {
-        self.kind == Some(Kind::PING)
-    }
-}
 
 /// The progress of the conversation. Each direction updates it and watches for updates of the
 /// other.
@@ -278,7 +110,11 @@ struct Shared {
     tally: RefCell<Tally>,
 }
 
-async fn send<W: Exchange>(args: Args, framing: Framing<W>, shape: Shape) -> Result<(), Failure> {
+pub(crate) async fn send<W: Exchange>(
+    args: Args,
+    framing: Framing<W>,
+    shape: Shape,
+) -> Result<(), Failure> {
     let reads_stdin = args.items.is_empty();
     let given = args.items.items(args.name.as_deref())?;
     let tls = args.tls.connector(&args.addr)?;

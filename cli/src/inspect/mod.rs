@@ -3,6 +3,9 @@
 //! The stream is read in chunks, and of a payload only the beginning is kept, so a capture and its
 //! frames may be larger than memory.
 
+mod dump;
+mod frames;
+
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
@@ -12,15 +15,15 @@ use unstick::{DecodeError, Hdlc, HeaderError, Marked};
 use unstick_session::message::Code;
 
 use crate::advice::{explain, guess};
-use crate::bytes::{count, count_bytes};
-use crate::content::Content;
-use crate::dump::DumpReader;
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
-use crate::frames::{Begin, Kept, Run, Source, Streamed};
-use crate::output::{Failure, Out, json, note, print_error};
-use crate::preview::{preview, unquoted};
+use crate::shown::Content;
+use crate::term::bytes::{count, count_bytes};
+use crate::term::output::{Failure, Out, json, note, print_error};
+use crate::term::preview::{preview, unquoted};
 use crate::v1;
 use crate::wire::AnyWire;
+use dump::DumpReader;
+use frames::{Begin, Kept, Run, Source, Streamed};
 
 const CHUNK_LEN: usize = 64 << 10;
 /// The maximum length of a payload that `--json` shows whole.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use tokio::net::TcpListener;
 
 use crate::addr::{Addr, BoxedReader, BoxedWriter, halves};
-use crate::output::Failure;
+use crate::term::output::Failure;
 
 /// A listening socket.
 pub(crate) enum Listener {

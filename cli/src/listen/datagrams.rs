@@ -11,18 +11,20 @@ use unstick::tokio::{FrameReceiver, FrameSender, FrameSocket, Frames, Received};
 use unstick::{Frame, Framing};
 
 use super::answering::{Answering, Unanswered};
-use super::{
+use crate::addr::Addr;
+use crate::datagrams::{
     DatagramEvent, NO_FILES, NO_TLS, PRINT_TIMEOUT, RECV_BUFFER, counts, framing, messages, refused,
 };
-use crate::addr::Addr;
 use crate::format::{AnyFormat, AnyMeta};
-use crate::listen::{Args, Signals};
-use crate::listener::cannot_bind;
-use crate::log_limit::{LogLimit, hidden};
-use crate::output::{Failure, json, note};
-use crate::preview::preview;
-use crate::printer::Printer;
-use crate::serve::{Reply, Shown};
+use crate::listen::args::Args;
+use crate::listen::listener::cannot_bind;
+use crate::listen::reply::Reply;
+use crate::shown::Shown;
+use crate::signals::Signals;
+use crate::term::log_limit::{LogLimit, hidden};
+use crate::term::output::{Failure, json, note};
+use crate::term::preview::preview;
+use crate::term::printer::Printer;
 
 pub(crate) async fn listen(args: Args) -> Result<(), Failure> {
     if args.idle_timeout.is_some() || args.skip_oversize {

@@ -8,10 +8,10 @@ use rustyline::history::MemHistory;
 use rustyline::{Config, Editor, ExternalPrinter as _};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::output::Failure;
-use crate::printer::Printer;
-use crate::source::{Item, Items};
-use crate::transfer::FileItem;
+use crate::send::source::{Item, Items};
+use crate::send::transfer::FileItem;
+use crate::term::output::Failure;
+use crate::term::printer::Printer;
 
 /// A running prompt: the typed items, the printer for answers, and the printer's result.
 pub(crate) struct Prompt {

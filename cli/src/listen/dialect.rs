@@ -29,10 +29,10 @@ use crate::advice::explain;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::goodbye::close_and_drain;
 use crate::inbox::{Inbox, Refusal};
-use crate::preview::preview;
-use crate::rate::MinRate;
-use crate::serve::{End, Log, Rules, TICK, in_time};
-use crate::uploads::{Answer, Outcome, Uploads};
+use crate::listen::rate::MinRate;
+use crate::listen::serve::{End, Log, Rules, TICK, in_time};
+use crate::listen::uploads::{Answer, Outcome, Uploads};
+use crate::term::preview::preview;
 use crate::v1::Close;
 
 /// The size of the read buffer.
@@ -318,7 +318,7 @@ impl DialectConversation<'_> {
     /// Sends a text in the dialect: its JSON and the text.
     async fn send_text(&mut self, text: &[u8]) -> Result<(), End> {
         let meta = self.framing.format().plain_meta(Kind::TEXT);
-        let item = crate::output::json(&Item::Msg);
+        let item = crate::term::output::json(&Item::Msg);
         in_time(self.rules, self.writer.feed(meta, item.as_bytes())).await?;
         in_time(self.rules, self.writer.send(meta, text)).await
     }

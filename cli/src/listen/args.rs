@@ -1,0 +1,55 @@
+//! The options of `unstick listen`.
+
+use std::time::Duration;
+
+use unstick::Kind;
+
+use crate::addr::Addr;
+use crate::format::FramingArgs;
+use crate::inbox::InboxArgs;
+use crate::term::bytes::parse_seconds;
+use crate::tls::TlsArgs;
+use crate::v1::parse_kind;
+
+/// Listen, and print every message that arrives, until interrupted.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine only, udp:HOST:PORT for datagrams, or
+    /// unix:PATH. Port 0 takes any free one; 0.0.0.0 listens to the whole network.
+    pub(crate) addr: Addr,
+    #[command(flatten)]
+    pub(crate) framing: FramingArgs,
+    /// Answer each message: with the same (`echo`), in upper case (`upper`), or with a text
+    /// (`text:echo` for a text that would mean something else).
+    #[arg(long, value_name = "echo|upper|TEXT")]
+    pub(crate) reply: Option<String>,
+    /// End a connection whose frame is not complete after this time, or that does not take an
+    /// answer: seconds, such as 30, 0.5 or 5s.
+    #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
+    pub(crate) frame_timeout: Duration,
+    /// End a connection that sends nothing for this time, such as 60 or 60s [default: never].
+    #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
+    pub(crate) idle_timeout: Option<Duration>,
+    /// Skip a frame that is over the limit, and go on after it; else it ends the connection.
+    #[arg(long)]
+    pub(crate) skip_oversize: bool,
+    /// Take messages of this application's kind too, such as 0x41 (v1; can be repeated).
+    #[arg(long = "kind", value_name = "KIND", value_parser = parse_kind)]
+    pub(crate) kinds: Vec<Kind>,
+    /// How many peers are served at once; more have to wait.
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub(crate) max_connections: usize,
+    /// How many of them may have the same address; more are closed at once.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_connections_per_address: Option<usize>,
+    /// How many characters of each message to show.
+    #[arg(long, value_name = "CHARS", default_value_t = 200)]
+    pub(crate) preview: u16,
+    /// One JSON object a line, for scripts, with the whole messages.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) inbox: InboxArgs,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+}

@@ -1,0 +1,60 @@
+//! `unstick listen`: prints every message that arrives, from many peers at once.
+
+mod answering;
+pub(crate) mod args;
+mod datagrams;
+mod dialect;
+mod lane;
+mod listener;
+mod meter;
+mod rate;
+mod reply;
+mod serve;
+mod streams;
+mod uploads;
+
+use crate::addr::Addr;
+use crate::listen::args::Args;
+use crate::term::output::Failure;
+use crate::wire::with_wire;
+
+/// The threads that write, digest and sync files.
+const DISK_THREADS: usize = 32;
+
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    args.framing.check_exchange()?;
+    if args.inbox.dir.is_some() && !args.framing.format.has_files() {
+        return Err(Failure::Usage(
+            "files come in frames that say how long they are, and have no check; leave out --dir, \
+             or take another --format"
+                .to_owned(),
+        ));
+    }
+    raise_open_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(DISK_THREADS)
+        .build()
+        .map_err(|error| Failure::job(format!("cannot start: {error}")))?;
+    let result = match args.addr {
+        Addr::Udp { .. } => runtime.block_on(datagrams::listen(args)),
+        _ => with_wire!(args.framing.format, |wire| {
+            let framing = args.framing.apply(wire);
+            runtime.block_on(streams::listen(args, framing))
+        }),
+    };
+    runtime.shutdown_background();
+    result
+}
+
+/// Raises the limit of open files to its maximum: every connection needs a file descriptor.
+fn raise_open_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        // On failure the accept loop still works, and reports what is missing.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}

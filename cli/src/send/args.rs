@@ -1,0 +1,55 @@
+//! The options of `unstick send`.
+
+use std::time::Duration;
+
+use unstick::Kind;
+
+use crate::addr::Addr;
+use crate::format::FramingArgs;
+use crate::send::source::ItemArgs;
+use crate::term::bytes::{parse_bytes, parse_seconds};
+use crate::tls::TlsArgs;
+use crate::v1::parse_kind;
+
+/// Send messages and files, and show what comes back.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Without FILE and --text each line of standard input is a message; on a terminal \
+                  there is a prompt, where `/file PATH` sends a file and `/quit` ends. At the end a \
+                  table says what became of the files. One that was broken off goes on where it \
+                  stopped when it is sent again."
+)]
+pub(crate) struct Args {
+    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine, udp:HOST:PORT for datagrams, or unix:PATH.
+    pub(crate) addr: Addr,
+    #[command(flatten)]
+    pub(crate) framing: FramingArgs,
+    #[command(flatten)]
+    pub(crate) items: ItemArgs,
+    /// The name for the receiver of the one FILE [default: its own name].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The messages' kind, such as binary, ping or 0x41 (v1, and without ping v2) [default: text, or
+    /// binary for what is not UTF-8].
+    #[arg(long, value_name = "KIND", value_parser = parse_kind)]
+    pub(crate) kind: Option<Kind>,
+    /// The header's bytes other than the length, as a whole header with any length in it (field:
+    /// formats [default: zeros], ubx, mavlink, modbus-rtu-request, modbus-rtu-response, resp).
+    #[arg(long, value_name = "HEX")]
+    pub(crate) header: Option<String>,
+    /// Wait for one answer to each message, and fail if one is missing.
+    #[arg(long)]
+    pub(crate) expect_reply: bool,
+    /// Pack messages into datagrams of at most this many bytes (udp: addresses) [default: 1200].
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) datagram_limit: Option<u64>,
+    /// How long to wait: for the connection, for the peer to take a message, for the next answer,
+    /// for the peer's end; seconds, such as 10, 0.5 or 5s.
+    #[arg(long, value_name = "SECS", default_value = "10", value_parser = parse_seconds)]
+    pub(crate) timeout: Duration,
+    /// One JSON object a line for each answer and each file, for scripts.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+}

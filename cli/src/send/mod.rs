@@ -1,0 +1,38 @@
+//! `unstick send`: sends messages and files, and shows the answers.
+
+pub(crate) mod args;
+mod datagrams;
+mod progress;
+mod prompt;
+mod shape;
+mod source;
+mod stream;
+mod tally;
+mod transfer;
+
+use crate::addr::Addr;
+use crate::send::args::Args;
+use crate::send::shape::Shape;
+use crate::term::output::Failure;
+use crate::wire::with_wire;
+
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let shape = Shape::new(&args)?;
+    if args.datagram_limit.is_some() && !matches!(args.addr, Addr::Udp { .. }) {
+        return Err(Failure::Usage("--datagram-limit goes with a udp: address".to_owned()));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::job(format!("cannot start: {error}")))?;
+    let result = match args.addr {
+        Addr::Udp { .. } => runtime.block_on(datagrams::send(args, shape)),
+        _ => with_wire!(args.framing.format, |wire| {
+            let framing = args.framing.apply(wire);
+            runtime.block_on(stream::send(args, framing, shape))
+        }),
+    };
+    // Does not wait for a thread that still reads standard input.
+    runtime.shutdown_background();
+    result
+}
