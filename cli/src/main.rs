@@ -12,7 +12,6 @@ mod conform;
 mod datagrams;
 mod demo;
 mod format;
-mod goodbye;
 mod inbox;
 mod inspect;
 mod listen;

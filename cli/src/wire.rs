@@ -60,6 +60,9 @@ macro_rules! with_wire {
 pub(crate) use with_wire;
 
 impl AnyWire {
+    /// Version 1 of the project's own protocol.
+    pub(crate) const V1: Self = Self::Format(AnyFormat::V1(unstick::V1));
+
     /// Returns the format if nothing follows a payload: a frame begins with a header, or all have the
     /// same length.
     pub(crate) fn format(&self) -> Option<AnyFormat> {
@@ -174,32 +177,9 @@ pub(crate) trait Exchange:
     + Unpin
     + 'static
 {
-    /// Accepts a frame whose payload has two parts, of which the second may be large.
-    fn feed_in_parts<T: AsyncWrite + Unpin + Send>(
-        writer: &mut FrameWriter<T, Self>,
-        meta: AnyMeta,
-        head: &[u8],
-        tail: &[u8],
-    ) -> impl Future<Output = Result<(), WriteError>> + Send {
-        async move { feed(writer, meta, &[head, tail].concat()).await }
-    }
 }
 
-impl Exchange for AnyFormat {
-    /// Writes the second part without copying it.
-    async fn feed_in_parts<T: AsyncWrite + Unpin + Send>(
-        writer: &mut FrameWriter<T, Self>,
-        meta: AnyMeta,
-        head: &[u8],
-        tail: &[u8],
-    ) -> Result<(), WriteError> {
-        writer.begin(meta, (head.len() as u64).saturating_add(tail.len() as u64)).await?;
-        writer.payload(head).await?;
-        writer.payload(tail).await?;
-        writer.finish()
-    }
-}
-
+impl Exchange for AnyFormat {}
 impl Exchange for Marked<AnyMark> {}
 impl Exchange for Hdlc {}
 impl<const N: usize> Exchange for AnyCheckedWire<N> {}

@@ -2,14 +2,18 @@
 
 mod answering;
 pub(crate) mod args;
+mod budget;
+mod conversation;
 mod datagrams;
 mod dialect;
+mod end;
 mod lane;
 mod listener;
-mod meter;
+mod log;
+mod plain;
 mod rate;
 mod reply;
-mod serve;
+mod rules;
 mod streams;
 mod uploads;
 

@@ -12,21 +12,29 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 use unstick::Framing;
 
+use crate::addr::Halves;
 use crate::listen::args::Args;
+use crate::listen::budget::Budget;
 use crate::listen::listener::{Accepted, Listener};
+use crate::listen::log::{ListenEvent, Log};
 use crate::listen::reply::Reply;
-use crate::listen::serve::{ListenEvent, Rules, serve};
+use crate::listen::rules::{Rules, Stop};
+use crate::listen::{conversation, dialect, plain};
 use crate::signals::Signals;
 use crate::term::bytes::count;
 use crate::term::log_limit::{LogLimit, hidden};
 use crate::term::output::{Failure, json, note};
 use crate::term::printer::Printer;
 use crate::tls::{self, TlsAcceptor};
-use crate::wire::Exchange;
+use crate::wire::{AnyWire, Exchange};
 
 /// The pause after a failed accept: a missing resource, such as a file descriptor, does not become
 /// free at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The default time in which a peer has to send its first frame. One of version 1 says hello at once; in
+/// other formats somebody may type the first message.
+const FIRST_FRAME: Duration = Duration::from_secs(60);
+const FIRST_PLAIN_FRAME: Duration = Duration::from_secs(600);
 /// The interval at which abandoned parts are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The time limit for connections to close when the program ends.
@@ -59,6 +67,11 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
         reply: args.reply.as_deref().map(Reply::parse),
         frame_timeout: args.frame_timeout,
         idle_timeout: args.idle_timeout,
+        first_timeout: args.first_timeout.unwrap_or_else(|| {
+            let wire: AnyWire = (*framing.format()).into();
+            if wire.is_v1() { FIRST_FRAME } else { FIRST_PLAIN_FRAME }
+        }),
+        budget: Budget::new(args.max_memory),
         skip_oversize: args.skip_oversize,
         kinds: args.kinds,
         preview: args.preview.into(),
@@ -164,11 +177,14 @@ async fn accept<W: Exchange>(
                         connections.spawn(async move {
                             let _place = place;
                             let halves = match tls {
-                                Some(tls) => tls::accept(&tls, incoming, outgoing, rules.frame_timeout).await,
+                                Some(tls) => tls::accept(&tls, incoming, outgoing, rules.first_timeout.min(rules.frame_timeout)).await,
                                 None => Ok((incoming, outgoing)),
                             };
                             match halves {
-                                Ok(halves) => serve(&rules, framing, print, halves, peer, stopped).await,
+                                Ok(halves) => {
+                                    let log = Log::new(&rules, print, peer);
+                                    serve(&rules, framing, log, halves, stopped).await;
+                                }
                                 Err(why) => print.error(&format!("{peer}: {why}")).await,
                             }
                         });
@@ -225,6 +241,25 @@ async fn accept<W: Exchange>(
     match timeout(PRINT_TIMEOUT, outcome).await {
         Ok(Ok(written)) => written,
         _ => Ok(()),
+    }
+}
+
+/// Serves a connection in the room for its framing.
+async fn serve<W: Exchange>(
+    rules: &Rules,
+    framing: Framing<W>,
+    log: Log<'_>,
+    halves: Halves,
+    stop: Stop,
+) {
+    let wire: AnyWire = (*framing.format()).into();
+    match (wire, &rules.inbox) {
+        (AnyWire::V1, _) => conversation::serve(rules, framing.limit(), log, halves, stop).await,
+        (AnyWire::Format(format), Some(inbox)) => {
+            let framing = Framing::new(format).with_limit(framing.limit());
+            dialect::serve(rules, framing, Arc::clone(inbox), log, halves, stop).await;
+        }
+        _ => plain::serve(rules, framing, log, halves, stop).await,
     }
 }
 

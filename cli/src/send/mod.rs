@@ -1,7 +1,10 @@
 //! `unstick send`: sends messages and files, and shows the answers.
 
 pub(crate) mod args;
+mod conversation;
 mod datagrams;
+mod file;
+mod plain;
 mod progress;
 mod prompt;
 mod shape;

@@ -24,8 +24,13 @@ struct Line {
     /// Whether the line is for standard error.
     to_stderr: bool,
     /// Released once the line is written.
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Room,
 }
+
+/// Room for a line in the queue.
+pub(crate) struct Room(
+    #[expect(dead_code, reason = "held until it is dropped")] Option<OwnedSemaphorePermit>,
+);
 
 impl Printer {
     /// Starts a printer. The receiver yields the result once writing failed, or once all clones are
@@ -85,16 +90,28 @@ impl Printer {
 
     /// Prints a line on standard error without waiting, like [`error_now`](Self::error_now).
     pub(crate) fn note_now(&self, text: String) {
-        let text = preview::line(text) + "\n";
-        let _ = self.lines.send(Line { text, to_stderr: true, _room: None });
+        self.push(text, true, Room(None));
+    }
+
+    /// Waits until the queue has room for a line of about this many bytes.
+    pub(crate) async fn room(&self, bytes: usize) -> Room {
+        let weight = u32::try_from(bytes).unwrap_or(MAX_QUEUED_BYTES).min(MAX_QUEUED_BYTES);
+        Room(Arc::clone(&self.free_bytes).acquire_many_owned(weight).await.ok())
+    }
+
+    /// Prints a line in room that was waited for.
+    pub(crate) fn line_in(&self, room: Room, text: String) {
+        self.push(text, false, room);
     }
 
     async fn queue(&self, text: String, to_stderr: bool) {
+        let room = self.room(text.len()).await;
+        self.push(text, to_stderr, room);
+    }
+
+    fn push(&self, text: String, to_stderr: bool, room: Room) {
         let text = preview::line(text) + "\n";
-        let weight = u32::try_from(text.len()).unwrap_or(MAX_QUEUED_BYTES).min(MAX_QUEUED_BYTES);
-        if let Ok(permit) = Arc::clone(&self.free_bytes).acquire_many_owned(weight).await {
-            let _ = self.lines.send(Line { text, to_stderr, _room: Some(permit) });
-        }
+        let _ = self.lines.send(Line { text, to_stderr, _room: room });
     }
 }
 

@@ -215,7 +215,7 @@ fn a_receiver_that_sends_nothing_times_out() {
     });
     let done = finish(&mut command, b"");
     assert_eq!(done.code, 1);
-    assert!(done.stderr.contains("the peer said nothing about a file for 1s"), "{done:?}");
+    assert!(done.stderr.contains("the peer said nothing new about a file for 1s"), "{done:?}");
     assert!(done.stdout.contains("unknown     the connection ended first"), "{done:?}");
     silent.join().unwrap();
 }
