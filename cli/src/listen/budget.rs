@@ -32,6 +32,8 @@ pub(crate) struct Account {
     budget: Arc<Budget>,
     charged: u64,
     allowance: Arc<AtomicU64>,
+    /// Whether nothing may be read until the budget has room.
+    waits: bool,
 }
 
 /// A reader that reads as much as its account allows.
@@ -48,8 +50,12 @@ impl Budget {
     /// Opens the account of a connection.
     pub(crate) fn open<R>(self: &Arc<Self>, inner: R) -> (Budgeted<R>, Account) {
         let allowance = Arc::new(AtomicU64::new(OWN_SHARE));
-        let account =
-            Account { budget: Arc::clone(self), charged: 0, allowance: Arc::clone(&allowance) };
+        let account = Account {
+            budget: Arc::clone(self),
+            charged: 0,
+            allowance: Arc::clone(&allowance),
+            waits: false,
+        };
         (Budgeted { inner, allowance }, account)
     }
 
@@ -70,24 +76,26 @@ impl Account {
             share => share,
         };
         self.allowance.store(allowance, Ordering::Relaxed);
+        self.waits = allowance == 0;
     }
 
     /// Waits until [`hold`](Self::hold) has to be called again, because as much was read as is allowed.
     pub(crate) async fn used_up(&self) {
+        if self.waits {
+            return sleep(PAUSE).await;
+        }
         poll_fn(|_| match self.allowance.load(Ordering::Relaxed) {
             0 | REFUSED => Poll::Ready(()),
             // The reader wakes this task.
             _ => Poll::Pending,
         })
         .await;
-        if self.charged > 0 && self.budget.is_full() {
-            sleep(PAUSE).await;
-        }
     }
 
     /// Holds nothing any more, and allows any read: what comes is discarded.
     pub(crate) fn close(&mut self) {
         self.charge(0);
+        self.waits = false;
         self.allowance.store(REFUSED - 1, Ordering::Relaxed);
     }
 

@@ -1,11 +1,11 @@
 //! A conversation of version 1 with one peer.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::Join;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use unstick::tokio::ReadError;
 use unstick::{DecodeError, Kind};
 use unstick_session::message::{Code, FileCancel, Message};
@@ -18,7 +18,7 @@ use crate::format::AnyMeta;
 use crate::listen::budget::{Account, Budgeted};
 use crate::listen::end::{CLOSE_TIMEOUT, End, skipped};
 use crate::listen::log::Log;
-use crate::listen::rate::MinRate;
+use crate::listen::rate::{MinRate, Silence};
 use crate::listen::rules::{Rules, Stop};
 use crate::listen::uploads::{Outcome, Uploads};
 use crate::v1::{self, Close};
@@ -62,7 +62,7 @@ pub(crate) async fn serve(
         uploads: Uploads::new(rules.inbox.clone()),
         rate: MinRate::new(rules.min_rate),
         open: None,
-        heard: (0, Instant::now()),
+        silence: Silence::new(Instant::now()),
         has_hello: false,
         peer_closed: false,
     };
@@ -90,8 +90,7 @@ struct Conversation<'a> {
     rate: MinRate,
     /// The transfer that is being received; its rate is checked.
     open: Option<u32>,
-    /// How many bytes had arrived, and since when it has been that many.
-    heard: (u64, Instant),
+    silence: Silence,
     has_hello: bool,
     /// Whether the peer has closed; only answers to its files are still to be sent.
     peer_closed: bool,
@@ -288,10 +287,8 @@ impl Conversation<'_> {
     async fn tick(&mut self, report_work: bool, can_read: bool) -> Result<(), End> {
         self.uploads.flush();
         let (at, unread) = (self.connection.position(), self.connection.unread_len() as u64);
-        let (received, now) = (at + unread, Instant::now());
-        if received != self.heard.0 || !can_read || !self.uploads.awaits_data() {
-            self.heard = (received, now);
-        } else if now - self.heard.1 >= FILE_IDLE {
+        let expected = can_read && self.uploads.awaits_data();
+        if self.silence.waited(at + unread, expected, Instant::now()) >= FILE_IDLE {
             let message = format!("no byte came for {FILE_IDLE:?} in the middle of a file");
             return Err(End::at(at, Code::IDLE_TIMEOUT, &message));
         }
