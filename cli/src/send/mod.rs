@@ -4,6 +4,7 @@ pub(crate) mod args;
 mod datagrams;
 mod progress;
 mod prompt;
+mod secret;
 mod shape;
 mod source;
 mod stream;
