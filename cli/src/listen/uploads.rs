@@ -549,16 +549,14 @@ fn write(part: &mut Part, task: Task) -> io::Result<()> {
     }
 }
 
-/// Converts a failed write to a refusal; the part is kept unless the file is too large.
+/// Converts a failed write to a refusal. The part is removed, so that it does not keep the disk full;
+/// only if all parts together have no room now, it is kept for a retry.
 fn unwritten(part: Part, error: io::Error) -> Refusal {
-    match Refusal::io(error, part.len()) {
-        // A retry would not be shorter.
-        refusal @ Refusal { code: Code::TOO_LARGE, .. } => {
-            part.remove();
-            Refusal { kept: 0, ..refusal }
-        }
-        refusal => refusal,
+    if error.kind() == io::ErrorKind::ResourceBusy {
+        return Refusal::io(error, part.len());
     }
+    part.remove();
+    Refusal::io(error, 0)
 }
 
 /// Runs the last tasks, and stores the file under its name.

@@ -3,17 +3,17 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio_rustls::rustls::crypto::ring;
 use unstick_session::message::{Digest, ResumeKey, check_name};
 
 use crate::addr::Addr;
+use crate::send::secret::{self, Secret};
 use crate::term::output::Failure;
 use crate::term::preview;
 
@@ -84,27 +84,21 @@ fn checked(name: &str) -> Result<String, String> {
 /// Apart from these, a file's key depends on its path only. If the file has changed meanwhile, its
 /// old part has another digest and is replaced, so no part is left over.
 pub(crate) struct ResumeKeys {
-    secret: [u8; 32],
+    secret: Secret,
     peer: String,
 }
 
 impl ResumeKeys {
-    /// Creates the keys of this user for this address. If no secret can be stored, a retry restarts
-    /// from the beginning.
+    /// Creates the keys of this user for this address. If no secret can be kept, which is then said, a
+    /// retry restarts from the beginning.
     pub(crate) fn new(addr: &Addr) -> Result<Self, Failure> {
-        let secret = match state_dir().map(|dir| stored_secret(&dir)) {
-            Some(Ok(secret)) => secret,
-            _ => random().map_err(|_| Failure::job("this system gives no random numbers"))?,
-        };
-        Ok(Self { secret, peer: addr.to_string() })
+        Ok(Self { secret: secret::of_this_user()?, peer: addr.to_string() })
     }
 
     pub(crate) fn of(&self, item: &FileItem) -> Result<ResumeKey, Failure> {
         let Some(path) = &item.path else {
             // Data of a pipe cannot be read again, so there is no retry.
-            let random =
-                random().map_err(|_| Failure::job("this system gives no random numbers"))?;
-            return Ok(ResumeKey(beginning(random)));
+            return Ok(ResumeKey(beginning(secret::random()?)));
         };
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         let hash = Sha256::new()
@@ -117,49 +111,6 @@ impl ResumeKeys {
 
 fn beginning(bytes: [u8; 32]) -> [u8; 16] {
     bytes.first_chunk().copied().unwrap_or_default()
-}
-
-fn random() -> Result<[u8; 32], ()> {
-    let mut bytes = [0; 32];
-    ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| ())?;
-    Ok(bytes)
-}
-
-/// Returns the folder for state that is kept between runs.
-fn state_dir() -> Option<PathBuf> {
-    let variable =
-        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    variable("XDG_STATE_HOME")
-        .or_else(|| variable("LOCALAPPDATA"))
-        .or_else(|| Some(variable("HOME")?.join(".local/state")))
-        .map(|dir| dir.join("unstick"))
-}
-
-/// Reads the secret in this folder; creates it if there is none.
-fn stored_secret(dir: &Path) -> io::Result<[u8; 32]> {
-    let path = dir.join("resume-secret");
-    let read = || -> io::Result<[u8; 32]> {
-        fs::read(&path)?.try_into().map_err(|_| io::ErrorKind::InvalidData.into())
-    };
-    match read() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        read => return read,
-    }
-    fs::create_dir_all(dir)?;
-    let secret = random().map_err(|()| io::ErrorKind::Unsupported)?;
-    let draft = dir.join(format!("resume-secret.{}", std::process::id()));
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&draft)?.write_all(&secret)?;
-    // If two processes create it at once, the link of one fails, and both use the other's secret.
-    let linked = fs::hard_link(&draft, &path);
-    fs::remove_file(&draft)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => read(),
-    }
 }
 
 /// The reason why a file cannot be sent completely.
@@ -502,10 +453,6 @@ mod tests {
 
     #[test]
     fn a_key_depends_on_path_peer_and_secret() {
-        let dir = std::env::temp_dir().join(format!("unstick-{}-secret", std::process::id()));
-        let secret = stored_secret(&dir).unwrap();
-        assert_eq!(stored_secret(&dir).unwrap(), secret);
-        fs::remove_dir_all(dir).unwrap();
         let (a, b) = (file("a", b"1"), file("b", b"1"));
         let keys = |secret, peer: &str| ResumeKeys { secret, peer: peer.to_owned() };
         let all = [
