@@ -35,6 +35,8 @@ const GIVE_UP_TIMEOUT: Duration = Duration::from_millis(100);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The interval at which a peer hears of this side while it works for itself.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// How long what was fed waits to be written together with what follows.
+const COLLECT_TIMEOUT: Duration = Duration::from_millis(5);
 /// The hint for a peer that ends the connection without a close.
 const SPEAKS_V1: &str = "; does it speak v1? see --format";
 
@@ -131,6 +133,8 @@ impl<'a> Sender<'a> {
         let _ = self.connection.announce(NAME);
         loop {
             tokio::select! {
+                // First, so that messages are collected before they are written.
+                biased;
                 item = items.recv() => match item.transpose().map_err(Halt::GivenUp)? {
                     Some(Item::Message(payload)) => self.message(&payload).await?,
                     Some(Item::File(file)) => self.file(file).await?,
@@ -344,6 +348,11 @@ impl<'a> Sender<'a> {
     /// then.
     pub(super) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Halt> {
         let mut work = pin!(work);
+        // What was fed is collected with what follows, unless that takes longer.
+        let done = timeout(COLLECT_TIMEOUT, &mut work).await;
+        if let Ok(done) = done {
+            return Ok(done);
+        }
         let mut pings = interval(PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pings.reset();
