@@ -12,6 +12,7 @@ mod conform;
 mod datagrams;
 mod demo;
 mod format;
+mod framing_args;
 mod inbox;
 mod inspect;
 mod listen;

@@ -261,7 +261,7 @@ mod tests {
     use unstick::{Decoder, Framing};
 
     use super::*;
-    use crate::format::FramingArgs;
+    use crate::framing_args::FramingArgs;
     use clap::Args;
 
     /// The names that a text does not contain as words.
@@ -316,5 +316,29 @@ mod tests {
         decoder.for_each(&wire, |piece| payload.extend_from_slice(piece.bytes)).unwrap();
         assert_eq!(payload, b"a~b");
         assert!(!AnyWire::Hdlc.has_files() && !AnyWire::Hdlc.is_v1());
+    }
+
+    #[test]
+    fn invalid_formats_are_refused() {
+        for (text, why) in [
+            ("u33", "the formats are v1, u8,"),
+            ("field:", "has no value"),
+            ("field:header=4,offset=3,width=2", "does not end within a header of 4"),
+            ("field:header=33,width=2", "1 to 32 bytes"),
+            ("field:width=9", "1 to 8 bytes"),
+            ("field:header=4", "the width is missing"),
+            ("field:width=two", "`two` is no number for width"),
+            ("field:width=2,order=pdp", "take be or le"),
+            ("field:width=2,covers=all", "covers payload, rest"),
+            ("field:width=2,length=3", "`length` is not known"),
+            ("fixed:0", "a frame has at least one byte"),
+            ("fixed:", "fixed:, "),
+            ("fixed:-1", "fixed:, "),
+            ("delim:", "a delimiter has at least one byte"),
+            ("delim:0d0", "delim:, line 1, column 3: the hexadecimal text ends"),
+        ] {
+            let error = text.parse::<AnyWire>().unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
     }
 }

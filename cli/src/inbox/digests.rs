@@ -11,10 +11,8 @@ use cap_std::fs::{Dir, File, Metadata, OpenOptions};
 use sha2::{Digest as _, Sha256};
 use unstick_session::message::Digest;
 
-use super::part::open_in;
+use super::system::{CHUNK, open_in};
 
-/// The size of a read when a file is digested.
-pub(super) const CHUNK: usize = 256 << 10;
 /// The maximum number of digests that are kept.
 const MAX_KNOWN: usize = 16_384;
 /// A file that was changed so recently may be changed again without a change of its times.

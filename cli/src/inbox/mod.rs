@@ -210,7 +210,7 @@ impl Inbox {
         let part_name = name::of_part(name, key);
         let answer = self.check(name, size);
         if !matches!(answer, Ok(None)) {
-            part::remove(&self.dir, &self.in_use, part_name.clone());
+            self.in_use.remove(&self.dir, part_name.clone());
         }
         match (answer?, size) {
             (Some(There::SameSize(file)), Some(size)) if self.digests.knows(&file) => {
@@ -380,7 +380,7 @@ impl Inbox {
 
     /// Opens an existing file, if it is a regular file of this size.
     fn of_size(&self, name: &str, size: u64) -> Option<File> {
-        let file = part::open_in(&self.dir, name, &mut OpenOptions::new()).ok()?;
+        let file = system::open_in(&self.dir, name, &mut OpenOptions::new()).ok()?;
         let found = file.metadata().ok()?.len();
         (found == size).then_some(file)
     }
@@ -411,7 +411,7 @@ impl Inbox {
                 && metadata.is_file()
                 && metadata.modified().is_ok_and(|modified| is_old(modified.into_std()))
             {
-                part::remove(&self.dir, &self.in_use, name);
+                self.in_use.remove(&self.dir, name);
             }
         }
     }

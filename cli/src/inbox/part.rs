@@ -4,14 +4,12 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, File, OpenOptions};
 use sha2::{Digest as _, Sha256};
 use unstick_session::message::Digest;
 
-use super::digests::CHUNK;
 use super::room::{Claim, InUse};
-use super::system::{Lock, lock, rename_new};
+use super::system::{CHUNK, open_in, open_locked, rename_new};
 
 /// The number of new bytes after which the disk starts to write them.
 const WRITE_BACK: u64 = 32 << 20;
@@ -42,34 +40,20 @@ impl Part {
     pub(super) fn open(dir: &Arc<Dir>, in_use: &Arc<InUse>, name: String) -> io::Result<Self> {
         let taken = || io::Error::new(io::ErrorKind::ResourceBusy, "its part is in use");
         let claim = Claim::new(name, in_use).ok_or_else(taken)?;
-        // A retry in case the part was removed or renamed by its user in between.
-        for _ in 0..2 {
-            let file = open_in(dir, &claim.name, OpenOptions::new().write(true).create(true))?;
-            if lock(&file)? == Lock::Taken {
-                return Err(taken());
-            }
-            let metadata = file.metadata()?;
-            let there = dir.symlink_metadata(&claim.name).map(|there| (there.dev(), there.ino()));
-            if there.is_ok_and(|there| there == (metadata.dev(), metadata.ino())) {
-                // A second link may lead to a place outside the folder.
-                if metadata.nlink() != 1 {
-                    return Err(io::Error::other("the part has a second name"));
-                }
-                let len = metadata.len();
-                claim.adopt(len);
-                return Ok(Self {
-                    file,
-                    dir: Arc::clone(dir),
-                    claim,
-                    len,
-                    fresh: 0,
-                    writes_back: Arc::default(),
-                    was_full: false,
-                    is_gone: false,
-                });
-            }
-        }
-        Err(taken())
+        let file = open_locked(dir, &claim.name, OpenOptions::new().write(true).create(true))?;
+        let file = file.ok_or_else(taken)?;
+        let len = file.metadata()?.len();
+        claim.adopt(len);
+        Ok(Self {
+            file,
+            dir: Arc::clone(dir),
+            claim,
+            len,
+            fresh: 0,
+            writes_back: Arc::default(),
+            was_full: false,
+            is_gone: false,
+        })
     }
 
     /// Returns the number of bytes in the part.
@@ -195,24 +179,6 @@ impl Drop for Part {
             self.remove_now();
         }
     }
-}
-
-/// Removes the part of this name if it is not in use. Returns whether it was removed.
-pub(super) fn remove(dir: &Arc<Dir>, in_use: &Arc<InUse>, name: String) -> bool {
-    dir.symlink_metadata(&name).is_ok() && Part::open(dir, in_use, name).is_ok_and(Part::remove)
-}
-
-/// Opens a regular file in the folder. Does not follow a link, and does not block on a pipe.
-pub(super) fn open_in(dir: &Dir, name: &str, options: &mut OpenOptions) -> io::Result<File> {
-    options.read(true).follow(FollowSymlinks::No);
-    #[cfg(unix)]
-    {
-        use cap_std::fs::OpenOptionsExt as _;
-        let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-        options.custom_flags(nonblock);
-    }
-    let file = dir.open_with(name, options)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("no regular file")) }
 }
 
 #[cfg(test)]

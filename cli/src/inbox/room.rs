@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, OpenOptions};
 
 use super::name;
-use super::part::remove;
-use super::system::Disk;
+use super::system::{Disk, open_locked};
 use crate::term::output::is_full;
 
 /// The bytes that a part of one byte takes, as on a disk: its length is rounded up to a multiple.
@@ -161,11 +160,25 @@ impl InUse {
             if is_enough(removed) {
                 return Ok(true);
             }
-            if remove(dir, self, oldest) {
+            if self.remove(dir, oldest) {
                 removed = removed.saturating_add(room);
             }
         }
         Ok(is_enough(removed))
+    }
+
+    /// Removes the part of this name if it is not in use. Returns whether it was removed.
+    pub(super) fn remove(self: &Arc<Self>, dir: &Dir, name: String) -> bool {
+        let Some(claim) = Claim::new(name, self) else { return false };
+        let Ok(Some(file)) = open_locked(dir, &claim.name, OpenOptions::new().write(true)) else {
+            return false;
+        };
+        claim.adopt(file.metadata().map_or(0, |metadata| metadata.len()));
+        let removed = dir.remove_file(&claim.name).is_ok();
+        if removed {
+            claim.forget();
+        }
+        removed
     }
 
     /// Counts the unused parts, and returns their names and the room they take, oldest first.

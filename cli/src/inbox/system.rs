@@ -3,9 +3,8 @@
 use std::fmt::Debug;
 use std::io::{self, Write};
 
+use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, File, OpenOptions};
-
-use super::part::open_in;
 
 /// The disk of an inbox. Tests have one that is full.
 pub(super) trait Disk: Debug + Send + Sync {
@@ -18,6 +17,9 @@ pub(super) trait Disk: Debug + Send + Sync {
     /// Syncs the names in the folder to disk. Returns `false` if the file system cannot.
     fn sync_names(&self) -> io::Result<bool>;
 }
+
+/// The size of a read when a file is digested.
+pub(super) const CHUNK: usize = 256 << 10;
 
 /// Tries once what the inbox needs, and returns what the file system of this folder lacks.
 ///
@@ -62,6 +64,46 @@ pub(super) enum Lock {
     Taken,
     /// The file system has no locks; then only this program's own list protects a part.
     Unsupported,
+}
+
+/// Opens a regular file in the folder. Does not follow a link, and does not block on a pipe.
+pub(super) fn open_in(dir: &Dir, name: &str, options: &mut OpenOptions) -> io::Result<File> {
+    options.read(true).follow(FollowSymlinks::No);
+    #[cfg(unix)]
+    {
+        use cap_std::fs::OpenOptionsExt as _;
+        let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+        options.custom_flags(nonblock);
+    }
+    let file = dir.open_with(name, options)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("no regular file")) }
+}
+
+/// Opens a file like [`open_in`], and locks it. Returns `None` if another program has it.
+///
+/// # Errors
+/// Returns an error for a file with a second name, which may lead to a place outside the folder.
+pub(super) fn open_locked(
+    dir: &Dir,
+    name: &str,
+    options: &mut OpenOptions,
+) -> io::Result<Option<File>> {
+    // A retry in case the file was removed or renamed by its user in between.
+    for _ in 0..2 {
+        let file = open_in(dir, name, options)?;
+        if lock(&file)? == Lock::Taken {
+            return Ok(None);
+        }
+        let metadata = file.metadata()?;
+        let there = dir.symlink_metadata(name).map(|there| (there.dev(), there.ino()));
+        if there.is_ok_and(|there| there == (metadata.dev(), metadata.ino())) {
+            if metadata.nlink() != 1 {
+                return Err(io::Error::other("the part has a second name"));
+            }
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
 }
 
 /// How a file got its name.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use unstick::Kind;
 
 use crate::addr::Addr;
-use crate::format::FramingArgs;
+use crate::framing_args::FramingArgs;
 use crate::send::source::ItemArgs;
 use crate::term::bytes::{parse_bytes, parse_seconds};
 use crate::tls::TlsArgs;

@@ -14,11 +14,11 @@ use unstick_session::tokio::{Connection, ConnectionError, FoundEvent, Turn};
 use crate::addr::{BoxedReader, BoxedWriter, Halves};
 use crate::advice::{explain_connection, reason};
 use crate::format::AnyMeta;
-use crate::send::progress::Bar;
-use crate::send::source::{Item, Items};
-use crate::send::stream::{
+use crate::send::job::{
     Answers, Job, broken, ended_early, not_sent, not_taken, over_limit, unanswered,
 };
+use crate::send::progress::Bar;
+use crate::send::source::{Item, Items};
 use crate::send::tally::Tally;
 use crate::send::transfer::ResumeKeys;
 use crate::term::bytes::count_bytes;

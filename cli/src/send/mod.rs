@@ -4,6 +4,7 @@ pub(crate) mod args;
 mod conversation;
 mod datagrams;
 mod file;
+mod job;
 mod plain;
 mod progress;
 mod prompt;

@@ -12,10 +12,10 @@ use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use crate::addr::{BoxedReader, BoxedWriter, Halves};
 use crate::advice::explain_read;
 use crate::format::Meta;
-use crate::send::source::{Item, Items};
-use crate::send::stream::{
+use crate::send::job::{
     Answers, Job, broken, ended_early, not_sent, not_taken, over_limit, unanswered,
 };
+use crate::send::source::{Item, Items};
 use crate::term::bytes::count_bytes;
 use crate::term::output::Failure;
 use crate::wire::{Exchange, feed, next_found};
