@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -13,7 +15,9 @@ use crate::term::preview;
 /// The maximum number of bytes in lines that wait to be written. A task that exceeds it waits.
 const MAX_QUEUED_BYTES: u32 = 8 << 20;
 /// The number of bytes in lines that are written together.
-const MAX_BUFFERED_BYTES: usize = 8 << 10;
+const MAX_BUFFERED_BYTES: usize = 64 << 10;
+/// How long lines are collected after some were written, so that many lines are few writes.
+const COLLECT: Duration = Duration::from_micros(500);
 
 /// Prints lines from any task. Clones share one queue.
 #[derive(Clone)]
@@ -143,6 +147,7 @@ fn write_all(
             lines.add(line)?;
         }
         lines.flush()?;
+        sleep(COLLECT);
     }
     if lines.lost == 0 {
         return Ok(());
