@@ -139,6 +139,7 @@ impl<'a> Sender<'a> {
                     Some(Item::Message(payload)) => self.message(&payload).await?,
                     Some(Item::File(file)) => self.file(file).await?,
                     Some(Item::Mistake(why)) => self.answers.printer.error(&why).await,
+                    Some(Item::Unsendable { shown, why }) => self.tally.unsendable(shown, why),
                     None => break,
                 },
                 found = self.connection.find() => self.found(found).await?,

@@ -141,7 +141,7 @@ impl DatagramExchange<'_> {
             tokio::select! {
                 item = items.recv() => match item.transpose()? {
                     Some(Item::Message(payload)) => self.message(sender, &payload).await?,
-                    Some(Item::File(_)) => self.printer.error(NO_FILES).await,
+                    Some(Item::File(_) | Item::Unsendable { .. }) => self.printer.error(NO_FILES).await,
                     Some(Item::Mistake(why)) => self.printer.error(&why).await,
                     None => break,
                 },

@@ -113,7 +113,7 @@ impl<W: Exchange> Sender<'_, W> {
             }
             match items.recv().await.transpose()? {
                 Some(Item::Message(payload)) => self.message(&payload).await?,
-                Some(Item::File(_)) => {
+                Some(Item::File(_) | Item::Unsendable { .. }) => {
                     self.answers.printer.error("only v1 has files; send it without --format").await;
                 }
                 Some(Item::Mistake(why)) => self.answers.printer.error(&why).await,

@@ -18,8 +18,13 @@ const AHEAD: usize = 64;
 pub(crate) enum Item {
     Message(Vec<u8>),
     File(FileItem),
-    /// An item that cannot be sent, with the reason.
+    /// A mistake at the prompt, with a hint.
     Mistake(String),
+    /// A file that cannot be sent, as it was given, and the reason.
+    Unsendable {
+        shown: String,
+        why: String,
+    },
 }
 
 /// A queue of items to send; it is closed after the last.
@@ -61,10 +66,22 @@ impl ItemArgs {
             return Err(Failure::Usage("--name names one FILE; give just one".to_owned()));
         }
         let item = |item| match item {
-            ItemArg::Text(text) => Ok(Item::Message(text.into_bytes())),
-            ItemArg::File(path) => FileItem::new(&path, name).map(Item::File).map_err(Failure::Job),
+            ItemArg::Text(text) => Item::Message(text.into_bytes()),
+            ItemArg::File(path) => match FileItem::new(&path, name) {
+                Ok(file) => Item::File(file),
+                Err(why) => Item::Unsendable { shown: path.display().to_string(), why },
+            },
         };
-        self.0.into_iter().map(item).collect()
+        let items: Vec<_> = self.0.into_iter().map(item).collect();
+        // If nothing can be sent, no connection is needed.
+        match items.first() {
+            Some(Item::Unsendable { why, .. })
+                if items.iter().all(|item| matches!(item, Item::Unsendable { .. })) =>
+            {
+                Err(Failure::Job(why.clone()))
+            }
+            _ => Ok(items),
+        }
     }
 
     fn arg(command: Command) -> Command {

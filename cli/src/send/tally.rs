@@ -47,6 +47,8 @@ pub(crate) enum FileOutcome {
     },
     Changed,
     Unreadable(io::Error),
+    /// It was not offered.
+    Unsendable(String),
 }
 
 /// A line of `--json`.
@@ -79,6 +81,18 @@ impl Tally {
             outcome: FileOutcome::Unknown,
         });
         self.files.len() - 1
+    }
+
+    /// Adds a file that cannot be sent.
+    pub(crate) fn unsendable(&mut self, shown: String, why: String) {
+        self.files.push(Entry {
+            name: shown.clone(),
+            shown,
+            size: None,
+            digest: None,
+            held: None,
+            outcome: FileOutcome::Unsendable(why),
+        });
     }
 
     pub(crate) fn opened(&mut self, entry: usize, id: u32, size: Option<u64>) {
@@ -194,6 +208,7 @@ impl Entry {
             FileOutcome::Final { code, .. } => code.to_string(),
             FileOutcome::Changed => Code::CHANGED.to_string(),
             FileOutcome::Unreadable(_) => Code::UNREADABLE.to_string(),
+            FileOutcome::Unsendable(_) => "not sent".to_owned(),
             FileOutcome::Unknown => "unknown".to_owned(),
         }
     }
@@ -220,6 +235,7 @@ impl Entry {
             }
             FileOutcome::Changed => "it changed while it was sent; send it again".to_owned(),
             FileOutcome::Unreadable(error) => format!("it cannot be read: {error}"),
+            FileOutcome::Unsendable(why) => why.clone(),
             FileOutcome::Unknown => "the connection ended first; send it again".to_owned(),
         })
     }

@@ -19,6 +19,8 @@ use crate::term::preview;
 
 /// The size of a read.
 const CHUNK: usize = 512 << 10;
+/// The size of a read from a pipe, which is sent as it comes.
+const PIPE_CHUNK: usize = 64 << 10;
 /// The number of chunks that are read ahead.
 const AHEAD: usize = 2;
 
@@ -200,27 +202,32 @@ impl Input {
         Ok(Self { file: Some(file), stamp, remaining, hasher, is_changed: false })
     }
 
-    /// Fills the chunk, which is shorter only at the end of the file, and digests it.
+    /// Fills the chunk, which is shorter only at the end of the file, and digests it. Of a pipe it reads
+    /// what is there.
     fn read(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
+        let is_pipe = self.stamp.is_none();
+        let most = if is_pipe { PIPE_CHUNK } else { CHUNK };
         // The old content is overwritten; it need not be zeroed first.
-        let wanted = usize::try_from(self.remaining).unwrap_or(CHUNK).min(CHUNK);
-        chunk.resize(wanted, 0);
-        let mut n = 0;
+        chunk.resize(usize::try_from(self.remaining).unwrap_or(most).min(most), 0);
+        let (mut n, mut ended) = (0, false);
         while let Some(spare @ [_, ..]) = chunk.get_mut(n..) {
             let read = match &mut self.file {
                 Some(file) => file.read(spare),
                 None => io::stdin().lock().read(spare),
             };
             match read {
-                Ok(0) => break,
+                Ok(0) => ended = true,
                 Ok(more) => n += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
+            }
+            if is_pipe || ended {
+                break;
             }
         }
         chunk.truncate(n);
         self.hasher.update(&chunk);
-        self.remaining = if n < wanted { 0 } else { self.remaining.saturating_sub(n as u64) };
+        self.remaining = if ended { 0 } else { self.remaining.saturating_sub(n as u64) };
         self.check_for_change();
         Ok(())
     }
@@ -290,10 +297,20 @@ impl FileSource {
             // Most files are small: this read is all of them.
             let mut first = Vec::new();
             input.read(&mut first)?;
+            if let Some(stamp @ Stamp { len: 0, .. }) = input.stamp {
+                // Files of procfs, for example, say so and have content.
+                (input.stamp, input.remaining) = (None, u64::MAX);
+                input.read(&mut first)?;
+                if first.is_empty() {
+                    input.stamp = Some(stamp);
+                }
+            }
             Ok((input, first))
         };
         let (input, first) = blocking(spawn_blocking(open)).await??;
-        let size = input.stamp.map(|stamp| stamp.len);
+        // A file of sysfs ends before its size.
+        let is_all = input.remaining == 0;
+        let size = input.stamp.map(|stamp| if is_all { first.len() as u64 } else { stamp.len });
         let current = Vec::new();
         Ok(Self { size, input: Some(input), read_ahead: None, first, current, position: 0 })
     }

@@ -19,6 +19,7 @@ mod peers;
 mod prompt;
 mod python_files;
 mod send;
+mod sources;
 mod storage;
 mod support;
 mod terminal;
