@@ -56,6 +56,22 @@ pub(crate) struct Args {
     /// One JSON object a line, for scripts, with the whole messages.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write the messages to standard output as they are, one after the other, and nothing else.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) raw: bool,
+    /// The same, with a byte 0 after each message.
+    #[arg(short = '0', long, conflicts_with = "json")]
+    pub(crate) null: bool,
+    /// Begin each line with the time, in UTC. JSON has it anyway.
+    #[arg(long)]
+    pub(crate) time: bool,
+    /// Serve one connection, and end with it: with 1 if it ended with an error.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Send each message of a peer to all others. One that reads more slowly than they come misses
+    /// some.
+    #[arg(long)]
+    pub(crate) broadcast: bool,
     #[command(flatten)]
     pub(crate) inbox: InboxArgs,
     #[command(flatten)]

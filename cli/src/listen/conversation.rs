@@ -19,7 +19,7 @@ use crate::listen::budget::{Account, Budgeted};
 use crate::listen::end::{CLOSE_TIMEOUT, End, skipped};
 use crate::listen::log::Log;
 use crate::listen::rate::{MinRate, Silence};
-use crate::listen::rules::{Rules, Stop};
+use crate::listen::rules::{Rules, Said, Stop};
 use crate::listen::uploads::{Outcome, Uploads};
 use crate::v1::{self, Close};
 
@@ -34,14 +34,14 @@ const FILE_IDLE: Duration = Duration::from_secs(120);
 
 type PeerConnection = Connection<Join<Budgeted<BoxedReader>, BoxedWriter>>;
 
-/// Serves a connection until it ends, or the program does. `limit` is the maximum payload length.
+/// Serves a connection until it ends, or the program does. Returns whether it ended without an error. `limit` is the maximum payload length.
 pub(crate) async fn serve(
     rules: &Rules,
     limit: u64,
     log: Log<'_>,
     (incoming, outgoing): Halves,
     mut stop: Stop,
-) {
+) -> bool {
     let (incoming, mut account) = rules.budget.open(incoming);
     let session = rules.kinds.iter().fold(Session::new(), |session, kind| session.with_kind(*kind));
     let stream = tokio::io::join(incoming, outgoing);
@@ -79,6 +79,7 @@ pub(crate) async fn serve(
     // An error is logged already, or nobody is there to be told.
     let owes = connection.session().owed() > 0;
     let _ = connection.close(end.close(owes), CLOSE_TIMEOUT).await;
+    end.is_clean()
 }
 
 /// The state of the conversation with one peer.
@@ -100,6 +101,7 @@ struct Conversation<'a> {
 enum Wakeup {
     Found(Result<Option<FoundEvent>, ConnectionError>),
     Outcome(Option<Outcome>),
+    Said(Result<Said, u64>),
     Tick,
     Announce,
     Late,
@@ -114,6 +116,7 @@ enum Answer {
 
 impl Conversation<'_> {
     async fn run(&mut self, account: &mut Account, stop: &mut Stop) -> End {
+        let mut others = self.rules.others();
         let mut announce = pin!(sleep(ANNOUNCE));
         let mut first = pin!(sleep(self.rules.first_timeout));
         let mut ticks = interval(TICK);
@@ -134,6 +137,7 @@ impl Conversation<'_> {
                     Wakeup::Outcome(outcome)
                 }
                 _ = ticks.tick(), if has_files => Wakeup::Tick,
+                said = others.next(self.log.peer()), if !self.peer_closed => Wakeup::Said(said),
                 () = account.used_up(), if can_read => continue,
                 found = self.connection.find(), if can_read => Wakeup::Found(found),
                 () = &mut announce, if !self.log.is_announced() => Wakeup::Announce,
@@ -151,6 +155,7 @@ impl Conversation<'_> {
                 Wakeup::Found(Err(error)) => self.failed(&error).await,
                 Wakeup::Outcome(Some(outcome)) => self.outcome(outcome).await,
                 Wakeup::Outcome(None) => Ok(()),
+                Wakeup::Said(said) => self.said(said, account).await,
                 Wakeup::Tick => {
                     ticked += 1;
                     self.tick(ticked % TICKS_TO_WORKING == 0, can_read).await
@@ -232,6 +237,7 @@ impl Conversation<'_> {
             _ => return Ok(None),
         };
         self.log.message(at, AnyMeta::Kind(kind), payload).await;
+        self.rules.say(self.log.peer(), AnyMeta::Kind(kind), payload);
         Ok(self.rules.reply.as_ref().map(|reply| Answer::Message(kind, reply.to(payload))))
     }
 
@@ -253,6 +259,24 @@ impl Conversation<'_> {
                 self.written(fed)
             }
         }
+    }
+
+    /// Passes on what another peer has said, or tells how much was missed. What this peer does not take
+    /// is left out.
+    async fn said(&mut self, said: Result<Said, u64>, account: &mut Account) -> Result<(), End> {
+        let Said { meta, payload, .. } = match said {
+            Ok(said) => said,
+            Err(missed) => {
+                self.log.missed(missed).await;
+                return Ok(());
+            }
+        };
+        if payload.len() as u64 > self.connection.session().peer_limit() {
+            self.log.missed(1).await;
+            return Ok(());
+        }
+        let kind = meta.kind().unwrap_or(Kind::BINARY);
+        self.answer(Answer::Message(kind, payload.to_vec()), account).await
     }
 
     /// Handles an error of a read. An `Err` ends the conversation.

@@ -77,7 +77,7 @@ enum Wakeup {
     First,
 }
 
-/// Serves a connection until it ends, or `stop` becomes true.
+/// Serves a connection until it ends, or `stop` becomes true. Returns whether it ended without an error.
 pub(crate) async fn serve(
     rules: &Rules,
     framing: Framing<AnyFormat>,
@@ -85,7 +85,7 @@ pub(crate) async fn serve(
     log: Log<'_>,
     (incoming, outgoing): Halves,
     mut stop: Stop,
-) {
+) -> bool {
     let (mut incoming, mut account) = rules.budget.open(incoming);
     let mut conversation = DialectConversation {
         rules,
@@ -114,6 +114,7 @@ pub(crate) async fn serve(
     }
     log.ended(&end).await;
     shut_down(incoming.into_inner(), writer.into_inner().0).await;
+    end.is_clean()
 }
 
 /// The conversation with one peer that speaks the dialect.

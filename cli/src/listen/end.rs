@@ -40,6 +40,11 @@ impl End {
         Self::Error { at: None, code: None, message }
     }
 
+    /// Returns whether it was no error.
+    pub(crate) fn is_clean(&self) -> bool {
+        !matches!(self, Self::Error { .. })
+    }
+
     /// Returns the end after a failed read.
     pub(crate) fn read(error: &ReadError, wire: AnyWire) -> Self {
         let at = match error {

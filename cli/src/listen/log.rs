@@ -3,23 +3,33 @@
 use std::sync::atomic::Ordering;
 
 use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use unstick_session::message::{Code, Hello};
 
 use crate::format::AnyMeta;
 use crate::listen::end::End;
-use crate::listen::rules::Rules;
+use crate::listen::rules::{Rules, Show};
 use crate::listen::uploads::{Answer, Outcome};
 use crate::shown::Shown;
 use crate::term::bytes::count;
-use crate::term::output::json;
+use crate::term::output::{error_line, json};
 use crate::term::preview::{self, preview};
 use crate::term::printer::Printer;
 use crate::v1;
 
-/// A line of `--json`.
+/// A line of `--json`, with the time at which it was made.
+#[derive(Serialize)]
+struct Timed<'a> {
+    #[serde(flatten)]
+    event: ListenEvent<'a>,
+    time: String,
+}
+
+/// An event of `--json`.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-pub(crate) enum ListenEvent<'a> {
+enum ListenEvent<'a> {
     Listening {
         addr: &'a str,
     },
@@ -71,6 +81,26 @@ pub(crate) enum ListenEvent<'a> {
     },
 }
 
+/// Returns the time as in RFC 3339, in UTC.
+fn now() -> String {
+    // The years of a clock have four digits.
+    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
+}
+
+fn line(event: ListenEvent<'_>) -> String {
+    json(&Timed { event, time: now() })
+}
+
+/// Says where connections are accepted.
+pub(crate) async fn listening(show: Show, printer: &Printer, addr: &str) {
+    let listening = format!("listening on {addr}");
+    match show {
+        Show::Json => printer.line(line(ListenEvent::Listening { addr })).await,
+        Show::Raw(_) => printer.note(listening).await,
+        Show::Line { .. } => printer.line(listening).await,
+    }
+}
+
 /// Logs the events of one connection.
 pub(crate) struct Log<'a> {
     rules: &'a Rules,
@@ -92,9 +122,42 @@ impl<'a> Log<'a> {
         self.announced
     }
 
+    pub(crate) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    fn is_json(&self) -> bool {
+        self.rules.show == Show::Json
+    }
+
     async fn event(&self, event: ListenEvent<'_>) {
-        if self.rules.json {
-            self.printer.line(json(&event)).await;
+        if self.is_json() {
+            self.printer.line(line(event)).await;
+        }
+    }
+
+    /// Prints a line of text, with the time if that is wanted: on standard error if only messages go to
+    /// standard output.
+    async fn text(&self, text: String) {
+        match self.rules.show {
+            Show::Line { .. } => self.printer.line(self.timed(text)).await,
+            Show::Json | Show::Raw(_) => self.printer.note(text).await,
+        }
+    }
+
+    /// Prints a line on standard error, with the time if that is wanted.
+    async fn note(&self, text: String) {
+        self.printer.note(self.timed(text)).await;
+    }
+
+    async fn complain(&self, text: &str) {
+        self.note(error_line(text)).await;
+    }
+
+    fn timed(&self, text: String) -> String {
+        match self.rules.show {
+            Show::Line { time: true } => format!("{}  {text}", now()),
+            _ => text,
         }
     }
 
@@ -108,17 +171,17 @@ impl<'a> Log<'a> {
             return;
         }
         self.announced = true;
-        if !self.rules.json {
+        if !self.is_json() {
             let hello = hello.map_or_else(String::new, |hello| format!(" ({})", v1::brief(hello)));
-            self.printer.note(format!("{} connected{hello}", self.peer)).await;
+            self.note(format!("{} connected{hello}", self.peer)).await;
         }
     }
 
     pub(crate) async fn hello(&mut self, hello: &Hello<'_>) {
         let peer = &self.peer;
         self.event(ListenEvent::Hello { peer, limit: hello.limit, name: hello.name }).await;
-        if self.announced && !self.rules.json {
-            self.printer.note(format!("{peer} says hello: {}", v1::brief(hello))).await;
+        if self.announced && !self.is_json() {
+            self.note(format!("{peer} says hello: {}", v1::brief(hello))).await;
         }
         self.announce(Some(hello)).await;
     }
@@ -128,17 +191,23 @@ impl<'a> Log<'a> {
         self.rules.messages.fetch_add(1, Ordering::Relaxed);
         self.announce(None).await;
         let peer = &self.peer;
-        if self.rules.json {
-            // The line is made once there is room for it: each waiting peer holds its payload only.
-            let room = self.printer.room(payload.len() * 2).await;
-            let message = Shown::new(meta, payload);
-            return self.printer.line_in(room, json(&ListenEvent::Message { peer, at, message }));
+        match self.rules.show {
+            Show::Json => {
+                // The line is made once there is room for it: each waiting peer holds its payload only.
+                let room = self.printer.room(payload.len() * 2).await;
+                let message = Shown::new(meta, payload);
+                return self
+                    .printer
+                    .line_in(room, line(ListenEvent::Message { peer, at, message }));
+            }
+            Show::Raw(end) => return self.printer.raw([payload, end].concat()).await,
+            Show::Line { .. } => {}
         }
         let len = payload.len();
         let content = preview(payload, len as u64, self.rules.preview);
         let meta = meta.kind().map(|kind| kind.to_string()).or_else(|| meta.header());
         let meta = meta.map_or_else(String::new, |meta| format!("{meta:<6}  "));
-        self.printer.line(format!("{peer:<21}  {meta}{len:>8}  {content}")).await;
+        self.text(format!("{peer:<21}  {meta}{len:>8}  {content}")).await;
     }
 
     /// Logs the outcome of a file.
@@ -151,7 +220,7 @@ impl<'a> Log<'a> {
                 self.rules.files.fetch_add(1, Ordering::Relaxed);
                 self.announce(None).await;
                 let peer = &self.peer;
-                if self.rules.json {
+                if self.is_json() {
                     let event = ListenEvent::File {
                         peer,
                         name,
@@ -164,9 +233,7 @@ impl<'a> Log<'a> {
                     return self.event(event).await;
                 }
                 let to = preview::name(to);
-                self.printer
-                    .line(format!("{peer:<21}  file    {size:>8}  {to}  sha256 {digest}"))
-                    .await;
+                self.text(format!("{peer:<21}  file    {size:>8}  {to}  sha256 {digest}")).await;
             }
             Answer::Exists(there) => {
                 let what = match there {
@@ -202,7 +269,7 @@ impl<'a> Log<'a> {
         self.announce(None).await;
         let peer = &self.peer;
         let shown = name.map_or_else(|| "a file".to_owned(), preview::name);
-        self.printer.error(&format!("{peer}: {shown} is not stored: {code}, {message}")).await;
+        self.complain(&format!("{peer}: {shown} is not stored: {code}, {message}")).await;
         let name = name.unwrap_or_default();
         let (status, message) = (code.to_string(), Some(message));
         let (stored_as, size, digest) = (None, None, None);
@@ -210,10 +277,16 @@ impl<'a> Log<'a> {
             .await;
     }
 
+    /// Logs that the peer was too slow, or takes too little, for messages of others.
+    pub(crate) async fn missed(&mut self, missed: u64) {
+        let missed = count(missed, "message");
+        self.complain(&format!("{}: {missed} of others left out", self.peer)).await;
+    }
+
     pub(crate) async fn error(&mut self, at: Option<u64>, code: Option<Code>, message: &str) {
         self.announce(None).await;
         let peer = &self.peer;
-        self.printer.error(&format!("{peer}: {message}")).await;
+        self.complain(&format!("{peer}: {message}")).await;
         let name = code.map(v1::code_name);
         let code = code.map(|code| code.0);
         self.event(ListenEvent::Error { peer, at, code, name, message }).await;
@@ -227,12 +300,12 @@ impl<'a> Log<'a> {
         let (peer, messages, files) = (&self.peer, self.messages, self.files);
         let clean = matches!(end, End::Clean);
         self.event(ListenEvent::Ended { peer, messages, files, clean }).await;
-        if !self.rules.json && clean {
+        if !self.is_json() && clean {
             let mut after = count(messages, "message");
             if files > 0 {
                 after = format!("{after} and {}", count(files, "file"));
             }
-            self.printer.note(format!("{peer} ended after {after}")).await;
+            self.note(format!("{peer} ended after {after}")).await;
         }
     }
 }

@@ -34,6 +34,11 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
+    if args.broadcast && args.inbox.dir.is_some() && !args.framing.format.is_v1() {
+        return Err(Failure::Usage(
+            "the plain dialect of --dir has no --broadcast; leave out one of them".to_owned(),
+        ));
+    }
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

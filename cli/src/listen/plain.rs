@@ -11,17 +11,17 @@ use crate::addr::Halves;
 use crate::format::Meta;
 use crate::listen::end::{End, shut_down, skipped};
 use crate::listen::log::Log;
-use crate::listen::rules::{Rules, Stop};
+use crate::listen::rules::{Rules, Said, Stop};
 use crate::wire::{AnyWire, Exchange, next_found, send};
 
-/// Serves a connection until it ends, or the program does.
+/// Serves a connection until it ends, or the program does. Returns whether it ended without an error.
 pub(crate) async fn serve<W: Exchange>(
     rules: &Rules,
     framing: Framing<W>,
     mut log: Log<'_>,
     (incoming, mut outgoing): Halves,
     mut stop: Stop,
-) {
+) -> bool {
     log.connected().await;
     log.announce(None).await;
     let (incoming, mut account) = rules.budget.open(incoming);
@@ -31,16 +31,32 @@ pub(crate) async fn serve<W: Exchange>(
         reader = reader.with_idle_timeout(after);
     }
     let wire: AnyWire = (*framing.format()).into();
+    let mut others = rules.others();
     let mut first = pin!(sleep(rules.first_timeout));
     let mut writer = FrameWriter::with_framing(&mut outgoing, framing);
     let end = loop {
         account.hold(reader.buf().unread().len());
-        let found = tokio::select! {
+        let said = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break End::Stopped,
+            said = others.next(log.peer()) => Ok(said),
             () = account.used_up() => continue,
-            found = next_found(&mut reader) => found,
+            found = next_found(&mut reader) => Err(found),
             () = &mut first, if reader.buf().position() == 0 => break rules.no_first_frame(),
+        };
+        let found = match said {
+            Ok(Ok(Said { meta, payload, .. })) => {
+                match timeout(rules.frame_timeout, send(&mut writer, meta, &payload)).await {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(error)) => break End::write(&error),
+                    Err(_late) => break End::not_taken(rules.frame_timeout),
+                }
+            }
+            Ok(Err(missed)) => {
+                log.missed(missed).await;
+                continue;
+            }
+            Err(found) => found,
         };
         let found = match found {
             Ok(Some(found)) => found,
@@ -56,6 +72,7 @@ pub(crate) async fn serve<W: Exchange>(
         let Some(frame) = reader.buf().frame(&found) else { continue };
         let meta = frame.meta.clone().into_any();
         log.message(found.at(), meta, frame.payload).await;
+        rules.say(log.peer(), meta, frame.payload);
         if let Some(reply) = &rules.reply {
             let answer = reply.to(frame.payload);
             account.hold(reader.buf().unread().len() + 2 * answer.len());
@@ -69,4 +86,5 @@ pub(crate) async fn serve<W: Exchange>(
     drop(writer);
     log.ended(&end).await;
     shut_down(reader.into_inner().0.into_inner(), outgoing).await;
+    end.is_clean()
 }

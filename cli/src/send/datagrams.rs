@@ -54,7 +54,10 @@ pub(crate) async fn send(mut args: Args, shape: Shape) -> Result<(), Failure> {
         terminal = Some(prompt.terminal);
         (prompt.items, (prompt.printer, prompt.outcome))
     } else if piped {
-        (source::lines(args.framing.max_line_len(framing.limit())), Printer::start())
+        (
+            source::standard_input(args.split(), args.framing.max_line_len(framing.limit())),
+            Printer::start(),
+        )
     } else {
         (source::given(given), Printer::start())
     };

@@ -29,6 +29,7 @@ pub(super) async fn send<W: Exchange>(
     shape: Shape,
 ) -> Result<(), Failure> {
     let reads_stdin = args.items.is_empty();
+    let split = args.split();
     let given = args.items.items(args.name.as_deref())?;
     let halves = connect(&args.addr, &args.tls, args.timeout).await?;
 
@@ -45,7 +46,10 @@ pub(super) async fn send<W: Exchange>(
         terminal = Some(prompt.terminal);
         (prompt.items, (prompt.printer, prompt.outcome))
     } else if reads_stdin {
-        (source::lines(args.framing.max_line_len(framing.limit())), Printer::start())
+        (
+            source::standard_input(split, args.framing.max_line_len(framing.limit())),
+            Printer::start(),
+        )
     } else {
         (source::given(given), bar.printer())
     };

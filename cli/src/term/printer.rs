@@ -27,7 +27,8 @@ pub(crate) struct Printer {
 }
 
 struct Line {
-    text: String,
+    /// With its end.
+    bytes: Vec<u8>,
     /// Whether the line is for standard error.
     to_stderr: bool,
     /// Released once the line is written.
@@ -47,14 +48,14 @@ impl Printer {
         Self::with(|waiting| write_all(waiting, stdout()?, io::stderr()))
     }
 
-    /// Starts a printer like [`start`](Self::start) that calls `show` for each line instead of
+    /// Starts a printer like [`start`](Self::start) that calls `show` for each line of text instead of
     /// writing to standard output.
     pub(crate) fn showing(
         mut show: impl FnMut(String) -> io::Result<()> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<(), Failure>>) {
         Self::with(move |mut waiting| {
             while let Some(line) = waiting.blocking_recv() {
-                show(line.text)?;
+                show(String::from_utf8_lossy(&line.bytes).into_owned())?;
             }
             Ok(())
         })
@@ -112,14 +113,20 @@ impl Printer {
         self.push(text, false, room);
     }
 
+    /// Writes bytes to standard output as they are, for a program that reads them.
+    pub(crate) async fn raw(&self, bytes: Vec<u8>) {
+        let room = self.room(bytes.len()).await;
+        let _ = self.lines.send(Line { bytes, to_stderr: false, _room: room });
+    }
+
     async fn queue(&self, text: String, to_stderr: bool) {
         let room = self.room(text.len()).await;
         self.push(text, to_stderr, room);
     }
 
     fn push(&self, text: String, to_stderr: bool, room: Room) {
-        let text = preview::line(text) + "\n";
-        let _ = self.lines.send(Line { text, to_stderr, _room: room });
+        let bytes = (preview::line(text) + "\n").into_bytes();
+        let _ = self.lines.send(Line { bytes, to_stderr, _room: room });
     }
 }
 
@@ -174,10 +181,10 @@ impl<O: Write, E: Write> Lines<O, E> {
         if line.to_stderr {
             self.flush()?;
             // A failure to write to standard error is ignored.
-            let _ = self.err.write_all(line.text.as_bytes());
+            let _ = self.err.write_all(&line.bytes);
             return Ok(());
         }
-        self.buf.extend_from_slice(line.text.as_bytes());
+        self.buf.extend_from_slice(&line.bytes);
         if self.buf.len() >= MAX_BUFFERED_BYTES { self.flush() } else { Ok(()) }
     }
 
@@ -257,7 +264,11 @@ mod tests {
 
     fn print(lines: &mut Lines<Disk, Vec<u8>>, text: &[&str]) -> io::Result<()> {
         for text in text {
-            lines.add(Line { text: format!("{text}\n"), to_stderr: false, _room: Room(None) })?;
+            lines.add(Line {
+                bytes: format!("{text}\n").into_bytes(),
+                to_stderr: false,
+                _room: Room(None),
+            })?;
         }
         lines.flush()
     }
@@ -296,7 +307,7 @@ mod tests {
             let (lines, waiting) = mpsc::unbounded_channel();
             for text in ["first\n", "other\n"] {
                 lines
-                    .send(Line { text: text.into(), to_stderr: false, _room: Room(None) })
+                    .send(Line { bytes: text.into(), to_stderr: false, _room: Room(None) })
                     .unwrap();
             }
             drop(lines);

@@ -24,4 +24,5 @@ mod storage;
 mod support;
 mod terminal;
 mod tls;
+mod tool;
 mod udp;
