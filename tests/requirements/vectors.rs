@@ -332,14 +332,19 @@ impl Peer for Core {
                 self.session.handle_tick();
                 self.said(json!({}))
             }
+            "drain" => {
+                self.session.drain();
+                self.said(json!({}))
+            }
+            "skipped" => match self.session.handle_skipped() {
+                Ok(()) => self.said(json!({"event": "nothing"})),
+                Err(error) => self.said(session_error(error)),
+            },
             "send" => {
                 let text = Strings::of(&request["message"]);
                 let message = text.message(&request["message"]).unwrap();
                 match self.session.send(&message) {
-                    Ok(encoded) => {
-                        assert_eq!(encoded, message.encode().unwrap());
-                        json!({"ok": true})
-                    }
+                    Ok(encoded) => json!({"ok": true, "writes": message_json(&encoded)}),
                     Err(_) => return refused(),
                 }
             }
@@ -576,17 +581,18 @@ fn datagram(request: &Value, bytes: &[u8]) -> Value {
 /// The same, where messages are read.
 fn datagram_messages(request: &Value, bytes: &[u8]) -> Value {
     let frames = datagram(request, bytes);
-    let Some(frames) = frames["frames"].as_array() else { return frames };
-    let frames: Vec<_> = frames.iter().map(raw).collect();
+    let Some(all) = frames["frames"].as_array() else { return frames };
+    let frames: Vec<_> = all.iter().map(raw).collect();
     let pairs = frames.iter().map(|(kind, payload)| (*kind, payload.as_slice()));
     match Message::decode_all(pairs) {
         Ok(messages) => {
             let messages = messages.map(|message| message_json(&message.encode().unwrap()));
             json!({ "messages": messages.collect::<Vec<_>>() })
         }
-        Err(RefusedMessage { error, .. }) => {
+        Err(RefusedMessage { index, error, .. }) => {
             let code = error.code();
-            json!({"refused": {"name": code.name().unwrap(), "code": code.0}})
+            let at = &all[index]["at"];
+            json!({"refused": {"name": code.name().unwrap(), "code": code.0, "at": at}})
         }
     }
 }
@@ -611,7 +617,7 @@ fn packed(request: &Value) -> Option<Vec<u8>> {
             return None;
         }
     }
-    Some(packer.as_bytes().to_vec())
+    Some(packer.as_bytes().to_vec()).filter(|datagram| !datagram.is_empty())
 }
 
 /// What a vector asks of a format, whichever it is.
@@ -1052,7 +1058,8 @@ fn message_cell(message: &Value) -> String {
 
 /// What happens in a conversation, as B.10 has it.
 fn act_cell(act: &Act) -> String {
-    assert!(!act.hold, "the annex has no word for it");
+    let other = act.hold || act.drain.is_some() || act.skipped.is_some() || act.writes.is_some();
+    assert!(!other, "the annex has no word for it");
     if let Some(message) = &act.send {
         let answer = if act.answer == Some(Sent::Ok) { "ok" } else { "refused" };
         return format!("send {}: {answer}", message_cell(message));
