@@ -1184,3 +1184,106 @@ fn vectors_refer_to_what_exists() {
         assert!(vector.about.ends_with('.'), "{}: a sentence", vector.id);
     }
 }
+
+/// The rows of the table in `vectors/README.md` that has this heading in its first cell.
+fn readme_rows(heading: &str) -> Vec<Vec<&'static str>> {
+    let readme = include_str!("../../vectors/README.md");
+    let (_, table) = readme.split_once(&format!("\n| {heading} |")).unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.split('|').map(str::trim).collect()).collect()
+}
+
+/// Calls `each` with every object that stands under one of these names.
+fn under(names: &[&str], value: &Value, each: &mut dyn FnMut(&serde_json::Map<String, Value>)) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                if let (true, Some(object)) = (names.contains(&name.as_str()), value.as_object()) {
+                    each(object);
+                }
+                under(names, value, each);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| under(names, item, each)),
+        _ => {}
+    }
+}
+
+/// Nobody has to guess the members of an error, or the name of an event.
+#[test]
+fn the_readme_lists_every_error_and_event() {
+    let (errors, events) = (readme_rows("`name`"), readme_rows("`event`"));
+    let lists = |cell: &str, name: &str| cell.contains(&format!("`{name}`"));
+    let mut seen = 0;
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ext| ext != "json") || path.ends_with("schema.json") {
+            continue;
+        }
+        let file: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        under(&["error", "refused"], &file, &mut |error| {
+            seen += 1;
+            let name = error["name"].as_str().unwrap();
+            let members = || error.keys().filter(|key| *key != "name" && *key != "code");
+            let whole = |row: &&Vec<&str>| {
+                lists(row[1], name) && members().all(|member| lists(row[3], member))
+            };
+            assert!(errors.iter().any(|row| whole(&row)), "{error:?}");
+        });
+    }
+    assert!(seen > 500, "{seen}");
+    let schema: Value = serde_json::from_str(include_str!("../../vectors/schema.json")).unwrap();
+    for event in schema["$defs"]["act"]["properties"]["event"]["enum"].as_array().unwrap() {
+        let event = event.as_str().unwrap();
+        assert!(events.iter().any(|row| lists(row[1], event)), "{event}");
+    }
+}
+
+/// The specification fixes no order of what a session says by itself.
+#[test]
+fn several_messages_may_come_in_any_order() {
+    for vector in vectors() {
+        for expect in vector.every_expect() {
+            let Expect::Acts(acts) = expect else { continue };
+            for act in acts {
+                let count = act.says.as_ref().map_or(0, |says| says.as_array().unwrap().len());
+                assert_eq!(act.any_order, count > 1, "{}", vector.id);
+            }
+        }
+    }
+}
+
+/// A session that says what is expected in another order passes where the order is free only.
+#[test]
+fn an_order_is_compared_where_it_counts() {
+    struct Reversed(Core);
+    impl Peer for Reversed {
+        fn ask(&mut self, request: &Value) -> Result<Value, String> {
+            let mut answer = self.0.ask(request)?;
+            if let Some(Value::Array(says)) = answer.get_mut("says") {
+                says.reverse();
+            }
+            Ok(answer)
+        }
+    }
+    let core = || Core { path: Path::Decode, receiver: None, session: Session::new() };
+    let vectors = vectors();
+    let mut vector =
+        vectors.iter().find(|vector| vector.id == "15.5-held-refusals").unwrap().clone();
+    assert_eq!(play::play(&vector, &mut Reversed(core())), Verdict::Pass);
+    let Expect::Acts(acts) = &mut vector.expect else { panic!("a conversation") };
+    acts.last_mut().unwrap().any_order = false;
+    assert!(matches!(play::play(&vector, &mut Reversed(core())), Verdict::Fail(_)));
+    assert_eq!(play::play(&vector, &mut core()), Verdict::Pass);
+    // A message too many or too few is seen in any order.
+    let Expect::Acts(acts) = &mut vector.expect else { panic!("a conversation") };
+    let last = acts.last_mut().unwrap();
+    last.any_order = true;
+    let says = last.says.as_mut().unwrap().as_array_mut().unwrap();
+    let one = says.pop().unwrap();
+    assert!(matches!(play::play(&vector, &mut core()), Verdict::Fail(_)));
+    let Expect::Acts(acts) = &mut vector.expect else { panic!("a conversation") };
+    let says = acts.last_mut().unwrap().says.as_mut().unwrap().as_array_mut().unwrap();
+    says.extend([one.clone(), one]);
+    assert!(matches!(play::play(&vector, &mut core()), Verdict::Fail(_)));
+}
