@@ -1,6 +1,7 @@
 //! The tables of the specification, cell by cell, and the rules outside the tables.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::collections::VecDeque;
 use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, vec};
@@ -901,6 +902,126 @@ fn frames_are_judged_in_the_order_of_the_specification() {
     assert_eq!(judge(&own_close, Kind::FILE_OPEN, &bad_name(64)), "fatal");
     assert_eq!(judge(&own_close, Kind::FILE_OPEN, &bad_name(65)), "-");
     assert_eq!(judge(&open_7, Kind::FILE_OPEN, &bad_name(8)), "refused, 8 bad-name");
+}
+
+/// A side that uploads files and takes those of the peer, over pipes with room for two frames.
+#[derive(Default)]
+struct Uploader {
+    session: Session,
+    /// The number of files that were opened, and the messages of the open one that are left.
+    opened: u32,
+    left: Vec<Message<'static>>,
+    answered: usize,
+    unwritten: VecDeque<(Kind, Vec<u8>)>,
+}
+
+impl Uploader {
+    fn write(&mut self, message: &Message<'_>) {
+        let encoded = self.session.send(message).unwrap();
+        self.unwritten.push_back((encoded.kind(), encoded.to_payload()));
+    }
+
+    fn produce(&mut self, files: u32) {
+        if self.left.is_empty() && self.opened < files && self.session.check_may_open().is_ok() {
+            self.opened += 1;
+            let id = self.opened;
+            self.left = vec![done(id, 4), data(id, 2, 2), data(id, 0, 2), open(id, Some(4))];
+        }
+        if let Some(message) = self.left.pop() {
+            self.write(&message);
+        }
+    }
+
+    fn read(&mut self, (kind, payload): &(Kind, Vec<u8>)) {
+        let answer = match self.session.handle_frame(*kind, payload).unwrap() {
+            Event::FileOpen(open) => ready(open.id, 0),
+            Event::FileDone(done) => status(done.id, Code::STORED),
+            Event::FileEnd(_) => return self.answered += 1,
+            _ => return,
+        };
+        // Data that crossed it has made a ready superfluous.
+        if let Ok(encoded) = self.session.send(&answer) {
+            self.unwritten.push_back((encoded.kind(), encoded.to_payload()));
+        }
+    }
+}
+
+/// Returns whether two sides that upload to each other have finished; `false` if both wait for ever.
+fn upload_to_each_other(reads_while_it_cannot_write: bool) -> bool {
+    const FILES: u32 = 100;
+    const BURST: usize = 4;
+    let mut sides = [Uploader::default(), Uploader::default()];
+    let mut pipes: [VecDeque<_>; 2] = Default::default();
+    loop {
+        let mut moves = false;
+        for me in [0, 1] {
+            let side = &mut sides[me];
+            if side.unwritten.is_empty() {
+                (0..BURST).for_each(|_| side.produce(FILES));
+            }
+            while pipes[me].len() < 2 && !side.unwritten.is_empty() {
+                pipes[me].extend(side.unwritten.pop_front());
+                moves = true;
+            }
+            if side.unwritten.is_empty() || reads_while_it_cannot_write {
+                if let Some(frame) = pipes[1 - me].pop_front() {
+                    side.read(&frame);
+                    moves = true;
+                }
+            }
+            // What waits is bounded: two answers for each of 64 transfers, and what was produced.
+            assert!(side.unwritten.len() <= 2 * MAX_TRANSFERS + BURST);
+        }
+        if sides.iter().all(|side| side.answered == FILES as usize) {
+            return true;
+        }
+        if !moves {
+            return false;
+        }
+    }
+}
+
+#[test]
+fn two_sides_that_upload_to_each_other_end_if_they_go_on_reading() {
+    // spec: CNV-17
+    assert!(upload_to_each_other(true));
+    assert!(!upload_to_each_other(false), "this test sees the deadlock");
+}
+
+#[test]
+fn a_peer_that_keeps_opening_files_cannot_prevent_a_close() {
+    // spec: CNV-16
+    let may_close = |drains: bool| {
+        let (mut side, mut peer) = (Session::new(), Session::new());
+        let mut waiting = None;
+        for round in 1..=200 {
+            // The peer opens the next file as soon as it can, and before the last is answered.
+            say(&mut peer, &open(round, Some(0)));
+            let event = receive(&mut side, &open(round, Some(0)));
+            if event == "offered" {
+                say(&mut peer, &done(round, 0));
+                assert_eq!(receive(&mut side, &done(round, 0)), "done");
+            } else {
+                assert_eq!(event, format!("refused, {round} shutting-down"));
+                receive(&mut peer, &status(round, Code::SHUTTING_DOWN));
+            }
+            if let Some(id) = waiting.take() {
+                say(&mut side, &status(id, Code::STORED));
+                receive(&mut peer, &status(id, Code::STORED));
+            }
+            waiting = (event == "offered").then_some(round);
+            if drains && round == 100 {
+                side.drain();
+            }
+            if side.owed() == 0 {
+                say(&mut side, &Message::Close(Close::ORDINARY));
+                return true;
+            }
+        }
+        false
+    };
+    assert!(may_close(true));
+    assert!(!may_close(false), "this test sees a close that never comes");
 }
 
 #[test]
