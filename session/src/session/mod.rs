@@ -61,6 +61,17 @@
 //! [`Code::BUSY`]. Do not stop reading because something cannot be written: the peer may be waiting
 //! for the same (spec, 14.9).
 //!
+//! # The end
+//! Before an ordinary close, [`drain`](Session::drain), and go on until
+//! [`unanswered`](Session::unanswered) and [`owed`](Session::owed) are 0. Then send the close, shut
+//! the write direction down, and read to the end of the stream. After an error, write what
+//! [`poll_transmit`](Session::poll_transmit) returns, shut the write direction down, and discard what
+//! arrives for a few seconds, before the connection is closed: a reset could overtake the close.
+//!
+//! # Time
+//! A session has no clock. If this side has sent nothing for 20 seconds, send a ping;
+//! [`SendError::TooManyPings`] means that the peer has not answered the last ones (spec, 14.7).
+//!
 //! # Memory
 //! A session takes less than 2 KiB and does not allocate: the peer's newest ping, [`MAX_PINGS`] of
 //! this side, and [`MAX_TRANSFERS`] transfers in each direction.
