@@ -58,6 +58,7 @@ fn part_name(key: u8, name: &str) -> String {
 
 #[test]
 fn a_file_gets_its_name_only_when_it_is_complete() {
+    // spec: FIL-24
     let receiver = Receiver::new("inbox-whole", &[]);
     let bytes = content(300_000, 1);
     let mut peer = receiver.peer();
@@ -297,6 +298,7 @@ fn two_senders_of_one_name_have_separate_parts() {
 
 #[test]
 fn a_name_that_is_taken_follows_on_exists() {
+    // spec: FIL-24
     for (policy, again, other, files) in [
         ("refuse", "exists", "exists", &["a.txt"][..]),
         ("rename", "stored", "stored", &["a (2).txt", "a.txt"]),
@@ -561,6 +563,7 @@ fn processor_time(listen: &Listen) -> u64 {
 /// A file that is there is digested for an offer only as long as somebody waits for the answer.
 #[test]
 fn nobody_digests_for_an_offer_that_is_cancelled_or_whose_sender_is_gone() {
+    // spec: SEC-4
     const LARGE: u64 = 64 << 30;
     let receiver = Receiver::new("inbox-cancel-digest", &[]);
     fs::File::create(receiver.folder.path("inbox/large")).unwrap().set_len(LARGE).unwrap();
