@@ -2,6 +2,7 @@
 //! limit, and short descriptions of messages.
 
 use std::fmt;
+use std::time::Duration;
 
 use unstick::Kind;
 use unstick_session::message::{self, Code, FileStatus, Hello, Message};
@@ -11,6 +12,12 @@ use crate::term::preview::{self, preview};
 
 /// The maximum number of characters of a peer's name that are shown in brief.
 const MAX_NAME: usize = 60;
+
+/// The interval at which it is checked whether something was sent. If nothing was, a ping is: so the peer
+/// hears of this side every 20 seconds (spec, CNV-21).
+pub(crate) const PING_CHECK: Duration = Duration::from_secs(10);
+/// The payload of such a ping.
+pub(crate) const KEEPALIVE: &[u8] = b"\0";
 
 /// The length in bytes of a hello before its name.
 const HELLO_LEN: u64 = 4;

@@ -114,6 +114,12 @@ impl Conversation {
         })
     }
 
+    /// Returns whether a failure of the transport is the end of the stream: it is after the peer's close
+    /// (spec, CNV-19).
+    pub(crate) fn ends_with(&self, error: &ReadError) -> bool {
+        matches!(error, ReadError::Io(_)) && self.session.is_peer_closed() && self.check().is_ok()
+    }
+
     /// Handles an error of reading. An error of the transport may be temporary; any other ends the
     /// conversation.
     pub(crate) fn cannot_read(&mut self, error: ReadError) -> ConnectionError {
@@ -140,7 +146,10 @@ impl Conversation {
         skip: impl FnOnce() -> Result<(), RecoverError>,
     ) -> ConnectionError {
         if let ReadError::Decode(DecodeError::Oversize { at, .. }) = error {
-            if self.skips_oversize && self.failure.is_none() && skip().is_ok() {
+            let may_skip = self.skips_oversize && self.check().is_ok();
+            // After the peer's close it ends the conversation (spec, CNV-20).
+            if may_skip && !self.session.is_peer_closed() && skip().is_ok() {
+                let _ = self.session.handle_skipped();
                 self.event_at = at;
                 return error.into();
             }

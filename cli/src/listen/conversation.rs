@@ -21,7 +21,7 @@ use crate::listen::log::Log;
 use crate::listen::rate::{MinRate, Silence};
 use crate::listen::rules::{Rules, Said, Stop};
 use crate::listen::uploads::{Outcome, Uploads};
-use crate::v1::{self, Close};
+use crate::v1::{self, Close, KEEPALIVE, PING_CHECK};
 
 /// How long to wait for a peer's hello before the peer is announced without it.
 const ANNOUNCE: Duration = Duration::from_millis(200);
@@ -64,6 +64,7 @@ pub(crate) async fn serve(
         open: None,
         silence: Silence::new(Instant::now()),
         has_hello: false,
+        has_sent: false,
         peer_closed: false,
     };
     conversation.log.connected().await;
@@ -93,6 +94,8 @@ struct Conversation<'a> {
     open: Option<u32>,
     silence: Silence,
     has_hello: bool,
+    /// Whether something was sent since a ping was due last.
+    has_sent: bool,
     /// Whether the peer has closed; only answers to its files are still to be sent.
     peer_closed: bool,
 }
@@ -103,6 +106,7 @@ enum Wakeup {
     Outcome(Option<Outcome>),
     Said(Result<Said, u64>),
     Tick,
+    Ping,
     Announce,
     Late,
     Stop,
@@ -118,6 +122,8 @@ impl Conversation<'_> {
     async fn run(&mut self, account: &mut Account, stop: &mut Stop) -> End {
         let mut others = self.rules.others();
         let mut announce = pin!(sleep(ANNOUNCE));
+        let mut pings = interval(PING_CHECK);
+        pings.reset();
         let mut first = pin!(sleep(self.rules.first_timeout));
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,6 +146,7 @@ impl Conversation<'_> {
                 said = others.next(self.log.peer()), if !self.peer_closed => Wakeup::Said(said),
                 () = account.used_up(), if can_read => continue,
                 found = self.connection.find(), if can_read => Wakeup::Found(found),
+                _ = pings.tick(), if !self.peer_closed => Wakeup::Ping,
                 () = &mut announce, if !self.log.is_announced() => Wakeup::Announce,
                 () = &mut first, if self.connection.position() == 0 => Wakeup::Late,
             };
@@ -159,6 +166,13 @@ impl Conversation<'_> {
                 Wakeup::Tick => {
                     ticked += 1;
                     self.tick(ticked % TICKS_TO_WORKING == 0, can_read).await
+                }
+                Wakeup::Ping => {
+                    // If the peer has not answered the last ones, it gets no more.
+                    if !std::mem::take(&mut self.has_sent) {
+                        let _ = self.connection.try_feed(&Message::Ping(KEEPALIVE));
+                    }
+                    if can_read { Ok(()) } else { self.flush().await }
                 }
                 Wakeup::Announce => {
                     self.log.announce(None).await;
@@ -243,6 +257,7 @@ impl Conversation<'_> {
 
     /// Sends an answer, if the peer accepts its size, within the time limit.
     async fn answer(&mut self, answer: Answer, account: &mut Account) -> Result<(), End> {
+        self.has_sent = true;
         match answer {
             Answer::Hello => {
                 // It is the answer to a hello only if nothing was sent before.
@@ -294,6 +309,7 @@ impl Conversation<'_> {
     /// Sends the status of a file, and logs it.
     async fn outcome(&mut self, outcome: Outcome) -> Result<(), End> {
         let status = outcome.answer.status(outcome.id);
+        self.has_sent = true;
         let sent = match self.connection.try_feed(&Message::FileStatus(status)) {
             // The session refuses a status that crossed data or a cancel of the sender.
             Ok(()) | Err(ConnectionError::Send(_)) => Ok(()),
@@ -326,7 +342,7 @@ impl Conversation<'_> {
             self.connection.tick();
             if !can_read && !self.peer_closed {
                 // The disk is slower than the peer; a ping shows that this side is alive.
-                let _ = self.connection.try_feed(&Message::Ping(b""));
+                let _ = self.connection.try_feed(&Message::Ping(KEEPALIVE));
             }
         }
         if can_read { Ok(()) } else { self.flush().await }

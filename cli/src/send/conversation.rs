@@ -4,11 +4,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use tokio::io::Join;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
+use tokio::time::{Instant, Interval, interval_at, timeout, timeout_at};
 use unstick::Kind;
 use unstick::tokio::ReadError;
 use unstick_session::message::{self, Code, FileStatus, Message};
-use unstick_session::session::{Event, LIMIT_WITHOUT_HELLO, SendError, SessionError};
+use unstick_session::session::{Event, LIMIT_WITHOUT_HELLO, MAX_PINGS, SendError, SessionError};
 use unstick_session::tokio::{Connection, ConnectionError, FoundEvent, Turn};
 
 use crate::addr::{BoxedReader, BoxedWriter, Halves};
@@ -23,7 +23,7 @@ use crate::send::tally::Tally;
 use crate::send::transfer::ResumeKeys;
 use crate::term::bytes::count_bytes;
 use crate::term::output::Failure;
-use crate::v1::{Close, NAME};
+use crate::v1::{Close, KEEPALIVE, NAME, PING_CHECK};
 
 /// How long to wait for a peer's hello before sending a message longer than the limit without one.
 const HELLO_WAIT: Duration = Duration::from_secs(1);
@@ -33,8 +33,6 @@ const CLOSE_WAIT: Duration = Duration::from_secs(1);
 const GIVE_UP_TIMEOUT: Duration = Duration::from_millis(100);
 /// The time limit for telling a peer that it broke a rule.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The interval at which a peer hears of this side while it works for itself.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long what was fed waits to be written together with what follows.
 const COLLECT_TIMEOUT: Duration = Duration::from_millis(5);
 /// The hint for a peer that ends the connection without a close.
@@ -76,6 +74,9 @@ pub(super) struct Sender<'a> {
     /// The number of events with which the peer went on: messages, answers, and statuses other than
     /// `working`.
     steps: u64,
+    pings: Interval,
+    /// Whether something was sent since a ping was due last.
+    has_sent: bool,
 }
 
 impl<'a> Sender<'a> {
@@ -103,6 +104,8 @@ impl<'a> Sender<'a> {
             has_hello: false,
             waited_for_hello: false,
             steps: 0,
+            pings: interval_at(Instant::now() + PING_CHECK, PING_CHECK),
+            has_sent: false,
         }
     }
 
@@ -142,7 +145,7 @@ impl<'a> Sender<'a> {
                     Some(Item::Unsendable { shown, why }) => self.tally.unsendable(shown, why),
                     None => break,
                 },
-                found = self.connection.find() => self.found(found).await?,
+                found = self.find() => self.found(found).await?,
             }
         }
         self.all_sent = true;
@@ -197,7 +200,7 @@ impl<'a> Sender<'a> {
     /// Waits for the peer's close, which says more than a failed write.
     async fn explanation(&mut self) -> Option<Failure> {
         let deadline = Instant::now() + CLOSE_WAIT;
-        while let Ok(found) = timeout_at(deadline, self.connection.find()).await {
+        while let Ok(found) = timeout_at(deadline, self.find()).await {
             match self.found(found).await {
                 Ok(()) => {}
                 Err(Halt::Ended(Some(close))) if !close.is_ordinary() => {
@@ -218,8 +221,8 @@ impl<'a> Sender<'a> {
         let kind = self.job.shape.meta(payload).kind().unwrap_or(Kind::BINARY);
         self.feed(&Message::Other { kind, payload }).await?;
         self.sent = number;
-        if self.job.shape.pings() && self.job.expect_reply {
-            // A pong answers only the newest ping.
+        if self.job.shape.pings() && self.sent - self.answered >= MAX_PINGS as u64 {
+            // No more may be open.
             self.wait_for_answers().await?;
         }
         Ok(())
@@ -239,7 +242,7 @@ impl<'a> Sender<'a> {
             self.waited_for_hello = true;
             let deadline = Instant::now() + HELLO_WAIT.min(self.job.timeout);
             while !self.has_hello
-                && let Ok(found) = timeout_at(deadline, self.connection.find()).await
+                && let Ok(found) = timeout_at(deadline, self.find()).await
             {
                 self.found(found).await?;
             }
@@ -268,6 +271,7 @@ impl<'a> Sender<'a> {
     /// skipped.
     pub(super) async fn feed(&mut self, message: &Message<'_>) -> Result<(), Halt> {
         self.room().await?;
+        self.has_sent = true;
         // There is room, so this does not wait.
         match self.connection.feed(message).await {
             Ok(()) => Ok(()),
@@ -312,7 +316,7 @@ impl<'a> Sender<'a> {
         let mut gone_on = Instant::now();
         while !done(self) {
             let deadline = (Instant::now() + after).min(gone_on + after + work);
-            let found = timeout_at(deadline, self.connection.find()).await;
+            let found = timeout_at(deadline, self.find()).await;
             let is_late = found.is_err();
             if let Ok(found) = found {
                 self.found(found).await?;
@@ -345,8 +349,7 @@ impl<'a> Sender<'a> {
         self.wait_until(|sender| sender.answered >= sender.sent, Duration::ZERO, late).await
     }
 
-    /// Awaits something of this side, and handles events meanwhile. The peer hears of this side now and
-    /// then.
+    /// Awaits something of this side, and handles events meanwhile.
     pub(super) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Halt> {
         let mut work = pin!(work);
         // What was fed is collected with what follows, unless that takes longer.
@@ -354,18 +357,11 @@ impl<'a> Sender<'a> {
         if let Ok(done) = done {
             return Ok(done);
         }
-        let mut pings = interval(PING_INTERVAL);
-        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        pings.reset();
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                found = self.connection.find() => self.found(found).await?,
-                _ = pings.tick() => {
-                    // Without room something else waits to be sent.
-                    let _ = self.connection.try_feed(&Message::Ping(b""));
-                }
+                found = self.find() => self.found(found).await?,
             }
         }
     }
@@ -373,6 +369,23 @@ impl<'a> Sender<'a> {
     /// Returns what changes when the peer goes on: it has sent something new, or taken something.
     fn progress(&self) -> (u64, usize) {
         (self.steps, self.connection.unwritten_len())
+    }
+
+    /// Waits for the next event. Meanwhile the peer hears of this side now and then.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no event.
+    async fn find(&mut self) -> Result<Option<FoundEvent>, ConnectionError> {
+        loop {
+            tokio::select! {
+                biased;
+                found = self.connection.find() => return found,
+                _ = self.pings.tick() => if !std::mem::take(&mut self.has_sent) {
+                    // If the peer has not answered the last ones, it gets no more.
+                    let _ = self.connection.try_feed(&Message::Ping(KEEPALIVE));
+                }
+            }
+        }
     }
 
     async fn found(
@@ -394,7 +407,7 @@ impl<'a> Sender<'a> {
             Event::Text(text) => (Kind::TEXT, text.as_bytes()),
             Event::Binary(bytes) => (Kind::BINARY, bytes),
             Event::Application { kind, payload } => (kind, payload),
-            Event::Pong(payload) if pings => (Kind::PONG, payload),
+            Event::Pong(payload) if pings && payload != KEEPALIVE => (Kind::PONG, payload),
             Event::Hello(_) => {
                 self.has_hello = true;
                 return Ok(());

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,31 @@ fn a_peer_that_sends_no_first_frame_is_ended() {
         late.write_all(&framed(b"late")).unwrap();
         listen.out.line("\"late\"");
     }
+}
+
+// spec: CNV-21
+#[test]
+fn a_quiet_side_is_heard_of_every_20_seconds() {
+    let ping = frame(PING, b"\0");
+    let listen = Listen::start(&[]);
+    let mut peer = listen.connect();
+    peer.write_all(&frame(TEXT, b"hi")).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let mut sending = unstick()
+        .args(["send", &addr])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut accepted, _) = listener.accept().unwrap();
+    let began = Instant::now();
+    read_up_to(&mut peer, &ping);
+    accepted.set_read_timeout(Some(TIMEOUT)).unwrap();
+    read_up_to(&mut accepted, &ping);
+    assert!(began.elapsed() < Duration::from_secs(21), "{:?}", began.elapsed());
+    sending.kill().unwrap();
+    sending.wait().unwrap();
 }
 
 /// Serves one connection with a peer that gets every file and answers nothing, but sends `sign` all the

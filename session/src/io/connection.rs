@@ -316,6 +316,11 @@ impl<S: Transport> Connection<S> {
         self.conversation.session.handle_tick();
     }
 
+    /// Begins to drain before an ordinary close: see [`Session::drain`].
+    pub fn drain(&mut self) {
+        self.conversation.session.drain();
+    }
+
     /// Ends the conversation.
     ///
     /// It sends the close, unless this side has already closed or an error has ended the

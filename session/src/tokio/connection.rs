@@ -447,6 +447,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.conversation.session.handle_tick();
     }
 
+    /// Begins to drain before an ordinary close: see [`Session::drain`].
+    pub fn drain(&mut self) {
+        self.conversation.session.drain();
+    }
+
     /// Ends the conversation.
     ///
     /// It sends the close, unless this side has already closed or an error has ended the
@@ -605,6 +610,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let more = match ready!(reader.poll_fill(cx)) {
             Ok(true) => Ok(true),
             Ok(false) => conversation.end(reader.buf().position()).map(|()| false),
+            Err(error) if conversation.ends_with(&error) => Ok(false),
             Err(error) => Err(conversation.cannot_read(error)),
         };
         if more.is_err() {

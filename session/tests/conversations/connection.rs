@@ -845,6 +845,46 @@ fn a_reason_is_shortened_to_what_the_peer_takes() {
 }
 
 #[test]
+fn a_skipped_frame_counts_as_the_first_one() {
+    let large = [&unstick::header::encode(Kind::BINARY, 70_000)[..], &[1; 70_000]].concat();
+    let said = [large, wire(&Message::Hello(Hello { limit: 100_000, name: "" }))].concat();
+    let line = Line::new(Source::new(&said, []), Drain::default());
+    let mut connection = Connection::with_limit(line, 65_536).skip_oversize();
+    run(connection.recv()).unwrap_err();
+    let error = run(connection.recv()).unwrap_err();
+    assert!(matches!(error, ConnectionError::Session(SessionError::LateHello)), "{error}");
+}
+
+#[test]
+fn an_oversize_frame_after_the_close_is_not_skipped() {
+    let large = unstick::header::encode(Kind::BINARY, 70_000);
+    let said = [wire(&Message::Close(Close::ORDINARY)), large.to_vec()].concat();
+    let line = Line::new(Source::new(&said, []), Drain::default());
+    let mut connection = Connection::with_limit(line, 65_536).skip_oversize();
+    assert!(matches!(run(connection.recv()), Ok(Some(Event::Close(_)))));
+    for _ in 0..2 {
+        let error = run(connection.recv()).unwrap_err();
+        assert_eq!(error.code(), Some(Code::OVERSIZE), "{error}");
+    }
+}
+
+#[test]
+fn a_transport_that_fails_after_the_close_has_ended() {
+    let close = wire(&Message::Close(Close::ORDINARY));
+    let failing = || [Step::Move(close.len()), Step::Fail(ErrorKind::ConnectionReset)];
+    let line = Line::new(Source::new(&close, failing()), Drain::default());
+    let mut connection = Connection::new(line);
+    assert!(matches!(run(connection.recv()), Ok(Some(Event::Close(_)))));
+    assert!(matches!(run(connection.recv()), Ok(None)));
+    // Before, it is no clean end.
+    let text = wire(&Message::Text("hi"));
+    let failing = [Step::Move(text.len()), Step::Fail(ErrorKind::ConnectionReset)];
+    let mut connection = Connection::new(Line::new(Source::new(&text, failing), Drain::default()));
+    assert!(matches!(run(connection.recv()), Ok(Some(Event::Text("hi")))));
+    assert!(matches!(run(connection.recv()), Err(ConnectionError::Read(ReadError::Io(_)))));
+}
+
+#[test]
 fn a_found_event_is_borrowed_later() {
     let begun = &wire(&Message::Text("three"))[..9];
     let said = [&wire(&Message::Text("one"))[..], &wire(&Message::Text("two")), begun].concat();
