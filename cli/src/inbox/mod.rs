@@ -207,7 +207,10 @@ impl Inbox {
         key: &ResumeKey,
         size: Option<u64>,
     ) -> Result<Offer, Refusal> {
-        let part_name = name::of_part(name, key);
+        let part_name = match *key {
+            ResumeKey::NONE => name::of_unresumable_part(),
+            _ => name::of_part(name, key),
+        };
         let answer = self.check(name, size);
         if !matches!(answer, Ok(None)) {
             self.in_use.remove(&self.dir, part_name.clone());

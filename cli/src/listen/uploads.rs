@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
-use unstick_session::message::{Code, Digest, FileDone, FileOpen, FileStatus};
+use unstick_session::message::{Code, Digest, FileDone, FileOpen, FileStatus, ResumeKey};
 
 use crate::inbox::{Inbox, Needless, Offer, Part, Refusal, Stored};
 use crate::listen::lane::Lane;
@@ -101,6 +101,8 @@ struct Upload {
     pending: Vec<u8>,
     restart: bool,
     done: Option<Done>,
+    /// Whether its part is kept for a retry.
+    is_resumable: bool,
     disposition: Disposition,
     /// Set when a digest for the answer to the offer is not needed any more.
     needless: Arc<Needless>,
@@ -209,7 +211,8 @@ impl Uploads {
     pub(crate) fn open(&mut self, open: &FileOpen<'_>) {
         let FileOpen { id, key, size, name } = *open;
         let Some(inbox) = self.inbox_for(id, name) else { return };
-        let upload = Upload::new(id, name);
+        let mut upload = Upload::new(id, name);
+        upload.is_resumable = key != ResumeKey::NONE;
         let (name, needless) = (name.to_owned(), Arc::clone(&upload.needless));
         self.uploads.push(upload);
         let digesting = Arc::clone(&self.digesting);
@@ -310,7 +313,9 @@ impl Uploads {
 
     /// Ends the incomplete uploads of a connection that is over, and keeps their parts for a retry.
     pub(crate) fn keep_parts(&mut self) {
-        self.set_disposition(Disposition::Kept, |upload| upload.done.is_none());
+        let is_open = |upload: &Upload| upload.done.is_none();
+        self.set_disposition(Disposition::Kept, |upload| is_open(upload) && upload.is_resumable);
+        self.set_disposition(Disposition::Dropped, is_open);
     }
 
     /// Hands data that waits for more to the disk. Called after some time has passed.
@@ -476,6 +481,7 @@ impl Upload {
             pending: Vec::new(),
             restart: false,
             done: None,
+            is_resumable: false,
             disposition: Disposition::Wanted,
             needless: Arc::default(),
         }

@@ -632,3 +632,21 @@ fn many_files_of_one_name_get_numbers_and_each_content_one() {
     }
     assert_eq!(receiver.files(), [name(2), "a.txt".to_owned()]);
 }
+
+// spec: FIL-25
+#[test]
+fn a_file_with_the_key_of_zeros_leaves_no_part_and_finds_none() {
+    let folder = Folder::new("inbox-no-key");
+    let listen = Listen::start(&["--dir", &folder.str("inbox")]);
+    for _ in 0..2 {
+        let mut peer = Peer::new(listen.connect());
+        assert_eq!(peer.offer(1, 0, Some(10), "a").0, 0);
+        peer.write(&data(1, 0, b"bytes"));
+        drop(peer);
+        listen.err.line("the stream ended");
+        eventually("removed", || folder.names("inbox").is_empty());
+    }
+    let mut peer = Peer::new(listen.connect());
+    assert_eq!(peer.send(1, 0, "a", b"0123456789"), "stored");
+    assert_eq!(folder.names("inbox"), ["a"]);
+}
