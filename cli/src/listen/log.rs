@@ -156,7 +156,7 @@ impl<'a> Log<'a> {
 
     fn timed(&self, text: String) -> String {
         match self.rules.show {
-            Show::Line { time: true } => format!("{}  {text}", now()),
+            Show::Line { time: true, .. } => format!("{}  {text}", now()),
             _ => text,
         }
     }
@@ -233,6 +233,10 @@ impl<'a> Log<'a> {
                     return self.event(event).await;
                 }
                 let to = preview::name(to);
+                let digest = match self.rules.show {
+                    Show::Line { short: true, .. } => preview::short_digest(digest),
+                    _ => digest.to_string(),
+                };
                 self.text(format!("{peer:<21}  file    {size:>8}  {to}  sha256 {digest}")).await;
             }
             Answer::Exists(there) => {

@@ -45,9 +45,10 @@ pub(crate) struct Rules {
 /// How messages are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Show {
-    /// As a line, which begins with the time if `time` is set.
+    /// As a line, which begins with the time if `time` is set, and has short digests if `short` is.
     Line {
         time: bool,
+        short: bool,
     },
     Json,
     /// As they are, with these bytes after each.

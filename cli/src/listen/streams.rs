@@ -65,7 +65,7 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
         (true, ..) => Show::Json,
         (_, true, _) => Show::Raw(b"\0"),
         (_, _, true) => Show::Raw(b""),
-        _ => Show::Line { time: args.time },
+        _ => Show::Line { time: args.time, short: io::stdout().is_terminal() },
     };
     log::listening(show, &printer, &addr).await;
 

@@ -1,7 +1,7 @@
 //! `send` over TCP and Unix sockets: connects, and prints what comes back.
 
 use std::io::{self, IsTerminal};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 use unstick::Framing;
@@ -54,6 +54,7 @@ pub(super) async fn send<W: Exchange>(
         (source::given(given), bar.printer())
     };
 
+    let began = Instant::now();
     let job = Job {
         addr: args.addr,
         shape,
@@ -97,7 +98,11 @@ pub(super) async fn send<W: Exchange>(
     if printed {
         return result;
     }
-    for line in tally.lines(args.json) {
+    let lines = match args.json {
+        true => tally.json_lines(),
+        false => tally.table(began.elapsed(), io::stdout().is_terminal()),
+    };
+    for line in lines {
         printer.line(line).await;
     }
     drop(printer);

@@ -7,8 +7,12 @@ use serde::Serialize;
 use unstick_session::message::{Code, Digest, FileStatus};
 
 use crate::send::transfer::FileItem;
+use crate::term::bytes::count;
 use crate::term::output::{Failure, json};
+use crate::term::preview;
 
+/// The maximum number of files of which each has a row.
+const MAX_ROWS: usize = 100;
 /// The minimum rate at which a receiver works on files, in bytes a second.
 const WORK_RATE: u64 = 4 << 20;
 
@@ -162,19 +166,43 @@ impl Tally {
         self.files.get_mut(entry)
     }
 
-    /// Formats the result: a table, or one JSON object for each file.
-    pub(crate) fn lines(&self, as_json: bool) -> Vec<String> {
-        if as_json {
-            return self.files.iter().map(Entry::json).collect();
+    /// Formats the result as one JSON object for each file.
+    pub(crate) fn json_lines(&self) -> Vec<String> {
+        self.files.iter().map(Entry::json).collect()
+    }
+
+    /// Formats the result as a table, and for several files a total, which took this time. Of many files
+    /// it has the rows of those that are not stored. Short digests are those of a terminal.
+    pub(crate) fn table(&self, took: Duration, short: bool) -> Vec<String> {
+        let is_long = self.files.len() > MAX_ROWS;
+        let rows = self.files.iter().filter(|file| !(is_long && file.is_stored()));
+        let rows: Vec<_> = rows.take(MAX_ROWS).collect();
+        let mut lines = Vec::new();
+        if !rows.is_empty() {
+            let width = rows.iter().map(|file| file.shown.chars().count()).max().unwrap_or(0);
+            let width = width.clamp(4, 40);
+            let (file, bytes, status) = ("file", "bytes", "status");
+            lines.push(format!("{file:<width$}  {bytes:>12}  {status:<10}  sha256"));
+            lines.extend(rows.iter().map(|file| file.row(width, short)));
         }
-        if self.files.is_empty() {
-            return Vec::new();
+        if self.files.len() > 1 {
+            lines.push(self.total(took));
         }
-        let width = self.files.iter().map(|file| file.shown.chars().count()).max().unwrap_or(0);
-        let width = width.clamp(4, 40);
-        let rows = self.files.iter().map(|file| file.row(width));
-        let heading = format!("{:<width$}  {:>12}  {:<10}  sha256", "file", "bytes", "status");
-        std::iter::once(heading).chain(rows).collect()
+        lines
+    }
+
+    fn total(&self, took: Duration) -> String {
+        let stored = self.files.iter().filter(|file| file.is_stored());
+        let (mut files, mut bytes) = (0_u64, 0_u64);
+        for file in stored {
+            files += 1;
+            bytes = bytes.saturating_add(file.size.unwrap_or(0));
+        }
+        let all = count(self.files.len() as u64, "file");
+        // The time of a clock is at least a nanosecond here; the rate is for people.
+        let rate = u128::from(bytes) * 1000 / took.as_millis().max(1);
+        let seconds = took.as_secs_f64();
+        format!("{files} of {all} stored, {bytes} bytes in {seconds:.1} s, {rate} bytes a second")
     }
 
     /// Returns a failure if a file is not stored.
@@ -240,10 +268,14 @@ impl Entry {
         })
     }
 
-    fn row(&self, width: usize) -> String {
+    fn row(&self, width: usize, short: bool) -> String {
         let size = self.size.map_or_else(|| "?".to_owned(), |size| size.to_string());
         let digest = self.digest.filter(|_| self.is_stored());
-        let last = digest.map(|digest| digest.to_string()).or_else(|| self.why());
+        let digest = digest.map(|digest| match short {
+            true => preview::short_digest(&digest),
+            false => digest.to_string(),
+        });
+        let last = digest.or_else(|| self.why());
         let last = last.unwrap_or_default();
         format!("{:<width$}  {size:>12}  {:<10}  {last}", self.shown, self.status())
     }
@@ -297,7 +329,7 @@ mod tests {
             (FileStatus::refused(1, Code::NO_SPACE, 3, "full"), "no-space", "3 bytes are kept"),
         ] {
             let tally = sent(status);
-            let table = tally.lines(false).join("\n");
+            let table = tally.table(Duration::ZERO, false).join("\n");
             assert!(table.contains(word) && table.contains(why), "{table}");
             match tally.check_all_stored() {
                 Ok(()) => assert!(why.is_empty() && table.contains(&OWN.to_string()), "{table}"),
@@ -307,7 +339,31 @@ mod tests {
                 Err(_) => panic!("another failure"),
             }
         }
-        assert!(Tally::default().lines(false).is_empty());
+        assert!(Tally::default().table(Duration::ZERO, false).is_empty());
         assert!(Tally::default().check_all_stored().is_ok());
+    }
+
+    #[test]
+    fn many_files_are_a_total_and_those_that_are_missing() {
+        let mut tally = Tally::default();
+        for id in 1..=5000 {
+            let item = FileItem { path: Some(format!("dir/{id}").into()), name: "a".to_owned() };
+            let entry = tally.begin(&item);
+            tally.opened(entry, id, Some(10));
+            tally.digested(entry, 10, OWN);
+            let code = if id % 2000 == 0 { Code::NO_SPACE } else { Code::STORED };
+            tally.end(&FileStatus { offset: 10, digest: OWN, ..FileStatus::new(id, code) });
+        }
+        let table = tally.table(Duration::from_millis(2500), true);
+        let total = "4998 of 5000 files stored, 49980 bytes in 2.5 s, 19992 bytes a second";
+        assert_eq!((table.len(), table[3].as_str()), (4, total));
+        assert!(table[1].starts_with("dir/2000") && table[2].starts_with("dir/4000"), "{table:?}");
+    }
+
+    #[test]
+    fn digests_are_short_on_a_terminal() {
+        let stored = FileStatus { offset: 5, digest: OWN, ..FileStatus::new(1, Code::STORED) };
+        let table = sent(stored).table(Duration::ZERO, true);
+        assert!(table[1].ends_with("  0101010101010101…"), "{table:?}");
     }
 }

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use unstick_session::message::Digest;
+
 /// Formats a payload as one line: in quotes if it is text, otherwise in hexadecimal. At most about
 /// `width` characters are shown. `total` is the payload's length, of which `bytes` are the
 /// beginning.
@@ -120,6 +122,11 @@ pub(crate) fn json_line(text: String) -> String {
 /// Formats a name of a peer: in quotes, so that it cannot be taken for another part of the line.
 pub(crate) fn name(name: &str) -> String {
     quoted(name, false, usize::MAX)
+}
+
+/// Formats the beginning of a digest, for people who compare it with another.
+pub(crate) fn short_digest(digest: &Digest) -> String {
+    format!("{}…", plain_hex(digest.0.get(..8).unwrap_or_default()))
 }
 
 /// Formats bytes in hexadecimal, with a space between bytes.
