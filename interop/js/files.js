@@ -21,6 +21,9 @@ export function resumeKey(secret, ...facts) {
   return new Uint8Array(key.subarray(0, 16));
 }
 
+/** What a job that waits costs besides its data, in bytes of memory. */
+const JOB = 1024;
+
 /** A source that is read at any offset: a path or bytes; or in order: an async iterable of bytes. */
 async function openSource(source) {
   if (typeof source === 'string') {
@@ -195,7 +198,7 @@ export class FileReceiver {
   #jobs = Promise.resolve();
   #current = null;
   #running = new Set();
-  /** The bytes of data that wait for the disk. */
+  /** The memory, in bytes, of what waits for the disk. */
   backlog = 0;
 
   constructor(inbox, link) {
@@ -208,7 +211,10 @@ export class FileReceiver {
     return this.#jobs;
   }
 
-  #then(t, run) {
+  /** Runs a job after those before it, unless its transfer is over by then. */
+  #then(t, run, bytes = 0) {
+    const cost = JOB + bytes;
+    this.backlog += cost;
     this.#jobs = this.#jobs.then(async () => {
       try {
         if (!t.over) await run();
@@ -216,6 +222,7 @@ export class FileReceiver {
         const status = error.code === 'ENOSPC' || error.code === 'EDQUOT' ? 'no-space' : 'storage-failed';
         await this.#finish(t, status, { keep: t.keyed && status === 'no-space', reason: error.code ?? '' });
       }
+      this.backlog -= cost;
       this.#link.progress();
     });
   }
@@ -310,7 +317,6 @@ export class FileReceiver {
     if (begins) t.begin = Number(offset);
     t.position = Number(offset) + payload.length;
     t.counted += payload.length;
-    this.backlog += payload.length;
     this.#then(t, async () => {
       if (begins) {
         if (offset === 0n) await this.#restart(t);
@@ -323,11 +329,7 @@ export class FileReceiver {
         done += bytesWritten;
       }
       return undefined;
-    });
-    this.#jobs = this.#jobs.then(() => {
-      this.backlog -= payload.length;
-      this.#link.progress();
-    });
+    }, payload.length);
   }
 
   async #restart(t) {
@@ -389,7 +391,7 @@ export class FileReceiver {
   #end(t, keep) {
     if (this.#current === t) this.#current = null;
     t.stop = true;
-    this.#jobs = this.#jobs.then(() => this.#finish(t, null, { keep })).catch(() => {});
+    this.#then(t, () => this.#finish(t, null, { keep }));
   }
 
   /** Ends a transfer, with an answer if `status` is not null. */

@@ -58,6 +58,7 @@ export class Connection {
   #pending = 0; // what the application waits for
   #waiters = new Set(); // what is to be asked again after each event
   #pings = [];
+  #answers = [];
   #watches = new Map();
   #turn = Promise.resolve();
   #transfer = 0;
@@ -246,16 +247,27 @@ export class Connection {
   }
 
   #flush() {
-    if (!this.#socket.writableNeedDrain) this.#writeTaken();
+    if (this.#socket.writableNeedDrain) return;
+    for (const status of this.#answers.splice(0)) this.#try({ type: 'file-status', ...status });
+    this.#writeTaken();
   }
 
-  #answer(status) {
+  /** Writes a message that may have become pointless meanwhile. Returns false if it has. */
+  #try(message) {
+    if (this.#error || this.#session.closed) return false;
     try {
-      this.#write(this.#session.send({ type: 'file-status', ...status }));
+      this.#write(this.#session.send(message));
     } catch (error) {
-      // The transfer has ended meanwhile.
       if (!(error instanceof RangeError)) throw error;
+      return false;
     }
+    return true;
+  }
+
+  /** Writes a status when there is room. A peer that reads none is owed at most 64 transfers, so these are bounded. */
+  #answer(status) {
+    this.#answers.push(status);
+    this.#flush();
   }
 
   /** Resolves when `ready` returns true. Rejects when the conversation ends before. */
@@ -401,14 +413,7 @@ export class Connection {
       return this.#transfer;
     },
     send: (message) => this.send(message),
-    cancel: (message) => {
-      if (this.#error || this.#session.closed) return;
-      try {
-        this.#write(this.#session.send(message));
-      } catch (error) {
-        if (!(error instanceof RangeError)) throw error;
-      }
-    },
+    cancel: (message) => this.#try(message),
     peerLimit: () => this.#session.peerLimit,
     check: () => {
       if (this.#error) throw this.#error;
@@ -503,9 +508,8 @@ export class Connection {
       if (!watch.waits || now - watch.since <= times.status || session.peerClosed || session.error) continue;
       // Cancelled while it is open; else only the end of the conversation is left (15.6).
       watch.since = now;
-      const before = this.#departure;
-      this.#link.cancel({ type: 'file-cancel', transfer, code: CODES['given-up'] });
-      if (this.#departure === before) this.#outcome(session.fail('too-slow'));
+      const cancelled = this.#try({ type: 'file-cancel', transfer, code: CODES['given-up'] });
+      if (!cancelled) this.#outcome(session.fail('too-slow'));
     }
     if (!session.error) {
       if (session.receiving) this.#receiver?.clock(now, session.receiving, paused, times);
@@ -513,9 +517,8 @@ export class Connection {
         this.#working = now;
         session.tick();
       }
-      const token = new Uint8Array(randomBytes(8));
-      if (now - this.#departure >= times.ping && !session.peerClosed && session.canPing(token.length)) {
-        this.#write(session.send({ type: 'ping', payload: token }));
+      if (now - this.#departure >= times.ping) {
+        this.#try({ type: 'ping', payload: new Uint8Array(randomBytes(session.canPing(8) ? 8 : 0)) });
       }
     }
     this.#changed();

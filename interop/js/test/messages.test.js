@@ -17,7 +17,7 @@ test('valid UTF-8 is what the decoder of the platform takes, and an error is at 
   };
   const edges = [0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed,
     0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff];
-  for (const a of edges) for (const b of edges) for (const c of edges) for (const d of edges) {
+  for (const a of edges) for (const b of edges) for (const c of edges) for (const d of [0x41, 0x80, 0xbf, 0xc2]) {
     const bytes = Uint8Array.of(a, b, c, d);
     let longest = 4;
     while (longest > 0 && !valid(bytes.subarray(0, longest))) longest -= 1;

@@ -301,3 +301,38 @@ test('an echo whose answers nobody reads is bounded', async (t) => {
   await eventually(() => ends.length === 1);
   assert.ok(ended('busy')(ends[0]), String(ends[0]));
 });
+
+test('a peer that offers files and reads nothing costs bounded memory', async (t) => {
+  const dir = folder(t);
+  for (const options of [{}, { dir }]) {
+    const { port, ends } = await server(t, { ...options, times: { discard: 100, clock: 20 } });
+    const socket = net.connect({ port });
+    t.after(() => socket.destroy());
+    socket.on('error', () => {});
+    const key = new Uint8Array(16);
+    let transfer = 0;
+    let written = 0;
+    let peak = 0;
+    const writing = setInterval(() => {
+      peak = Math.max(peak, process.memoryUsage().rss);
+      for (let i = 0; i < 2000 && socket.writable && !socket.writableNeedDrain; i += 1) {
+        transfer += 1;
+        for (const message of [
+          { type: 'file-open', transfer, key, size: null, name: 'a' },
+          { type: 'file-cancel', transfer, code: CODES['given-up'] },
+        ]) {
+          const { kind, payload } = encodeMessage(message);
+          written += 1;
+          socket.write(encode(kind, payload));
+        }
+      }
+    }, 1);
+    t.after(() => clearInterval(writing));
+    const before = process.memoryUsage().rss;
+    for (let i = 0; i < 300 && ends.length === 0; i += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+    clearInterval(writing);
+    assert.ok(written > 1000);
+    if (ends.length > 0) assert.ok(ended('too-many-transfers')(ends[0]), String(ends[0]));
+    assert.ok(peak - before < 200 << 20, `${peak - before} bytes`);
+  }
+});
