@@ -175,7 +175,7 @@ export class Inbox {
     this.parts = path.join(this.dir, '.unstick-parts');
     this.maxFile = maxFile;
     this.onStored = onStored;
-    this.inUse = new Set();
+    this.inUse = new Map(); // the parts of running transfers
   }
 
   async prepare() {
@@ -255,10 +255,15 @@ export class FileReceiver {
     const inbox = this.#inbox;
     if (t.name === path.basename(inbox.parts)) return this.#finish(t, 'bad-name');
     if ((t.size ?? 0) > inbox.maxFile) return this.#finish(t, 'too-large');
-    if (inbox.inUse.has(t.part)) return this.#finish(t, 'busy');
+    const other = inbox.inUse.get(t.part);
+    if (other && !other.gone) return this.#finish(t, 'busy');
+    await other?.finished; // the end of a broken connection
     if (await this.#answerExisting(t)) return undefined;
-    inbox.inUse.add(t.part);
-    t.locked = true;
+    if (inbox.inUse.has(t.part)) return this.#finish(t, 'busy');
+    inbox.inUse.set(t.part, t);
+    t.finished = new Promise((resolve) => {
+      t.release = resolve;
+    });
     t.handle = await fs.open(t.part, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     const { size: held } = await t.handle.stat();
     if (held <= (t.size ?? held)) {
@@ -384,7 +389,10 @@ export class FileReceiver {
 
   /** The conversation is over, or no more of the open file can come. */
   closed({ all = false } = {}) {
-    if (this.#current) this.#end(this.#current, this.#current.keyed);
+    if (this.#current) {
+      this.#current.gone = true;
+      this.#end(this.#current, this.#current.keyed);
+    }
     if (all) for (const t of this.#running) t.gone = true;
   }
 
@@ -406,7 +414,10 @@ export class FileReceiver {
       await t.handle.close().catch(() => {});
       if (!keep) await fs.unlink(t.part).catch(() => {});
     }
-    if (t.locked) this.#inbox.inUse.delete(t.part);
+    if (t.release) {
+      this.#inbox.inUse.delete(t.part);
+      t.release();
+    }
     if (status === null) return;
     this.#link.answer({ transfer: t.id, code: CODES[status], offset: keep ? kept : offset, digest, reason });
   }

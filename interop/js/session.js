@@ -164,7 +164,8 @@ export class Session {
         this.#peerLimit = message.limit;
         return { event: 'hello', message };
       case 'ping':
-        if (!this.#closed) this.#pong = message.payload.slice();
+        // A pong that does not fit is left out, and takes no other's place (CNV-3).
+        if (!this.#closed && message.payload.length <= this.#peerLimit) this.#pong = message.payload.slice();
         return { event: 'nothing' };
       case 'pong':
         return this.#receivePong(message);
@@ -491,7 +492,7 @@ export class Session {
   /** Returns the frames that the session sends by itself, `{ kind, payload }` each. The caller writes them now. */
   take() {
     const messages = [];
-    if (this.#pong && this.#pong.length <= this.#peerLimit) messages.push({ type: 'pong', payload: this.#pong });
+    if (this.#pong) messages.push({ type: 'pong', payload: this.#pong });
     for (const transfer of this.#working) {
       if (this.#needsWorking(transfer)) {
         messages.push({ type: 'file-status', transfer, code: CODES.working, offset: 0n, digest: NO_DIGEST, reason: '' });

@@ -21,6 +21,11 @@ const folder = (t) => {
   return dir;
 };
 
+const eventually = async (yes) => {
+  for (let i = 0; i < 500 && !yes(); i += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.ok(yes());
+};
+
 /** Starts a command that prints JSON. Returns the process, its events, and the first of a name when it comes. */
 function start(t, command, ...args) {
   // The command keeps the secret of its resume keys in the home folder.
@@ -131,6 +136,7 @@ test('the server talks to a sender: text, and a file, and again', async (t) => {
     assert.equal(sender.events.find(({ event }) => event === 'file').stored, true);
     assert.equal(fs.readFileSync(path.join(dir, 'a.txt'), 'utf8'), 'content');
   }
+  await eventually(() => ends.length === 2);
   assert.deepEqual(ends, [null, null]);
 });
 
@@ -138,10 +144,12 @@ test('a sender goes on at the server where a broken connection stopped', async (
   const dir = folder(t);
   const file = large(t);
   const stored = [];
+  const ends = [];
   let broken = false;
   const server = await serve({
     dir,
     onStored: (info) => stored.push(info),
+    onEnd: (_, error) => ends.push(error),
     async onConnection(connection) {
       if (broken) return;
       broken = true;
@@ -156,6 +164,7 @@ test('a sender goes on at the server where a broken connection stopped', async (
   const first = start(t, unstick, ...args);
   assert.notEqual(await first.exit, 0);
   assert.deepEqual(stored, []);
+  await eventually(() => ends.length === 1);
   const second = spawn(unstick, args, { env: first.env, stdio: 'ignore' });
   const [code] = await once(second, 'close');
   assert.equal(code, 0);
