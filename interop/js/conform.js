@@ -111,7 +111,9 @@ const REQUESTS = {
     return { ok: true };
   },
   receive: (r) => {
-    const { kind, payload } = r.message ? encodeMessage(fromJson(r.message)) : { kind: r.kind, payload: unhex(r.payload) };
+    const { kind, payload } = r.message
+      ? encodeMessage(fromJson(r.message))
+      : { kind: r.kind, payload: unhex(r.payload) };
     return happened(session.receive(kind, payload), r.hold);
   },
   send: (r) =>

@@ -17,7 +17,9 @@ const CHUNK = 65536 - 12;
  * secret and the same facts, such as its path, size and time of change, give the same key.
  */
 export function resumeKey(secret, ...facts) {
-  const key = createHmac('sha256', secret).update(JSON.stringify(facts.map(String))).digest();
+  const key = createHmac('sha256', secret)
+    .update(JSON.stringify(facts.map(String)))
+    .digest();
   return new Uint8Array(key.subarray(0, 16));
 }
 
@@ -154,7 +156,7 @@ const same = (a, b) => Buffer.compare(a, b) === 0;
 /** Returns the running hash of the first `length` bytes of a file; null if it is shorter, or `stop` returns true. */
 async function digestOf(file, length, stop) {
   const hash = createHash('sha256');
-  for (let offset = 0; offset < length; ) {
+  for (let offset = 0; offset < length;) {
     const bytes = await file.read(offset, Math.min(1 << 20, length - offset));
     if (bytes.length === 0 || stop()) return null;
     hash.update(bytes);
@@ -283,7 +285,7 @@ export class FileReceiver {
     return this.#link.answer({ transfer: t.id, code: CODES.ready, offset: t.held, digest, reason: '' });
   }
 
-  /** Answers exists if there is a file of this name. Returns false if there is none, or data came before it was known. */
+  /** Answers exists if there is a file of this name. Returns false if there is none, or data came before that. */
   async #answerExisting(t) {
     const stat = await fs.lstat(t.target).catch(() => null);
     if (!stat) return false;
@@ -322,19 +324,23 @@ export class FileReceiver {
     if (begins) t.begin = Number(offset);
     t.position = Number(offset) + payload.length;
     t.counted += payload.length;
-    this.#then(t, async () => {
-      if (begins) {
-        if (offset === 0n) await this.#restart(t);
-        t.since = Date.now();
-      }
-      if (Number(offset) + payload.length > this.#inbox.maxFile) return this.#finish(t, 'too-large');
-      t.hash.update(payload);
-      for (let done = 0; done < payload.length; ) {
-        const { bytesWritten } = await t.handle.write(payload, done, payload.length - done, Number(offset) + done);
-        done += bytesWritten;
-      }
-      return undefined;
-    }, payload.length);
+    this.#then(
+      t,
+      async () => {
+        if (begins) {
+          if (offset === 0n) await this.#restart(t);
+          t.since = Date.now();
+        }
+        if (Number(offset) + payload.length > this.#inbox.maxFile) return this.#finish(t, 'too-large');
+        t.hash.update(payload);
+        for (let done = 0; done < payload.length;) {
+          const { bytesWritten } = await t.handle.write(payload, done, payload.length - done, Number(offset) + done);
+          done += bytesWritten;
+        }
+        return undefined;
+      },
+      payload.length,
+    );
   }
 
   async #restart(t) {
@@ -410,7 +416,11 @@ export class FileReceiver {
     this.#running.delete(t);
     let kept = 0;
     if (t.handle) {
-      if (keep) kept = await t.handle.stat().then(({ size }) => size, () => 0);
+      if (keep)
+        kept = await t.handle.stat().then(
+          ({ size }) => size,
+          () => 0,
+        );
       await t.handle.close().catch(() => {});
       if (!keep) await fs.unlink(t.part).catch(() => {});
     }

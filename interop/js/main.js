@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// A client and a server on the command line, with what a test of two implementations needs. It prints JSON, one object a
-// line.
+// A client and a server on the command line, with what a test of two implementations needs. It prints JSON, one object
+// a line.
 //
 //   node main.js listen HOST:PORT [--dir DIR] [--reply echo|upper]
 //   node main.js send HOST:PORT [--text TEXT]… [--ping] [--file PATH]… [--key HEX] [--break-after BYTES]

@@ -72,8 +72,7 @@ export type OutgoingMessage =
 export type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>;
 
 export type MessageRefusal =
-  | { name: 'bad-message'; code: number; at: number }
-  | { name: 'bad-name'; code: number; at: number; transfer: number };
+  { name: 'bad-message'; code: number; at: number } | { name: 'bad-name'; code: number; at: number; transfer: number };
 
 export function utf8Length(bytes: Uint8Array): number;
 export function lengthError(kind: number, length: number): number | null;

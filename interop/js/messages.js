@@ -136,7 +136,8 @@ export function decodeMessage(kind, payload) {
   const fixed = Math.min(FIXED[type], payload.length);
   const rest = payload.subarray(fixed);
   const text = () => decoder.decode(rest);
-  const hasText = type === 'hello' || type === 'text' || type === 'close' || type === 'file-status' || type === 'file-cancel';
+  const hasText =
+    type === 'hello' || type === 'text' || type === 'close' || type === 'file-status' || type === 'file-cancel';
   if (hasText) {
     const valid = utf8Length(rest);
     if (valid < rest.length) return badMessage(fixed + valid);

@@ -175,7 +175,13 @@ export class Connection {
         break;
       case 'file-open':
         if (this.#receiver) this.#receiver.open(message);
-        else this.#answer({ transfer: message.transfer, code: CODES['not-accepted'], offset: 0, digest: new Uint8Array(32) });
+        else
+          this.#answer({
+            transfer: message.transfer,
+            code: CODES['not-accepted'],
+            offset: 0,
+            digest: new Uint8Array(32),
+          });
         break;
       case 'file-data':
         this.#receiver.data(message);
@@ -380,8 +386,8 @@ export class Connection {
   /**
    * Sends a file: a path, a Uint8Array, or an async iterable of bytes.
    *
-   * Options: `name`, which a path brings; `key`, 16 bytes, to resume from what an earlier transfer with this name and key
-   * left; `chunk`, the bytes of data in a message; `onProgress`. Resolves with `{ stored, code, status, reason,
+   * Options: `name`, which a path brings; `key`, 16 bytes, to resume from what an earlier transfer with this name and
+   * key left; `chunk`, the bytes of data in a message; `onProgress`. Resolves with `{ stored, code, status, reason,
    * resumedAt }`. Files may be sent without waiting for the ones before.
    */
   sendFile(source, options) {
@@ -502,7 +508,8 @@ export class Connection {
       const arrived = begun ? begun.length - begun.missing : 0;
       const bound = times.frame * (1 + Math.floor(arrived / 65536));
       if (now - this.#arrival > times.idle) this.#outcome(session.fail('idle-timeout'));
-      else if (this.#frameSince !== null && now - this.#frameSince > bound) this.#outcome(session.fail('frame-timeout'));
+      else if (this.#frameSince !== null && now - this.#frameSince > bound)
+        this.#outcome(session.fail('frame-timeout'));
     }
     for (const [transfer, watch] of this.#watches) {
       if (!watch.waits || now - watch.since <= times.status || session.peerClosed || session.error) continue;
@@ -547,9 +554,9 @@ function asMessage(reply) {
 /**
  * Serves conversations. Resolves with `{ address, connections, close }` when it listens.
  *
- * Options: `host`, `port` or `path`; `dir`, a folder for files, with `maxFile`; `reply`, which gets each message and its
- * connection, and may return an answer, or a promise of one: a message, a string or bytes; `onConnection`; `onEnd`, which
- * gets each connection and its error or null; `maxConnections`; and those of `Connection`.
+ * Options: `host`, `port` or `path`; `dir`, a folder for files, with `maxFile` and `onStored`; `reply`, which gets each
+ * message and its connection, and may return an answer, or a promise of one: a message, a string or bytes;
+ * `onConnection`; `onEnd`, which gets each connection and its error or null; `maxConnections`; and those of `Connection`.
  */
 export async function serve(options = {}) {
   const { host = '127.0.0.1', port = 0, path, dir, maxFile, reply, onConnection, onEnd, onStored } = options;

@@ -3,7 +3,17 @@
 // A Session is told what arrives and what the application wants to send, and says what is to be written. Its caller
 // writes the frames that `send` and `take` return in the order of the calls, and calls `tick` every few seconds.
 
-import { CODES, MAX_OFFSET, MAX_PING, codeName, decodeMessage, encodeMessage, lengthError, offsetOf, shorten } from './messages.js';
+import {
+  CODES,
+  MAX_OFFSET,
+  MAX_PING,
+  codeName,
+  decodeMessage,
+  encodeMessage,
+  lengthError,
+  offsetOf,
+  shorten,
+} from './messages.js';
 import { FRAMING_CODES, KINDS, isApplicationKind, isAssignedKind, isSkippable } from './unstick.js';
 
 /** The payload limit of a peer that has sent no hello (CNV-2). */
@@ -115,7 +125,12 @@ export class Session {
   /** True if `send` would not refuse a ping of up to `length` bytes. */
   canPing(length) {
     const open = this.#peerClosed ? 0 : this.#pings.length;
-    return !this.#closed && this.#error === null && open < MAX_PINGS && length <= Math.min(this.#peerLimit, this.#ownLimit ?? MAX_PING);
+    return (
+      !this.#closed &&
+      this.#error === null &&
+      open < MAX_PINGS &&
+      length <= Math.min(this.#peerLimit, this.#ownLimit ?? MAX_PING)
+    );
   }
 
   /** Returns the file that is being received, as `{ transfer, state, position }`, or null. */
@@ -234,7 +249,8 @@ export class Session {
     const code = CODES[name];
     this.#owed.delete(transfer);
     if (this.#receiving?.id === transfer) this.#receiving = null;
-    if (!this.#closed) this.#queue.push({ type: 'file-status', transfer, code, offset: 0n, digest: NO_DIGEST, reason: '' });
+    if (!this.#closed)
+      this.#queue.push({ type: 'file-status', transfer, code, offset: 0n, digest: NO_DIGEST, reason: '' });
     return { event, transfer, code, message };
   }
 
@@ -495,7 +511,14 @@ export class Session {
     if (this.#pong) messages.push({ type: 'pong', payload: this.#pong });
     for (const transfer of this.#working) {
       if (this.#needsWorking(transfer)) {
-        messages.push({ type: 'file-status', transfer, code: CODES.working, offset: 0n, digest: NO_DIGEST, reason: '' });
+        messages.push({
+          type: 'file-status',
+          transfer,
+          code: CODES.working,
+          offset: 0n,
+          digest: NO_DIGEST,
+          reason: '',
+        });
       }
     }
     messages.push(...this.#queue);

@@ -264,7 +264,15 @@ export class Decoder {
           previous.bytes = run;
           previous.last = last;
         } else {
-          events.push({ type: 'run', at: this.#at, kind: this.#kind, length: this.#length, bytes: run, first: false, last });
+          events.push({
+            type: 'run',
+            at: this.#at,
+            kind: this.#kind,
+            length: this.#length,
+            bytes: run,
+            first: false,
+            last,
+          });
         }
         if (last) this.#state = BOUNDARY;
         return end;

@@ -46,7 +46,7 @@ function run(decoder, pieces, policy) {
     return policy === 'skip' && decoder.skip() === 'begun';
   };
   for (const piece of pieces) {
-    for (let rest = piece; rest.length > 0; ) {
+    for (let rest = piece; rest.length > 0;) {
       const { consumed, events } = decoder.push(rest);
       take(events);
       rest = rest.subarray(consumed);
@@ -59,7 +59,7 @@ function run(decoder, pieces, policy) {
 /** Reads a whole stream in the plainest way. The limit is applied, and the first error ends it. */
 function naive(stream, limit) {
   const log = [];
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     const left = stream.length - at;
     if (left === 0) return [...log, ['end', null, at]];
     const header = stream.subarray(at, at + 8);
@@ -133,7 +133,9 @@ test('a decoder and a naive reading of the whole stream agree', () => {
     return (seed >>> 16) % n;
   };
   for (let round = 0; round < 2000; round += 1) {
-    const parts = Array.from({ length: 1 + random(4) }, () => encode(1 + random(255), new Uint8Array(random(12)).fill(0xf5)));
+    const parts = Array.from({ length: 1 + random(4) }, () =>
+      encode(1 + random(255), new Uint8Array(random(12)).fill(0xf5)),
+    );
     const stream = join(...parts);
     if (random(2)) stream[random(stream.length)] ^= 1 << random(8);
     const limit = random(3) ? 100 : 5;
@@ -209,7 +211,10 @@ test('the payload of a collected frame is not shared with the chunk', () => {
 
 test('frames throws for an error and for an end inside a frame', () => {
   const stream = join(encode(1, ascii('a')), encode(2, ascii('b')));
-  assert.deepEqual([...frames([stream.subarray(0, 3), stream.subarray(3)])].map((frame) => frame.kind), [1, 2]);
+  assert.deepEqual(
+    [...frames([stream.subarray(0, 3), stream.subarray(3)])].map((frame) => frame.kind),
+    [1, 2],
+  );
   const wrong = (info) => (error) => error instanceof FramingError && error.info.name === info;
   assert.throws(() => [...frames([stream.subarray(0, 12)])], wrong('truncated'));
   assert.throws(() => [...frames([ascii('GET /')])], wrong('bad-magic'));
@@ -233,7 +238,10 @@ test('a datagram is taken or refused whole', () => {
     { kind: 0x40, payload: ascii('b') },
   ]);
   const { frames: taken } = readDatagram(datagram, { known: [0x40] });
-  assert.deepEqual(taken.map((frame) => frame.kind), [1, 0x40]);
+  assert.deepEqual(
+    taken.map((frame) => frame.kind),
+    [1, 0x40],
+  );
   assert.deepEqual(readDatagram(datagram).refused, { name: 'unknown-kind', code: 7, at: 17, found: 0x40 });
   assert.equal(readDatagram(datagram.subarray(0, 20)).refused.name, 'truncated');
   assert.equal(readDatagram(datagram, { cut: true }).refused.name, 'cut');

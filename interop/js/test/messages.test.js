@@ -15,14 +15,19 @@ test('valid UTF-8 is what the decoder of the platform takes, and an error is at 
       return false;
     }
   };
-  const edges = [0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed,
-    0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff];
-  for (const a of edges) for (const b of edges) for (const c of edges) for (const d of [0x41, 0x80, 0xbf, 0xc2]) {
-    const bytes = Uint8Array.of(a, b, c, d);
-    let longest = 4;
-    while (longest > 0 && !valid(bytes.subarray(0, longest))) longest -= 1;
-    assert.equal(utf8Length(bytes), longest, String(bytes));
-  }
+  const edges = [
+    0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef,
+    0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff,
+  ];
+  for (const a of edges)
+    for (const b of edges)
+      for (const c of edges)
+        for (const d of [0x41, 0x80, 0xbf, 0xc2]) {
+          const bytes = Uint8Array.of(a, b, c, d);
+          let longest = 4;
+          while (longest > 0 && !valid(bytes.subarray(0, longest))) longest -= 1;
+          assert.equal(utf8Length(bytes), longest, String(bytes));
+        }
 });
 
 test('a text comes back as it was, with a byte order mark', () => {
@@ -55,10 +60,20 @@ test('a length that is refused at the header is refused with the payload', () =>
 });
 
 test('a name has no character that leads out of its folder', () => {
-  for (const [name, at] of [['', 0], ['.', 0], ['..', 0], ['a/b', 1], ['a\\', 1], ['c:', 1], ['é\x7f', 2], ['a\u0085', 1]]) {
+  for (const [name, at] of [
+    ['', 0],
+    ['.', 0],
+    ['..', 0],
+    ['a/b', 1],
+    ['a\\', 1],
+    ['c:', 1],
+    ['é\x7f', 2],
+    ['a\u0085', 1],
+  ]) {
     assert.equal(nameError(ascii(name)), at, JSON.stringify(name));
   }
-  for (const name of ['...', '.a', 'a\u00a0', '粘包', 'x'.repeat(255)]) assert.equal(nameError(ascii(name)), null, name);
+  for (const name of ['...', '.a', 'a\u00a0', '粘包', 'x'.repeat(255)])
+    assert.equal(nameError(ascii(name)), null, name);
   assert.equal(nameError(ascii('x'.repeat(256))), 255);
 });
 

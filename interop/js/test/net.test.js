@@ -38,7 +38,8 @@ async function raw(t, port) {
   const decoder = new FrameDecoder();
   const peer = { socket, messages: [], over: false };
   socket.on('data', (chunk) => {
-    for (const { kind, payload } of decoder.push(chunk).events) peer.messages.push(decodeMessage(kind, payload).message);
+    for (const { kind, payload } of decoder.push(chunk).events)
+      peer.messages.push(decodeMessage(kind, payload).message);
   });
   socket.on('end', () => {
     peer.over = true;
@@ -79,7 +80,10 @@ test('what was in transit when a side closes arrives', async (t) => {
   const seen = [];
   for await (const { text } of client) seen.push(text);
   await closed;
-  assert.deepEqual(seen, sent.map((text) => text.toUpperCase()));
+  assert.deepEqual(
+    seen,
+    sent.map((text) => text.toUpperCase()),
+  );
 });
 
 test('a file is stored whole, once, and not replaced', async (t) => {

@@ -35,7 +35,10 @@ test('what is for browsers imports nothing of Node', () => {
   for (const name of ['unstick.js', 'stream.js', 'messages.js', 'session.js']) {
     const source = fs.readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
     const imported = [...source.matchAll(/from '([^']*)'/g)].map(([, from]) => from);
-    assert.ok(imported.every((from) => /^\.\/(unstick|messages)\.js$/.test(from)), `${name}: ${imported}`);
+    assert.ok(
+      imported.every((from) => /^\.\/(unstick|messages)\.js$/.test(from)),
+      `${name}: ${imported}`,
+    );
     assert.doesNotMatch(source, /\b(Buffer|process|require|setImmediate)\b/, name);
   }
 });

@@ -183,11 +183,17 @@ test('the command talks to the listener and the sender', async (t) => {
   assert.equal(await broken.exit, 1);
   const whole = start(t, process.execPath, main, 'send', addr, '--text', 'a', '--ping', '--file', file, ...key);
   assert.equal(await whole.exit, 0);
-  assert.deepEqual(whole.events.map(({ event }) => event), ['message', 'pong', 'file', 'ended']);
+  assert.deepEqual(
+    whole.events.map(({ event }) => event),
+    ['message', 'pong', 'file', 'ended'],
+  );
   assert.ok(whole.events[2].resumedAt > 0);
   const sender = start(t, unstick, 'send', addr, '--json', '--text', 'hello', '--expect-reply');
   assert.equal(await sender.exit, 0);
   server.child.kill('SIGTERM');
   assert.equal(await server.exit, 0);
-  assert.deepEqual(server.events.filter(({ event }) => event === 'ended').map(({ clean }) => clean), [false, true, true]);
+  assert.deepEqual(
+    server.events.filter(({ event }) => event === 'ended').map(({ clean }) => clean),
+    [false, true, true],
+  );
 });

@@ -104,11 +104,14 @@ test('a side that drains refuses new files and becomes idle', () => {
   receive(session, { type: 'file-cancel', transfer: 1, code: CODES['given-up'] });
   assert.equal(receive(session, open(3)).code, CODES['shutting-down']);
   assert.equal(session.idle, false);
-  assert.deepEqual(said(session).map((status) => [status.transfer, status.code]), [
-    [2, CODES['second-open']],
-    [1, CODES.cancelled],
-    [3, CODES['shutting-down']],
-  ]);
+  assert.deepEqual(
+    said(session).map((status) => [status.transfer, status.code]),
+    [
+      [2, CODES['second-open']],
+      [1, CODES.cancelled],
+      [3, CODES['shutting-down']],
+    ],
+  );
   assert.equal(session.idle, true);
   assert.throws(() => session.send(open(1)), RangeError);
 });

@@ -5,7 +5,11 @@ import { FramingError, encode } from '../unstick.js';
 
 const ascii = (text) => new TextEncoder().encode(text);
 const stream = Buffer.concat([encode(1, ascii('one')), encode(2), encode(0xc0, ascii('three'))]);
-const kinds = [[1, 'one'], [2, ''], [0xc0, 'three']];
+const kinds = [
+  [1, 'one'],
+  [2, ''],
+  [0xc0, 'three'],
+];
 
 const source = (chunks, onCancel) =>
   new ReadableStream({
