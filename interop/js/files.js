@@ -26,6 +26,11 @@ export function resumeKey(secret, ...facts) {
 /** What a job that waits costs besides its data, in bytes of memory. */
 const JOB = 1024;
 
+/** The maximum number of parts. */
+const MAX_PARTS = 1000;
+/** All parts are measured again after this many bytes of a file, so they may exceed their bound by as many. */
+const CHECK = 1 << 20;
+
 /** A source that is read at any offset: a path or bytes; or in order: an async iterable of bytes. */
 async function openSource(source) {
   if (typeof source === 'string') {
@@ -169,13 +174,14 @@ async function digestOf(file, length, stop) {
  * A folder that receives files, for any number of connections of one process.
  *
  * A file gets its name when it is whole and on disk, and never replaces another one. Parts are in a folder of their own
- * next to the files; nothing bounds their total size, and nothing removes old ones.
+ * next to the files, with at most `maxParts` bytes together: to make room, the oldest that no transfer uses are removed.
  */
 export class Inbox {
-  constructor(dir, { maxFile = Infinity, onStored } = {}) {
+  constructor(dir, { maxFile = Infinity, maxParts = 64 * 2 ** 30, onStored } = {}) {
     this.dir = path.resolve(dir);
     this.parts = path.join(this.dir, '.unstick-parts');
-    this.maxFile = maxFile;
+    this.maxFile = Math.min(maxFile, maxParts); // every file is a part first
+    this.maxParts = maxParts;
     this.onStored = onStored;
     this.inUse = new Map(); // the parts of running transfers
   }
@@ -183,6 +189,29 @@ export class Inbox {
   async prepare() {
     await fs.mkdir(this.parts, { recursive: true, mode: 0o700 });
     return this;
+  }
+
+  /**
+   * Makes room for this many bytes: removes parts that no transfer uses, the oldest first. Returns false if there is
+   * not enough.
+   */
+  async room(bytes) {
+    const parts = [];
+    for (const name of await fs.readdir(this.parts)) {
+      const file = path.join(this.parts, name);
+      const stat = await fs.stat(file).catch(() => null);
+      if (stat) parts.push({ file, size: stat.size, time: stat.mtimeMs });
+    }
+    let count = parts.length;
+    let used = parts.reduce((sum, { size }) => sum + size, bytes);
+    for (const { file, size } of parts.sort((a, b) => a.time - b.time)) {
+      if (used <= this.maxParts && count <= MAX_PARTS) break;
+      if (this.inUse.has(file)) continue;
+      await fs.unlink(file).catch(() => {});
+      used -= size;
+      count -= 1;
+    }
+    return used <= this.maxParts;
   }
 
   partOf(name, key) {
@@ -245,6 +274,7 @@ export class FileReceiver {
       stop: false, // the digests for the answer to the open are not needed any more
       gone: false, // the conversation has ended
       over: false, // answered, or ended
+      unchecked: CHECK, // bytes that were written since the parts were measured
       since: Date.now(),
       counted: 0, // bytes that have arrived since `since`
     };
@@ -280,6 +310,7 @@ export class FileReceiver {
       }
     }
     if (t.stop) return undefined;
+    if (!(await inbox.room((t.size ?? t.held) - t.held))) return this.#finish(t, 'busy', { keep: t.keyed });
     t.since = Date.now();
     const digest = t.hash.copy().digest();
     return this.#link.answer({ transfer: t.id, code: CODES.ready, offset: t.held, digest, reason: '' });
@@ -332,6 +363,11 @@ export class FileReceiver {
           t.since = Date.now();
         }
         if (Number(offset) + payload.length > this.#inbox.maxFile) return this.#finish(t, 'too-large');
+        t.unchecked += payload.length;
+        if (t.unchecked >= CHECK) {
+          t.unchecked = 0;
+          if (!(await this.#inbox.room(payload.length))) return this.#finish(t, 'busy');
+        }
         t.hash.update(payload);
         for (let done = 0; done < payload.length;) {
           const { bytesWritten } = await t.handle.write(payload, done, payload.length - done, Number(offset) + done);

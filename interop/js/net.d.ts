@@ -38,6 +38,8 @@ export interface StoredFile {
 export interface InboxOptions {
   /** The maximum size of a file, in bytes. */
   maxFile?: number;
+  /** The maximum size of all parts together, in bytes; 64 GiB if it is left out. */
+  maxParts?: number;
   onStored?: (file: StoredFile) => void;
 }
 

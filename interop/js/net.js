@@ -554,14 +554,15 @@ function asMessage(reply) {
 /**
  * Serves conversations. Resolves with `{ address, connections, close }` when it listens.
  *
- * Options: `host`, `port` or `path`; `dir`, a folder for files, with `maxFile` and `onStored`; `reply`, which gets each
+ * Options: `host`, `port` or `path`; `dir`, a folder for files, with the options of `Inbox`; `reply`, which gets each
  * message and its connection, and may return an answer, or a promise of one: a message, a string or bytes;
- * `onConnection`; `onEnd`, which gets each connection and its error or null; `maxConnections`; and those of `Connection`.
+ * `onConnection`; `onEnd`, which gets each connection and its error or null; `maxConnections`; and those of
+ * `Connection`.
  */
 export async function serve(options = {}) {
-  const { host = '127.0.0.1', port = 0, path, dir, maxFile, reply, onConnection, onEnd, onStored } = options;
+  const { host = '127.0.0.1', port = 0, path, dir, reply, onConnection, onEnd } = options;
   const { maxConnections = 256, limit, known, name, times } = options;
-  const inbox = dir === undefined ? null : await new Inbox(dir, { maxFile, onStored }).prepare();
+  const inbox = dir === undefined ? null : await new Inbox(dir, options).prepare();
   const connections = new Set();
 
   const converse = async (socket) => {
