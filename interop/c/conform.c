@@ -9,6 +9,7 @@
 
 #include "json.h"
 #include "unstick.h"
+#include "unstick_session.h"
 
 /* Bytes that grow: a line, an answer, a payload. This program may use the heap; what it tests does
  * not. */
@@ -90,6 +91,12 @@ static const char *code_name(unsigned code)
     case UNSTICK_TRUNCATED: return "truncated";
     case UNSTICK_UNKNOWN_KIND: return "unknown-kind";
     case UNSTICK_UNSYNCHRONIZED: return "unsynchronized";
+    case UNSTICK_BAD_MESSAGE: return "bad-message";
+    case UNSTICK_MISPLACED_MESSAGE: return "misplaced-message";
+    case UNSTICK_BAD_TRANSFER_ID: return "bad-transfer-id";
+    case UNSTICK_TOO_MANY_TRANSFERS: return "too-many-transfers";
+    case UNSTICK_UNCLOSED: return "unclosed";
+    case UNSTICK_BAD_NAME: return "bad-name";
     case UNSTICK_CAUSE_CUT: return "cut";
     case UNSTICK_CAUSE_EMPTY: return "empty";
     case UNSTICK_CAUSE_MISPLACED_KIND: return "misplaced-kind";
@@ -290,7 +297,267 @@ static size_t known_kinds(const json *request, uint8_t known[256])
     return len;
 }
 
-static void do_datagram(const json *request)
+static void put_text(const char *key, const uint8_t *text, size_t len)
+{
+    put(",\"%s\":\"", key);
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < 0x20 || text[i] == '"' || text[i] == '\\')
+            put("\\u%04x", text[i]);
+        else
+            put_bytes(&answer, text + i, 1);
+    }
+    put("\"");
+}
+
+static void put_hex_member(const char *key, const uint8_t *bytes, size_t len)
+{
+    static const uint8_t zeros[32];
+    put(",\"%s\":\"", key);
+    put_hex(bytes == NULL ? zeros : bytes, len);
+    put("\"");
+}
+
+static void put_number(const char *key, uint64_t number)
+{
+    put(",\"%s\":%llu", key, (unsigned long long)number);
+}
+
+static const char *kind_name(uint8_t kind)
+{
+    switch (kind) {
+    case UNSTICK_TEXT: return "text";
+    case UNSTICK_BINARY: return "binary";
+    case UNSTICK_PING: return "ping";
+    case UNSTICK_PONG: return "pong";
+    case UNSTICK_CLOSE: return "close";
+    case UNSTICK_FILE_OPEN: return "file-open";
+    case UNSTICK_FILE_DATA: return "file-data";
+    case UNSTICK_FILE_DONE: return "file-done";
+    case UNSTICK_FILE_STATUS: return "file-status";
+    case UNSTICK_FILE_CANCEL: return "file-cancel";
+    case UNSTICK_HELLO: return "hello";
+    }
+    return "other";
+}
+
+static void put_message(const unstick_message *m)
+{
+    put("{\"type\":\"%s\"", kind_name(m->kind));
+    switch (m->kind) {
+    case UNSTICK_TEXT:
+        put_text("text", m->bytes, m->len);
+        break;
+    case UNSTICK_HELLO:
+        put_number("limit", m->limit);
+        put_text("name", m->bytes, m->len);
+        break;
+    case UNSTICK_CLOSE:
+        put_number("code", m->code);
+        put_text("reason", m->bytes, m->len);
+        break;
+    case UNSTICK_FILE_OPEN:
+        put_number("transfer", m->transfer);
+        put_hex_member("key", m->key, 16);
+        if (m->size == UNSTICK_SIZE_UNKNOWN)
+            put(",\"size\":null");
+        else
+            put_number("size", m->size);
+        put_text("name", m->bytes, m->len);
+        break;
+    case UNSTICK_FILE_DATA:
+        put_number("transfer", m->transfer);
+        put_number("offset", m->offset);
+        put_hex_member("payload", m->bytes, m->len);
+        break;
+    case UNSTICK_FILE_DONE:
+        put_number("transfer", m->transfer);
+        put_number("total", m->total);
+        put_hex_member("digest", m->digest, 32);
+        break;
+    case UNSTICK_FILE_STATUS:
+        put_number("transfer", m->transfer);
+        put_number("code", m->code);
+        put_number("offset", m->offset);
+        put_hex_member("digest", m->digest, 32);
+        put_text("reason", m->bytes, m->len);
+        break;
+    case UNSTICK_FILE_CANCEL:
+        put_number("transfer", m->transfer);
+        put_number("code", m->code);
+        put_text("reason", m->bytes, m->len);
+        break;
+    default:
+        if (strcmp(kind_name(m->kind), "other") == 0)
+            put_number("kind", m->kind);
+        put_hex_member("payload", m->bytes, m->len);
+        break;
+    }
+    put("}");
+}
+
+static void set_text(const json *object, const char *key, unstick_message *m)
+{
+    const json *v = json_get(object, key);
+    if (v != NULL && v->type == JSON_STRING) {
+        m->bytes = (const uint8_t *)v->text;
+        m->len = v->len;
+    }
+}
+
+/* Returns the message of a request; its bytes are those of the request. */
+static unstick_message get_message(const json *o)
+{
+    unstick_message m = {.kind = (uint8_t)json_number(o, "kind", 0)};
+    size_t len;
+    for (unsigned kind = 1; kind <= UNSTICK_HELLO; kind++)
+        if (json_is(o, "type", kind_name((uint8_t)kind)) && !json_is(o, "type", "other"))
+            m.kind = (uint8_t)kind;
+    m.code = (uint16_t)json_number(o, "code", 0);
+    m.limit = (uint32_t)json_number(o, "limit", 0);
+    m.transfer = (uint32_t)json_number(o, "transfer", 0);
+    if (m.kind == UNSTICK_FILE_OPEN) {
+        m.key = hex(o, "key", &len);
+        m.size = json_number(o, "size", UNSTICK_SIZE_UNKNOWN);
+    } else {
+        m.digest = hex(o, "digest", &len);
+        m.offset = json_number(o, m.kind == UNSTICK_FILE_DONE ? "total" : "offset", 0);
+    }
+    m.bytes = hex(o, "payload", &m.len);
+    set_text(o, "text", &m);
+    set_text(o, "name", &m);
+    set_text(o, "reason", &m);
+    return m;
+}
+
+static void do_message(const json *request)
+{
+    size_t len, at;
+    const uint8_t *payload = hex(request, "payload", &len);
+    unstick_message m;
+    uint16_t code = unstick_message_decode((uint8_t)json_number(request, "kind", 0), payload, len, &m, &at);
+    if (code == 0) {
+        put("{\"message\":");
+        put_message(&m);
+        put("}");
+        return;
+    }
+    put("{\"refused\":{\"name\":\"%s\",\"code\":%u,\"at\":%zu", code_name(code), code, at);
+    if (code == UNSTICK_BAD_NAME)
+        put_number("transfer", m.transfer);
+    put("}}");
+}
+
+static void do_encode_message(const json *request)
+{
+    uint8_t fixed[UNSTICK_MAX_FIXED];
+    unstick_message m = get_message(json_get(request, "message"));
+    int len = unstick_message_encode(&m, fixed);
+    if (len < 0) {
+        put_refused("a receiver would refuse it");
+        return;
+    }
+    put("{\"kind\":%u,\"payload\":\"", m.kind);
+    put_hex(fixed, (size_t)len);
+    put_hex(m.bytes, m.len);
+    put("\"}");
+}
+
+static unstick_session session;
+static uint8_t session_known[256];
+
+static void do_conversation(const json *request)
+{
+    unstick_session_begin(&session, session_known, known_kinds(request, session_known));
+    put("{\"ok\":true}");
+}
+
+static void put_says(const json *request)
+{
+    unstick_message m;
+    const char *comma = "";
+    if (json_true(request, "hold"))
+        return;
+    put(",\"says\":[");
+    while (unstick_session_says(&session, &m)) {
+        put("%s", comma);
+        put_message(&m);
+        comma = ",";
+    }
+    put("]");
+}
+
+static void put_told(const json *request, unstick_told told, const unstick_message *m)
+{
+    const char *event = "nothing";
+    switch (told) {
+    case UNSTICK_ON_ERROR:
+        put("{\"error\":{\"name\":\"%s\",\"code\":%u}", code_name(session.error), session.error);
+        put_says(request);
+        put("}");
+        return;
+    case UNSTICK_ON_MESSAGE:
+        event = kind_name(m->kind);
+        if (strcmp(event, "other") == 0)
+            event = "application";
+        break;
+    case UNSTICK_ON_FILE_REFUSED: event = "file-refused"; break;
+    case UNSTICK_ON_FILE_READY: event = "file-ready"; break;
+    case UNSTICK_ON_FILE_WORKING: event = "file-working"; break;
+    case UNSTICK_ON_FILE_END: event = "file-end"; break;
+    case UNSTICK_ON_CLEAN_END: event = "clean"; break;
+    case UNSTICK_ON_NOTHING: break;
+    }
+    put("{\"event\":\"%s\"", event);
+    put_says(request);
+    put("}");
+}
+
+static void do_receive(const json *request)
+{
+    const json *message = json_get(request, "message");
+    unstick_message m;
+    buffer payload = {NULL, 0, 0};
+    uint8_t kind = (uint8_t)json_number(request, "kind", 0);
+    if (message != NULL) {
+        uint8_t fixed[UNSTICK_MAX_FIXED];
+        m = get_message(message);
+        kind = m.kind;
+        int len = unstick_message_encode(&m, fixed);
+        if (len < 0) {
+            put_refused("not a message");
+            return;
+        }
+        put_bytes(&payload, fixed, (size_t)len);
+        put_bytes(&payload, m.bytes, m.len);
+    } else {
+        size_t len;
+        const uint8_t *bytes = hex(request, "payload", &len);
+        put_bytes(&payload, bytes, len);
+    }
+    unstick_told told = unstick_session_receive(&session, kind, (const uint8_t *)payload.bytes, payload.len, &m);
+    put_told(request, told, &m);
+    free(payload.bytes);
+}
+
+static void do_send(const json *request)
+{
+    uint8_t fixed[UNSTICK_MAX_FIXED];
+    unstick_message m = get_message(json_get(request, "message"));
+    if (unstick_session_send(&session, &m, fixed) < 0)
+        put_refused("not allowed");
+    else
+        put("{\"ok\":true}");
+}
+
+static void do_tick(const json *request)
+{
+    unstick_session_tick(&session);
+    put("{\"ok\":true");
+    put_says(request);
+    put("}");
+}
+
+static void do_datagram(const json *request, bool messages)
 {
     uint8_t known[256];
     size_t len, known_len = known_kinds(request, known), position = 0;
@@ -298,16 +565,23 @@ static void do_datagram(const json *request)
     unstick_error cause;
     unstick_datagram_frame f;
     const char *comma = "";
-    if (!unstick_datagram_check(bytes, len, json_true(request, "cut"), limit_of(request), known, known_len, &cause)) {
+    bool (*check)(const uint8_t *, size_t, bool, uint32_t, const uint8_t *, size_t, unstick_error *) =
+        messages ? unstick_datagram_check_messages : unstick_datagram_check;
+    if (!check(bytes, len, json_true(request, "cut"), limit_of(request), known, known_len, &cause)) {
         put("{\"refused\":");
         put_error(&cause);
         put("}");
         return;
     }
-    put("{\"frames\":[");
+    put("{\"%s\":[", messages ? "messages" : "frames");
     while (unstick_datagram_next(bytes, len, known, known_len, &position, &f)) {
         put("%s", comma);
-        put_frame(f.at, f.kind, f.payload, f.len);
+        unstick_message m;
+        size_t at;
+        if (messages && unstick_message_decode(f.kind, f.payload, f.len, &m, &at) == 0)
+            put_message(&m);
+        else
+            put_frame(f.at, f.kind, f.payload, f.len);
         comma = ",";
     }
     put("]}");
@@ -337,7 +611,23 @@ static void respond(const json *request)
     else if (json_is(request, "do", "encode-datagram"))
         do_encode_datagram(request);
     else if (json_is(request, "do", "datagram"))
-        do_datagram(request);
+        do_datagram(request, false);
+    else if (json_is(request, "do", "datagram-messages"))
+        do_datagram(request, true);
+    else if (json_is(request, "do", "message"))
+        do_message(request);
+    else if (json_is(request, "do", "encode-message"))
+        do_encode_message(request);
+    else if (json_is(request, "do", "conversation"))
+        do_conversation(request);
+    else if (json_is(request, "do", "receive"))
+        do_receive(request);
+    else if (json_is(request, "do", "send"))
+        do_send(request);
+    else if (json_is(request, "do", "tick"))
+        do_tick(request);
+    else if (json_is(request, "do", "end-of-stream"))
+        put_told(request, unstick_session_end(&session), NULL);
     else
         put("{\"unsupported\":\"not implemented\"}");
 }
