@@ -45,6 +45,7 @@ row() { # TITLE SOURCE HEADER TYPE OPTIONS…
     printf ' %s | %s |\n' "$(state x86-64 "$header" "$type" "$@")" "$(state m4 "$header" "$type" "$@")"
 }
 
+# shellcheck disable=SC2016 # The backquotes are those of Markdown.
 table() {
     echo '| profile | x86-64 | Cortex-M0 | Cortex-M4 | state, x86-64 | state, Cortex-M |'
     echo '| --- | --- | --- | --- | --- | --- |'

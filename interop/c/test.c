@@ -9,7 +9,7 @@
 #include "unstick.h"
 #include "unstick_session.h"
 
-static unsigned failures;
+static unsigned failures, tests;
 static const char *test_name;
 
 #define CHECK(condition)                                                                    \
@@ -448,7 +448,7 @@ static void a_reason_is_shortened_at_a_character(void)
     CHECK(unstick_session_send(&s, &m, fixed) == -1);
 }
 
-#define RUN(test) (test_name = #test, test())
+#define RUN(test) (tests++, test_name = #test, test())
 
 int main(void)
 {
@@ -472,6 +472,7 @@ int main(void)
     RUN(without_files_each_open_is_not_accepted);
 #endif
     RUN(a_reason_is_shortened_at_a_character);
-    printf("%u checks failed\n", failures);
+    if (failures == 0)
+        printf("%u tests pass\n", tests);
     return failures != 0;
 }

@@ -717,9 +717,9 @@ int unstick_session_send(unstick_session *s, unstick_message *m, uint8_t fixed[U
         if (local_code(m->code))
             return -1;
         unsigned need = fixed_len(m->kind);
-        size_t room = s->peer_limit > need ? (size_t)(s->peer_limit - need) : 0;
+        uint32_t room = s->peer_limit > need ? s->peer_limit - need : 0;
         if (m->len > room && unstick_utf8(m->bytes, m->len) == m->len)
-            m->len = unstick_utf8(m->bytes, room); /* CNV-11 */
+            m->len = unstick_utf8(m->bytes, (size_t)room); /* CNV-11 */
     }
     int len = unstick_message_encode(m, fixed);
     if (len < 0 || (uint64_t)len + m->len > s->peer_limit)
