@@ -226,7 +226,86 @@ static void random_messages_never_leave_the_tables(void)
     CHECK(delivered > 1000 && errors > 1000);
 }
 
+/* Gives a message to a session as a peer would. */
+static unstick_told give(unstick_session *s, unstick_message m)
+{
+    uint8_t payload[UNSTICK_MAX_FIXED + 32];
+    unstick_message out;
+    int n = unstick_message_encode(&m, payload);
+    CHECK(n >= 0 && m.len <= 32);
+    if (m.len != 0)
+        memcpy(payload + n, m.bytes, m.len);
+    return unstick_session_receive(s, m.kind, payload, (size_t)n + m.len, &out);
+}
+
+static bool sends(unstick_session *s, unstick_message m)
+{
+    uint8_t fixed[UNSTICK_MAX_FIXED];
+    return unstick_session_send(s, &m, fixed) >= 0;
+}
+
+static void nothing_is_said_after_the_own_close(void)
+{
+    static unstick_session s;
+    unstick_message out;
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(give(&s, (unstick_message){.kind = UNSTICK_PING}) == UNSTICK_ON_NOTHING);
+    give(&s, (unstick_message){.kind = UNSTICK_FILE_OPEN, .bytes = LETTERS, .len = 1});
+    give(&s, (unstick_message){.kind = UNSTICK_FILE_DONE, .total = 1});
+    CHECK(sends(&s, (unstick_message){.kind = UNSTICK_CLOSE}));
+    unstick_session_tick(&s);
+    CHECK(!unstick_session_says(&s, &out));
+    CHECK(!sends(&s, (unstick_message){.kind = UNSTICK_TEXT}));
+    CHECK(give(&s, (unstick_message){.kind = UNSTICK_PING}) == UNSTICK_ON_NOTHING);
+    CHECK(give(&s, (unstick_message){.kind = 0x20}) == UNSTICK_ON_ERROR && s.error == UNSTICK_UNKNOWN_KIND);
+    CHECK(!unstick_session_says(&s, &out));
+}
+
+static void local_codes_and_reserved_kinds_are_not_sent(void)
+{
+    static unstick_session s;
+    unstick_message out;
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(!sends(&s, (unstick_message){.kind = UNSTICK_CLOSE, .code = UNSTICK_UNCLOSED}));
+    CHECK(!sends(&s, (unstick_message){.kind = 0x20}));
+    CHECK(!sends(&s, (unstick_message){.kind = 0x81}));
+    CHECK(sends(&s, (unstick_message){.kind = 0x7F}));
+    unstick_session_fail(&s, UNSTICK_UNSYNCHRONIZED);
+    CHECK(s.error == UNSTICK_UNSYNCHRONIZED && !unstick_session_says(&s, &out));
+}
+
+static void an_error_of_the_frames_is_said_as_a_close(void)
+{
+    static unstick_session s;
+    unstick_message out;
+    unstick_session_begin(&s, NULL, 0);
+    unstick_session_fail(&s, UNSTICK_BAD_CHECK);
+    CHECK(unstick_session_says(&s, &out) && out.kind == UNSTICK_CLOSE && out.code == UNSTICK_BAD_CHECK);
+    CHECK(!unstick_session_says(&s, &out));
+}
+
 #if UNSTICK_FILES
+static void what_was_held_of_an_earlier_file_is_forgotten(void)
+{
+    static unstick_session s;
+    const unstick_message open = {.kind = UNSTICK_FILE_OPEN, .transfer = 1, .size = 9, .bytes = LETTERS, .len = 1};
+    const unstick_message ready = {.kind = UNSTICK_FILE_STATUS, .transfer = 1, .code = UNSTICK_READY, .offset = 3};
+    const unstick_message data = {.kind = UNSTICK_FILE_DATA, .transfer = 1, .offset = 3, .bytes = LETTERS, .len = 1};
+    unstick_message next_open = open, next_data = data;
+    next_open.transfer = next_data.transfer = 2;
+
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(sends(&s, open) && !sends(&s, data));
+    CHECK(give(&s, ready) == UNSTICK_ON_FILE_READY);
+    CHECK(sends(&s, (unstick_message){.kind = UNSTICK_FILE_CANCEL, .transfer = 1}));
+    CHECK(sends(&s, next_open) && !sends(&s, next_data));
+
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(give(&s, open) == UNSTICK_ON_MESSAGE && sends(&s, ready));
+    CHECK(give(&s, (unstick_message){.kind = UNSTICK_FILE_CANCEL, .transfer = 1}) == UNSTICK_ON_MESSAGE);
+    CHECK(give(&s, next_open) == UNSTICK_ON_MESSAGE && give(&s, next_data) == UNSTICK_ON_FILE_REFUSED);
+}
+
 /* A side of a connection: a session, the bytes under way to it, and what its application did. */
 typedef struct {
     unstick_session session;
@@ -470,6 +549,12 @@ int main(void)
     RUN(the_65th_open_without_an_answer_ends_the_conversation);
 #else
     RUN(without_files_each_open_is_not_accepted);
+#endif
+    RUN(nothing_is_said_after_the_own_close);
+    RUN(local_codes_and_reserved_kinds_are_not_sent);
+    RUN(an_error_of_the_frames_is_said_as_a_close);
+#if UNSTICK_FILES
+    RUN(what_was_held_of_an_earlier_file_is_forgotten);
 #endif
     RUN(a_reason_is_shortened_at_a_character);
     if (failures == 0)

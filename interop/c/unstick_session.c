@@ -573,7 +573,7 @@ unstick_told unstick_session_receive(unstick_session *s, uint8_t kind, const uin
         s->short_peer = m->limit < UNSTICK_STATUS_LEN;
         return UNSTICK_ON_MESSAGE;
     case UNSTICK_PING:
-        s->pong_due = !s->close_sent;
+        s->pong_due = true;
         s->pong_len = (uint8_t)m->len;
         copy(s->pong, m->bytes, m->len);
         return UNSTICK_ON_NOTHING;
@@ -736,9 +736,7 @@ int unstick_session_send(unstick_session *s, unstick_message *m, uint8_t fixed[U
         copy(s->ping, m->bytes, m->len);
         break;
     case UNSTICK_CLOSE:
-        s->close_sent = true;
-        s->pong_due = false;
-        s->in_count = 0; /* what is still owed cannot be answered any more */
+        s->close_sent = true; /* what is still owed cannot be answered any more */
         break;
     case UNSTICK_FILE_OPEN:
     case UNSTICK_FILE_DATA:
