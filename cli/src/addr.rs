@@ -104,6 +104,8 @@ impl FromStr for Addr {
 pub(crate) type BoxedReader = Box<dyn AsyncRead + Send + Unpin>;
 /// The writing half of a connection. Shutting it down signals the end of stream to the peer.
 pub(crate) type BoxedWriter = Box<dyn AsyncWrite + Send + Unpin>;
+/// Both halves of a connection.
+pub(crate) type Halves = (BoxedReader, BoxedWriter);
 
 /// When the system asks a silent peer whether it is still there, and how often: unless the system's own
 /// settings are shorter. A peer that lost its power is noticed after two minutes.
@@ -126,7 +128,7 @@ fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
 }
 
 /// Splits a TCP connection into its halves, disables Nagle's algorithm, and enables keepalive.
-pub(crate) fn halves(stream: TcpStream) -> (BoxedReader, BoxedWriter) {
+pub(crate) fn halves(stream: TcpStream) -> Halves {
     #[cfg(unix)]
     let _ = keep_alive(&stream);
     // Frames are flushed explicitly, so a delay only costs time. If the option cannot be set, the
@@ -138,14 +140,14 @@ pub(crate) fn halves(stream: TcpStream) -> (BoxedReader, BoxedWriter) {
 
 /// Splits a connection over a Unix socket into its halves.
 #[cfg(unix)]
-pub(crate) fn unix_halves(stream: UnixStream) -> (BoxedReader, BoxedWriter) {
+pub(crate) fn unix_halves(stream: UnixStream) -> Halves {
     let (incoming, outgoing) = stream.into_split();
     (Box::new(incoming), Box::new(outgoing))
 }
 
 impl Addr {
     /// Connects to the address.
-    pub(crate) async fn connect(&self) -> Result<(BoxedReader, BoxedWriter), Failure> {
+    pub(crate) async fn connect(&self) -> Result<Halves, Failure> {
         let connected = match self {
             Self::Tcp { host, port } => {
                 TcpStream::connect((host.as_str(), *port)).await.map(halves)

@@ -4,6 +4,7 @@
 use unstick::tokio::ReadError;
 use unstick::{DecodeError, Format, HeaderError, Kind, Parsed};
 use unstick_session::session::SessionError;
+use unstick_session::tokio::ConnectionError;
 
 use crate::format::AnyFormat;
 use crate::v1::without_advice;
@@ -59,7 +60,7 @@ pub(crate) fn explain_read(error: &ReadError, wire: AnyWire) -> String {
 }
 
 /// Formats an error of a session, with a hint if there is one.
-pub(crate) fn explain_session(error: SessionError) -> String {
+fn explain_session(error: SessionError) -> String {
     let text = error.to_string();
     match error {
         SessionError::UnknownKind { kind } if kind.is_application() => {
@@ -67,6 +68,24 @@ pub(crate) fn explain_session(error: SessionError) -> String {
         }
         _ => text,
     }
+}
+
+/// Explains an error of a conversation that was found at this offset.
+pub(crate) fn explain_connection(error: &ConnectionError, at: u64) -> String {
+    match error {
+        ConnectionError::Read(error) => explain_read(error, AnyWire::V1),
+        ConnectionError::Session(SessionError::Unclosed) => format!(
+            "byte {at}: the stream ended without a close, which is no clean end; \
+             did the peer crash, or forget to send one?"
+        ),
+        ConnectionError::Session(error) => format!("byte {at}: {}", explain_session(*error)),
+        error => error.to_string(),
+    }
+}
+
+/// Returns what the peer is told about an error: without the hint, which is for this side's user.
+pub(crate) fn reason(error: &ConnectionError, at: u64) -> String {
+    without_advice(&explain_connection(error, at)).to_owned()
 }
 
 /// Guesses the actual protocol from a length over the limit, for formats in which such a length

@@ -8,7 +8,8 @@ use unstick::tokio::{Frames, RecvStats, Refusals, SendStats};
 use unstick::{DatagramError, Framing};
 use unstick_session::message::{Code, Message, RefusedMessage};
 
-use crate::format::{AnyFormat, FramingArgs};
+use crate::format::AnyFormat;
+use crate::framing_args::FramingArgs;
 use crate::shown::Shown;
 use crate::term::log_limit::hidden;
 use crate::term::output::{Failure, json};

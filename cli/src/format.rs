@@ -4,9 +4,9 @@
 use std::num::NonZeroU64;
 
 use unstick::{
-    ByteOrder, Covers, DEFAULT_LIMIT, EncodeError, FieldMeta, Fixed, Format, Framing, Header,
-    HeaderBuf, HeaderError, I32Be, I32Le, InDatagram, Kind, Layout, LengthField, Parsed, U8, U16Be,
-    U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le, V1, Varint, Wire,
+    ByteOrder, Covers, EncodeError, FieldMeta, Fixed, Format, Header, HeaderBuf, HeaderError,
+    I32Be, I32Le, InDatagram, Kind, Layout, LengthField, Parsed, U8, U16Be, U16Le, U24Be, U24Le,
+    U32Be, U32Le, U64Be, U64Le, V1, Varint,
 };
 use unstick_cookbook::{
     ContentLength, Grpc, Modbus, Mqtt, MySql, NineP, PostgresStartup, Tls, Tpkt, WebSocket, grpc,
@@ -14,75 +14,9 @@ use unstick_cookbook::{
 };
 
 use crate::term::bytes::parse_bytes;
-use crate::term::output::Failure;
 use crate::term::preview::plain_hex;
 // The command reads both sides of these protocols.
 use crate::recipe::{Http2Stream as Http2, PostgresStream as Postgres, RecipeMeta};
-use crate::wire::{AnyWire, named};
-
-/// The options for the frames' format and limit.
-#[derive(clap::Args)]
-pub(crate) struct FramingArgs {
-    /// The frames' format: v1, u8, u16be, u16le, u24be, u24le, u32be, u32le, u64be, u64le, i32be,
-    /// i32le, varint, or field:header=4,offset=1,width=2,order=be,covers=frame (order is be or le;
-    /// covers is payload, rest, which is all after the length, or frame). With a mark at each
-    /// frame's end: lines, crlf, nul, delim:HEX for any bytes, such as delim:0d0a, cobs, slip,
-    /// hdlc (with FCS-16). Without either: fixed:N for frames of N bytes. With a check after each
-    /// payload: v2 (kinds as in v1, but no session: each frame is a message, without hello, ping,
-    /// close and files), netstring, chunked; and, where send needs --header, mavlink,
-    /// modbus-rtu-request, modbus-rtu-response, resp, ubx. Of other protocols that exist: dns,
-    /// kafka, lsp, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2, modbus,
-    /// mqtt, mysql, postgres, tls, websocket.
-    #[arg(long, default_value = "v1")]
-    pub(crate) format: AnyWire,
-    /// The maximum number of payload bytes in a frame, such as 65536 or 64KiB [default: 1MiB; of
-    /// inspect what the protocol sets, if it does].
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
-    pub(crate) limit: Option<u64>,
-}
-
-impl FramingArgs {
-    /// Returns the framing for `inspect`: without `--limit` the limit is the protocol's own.
-    pub(crate) fn inspecting<W: Wire>(&self, wire: W) -> Framing<W> {
-        let framing = self.apply(wire);
-        match (self.limit, self.format.own_limit()) {
-            (None, Some(limit)) => framing.with_limit(limit),
-            _ => framing,
-        }
-    }
-
-    /// Returns an error if frames of the format cannot be sent and answered.
-    pub(crate) fn check_exchange(&self) -> Result<(), Failure> {
-        let named = named().find(|(_, wire)| *wire == self.format);
-        match (named, self.format.format()) {
-            (Some((name, _)), Some(format)) if !format.is_plain() => Err(Failure::Usage(format!(
-                "the headers of {name} say more than a length, and what, only a program that \
-                 speaks it can know; {name} is for inspect"
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// Returns the framing with the given limit and this format.
-    pub(crate) fn apply<W: Wire>(&self, wire: W) -> Framing<W> {
-        let framing = Framing::new(wire);
-        match (self.limit, self.format.format()) {
-            (Some(limit), _) => framing.with_limit(limit),
-            // The user has given the length of the frames.
-            (None, Some(AnyFormat::Fixed(fixed))) => framing.with_limit(fixed.max_payload_len()),
-            _ => framing,
-        }
-    }
-
-    /// Returns the maximum length of a line of standard input that is a message, in bytes.
-    pub(crate) fn max_line_len(&self, limit: u64) -> u64 {
-        match self.format.format() {
-            // What is wrong with a line of another length, the encoder says.
-            Some(AnyFormat::Fixed(_)) => limit.max(DEFAULT_LIMIT),
-            _ => limit,
-        }
-    }
-}
 
 /// The syntax of `field:`.
 pub(crate) const FIELD_HELP: &str = "field:header=4,offset=1,width=2,order=be,covers=frame";
@@ -484,16 +418,21 @@ fn field(text: &str) -> Result<LengthField, String> {
 
 #[cfg(test)]
 mod tests {
-    use unstick::Decoder;
+    use unstick::{Decoder, Framing};
 
     use super::*;
+
+    fn format(name: &str) -> AnyFormat {
+        let named = NAMED.iter().find(|(known, _)| *known == name).map(|(_, format)| *format);
+        named.unwrap_or_else(|| with_parameters(name).unwrap().unwrap())
+    }
 
     #[test]
     fn every_format_round_trips() {
         let fields = ["field:header=4,offset=1,width=2,order=be,covers=frame", "field:width=1"];
         let plain = NAMED.iter().filter(|(_, format)| format.is_plain()).map(|(name, _)| *name);
         for name in plain.chain(fields) {
-            let format = name.parse::<AnyWire>().unwrap().format().unwrap();
+            let format = format(name);
             let framing = Framing::new(format);
             let meta = format.plain_meta(Kind::TEXT);
             let mut wire = Vec::new();
@@ -519,7 +458,7 @@ mod tests {
 
     #[test]
     fn frames_of_a_fixed_length_have_no_header() {
-        let format = "fixed:3".parse::<AnyWire>().unwrap().format().unwrap();
+        let format = format("fixed:3");
         let framing = Framing::new(format);
         let mut wire = Vec::new();
         framing.encode(format.plain_meta(Kind::TEXT), b"abc", &mut wire).unwrap();
@@ -531,30 +470,6 @@ mod tests {
         decoder.for_each(b"abcdef", |piece| payloads.push(piece.bytes.to_vec())).unwrap();
         assert_eq!(payloads, [b"abc", b"def"]);
         assert!(decoder.finish().is_ok() && format.is_fixed() && format.is_plain());
-    }
-
-    #[test]
-    fn invalid_formats_are_refused() {
-        for (text, why) in [
-            ("u33", "the formats are v1, u8,"),
-            ("field:", "has no value"),
-            ("field:header=4,offset=3,width=2", "does not end within a header of 4"),
-            ("field:header=33,width=2", "1 to 32 bytes"),
-            ("field:width=9", "1 to 8 bytes"),
-            ("field:header=4", "the width is missing"),
-            ("field:width=two", "`two` is no number for width"),
-            ("field:width=2,order=pdp", "take be or le"),
-            ("field:width=2,covers=all", "covers payload, rest"),
-            ("field:width=2,length=3", "`length` is not known"),
-            ("fixed:0", "a frame has at least one byte"),
-            ("fixed:", "fixed:, "),
-            ("fixed:-1", "fixed:, "),
-            ("delim:", "a delimiter has at least one byte"),
-            ("delim:0d0", "delim:, line 1, column 3: the hexadecimal text ends"),
-        ] {
-            let error = text.parse::<AnyWire>().unwrap_err();
-            assert!(error.contains(why), "{text}: {error}");
-        }
     }
 
     #[test]

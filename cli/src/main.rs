@@ -12,7 +12,7 @@ mod conform;
 mod datagrams;
 mod demo;
 mod format;
-mod goodbye;
+mod framing_args;
 mod inbox;
 mod inspect;
 mod listen;

@@ -16,7 +16,7 @@ const MAX_DELIMITER_LEN: usize = 255;
 pub(crate) const NAMED: [(&str, AnyMark); 5] = [
     ("lines", AnyMark::Lines(Lines::new())),
     ("crlf", AnyMark::Delimited(Delimited::new(b"\r\n"))),
-    ("nul", AnyMark::Delimited(Delimited::new(b"\0"))),
+    ("nul", AnyMark::NUL),
     ("cobs", AnyMark::Cobs(Cobs)),
     ("slip", AnyMark::Slip(Slip::new())),
 ];
@@ -98,11 +98,22 @@ marks! {
 }
 
 impl AnyMark {
+    /// The delimiter that is a byte 0.
+    pub(crate) const NUL: Self = Self::Delimited(Delimited::new(b"\0"));
+
     /// Returns the mark for a file or pipe: its end also ends the last line.
     pub(crate) fn of_file(self) -> Self {
         match self {
             Self::Lines(lines) => Self::Lines(lines.or_end()),
             mark => mark,
+        }
+    }
+
+    /// Returns the mark for messages of standard input: its end also ends the last one.
+    pub(crate) fn of_input(self) -> Self {
+        match self {
+            Self::Delimited(delimited) => Self::Delimited(delimited.or_end()),
+            mark => mark.of_file(),
         }
     }
 }
@@ -111,6 +122,15 @@ impl AnyMark {
 pub(crate) fn idle(mark: &impl Mark, bytes: &[u8]) -> usize {
     let is_idle = |byte: &u8| mark.push(&mut Default::default(), *byte) == Unit::Idle;
     bytes.iter().take_while(|byte| is_idle(byte)).count()
+}
+
+/// Parses a delimiter of an option: `crlf`, `nul`, or bytes in hexadecimal.
+pub(crate) fn parse_delimiter(text: &str) -> Result<AnyMark, String> {
+    match text {
+        "crlf" => Ok(AnyMark::Delimited(Delimited::new(b"\r\n"))),
+        "nul" => Ok(AnyMark::NUL),
+        _ => delimiter(text),
+    }
 }
 
 /// Parses the bytes after `delim:`.

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub(crate) use tokio_rustls::TlsAcceptor;
 
-use crate::addr::{Addr, BoxedReader, BoxedWriter};
+use crate::addr::{Addr, BoxedReader, BoxedWriter, Halves};
 use crate::term::output::Failure;
 
 /// The TLS options of both commands.
@@ -123,7 +123,7 @@ impl TlsClient {
         &self,
         incoming: BoxedReader,
         outgoing: BoxedWriter,
-    ) -> Result<(BoxedReader, BoxedWriter), Failure> {
+    ) -> Result<Halves, Failure> {
         let joined = Joined { incoming, outgoing };
         match self.connector.connect(self.name.clone(), joined).await {
             Ok(stream) => Ok(split(stream)),
@@ -141,7 +141,7 @@ pub(crate) async fn accept(
     incoming: BoxedReader,
     outgoing: BoxedWriter,
     within: Duration,
-) -> Result<(BoxedReader, BoxedWriter), String> {
+) -> Result<Halves, String> {
     match timeout(within, acceptor.accept(Joined { incoming, outgoing })).await {
         Ok(Ok(stream)) => Ok(split(stream)),
         Ok(Err(error)) => Err(format!("no TLS with this peer: {error}; does it have --tls-ca?")),
@@ -149,7 +149,7 @@ pub(crate) async fn accept(
     }
 }
 
-fn split(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> (BoxedReader, BoxedWriter) {
+fn split(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Halves {
     let (incoming, outgoing) = tokio::io::split(stream);
     (Box::new(incoming), Box::new(outgoing))
 }

@@ -12,6 +12,9 @@ use crate::term::preview::{self, preview};
 /// The maximum number of characters of a peer's name that are shown in brief.
 const MAX_NAME: usize = 60;
 
+/// The length in bytes of a hello before its name.
+const HELLO_LEN: u64 = 4;
+
 /// The name that this program sends in its hello.
 pub(crate) const NAME: &str = concat!("unstick ", env!("CARGO_PKG_VERSION"));
 
@@ -32,30 +35,8 @@ pub(crate) struct Close {
 }
 
 impl Close {
-    /// Returns the ordinary close.
-    pub(crate) fn ordinary() -> Self {
-        message::Close::ORDINARY.into()
-    }
-
-    /// Creates the close that reports an error to the peer. The message goes without its hint,
-    /// which is for the local user.
-    pub(crate) fn with_error(code: Code, message: &str) -> Self {
-        Self { code, reason: without_advice(message).to_owned() }
-    }
-
     pub(crate) fn is_ordinary(&self) -> bool {
         self.code == Code::NO_ERROR
-    }
-
-    /// Encodes the payload, with as much of the reason as fits in `limit` bytes; `None` if the code
-    /// does not fit.
-    pub(crate) fn encode(&self, limit: u64) -> Option<Vec<u8>> {
-        if *self == Self::ordinary() {
-            return Some(Vec::new());
-        }
-        let reason = beginning(&self.reason, room(limit, 2)?);
-        let close = Message::Close(message::Close { code: self.code, reason });
-        close.encode().ok().map(|encoded| encoded.to_payload())
     }
 }
 
@@ -80,31 +61,11 @@ pub(crate) fn without_advice(message: &str) -> &str {
     message.split_once("; ").map_or(message, |(what, _)| what)
 }
 
-/// Returns `limit - used`; `None` if `used` exceeds `limit`.
-fn room(limit: u64, used: usize) -> Option<usize> {
-    usize::try_from(limit).unwrap_or(usize::MAX).checked_sub(used)
-}
-
-/// Returns the longest beginning of the text that fits: whole words, or whole characters of a
-/// single word.
-fn beginning(text: &str, room: usize) -> &str {
-    if room >= text.len() {
-        return text;
-    }
-    let end = (0..=room).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    let (fits, rest) = text.split_at_checked(end).unwrap_or_default();
-    let words = match fits.rsplit_once(' ') {
-        Some((words, _)) if !rest.starts_with(' ') => words,
-        _ => fits,
-    };
-    words.trim_end()
-}
-
-/// Creates this program's hello for a peer that accepts payloads of `peer_limit` bytes, with as
-/// much of the name as fits; `None` if a hello does not fit.
-pub(crate) fn hello(limit: u64, peer_limit: u64) -> Option<Message<'static>> {
-    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-    Some(Message::Hello(Hello { limit, name: beginning(NAME, room(peer_limit, 4)?) }))
+/// Returns as much of this program's name as fits into a hello to a peer that accepts payloads of
+/// `peer_limit` bytes; `None` if no hello does.
+pub(crate) fn name_for(peer_limit: u64) -> Option<&'static str> {
+    let room = usize::try_from(peer_limit.checked_sub(HELLO_LEN)?).unwrap_or(usize::MAX);
+    Some(NAME.get(..room).unwrap_or(NAME))
 }
 
 /// Formats a hello briefly: `"unstick 0.1.0", takes 1 MiB`.
@@ -177,36 +138,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_close_is_cut_to_the_limit_and_keeps_its_code() {
-        for (code, reason) in [(0, ""), (5, ""), (0x8001, "时间到"), (0, "bye")] {
-            let close = Close { code: Code(code), reason: reason.to_owned() };
-            let payload = close.encode(1000).unwrap();
-            let Ok(Message::Close(decoded)) = Message::decode(Kind::CLOSE, &payload) else {
-                panic!("{payload:02x?}")
-            };
-            assert_eq!(Close::from(decoded), close);
-        }
-        let close = Close { code: Code(5), reason: "粘包".to_owned() };
-        assert_eq!(close.encode(7).unwrap(), b"\x00\x05\xe7\xb2\x98");
-        assert_eq!(close.encode(1), None);
-        assert_eq!(Close::ordinary().encode(0).unwrap(), b"");
-        let close = Close::with_error(Code(7), "byte 0: the kind 0x20 is; is it?");
-        assert_eq!(close.reason, "byte 0: the kind 0x20 is");
-        assert_eq!(&close.encode(18).unwrap()[2..], b"byte 0: the kind");
-        assert_eq!(&close.encode(19).unwrap()[2..], b"byte 0: the kind");
-        assert_eq!(&close.encode(17).unwrap()[2..], b"byte 0: the");
-        assert_eq!(&close.encode(5).unwrap()[2..], b"byt");
+    fn a_close_is_shown_with_its_codes_name() {
         let close = Close { code: Code(5), reason: "too long".to_owned() };
         assert_eq!(close.to_string(), "code 0x0005 (oversize): too long");
     }
 
     #[test]
-    fn a_hello_fits_the_peers_limit() {
-        let payload =
-            |takes| hello(1 << 20, takes).map(|hello| hello.encode().unwrap().to_payload());
-        assert_eq!(payload(100).unwrap()[4..], *NAME.as_bytes());
-        assert_eq!(payload(6).unwrap(), b"\0\x10\0\0un");
-        assert_eq!(payload(3), None);
+    fn the_name_in_a_hello_fits_the_peers_limit() {
+        assert_eq!(name_for(100), Some(NAME));
+        assert_eq!([name_for(6), name_for(4)], [Some("un"), Some("")]);
+        assert_eq!(name_for(3), None);
     }
 
     #[test]

@@ -60,6 +60,9 @@ macro_rules! with_wire {
 pub(crate) use with_wire;
 
 impl AnyWire {
+    /// Version 1 of the project's own protocol.
+    pub(crate) const V1: Self = Self::Format(AnyFormat::V1(unstick::V1));
+
     /// Returns the format if nothing follows a payload: a frame begins with a header, or all have the
     /// same length.
     pub(crate) fn format(&self) -> Option<AnyFormat> {
@@ -174,32 +177,9 @@ pub(crate) trait Exchange:
     + Unpin
     + 'static
 {
-    /// Accepts a frame whose payload has two parts, of which the second may be large.
-    fn feed_in_parts<T: AsyncWrite + Unpin + Send>(
-        writer: &mut FrameWriter<T, Self>,
-        meta: AnyMeta,
-        head: &[u8],
-        tail: &[u8],
-    ) -> impl Future<Output = Result<(), WriteError>> + Send {
-        async move { feed(writer, meta, &[head, tail].concat()).await }
-    }
 }
 
-impl Exchange for AnyFormat {
-    /// Writes the second part without copying it.
-    async fn feed_in_parts<T: AsyncWrite + Unpin + Send>(
-        writer: &mut FrameWriter<T, Self>,
-        meta: AnyMeta,
-        head: &[u8],
-        tail: &[u8],
-    ) -> Result<(), WriteError> {
-        writer.begin(meta, (head.len() as u64).saturating_add(tail.len() as u64)).await?;
-        writer.payload(head).await?;
-        writer.payload(tail).await?;
-        writer.finish()
-    }
-}
-
+impl Exchange for AnyFormat {}
 impl Exchange for Marked<AnyMark> {}
 impl Exchange for Hdlc {}
 impl<const N: usize> Exchange for AnyCheckedWire<N> {}
@@ -281,7 +261,7 @@ mod tests {
     use unstick::{Decoder, Framing};
 
     use super::*;
-    use crate::format::FramingArgs;
+    use crate::framing_args::FramingArgs;
     use clap::Args;
 
     /// The names that a text does not contain as words.
@@ -336,5 +316,29 @@ mod tests {
         decoder.for_each(&wire, |piece| payload.extend_from_slice(piece.bytes)).unwrap();
         assert_eq!(payload, b"a~b");
         assert!(!AnyWire::Hdlc.has_files() && !AnyWire::Hdlc.is_v1());
+    }
+
+    #[test]
+    fn invalid_formats_are_refused() {
+        for (text, why) in [
+            ("u33", "the formats are v1, u8,"),
+            ("field:", "has no value"),
+            ("field:header=4,offset=3,width=2", "does not end within a header of 4"),
+            ("field:header=33,width=2", "1 to 32 bytes"),
+            ("field:width=9", "1 to 8 bytes"),
+            ("field:header=4", "the width is missing"),
+            ("field:width=two", "`two` is no number for width"),
+            ("field:width=2,order=pdp", "take be or le"),
+            ("field:width=2,covers=all", "covers payload, rest"),
+            ("field:width=2,length=3", "`length` is not known"),
+            ("fixed:0", "a frame has at least one byte"),
+            ("fixed:", "fixed:, "),
+            ("fixed:-1", "fixed:, "),
+            ("delim:", "a delimiter has at least one byte"),
+            ("delim:0d0", "delim:, line 1, column 3: the hexadecimal text ends"),
+        ] {
+            let error = text.parse::<AnyWire>().unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
     }
 }

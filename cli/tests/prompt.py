@@ -137,7 +137,9 @@ def commands_and_texts_with_a_slash(program):
     session.type("/file /nowhere/at/all\r")
     session.wait_for("cannot send /nowhere/at/all: ")
     session.wait_for_prompt()
-    session.type("/files are text\r")
+    session.type("/files are no command\r")
+    session.wait_for("there is no \"/files\"")
+    session.type("//files are text\r")
     assert session.received() == "/files are text"
     session.wait_for_prompt()
     session.type("/quit\r")

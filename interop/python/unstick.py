@@ -19,9 +19,11 @@ over a socket.
 
 import hashlib
 import json
-import os
+import select
 import socket
+import ssl
 import sys
+import time
 from collections import namedtuple
 
 MAGIC, VERSION = 0xF5, 0x01
@@ -1308,7 +1310,17 @@ _FIELDS = {
 _TEXTS = ("text", "reason", "name")
 _BYTES = ("payload", "key", "digest")
 NO_DIGEST = bytes(32)
+NO_RESUME_KEY = bytes(16)
 UNKNOWN_SIZE = (1 << 64) - 1
+MAX_PINGS = 4  # CNV-15
+
+# COD-2: the codes that each message can be sent with; 0x8000 and above belong to applications.
+_CODES_OF = {
+    "close": set(range(0x000A)) | {0x0100, 0x0101, 0x0102, 0x0103, 0x0105, 0x0106, 0x0107},
+    "file-status": ({0x0105, 0x0106, 0x0107, 0x0110, 0x0111, 0x0120, 0x0121}
+                    | set(range(0x0130, 0x013C))),
+    "file-cancel": {0x0150, 0x0151, 0x0152},
+}
 
 
 class BadMessage(Exception):
@@ -1410,6 +1422,8 @@ def encode_message(message):
     else:
         kind = KINDS[name]
         fields, tail = _FIELDS[name]
+        if message.get("size", 0) == UNKNOWN_SIZE:
+            raise Rejected("that size means not known")  # MSG-8
         if message.get("size", 0) is None:
             message["size"] = UNKNOWN_SIZE
         out = []
@@ -1439,10 +1453,13 @@ def read_datagram_messages(data, *, limit=None, known=(), cut=False):
     result = read_datagram(data, limit=limit, known=known, cut=cut)
     if isinstance(result, Error):
         return result
-    try:
-        return [decode_message(frame.kind, frame.payload) for frame in result]
-    except BadMessage as why:
-        return Error(why.name, None, {})
+    messages = []
+    for frame in result:
+        try:
+            messages.append(decode_message(frame.kind, frame.payload))
+        except BadMessage as why:
+            return Error(why.name, frame.at, {})
+    return messages
 
 
 # --------------------------------------------------------------- the conversation, chapters 14, 15
@@ -1459,9 +1476,14 @@ class Broken(Exception):
 class _OpenFile:
     """The open file of one direction: its position is None before any data."""
 
-    def __init__(self, transfer, size):
-        self.transfer, self.size = transfer, size
+    def __init__(self, message):
+        self.transfer, self.size = message["transfer"], message["size"]
+        self.has_key = message["key"] != NO_RESUME_KEY
         self.held, self.position = None, None
+
+    def can_hold(self, offset):
+        """Whether ready can have this offset (FIL-14, FIL-25)."""
+        return (offset == 0 or self.has_key) and (self.size is None or offset <= self.size)
 
     def may_be_at(self, offset):
         if self.position is None:
@@ -1494,9 +1516,9 @@ class Session:
         if not all(0x40 <= kind <= 0x7F or 0xC0 <= kind <= 0xFF for kind in self.known):
             raise Rejected("only kinds of applications can be made known")  # CNV-9
         self.peer_limit, self.own_limit = 65_536, 65_536
-        self.heard = self.spoke = self.closed = self.peer_closed = False
+        self.heard = self.spoke = self.closed = self.peer_closed = self.draining = False
         self.error, self._last_words = None, None
-        self._pong, self._ping = None, None
+        self._pong, self._pings = None, []  # the open pings, from the oldest
         # The receiver's half (15.5): owed is transfer -> "asked", "done", or ("refused", name).
         self._in_last, self._in_open, self._owed, self._working = -1, None, {}, set()
         # The sender's half (15.4): transfer -> whether done was sent.
@@ -1511,12 +1533,13 @@ class Session:
         try:
             return self._receive(kind, bytes(payload))
         except BadMessage as why:
-            self._fail(why.name)
+            self.fail(why.name)
         except Broken as why:
-            self._fail(why.name)
+            self.fail(why.name)
         raise Broken(self.error)
 
-    def _fail(self, name):
+    def fail(self, name):
+        """An error from elsewhere: from the framing, or a clock."""
         if self.error is None:
             self.error = self._last_words = name
 
@@ -1559,13 +1582,15 @@ class Session:
         return "nothing"
 
     def _on_pong(self, message):
-        if message["payload"] != self._ping:  # CNV-4
+        if message["payload"] not in self._pings:  # CNV-4
             return "nothing"
-        self._ping = None
+        while message["payload"] in self._pings:
+            self._pings.pop(0)
         return "pong"
 
     def _on_close(self, _):
         self.peer_closed = True
+        self._pings = []
         if self._in_open is not None:
             self._owed.pop(self._in_open.transfer, None)
             self._in_open = None
@@ -1587,8 +1612,10 @@ class Session:
             self._refuse(transfer, "bad-name")
         elif self._in_open is not None:
             self._refuse(transfer, "second-open")  # FIL-6
+        elif self.draining:
+            self._refuse(transfer, "shutting-down")  # CNV-16
         else:
-            self._in_open = _OpenFile(transfer, message["size"])
+            self._in_open = _OpenFile(message)
             return "file-open", message
         return "file-refused", message
 
@@ -1638,7 +1665,7 @@ class Session:
         if code == CODES["ready"]:
             if not is_open or self._out_open.position is not None:
                 return "nothing"
-            if self._out_open.held is not None:
+            if self._out_open.held is not None or not self._out_open.can_hold(message["offset"]):
                 raise Broken("misplaced-message")
             self._out_open.held = message["offset"]
             return "file-ready"
@@ -1651,8 +1678,17 @@ class Session:
             self._out_open = None
         return "file-end"
 
+    def skipped(self):
+        """The decoder has skipped an oversize frame; `Broken` if that is not allowed (CNV-20)."""
+        if self.error is None and self.peer_closed:
+            self.fail("oversize")
+        if self.error is not None:
+            raise Broken(self.error)
+        self.heard = True
+
     def end(self):
-        """The end of stream; `Broken` if it is not clean (CNV-8)."""
+        """The end of stream, or a failure of the transport; `Broken` if it is not clean (CNV-8,
+        CNV-19)."""
         if self.error is None and not self.peer_closed:
             self.error = "unclosed"  # local: not sent
         if self.error is not None:
@@ -1666,6 +1702,15 @@ class Session:
                 self._working.add(transfer)
 
     # What is sent.
+
+    def drain(self):
+        """Before an ordinary close: no new files, in both directions (CNV-16)."""
+        self.draining = True
+
+    @property
+    def may_close(self):
+        """Whether no final status is owed or awaited."""
+        return not self._owed and not self._unanswered
 
     def says(self):
         """The (kind, payload) that this side has to write by itself, in order."""
@@ -1698,6 +1743,7 @@ class Session:
         """Kind and payload to be written; `Rejected` if the message is not allowed now."""
         if self.closed or self.error is not None:
             raise Rejected("the conversation is closed")  # CNV-5
+        message = self._with_room(message)
         kind, payload = encode_message(message)
         if len(payload) > self.peer_limit:  # CNV-2
             raise Rejected("the peer takes %d bytes" % self.peer_limit)
@@ -1708,6 +1754,17 @@ class Session:
         self.spoke = True
         return kind, payload
 
+    def _with_room(self, message):
+        """The message with a reason that fits (CNV-11), if its code can be sent (COD-2)."""
+        name = message["type"]
+        if name not in _CODES_OF:
+            return message
+        if message["code"] < 0x8000 and message["code"] not in _CODES_OF[name]:
+            raise Rejected("no %s has the code 0x%04x" % (name, message["code"]))
+        room = self.peer_limit - sum(size for _, size in _FIELDS[name][0])
+        reason = message["reason"].encode("utf-8")[:max(room, 0)].decode("utf-8", "ignore")
+        return dict(message, reason=reason)
+
     def _send_hello(self, message):
         if self.spoke:
             raise Rejected("a hello is the first message")
@@ -1717,23 +1774,33 @@ class Session:
         if not message["kind"] & 0x40:
             raise Rejected("the kind is reserved")
 
-    def _send_ping(self, message):
-        self._ping = message["payload"]
+    def _send_ping(self, message):  # CNV-15
+        if len(message["payload"]) > self.own_limit:
+            raise Rejected("the pong would not fit")
+        if len(self._pings) >= MAX_PINGS:
+            raise Rejected("too many pings are open")
+        if not self.peer_closed:
+            self._pings.append(message["payload"])
 
     def _send_close(self, _):
         self.closed = True
+        self._out_open = None
 
     def _send_file_open(self, message):
         transfer = message["transfer"]
         if self.peer_closed or self.own_limit < 46:  # CNV-7, FIL-20
             raise Rejected("there would be no answer")
+        if self.peer_limit < 46:  # FIL-20
+            raise Rejected("the peer has no room for a file")
+        if self.draining:  # CNV-16
+            raise Rejected("this side is about to close")
         if self._out_open is not None or len(self._unanswered) >= 64:  # FIL-3
             raise Rejected("another file first")
         if transfer <= self._out_last:  # FIL-1
             raise Rejected("the id is not above the last")
         self._out_last = transfer
         self._unanswered[transfer] = False
-        self._out_open = _OpenFile(transfer, message["size"])
+        self._out_open = _OpenFile(message)
 
     def _own(self, message):
         if self._out_open is None or self._out_open.transfer != message["transfer"]:
@@ -1766,8 +1833,8 @@ class Session:
         if code == CODES["ready"]:  # FIL-14
             if opened is None or opened.held is not None or opened.position is not None:
                 raise Rejected("too late for ready")
-            if opened.size is not None and message["offset"] > opened.size:
-                raise Rejected("the part is larger than the file")
+            if not opened.can_hold(message["offset"]):
+                raise Rejected("there can be no such part")
             opened.held = message["offset"]
         elif code == CODES["stored"] and state != "done":  # FIL-15
             raise Rejected("it is not done")
@@ -1779,7 +1846,7 @@ class Session:
     @property
     def may_open(self):
         """Whether a file can be opened now."""
-        return (self.error is None and not self.closed and not self.peer_closed
+        return (self.error is None and not self.closed and not self.peer_closed and not self.draining
                 and self._out_open is None and len(self._unanswered) < 64)
 
     @property
@@ -1811,13 +1878,18 @@ class Client:
             for event, message in client.close():
                 print(event, message)
 
-    It reads only while it waits for something, so it suits short conversations. Files that the peer
-    offers are refused.
+    It reads while it waits for something or writes, so it suits short conversations. Files that the
+    peer offers are refused. After `quiet` seconds without a message it sends a ping, if it waits.
     """
 
-    def __init__(self, sock, *, name="unstick.py", limit=DEFAULT_LIMIT):
+    _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+    def __init__(self, sock, *, name="unstick.py", limit=DEFAULT_LIMIT, quiet=20.0):
         self.socket, self.session, self._decoder = sock, Session(), Decoder(limit=limit)
         self._assembler, self._arrived = Assembler(), []
+        self._out, self._reads, self._ended = bytearray(), 0, False
+        self._quiet, self._wrote_at = quiet, time.monotonic()
+        sock.setblocking(False)
         self._send({"type": "hello", "limit": limit, "name": name})
 
     def __enter__(self):
@@ -1826,34 +1898,116 @@ class Client:
     def __exit__(self, *_):
         self.socket.close()
 
-    def _send(self, message):
-        self.socket.sendall(encode(*self.session.send(message), limit=0xFFFFFFFF))
+    def _put(self, message):
+        """To be written by the next step."""
+        self._out += encode(*self.session.send(message), limit=0xFFFFFFFF)
 
-    def _read(self):
-        """Reads once. False at the end of the stream."""
-        data = self.socket.recv(65_536)
+    def _send(self, message):
+        self._put(message)
+        self._flush()
+
+    def _flush(self):
+        while self._out:
+            self._step()
+
+    def _step(self, wait=True):
+        """Waits until there is something to read or room to write, and does it: reading never waits
+        for writing (CNV-17)."""
+        pending = bool(getattr(self.socket, "pending", int)())
+        quiet_at = self._wrote_at + self._quiet
+        timeout = max(quiet_at - time.monotonic(), 0) if wait and not pending else 0
+        readable, writable, _ = select.select(
+            [] if self._ended else [self.socket], [self.socket] if self._out else [], [], timeout)
+        if writable:
+            self._write()
+        if readable or pending:
+            self._receive()
+        if not self._out and time.monotonic() >= quiet_at:  # CNV-21
+            try:
+                self._put({"type": "ping", "payload": b""})
+            except Rejected:
+                pass
+            self._wrote_at = time.monotonic()
+
+    def _write(self):
+        try:
+            del self._out[:self.socket.send(self._out[:65_536])]
+            self._wrote_at = time.monotonic()
+        except self._NOT_NOW:
+            pass
+
+    def _receive(self):
+        self._reads += 1
+        try:
+            data = self.socket.recv(65_536)
+        except self._NOT_NOW:
+            return
+        except OSError:
+            self._ended = True
+            self.session.end()  # CNV-19
+            return
+        try:
+            self._take(data)
+        except (Broken, StreamError):
+            self._end()
+            raise
+
+    def _take(self, data):
         if not data:
+            self._ended = True
             end = self._decoder.end()
             if isinstance(end, Error):
+                self.session.fail(end.name)
                 raise StreamError(end)
             self.session.end()
-            return False
+            return
         for event in self._decoder.feed(data)[1]:
             event = self._assembler.take(event)
             if isinstance(event, Error):
+                self.session.fail(event.name)
                 raise StreamError(event)
             if not isinstance(event, Frame):
                 continue
-            try:
-                name, message = self.session.receive(event.kind, event.payload)
-                if name == "file-open":
-                    self._send(status(message["transfer"], "not-accepted"))
-                elif name != "nothing":
-                    self._arrived.append((name, message))
-            finally:
-                for frame in self.session.says():
-                    self.socket.sendall(encode(*frame))
-        return True
+            name, message = self.session.receive(event.kind, event.payload)
+            if name == "file-open":
+                self._put(status(message["transfer"], "not-accepted"))
+            elif name != "nothing":
+                self._arrived.append((name, message))
+            self._say()
+
+    def _say(self):
+        for frame in self.session.says():
+            self._out += encode(*frame)
+
+    def _end(self):
+        """Writes the close of an error after what was accepted before, and reads on for a while, so
+        that a reset does not overtake it (CNV-10, CNV-18)."""
+        self._say()
+        self._arrived = []
+        until, open_way = time.monotonic() + 5, True
+        try:
+            while (open_way or not self._ended) and time.monotonic() < until:
+                if not self._out and open_way:
+                    self.socket.shutdown(socket.SHUT_WR)
+                    open_way = False
+                    continue
+                readable, writable, _ = select.select(
+                    [] if self._ended else [self.socket], [self.socket] if self._out else [], [], 1)
+                if writable:
+                    self._write()
+                if readable:
+                    self._ended = not self.socket.recv(65_536)
+        except OSError:
+            pass
+        self._ended = True
+
+    def _read(self):
+        """Reads once. False at the end of the stream."""
+        before = self._reads
+        while self._reads == before and not self._ended:
+            self._step()
+        self._flush()
+        return not self._ended
 
     def events(self):
         """What has arrived since the last call: (event, message)."""
@@ -1873,12 +2027,20 @@ class Client:
             if not self._read():
                 raise Broken("unclosed")
 
+    def _digest(self, content):
+        """The digest of a part; reads and pings meanwhile (FIL-23)."""
+        digest = hashlib.sha256()
+        for at in range(0, len(content), 1 << 20):
+            digest.update(content[at:at + (1 << 20)])
+            self._step(wait=False)
+        return digest.digest()
+
     def file(self, name, content, *, key=None):
-        """Sends a file and waits for its final status. With a `key` it resumes an earlier try
-        (15.7)."""
-        digest = hashlib.sha256(content).digest()
+        """Sends a file and waits for its final status. With a `key` it resumes an earlier try with
+        this key (15.7): 16 random bytes, `os.urandom(16)`, kept for this file."""
+        digest = self._digest(content)
         transfer = self.session.next_transfer
-        self._send({"type": "file-open", "transfer": transfer, "key": key or os.urandom(16),
+        self._send({"type": "file-open", "transfer": transfer, "key": key or NO_RESUME_KEY,
                     "size": len(content), "name": name})
         mine = lambda name, message: (name in ("file-ready", "file-end")
                                       and message["transfer"] == transfer)
@@ -1888,7 +2050,7 @@ class Client:
             if event == "file-end":
                 return message
             held = message["offset"]
-            own = hashlib.sha256(content[:held]).digest() if held <= len(content) else None
+            own = self._digest(content[:held]) if held <= len(content) else None
             position = held if own == message["digest"] else 0  # FIL-17
         step = min(self.session.peer_limit, 65_536) - 12
         while position < len(content) and self.session.open_transfer == transfer:
@@ -1902,7 +2064,10 @@ class Client:
         return self._wait(lambda name, message: name == "file-end" and mine(name, message))[1]
 
     def close(self):
-        """Sends close, and reads on until the peer's end (14.4). Returns the events."""
+        """Drains, sends close, and reads on until the peer's end (14.4). Returns the events."""
+        self.session.drain()
+        while not self.session.may_close and self._read():
+            pass
         self._send({"type": "close", "code": 0, "reason": ""})
         self.socket.shutdown(socket.SHUT_WR)
         while self._read():
@@ -2097,13 +2262,20 @@ class _Conform:
     def do_end_of_stream(self, _):
         return self.happened(lambda: self.session.end() or "clean")
 
+    def do_skipped(self, _):
+        return self.happened(lambda: self.session.skipped() or "nothing")
+
     def do_tick(self, _):
         self.session.tick()
         return self.said({})
 
+    def do_drain(self, _):
+        self.session.drain()
+        return self.said({})
+
     def do_send(self, request):
-        self.session.send(self.message_in(request["message"]))
-        return {"ok": True}
+        frame = self.session.send(self.message_in(request["message"]))
+        return {"ok": True, "writes": self.message_out(decode_message(*frame))}
 
 
 def _main(arguments):

@@ -45,6 +45,7 @@ ERRORS = {
     6: "truncated", 7: "unknown-kind", 12: "unsynchronized", 0x100: "bad-message",
     0x101: "misplaced-message", 0x102: "bad-transfer-id", 0x103: "too-many-transfers", 0x131: "bad-name",
     0x132: "second-open", 0x133: "bad-offset", 0x134: "excess", 0x135: "wrong-total",
+    0x105: None,  # the open is right, and its receiver is about to close
 }
 # With these errors the frame is still shown, together with the error.
 OF_A_WHOLE_FRAME = {name for code, name in ERRORS.items() if code == 7 or code >= 0x100}
@@ -454,7 +455,8 @@ class Vectors(unittest.TestCase):
         """No error while the rules are kept; the vector's error at the first message that breaks one."""
         by_known = collections.defaultdict(list)
         for vector in vectors("conversations"):
-            if vector["test"] == "conversation":
+            # A frame that was skipped is not in the vector.
+            if vector["test"] == "conversation" and not any("skipped" in act for act in vector["expect"]):
                 by_known[tuple(vector.get("known", []))].append(vector)
         seen = collections.Counter()
         for known, group in by_known.items():
@@ -469,13 +471,18 @@ class Vectors(unittest.TestCase):
                         if act.get("event") == "file-refused":
                             # If the status is sent later, this act does not name it.
                             fault = ERRORS[says[0]["code"]] if len(says) == 1 else ANY
+                        elif act.get("event") == "nothing" and act["receive"].get("kind") == OPEN:
+                            fault = "bad-name"  # it is discarded, and shown all the same
                         tcp.send(encode(act["receive"]), ours=False)
                         expected.append((tcp.numbers[False][-1], fault))
                         if "error" in act:
                             break
                     elif act.get("answer") == "ok":
-                        tcp.send(encode(act["send"]))
-                        expected.append((tcp.numbers[True][-1], None))
+                        sent = act.get("writes", act["send"])
+                        tcp.send(encode(sent))
+                        critical = sent["type"] == "other" and sent["kind"] < 0x80
+                        fault = "unknown-kind" if critical and sent["kind"] not in known else None
+                        expected.append((tcp.numbers[True][-1], fault))
                     for message in act.get("says", []):
                         tcp.send(encode(message))
                         expected.append((tcp.numbers[True][-1], None))

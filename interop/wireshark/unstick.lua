@@ -479,13 +479,13 @@ local function bad_name(name)
     elseif name == "." or name == ".." then
         return 0, "the name is that of a folder"
     end
-    at = name:find("[/\\:]")
-    if at then
-        return at - 1, "the name has a separator"
-    end
-    at = name:find("[\0-\31\127]") or name:find("\194[\128-\159]")
-    if at then
-        return at - 1, "the name has a control character"
+    local separator = name:find("[/\\:]") or math.huge
+    local ascii = name:find("[\0-\31\127]") or math.huge
+    local control = math.min(ascii, name:find("\194[\128-\159]") or math.huge)
+    if separator < control then
+        return separator - 1, "the name has a separator"
+    elseif control < math.huge then
+        return control - 1, "the name has a control character"
     end
 end
 
@@ -555,6 +555,7 @@ local PAYLOADS = {
             local name = tvb:raw(at + 28, len - 28)
             local bad, why = bad_name(name)
             local about = { id = id, size = is_known and size or nil, bad_name = bad ~= nil }
+            about.has_key = tvb:raw(at + 4, 16) ~= ("\0"):rep(16)
             if bad then
                 return ("%.0f"):format(id), about, { "bad-name", 28 + bad, why }
             end
@@ -877,20 +878,20 @@ end
 
 RULES[0x80] = function(about, side)
     side.limit = about.limit
-    if side.frames > 0 then
-        return "misplaced-message", "a hello is the first frame of its stream, or is not sent (CNV-1)"
-    end
 end
 
 RULES[0x05] = function(_, side)
-    side.closed = true
+    side.closed, side.open = true, nil
 end
 
-RULES[0x10] = function(about, side)
+RULES[0x10] = function(about, side, other)
     if side.limit and side.limit < 46 then
         return "misplaced-message", "who opens files has room for a status of 46 bytes (FIL-20)"
     elseif side.last_id and about.id <= side.last_id then
         return "bad-transfer-id", ("not above the last one, %.0f (FIL-1)"):format(side.last_id)
+    elseif other.closed then
+        side.last_id = about.id -- it is discarded (CNV-6)
+        return nil
     elseif side.owed_count >= 64 then
         return "too-many-transfers", "64 transfers have no final status yet (FIL-3)"
     end
@@ -902,7 +903,7 @@ RULES[0x10] = function(about, side)
     elseif side.open then
         return "second-open", ("transfer %.0f is open (FIL-6)"):format(side.open.id)
     end
-    side.open = { id = about.id, size = about.size }
+    side.open = { id = about.id, size = about.size, has_key = about.has_key }
 end
 
 -- FIL-2, and whether the rules for the open file concern a message. A file whose beginning is not in the
@@ -976,9 +977,14 @@ RULES[0x13] = function(about, _, other)
     end
     local open = other.open and other.open.id == id and other.open
     if code == CODE_OF["ready"] then
-        if open and not open.position and open.held then
-            return "misplaced-message", "a second ready (FIL-14)"
-        elseif open and not open.position then
+        if open and not open.position then
+            if open.held then
+                return "misplaced-message", "a second ready (FIL-14)"
+            elseif open.size and about.offset > open.size then
+                return "misplaced-message", "a part that is larger than the file (FIL-14)"
+            elseif not open.has_key and about.offset > UInt64(0) then
+                return "misplaced-message", "a part without a resume key (FIL-25)"
+            end
             open.held = about.offset
         end
     elseif code < 0x0110 or code > 0x011F then
@@ -991,11 +997,13 @@ RULES[0x13] = function(about, _, other)
     end
 end
 
--- Applies the rules to a whole frame. Returns the rule that it breaks.
+-- Applies the rules to a whole frame, in the order of 14.8. Returns the rule that it breaks.
 local function judge_order(header, about, side, other)
     local name, text
     if side.closed then
-        name, text = "misplaced-message", "a frame behind a close (CNV-5)"
+        name, text = "misplaced-message", "a frame after a close (CNV-5)"
+    elseif header.kind == 0x80 and side.frames > 0 then
+        name, text = "misplaced-message", "a hello is the first frame of its stream, or is not sent (CNV-1)"
     elseif about and RULES[header.kind] then
         name, text = RULES[header.kind](about, side, other)
     elseif header.kind == 0x05 then

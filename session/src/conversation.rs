@@ -30,10 +30,10 @@ pub(crate) struct Conversation {
     buf: WriteBuf<Vec<u8>, V1>,
     failure: Option<Failure>,
     /// Returns the reason of a close after an error, if it is not the code's meaning.
-    pub(crate) explain: Option<fn(&ConnectionError) -> String>,
+    pub(crate) explain: Option<fn(&ConnectionError, u64) -> String>,
     /// Whether a frame over the limit is skipped instead of ending the conversation.
     pub(crate) skips_oversize: bool,
-    /// The stream offset of the first byte of the last handled frame.
+    /// The stream offset of the first byte of the last handled frame, or of the one that broke a rule.
     pub(crate) event_at: u64,
     /// Whether the last write left accepted bytes over.
     is_blocked: bool,
@@ -78,18 +78,18 @@ impl Conversation {
         self.session.is_closed() || self.session.error().is_some()
     }
 
-    /// Checks the header of a frame whose payload has not completely arrived.
+    /// Checks the header of the frame at this stream offset, whose payload has not completely arrived.
     pub(crate) fn check_header(
         &mut self,
         header: Option<Header<Kind>>,
+        at: u64,
     ) -> Result<(), ConnectionError> {
-        if let Some(header) = header {
-            let _ = self
-                .session
-                .handle_header(header.meta, header.payload_len)
-                .map_err(|error| self.broke(error))?;
-        }
-        Ok(())
+        let Some(header) = header else { return Ok(()) };
+        let handled = self.session.handle_header(header.meta, header.payload_len);
+        handled.map(drop).map_err(|error| {
+            self.event_at = at;
+            self.broke(error)
+        })
     }
 
     /// Handles a frame that ends at the stream offset `position`. Returns `None` if there is
@@ -106,9 +106,12 @@ impl Conversation {
         }
     }
 
-    /// Handles the end of the stream on a frame boundary.
-    pub(crate) fn end(&mut self) -> Result<(), ConnectionError> {
-        self.session.handle_end().map_err(|error| self.broke(error))
+    /// Handles the end of the stream on the frame boundary at this offset.
+    pub(crate) fn end(&mut self, at: u64) -> Result<(), ConnectionError> {
+        self.session.handle_end().map_err(|error| {
+            self.event_at = at;
+            self.broke(error)
+        })
     }
 
     /// Handles an error of reading. An error of the transport may be temporary; any other ends the
@@ -123,6 +126,9 @@ impl Conversation {
         if let Some(code) = error.code() {
             self.session.fail(Code(code));
         }
+        if self.failure.is_none() {
+            self.event_at = failure.at().unwrap_or(self.event_at);
+        }
         self.fail(failure)
     }
 
@@ -133,9 +139,11 @@ impl Conversation {
         error: ReadError,
         skip: impl FnOnce() -> Result<(), RecoverError>,
     ) -> ConnectionError {
-        let is_oversize = matches!(error, ReadError::Decode(DecodeError::Oversize { .. }));
-        if is_oversize && self.skips_oversize && self.failure.is_none() && skip().is_ok() {
-            return error.into();
+        if let ReadError::Decode(DecodeError::Oversize { at, .. }) = error {
+            if self.skips_oversize && self.failure.is_none() && skip().is_ok() {
+                self.event_at = at;
+                return error.into();
+            }
         }
         self.cannot_read(error)
     }
@@ -262,6 +270,11 @@ impl Conversation {
         self.buf.release_memory();
     }
 
+    /// Returns the number of bytes that were accepted and not written.
+    pub(crate) fn unwritten_len(&self) -> usize {
+        self.buf.pending().len()
+    }
+
     /// Returns the bytes that were accepted and not written.
     pub(crate) fn into_pending(self) -> Vec<u8> {
         self.buf.into_pending()
@@ -278,7 +291,8 @@ impl Conversation {
                 (encoded.kind(), failure, self.explain)
             {
                 let error = ConnectionError::from(failure);
-                let (code, text) = (error.code().unwrap_or_default(), explain(&error));
+                let (code, text) =
+                    (error.code().unwrap_or_default(), explain(&error, self.event_at));
                 let close = Message::Close(Close { code, reason: fitting(&text, limit) });
                 if let Ok(encoded) = close.encode() {
                     push(&mut self.buf, &encoded)?;
@@ -327,6 +341,17 @@ impl fmt::Debug for Conversation {
             .field("peer_closed", &self.session.is_peer_closed())
             .field("failure", &self.failure)
             .finish_non_exhaustive()
+    }
+}
+
+impl Failure {
+    /// Returns the offset that the error has.
+    fn at(&self) -> Option<u64> {
+        match self {
+            Self::Decode(error) => Some(error.at()),
+            Self::FrameTimeout { at, .. } | Self::IdleTimeout { at, .. } => Some(*at),
+            Self::Session(_) => None,
+        }
     }
 }
 

@@ -22,6 +22,7 @@ records! {
         Self::TooLong { kind, len, max } => "too_long" { kind: kind, len: len, max: max }
         Self::HalfCode => "half_code" {}
         Self::NoData => "no_data" {}
+        Self::Size { id } => "size" { id: id }
         Self::Utf8 { kind, cut, .. } => "utf8" { kind: kind, cut: cut }
         Self::Name { id, error } => "name" { id: id, name: error }
     }
@@ -43,8 +44,13 @@ records! {
         Self::PeerClosed => "peer_closed" {}
         Self::TooLong { len, limit } => "too_long" { len: len, limit: limit }
         Self::LateHello => "late_hello" {}
+        Self::Code { code } => "code" { refused: code }
+        Self::TooManyPings => "too_many_pings" {}
+        Self::NoRoomForPong { len, limit } => "no_room_for_pong" { len: len, limit: limit }
+        Self::Draining => "draining" {}
         Self::ReservedKind { kind } => "reserved_kind" { kind: kind }
         Self::NoRoomForStatus { limit } => "no_room_for_status" { limit: limit }
+        Self::NoRoomForFile { limit } => "no_room_for_file" { limit: limit }
         Self::TransferOpen { open } => "transfer_open" { open: open }
         Self::TooManyTransfers => "too_many_transfers" {}
         Self::TransferId { id, last } => "transfer_id" { id: id, last: last }
@@ -54,6 +60,7 @@ records! {
         Self::WrongTotal { total } => "wrong_total" { total: total }
         Self::NotOwed { id } => "not_owed" { id: id }
         Self::LateReady { id } => "late_ready" { id: id }
+        Self::NoResumeKey { id } => "no_resume_key" { id: id }
         Self::NotDone { id } => "not_done" { id: id }
     }
 }

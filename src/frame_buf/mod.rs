@@ -542,7 +542,8 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
                 self.before = 0;
             }
         } else if S::is_large(len) {
-            self.quiet = if S::is_large(unread) { 0 } else { self.quiet + 1 };
+            // The usual length has room after the unread bytes.
+            self.quiet = if S::is_large(unread.saturating_add(1)) { 0 } else { self.quiet + 1 };
             if self.quiet >= QUIET_READS {
                 self.quiet = 0;
                 self.before = 0;

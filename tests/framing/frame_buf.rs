@@ -347,3 +347,26 @@ fn kept_lines_are_skipped_one_by_one() {
     assert_eq!(buf.skip_frame(), Ok(()));
     assert_eq!(buf.next_frame().unwrap().unwrap().payload, b"seven");
 }
+
+/// A reader takes a read of no byte for the end of the stream. A buffer that had grown shrank after a few
+/// reads without data, to the bytes that it held, if these were as many as it usually has room for.
+#[test]
+fn a_buffer_that_shrinks_has_room_for_more() {
+    let sent = text(&[1; 100_000]);
+    for unread in (65_536 - 3)..(65_536 + 3) {
+        let mut buf = FrameBuf::new(Vec::new());
+        let mut rest = &sent[..unread];
+        while !rest.is_empty() {
+            feed(&mut buf, &mut rest);
+            assert_eq!(buf.next_frame(), Ok(None));
+        }
+        for polls in 0..30 {
+            assert!(!buf.spare().is_empty(), "{unread} bytes, {polls} polls");
+        }
+        let mut rest = &sent[unread..];
+        while !rest.is_empty() {
+            feed(&mut buf, &mut rest);
+        }
+        assert_eq!(payloads(&mut buf), [vec![1; 100_000]]);
+    }
+}

@@ -59,9 +59,17 @@ fn vectors(root: &Path, cited: &mut BTreeMap<String, Vec<String>>) {
 fn cited() -> BTreeMap<String, Vec<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
-    for dir in
-        ["src", "tests", "testing", "session", "cli/src", "cli/tests", "conformance", "cookbook"]
-    {
+    for dir in [
+        "src",
+        "tests",
+        "testing",
+        "session",
+        "cli/src",
+        "cli/tests",
+        "conformance",
+        "cookbook",
+        "interop",
+    ] {
         files(&root.join(dir), &mut paths);
     }
     let mut cited: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -332,14 +332,19 @@ impl Peer for Core {
                 self.session.handle_tick();
                 self.said(json!({}))
             }
+            "drain" => {
+                self.session.drain();
+                self.said(json!({}))
+            }
+            "skipped" => match self.session.handle_skipped() {
+                Ok(()) => self.said(json!({"event": "nothing"})),
+                Err(error) => self.said(session_error(error)),
+            },
             "send" => {
                 let text = Strings::of(&request["message"]);
                 let message = text.message(&request["message"]).unwrap();
                 match self.session.send(&message) {
-                    Ok(encoded) => {
-                        assert_eq!(encoded, message.encode().unwrap());
-                        json!({"ok": true})
-                    }
+                    Ok(encoded) => json!({"ok": true, "writes": message_json(&encoded)}),
                     Err(_) => return refused(),
                 }
             }
@@ -576,17 +581,18 @@ fn datagram(request: &Value, bytes: &[u8]) -> Value {
 /// The same, where messages are read.
 fn datagram_messages(request: &Value, bytes: &[u8]) -> Value {
     let frames = datagram(request, bytes);
-    let Some(frames) = frames["frames"].as_array() else { return frames };
-    let frames: Vec<_> = frames.iter().map(raw).collect();
+    let Some(all) = frames["frames"].as_array() else { return frames };
+    let frames: Vec<_> = all.iter().map(raw).collect();
     let pairs = frames.iter().map(|(kind, payload)| (*kind, payload.as_slice()));
     match Message::decode_all(pairs) {
         Ok(messages) => {
             let messages = messages.map(|message| message_json(&message.encode().unwrap()));
             json!({ "messages": messages.collect::<Vec<_>>() })
         }
-        Err(RefusedMessage { error, .. }) => {
+        Err(RefusedMessage { index, error, .. }) => {
             let code = error.code();
-            json!({"refused": {"name": code.name().unwrap(), "code": code.0}})
+            let at = &all[index]["at"];
+            json!({"refused": {"name": code.name().unwrap(), "code": code.0, "at": at}})
         }
     }
 }
@@ -611,7 +617,7 @@ fn packed(request: &Value) -> Option<Vec<u8>> {
             return None;
         }
     }
-    Some(packer.as_bytes().to_vec())
+    Some(packer.as_bytes().to_vec()).filter(|datagram| !datagram.is_empty())
 }
 
 /// What a vector asks of a format, whichever it is.
@@ -1052,7 +1058,8 @@ fn message_cell(message: &Value) -> String {
 
 /// What happens in a conversation, as B.10 has it.
 fn act_cell(act: &Act) -> String {
-    assert!(!act.hold, "the annex has no word for it");
+    let other = act.hold || act.drain.is_some() || act.skipped.is_some() || act.writes.is_some();
+    assert!(!other, "the annex has no word for it");
     if let Some(message) = &act.send {
         let answer = if act.answer == Some(Sent::Ok) { "ok" } else { "refused" };
         return format!("send {}: {answer}", message_cell(message));
@@ -1176,4 +1183,107 @@ fn vectors_refer_to_what_exists() {
         }
         assert!(vector.about.ends_with('.'), "{}: a sentence", vector.id);
     }
+}
+
+/// The rows of the table in `vectors/README.md` that has this heading in its first cell.
+fn readme_rows(heading: &str) -> Vec<Vec<&'static str>> {
+    let readme = include_str!("../../vectors/README.md");
+    let (_, table) = readme.split_once(&format!("\n| {heading} |")).unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.split('|').map(str::trim).collect()).collect()
+}
+
+/// Calls `each` with every object that stands under one of these names.
+fn under(names: &[&str], value: &Value, each: &mut dyn FnMut(&serde_json::Map<String, Value>)) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                if let (true, Some(object)) = (names.contains(&name.as_str()), value.as_object()) {
+                    each(object);
+                }
+                under(names, value, each);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| under(names, item, each)),
+        _ => {}
+    }
+}
+
+/// Nobody has to guess the members of an error, or the name of an event.
+#[test]
+fn the_readme_lists_every_error_and_event() {
+    let (errors, events) = (readme_rows("`name`"), readme_rows("`event`"));
+    let lists = |cell: &str, name: &str| cell.contains(&format!("`{name}`"));
+    let mut seen = 0;
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ext| ext != "json") || path.ends_with("schema.json") {
+            continue;
+        }
+        let file: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        under(&["error", "refused"], &file, &mut |error| {
+            seen += 1;
+            let name = error["name"].as_str().unwrap();
+            let members = || error.keys().filter(|key| *key != "name" && *key != "code");
+            let whole = |row: &&Vec<&str>| {
+                lists(row[1], name) && members().all(|member| lists(row[3], member))
+            };
+            assert!(errors.iter().any(|row| whole(&row)), "{error:?}");
+        });
+    }
+    assert!(seen > 500, "{seen}");
+    let schema: Value = serde_json::from_str(include_str!("../../vectors/schema.json")).unwrap();
+    for event in schema["$defs"]["act"]["properties"]["event"]["enum"].as_array().unwrap() {
+        let event = event.as_str().unwrap();
+        assert!(events.iter().any(|row| lists(row[1], event)), "{event}");
+    }
+}
+
+/// The specification fixes no order of what a session says by itself.
+#[test]
+fn several_messages_may_come_in_any_order() {
+    for vector in vectors() {
+        for expect in vector.every_expect() {
+            let Expect::Acts(acts) = expect else { continue };
+            for act in acts {
+                let count = act.says.as_ref().map_or(0, |says| says.as_array().unwrap().len());
+                assert_eq!(act.any_order, count > 1, "{}", vector.id);
+            }
+        }
+    }
+}
+
+/// A session that says what is expected in another order passes where the order is free only.
+#[test]
+fn an_order_is_compared_where_it_counts() {
+    struct Reversed(Core);
+    impl Peer for Reversed {
+        fn ask(&mut self, request: &Value) -> Result<Value, String> {
+            let mut answer = self.0.ask(request)?;
+            if let Some(Value::Array(says)) = answer.get_mut("says") {
+                says.reverse();
+            }
+            Ok(answer)
+        }
+    }
+    let core = || Core { path: Path::Decode, receiver: None, session: Session::new() };
+    let vectors = vectors();
+    let mut vector =
+        vectors.iter().find(|vector| vector.id == "15.5-held-refusals").unwrap().clone();
+    assert_eq!(play::play(&vector, &mut Reversed(core())), Verdict::Pass);
+    let Expect::Acts(acts) = &mut vector.expect else { panic!("a conversation") };
+    acts.last_mut().unwrap().any_order = false;
+    assert!(matches!(play::play(&vector, &mut Reversed(core())), Verdict::Fail(_)));
+    assert_eq!(play::play(&vector, &mut core()), Verdict::Pass);
+    // A message too many or too few is seen in any order.
+    let Expect::Acts(acts) = &mut vector.expect else { panic!("a conversation") };
+    let last = acts.last_mut().unwrap();
+    last.any_order = true;
+    let says = last.says.as_mut().unwrap().as_array_mut().unwrap();
+    let one = says.pop().unwrap();
+    assert!(matches!(play::play(&vector, &mut core()), Verdict::Fail(_)));
+    let Expect::Acts(acts) = &mut vector.expect else { panic!("a conversation") };
+    let says = acts.last_mut().unwrap().says.as_mut().unwrap().as_array_mut().unwrap();
+    says.extend([one.clone(), one]);
+    assert!(matches!(play::play(&vector, &mut core()), Verdict::Fail(_)));
 }

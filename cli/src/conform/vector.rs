@@ -97,13 +97,21 @@ pub(crate) struct Act {
     pub(crate) send: Option<Value>,
     pub(crate) end: Option<bool>,
     pub(crate) tick: Option<bool>,
+    pub(crate) drain: Option<bool>,
+    /// Whether an oversize frame was skipped.
+    pub(crate) skipped: Option<bool>,
     /// Whether the messages of the session are not requested yet.
     #[serde(default)]
     pub(crate) hold: bool,
     pub(crate) event: Option<Value>,
     pub(crate) error: Option<Value>,
     pub(crate) says: Option<Value>,
+    /// Whether the messages of the session may come in any order.
+    #[serde(default)]
+    pub(crate) any_order: bool,
     pub(crate) answer: Option<Sent>,
+    /// The message that is written for the one from the application.
+    pub(crate) writes: Option<Value>,
 }
 
 /// The outcome of sending a message.
@@ -187,12 +195,15 @@ impl Act {
     /// Returns whether the act is exactly one event with its outcome.
     fn is_one(&self) -> bool {
         let sent = self.send.is_some();
-        let what = [self.receive.is_some(), sent, self.end.is_some(), self.tick.is_some()];
+        let heard = [self.receive.is_some(), self.end.is_some(), self.skipped.is_some()];
+        let asked = [sent, self.tick.is_some(), self.drain.is_some()];
         let has_outcome = self.event.is_some() || self.error.is_some();
-        what.iter().filter(|what| **what).count() == 1
+        heard.iter().chain(&asked).filter(|what| **what).count() == 1
             && sent == self.answer.is_some()
-            && has_outcome == (self.receive.is_some() || self.end.is_some())
+            && (self.writes.is_none() || self.answer == Some(Sent::Ok))
+            && has_outcome == heard.contains(&true)
             && (self.event.is_none() || self.error.is_none())
+            && (self.says.is_some() || !self.any_order)
     }
 }
 

@@ -9,7 +9,10 @@ mod digests;
 mod name;
 mod numbers;
 mod part;
+mod room;
 mod system;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,8 +30,10 @@ use unstick_session::message::{Code, Digest, ResumeKey};
 pub(crate) use part::Part;
 
 use crate::term::output::{Failure, note};
-use digests::Digests;
+use digests::{Digests, Found};
 use numbers::Numbers;
+use room::InUse;
+use system::{Disk, System};
 
 /// The age at which abandoned parts are removed.
 const KEEP_PARTS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -52,8 +57,7 @@ pub(crate) enum OnExists {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     dir: Arc<Dir>,
-    names: system::DirEntries,
-    in_use: Arc<part::InUse>,
+    in_use: Arc<InUse>,
     on_exists: OnExists,
     /// The maximum length of a file.
     max_file: Option<u64>,
@@ -82,8 +86,8 @@ pub(crate) enum Offer {
 pub(crate) enum Undigested {
     /// What is held of the file.
     Part(Part),
-    /// A file of the same name and size.
-    File(File),
+    /// A file of this name and size.
+    File(String, u64),
 }
 
 /// When a digest is not needed any more.
@@ -151,11 +155,27 @@ impl Inbox {
         };
         std::fs::create_dir_all(path).map_err(failed)?;
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(failed)?;
-        let names = system::DirEntries::of(&dir).map_err(failed)?;
-        let inbox = Self {
+        let disk = System::of(&dir).map_err(failed)?;
+        // Where no file can be created, each one is refused, and its sender told why.
+        for lack in system::probe(&dir, &disk).unwrap_or_default() {
+            note(&format!("unstick: warning: the file system of {}: {lack}", path.display()));
+        }
+        let inbox = Self::new(dir, Box::new(disk), on_exists, max_file, max_parts);
+        inbox.remove_old_parts(SystemTime::now());
+        inbox.in_use.limit(&inbox.dir).map_err(failed)?;
+        Ok(inbox)
+    }
+
+    fn new(
+        dir: Dir,
+        disk: Box<dyn Disk>,
+        on_exists: OnExists,
+        max_file: Option<u64>,
+        max_parts: u64,
+    ) -> Self {
+        Self {
             dir: Arc::new(dir),
-            names,
-            in_use: Arc::new(part::InUse::new(max_parts)),
+            in_use: Arc::new(InUse::new(max_parts, disk)),
             on_exists,
             max_file,
             digests: Digests::default(),
@@ -163,14 +183,7 @@ impl Inbox {
             digesting: Arc::new(Semaphore::new(MAX_DIGESTING)),
             named: AtomicU64::new(0),
             synced: Mutex::new(0),
-        };
-        // Where no file can be created, each one is refused, and its sender told why.
-        for lack in system::probe(&inbox.dir, &inbox.names).unwrap_or_default() {
-            note(&format!("unstick: warning: the file system of {}: {lack}", path.display()));
         }
-        inbox.remove_old_parts(SystemTime::now());
-        inbox.in_use.make_room(&inbox.dir).map_err(failed)?;
-        Ok(inbox)
     }
 
     /// Returns the maximum length of a file; it is also limited by the total for all parts.
@@ -197,24 +210,24 @@ impl Inbox {
         let part_name = name::of_part(name, key);
         let answer = self.check(name, size);
         if !matches!(answer, Ok(None)) {
-            part::remove(&self.dir, &self.in_use, part_name.clone());
+            self.in_use.remove(&self.dir, part_name.clone());
         }
-        match answer? {
-            Some(There::Other) => return Ok(Offer::Exists(None)),
-            Some(There::SameSize(file)) if self.digests.known(&file).is_none() => {
-                return Ok(Offer::Undigested(Undigested::File(file)));
+        match (answer?, size) {
+            (Some(There::SameSize(file)), Some(size)) if self.digests.knows(&file) => {
+                self.exists(name, size, &AtomicBool::new(false))
             }
-            Some(There::SameSize(file)) => return self.exists(file, &AtomicBool::new(false)),
-            None => {}
+            (Some(There::SameSize(_)), Some(size)) => {
+                Ok(Offer::Undigested(Undigested::File(name.to_owned(), size)))
+            }
+            (Some(_), _) => Ok(Offer::Exists(None)),
+            (None, _) => {
+                let part = self.part(part_name, size)?;
+                if part.len() > 0 {
+                    return Ok(Offer::Undigested(Undigested::Part(part)));
+                }
+                Ok(Offer::Part(part, Sha256::new()))
+            }
         }
-        let mut part = self.part(part_name)?;
-        if part.len() > size.unwrap_or(u64::MAX).min(self.max_file()) {
-            part.restart().map_err(|error| Refusal::io(error, 0))?;
-        }
-        if part.len() > 0 {
-            return Ok(Offer::Undigested(Undigested::Part(part)));
-        }
-        Ok(Offer::Part(part, Sha256::new()))
     }
 
     /// Answers an offer for which something has to be digested. Ends early once that is needless.
@@ -232,27 +245,33 @@ impl Inbox {
                 let hasher = part.digest(is_needless).map_err(|error| Refusal::io(error, 0))?;
                 Ok(Offer::Part(part, hasher))
             }
-            Undigested::File(file) => self.exists(file, &needless.unwanted),
+            Undigested::File(name, size) => self.exists(&name, size, &needless.unwanted),
         }
     }
 
     /// Answers the offer of a file of whose name and size there is one. It is synced to disk with its
     /// name, since the sender may take it for stored.
-    fn exists(&self, mut file: File, unwanted: &AtomicBool) -> Result<Offer, Refusal> {
-        let there = self.digests.digest(&mut file, unwanted);
-        if there.is_err() && unwanted.load(Ordering::Relaxed) {
+    fn exists(&self, name: &str, size: u64, unwanted: &AtomicBool) -> Result<Offer, Refusal> {
+        let is_unwanted = || unwanted.load(Ordering::Relaxed);
+        let Some(Found { file, digest, .. }) =
+            self.digests.find(&self.dir, name, size, is_unwanted)
+        else {
+            // It was taken out of the inbox meanwhile. The next try will get the name.
+            return Err(Refusal::new(Code::BUSY));
+        };
+        if digest.is_none() && is_unwanted() {
             return Err(Refusal::new(Code::CANCELLED));
         }
-        let there = there.ok().filter(|_| file.sync_all().is_ok());
+        let digest = digest.filter(|_| self.in_use.disk.sync(&file).is_ok());
         self.sync_name().map_err(|error| Refusal::io(error, 0))?;
-        Ok(Offer::Exists(there))
+        Ok(Offer::Exists(digest.map(|digest| (size, digest))))
     }
 
     /// Answers the offer of a sender without a resume key, which always sends the whole file.
     pub(crate) fn offer_once(&self, name: &str, size: u64) -> Result<Part, Refusal> {
         match self.check(name, Some(size))? {
             // It may be the same file; this is known once it has arrived.
-            Some(There::SameSize(_)) | None => self.part(name::of_unresumable_part()),
+            Some(There::SameSize(_)) | None => self.part(name::of_unresumable_part(), Some(size)),
             Some(There::Other) => Err(Refusal::new(Code::EXISTS)),
         }
     }
@@ -279,11 +298,18 @@ impl Inbox {
         }
     }
 
-    fn part(&self, name: String) -> Result<Part, Refusal> {
-        Part::open(&self.dir, &self.in_use, name).map_err(|error| match error {
-            part::Unavailable::InUse => Refusal::new(Code::BUSY),
-            part::Unavailable::Io(error) => Refusal::io(error, 0),
-        })
+    /// Opens a part for a file of this size. There is room for the rest of it on the disk, as far as the
+    /// size is known.
+    fn part(&self, name: String, size: Option<u64>) -> Result<Part, Refusal> {
+        let open = || Part::open(&self.dir, &self.in_use, name.clone());
+        let mut part =
+            self.in_use.with_room(&self.dir, open).map_err(|error| Refusal::io(error, 0))?;
+        if part.len() > size.unwrap_or(u64::MAX).min(self.max_file()) {
+            part.restart().map_err(|error| Refusal::io(error, 0))?;
+        }
+        let rest = size.unwrap_or(0).saturating_sub(part.len());
+        self.in_use.make_room(&self.dir, rest).map_err(|error| Refusal::io(error, part.len()))?;
+        Ok(part)
     }
 
     /// Stores a complete part under its name. `digest` is the part's digest, and `expected` the
@@ -301,8 +327,7 @@ impl Inbox {
         }
         let len = part.len();
         let failed = |error| Refusal::io(error, len);
-        if let Err(error) = part.sync() {
-            // What is in memory may not be on disk, and no later sync would say so.
+        if let Err(error) = part.sync(digest) {
             part.remove();
             return Err(Refusal::io(error, 0));
         }
@@ -323,21 +348,19 @@ impl Inbox {
                 }
                 Err(_) => {}
             }
-            let mut file = part::open_in(&self.dir, &to, &mut OpenOptions::new()).ok();
-            let found_len = file.as_ref().and_then(|file| Some(file.metadata().ok()?.len()));
-            let same_len = file.as_mut().filter(|_| found_len == Some(len));
-            let wanted = AtomicBool::new(false);
-            there = same_len.and_then(|file| self.digests.digest(file, &wanted).ok());
-            self.remember(name, number, found_len, there.map(|(_, digest)| digest));
-            if there == Some((len, digest)) {
+            let found = self.digests.find(&self.dir, &to, len, || false);
+            there = found.as_ref().and_then(|found| found.digest);
+            self.remember(name, number, found.as_ref().map(|found| found.len), there);
+            if let Some(found) = found.filter(|_| there == Some(digest)) {
                 part.remove();
-                let synced = file.map_or(Ok(()), |file| file.sync_all());
+                let synced = self.in_use.disk.sync(&found.file);
                 synced.and_then(|()| self.sync_name()).map_err(|error| Refusal::io(error, 0))?;
                 return Ok(Stored::As(to));
             }
         }
         part.remove();
-        Ok(Stored::Exists(there.filter(|_| self.on_exists == OnExists::Refuse)))
+        let there = there.filter(|_| self.on_exists == OnExists::Refuse);
+        Ok(Stored::Exists(there.map(|there| (len, there))))
     }
 
     /// Remembers that a number of a name is taken, if there are numbers.
@@ -357,7 +380,7 @@ impl Inbox {
 
     /// Opens an existing file, if it is a regular file of this size.
     fn of_size(&self, name: &str, size: u64) -> Option<File> {
-        let file = part::open_in(&self.dir, name, &mut OpenOptions::new()).ok()?;
+        let file = system::open_in(&self.dir, name, &mut OpenOptions::new()).ok()?;
         let found = file.metadata().ok()?.len();
         (found == size).then_some(file)
     }
@@ -369,7 +392,7 @@ impl Inbox {
         if *synced < own {
             // Every file counted here already has its name.
             let named = self.named.load(Ordering::SeqCst);
-            self.names.sync()?;
+            self.in_use.disk.sync_names()?;
             *synced = named;
         }
         Ok(())
@@ -388,7 +411,7 @@ impl Inbox {
                 && metadata.is_file()
                 && metadata.modified().is_ok_and(|modified| is_old(modified.into_std()))
             {
-                part::remove(&self.dir, &self.in_use, name);
+                self.in_use.remove(&self.dir, name);
             }
         }
     }

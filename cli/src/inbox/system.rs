@@ -1,32 +1,42 @@
 //! What an inbox asks of the file system, and the next best way where it has no such thing.
 
-use std::io;
+use std::fmt::Debug;
+use std::io::{self, Write};
 
+use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, File, OpenOptions};
 
-use super::part::open_in;
+/// The disk of an inbox. Tests have one that is full.
+pub(super) trait Disk: Debug + Send + Sync {
+    /// Returns how many bytes are free; `None` if the file system does not say.
+    fn free(&self) -> Option<u64>;
+    /// Writes like [`Write::write`].
+    fn write(&self, file: &File, bytes: &[u8]) -> io::Result<usize>;
+    /// Syncs a file to disk.
+    fn sync(&self, file: &File) -> io::Result<()>;
+    /// Syncs the names in the folder to disk. Returns `false` if the file system cannot.
+    fn sync_names(&self) -> io::Result<bool>;
+}
+
+/// The size of a read when a file is digested.
+pub(super) const CHUNK: usize = 256 << 10;
 
 /// Tries once what the inbox needs, and returns what the file system of this folder lacks.
 ///
 /// # Errors
 /// Returns an error if no file can be created and renamed there.
-pub(super) fn probe(dir: &Dir, names: &DirEntries) -> io::Result<Vec<&'static str>> {
+pub(super) fn probe(dir: &Dir, disk: &dyn Disk) -> io::Result<Vec<&'static str>> {
     // Another listener may start at the same time.
     let id = std::process::id();
     let (from, to) = (format!(".unstick-probe-{id}"), format!(".unstick-probe-{id}-renamed"));
     let remove = || [&from, &to].map(|name| dir.remove_file(name));
     let _ = remove(); // what an earlier run left
-    let lacks = probe_with(dir, names, &from, &to);
+    let lacks = probe_with(dir, disk, &from, &to);
     let _ = remove();
     lacks
 }
 
-fn probe_with(
-    dir: &Dir,
-    names: &DirEntries,
-    from: &str,
-    to: &str,
-) -> io::Result<Vec<&'static str>> {
+fn probe_with(dir: &Dir, disk: &dyn Disk, from: &str, to: &str) -> io::Result<Vec<&'static str>> {
     let file = open_in(dir, from, OpenOptions::new().write(true).create_new(true))?;
     let mut lacks = Vec::new();
     if lock(&file)? == Lock::Unsupported {
@@ -38,7 +48,7 @@ fn probe_with(
              an empty file may stay",
         );
     }
-    if !names.sync()? {
+    if !disk.sync_names()? {
         lacks.push(
             "it cannot sync a folder: if the machine fails, names of stored files may be lost",
         );
@@ -56,6 +66,46 @@ pub(super) enum Lock {
     Unsupported,
 }
 
+/// Opens a regular file in the folder. Does not follow a link, and does not block on a pipe.
+pub(super) fn open_in(dir: &Dir, name: &str, options: &mut OpenOptions) -> io::Result<File> {
+    options.read(true).follow(FollowSymlinks::No);
+    #[cfg(unix)]
+    {
+        use cap_std::fs::OpenOptionsExt as _;
+        let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+        options.custom_flags(nonblock);
+    }
+    let file = dir.open_with(name, options)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("no regular file")) }
+}
+
+/// Opens a file like [`open_in`], and locks it. Returns `None` if another program has it.
+///
+/// # Errors
+/// Returns an error for a file with a second name, which may lead to a place outside the folder.
+pub(super) fn open_locked(
+    dir: &Dir,
+    name: &str,
+    options: &mut OpenOptions,
+) -> io::Result<Option<File>> {
+    // A retry in case the file was removed or renamed by its user in between.
+    for _ in 0..2 {
+        let file = open_in(dir, name, options)?;
+        if lock(&file)? == Lock::Taken {
+            return Ok(None);
+        }
+        let metadata = file.metadata()?;
+        let there = dir.symlink_metadata(name).map(|there| (there.dev(), there.ino()));
+        if there.is_ok_and(|there| there == (metadata.dev(), metadata.ino())) {
+            if metadata.nlink() != 1 {
+                return Err(io::Error::other("the part has a second name"));
+            }
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
 /// How a file got its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Renamed {
@@ -69,7 +119,16 @@ pub(super) enum Renamed {
 #[cfg(unix)]
 fn is_unsupported(error: rustix::io::Errno) -> bool {
     use rustix::io::Errno;
-    matches!(error, Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOLCK | Errno::PERM)
+    matches!(
+        error,
+        Errno::NOSYS
+            | Errno::INVAL
+            | Errno::OPNOTSUPP
+            | Errno::NOLCK
+            | Errno::PERM
+            // For a second link, on a file system that counts none.
+            | Errno::MLINK
+    )
 }
 
 /// Locks the file, because another program may use the same inbox.
@@ -129,12 +188,12 @@ fn rename_over_placeholder(dir: &Dir, from: &str, to: &str) -> io::Result<Rename
     }
 }
 
-/// A handle of the folder with which its entries can be synced. The handle with which files are
-/// opened may not support this.
+/// The system's functions, with a handle of the folder. The handle with which files are opened may not
+/// support a sync.
 #[derive(Debug)]
-pub(super) struct DirEntries(#[cfg(unix)] std::os::fd::OwnedFd);
+pub(super) struct System(#[cfg(unix)] std::os::fd::OwnedFd);
 
-impl DirEntries {
+impl System {
     pub(super) fn of(dir: &Dir) -> io::Result<Self> {
         #[cfg(unix)]
         {
@@ -148,9 +207,29 @@ impl DirEntries {
             Ok(Self())
         }
     }
+}
 
-    /// Syncs the entries to disk. Returns `false` if the file system cannot.
-    pub(super) fn sync(&self) -> io::Result<bool> {
+impl Disk for System {
+    fn free(&self) -> Option<u64> {
+        #[cfg(unix)]
+        {
+            let disk = rustix::fs::fstatvfs(&self.0).ok()?;
+            // A file system that cannot say has no blocks at all.
+            (disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize))
+        }
+        #[cfg(not(unix))]
+        None
+    }
+
+    fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<usize> {
+        file.write(bytes)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn sync_names(&self) -> io::Result<bool> {
         #[cfg(unix)]
         match rustix::fs::fsync(&self.0) {
             Err(error) if is_unsupported(error) => return Ok(false),
@@ -173,10 +252,10 @@ mod tests {
     #[test]
     fn a_usual_file_system_lacks_nothing() {
         let (folder, dir) = folder();
-        let names = DirEntries::of(&dir).unwrap();
+        let disk = System::of(&dir).unwrap();
         let left = format!(".unstick-probe-{}-renamed", std::process::id());
         std::fs::write(folder.path().join(left), "of an earlier run").unwrap();
-        assert_eq!(probe(&dir, &names).unwrap(), [""; 0]);
+        assert_eq!(probe(&dir, &disk).unwrap(), [""; 0]);
         assert_eq!(dir.entries().unwrap().count(), 0);
     }
 

@@ -15,7 +15,8 @@ use unstick::{DecodeError, Hdlc, HeaderError, Marked};
 use unstick_session::message::Code;
 
 use crate::advice::{explain, guess};
-use crate::format::{AnyFormat, AnyMeta, FramingArgs};
+use crate::format::{AnyFormat, AnyMeta};
+use crate::framing_args::FramingArgs;
 use crate::shown::Content;
 use crate::term::bytes::{count, count_bytes};
 use crate::term::output::{Failure, Out, json, note, print_error};

@@ -5,9 +5,9 @@ use std::time::Duration;
 use unstick::Kind;
 
 use crate::addr::Addr;
-use crate::format::FramingArgs;
+use crate::framing_args::FramingArgs;
 use crate::inbox::InboxArgs;
-use crate::term::bytes::parse_seconds;
+use crate::term::bytes::{parse_bytes, parse_seconds};
 use crate::tls::TlsArgs;
 use crate::v1::parse_kind;
 
@@ -30,6 +30,10 @@ pub(crate) struct Args {
     /// End a connection that sends nothing for this time, such as 60 or 60s [default: never].
     #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
     pub(crate) idle_timeout: Option<Duration>,
+    /// End a connection that has sent no frame after this time [default: 60, and 600 for formats without
+    /// a hello].
+    #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
+    pub(crate) first_timeout: Option<Duration>,
     /// Skip a frame that is over the limit, and go on after it; else it ends the connection.
     #[arg(long)]
     pub(crate) skip_oversize: bool,
@@ -42,12 +46,32 @@ pub(crate) struct Args {
     /// How many of them may have the same address; more are closed at once.
     #[arg(long, value_name = "N")]
     pub(crate) max_connections_per_address: Option<usize>,
+    /// How much of what all peers sent may wait in memory, and of the answers, besides 64 KiB for each
+    /// peer. While there is more, nothing is read.
+    #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = parse_bytes)]
+    pub(crate) max_memory: u64,
     /// How many characters of each message to show.
     #[arg(long, value_name = "CHARS", default_value_t = 200)]
     pub(crate) preview: u16,
     /// One JSON object a line, for scripts, with the whole messages.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write the messages to standard output as they are, one after the other, and nothing else.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) raw: bool,
+    /// The same, with a byte 0 after each message.
+    #[arg(short = '0', long, conflicts_with = "json")]
+    pub(crate) null: bool,
+    /// Begin each line with the time, in UTC. JSON has it anyway.
+    #[arg(long)]
+    pub(crate) time: bool,
+    /// Serve one connection, and end with it: with 1 if it ended with an error.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Send each message of a peer to all others. One that reads more slowly than they come misses
+    /// some.
+    #[arg(long)]
+    pub(crate) broadcast: bool,
     #[command(flatten)]
     pub(crate) inbox: InboxArgs,
     #[command(flatten)]

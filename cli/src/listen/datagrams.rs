@@ -32,6 +32,12 @@ pub(crate) async fn listen(args: Args) -> Result<(), Failure> {
             "datagrams have no connection; leave out --idle-timeout and --skip-oversize".to_owned(),
         ));
     }
+    if args.once || args.broadcast || args.raw || args.null || args.time {
+        return Err(Failure::Usage(
+            "leave out --once, --broadcast, --raw, -0 and --time: they go with connections"
+                .to_owned(),
+        ));
+    }
     if args.inbox.dir.is_some() {
         return Err(Failure::Usage(NO_FILES.to_owned()));
     }

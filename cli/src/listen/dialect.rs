@@ -13,27 +13,29 @@
 
 use std::future::pending;
 use std::mem;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
-use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use unstick::tokio::{FrameReader, FrameWriter};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use unstick::tokio::FrameWriter;
 use unstick::{DecodeError, Decoder, Framing, Kind, Piece};
 use unstick_session::message::{Code, check_name};
 
-use crate::addr::{BoxedReader, BoxedWriter};
+use crate::addr::{BoxedReader, BoxedWriter, Halves};
 use crate::advice::explain;
 use crate::format::{AnyFormat, AnyMeta};
-use crate::goodbye::close_and_drain;
 use crate::inbox::{Inbox, Refusal};
+use crate::listen::budget::{Account, Budgeted};
+use crate::listen::conversation::TICK;
+use crate::listen::end::{End, shut_down};
+use crate::listen::log::Log;
 use crate::listen::rate::MinRate;
-use crate::listen::serve::{End, Log, Rules, TICK, in_time};
+use crate::listen::rules::{Rules, Stop};
 use crate::listen::uploads::{Answer, Outcome, Uploads};
 use crate::term::preview::preview;
-use crate::v1::Close;
 
 /// The size of the read buffer.
 const CHUNK: usize = 64 << 10;
@@ -72,17 +74,19 @@ enum Wakeup {
     Read(std::io::Result<usize>),
     Late,
     Idle,
+    First,
 }
 
-/// Serves a connection until it ends, or `stop` becomes true.
+/// Serves a connection until it ends, or `stop` becomes true. Returns whether it ended without an error.
 pub(crate) async fn serve(
     rules: &Rules,
     framing: Framing<AnyFormat>,
     inbox: Arc<Inbox>,
     log: Log<'_>,
-    (mut incoming, outgoing): (BoxedReader, BoxedWriter),
-    mut stop: watch::Receiver<bool>,
-) {
+    (incoming, outgoing): Halves,
+    mut stop: Stop,
+) -> bool {
+    let (mut incoming, mut account) = rules.budget.open(incoming);
     let mut conversation = DialectConversation {
         rules,
         framing,
@@ -100,7 +104,7 @@ pub(crate) async fn serve(
     };
     conversation.log.connected().await;
     conversation.log.announce(None).await;
-    let end = conversation.run(&mut incoming, &mut stop).await;
+    let end = conversation.run(&mut incoming, &mut account, &mut stop).await;
     let DialectConversation { mut log, mut uploads, writer, state, .. } = conversation;
     if let State::Content { id, .. } = state {
         uploads.drop_part(id);
@@ -109,8 +113,8 @@ pub(crate) async fn serve(
         log.file(&outcome).await;
     }
     log.ended(&end).await;
-    let reader = FrameReader::with_framing(incoming, framing);
-    close_and_drain(reader, writer, Close::ordinary(), 0).await;
+    shut_down(incoming.into_inner(), writer.into_inner().0).await;
+    end.is_clean()
 }
 
 /// The conversation with one peer that speaks the dialect.
@@ -133,15 +137,22 @@ struct DialectConversation<'a> {
 }
 
 impl DialectConversation<'_> {
-    async fn run(&mut self, incoming: &mut BoxedReader, stop: &mut watch::Receiver<bool>) -> End {
+    async fn run(
+        &mut self,
+        incoming: &mut Budgeted<BoxedReader>,
+        account: &mut Account,
+        stop: &mut Stop,
+    ) -> End {
         let mut chunk = vec![0; CHUNK];
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut first = pin!(sleep(self.rules.first_timeout));
         let mut last_read = Instant::now();
         // When the current frame began to arrive.
         let mut began = None;
         while !(self.closed && self.uploads.is_empty()) {
             let can_read = !self.closed && self.uploads.has_room();
+            account.hold(self.held.len() + self.uploads.held_len());
             let is_content = matches!(self.state, State::Content { .. });
             let late = began.filter(|_| !is_content).map(|began| began + self.rules.frame_timeout);
             let idle = self.rules.idle_timeout.map(|after| last_read + after);
@@ -152,9 +163,11 @@ impl DialectConversation<'_> {
                     Wakeup::Outcome(outcome)
                 }
                 _ = ticks.tick(), if is_content && can_read => Wakeup::Tick,
+                () = account.used_up(), if can_read => continue,
                 read = incoming.read(&mut chunk), if can_read => Wakeup::Read(read),
                 () = sleep_until_some(late), if can_read => Wakeup::Late,
                 () = sleep_until_some(idle), if can_read => Wakeup::Idle,
+                () = &mut first, if self.decoder.position() == 0 => Wakeup::First,
                 else => Wakeup::Stop,
             };
             let n = match wakeup {
@@ -182,6 +195,7 @@ impl DialectConversation<'_> {
                     let message = format!("no byte came for {after:?}");
                     return End::at(self.at, Code::IDLE_TIMEOUT, &message);
                 }
+                Wakeup::First => return self.rules.no_first_frame(),
                 Wakeup::Read(Ok(0)) => match self.end_of_stream() {
                     Ok(()) => {
                         self.closed = true;
@@ -319,8 +333,15 @@ impl DialectConversation<'_> {
     async fn send_text(&mut self, text: &[u8]) -> Result<(), End> {
         let meta = self.framing.format().plain_meta(Kind::TEXT);
         let item = crate::term::output::json(&Item::Msg);
-        in_time(self.rules, self.writer.feed(meta, item.as_bytes())).await?;
-        in_time(self.rules, self.writer.send(meta, text)).await
+        let after = self.rules.frame_timeout;
+        let sent = async {
+            self.writer.feed(meta, item.as_bytes()).await?;
+            self.writer.send(meta, text).await
+        };
+        match timeout(after, sent).await {
+            Ok(sent) => sent.map_err(|error| End::write(&error)),
+            Err(_late) => Err(End::not_taken(after)),
+        }
     }
 
     fn end_of_stream(&self) -> Result<(), End> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use tokio::net::TcpListener;
 
-use crate::addr::{Addr, BoxedReader, BoxedWriter, halves};
+use crate::addr::{Addr, Halves, halves};
 use crate::term::output::Failure;
 
 /// A listening socket.
@@ -97,7 +97,7 @@ pub(crate) fn cannot_bind(addr: &Addr, error: &io::Error) -> Failure {
 
 /// A connection that was accepted.
 pub(crate) struct Accepted {
-    pub(crate) halves: (BoxedReader, BoxedWriter),
+    pub(crate) halves: Halves,
     /// The peer's name for the log.
     pub(crate) peer: String,
     /// The peer's address, if it has one.
@@ -114,7 +114,7 @@ mod unix {
 
     use tokio::net::{UnixListener, UnixStream};
 
-    use crate::addr::{BoxedReader, BoxedWriter, unix_halves};
+    use crate::addr::{Halves, unix_halves};
 
     /// The maximum number of connections that wait to be accepted; also the default maximum of
     /// Linux.
@@ -144,7 +144,7 @@ mod unix {
             &self.path
         }
 
-        pub(super) async fn accept(&self) -> io::Result<(BoxedReader, BoxedWriter)> {
+        pub(super) async fn accept(&self) -> io::Result<Halves> {
             self.listener.accept().await.map(|(stream, _)| unix_halves(stream))
         }
     }

@@ -2,14 +2,18 @@
 
 mod answering;
 pub(crate) mod args;
+mod budget;
+mod conversation;
 mod datagrams;
 mod dialect;
+mod end;
 mod lane;
 mod listener;
-mod meter;
+mod log;
+mod plain;
 mod rate;
 mod reply;
-mod serve;
+mod rules;
 mod streams;
 mod uploads;
 
@@ -28,6 +32,11 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             "files come in frames that say how long they are, and have no check; leave out --dir, \
              or take another --format"
                 .to_owned(),
+        ));
+    }
+    if args.broadcast && args.inbox.dir.is_some() && !args.framing.format.is_v1() {
+        return Err(Failure::Usage(
+            "the plain dialect of --dir has no --broadcast; leave out one of them".to_owned(),
         ));
     }
     raise_open_files();

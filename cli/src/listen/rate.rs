@@ -1,6 +1,6 @@
 //! The minimum rate of an upload.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The time over which the rate is measured, so that a short pause of the network does not count.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -68,6 +68,28 @@ impl MinRate {
     }
 }
 
+/// How long nothing has arrived.
+#[derive(Debug)]
+pub(crate) struct Silence {
+    received: u64,
+    since: Instant,
+}
+
+impl Silence {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { received: 0, since: now }
+    }
+
+    /// Returns how long it has been `received` bytes. Time in which the peer was not `expected` to send
+    /// something does not count.
+    pub(crate) fn waited(&mut self, received: u64, expected: bool, now: Instant) -> Duration {
+        if received != self.received || !expected {
+            *self = Self { received, since: now };
+        }
+        now.saturating_duration_since(self.since)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +118,16 @@ mod tests {
         assert_eq!(rate.waited(WINDOW, 1500), Ok(()));
         rate.arrived(2000);
         assert_eq!(rate.waited(WINDOW, 0), Err(TooSlow { arrived: 500, min_bytes: 1000 }));
+    }
+
+    #[test]
+    fn silence_counts_only_while_something_is_expected() {
+        let begin = Instant::now();
+        let mut silence = Silence::new(begin);
+        let mut at = |seconds, received, expected| {
+            silence.waited(received, expected, begin + seconds * SECOND).as_secs()
+        };
+        assert_eq!([at(3, 0, true), at(5, 7, true), at(9, 7, true)], [3, 0, 4]);
+        assert_eq!([at(20, 7, false), at(21, 7, true), at(30, 8, true)], [0, 1, 0]);
     }
 }

@@ -7,26 +7,34 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 use unstick::Framing;
 
+use crate::addr::Halves;
 use crate::listen::args::Args;
+use crate::listen::budget::Budget;
 use crate::listen::listener::{Accepted, Listener};
+use crate::listen::log::{self, Log};
 use crate::listen::reply::Reply;
-use crate::listen::serve::{ListenEvent, Rules, serve};
+use crate::listen::rules::{MAX_SAID, Rules, Show, Stop};
+use crate::listen::{conversation, dialect, plain};
 use crate::signals::Signals;
 use crate::term::bytes::count;
 use crate::term::log_limit::{LogLimit, hidden};
-use crate::term::output::{Failure, json, note};
+use crate::term::output::{Failure, note};
 use crate::term::printer::Printer;
 use crate::tls::{self, TlsAcceptor};
-use crate::wire::Exchange;
+use crate::wire::{AnyWire, Exchange};
 
 /// The pause after a failed accept: a missing resource, such as a file descriptor, does not become
 /// free at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The default time in which a peer has to send its first frame. One of version 1 says hello at once; in
+/// other formats somebody may type the first message.
+const FIRST_FRAME: Duration = Duration::from_secs(60);
+const FIRST_PLAIN_FRAME: Duration = Duration::from_secs(600);
 /// The interval at which abandoned parts are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The time limit for connections to close when the program ends.
@@ -39,6 +47,12 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
     let inbox = args.inbox.inbox()?;
     let tls = args.tls.acceptor(&args.addr)?;
     let listener = Listener::bind(&args.addr).await?;
+    if (args.raw || args.null) && io::stdout().is_terminal() {
+        return Err(Failure::Usage(
+            "a terminal would interpret raw messages; redirect standard output, or leave out --raw"
+                .to_owned(),
+        ));
+    }
     if tls.is_none() && listener.is_open_to_the_network() {
         note(
             "unstick: warning: everyone on the network can connect, read along and send; \
@@ -47,22 +61,28 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
     }
     let (printer, outcome) = Printer::start();
     let addr = listener.local_addr();
-    printer
-        .line(if args.json {
-            json(&ListenEvent::Listening { addr: &addr })
-        } else {
-            format!("listening on {addr}")
-        })
-        .await;
+    let show = match (args.json, args.null, args.raw) {
+        (true, ..) => Show::Json,
+        (_, true, _) => Show::Raw(b"\0"),
+        (_, _, true) => Show::Raw(b""),
+        _ => Show::Line { time: args.time },
+    };
+    log::listening(show, &printer, &addr).await;
 
     let rules = Arc::new(Rules {
         reply: args.reply.as_deref().map(Reply::parse),
         frame_timeout: args.frame_timeout,
         idle_timeout: args.idle_timeout,
+        first_timeout: args.first_timeout.unwrap_or_else(|| {
+            let wire: AnyWire = (*framing.format()).into();
+            if wire.is_v1() { FIRST_FRAME } else { FIRST_PLAIN_FRAME }
+        }),
+        budget: Budget::new(args.max_memory),
         skip_oversize: args.skip_oversize,
         kinds: args.kinds,
         preview: args.preview.into(),
-        json: args.json,
+        show,
+        others: args.broadcast.then(|| broadcast::channel(MAX_SAID).0),
         inbox,
         min_rate: args.inbox.min_rate,
         messages: AtomicU64::new(0),
@@ -73,6 +93,7 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
         tls,
         max_connections: args.max_connections.max(1),
         max_per_address: args.max_connections_per_address.map_or(usize::MAX, |max| max.max(1)),
+        once: args.once,
     };
     accept(acceptor, rules, framing, printer, outcome, &mut signals).await
 }
@@ -122,6 +143,8 @@ struct Acceptor {
     tls: Option<TlsAcceptor>,
     max_connections: usize,
     max_per_address: usize,
+    /// Whether one connection is served only.
+    once: bool,
 }
 
 async fn accept<W: Exchange>(
@@ -132,7 +155,9 @@ async fn accept<W: Exchange>(
     mut outcome: oneshot::Receiver<Result<(), Failure>>,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    let Acceptor { listener, tls, max_connections, max_per_address } = acceptor;
+    let Acceptor { listener, tls, max_connections, max_per_address, once } = acceptor;
+    // The number of connections that are served at once, from now on.
+    let (mut max_served, mut clean) = (max_connections, true);
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut number = 1;
@@ -145,11 +170,14 @@ async fn accept<W: Exchange>(
             _ = sweeps.tick() => if let Some(inbox) = rules.inbox.clone() {
                 spawn_blocking(move || inbox.remove_old_parts(SystemTime::now()));
             },
-            accepted = listener.accept(number), if connections.len() < max_connections => {
+            accepted = listener.accept(number), if connections.len() < max_served => {
                 match accepted {
                     Ok(Accepted { halves: (incoming, outgoing), peer, ip }) => {
                         failing = false;
                         number += 1;
+                        if once {
+                            max_served = 0;
+                        }
                         let Some(place) = places.take(ip, max_per_address) else {
                             if let Some(more) = log.admit(Instant::now()) {
                                 printer.error_now(&format!(
@@ -164,15 +192,21 @@ async fn accept<W: Exchange>(
                         connections.spawn(async move {
                             let _place = place;
                             let halves = match tls {
-                                Some(tls) => tls::accept(&tls, incoming, outgoing, rules.frame_timeout).await,
+                                Some(tls) => tls::accept(&tls, incoming, outgoing, rules.first_timeout.min(rules.frame_timeout)).await,
                                 None => Ok((incoming, outgoing)),
                             };
                             match halves {
-                                Ok(halves) => serve(&rules, framing, print, halves, peer, stopped).await,
-                                Err(why) => print.error(&format!("{peer}: {why}")).await,
+                                Ok(halves) => {
+                                    let log = Log::new(&rules, print, peer);
+                                    serve(&rules, framing, log, halves, stopped).await
+                                }
+                                Err(why) => {
+                                    print.error(&format!("{peer}: {why}")).await;
+                                    false
+                                }
                             }
                         });
-                        if connections.len() == max_connections
+                        if connections.len() == max_served
                             && let Some(more) = log.admit(Instant::now())
                         {
                             printer.error_now(&format!(
@@ -194,7 +228,10 @@ async fn accept<W: Exchange>(
                     }
                 }
             }
-            Some(_) = connections.join_next() => {}
+            Some(ended) = connections.join_next() => if once {
+                clean = ended.unwrap_or(false);
+                break;
+            },
             written = &mut outcome => return written.unwrap_or(Ok(())),
             () = signals.next() => break,
         }
@@ -208,7 +245,7 @@ async fn accept<W: Exchange>(
         () = signals.next() => {}
     }
     drop(connections);
-    if !rules.json {
+    if rules.show != Show::Json {
         let messages = count(rules.messages.load(Ordering::Relaxed), "message");
         let files = match rules.files.load(Ordering::Relaxed) {
             0 => String::new(),
@@ -223,8 +260,28 @@ async fn accept<W: Exchange>(
     }
     drop(printer);
     match timeout(PRINT_TIMEOUT, outcome).await {
-        Ok(Ok(written)) => written,
-        _ => Ok(()),
+        Ok(Ok(Err(failure))) => Err(failure),
+        _ if clean => Ok(()),
+        _ => Err(Failure::Reported),
+    }
+}
+
+/// Serves a connection in the room for its framing. Returns whether it ended without an error.
+async fn serve<W: Exchange>(
+    rules: &Rules,
+    framing: Framing<W>,
+    log: Log<'_>,
+    halves: Halves,
+    stop: Stop,
+) -> bool {
+    let wire: AnyWire = (*framing.format()).into();
+    match (wire, &rules.inbox) {
+        (AnyWire::V1, _) => conversation::serve(rules, framing.limit(), log, halves, stop).await,
+        (AnyWire::Format(format), Some(inbox)) => {
+            let framing = Framing::new(format).with_limit(framing.limit());
+            dialect::serve(rules, framing, Arc::clone(inbox), log, halves, stop).await
+        }
+        _ => plain::serve(rules, framing, log, halves, stop).await,
     }
 }
 

@@ -181,12 +181,23 @@ impl Uploads {
     /// Returns whether more data is accepted. If not, [`next`](Self::next) returns when that
     /// changes.
     pub(crate) fn has_room(&mut self) -> bool {
-        let pending: usize = self.uploads.iter().map(|upload| upload.pending.len()).sum();
-        let waiting = self.pool.waiting.load(Ordering::Acquire);
-        let has_room = pending.saturating_add(waiting) < MAX_WAITING_BYTES
-            && self.uploads.len() < MAX_WAITING_FILES;
+        let has_room =
+            self.held_len() < MAX_WAITING_BYTES && self.uploads.len() < MAX_WAITING_FILES;
         self.is_full = !has_room;
         has_room
+    }
+
+    /// Returns the number of bytes that wait for the disk.
+    pub(crate) fn held_len(&self) -> usize {
+        let pending: usize = self.uploads.iter().map(|upload| upload.pending.len()).sum();
+        pending.saturating_add(self.pool.waiting.load(Ordering::Acquire))
+    }
+
+    /// Returns whether the peer has to send more of a file.
+    pub(crate) fn awaits_data(&self) -> bool {
+        let is_awaited =
+            |upload: &Upload| upload.done.is_none() && upload.disposition == Disposition::Wanted;
+        self.uploads.iter().any(is_awaited)
     }
 
     /// Returns whether no job is running and no outcome is waiting.
@@ -538,16 +549,14 @@ fn write(part: &mut Part, task: Task) -> io::Result<()> {
     }
 }
 
-/// Converts a failed write to a refusal; the part is kept unless the file is too large.
+/// Converts a failed write to a refusal. The part is removed, so that it does not keep the disk full;
+/// only if all parts together have no room now, it is kept for a retry.
 fn unwritten(part: Part, error: io::Error) -> Refusal {
-    match Refusal::io(error, part.len()) {
-        // A retry would not be shorter.
-        refusal @ Refusal { code: Code::TOO_LARGE, .. } => {
-            part.remove();
-            Refusal { kept: 0, ..refusal }
-        }
-        refusal => refusal,
+    if error.kind() == io::ErrorKind::ResourceBusy {
+        return Refusal::io(error, part.len());
     }
+    part.remove();
+    Refusal::io(error, 0)
 }
 
 /// Runs the last tasks, and stores the file under its name.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use unstick::Kind;
 
 use crate::addr::Addr;
-use crate::format::FramingArgs;
-use crate::send::source::ItemArgs;
+use crate::framing_args::FramingArgs;
+use crate::mark::{AnyMark, parse_delimiter};
+use crate::send::source::{ItemArgs, Split};
 use crate::term::bytes::{parse_bytes, parse_seconds};
 use crate::tls::TlsArgs;
 use crate::v1::parse_kind;
@@ -29,6 +30,16 @@ pub(crate) struct Args {
     /// The name for the receiver of the one FILE [default: its own name].
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// Send all of standard input as one message.
+    #[arg(long, conflicts_with_all = ["delimiter", "null", "file", "text"])]
+    pub(crate) whole: bool,
+    /// Send what stands between these bytes of standard input, in place of lines: crlf, nul, or
+    /// hexadecimal such as 0d0a.
+    #[arg(long, value_name = "HEX", value_parser = parse_delimiter, conflicts_with_all = ["file", "text"])]
+    pub(crate) delimiter: Option<AnyMark>,
+    /// The same as --delimiter nul.
+    #[arg(short = '0', long, conflicts_with_all = ["delimiter", "file", "text"])]
+    pub(crate) null: bool,
     /// The messages' kind, such as binary, ping or 0x41 (v1, and without ping v2) [default: text, or
     /// binary for what is not UTF-8].
     #[arg(long, value_name = "KIND", value_parser = parse_kind)]
@@ -52,4 +63,16 @@ pub(crate) struct Args {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
+}
+
+impl Args {
+    /// Returns what the messages of standard input are.
+    pub(crate) fn split(&self) -> Split {
+        match self.delimiter {
+            _ if self.whole => Split::Whole,
+            Some(mark) => Split::At(mark),
+            None if self.null => Split::At(AnyMark::NUL),
+            None => Split::Lines,
+        }
+    }
 }

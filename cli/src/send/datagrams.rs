@@ -54,7 +54,10 @@ pub(crate) async fn send(mut args: Args, shape: Shape) -> Result<(), Failure> {
         terminal = Some(prompt.terminal);
         (prompt.items, (prompt.printer, prompt.outcome))
     } else if piped {
-        (source::lines(args.framing.max_line_len(framing.limit())), Printer::start())
+        (
+            source::standard_input(args.split(), args.framing.max_line_len(framing.limit())),
+            Printer::start(),
+        )
     } else {
         (source::given(given), Printer::start())
     };
@@ -141,7 +144,7 @@ impl DatagramExchange<'_> {
             tokio::select! {
                 item = items.recv() => match item.transpose()? {
                     Some(Item::Message(payload)) => self.message(sender, &payload).await?,
-                    Some(Item::File(_)) => self.printer.error(NO_FILES).await,
+                    Some(Item::File(_) | Item::Unsendable { .. }) => self.printer.error(NO_FILES).await,
                     Some(Item::Mistake(why)) => self.printer.error(&why).await,
                     None => break,
                 },

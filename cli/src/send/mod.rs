@@ -1,9 +1,14 @@
 //! `unstick send`: sends messages and files, and shows the answers.
 
 pub(crate) mod args;
+mod conversation;
 mod datagrams;
+mod file;
+mod job;
+mod plain;
 mod progress;
 mod prompt;
+mod secret;
 mod shape;
 mod source;
 mod stream;

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::send::source::{Item, Items};
 use crate::send::transfer::FileItem;
 use crate::term::output::Failure;
+use crate::term::preview;
 use crate::term::printer::Printer;
 
 /// A running prompt: the typed items, the printer for answers, and the printer's result.
@@ -53,8 +54,7 @@ pub(crate) fn start() -> Result<Prompt, Failure> {
     Ok(Prompt { items, printer, outcome, terminal })
 }
 
-/// Parses a typed line; `None` for `/quit`. Every line that is no command is a message, even if it
-/// begins with a slash.
+/// Parses a typed line; `None` for `/quit`.
 fn parse(line: &str) -> Option<Item> {
     match line.trim_end().split_once(' ') {
         None if line.trim_end() == "/quit" => None,
@@ -64,7 +64,18 @@ fn parse(line: &str) -> Option<Item> {
         Some(("/file", path)) => {
             Some(FileItem::new(Path::new(path.trim()), None).map_or_else(Item::Mistake, Item::File))
         }
-        _ => Some(Item::Message(line.as_bytes().to_vec())),
+        // A message that begins with a slash has two.
+        _ => Some(match line.strip_prefix('/') {
+            Some(text) if text.starts_with('/') => Item::Message(text.as_bytes().to_vec()),
+            Some(_) => {
+                let word = line.split(' ').next().unwrap_or_default();
+                let word = preview::name(word);
+                Item::Mistake(format!(
+                    "there is no {word}, only /file PATH and /quit; // for a slash"
+                ))
+            }
+            None => Item::Message(line.as_bytes().to_vec()),
+        }),
     }
 }
 
@@ -103,10 +114,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_file_and_quit_are_commands() {
+    fn a_line_with_a_slash_is_a_command_and_one_with_two_a_message() {
         assert_eq!(parse("/quit "), None);
-        for text in ["", " /quit", "/quit now", "/files", "/home/me", "//file x"] {
-            assert_eq!(parse(text), Some(Item::Message(text.into())));
+        for (text, message) in
+            [("", ""), (" /quit", " /quit"), ("//file x", "/file x"), ("//", "/")]
+        {
+            assert_eq!(parse(text), Some(Item::Message(message.into())));
+        }
+        for text in ["/quit now", "/files", "/home/me", "/"] {
+            assert!(
+                matches!(parse(text), Some(Item::Mistake(why)) if why.contains("// for")),
+                "{text}"
+            );
         }
         for (line, why) in [("/file", "/file PATH"), ("/file /nowhere/at all", "/nowhere/at all")] {
             assert!(

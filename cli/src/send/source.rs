@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use tokio::sync::mpsc;
+use unstick::io::FrameReader;
+use unstick::{Framing, Marked};
 
+use crate::mark::AnyMark;
 use crate::send::transfer::FileItem;
 use crate::term::bytes::count_bytes;
 use crate::term::output::Failure;
@@ -18,8 +21,13 @@ const AHEAD: usize = 64;
 pub(crate) enum Item {
     Message(Vec<u8>),
     File(FileItem),
-    /// An item that cannot be sent, with the reason.
+    /// A mistake at the prompt, with a hint.
     Mistake(String),
+    /// A file that cannot be sent, as it was given, and the reason.
+    Unsendable {
+        shown: String,
+        why: String,
+    },
 }
 
 /// A queue of items to send; it is closed after the last.
@@ -61,10 +69,22 @@ impl ItemArgs {
             return Err(Failure::Usage("--name names one FILE; give just one".to_owned()));
         }
         let item = |item| match item {
-            ItemArg::Text(text) => Ok(Item::Message(text.into_bytes())),
-            ItemArg::File(path) => FileItem::new(&path, name).map(Item::File).map_err(Failure::Job),
+            ItemArg::Text(text) => Item::Message(text.into_bytes()),
+            ItemArg::File(path) => match FileItem::new(&path, name) {
+                Ok(file) => Item::File(file),
+                Err(why) => Item::Unsendable { shown: path.display().to_string(), why },
+            },
         };
-        self.0.into_iter().map(item).collect()
+        let items: Vec<_> = self.0.into_iter().map(item).collect();
+        // If nothing can be sent, no connection is needed.
+        match items.first() {
+            Some(Item::Unsendable { why, .. })
+                if items.iter().all(|item| matches!(item, Item::Unsendable { .. })) =>
+            {
+                Err(Failure::Job(why.clone()))
+            }
+            _ => Ok(items),
+        }
     }
 
     fn arg(command: Command) -> Command {
@@ -119,25 +139,77 @@ impl FromArgMatches for ItemArgs {
     }
 }
 
-/// Reads the lines of standard input, without their ends. A line of more than `limit` bytes is an
-/// error; at most `limit` + 2 bytes of a line are held.
-pub(crate) fn lines(limit: u64) -> Items {
+/// What the messages of standard input are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Split {
+    /// Its lines.
+    Lines,
+    /// What stands between delimiters.
+    At(AnyMark),
+    /// All of it is one message.
+    Whole,
+}
+
+/// Reads the messages of standard input, without the ends of lines and without delimiters. One of more
+/// than `limit` bytes is an error; at most `limit` + 2 bytes of a line are held.
+pub(crate) fn standard_input(split: Split, limit: u64) -> Items {
     let (sender, items) = mpsc::channel(AHEAD);
     std::thread::spawn(move || {
         let mut input = io::stdin().lock();
-        let mut number: u64 = 0;
-        loop {
-            number += 1;
-            let line = next_line(&mut input, limit, number);
-            let failed = line.is_err();
-            let Some(line) = line.transpose() else { return };
-            // The queue is closed when the connection is over.
-            if sender.blocking_send(line.map(Item::Message)).is_err() || failed {
-                return;
+        match split {
+            Split::Lines => {
+                let mut number: u64 = 0;
+                send_each(&sender, || {
+                    number += 1;
+                    next_line(&mut input, limit, number)
+                });
+            }
+            Split::At(mark) => {
+                let framing = Framing::new(Marked::new(mark.of_input())).with_limit(limit);
+                let mut frames = FrameReader::with_framing(input, framing);
+                send_each(&sender, || {
+                    let frame = frames.next_owned().map_err(|error| {
+                        Failure::job(format!("cannot take standard input apart: {error}"))
+                    });
+                    Ok(frame?.map(|frame| frame.into_payload()))
+                });
+            }
+            Split::Whole => {
+                let mut all = Some(input);
+                send_each(&sender, || all.take().map(|input| whole(input, limit)).transpose());
             }
         }
     });
     items
+}
+
+/// Passes messages on until there is none, or nobody takes them: the connection is over then.
+fn send_each(
+    sender: &mpsc::Sender<Result<Item, Failure>>,
+    mut next: impl FnMut() -> Result<Option<Vec<u8>>, Failure>,
+) {
+    while let Some(message) = next().transpose() {
+        let failed = message.is_err();
+        if sender.blocking_send(message.map(Item::Message)).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn whole(input: impl Read, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut all = Vec::new();
+    input
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut all)
+        .map_err(|error| Failure::job(format!("cannot read standard input: {error}")))?;
+    if all.len() as u64 > limit {
+        return Err(Failure::job(format!(
+            "standard input has more than the {} that a message may have; raise --limit if the peer \
+             takes more, or send it as a file",
+            count_bytes(limit)
+        )));
+    }
+    Ok(all)
 }
 
 fn next_line(

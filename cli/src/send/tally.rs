@@ -1,6 +1,7 @@
 //! The status of each file that was sent.
 
 use std::io;
+use std::time::Duration;
 
 use serde::Serialize;
 use unstick_session::message::{Code, Digest, FileStatus};
@@ -8,14 +9,15 @@ use unstick_session::message::{Code, Digest, FileStatus};
 use crate::send::transfer::FileItem;
 use crate::term::output::{Failure, json};
 
+/// The minimum rate at which a receiver works on files, in bytes a second.
+const WORK_RATE: u64 = 4 << 20;
+
 /// The files that were sent, in order, with their statuses.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     files: Vec<Entry>,
     /// The files without a final status: transfer id and index in `files`.
     open: Vec<(u32, usize)>,
-    /// The statuses that are still to be sent to the peer.
-    pub(crate) owed: Vec<FileStatus<'static>>,
 }
 
 /// A file that was sent or could not be sent.
@@ -45,6 +47,8 @@ pub(crate) enum FileOutcome {
     },
     Changed,
     Unreadable(io::Error),
+    /// It was not offered.
+    Unsendable(String),
 }
 
 /// A line of `--json`.
@@ -77,6 +81,18 @@ impl Tally {
             outcome: FileOutcome::Unknown,
         });
         self.files.len() - 1
+    }
+
+    /// Adds a file that cannot be sent.
+    pub(crate) fn unsendable(&mut self, shown: String, why: String) {
+        self.files.push(Entry {
+            name: shown.clone(),
+            shown,
+            size: None,
+            digest: None,
+            held: None,
+            outcome: FileOutcome::Unsendable(why),
+        });
     }
 
     pub(crate) fn opened(&mut self, entry: usize, id: u32, size: Option<u64>) {
@@ -119,9 +135,12 @@ impl Tally {
         }
     }
 
-    /// Queues the refusal of a file that the peer offered.
-    pub(crate) fn queue_refusal(&mut self, status: FileStatus<'static>) {
-        self.owed.push(status);
+    /// Returns how long the receiver may work on the files without a final status: it digests them or
+    /// what it has of them, and syncs them to disk.
+    pub(crate) fn work(&self) -> Duration {
+        let size = |(_, entry): &(u32, usize)| self.files.get(*entry)?.size;
+        let bytes: u64 = self.open.iter().filter_map(size).sum();
+        Duration::from_secs(self.open.len() as u64 + bytes / WORK_RATE)
     }
 
     /// Returns the length and digest of the part that the receiver holds, once it reported them.
@@ -189,6 +208,7 @@ impl Entry {
             FileOutcome::Final { code, .. } => code.to_string(),
             FileOutcome::Changed => Code::CHANGED.to_string(),
             FileOutcome::Unreadable(_) => Code::UNREADABLE.to_string(),
+            FileOutcome::Unsendable(_) => "not sent".to_owned(),
             FileOutcome::Unknown => "unknown".to_owned(),
         }
     }
@@ -215,6 +235,7 @@ impl Entry {
             }
             FileOutcome::Changed => "it changed while it was sent; send it again".to_owned(),
             FileOutcome::Unreadable(error) => format!("it cannot be read: {error}"),
+            FileOutcome::Unsendable(why) => why.clone(),
             FileOutcome::Unknown => "the connection ended first; send it again".to_owned(),
         })
     }

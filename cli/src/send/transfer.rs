@@ -3,22 +3,24 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio_rustls::rustls::crypto::ring;
 use unstick_session::message::{Digest, ResumeKey, check_name};
 
 use crate::addr::Addr;
+use crate::send::secret::{self, Secret};
 use crate::term::output::Failure;
 use crate::term::preview;
 
 /// The size of a read.
 const CHUNK: usize = 512 << 10;
+/// The size of a read from a pipe, which is sent as it comes.
+const PIPE_CHUNK: usize = 64 << 10;
 /// The number of chunks that are read ahead.
 const AHEAD: usize = 2;
 
@@ -84,27 +86,21 @@ fn checked(name: &str) -> Result<String, String> {
 /// Apart from these, a file's key depends on its path only. If the file has changed meanwhile, its
 /// old part has another digest and is replaced, so no part is left over.
 pub(crate) struct ResumeKeys {
-    secret: [u8; 32],
+    secret: Secret,
     peer: String,
 }
 
 impl ResumeKeys {
-    /// Creates the keys of this user for this address. If no secret can be stored, a retry restarts
-    /// from the beginning.
+    /// Creates the keys of this user for this address. If no secret can be kept, which is then said, a
+    /// retry restarts from the beginning.
     pub(crate) fn new(addr: &Addr) -> Result<Self, Failure> {
-        let secret = match state_dir().map(|dir| stored_secret(&dir)) {
-            Some(Ok(secret)) => secret,
-            _ => random().map_err(|_| Failure::job("this system gives no random numbers"))?,
-        };
-        Ok(Self { secret, peer: addr.to_string() })
+        Ok(Self { secret: secret::of_this_user()?, peer: addr.to_string() })
     }
 
     pub(crate) fn of(&self, item: &FileItem) -> Result<ResumeKey, Failure> {
         let Some(path) = &item.path else {
             // Data of a pipe cannot be read again, so there is no retry.
-            let random =
-                random().map_err(|_| Failure::job("this system gives no random numbers"))?;
-            return Ok(ResumeKey(beginning(random)));
+            return Ok(ResumeKey(beginning(secret::random()?)));
         };
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         let hash = Sha256::new()
@@ -117,49 +113,6 @@ impl ResumeKeys {
 
 fn beginning(bytes: [u8; 32]) -> [u8; 16] {
     bytes.first_chunk().copied().unwrap_or_default()
-}
-
-fn random() -> Result<[u8; 32], ()> {
-    let mut bytes = [0; 32];
-    ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| ())?;
-    Ok(bytes)
-}
-
-/// Returns the folder for state that is kept between runs.
-fn state_dir() -> Option<PathBuf> {
-    let variable =
-        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    variable("XDG_STATE_HOME")
-        .or_else(|| variable("LOCALAPPDATA"))
-        .or_else(|| Some(variable("HOME")?.join(".local/state")))
-        .map(|dir| dir.join("unstick"))
-}
-
-/// Reads the secret in this folder; creates it if there is none.
-fn stored_secret(dir: &Path) -> io::Result<[u8; 32]> {
-    let path = dir.join("resume-secret");
-    let read = || -> io::Result<[u8; 32]> {
-        fs::read(&path)?.try_into().map_err(|_| io::ErrorKind::InvalidData.into())
-    };
-    match read() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        read => return read,
-    }
-    fs::create_dir_all(dir)?;
-    let secret = random().map_err(|()| io::ErrorKind::Unsupported)?;
-    let draft = dir.join(format!("resume-secret.{}", std::process::id()));
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&draft)?.write_all(&secret)?;
-    // If two processes create it at once, the link of one fails, and both use the other's secret.
-    let linked = fs::hard_link(&draft, &path);
-    fs::remove_file(&draft)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => read(),
-    }
 }
 
 /// The reason why a file cannot be sent completely.
@@ -249,27 +202,32 @@ impl Input {
         Ok(Self { file: Some(file), stamp, remaining, hasher, is_changed: false })
     }
 
-    /// Fills the chunk, which is shorter only at the end of the file, and digests it.
+    /// Fills the chunk, which is shorter only at the end of the file, and digests it. Of a pipe it reads
+    /// what is there.
     fn read(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
+        let is_pipe = self.stamp.is_none();
+        let most = if is_pipe { PIPE_CHUNK } else { CHUNK };
         // The old content is overwritten; it need not be zeroed first.
-        let wanted = usize::try_from(self.remaining).unwrap_or(CHUNK).min(CHUNK);
-        chunk.resize(wanted, 0);
-        let mut n = 0;
+        chunk.resize(usize::try_from(self.remaining).unwrap_or(most).min(most), 0);
+        let (mut n, mut ended) = (0, false);
         while let Some(spare @ [_, ..]) = chunk.get_mut(n..) {
             let read = match &mut self.file {
                 Some(file) => file.read(spare),
                 None => io::stdin().lock().read(spare),
             };
             match read {
-                Ok(0) => break,
+                Ok(0) => ended = true,
                 Ok(more) => n += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
+            }
+            if is_pipe || ended {
+                break;
             }
         }
         chunk.truncate(n);
         self.hasher.update(&chunk);
-        self.remaining = if n < wanted { 0 } else { self.remaining.saturating_sub(n as u64) };
+        self.remaining = if ended { 0 } else { self.remaining.saturating_sub(n as u64) };
         self.check_for_change();
         Ok(())
     }
@@ -339,10 +297,20 @@ impl FileSource {
             // Most files are small: this read is all of them.
             let mut first = Vec::new();
             input.read(&mut first)?;
+            if let Some(stamp @ Stamp { len: 0, .. }) = input.stamp {
+                // Files of procfs, for example, say so and have content.
+                (input.stamp, input.remaining) = (None, u64::MAX);
+                input.read(&mut first)?;
+                if first.is_empty() {
+                    input.stamp = Some(stamp);
+                }
+            }
             Ok((input, first))
         };
         let (input, first) = blocking(spawn_blocking(open)).await??;
-        let size = input.stamp.map(|stamp| stamp.len);
+        // A file of sysfs ends before its size.
+        let is_all = input.remaining == 0;
+        let size = input.stamp.map(|stamp| if is_all { first.len() as u64 } else { stamp.len });
         let current = Vec::new();
         Ok(Self { size, input: Some(input), read_ahead: None, first, current, position: 0 })
     }
@@ -502,10 +470,6 @@ mod tests {
 
     #[test]
     fn a_key_depends_on_path_peer_and_secret() {
-        let dir = std::env::temp_dir().join(format!("unstick-{}-secret", std::process::id()));
-        let secret = stored_secret(&dir).unwrap();
-        assert_eq!(stored_secret(&dir).unwrap(), secret);
-        fs::remove_dir_all(dir).unwrap();
         let (a, b) = (file("a", b"1"), file("b", b"1"));
         let keys = |secret, peer: &str| ResumeKeys { secret, peer: peer.to_owned() };
         let all = [

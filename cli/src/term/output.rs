@@ -36,6 +36,11 @@ impl Failure {
     }
 }
 
+/// Returns whether this is the error of a full disk, or of a quota that is used up.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Prints an error message as one line on standard error. A failure to write it is ignored.
 pub(crate) fn print_error(message: &str) {
     note(&error_line(message));

@@ -1,16 +1,23 @@
 //! Standard output and standard error for many tasks: one thread prints the lines in order, and
 //! tasks wait if the lines are not read.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::term::output::{Failure, error_line};
+use crate::term::bytes::count;
+use crate::term::output::{Failure, error_line, is_full};
 use crate::term::preview;
 
 /// The maximum number of bytes in lines that wait to be written. A task that exceeds it waits.
 const MAX_QUEUED_BYTES: u32 = 8 << 20;
+/// The number of bytes in lines that are written together.
+const MAX_BUFFERED_BYTES: usize = 64 << 10;
+/// How long lines are collected after some were written, so that many lines are few writes.
+const COLLECT: Duration = Duration::from_micros(500);
 
 /// Prints lines from any task. Clones share one queue.
 #[derive(Clone)]
@@ -20,28 +27,35 @@ pub(crate) struct Printer {
 }
 
 struct Line {
-    text: String,
+    /// With its end.
+    bytes: Vec<u8>,
     /// Whether the line is for standard error.
     to_stderr: bool,
     /// Released once the line is written.
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Room,
 }
+
+/// Room for a line in the queue.
+pub(crate) struct Room(
+    #[expect(dead_code, reason = "held until it is dropped")] Option<OwnedSemaphorePermit>,
+);
 
 impl Printer {
     /// Starts a printer. The receiver yields the result once writing failed, or once all clones are
-    /// dropped and all lines written.
+    /// dropped and all lines written. Lines for which the disk of standard output has no room are
+    /// dropped, and the others written; the result then is the failure.
     pub(crate) fn start() -> (Self, oneshot::Receiver<Result<(), Failure>>) {
-        Self::with(write_all)
+        Self::with(|waiting| write_all(waiting, stdout()?, io::stderr()))
     }
 
-    /// Starts a printer like [`start`](Self::start) that calls `show` for each line instead of
+    /// Starts a printer like [`start`](Self::start) that calls `show` for each line of text instead of
     /// writing to standard output.
     pub(crate) fn showing(
         mut show: impl FnMut(String) -> io::Result<()> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<(), Failure>>) {
         Self::with(move |mut waiting| {
             while let Some(line) = waiting.blocking_recv() {
-                show(line.text)?;
+                show(String::from_utf8_lossy(&line.bytes).into_owned())?;
             }
             Ok(())
         })
@@ -85,38 +99,223 @@ impl Printer {
 
     /// Prints a line on standard error without waiting, like [`error_now`](Self::error_now).
     pub(crate) fn note_now(&self, text: String) {
-        let text = preview::line(text) + "\n";
-        let _ = self.lines.send(Line { text, to_stderr: true, _room: None });
+        self.push(text, true, Room(None));
+    }
+
+    /// Waits until the queue has room for a line of about this many bytes.
+    pub(crate) async fn room(&self, bytes: usize) -> Room {
+        let weight = u32::try_from(bytes).unwrap_or(MAX_QUEUED_BYTES).min(MAX_QUEUED_BYTES);
+        Room(Arc::clone(&self.free_bytes).acquire_many_owned(weight).await.ok())
+    }
+
+    /// Prints a line in room that was waited for.
+    pub(crate) fn line_in(&self, room: Room, text: String) {
+        self.push(text, false, room);
+    }
+
+    /// Writes bytes to standard output as they are, for a program that reads them.
+    pub(crate) async fn raw(&self, bytes: Vec<u8>) {
+        let room = self.room(bytes.len()).await;
+        let _ = self.lines.send(Line { bytes, to_stderr: false, _room: room });
     }
 
     async fn queue(&self, text: String, to_stderr: bool) {
-        let text = preview::line(text) + "\n";
-        let weight = u32::try_from(text.len()).unwrap_or(MAX_QUEUED_BYTES).min(MAX_QUEUED_BYTES);
-        if let Ok(permit) = Arc::clone(&self.free_bytes).acquire_many_owned(weight).await {
-            let _ = self.lines.send(Line { text, to_stderr, _room: Some(permit) });
-        }
+        let room = self.room(text.len()).await;
+        self.push(text, to_stderr, room);
+    }
+
+    fn push(&self, text: String, to_stderr: bool, room: Room) {
+        let bytes = (preview::line(text) + "\n").into_bytes();
+        let _ = self.lines.send(Line { bytes, to_stderr, _room: room });
     }
 }
 
-fn write_all(mut waiting: mpsc::UnboundedReceiver<Line>) -> io::Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
+/// Returns standard output without a buffer, so that it is known what was written.
+#[cfg(unix)]
+fn stdout() -> io::Result<impl Write> {
+    use std::os::fd::AsFd as _;
+    Ok(std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+#[cfg(not(unix))]
+fn stdout() -> io::Result<impl Write> {
+    Ok(io::stdout().lock())
+}
+
+fn write_all(
+    mut waiting: mpsc::UnboundedReceiver<Line>,
+    out: impl Write,
+    err: impl Write,
+) -> io::Result<()> {
+    let mut lines = Lines { out, err, buf: Vec::new(), is_cut: false, untold: 0, lost: 0 };
     while let Some(line) = waiting.blocking_recv() {
-        write(&mut out, &line)?;
-        drop(line);
+        lines.add(line)?;
         while let Ok(line) = waiting.try_recv() {
-            write(&mut out, &line)?;
+            lines.add(line)?;
         }
-        out.flush()?;
+        lines.flush()?;
+        sleep(COLLECT);
     }
-    out.flush()
+    if lines.lost == 0 {
+        return Ok(());
+    }
+    let what = format!("there was no space for {}", count(lines.lost, "line"));
+    Err(io::Error::new(io::ErrorKind::StorageFull, what))
 }
 
-fn write(out: &mut impl Write, line: &Line) -> io::Result<()> {
-    if !line.to_stderr {
-        return out.write_all(line.text.as_bytes());
+/// Writes lines, and drops those for which there is no space.
+struct Lines<O, E> {
+    out: O,
+    err: E,
+    /// Whole lines.
+    buf: Vec<u8>,
+    /// Whether only the beginning of the last line was written.
+    is_cut: bool,
+    /// The lines dropped that were not reported yet, and all.
+    untold: u64,
+    lost: u64,
+}
+
+impl<O: Write, E: Write> Lines<O, E> {
+    fn add(&mut self, line: Line) -> io::Result<()> {
+        if line.to_stderr {
+            self.flush()?;
+            // A failure to write to standard error is ignored.
+            let _ = self.err.write_all(&line.bytes);
+            return Ok(());
+        }
+        self.buf.extend_from_slice(&line.bytes);
+        if self.buf.len() >= MAX_BUFFERED_BYTES { self.flush() } else { Ok(()) }
     }
-    out.flush()?;
-    // A failure to write to standard error is ignored.
-    let _ = io::stderr().write_all(line.text.as_bytes());
-    Ok(())
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut rest = self.buf.as_slice();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        if self.is_cut {
+            result = self.out.write_all(b"\n");
+            self.is_cut = result.is_err();
+        }
+        while result.is_ok() && !rest.is_empty() {
+            match self.out.write(rest) {
+                Ok(0) => result = Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    let (written, more) = rest.split_at_checked(n).unwrap_or((rest, &[]));
+                    self.is_cut = !written.ends_with(b"\n");
+                    rest = more;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        match result.and_then(|()| self.out.flush()) {
+            Ok(()) if self.untold > 0 => {
+                let lines = count(self.untold, "line");
+                let told = writeln!(self.err, "unstick: {lines} could not be written: no space");
+                if told.is_ok() {
+                    self.untold = 0;
+                }
+            }
+            Err(error) if is_full(&error) => {
+                let lines = rest.iter().filter(|byte| **byte == b'\n').count() as u64;
+                self.untold = self.untold.saturating_add(lines);
+                self.lost = self.lost.saturating_add(lines);
+            }
+            result => result?,
+        }
+        self.buf.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file on a disk with room for some bytes.
+    struct Disk {
+        room: usize,
+        written: Vec<u8>,
+        error: io::ErrorKind,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let n = self.room.min(bytes.len());
+            if n == 0 {
+                return Err(self.error.into());
+            }
+            self.room -= n;
+            self.written.extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn lines(room: usize, error: io::ErrorKind) -> Lines<Disk, Vec<u8>> {
+        let out = Disk { room, written: Vec::new(), error };
+        Lines { out, err: Vec::new(), buf: Vec::new(), is_cut: false, untold: 0, lost: 0 }
+    }
+
+    fn print(lines: &mut Lines<Disk, Vec<u8>>, text: &[&str]) -> io::Result<()> {
+        for text in text {
+            lines.add(Line {
+                bytes: format!("{text}\n").into_bytes(),
+                to_stderr: false,
+                _room: Room(None),
+            })?;
+        }
+        lines.flush()
+    }
+
+    #[test]
+    fn lines_without_space_are_dropped_and_counted() {
+        for error in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let mut lines = lines(8, error);
+            print(&mut lines, &["first", "second", "third"]).unwrap();
+            print(&mut lines, &["fourth"]).unwrap();
+            assert_eq!((lines.lost, lines.err.len()), (3, 0));
+            // There is room for the end of the line that was cut only.
+            lines.out.room = 1;
+            print(&mut lines, &["fifth"]).unwrap();
+            lines.out.room = 100;
+            print(&mut lines, &["sixth"]).unwrap();
+            print(&mut lines, &["seventh"]).unwrap();
+            assert_eq!(lines.out.written, b"first\nse\nsixth\nseventh\n");
+            assert_eq!(lines.err, b"unstick: 4 lines could not be written: no space\n");
+            lines.out.room = 0;
+            print(&mut lines, &["eighth"]).unwrap();
+            lines.out.room = 100;
+            print(&mut lines, &["ninth"]).unwrap();
+            assert!(lines.out.written.ends_with(b"\nseventh\nninth\n"));
+            assert!(
+                lines.err.ends_with(b"space\nunstick: 1 line could not be written: no space\n")
+            );
+            assert_eq!(lines.lost, 5);
+        }
+        print(&mut lines(8, io::ErrorKind::BrokenPipe), &["first", "second"]).unwrap_err();
+    }
+
+    #[test]
+    fn lost_lines_are_a_failure_at_the_end() {
+        for room in [5, 12] {
+            let (lines, waiting) = mpsc::unbounded_channel();
+            for text in ["first\n", "other\n"] {
+                lines
+                    .send(Line { bytes: text.into(), to_stderr: false, _room: Room(None) })
+                    .unwrap();
+            }
+            drop(lines);
+            let error = io::ErrorKind::StorageFull;
+            let out = Disk { room, written: Vec::new(), error };
+            let written = write_all(waiting, out, Vec::new()).map_err(|error| error.to_string());
+            let lost = Err("there was no space for 2 lines".to_owned());
+            assert_eq!(written, if room == 12 { Ok(()) } else { lost });
+        }
+    }
 }

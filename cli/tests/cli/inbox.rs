@@ -58,6 +58,7 @@ fn part_name(key: u8, name: &str) -> String {
 
 #[test]
 fn a_file_gets_its_name_only_when_it_is_complete() {
+    // spec: FIL-24
     let receiver = Receiver::new("inbox-whole", &[]);
     let bytes = content(300_000, 1);
     let mut peer = receiver.peer();
@@ -297,6 +298,7 @@ fn two_senders_of_one_name_have_separate_parts() {
 
 #[test]
 fn a_name_that_is_taken_follows_on_exists() {
+    // spec: FIL-24
     for (policy, again, other, files) in [
         ("refuse", "exists", "exists", &["a.txt"][..]),
         ("rename", "stored", "stored", &["a (2).txt", "a.txt"]),
@@ -359,47 +361,6 @@ fn a_removed_inbox_refuses_files_with_a_status() {
     peer.write(&frame(TEXT, b"and goes on"));
     receiver.listen.out.line("and goes on");
     receiver.listen.err.line("\"a\" is not stored: storage-failed");
-}
-
-/// Starts a listener whose inbox is a separate file system of 1 MiB; `None` if the system does not
-/// allow it.
-fn on_a_small_disk(folder: &Folder) -> Option<Listen> {
-    let inbox = folder.path("inbox");
-    fs::create_dir(&inbox).unwrap();
-    let script = "mount -t tmpfs -o size=1m none \"$1\" && exec \"$2\" listen :0 --dir \"$1\"";
-    let sh = ["--mount", "--user", "--map-root-user", "sh", "-c"];
-    let may = Command::new("unshare").args(sh).args(["mount -t tmpfs none /mnt"]).status();
-    if !may.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: this system mounts no file systems for users");
-        return None;
-    }
-    let mut command = Command::new("unshare");
-    command.args(sh).arg(script).arg("sh").arg(&inbox).arg(env!("CARGO_BIN_EXE_unstick"));
-    Some(Listen::of(&mut command))
-}
-
-#[test]
-fn a_full_disk_refuses_that_file_only() {
-    let folder = Folder::new("inbox-full");
-    let Some(listen) = on_a_small_disk(&folder) else { return };
-    let (mut large, mut small) = (Peer::new(listen.connect()), Peer::new(listen.connect()));
-    small.offer(1, 2, Some(3), "small");
-    small.write(&data(1, 0, b"12"));
-    thread::sleep(Duration::from_millis(1_500)); // by then the bytes are on that disk
-    let bytes = content(2 << 20, 5);
-    large.offer(1, 1, Some(2 << 20), "large");
-    for (i, chunk) in bytes.chunks(60_000).enumerate() {
-        large.write(&data(1, i as u64 * 60_000, chunk));
-    }
-    let (_, status, kept, _) = large.status();
-    assert_eq!(status, "no-space");
-    assert!(kept > 500_000, "{kept}");
-    listen.err.line("\"large\" is not stored: no-space, the receiver's disk is full: ");
-    // The other connection and its part are not affected.
-    small.write(&frame(TEXT, b"still there"));
-    listen.out.line("still there");
-    small.write(&data(1, 2, b"3")).write(&done(1, b"123"));
-    small.expect(&[(1, "stored")]);
 }
 
 #[test]
@@ -602,6 +563,7 @@ fn processor_time(listen: &Listen) -> u64 {
 /// A file that is there is digested for an offer only as long as somebody waits for the answer.
 #[test]
 fn nobody_digests_for_an_offer_that_is_cancelled_or_whose_sender_is_gone() {
+    // spec: SEC-4
     const LARGE: u64 = 64 << 30;
     let receiver = Receiver::new("inbox-cancel-digest", &[]);
     fs::File::create(receiver.folder.path("inbox/large")).unwrap().set_len(LARGE).unwrap();

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
+mod bounds;
 mod checked;
 mod conform;
 mod demo;
@@ -18,7 +19,10 @@ mod peers;
 mod prompt;
 mod python_files;
 mod send;
+mod sources;
+mod storage;
 mod support;
 mod terminal;
 mod tls;
+mod tool;
 mod udp;

@@ -86,18 +86,6 @@ fn close_after_close(stream: &mut TcpStream) {
     stream.shutdown(Shutdown::Write).unwrap();
 }
 
-/// Reads until the received bytes end with `end`; returns those before it.
-fn read_up_to(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
-    let mut seen = Vec::new();
-    while !seen.ends_with(end) {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        seen.push(byte[0]);
-    }
-    seen.truncate(seen.len() - end.len());
-    seen
-}
-
 #[test]
 fn the_end_follows_the_protocol() {
     let (addr, served) = serve(|stream| {

@@ -240,6 +240,12 @@ impl Listen {
         Done { code, stdout: self.out.all(), stderr: self.err.all() }
     }
 
+    /// Waits until the listener ends by itself; returns its exit code and output.
+    pub fn wait(mut self) -> Done {
+        let code = wait(&mut self.child);
+        Done { code, stdout: self.out.all(), stderr: self.err.all() }
+    }
+
     /// Returns the peak memory, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -289,6 +295,18 @@ pub fn read_frames(stream: &mut impl Read) -> Vec<(u8, Vec<u8>)> {
 }
 
 /// Sends the bytes, shuts down writing, and returns the frames up to the end.
+/// Reads until the received bytes end with `end`; returns those before it.
+pub fn read_up_to(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
+    let mut seen = Vec::new();
+    while !seen.ends_with(end) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+    seen.truncate(seen.len() - end.len());
+    seen
+}
+
 pub fn talk(mut stream: &TcpStream, bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     stream.write_all(bytes).unwrap();
     let _ = stream.shutdown(Shutdown::Write); // the connection may be closed already

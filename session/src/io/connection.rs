@@ -151,12 +151,12 @@ impl<S: Transport> Connection<S> {
     }
 
     /// Sets the function that returns the reason for the close that is sent after an error, for
-    /// example the error's text.
+    /// example the error's text. It gets the error and [its stream offset](Self::event_at).
     ///
     /// By default, the reason is the code's [meaning](crate::message::Code::meaning). It is
     /// shortened to the peer's limit.
     #[must_use]
-    pub fn explain_errors(mut self, explain: fn(&ConnectionError) -> String) -> Self {
+    pub fn explain_errors(mut self, explain: fn(&ConnectionError, u64) -> String) -> Self {
         self.conversation.explain = Some(explain);
         self
     }
@@ -212,9 +212,21 @@ impl<S: Transport> Connection<S> {
     }
 
     /// Returns the stream offset of the last handled frame's first byte: the frame of an event, or
-    /// the one whose payload broke a rule. It is useful for logs.
+    /// the one that broke a rule; or the offset of a stream's end without a close. It is useful for
+    /// logs.
     pub fn event_at(&self) -> u64 {
         self.conversation.event_at
+    }
+
+    /// Returns the number of bytes that were received and not handled: those of a frame that has
+    /// begun at [`position`](Self::position), and of frames after it.
+    pub fn unread_len(&self) -> usize {
+        self.reader.buf().unread().len()
+    }
+
+    /// Returns the number of bytes that were accepted and not written.
+    pub fn unwritten_len(&self) -> usize {
+        self.conversation.unwritten_len()
     }
 
     /// Returns the transport.
@@ -388,11 +400,11 @@ impl<S: Transport> Connection<S> {
                     return Ok(Some((found, meaning)));
                 }
             }
-            conversation.check_header(buf.next_header())?;
+            conversation.check_header(buf.next_header(), buf.position())?;
             let _ = self.write(); // the next call that writes returns the error
             let Self { reader, conversation, .. } = self;
             if !reader.fill().map_err(|error| conversation.cannot_read(error))? {
-                conversation.end()?;
+                conversation.end(reader.buf().position())?;
                 return Ok(None);
             }
         }

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use unstick::Kind;
+
 /// A code of the registry (spec, chapters 9 and 16), as carried by a close, a file-status or a
 /// file-cancel.
 ///
@@ -158,6 +160,24 @@ impl Code {
     #[must_use]
     pub const fn is_final(self) -> bool {
         self.0 & 0xFFF0 != 0x0110
+    }
+
+    /// Returns whether a message of this kind may be sent with the code: a close, a file-status or a
+    /// file-cancel (spec, 16). Other kinds have no code.
+    #[must_use]
+    pub const fn is_for(self, kind: Kind) -> bool {
+        if self.is_application() {
+            return matches!(kind, Kind::CLOSE | Kind::FILE_STATUS | Kind::FILE_CANCEL);
+        }
+        match kind {
+            Kind::CLOSE => matches!(self.0, 0x0000..=0x0009 | 0x0100..=0x0103 | 0x0105..=0x0107),
+            Kind::FILE_STATUS => matches!(
+                self.0,
+                0x0105..=0x0107 | 0x0110 | 0x0111 | 0x0120 | 0x0121 | 0x0130..=0x013B
+            ),
+            Kind::FILE_CANCEL => matches!(self.0, 0x0150..=0x0152),
+            _ => false,
+        }
     }
 
     fn registered(self) -> Option<&'static Registered> {

@@ -36,6 +36,12 @@ pub enum MessageError {
     HalfCode,
     /// A file-data without data.
     NoData,
+    /// A file-open with the known size 2^64 − 1, which would be read as "not known". Only the encoder
+    /// returns it.
+    Size {
+        /// The transfer id.
+        id: u32,
+    },
     /// Text, a reason or an application's name is not UTF-8.
     Utf8 {
         /// The message's kind.
@@ -75,6 +81,7 @@ impl MessageError {
             Self::TooLong { max, .. } => max,
             Self::HalfCode => 1,
             Self::NoData => 12,
+            Self::Size { .. } => FileOpen::SIZE_AT,
             Self::Utf8 { at, .. } => at,
             // Cannot overflow: `error.at()` is at most 255.
             Self::Name { error, .. } => FileOpen::NAME_AT + error.at(),
@@ -102,6 +109,10 @@ impl fmt::Display for MessageError {
             ),
             Self::NoData => f.write_str(
                 "a file-data without data; an empty file has none, and is open and done",
+            ),
+            Self::Size { id } => write!(
+                f,
+                "transfer {id}: a size of 2^64 - 1 bytes, which means not known; is it an error value?"
             ),
             Self::Utf8 { kind, cut: false, .. } => {
                 write!(f, "a {kind} that is not UTF-8; is it in another encoding, or binary?")

@@ -102,6 +102,9 @@ pub struct Close<'a> {
 impl Close<'_> {
     /// The ordinary close: no error, no reason.
     pub const ORDINARY: Self = Close { code: Code::NO_ERROR, reason: "" };
+
+    /// The length in bytes of the code, which comes before the reason.
+    pub(crate) const HEAD_LEN: usize = 2;
 }
 
 /// An offer of a file (spec, 13.1; the name, 13.6).
@@ -110,15 +113,18 @@ pub struct FileOpen<'a> {
     /// The transfer id: greater than every id that this sender used before in this conversation.
     pub id: u32,
     /// The key under which the receiver keeps a part of the file if the connection breaks.
+    /// [`ResumeKey::NONE`]: it keeps none.
     pub key: ResumeKey,
     /// The file's size in bytes, or `None` if it is not known. (`None` is 2^64 − 1 on the wire, so
-    /// a size cannot have this value.)
+    /// a size with this value cannot be encoded.)
     pub size: Option<u64>,
     /// The file's name: one component of a path, 1 to 255 bytes. See [`check_name`].
     pub name: &'a str,
 }
 
 impl FileOpen<'_> {
+    /// The offset of the size in the payload.
+    pub(crate) const SIZE_AT: u64 = 20;
     /// The offset of the name in the payload.
     pub(crate) const NAME_AT: u64 = 28;
     /// The size field's value for an unknown size.
@@ -213,8 +219,9 @@ impl<'a> FileStatus<'a> {
 
     /// Creates an exists status: there is already a file with this name.
     ///
-    /// If its size is the announced one, pass the size and the file's digest. A sender that lost
-    /// the stored status of an earlier attempt learns from it that the file arrived.
+    /// If its size is the announced one, or if no size was announced, pass the size and the file's
+    /// digest. A sender that lost the stored status of an earlier attempt learns from it that the file
+    /// arrived.
     #[must_use]
     pub const fn exists(id: u32, same_size: Option<(u64, Digest)>) -> Self {
         let (offset, digest) = match same_size {
@@ -290,10 +297,16 @@ impl fmt::Debug for Digest {
 
 /// The key under which a receiver keeps the parts of a sender's files.
 ///
-/// Anyone who knows the key can resume those transfers. Choose it at random, or derive it from a
-/// secret. `Debug` does not print it.
+/// Anyone who knows the key can resume those transfers. Take it from a cryptographic random generator,
+/// or derive it from a secret and from what the file is; never use one key for two files. `Debug` does
+/// not print it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResumeKey(pub [u8; 16]);
+
+impl ResumeKey {
+    /// 16 zero bytes, which stand for "no resume key": the receiver keeps no part of the file.
+    pub const NONE: Self = Self([0; 16]);
+}
 
 impl fmt::Debug for ResumeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -396,10 +409,21 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Returns the code of a close, a file-status or a file-cancel.
+    pub(crate) const fn code(&self) -> Option<Code> {
+        match self {
+            Self::Close(Close { code, .. })
+            | Self::FileStatus(FileStatus { code, .. })
+            | Self::FileCancel(FileCancel { code, .. }) => Some(*code),
+            _ => None,
+        }
+    }
+
     /// Encodes the payload.
     ///
     /// # Errors
-    /// Returns the error that [`decode`](Self::decode) would return for this payload.
+    /// Returns the error that [`decode`](Self::decode) would return for this payload, or
+    /// [`MessageError::Size`] for the size 2^64 − 1.
     pub fn encode(&self) -> Result<Encoded<'a>, MessageError> {
         let kind = self.kind();
         let encoded = match *self {
@@ -416,6 +440,9 @@ impl<'a> Message<'a> {
             }
             Self::FileOpen(FileOpen { id, key, size, name }) => {
                 check_name(name).map_err(|error| MessageError::Name { id, error })?;
+                if size == Some(FileOpen::UNKNOWN) {
+                    return Err(MessageError::Size { id });
+                }
                 Encoded::new(kind, name.as_bytes())
                     .field(id.to_be_bytes())
                     .field(key.0)
@@ -454,6 +481,11 @@ impl<'a> Message<'a> {
 impl FileStatus<'_> {
     /// The length in bytes of a file-status without a reason.
     pub const HEAD_LEN: usize = 46;
+}
+
+impl FileCancel<'_> {
+    /// The length in bytes of a file-cancel without a reason.
+    pub(crate) const HEAD_LEN: usize = 6;
 }
 
 /// Checks whether a payload of this kind can have this length, which a header alone decides.

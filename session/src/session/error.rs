@@ -5,7 +5,7 @@ use core::fmt;
 
 use unstick::Kind;
 
-use super::MAX_TRANSFERS;
+use super::{MAX_PINGS, MAX_TRANSFERS};
 use crate::message::{Code, FileStatus, MessageError};
 
 /// The error that ended a conversation: the peer broke a rule.
@@ -51,7 +51,8 @@ pub enum SessionError {
         /// The limit in the peer's hello, in payload bytes.
         limit: u64,
     },
-    /// A status that is not valid in the transfer's state: a second ready, or stored before done.
+    /// A status that is not valid in the transfer's state: a second ready, a ready with an offset
+    /// that is not possible, or stored before done.
     Status {
         /// The transfer id.
         id: u32,
@@ -182,6 +183,23 @@ pub enum SendError {
     },
     /// A hello can only be the first message.
     LateHello,
+    /// The code is not one that this kind of message can carry: it is reserved, is never sent, or
+    /// belongs to messages of another kind.
+    Code {
+        /// The code.
+        code: Code,
+    },
+    /// [`MAX_PINGS`](super::MAX_PINGS) pings wait for an answer. Send none until a pong has arrived.
+    TooManyPings,
+    /// The ping is longer than the limit in this side's hello, so its pong would be refused.
+    NoRoomForPong {
+        /// The ping's length in bytes.
+        len: u64,
+        /// The limit, in payload bytes.
+        limit: u64,
+    },
+    /// This side has begun to [drain](super::Session::drain), and opens no more files.
+    Draining,
     /// The kind is reserved for a later edition of the protocol.
     ReservedKind {
         /// The kind.
@@ -189,6 +207,11 @@ pub enum SendError {
     },
     /// The limit in this side's hello is too low for the answer to an open.
     NoRoomForStatus {
+        /// The limit, in payload bytes.
+        limit: u64,
+    },
+    /// The peer's limit is too low for the messages of a transfer.
+    NoRoomForFile {
         /// The limit, in payload bytes.
         limit: u64,
     },
@@ -244,6 +267,11 @@ pub enum SendError {
         /// The transfer id.
         id: u32,
     },
+    /// A ready that offers bytes of a part, and the open has no resume key.
+    NoResumeKey {
+        /// The transfer id.
+        id: u32,
+    },
     /// A stored status for a file that the peer has not completed with done.
     NotDone {
         /// The transfer id.
@@ -269,6 +297,22 @@ impl fmt::Display for SendError {
                 write!(f, "a payload of {len} bytes, and the peer takes {limit} at most; split it")
             }
             Self::LateHello => f.write_str("a hello is the first message; send it first or never"),
+            Self::Code { code } => {
+                write!(
+                    f,
+                    "no message of this kind has the code {code}; use one that the peer knows"
+                )
+            }
+            Self::TooManyPings => {
+                write!(f, "{MAX_PINGS} pings wait for their pongs; read until one arrives")
+            }
+            Self::NoRoomForPong { len, limit } => write!(
+                f,
+                "a ping of {len} bytes, and this side's hello allows {limit}; send a shorter one"
+            ),
+            Self::Draining => f.write_str(
+                "this side is about to close and opens no file; open a new conversation",
+            ),
             Self::ReservedKind { kind } => write!(
                 f,
                 "the kind {kind} is reserved; use 0x40 to 0x7f, or 0xc0 to 0xff for what may be \
@@ -278,6 +322,12 @@ impl fmt::Display for SendError {
                 f,
                 "this side's hello allows {limit} bytes, and an answer has {}; \
                  announce a greater limit",
+                FileStatus::HEAD_LEN
+            ),
+            Self::NoRoomForFile { limit } => write!(
+                f,
+                "the peer takes {limit} bytes at most, and a message of a transfer has {}; \
+                 it needs a greater limit",
                 FileStatus::HEAD_LEN
             ),
             Self::TransferOpen { open } => {
@@ -313,6 +363,10 @@ impl fmt::Display for SendError {
             Self::LateReady { id } => {
                 write!(f, "transfer {id} has begun from the beginning already; go on without ready")
             }
+            Self::NoResumeKey { id } => write!(
+                f,
+                "transfer {id} has no resume key, so there is no part of it; answer with ready at 0"
+            ),
             Self::NotDone { id } => {
                 write!(f, "transfer {id} is not done; wait until the peer says so")
             }

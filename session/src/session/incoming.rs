@@ -14,6 +14,8 @@ pub(super) struct Incoming {
     last: Option<u32>,
     open: Option<Open>,
     owed: Waiting<Owed>,
+    /// Whether further opens are refused with shutting-down.
+    is_draining: bool,
 }
 
 /// Who owes the final status of a transfer, and the state of that answer.
@@ -32,12 +34,17 @@ enum Owed {
 
 impl Incoming {
     pub(super) const fn new() -> Self {
-        Self { last: None, open: None, owed: Waiting::new() }
+        Self { last: None, open: None, owed: Waiting::new(), is_draining: false }
     }
 
     /// Returns the number of final statuses that are owed.
     pub(super) fn owed(&self) -> usize {
         self.owed.len()
+    }
+
+    /// Refuses every file that the peer opens from now on.
+    pub(super) fn drain(&mut self) {
+        self.is_draining = true;
     }
 
     /// Handles an open. `answers` is whether this side can still send an answer.
@@ -53,7 +60,10 @@ impl Incoming {
         if self.open.is_some() {
             return Ok(self.refuse(open.id, Code::SECOND_OPEN));
         }
-        self.open = Some(Open::new(open.id, open.size));
+        if self.is_draining {
+            return Ok(self.refuse(open.id, Code::SHUTTING_DOWN));
+        }
+        self.open = Some(Open::new(&open));
         Ok(Event::FileOpen(open))
     }
 
@@ -119,13 +129,16 @@ impl Incoming {
         };
         if code == Code::READY {
             return match self.open.as_mut().filter(|open| open.id == id && open.awaits_ready()) {
-                Some(open) => match open.exceeded_by(offset) {
-                    Some(size) => Err(SendError::Excess { end: offset, size }),
-                    None => {
-                        open.ready(offset);
-                        Ok(())
+                Some(open) => {
+                    if let Some(size) = open.exceeded_by(offset) {
+                        return Err(SendError::Excess { end: offset, size });
                     }
-                },
+                    if !open.can_hold(offset) {
+                        return Err(SendError::NoResumeKey { id });
+                    }
+                    open.ready(offset);
+                    Ok(())
+                }
                 None => Err(SendError::LateReady { id }),
             };
         }

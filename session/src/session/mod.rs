@@ -7,7 +7,8 @@
 //! | --- | --- |
 //! | a header arrived | [`handle_header`](Session::handle_header) (optional): reports a frame that is not allowed here before its payload is read |
 //! | a frame arrived | [`handle_frame`](Session::handle_frame), which returns what it means for the application |
-//! | the stream ended | [`handle_end`](Session::handle_end) |
+//! | a frame over the limit was skipped | [`handle_skipped`](Session::handle_skipped) |
+//! | the stream ended, or the transport failed | [`handle_end`](Session::handle_end) |
 //! | a few seconds passed | [`handle_tick`](Session::handle_tick) |
 //! | something else failed: the framing, a time limit | [`fail`](Session::fail) |
 //! | the application sends a message | [`send`](Session::send), which checks it and returns the bytes to write |
@@ -56,30 +57,44 @@
 //! | [`FileCancel`](Event::FileCancel), [`FileRefused`](Event::FileRefused) | drops the part | nothing: the session answers |
 //!
 //! Between open and ready, and between done and its answer, the application may take its time and
-//! keep reading; further files arrive in the meantime. To have fewer files at once, stop reading,
-//! or refuse files with [`Code::BUSY`].
+//! keep reading; further files arrive in the meantime. To have fewer files at once, refuse files with
+//! [`Code::BUSY`]. Do not stop reading because something cannot be written: the peer may be waiting
+//! for the same (spec, 14.9).
+//!
+//! # The end
+//! Before an ordinary close, [`drain`](Session::drain), and go on until
+//! [`unanswered`](Session::unanswered) and [`owed`](Session::owed) are 0. Then send the close, shut
+//! the write direction down, and read to the end of the stream. After an error, write what
+//! [`poll_transmit`](Session::poll_transmit) returns, shut the write direction down, and discard what
+//! arrives for a few seconds, before the connection is closed: a reset could overtake the close.
+//!
+//! # Time
+//! A session has no clock. If this side has sent nothing for 20 seconds, send a ping;
+//! [`SendError::TooManyPings`] means that the peer has not answered the last ones (spec, 14.7).
 //!
 //! # Memory
-//! A session takes less than 1.5 KiB and does not allocate: two pings, and [`MAX_TRANSFERS`]
-//! transfers in each direction.
+//! A session takes less than 2 KiB and does not allocate: the peer's newest ping, [`MAX_PINGS`] of
+//! this side, and [`MAX_TRANSFERS`] transfers in each direction.
 
 mod error;
+mod event;
 mod incoming;
 mod outgoing;
+mod ping;
 mod receiver;
 mod transfer;
 
 use unstick::Kind;
 
-use crate::bytes::copy;
 use crate::message::{
-    Close, Code, Encoded, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello,
-    MAX_PING_LEN, Message, MessageError, check_len,
+    Close, Code, Encoded, FileCancel, FileOpen, FileStatus, Message, MessageError, check_len,
 };
 
 pub use error::{SendError, SessionError};
+pub use event::{Event, Expect};
 use incoming::Incoming;
 use outgoing::Outgoing;
+use ping::{OpenPings, Ping};
 pub use receiver::{FileReceiver, IncomingFile};
 
 /// The maximum payload length, in bytes, that is sent to a receiver that sent no hello (spec, 6.1).
@@ -88,6 +103,9 @@ pub const LIMIT_WITHOUT_HELLO: u64 = 65_536;
 /// The maximum number of transfers without a final status in one direction, including the open one
 /// (spec, 15.2).
 pub const MAX_TRANSFERS: usize = 64;
+
+/// The maximum number of this side's pings that wait for an answer (spec, 14.3).
+pub const MAX_PINGS: usize = 4;
 
 /// The state of one conversation. It checks what is received and sent, and produces the answers
 /// that the protocol requires.
@@ -105,81 +123,18 @@ pub struct Session {
     has_sent: bool,
     peer_closed: bool,
     closed: bool,
+    /// Whether this side opens no more files, and refuses those of the peer.
+    is_draining: bool,
     error: Option<SessionError>,
     /// The code of the close that is due after an error.
     close_code: Option<Code>,
-    /// The newest ping without a pong: the peer's (`pong`) and this side's (`ping`).
+    /// The peer's newest ping, and whether its pong is due.
     pong: Ping,
-    ping: Ping,
+    pong_is_due: bool,
+    /// This side's pings that wait for an answer.
+    pings: OpenPings,
     incoming: Incoming,
     outgoing: Outgoing,
-}
-
-/// What a received frame means for the application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// Nothing to do: a ping, an unexpected pong, a frame of a skipped kind, or a message of a
-    /// closed transfer.
-    Nothing,
-    /// The peer's limit and name. The limit applies from now on.
-    Hello(Hello<'a>),
-    /// Text.
-    Text(&'a str),
-    /// Arbitrary bytes.
-    Binary(&'a [u8]),
-    /// A message of a kind that was added with [`with_kind`](Session::with_kind).
-    Application {
-        /// The kind.
-        kind: Kind,
-        /// The payload.
-        payload: &'a [u8],
-    },
-    /// The answer to this side's newest ping.
-    Pong(&'a [u8]),
-    /// The peer's last message. This side's transfers without a final status get none. The peer's
-    /// open file counts as interrupted: keep its part.
-    Close(Close<'a>),
-
-    /// The peer offers a file. Answer with ready, exists or a refusal.
-    FileOpen(FileOpen<'a>),
-    /// The next bytes of the peer's open file. Bytes at offset 0 restart the file and replace
-    /// the part held so far.
-    FileData(FileData<'a>),
-    /// The peer's file is complete. Answer with stored, exists or a refusal. If no data came
-    /// before, the file is empty (`total` is 0) or was held completely.
-    FileDone(FileDone),
-    /// The peer abandons its open file. Drop the part. The session sends the answer.
-    FileCancel(FileCancel<'a>),
-    /// The peer broke a rule in a file transfer, and the session refuses the file. Drop the part if
-    /// the file was offered by [`FileOpen`](Self::FileOpen) before. With [`Code::BAD_NAME`] and
-    /// [`Code::SECOND_OPEN`] it was not offered.
-    FileRefused {
-        /// The transfer id.
-        id: u32,
-        /// The code of the refusal that the peer receives.
-        code: Code,
-    },
-
-    /// The receiver of this side's open file waits for data. The status says how many bytes it
-    /// already holds: see [`FileStatus::begin_at`].
-    FileReady(FileStatus<'a>),
-    /// The receiver is working on a file of this side.
-    FileWorking(FileStatus<'a>),
-    /// The final status of a file of this side. [`FileStatus::is_there`] tells whether the receiver
-    /// has the file. If it is the open file, send nothing more for it.
-    FileEnd(FileStatus<'a>),
-}
-
-/// Whether a frame's payload is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a payload to be skipped need not be gathered"]
-pub enum Expect {
-    /// The payload is needed: collect it, and pass it to [`Session::handle_frame`].
-    Payload,
-    /// The payload is not needed and can be skipped. If it is passed to [`Session::handle_frame`]
-    /// anyway, the result is [`Event::Nothing`].
-    Nothing,
 }
 
 impl Session {
@@ -194,10 +149,12 @@ impl Session {
             has_sent: false,
             peer_closed: false,
             closed: false,
+            is_draining: false,
             error: None,
             close_code: None,
-            pong: Ping::NONE,
-            ping: Ping::NONE,
+            pong: Ping::EMPTY,
+            pong_is_due: false,
+            pings: OpenPings::NONE,
             incoming: Incoming::new(),
             outgoing: Outgoing::new(),
         }
@@ -231,6 +188,22 @@ impl Session {
     #[must_use]
     pub const fn error(&self) -> Option<SessionError> {
         self.error
+    }
+
+    /// Begins to drain, before an ordinary close: from now on this side cannot open a file, and each
+    /// file that the peer opens is refused with [`Code::SHUTTING_DOWN`] (spec, 14.4).
+    ///
+    /// Files that were opened before go on. Send a close when [`unanswered`](Self::unanswered) and
+    /// [`owed`](Self::owed) are 0.
+    pub fn drain(&mut self) {
+        self.is_draining = true;
+        self.incoming.drain();
+    }
+
+    /// Returns whether this side has begun to [`drain`](Self::drain).
+    #[must_use]
+    pub const fn is_draining(&self) -> bool {
+        self.is_draining
     }
 
     /// Returns whether this side has closed. Nothing more can be sent then.
@@ -270,8 +243,14 @@ impl Session {
         if self.peer_closed {
             return Err(SendError::PeerClosed);
         }
+        if self.is_draining {
+            return Err(SendError::Draining);
+        }
         if self.own_limit < FileStatus::HEAD_LEN as u64 {
             return Err(SendError::NoRoomForStatus { limit: self.own_limit });
+        }
+        if self.peer_limit < FileStatus::HEAD_LEN as u64 {
+            return Err(SendError::NoRoomForFile { limit: self.peer_limit });
         }
         self.outgoing.check_may_open()
     }
@@ -329,7 +308,25 @@ impl Session {
         event.map_err(|error| self.end(error))
     }
 
-    /// Handles the end of the stream, if it is on a frame boundary.
+    /// Handles a frame over the limit that the framing has skipped. It counts as a frame that
+    /// arrived, so a hello cannot follow it, and has no other effect (spec, 14.5).
+    ///
+    /// # Errors
+    /// Returns [`SessionError::Failed`] with [`Code::OVERSIZE`] after the peer's close: such a frame
+    /// must not be skipped then. Returns the earlier error if the conversation has already failed.
+    pub fn handle_skipped(&mut self) -> Result<(), SessionError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        if self.peer_closed {
+            return Err(self.end(SessionError::Failed { code: Code::OVERSIZE }));
+        }
+        self.has_received = true;
+        Ok(())
+    }
+
+    /// Handles the end of the stream, if it is on a frame boundary, or a failure of the transport:
+    /// after the peer's close it counts as the end.
     ///
     /// # Errors
     /// Returns [`SessionError::Unclosed`] if the peer's last message was not a close: the
@@ -378,8 +375,8 @@ impl Session {
             let reason = self.fitting(code.meaning(), 2)?;
             return Message::Close(Close { code, reason }).encode().ok();
         }
-        if self.pong.is_waiting {
-            self.pong.is_waiting = false;
+        if self.pong_is_due {
+            self.pong_is_due = false;
             self.has_sent = true;
             return Message::Pong(self.pong.bytes()).encode().ok();
         }
@@ -393,8 +390,7 @@ impl Session {
     /// Checks a message from the application, counts it as sent, and returns the bytes to write.
     /// Write them in the order of the calls.
     ///
-    /// The reason of a file-status is shortened to the peer's limit, because the code is owed in
-    /// any case.
+    /// A reason is shortened to the peer's limit.
     ///
     /// # Errors
     /// Returns why the message cannot be sent now. The session is unchanged then.
@@ -402,26 +398,35 @@ impl Session {
         if self.closed || self.error.is_some() {
             return Err(SendError::Closed);
         }
-        let shortened;
-        let message = match message {
-            Message::FileStatus(status) => {
-                let room = self.peer_limit.saturating_sub(FileStatus::HEAD_LEN as u64);
-                let reason = beginning(status.reason, room);
-                shortened = Message::FileStatus(FileStatus { reason, ..*status });
-                &shortened
+        let fits =
+            |reason, head: usize| beginning(reason, self.peer_limit.saturating_sub(head as u64));
+        let message = match *message {
+            Message::Close(Close { code, reason }) => {
+                Message::Close(Close { code, reason: fits(reason, Close::HEAD_LEN) })
             }
-            other => other,
+            Message::FileStatus(status) => {
+                let reason = fits(status.reason, FileStatus::HEAD_LEN);
+                Message::FileStatus(FileStatus { reason, ..status })
+            }
+            Message::FileCancel(cancel) => {
+                let reason = fits(cancel.reason, FileCancel::HEAD_LEN);
+                Message::FileCancel(FileCancel { reason, ..cancel })
+            }
+            message => message,
         };
         let encoded = message.encode()?;
         let (len, limit) = (encoded.payload_len(), self.peer_limit);
         if len > limit {
             return Err(SendError::TooLong { len, limit });
         }
-        let message = match *message {
+        let message = match message {
             // A payload of a kind that version 1 defines follows that kind's rules here too.
             Message::Other { kind, payload } => Message::decode(kind, payload)?,
             message => message,
         };
+        if let Some(code) = message.code().filter(|code| !code.is_for(message.kind())) {
+            return Err(SendError::Code { code });
+        }
         match message {
             Message::Hello(_) if self.has_sent => return Err(SendError::LateHello),
             Message::Hello(hello) => self.own_limit = hello.limit.into(),
@@ -429,8 +434,20 @@ impl Session {
                 return Err(SendError::ReservedKind { kind });
             }
             Message::Text(_) | Message::Binary(_) | Message::Pong(_) | Message::Other { .. } => {}
-            Message::Ping(payload) => self.ping.set(payload),
-            Message::Close(_) => self.closed = true,
+            Message::Ping(payload) => {
+                let (len, limit) = (payload.len() as u64, self.own_limit);
+                if len > limit {
+                    return Err(SendError::NoRoomForPong { len, limit });
+                }
+                // After its close the peer sends no pong.
+                if !self.peer_closed && !self.pings.push(payload) {
+                    return Err(SendError::TooManyPings);
+                }
+            }
+            Message::Close(_) => {
+                self.closed = true;
+                self.outgoing.closed();
+            }
             Message::FileOpen(open) => {
                 self.check_may_open()?;
                 self.outgoing.open(&open)?;
@@ -485,17 +502,16 @@ impl Session {
                 // A ping that is over the peer's limit is not answered: the pong would be over it
                 // too.
                 if payload.len() as u64 <= self.peer_limit {
-                    self.pong.set(payload);
+                    self.pong = Ping::new(payload);
+                    self.pong_is_due = true;
                 }
                 Event::Nothing
             }
-            Message::Pong(payload) if self.ping.is_waiting && payload == self.ping.bytes() => {
-                self.ping.is_waiting = false;
-                Event::Pong(payload)
-            }
+            Message::Pong(payload) if self.pings.answered(payload) => Event::Pong(payload),
             Message::Pong(_) => Event::Nothing,
             Message::Close(close) => {
                 self.peer_closed = true;
+                self.pings = OpenPings::NONE;
                 self.incoming.ended();
                 Event::Close(close)
             }
@@ -526,9 +542,7 @@ impl Session {
             return error;
         }
         self.error = Some(error);
-        let code = error.code();
-        let local = [Code::REFUSED_DATAGRAM, Code::UNSYNCHRONIZED, Code::UNCLOSED];
-        self.close_code = (!local.contains(&code)).then_some(code);
+        self.close_code = Some(error.code()).filter(|code| code.is_for(Kind::CLOSE));
         self.incoming.ended();
         error
     }
@@ -564,29 +578,6 @@ const fn bit(kind: Kind) -> u128 {
     }
     let number = kind.get() as u32;
     1u128.wrapping_shl((number & 0x3F) | ((number & 0x80) >> 1))
-}
-
-/// The payload of a ping, and whether it waits for its pong.
-#[derive(Clone, Debug)]
-struct Ping {
-    bytes: [u8; MAX_PING_LEN],
-    len: usize,
-    is_waiting: bool,
-}
-
-impl Ping {
-    const NONE: Self = Self { bytes: [0; MAX_PING_LEN], len: 0, is_waiting: false };
-
-    /// Stores a ping that waits for its pong, replacing an older one.
-    fn set(&mut self, payload: &[u8]) {
-        copy(&mut self.bytes, payload);
-        self.len = payload.len();
-        self.is_waiting = true;
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
 }
 
 #[cfg(all(test, feature = "alloc"))]

@@ -58,7 +58,7 @@ impl Outgoing {
         }
         self.waiting.insert(open.id, false);
         self.last = Some(open.id);
-        self.open = Some(Open::new(open.id, open.size));
+        self.open = Some(Open::new(open));
         Ok(())
     }
 
@@ -87,6 +87,11 @@ impl Outgoing {
         Ok(())
     }
 
+    /// Forgets the open file, because this side has closed. Its statuses still arrive.
+    pub(super) fn closed(&mut self) {
+        self.open = None;
+    }
+
     /// Handles a status from the receiver.
     pub(super) fn answered<'a>(
         &mut self,
@@ -99,11 +104,11 @@ impl Outgoing {
         };
         if code == Code::READY {
             return match self.open.as_mut().filter(|open| open.id == id) {
-                Some(open) if open.awaits_ready() => {
+                Some(open) if open.awaits_ready() && open.can_hold(offset) => {
                     open.ready(offset);
                     Ok(Event::FileReady(status))
                 }
-                // A second ready.
+                // A second ready, or one with an offset that is not possible.
                 Some(open) if open.is_at_start() => Err(SessionError::Status { id, code }),
                 // The ready crossed data, done or cancel on the way.
                 _ => Ok(Event::Nothing),

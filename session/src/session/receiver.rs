@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use unstick::Kind;
+
 use super::Event;
 use crate::message::{Code, Digest, FileOpen, FileStatus};
 
@@ -159,10 +161,10 @@ where
     }
 }
 
-/// Creates a refusal. A code that is not a refusal would be read as success or progress, so it is
-/// replaced by storage-failed.
+/// Creates a refusal. A code that is not a refusal would be read as success or progress, or not be
+/// sent at all, so it is replaced by storage-failed.
 fn refusal(id: u32, code: Code) -> FileStatus<'static> {
-    let is_refusal = code.is_final() && code != Code::STORED && code != Code::NO_ERROR;
+    let is_refusal = code.is_final() && code != Code::STORED && code.is_for(Kind::FILE_STATUS);
     FileStatus::new(id, if is_refusal { code } else { Code::STORAGE_FAILED })
 }
 
@@ -267,7 +269,7 @@ mod tests {
 
     #[test]
     fn only_a_whole_file_with_its_digest_is_stored() {
-        // spec: FIL-21
+        // spec: FIL-21, FIL-22
         let whole = [open(1, None), data(1, 0, b"abc"), data(1, 3, b"de"), done(1, 5, 5)];
         let stored = ["begin", "write", "write", "store", "drop"];
         assert_eq!(after(&[], &whole), ([Code::READY, Code::STORED].into(), stored.into()));
@@ -314,7 +316,8 @@ mod tests {
             );
         }
         // An application's error must never be reported to the sender as a success.
-        for code in [Code::STORED, Code::READY, Code::WORKING, Code::NO_ERROR] {
+        let other = [Code::NO_ERROR, Code::TRUNCATED, Code::GIVEN_UP, Code(0x01FF)];
+        for code in [Code::STORED, Code::READY, Code::WORKING].into_iter().chain(other) {
             let failed = [Code::READY, Code::STORAGE_FAILED];
             assert_eq!(after(&[(2, code)], &said).0, [failed, ok].concat());
         }

@@ -1,13 +1,16 @@
 //! State shared by both sides of a transfer: the position in the open file, and the transfers that
 //! wait for their final status.
 
-use super::MAX_TRANSFERS;
+use super::{FileOpen, MAX_TRANSFERS};
+use crate::message::ResumeKey;
 
 /// The open file of one direction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open {
     pub(super) id: u32,
     size: Option<u64>,
+    /// Whether the open has a resume key.
+    is_resumable: bool,
     position: Position,
 }
 
@@ -32,8 +35,10 @@ pub(super) enum Misfit {
 }
 
 impl Open {
-    pub(super) fn new(id: u32, size: Option<u64>) -> Self {
-        Self { id, size, position: Position::Start { held: None } }
+    pub(super) fn new(open: &FileOpen<'_>) -> Self {
+        let FileOpen { id, key, size, .. } = *open;
+        let is_resumable = key != ResumeKey::NONE;
+        Self { id, size, is_resumable, position: Position::Start { held: None } }
     }
 
     /// Returns whether ready is allowed: before any data, and only once.
@@ -83,6 +88,12 @@ impl Open {
     /// Returns the announced size if a part of `held` bytes would be larger.
     pub(super) fn exceeded_by(&self, held: u64) -> Option<u64> {
         self.size.filter(|size| held > *size)
+    }
+
+    /// Returns whether a part of `held` bytes is possible: none without a resume key, and none that
+    /// is larger than the file.
+    pub(super) fn can_hold(&self, held: u64) -> bool {
+        (held == 0 || self.is_resumable) && self.exceeded_by(held).is_none()
     }
 
     fn may_be_at(&self, offset: u64) -> bool {

@@ -124,17 +124,31 @@ pub struct Connection<S> {
     is_drained: bool,
 }
 
-/// The result of [`Connection::recv_or_room`].
+/// The result of [`Connection::recv_or_room`], with an [`Event`], and of
+/// [`Connection::find_or_room`], with a [`FoundEvent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn<'a> {
+pub enum Turn<E> {
     /// The peer sent something.
-    Event(Event<'a>),
+    Event(E),
     /// The next [`feed`](Connection::feed) does not wait.
     Room,
 }
 
-/// A frame in the read buffer, and the type of its event.
-type FoundEvent = (Found<Kind>, Meaning);
+/// An event in the read buffer: the result of [`Connection::find`]. It borrows nothing;
+/// [`Connection::event`] returns the event.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundEvent {
+    frame: Found<Kind>,
+    meaning: Meaning,
+}
+
+impl FoundEvent {
+    /// Returns the stream offset of the first byte of the event's frame.
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        self.frame.at()
+    }
+}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Creates a connection at the beginning of a conversation, with a limit of 1 MiB for received
@@ -175,12 +189,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Sets the function that returns the reason for the close that is sent after an error, for
-    /// example the error's text.
+    /// example the error's text. It gets the error and [its stream offset](Self::event_at).
     ///
     /// By default, the reason is the code's [meaning](crate::message::Code::meaning). It is
     /// shortened to the peer's limit.
     #[must_use]
-    pub fn explain_errors(mut self, explain: fn(&ConnectionError) -> String) -> Self {
+    pub fn explain_errors(mut self, explain: fn(&ConnectionError, u64) -> String) -> Self {
         self.conversation.explain = Some(explain);
         self
     }
@@ -243,9 +257,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Returns the stream offset of the last handled frame's first byte: the frame of an event, or
-    /// the one whose payload broke a rule. It is useful for logs.
+    /// the one that broke a rule; or the offset of a stream's end without a close. It is useful for
+    /// logs.
     pub fn event_at(&self) -> u64 {
         self.conversation.event_at
+    }
+
+    /// Returns the number of bytes that were received and not handled: those of a frame that has
+    /// begun at [`position`](Self::position), and of frames after it.
+    pub fn unread_len(&self) -> usize {
+        self.reader.buf().unread().len()
+    }
+
+    /// Returns the number of bytes that were accepted and not written.
+    pub fn unwritten_len(&self) -> usize {
+        self.conversation.unwritten_len()
     }
 
     /// Returns the transport.
@@ -278,14 +304,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     ///
     /// A failed write is not reported here, but by the next call that writes.
     pub async fn recv(&mut self) -> Result<Option<Event<'_>>, ConnectionError> {
-        let found = match self.next_here()? {
-            Some(found) => Some(found),
-            None => {
-                let waiting = Waiting(self);
-                poll_fn(|cx| waiting.0.poll_recv(cx)).await?
-            }
-        };
-        Ok(found.and_then(|found| self.event(found)))
+        let found = self.find().await?;
+        Ok(found.and_then(|found| self.event(&found)))
+    }
+
+    /// Waits for the next event like [`recv`](Self::recv), without borrowing it: for a loop that
+    /// waits for something else too, or that needs the connection while it handles the event.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: a dropped call loses nothing, in either direction.
+    ///
+    /// # Errors
+    /// The same as [`recv`](Self::recv).
+    pub async fn find(&mut self) -> Result<Option<FoundEvent>, ConnectionError> {
+        if let Some(found) = self.next_here()? {
+            return Ok(Some(found));
+        }
+        let waiting = Waiting(self);
+        poll_fn(|cx| waiting.0.poll_recv(cx)).await
+    }
+
+    /// Returns an event that was found. `None` if more was read since, which may overwrite it.
+    pub fn event(&self, found: &FoundEvent) -> Option<Event<'_>> {
+        Some(found.meaning.event(self.reader.buf().frame(&found.frame)?))
     }
 
     /// Waits for the next event, or until the next [`feed`](Self::feed) does not wait. For a caller
@@ -303,16 +344,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// # Errors
     /// The same as [`recv`](Self::recv). If the transport cannot be written, the call returns room,
     /// so that the next `feed` returns the error.
-    pub async fn recv_or_room(&mut self) -> Result<Option<Turn<'_>>, ConnectionError> {
-        let turn = {
-            let waiting = Waiting(self);
-            poll_fn(|cx| waiting.0.poll_recv_or_room(cx)).await?
-        };
-        Ok(match turn {
-            Some(Some(found)) => self.event(found).map(Turn::Event),
-            Some(None) => Some(Turn::Room),
+    pub async fn recv_or_room(&mut self) -> Result<Option<Turn<Event<'_>>>, ConnectionError> {
+        Ok(match self.find_or_room().await? {
+            Some(Turn::Event(found)) => self.event(&found).map(Turn::Event),
+            Some(Turn::Room) => Some(Turn::Room),
             None => None,
         })
+    }
+
+    /// Waits for the next event or for room like [`recv_or_room`](Self::recv_or_room), without
+    /// borrowing the event.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: a dropped call loses nothing, in either direction.
+    ///
+    /// # Errors
+    /// The same as [`recv_or_room`](Self::recv_or_room).
+    pub async fn find_or_room(&mut self) -> Result<Option<Turn<FoundEvent>>, ConnectionError> {
+        let waiting = Waiting(self);
+        poll_fn(|cx| waiting.0.poll_find_or_room(cx)).await
     }
 
     /// Accepts a message and flushes. It waits for the peer to read; see
@@ -425,10 +475,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .unwrap_or(Err(ConnectionError::CloseTimeout { after: within }))
     }
 
-    fn event(&self, (found, meaning): FoundEvent) -> Option<Event<'_>> {
-        Some(meaning.event(self.reader.buf().frame(&found)?))
-    }
-
     fn poll_recv(
         &mut self,
         cx: &mut Context<'_>,
@@ -446,17 +492,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// The inner `None` means that there is room.
-    fn poll_recv_or_room(
+    fn poll_find_or_room(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Option<FoundEvent>>, ConnectionError>> {
+    ) -> Poll<Result<Option<Turn<FoundEvent>>, ConnectionError>> {
         loop {
             if let Some(found) = self.next_here()? {
-                return Poll::Ready(Ok(Some(Some(found))));
+                return Poll::Ready(Ok(Some(Turn::Event(found))));
             }
             if self.conversation.is_over() {
-                return self.poll_recv(cx).map_ok(|found| found.map(Some));
+                return self.poll_recv(cx).map_ok(|found| found.map(Turn::Event));
             }
             let has_room = self.poll_room(cx).is_ready();
             if !(has_room && self.has_read) {
@@ -471,7 +516,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
             self.has_read = false;
-            return Poll::Ready(Ok(Some(None)));
+            return Poll::Ready(Ok(Some(Turn::Room)));
         }
     }
 
@@ -546,10 +591,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let position = buf.position();
             let Some(frame) = buf.frame(&found) else { continue };
             if let Some(meaning) = conversation.take(&frame, position)? {
-                return Ok(Some((found, meaning)));
+                return Ok(Some(FoundEvent { frame: found, meaning }));
             }
         }
-        conversation.check_header(buf.next_header())?;
+        conversation.check_header(buf.next_header(), buf.position())?;
         Ok(None)
     }
 
@@ -559,7 +604,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         reader.resume();
         let more = match ready!(reader.poll_fill(cx)) {
             Ok(true) => Ok(true),
-            Ok(false) => conversation.end().map(|()| false),
+            Ok(false) => conversation.end(reader.buf().position()).map(|()| false),
             Err(error) => Err(conversation.cannot_read(error)),
         };
         if more.is_err() {

@@ -10,5 +10,5 @@ mod connection;
 mod file_sender;
 
 pub use crate::error::ConnectionError;
-pub use connection::{Connection, Turn};
+pub use connection::{Connection, FoundEvent, Turn};
 pub use file_sender::FileSender;

@@ -845,10 +845,28 @@ fn a_reason_is_shortened_to_what_the_peer_takes() {
 }
 
 #[test]
+fn a_found_event_is_borrowed_later() {
+    let begun = &wire(&Message::Text("three"))[..9];
+    let said = [&wire(&Message::Text("one"))[..], &wire(&Message::Text("two")), begun].concat();
+    let mut connection = Connection::new(Line::new(Source::new(&said, []), Drain::default()));
+    let one = run(connection.find()).unwrap().unwrap();
+    assert_eq!((one.at(), connection.event(&one)), (0, Some(Event::Text("one"))));
+    connection.try_feed(&Message::Text("answer")).unwrap();
+    assert_eq!(connection.unwritten_len(), 8 + 6);
+    assert_eq!(connection.event(&one), Some(Event::Text("one")));
+    let Some(Turn::Event(two)) = run(connection.find_or_room()).unwrap() else { panic!("room") };
+    assert_eq!((two.at(), connection.event(&two)), (11, Some(Event::Text("two"))));
+    assert_eq!((connection.position(), connection.unread_len()), (22, begun.len()));
+    run(connection.flush()).unwrap();
+    assert_eq!(connection.unwritten_len(), 0);
+}
+
+#[test]
 fn an_error_is_told_in_the_applications_words() {
     let told = |said: &[u8]| {
         let line = Line::new(Source::new(said, []), Drain::default());
-        let mut connection = Connection::new(line).explain_errors(|error| format!("no: {error}"));
+        let mut connection =
+            Connection::new(line).explain_errors(|error, at| format!("no, {at}: {error}"));
         let error = loop {
             if let Err(error) = run(connection.recv()) {
                 break error;
@@ -859,12 +877,14 @@ fn an_error_is_told_in_the_applications_words() {
     };
     let close = |code, reason: &str| [format!("{:?}", Message::Close(Close { code, reason }))];
     let (error, said) = told(b"GET /");
-    assert_eq!(said, close(Code::BAD_MAGIC, &format!("no: {error}")));
-    let (error, said) = told(&unstick::header::encode(Kind::new(0x3F).unwrap(), 9));
-    assert_eq!(said, close(Code::UNKNOWN_KIND, &format!("no: {error}")));
+    assert_eq!(said, close(Code::BAD_MAGIC, &format!("no, 0: {error}")));
+    // Also where the header is enough.
+    let header = unstick::header::encode(Kind::new(0x3F).unwrap(), 9);
+    let (error, said) = told(&[wire(&Message::Text("hi")), header.to_vec()].concat());
+    assert_eq!(said, close(Code::UNKNOWN_KIND, &format!("no, 10: {error}")));
     let hello = wire(&Message::Hello(Hello { limit: 6, name: "" }));
     let (_, said) = told(&[hello, b"GET /".to_vec()].concat());
-    assert_eq!(said, close(Code::BAD_MAGIC, "no: "));
+    assert_eq!(said, close(Code::BAD_MAGIC, "no, "));
     // There is nobody to be told of a cut.
     assert!(told(&wire(&Message::Text("hi"))).1.is_empty());
 }
@@ -890,6 +910,7 @@ fn oversize_frames_are_passed_over_where_that_is_asked_for() {
         assert_eq!((connection.event_at(), connection.position()), (0, 11));
         let error = run(connection.recv()).unwrap_err();
         assert!(matches!(error, ConnectionError::Read(ReadError::Decode(e)) if e == oversize(11)));
+        assert_eq!(connection.event_at(), 11);
         assert_eq!(run(connection.recv()).unwrap(), Some(Event::Text("two")), "{most}");
         let at = 11 + 8 + 70_000 + 8;
         assert_eq!((connection.event_at(), connection.position()), (at, at + 11));

@@ -388,7 +388,7 @@ fn oversize_frames_are_passed_over_and_other_errors_told_in_the_applications_wor
         connection.close(Close::ORDINARY, SOON).unwrap();
         assert_eq!(connection.get_ref().drain.bytes, close);
     }
-    let mut connection = after(b"GET /", []).explain_errors(|_| "v1 only".to_owned());
+    let mut connection = after(b"GET /", []).explain_errors(|_, _| "v1 only".to_owned());
     assert_eq!(connection.recv().unwrap_err().code(), Some(Code::BAD_MAGIC));
     let close = Message::Close(Close { code: Code::BAD_MAGIC, reason: "v1 only" });
     assert_eq!(connection.get_ref().drain.bytes, wire(&close));

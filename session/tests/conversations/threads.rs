@@ -18,7 +18,10 @@ fn types_of_a_conversation_can_be_shared() {
     shared::<(Hello<'static>, Message<'static>, MessageError, NameError, RefusedMessage)>();
     shared::<(ResumeKey, Event<'static>, Expect, SendError, Session, SessionError)>();
     shared::<(FileReceiver<(), ()>, io::ConnectionError, io::Connection<Cursor<Vec<u8>>>)>();
-    shared::<(tokio::Connection<::tokio::net::TcpStream>, tokio::Turn<'static>)>();
+    shared::<(
+        tokio::Connection<::tokio::net::TcpStream>,
+        tokio::Turn<unstick_session::session::Event<'static>>,
+    )>();
     shared::<io::FileSender<'static, Cursor<Vec<u8>>, std::io::Error>>();
     shared::<tokio::FileSender<'static, ::tokio::net::TcpStream, std::io::Error>>();
 }

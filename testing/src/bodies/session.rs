@@ -9,7 +9,7 @@ use unstick_session::message::{
     Close, Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message,
     MessageError, ResumeKey,
 };
-use unstick_session::session::{Event, MAX_TRANSFERS, Session};
+use unstick_session::session::{Event, MAX_TRANSFERS, SendError, Session};
 
 /// Moves files between two sides until the input is used up; then lets everything arrive.
 pub fn session(data: &[u8]) {
@@ -261,7 +261,10 @@ fn honest(u: &mut Unstructured<'_>) -> Result<()> {
                 let text = sides[me].texts_sent.to_string();
                 sides[me].texts_sent += 1;
                 sides[me].send(&Message::Text(&text), &mut ways[me]);
-                sides[me].send(&Message::Ping(text.as_bytes()), &mut ways[me]);
+                match sides[me].session.send(&Message::Ping(text.as_bytes())) {
+                    Ok(ping) => ways[me].push_back((ping.kind(), ping.to_payload())),
+                    Err(error) => assert_eq!(error, SendError::TooManyPings),
+                }
             }
             14 if arg == 0 => sides[me].cancel(&mut ways[me]),
             15 if arg == 0 => cut(&mut sides, &mut ways),
@@ -500,7 +503,8 @@ fn any_frame(u: &mut Unstructured<'_>) -> Result<(Kind, Vec<u8>)> {
         5..=7 => {
             let size = (pick & 1 == 0).then_some(u64::from(pick >> 1 & 7));
             let name = if pick == 255 { ".." } else { "a" };
-            let open = FileOpen { id, key: ResumeKey([0; 16]), size, name: "aa" };
+            let key = ResumeKey([u8::from(pick & 64 != 0); 16]);
+            let open = FileOpen { id, key, size, name: "aa" };
             let mut payload = Message::FileOpen(open).encode().unwrap().to_payload();
             payload.truncate(28);
             payload.extend_from_slice(name.as_bytes());

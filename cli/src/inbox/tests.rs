@@ -1,0 +1,250 @@
+//! Tests on a disk that is full, or that fails.
+
+use std::fs;
+use std::sync::atomic::AtomicU32;
+
+use super::*;
+
+/// A disk of some bytes, for the files in a folder. Clones are the same.
+#[derive(Clone, Debug)]
+struct Small(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    folder: tempfile::TempDir,
+    bytes: AtomicU64,
+    /// Whether the disk says how much is free.
+    says_free: AtomicBool,
+    fails_to_sync: AtomicBool,
+    /// The number of writes that lose the end of the file before they say that the disk is full.
+    losses: AtomicU32,
+    calls: Mutex<Vec<&'static str>>,
+}
+
+impl Small {
+    fn used(&self) -> u64 {
+        let entries = fs::read_dir(&self.0.folder).unwrap();
+        entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+    }
+
+    fn calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.0.calls.lock().unwrap())
+    }
+}
+
+impl Disk for Small {
+    fn free(&self) -> Option<u64> {
+        let free = self.0.bytes.load(Ordering::Relaxed).saturating_sub(self.used());
+        self.0.says_free.load(Ordering::Relaxed).then_some(free)
+    }
+
+    fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<usize> {
+        use std::io::{Seek as _, SeekFrom, Write as _};
+        let room = self.0.bytes.load(Ordering::Relaxed).saturating_sub(self.used());
+        let room = usize::try_from(room).unwrap();
+        if room == 0 {
+            if self.0.losses.load(Ordering::Relaxed) > 0 {
+                self.0.losses.fetch_sub(1, Ordering::Relaxed);
+                file.seek(SeekFrom::Current(-1)).unwrap();
+                file.write_all(b"?").unwrap();
+            }
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        file.write(&bytes[..room.min(bytes.len())])
+    }
+
+    fn sync(&self, _: &File) -> io::Result<()> {
+        self.0.calls.lock().unwrap().push("sync");
+        match self.0.fails_to_sync.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("the disk is broken")),
+            false => Ok(()),
+        }
+    }
+
+    fn sync_names(&self) -> io::Result<bool> {
+        self.0.calls.lock().unwrap().push("sync names");
+        Ok(true)
+    }
+}
+
+/// Returns an inbox on a disk of 1000 bytes.
+fn inbox() -> (Small, Inbox) {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = Dir::open_ambient_dir(&folder, ambient_authority()).unwrap();
+    let disk = Small(Arc::new(State {
+        folder,
+        bytes: AtomicU64::new(1000),
+        says_free: AtomicBool::new(true),
+        fails_to_sync: AtomicBool::new(false),
+        losses: AtomicU32::new(0),
+        calls: Mutex::default(),
+    }));
+    let inbox = Inbox::new(dir, Box::new(disk.clone()), OnExists::Refuse, None, u64::MAX);
+    (disk, inbox)
+}
+
+fn key(name: &str) -> ResumeKey {
+    ResumeKey([name.len().try_into().unwrap(); 16])
+}
+
+fn begin(inbox: &Inbox, name: &str, size: Option<u64>) -> Result<Part, Refusal> {
+    match inbox.offer(name, &key(name), size)? {
+        Offer::Part(part, _) | Offer::Undigested(Undigested::Part(part)) => Ok(part),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Leaves a part of this length, changed so many seconds ago.
+fn leave(disk: &Small, name: &str, len: usize, age: u64) {
+    let path = disk.0.folder.path().join(name::of_part(name, &key(name)));
+    fs::write(&path, vec![7; len]).unwrap();
+    let modified = SystemTime::now() - Duration::from_secs(age);
+    fs::File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+}
+
+/// Returns which of these have a part.
+fn left<'a>(disk: &Small, names: &[&'a str]) -> Vec<&'a str> {
+    let has_part =
+        |name: &&str| disk.0.folder.path().join(name::of_part(name, &key(name))).exists();
+    names.iter().copied().filter(has_part).collect()
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    Digest(Sha256::digest(bytes).into())
+}
+
+#[test]
+fn a_full_disk_removes_the_oldest_unused_parts_one_by_one() {
+    let (disk, inbox) = inbox();
+    leave(&disk, "newest", 300, 10);
+    leave(&disk, "old", 300, 30);
+    leave(&disk, "middle", 300, 20);
+    let names = ["newest", "old", "middle", "used", "new"];
+    let mut used = begin(&inbox, "used", None).unwrap();
+    used.write(&[1; 50]).unwrap();
+    let mut new = begin(&inbox, "new", None).unwrap();
+    new.write(&[1; 50]).unwrap();
+    assert_eq!(left(&disk, &names), names);
+    new.write(&[2; 150]).unwrap();
+    assert_eq!(left(&disk, &names), ["newest", "middle", "used", "new"]);
+    new.write(&[3; 160]).unwrap();
+    assert_eq!(left(&disk, &names), ["newest", "used", "new"]);
+    let content = [&[1; 50][..], &[2; 150], &[3; 160]].concat();
+    // Only those that nobody uses: then the write fails.
+    let error = begin(&inbox, "endless", None).unwrap().write(&[4; 2000]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert_eq!(left(&disk, &names), ["used", "new"]);
+    let digest = sha256(&content);
+    assert!(matches!(inbox.store(new, "new", digest, Some(digest)), Ok(Stored::As(_))));
+    assert_eq!(fs::read(disk.0.folder.path().join("new")).unwrap(), content);
+}
+
+#[test]
+fn a_file_of_known_size_is_accepted_only_if_the_disk_has_room() {
+    const BLOCK: u64 = 4096;
+    let (disk, inbox) = inbox();
+    disk.0.bytes.store(8 * BLOCK, Ordering::Relaxed);
+    leave(&disk, "newer", 2 * 4096, 10);
+    leave(&disk, "older", 2 * 4096, 20);
+    let names = ["newer", "older"];
+    let refused = |name, size| {
+        let refusal = begin(&inbox, name, Some(size)).unwrap_err();
+        assert_eq!(refusal.code, Code::NO_SPACE);
+        (refusal.kept, refusal.cause.unwrap().to_string())
+    };
+    drop(begin(&inbox, "a", Some(4 * BLOCK)).unwrap());
+    let why = "32769 bytes are wanted, and 16384 are free".to_owned();
+    assert_eq!(refused("b", 8 * BLOCK + 1), (0, why));
+    assert_eq!(left(&disk, &names), names, "all would not be enough");
+    // A file needs room only for what is not here yet.
+    drop(begin(&inbox, "newer", Some(6 * BLOCK)).unwrap());
+    assert_eq!(left(&disk, &names), names);
+    drop(begin(&inbox, "newer", Some(6 * BLOCK + 1)).unwrap());
+    assert_eq!(left(&disk, &names), ["newer"]);
+    let why = "24577 bytes are wanted, and 24576 are free".to_owned();
+    assert_eq!(refused("newer", 8 * BLOCK + 1), (2 * BLOCK, why));
+    inbox.offer_once("c", 6 * BLOCK).unwrap();
+    assert_eq!(left(&disk, &names), ["newer"]);
+    inbox.offer_once("c", 6 * BLOCK + 1).unwrap();
+    assert_eq!(disk.used(), 0);
+    // Nothing is asked for a file of unknown size, nor of a disk that does not say.
+    disk.0.bytes.store(0, Ordering::Relaxed);
+    drop(begin(&inbox, "d", None).unwrap());
+    disk.0.says_free.store(false, Ordering::Relaxed);
+    drop(begin(&inbox, "d", Some(5000)).unwrap());
+}
+
+/// A later sync could not say that bytes are lost.
+#[test]
+fn a_part_that_cannot_be_synced_is_dropped() {
+    let (disk, inbox) = inbox();
+    let digest = sha256(b"12345");
+    for is_whole in [true, false] {
+        let mut part = begin(&inbox, "a", Some(5)).unwrap();
+        assert_eq!(part.len(), 0);
+        disk.0.fails_to_sync.store(true, Ordering::Relaxed);
+        if is_whole {
+            part.write(b"12345").unwrap();
+            let refusal = inbox.store(part, "a", digest, Some(digest)).unwrap_err();
+            assert_eq!((refusal.code, refusal.kept), (Code::STORAGE_FAILED, 0));
+        } else {
+            // The connection is over.
+            part.write(b"123").unwrap();
+            drop(part);
+        }
+        assert_eq!(disk.used(), 0);
+        disk.0.fails_to_sync.store(false, Ordering::Relaxed);
+    }
+    let mut part = begin(&inbox, "a", Some(5)).unwrap();
+    part.write(b"12345").unwrap();
+    disk.calls();
+    assert!(matches!(inbox.store(part, "a", digest, Some(digest)), Ok(Stored::As(_))));
+    assert_eq!(disk.calls(), ["sync", "sync names"]);
+}
+
+#[test]
+fn what_was_lost_while_the_disk_was_full_is_noticed() {
+    for losses in [0, 1] {
+        let (disk, inbox) = inbox();
+        leave(&disk, "older", 998, 10);
+        disk.0.losses.store(losses, Ordering::Relaxed);
+        let mut part = begin(&inbox, "a", None).unwrap();
+        part.write(b"12345").unwrap();
+        let digest = sha256(b"12345");
+        match inbox.store(part, "a", digest, Some(digest)) {
+            Ok(Stored::As(_)) => assert_eq!((losses, disk.used()), (0, 5)),
+            Err(refusal) => {
+                assert_eq!((losses, disk.used()), (1, 0));
+                assert_eq!((refusal.code, refusal.kept), (Code::NO_SPACE, 0));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_there_is_synced_with_its_name_before_the_answer() {
+    let (disk, inbox) = inbox();
+    fs::write(disk.0.folder.path().join("a"), "12345").unwrap();
+    let Ok(Offer::Undigested(undigested)) = inbox.offer("a", &key("a"), Some(5)) else {
+        panic!("it is not digested yet")
+    };
+    assert_eq!(disk.calls(), [""; 0]);
+    let answer = inbox.digest(undigested, &Needless::default());
+    let digest = sha256(b"12345");
+    assert!(matches!(answer, Ok(Offer::Exists(Some(there))) if there == (5, digest)));
+    assert_eq!(disk.calls(), ["sync", "sync names"]);
+    // Also if the file has arrived again.
+    let mut part = inbox.offer_once("a", 5).unwrap();
+    part.write(b"12345").unwrap();
+    assert!(matches!(inbox.store(part, "a", digest, None), Ok(Stored::As(_))));
+    assert_eq!(disk.calls(), ["sync", "sync", "sync names"]);
+    // A file that cannot be synced is not the one that was offered.
+    disk.0.fails_to_sync.store(true, Ordering::Relaxed);
+    let answer = inbox.exists("a", 5, &AtomicBool::new(false));
+    assert!(matches!(answer, Ok(Offer::Exists(None))));
+    // A file that was taken out while it was to be digested.
+    fs::remove_file(disk.0.folder.path().join("a")).unwrap();
+    let refusal = inbox.exists("a", 5, &AtomicBool::new(false)).unwrap_err();
+    assert_eq!(refusal.code, Code::BUSY);
+}

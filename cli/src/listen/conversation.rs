@@ -1,0 +1,365 @@
+//! A conversation of version 1 with one peer.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use tokio::io::Join;
+use tokio::time::error::Elapsed;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use unstick::tokio::ReadError;
+use unstick::{DecodeError, Kind};
+use unstick_session::message::{Code, FileCancel, Message};
+use unstick_session::session::{Event, Session};
+use unstick_session::tokio::{Connection, ConnectionError, FoundEvent};
+
+use crate::addr::{BoxedReader, BoxedWriter, Halves};
+use crate::advice::reason;
+use crate::format::AnyMeta;
+use crate::listen::budget::{Account, Budgeted};
+use crate::listen::end::{CLOSE_TIMEOUT, End, skipped};
+use crate::listen::log::Log;
+use crate::listen::rate::{MinRate, Silence};
+use crate::listen::rules::{Rules, Said, Stop};
+use crate::listen::uploads::{Outcome, Uploads};
+use crate::v1::{self, Close};
+
+/// How long to wait for a peer's hello before the peer is announced without it.
+const ANNOUNCE: Duration = Duration::from_millis(200);
+/// The interval at which the rate of an upload is checked.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
+/// The number of ticks after which a waiting peer receives a sign that its file is being processed.
+const TICKS_TO_WORKING: u32 = 3;
+/// How long a peer may send nothing in the middle of a file.
+const FILE_IDLE: Duration = Duration::from_secs(120);
+
+type PeerConnection = Connection<Join<Budgeted<BoxedReader>, BoxedWriter>>;
+
+/// Serves a connection until it ends, or the program does. Returns whether it ended without an error. `limit` is the maximum payload length.
+pub(crate) async fn serve(
+    rules: &Rules,
+    limit: u64,
+    log: Log<'_>,
+    (incoming, outgoing): Halves,
+    mut stop: Stop,
+) -> bool {
+    let (incoming, mut account) = rules.budget.open(incoming);
+    let session = rules.kinds.iter().fold(Session::new(), |session, kind| session.with_kind(*kind));
+    let stream = tokio::io::join(incoming, outgoing);
+    let mut connection = Connection::with_limit(stream, u32::try_from(limit).unwrap_or(u32::MAX))
+        .with_session(session)
+        .with_frame_timeout(rules.frame_timeout)
+        .explain_errors(reason);
+    if let Some(after) = rules.idle_timeout {
+        connection = connection.with_idle_timeout(after);
+    }
+    if rules.skip_oversize {
+        connection = connection.skip_oversize();
+    }
+    let mut conversation = Conversation {
+        rules,
+        connection,
+        log,
+        uploads: Uploads::new(rules.inbox.clone()),
+        rate: MinRate::new(rules.min_rate),
+        open: None,
+        silence: Silence::new(Instant::now()),
+        has_hello: false,
+        peer_closed: false,
+    };
+    conversation.log.connected().await;
+    let end = conversation.run(&mut account, &mut stop).await;
+    let Conversation { mut connection, mut log, mut uploads, .. } = conversation;
+    // Complete files are stored and parts of the others kept, even if the peer cannot be informed.
+    uploads.keep_parts();
+    while let Some(outcome) = uploads.next_until_done().await {
+        log.file(&outcome).await;
+    }
+    log.ended(&end).await;
+    account.close();
+    // An error is logged already, or nobody is there to be told.
+    let owes = connection.session().owed() > 0;
+    let _ = connection.close(end.close(owes), CLOSE_TIMEOUT).await;
+    end.is_clean()
+}
+
+/// The state of the conversation with one peer.
+struct Conversation<'a> {
+    rules: &'a Rules,
+    connection: PeerConnection,
+    log: Log<'a>,
+    uploads: Uploads,
+    rate: MinRate,
+    /// The transfer that is being received; its rate is checked.
+    open: Option<u32>,
+    silence: Silence,
+    has_hello: bool,
+    /// Whether the peer has closed; only answers to its files are still to be sent.
+    peer_closed: bool,
+}
+
+/// What woke the loop of the conversation.
+enum Wakeup {
+    Found(Result<Option<FoundEvent>, ConnectionError>),
+    Outcome(Option<Outcome>),
+    Said(Result<Said, u64>),
+    Tick,
+    Announce,
+    Late,
+    Stop,
+}
+
+/// An answer to an event.
+enum Answer {
+    Hello,
+    Message(Kind, Vec<u8>),
+}
+
+impl Conversation<'_> {
+    async fn run(&mut self, account: &mut Account, stop: &mut Stop) -> End {
+        let mut others = self.rules.others();
+        let mut announce = pin!(sleep(ANNOUNCE));
+        let mut first = pin!(sleep(self.rules.first_timeout));
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.reset();
+        let mut ticked = 0;
+        loop {
+            if self.peer_closed && self.uploads.is_empty() {
+                return End::Clean;
+            }
+            let can_read = self.can_read();
+            let has_files = !self.uploads.is_empty() || self.uploads.awaits_data();
+            account.hold(self.held());
+            let wakeup = tokio::select! {
+                biased; // a hello that has arrived is part of the announcement
+                _ = stop.wait_for(|stop| *stop) => Wakeup::Stop,
+                outcome = self.uploads.next(), if !self.uploads.is_empty() => {
+                    Wakeup::Outcome(outcome)
+                }
+                _ = ticks.tick(), if has_files => Wakeup::Tick,
+                said = others.next(self.log.peer()), if !self.peer_closed => Wakeup::Said(said),
+                () = account.used_up(), if can_read => continue,
+                found = self.connection.find(), if can_read => Wakeup::Found(found),
+                () = &mut announce, if !self.log.is_announced() => Wakeup::Announce,
+                () = &mut first, if self.connection.position() == 0 => Wakeup::Late,
+            };
+            let handled = match wakeup {
+                Wakeup::Stop => Err(End::Stopped),
+                Wakeup::Found(Ok(Some(found))) => match self.event(&found).await {
+                    Ok(Some(answer)) => self.answer(answer, account).await,
+                    Ok(None) => Ok(()),
+                    Err(end) => Err(end),
+                },
+                // After a close, which is an event before.
+                Wakeup::Found(Ok(None)) => Err(End::Clean),
+                Wakeup::Found(Err(error)) => self.failed(&error).await,
+                Wakeup::Outcome(Some(outcome)) => self.outcome(outcome).await,
+                Wakeup::Outcome(None) => Ok(()),
+                Wakeup::Said(said) => self.said(said, account).await,
+                Wakeup::Tick => {
+                    ticked += 1;
+                    self.tick(ticked % TICKS_TO_WORKING == 0, can_read).await
+                }
+                Wakeup::Announce => {
+                    self.log.announce(None).await;
+                    Ok(())
+                }
+                Wakeup::Late if self.connection.position() == 0 => Err(self.rules.no_first_frame()),
+                Wakeup::Late => Ok(()),
+            };
+            if let Err(end) = handled {
+                return end;
+            }
+        }
+    }
+
+    /// Returns whether more is read from the peer now. While it is not, the peer waits for the disk.
+    fn can_read(&mut self) -> bool {
+        !self.peer_closed && self.uploads.has_room()
+    }
+
+    /// Returns the number of bytes that are held for this peer.
+    fn held(&self) -> usize {
+        let Self { connection, uploads, .. } = self;
+        connection.unread_len() + connection.unwritten_len() + uploads.held_len()
+    }
+
+    /// Handles an event, and returns the answer to it.
+    async fn event(&mut self, found: &FoundEvent) -> Result<Option<Answer>, End> {
+        let at = found.at();
+        let Some(event) = self.connection.event(found) else { return Ok(None) };
+        let (kind, payload) = match event {
+            Event::Text(text) => (Kind::TEXT, text.as_bytes()),
+            Event::Binary(bytes) => (Kind::BINARY, bytes),
+            Event::Application { kind, payload } => (kind, payload),
+            Event::Hello(hello) => {
+                self.has_hello = true;
+                self.log.hello(&hello).await;
+                return Ok(Some(Answer::Hello));
+            }
+            Event::Close(close) if close.code == Code::NO_ERROR => {
+                self.peer_closed = true;
+                self.open = None;
+                self.uploads.keep_parts();
+                return Ok(None);
+            }
+            Event::Close(close) => {
+                let message = format!("byte {at}: the peer gave up: {}", Close::from(close));
+                return Err(End::Error { at: Some(at), code: None, message });
+            }
+            Event::FileOpen(open) => {
+                self.uploads.open(&open);
+                return Ok(None);
+            }
+            Event::FileData(data) => {
+                if self.open.replace(data.id) != Some(data.id) {
+                    self.rate.restart();
+                }
+                self.rate.arrived(data.bytes.len() as u64);
+                self.uploads.data(data.id, data.offset, data.bytes);
+                return Ok(None);
+            }
+            Event::FileDone(done) => {
+                self.open = None;
+                self.uploads.done(done.id, done.total, Some(done.digest));
+                return Ok(None);
+            }
+            Event::FileCancel(FileCancel { id, code, reason }) => {
+                cancelled(&mut self.uploads, &mut self.open, &mut self.log, (id, code, reason))
+                    .await;
+                return Ok(None);
+            }
+            Event::FileRefused { id, code } => {
+                cancelled(&mut self.uploads, &mut self.open, &mut self.log, (id, code, "")).await;
+                return Ok(None);
+            }
+            // This program offers no files, and does not evaluate pongs.
+            _ => return Ok(None),
+        };
+        self.log.message(at, AnyMeta::Kind(kind), payload).await;
+        self.rules.say(self.log.peer(), AnyMeta::Kind(kind), payload);
+        Ok(self.rules.reply.as_ref().map(|reply| Answer::Message(kind, reply.to(payload))))
+    }
+
+    /// Sends an answer, if the peer accepts its size, within the time limit.
+    async fn answer(&mut self, answer: Answer, account: &mut Account) -> Result<(), End> {
+        match answer {
+            Answer::Hello => {
+                // It is the answer to a hello only if nothing was sent before.
+                let name = v1::name_for(self.connection.session().peer_limit());
+                if let Some(name) = name {
+                    let _ = self.connection.announce(name);
+                }
+                Ok(())
+            }
+            Answer::Message(kind, payload) => {
+                account.hold(self.held() + payload.len());
+                let message = Message::Other { kind, payload: &payload };
+                let fed = timeout(self.rules.frame_timeout, self.connection.feed(&message)).await;
+                self.written(fed)
+            }
+        }
+    }
+
+    /// Passes on what another peer has said, or tells how much was missed. What this peer does not take
+    /// is left out.
+    async fn said(&mut self, said: Result<Said, u64>, account: &mut Account) -> Result<(), End> {
+        let Said { meta, payload, .. } = match said {
+            Ok(said) => said,
+            Err(missed) => {
+                self.log.missed(missed).await;
+                return Ok(());
+            }
+        };
+        if payload.len() as u64 > self.connection.session().peer_limit() {
+            self.log.missed(1).await;
+            return Ok(());
+        }
+        let kind = meta.kind().unwrap_or(Kind::BINARY);
+        self.answer(Answer::Message(kind, payload.to_vec()), account).await
+    }
+
+    /// Handles an error of a read. An `Err` ends the conversation.
+    async fn failed(&mut self, error: &ConnectionError) -> Result<(), End> {
+        if let ConnectionError::Read(ReadError::Decode(oversize @ DecodeError::Oversize { at, .. })) =
+            error
+            && self.connection.session().error().is_none()
+        {
+            self.log.error(Some(*at), Some(Code(oversize.code())), &skipped(oversize)).await;
+            return Ok(());
+        }
+        Err(End::connection(error, self.connection.event_at(), self.has_hello))
+    }
+
+    /// Sends the status of a file, and logs it.
+    async fn outcome(&mut self, outcome: Outcome) -> Result<(), End> {
+        let status = outcome.answer.status(outcome.id);
+        let sent = match self.connection.try_feed(&Message::FileStatus(status)) {
+            // The session refuses a status that crossed data or a cancel of the sender.
+            Ok(()) | Err(ConnectionError::Send(_)) => Ok(()),
+            Err(error) => Err(End::connection(&error, self.connection.position(), self.has_hello)),
+        };
+        if status.code.is_final() && self.open == Some(outcome.id) {
+            self.open = None;
+        }
+        self.log.file(&outcome).await;
+        sent?;
+        if self.can_read() { Ok(()) } else { self.flush().await }
+    }
+
+    /// Handles a tick: flushes, checks the rate, and with `report_work` sends signs of life.
+    async fn tick(&mut self, report_work: bool, can_read: bool) -> Result<(), End> {
+        self.uploads.flush();
+        let (at, unread) = (self.connection.position(), self.connection.unread_len() as u64);
+        let expected = can_read && self.uploads.awaits_data();
+        if self.silence.waited(at + unread, expected, Instant::now()) >= FILE_IDLE {
+            let message = format!("no byte came for {FILE_IDLE:?} in the middle of a file");
+            return Err(End::at(at, Code::IDLE_TIMEOUT, &message));
+        }
+        if self.open.is_some()
+            && can_read
+            && let Err(slow) = self.rate.waited(TICK, unread)
+        {
+            return Err(End::at(at, Code::TOO_SLOW, &slow.message()));
+        }
+        if report_work {
+            self.connection.tick();
+            if !can_read && !self.peer_closed {
+                // The disk is slower than the peer; a ping shows that this side is alive.
+                let _ = self.connection.try_feed(&Message::Ping(b""));
+            }
+        }
+        if can_read { Ok(()) } else { self.flush().await }
+    }
+
+    /// Writes what is sent to the peer while nothing is read from it.
+    async fn flush(&mut self) -> Result<(), End> {
+        let flushed = timeout(self.rules.frame_timeout, self.connection.flush()).await;
+        self.written(flushed)
+    }
+
+    fn written(&self, written: Result<Result<(), ConnectionError>, Elapsed>) -> Result<(), End> {
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                Err(End::connection(&error, self.connection.event_at(), self.has_hello))
+            }
+            Err(_late) => Err(End::not_taken(self.rules.frame_timeout)),
+        }
+    }
+}
+
+/// Handles a file that the sender cancelled or the session refused.
+async fn cancelled(
+    uploads: &mut Uploads,
+    open: &mut Option<u32>,
+    log: &mut Log<'_>,
+    (id, code, reason): (u32, Code, &str),
+) {
+    if *open == Some(id) {
+        *open = None;
+    }
+    let name = uploads.name(id).map(str::to_owned);
+    uploads.drop_part(id);
+    log.cancelled(name.as_deref(), code, reason).await;
+}

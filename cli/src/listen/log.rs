@@ -1,0 +1,311 @@
+//! What is printed about a connection.
+
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use unstick_session::message::{Code, Hello};
+
+use crate::format::AnyMeta;
+use crate::listen::end::End;
+use crate::listen::rules::{Rules, Show};
+use crate::listen::uploads::{Answer, Outcome};
+use crate::shown::Shown;
+use crate::term::bytes::count;
+use crate::term::output::{error_line, json};
+use crate::term::preview::{self, preview};
+use crate::term::printer::Printer;
+use crate::v1;
+
+/// A line of `--json`, with the time at which it was made.
+#[derive(Serialize)]
+struct Timed<'a> {
+    #[serde(flatten)]
+    event: ListenEvent<'a>,
+    time: String,
+}
+
+/// An event of `--json`.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum ListenEvent<'a> {
+    Listening {
+        addr: &'a str,
+    },
+    Connected {
+        peer: &'a str,
+    },
+    Hello {
+        peer: &'a str,
+        limit: u32,
+        name: &'a str,
+    },
+    Message {
+        peer: &'a str,
+        at: u64,
+        #[serde(flatten)]
+        message: Shown<'a>,
+    },
+    File {
+        peer: &'a str,
+        /// The sender's name of the file.
+        name: &'a str,
+        /// `stored`, `exists`, or the name of the code of the refusal.
+        status: String,
+        /// The name under which it was stored.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stored_as: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        size: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<&'a str>,
+    },
+    Error {
+        peer: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        at: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<u16>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'static str>,
+        message: &'a str,
+    },
+    Ended {
+        peer: &'a str,
+        messages: u64,
+        files: u64,
+        clean: bool,
+    },
+}
+
+/// Returns the time as in RFC 3339, in UTC.
+fn now() -> String {
+    // The years of a clock have four digits.
+    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
+}
+
+fn line(event: ListenEvent<'_>) -> String {
+    json(&Timed { event, time: now() })
+}
+
+/// Says where connections are accepted.
+pub(crate) async fn listening(show: Show, printer: &Printer, addr: &str) {
+    let listening = format!("listening on {addr}");
+    match show {
+        Show::Json => printer.line(line(ListenEvent::Listening { addr })).await,
+        Show::Raw(_) => printer.note(listening).await,
+        Show::Line { .. } => printer.line(listening).await,
+    }
+}
+
+/// Logs the events of one connection.
+pub(crate) struct Log<'a> {
+    rules: &'a Rules,
+    printer: Printer,
+    peer: String,
+    /// Whether the peer was announced.
+    announced: bool,
+    messages: u64,
+    files: u64,
+}
+
+impl<'a> Log<'a> {
+    pub(crate) fn new(rules: &'a Rules, printer: Printer, peer: String) -> Self {
+        Self { rules, printer, peer, announced: false, messages: 0, files: 0 }
+    }
+
+    /// Returns whether the peer was announced.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.announced
+    }
+
+    pub(crate) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    fn is_json(&self) -> bool {
+        self.rules.show == Show::Json
+    }
+
+    async fn event(&self, event: ListenEvent<'_>) {
+        if self.is_json() {
+            self.printer.line(line(event)).await;
+        }
+    }
+
+    /// Prints a line of text, with the time if that is wanted: on standard error if only messages go to
+    /// standard output.
+    async fn text(&self, text: String) {
+        match self.rules.show {
+            Show::Line { .. } => self.printer.line(self.timed(text)).await,
+            Show::Json | Show::Raw(_) => self.printer.note(text).await,
+        }
+    }
+
+    /// Prints a line on standard error, with the time if that is wanted.
+    async fn note(&self, text: String) {
+        self.printer.note(self.timed(text)).await;
+    }
+
+    async fn complain(&self, text: &str) {
+        self.note(error_line(text)).await;
+    }
+
+    fn timed(&self, text: String) -> String {
+        match self.rules.show {
+            Show::Line { time: true } => format!("{}  {text}", now()),
+            _ => text,
+        }
+    }
+
+    pub(crate) async fn connected(&self) {
+        self.event(ListenEvent::Connected { peer: &self.peer }).await;
+    }
+
+    /// Announces the peer in one line, with its hello if that came first.
+    pub(crate) async fn announce(&mut self, hello: Option<&Hello<'_>>) {
+        if self.announced {
+            return;
+        }
+        self.announced = true;
+        if !self.is_json() {
+            let hello = hello.map_or_else(String::new, |hello| format!(" ({})", v1::brief(hello)));
+            self.note(format!("{} connected{hello}", self.peer)).await;
+        }
+    }
+
+    pub(crate) async fn hello(&mut self, hello: &Hello<'_>) {
+        let peer = &self.peer;
+        self.event(ListenEvent::Hello { peer, limit: hello.limit, name: hello.name }).await;
+        if self.announced && !self.is_json() {
+            self.note(format!("{peer} says hello: {}", v1::brief(hello))).await;
+        }
+        self.announce(Some(hello)).await;
+    }
+
+    pub(crate) async fn message(&mut self, at: u64, meta: AnyMeta, payload: &[u8]) {
+        self.messages += 1;
+        self.rules.messages.fetch_add(1, Ordering::Relaxed);
+        self.announce(None).await;
+        let peer = &self.peer;
+        match self.rules.show {
+            Show::Json => {
+                // The line is made once there is room for it: each waiting peer holds its payload only.
+                let room = self.printer.room(payload.len() * 2).await;
+                let message = Shown::new(meta, payload);
+                return self
+                    .printer
+                    .line_in(room, line(ListenEvent::Message { peer, at, message }));
+            }
+            Show::Raw(end) => return self.printer.raw([payload, end].concat()).await,
+            Show::Line { .. } => {}
+        }
+        let len = payload.len();
+        let content = preview(payload, len as u64, self.rules.preview);
+        let meta = meta.kind().map(|kind| kind.to_string()).or_else(|| meta.header());
+        let meta = meta.map_or_else(String::new, |meta| format!("{meta:<6}  "));
+        self.text(format!("{peer:<21}  {meta}{len:>8}  {content}")).await;
+    }
+
+    /// Logs the outcome of a file.
+    pub(crate) async fn file(&mut self, outcome: &Outcome) {
+        let Outcome { name, answer, .. } = outcome;
+        match answer {
+            Answer::Ready { .. } => {}
+            Answer::Stored { size, digest, to } => {
+                self.files += 1;
+                self.rules.files.fetch_add(1, Ordering::Relaxed);
+                self.announce(None).await;
+                let peer = &self.peer;
+                if self.is_json() {
+                    let event = ListenEvent::File {
+                        peer,
+                        name,
+                        status: "stored".to_owned(),
+                        stored_as: Some(to),
+                        size: Some(*size),
+                        digest: Some(digest.to_string()),
+                        message: None,
+                    };
+                    return self.event(event).await;
+                }
+                let to = preview::name(to);
+                self.text(format!("{peer:<21}  file    {size:>8}  {to}  sha256 {digest}")).await;
+            }
+            Answer::Exists(there) => {
+                let what = match there {
+                    Some(_) => {
+                        "a file of this name and size is there; the sender finds out whether it is this one"
+                    }
+                    None => "a file of this name is there; give it another with --name",
+                };
+                self.refused(Some(name), Code::EXISTS, what).await;
+            }
+            Answer::Refused(refusal) => {
+                let what = match &refusal.cause {
+                    Some(cause) => format!("{}: {cause}", refusal.code.meaning()),
+                    None => refusal.code.meaning().to_owned(),
+                };
+                let advice = match refusal.code {
+                    Code::TOO_LARGE => "; to take it raise --max-file, or --max-parts",
+                    Code::NOT_ACCEPTED => "; to take files give --dir",
+                    _ => "",
+                };
+                self.refused(Some(name), refusal.code, &format!("{what}{advice}")).await;
+            }
+        }
+    }
+
+    pub(crate) async fn cancelled(&mut self, name: Option<&str>, code: Code, reason: &str) {
+        let what = if reason.is_empty() { code.meaning() } else { reason };
+        self.refused(name, code, what).await;
+    }
+
+    /// Logs a file that is not stored. The connection continues.
+    async fn refused(&mut self, name: Option<&str>, code: Code, message: &str) {
+        self.announce(None).await;
+        let peer = &self.peer;
+        let shown = name.map_or_else(|| "a file".to_owned(), preview::name);
+        self.complain(&format!("{peer}: {shown} is not stored: {code}, {message}")).await;
+        let name = name.unwrap_or_default();
+        let (status, message) = (code.to_string(), Some(message));
+        let (stored_as, size, digest) = (None, None, None);
+        self.event(ListenEvent::File { peer, name, status, stored_as, size, digest, message })
+            .await;
+    }
+
+    /// Logs that the peer was too slow, or takes too little, for messages of others.
+    pub(crate) async fn missed(&mut self, missed: u64) {
+        let missed = count(missed, "message");
+        self.complain(&format!("{}: {missed} of others left out", self.peer)).await;
+    }
+
+    pub(crate) async fn error(&mut self, at: Option<u64>, code: Option<Code>, message: &str) {
+        self.announce(None).await;
+        let peer = &self.peer;
+        self.complain(&format!("{peer}: {message}")).await;
+        let name = code.map(v1::code_name);
+        let code = code.map(|code| code.0);
+        self.event(ListenEvent::Error { peer, at, code, name, message }).await;
+    }
+
+    pub(crate) async fn ended(&mut self, end: &End) {
+        self.announce(None).await;
+        if let End::Error { at, code, message } = end {
+            self.error(*at, *code, message).await;
+        }
+        let (peer, messages, files) = (&self.peer, self.messages, self.files);
+        let clean = matches!(end, End::Clean);
+        self.event(ListenEvent::Ended { peer, messages, files, clean }).await;
+        if !self.is_json() && clean {
+            let mut after = count(messages, "message");
+            if files > 0 {
+                after = format!("{after} and {}", count(files, "file"));
+            }
+            self.note(format!("{peer} ended after {after}")).await;
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! A connection of a format in which each frame is a message: no close, no files.
+
+use std::pin::pin;
+
+use tokio::time::{sleep, timeout};
+use unstick::tokio::{FrameReader, FrameWriter, ReadError};
+use unstick::{DecodeError, Framing};
+use unstick_session::message::Code;
+
+use crate::addr::Halves;
+use crate::format::Meta;
+use crate::listen::end::{End, shut_down, skipped};
+use crate::listen::log::Log;
+use crate::listen::rules::{Rules, Said, Stop};
+use crate::wire::{AnyWire, Exchange, next_found, send};
+
+/// Serves a connection until it ends, or the program does. Returns whether it ended without an error.
+pub(crate) async fn serve<W: Exchange>(
+    rules: &Rules,
+    framing: Framing<W>,
+    mut log: Log<'_>,
+    (incoming, mut outgoing): Halves,
+    mut stop: Stop,
+) -> bool {
+    log.connected().await;
+    log.announce(None).await;
+    let (incoming, mut account) = rules.budget.open(incoming);
+    let mut reader =
+        FrameReader::with_framing(incoming, framing).with_frame_timeout(rules.frame_timeout);
+    if let Some(after) = rules.idle_timeout {
+        reader = reader.with_idle_timeout(after);
+    }
+    let wire: AnyWire = (*framing.format()).into();
+    let mut others = rules.others();
+    let mut first = pin!(sleep(rules.first_timeout));
+    let mut writer = FrameWriter::with_framing(&mut outgoing, framing);
+    let end = loop {
+        account.hold(reader.buf().unread().len());
+        let said = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break End::Stopped,
+            said = others.next(log.peer()) => Ok(said),
+            () = account.used_up() => continue,
+            found = next_found(&mut reader) => Err(found),
+            () = &mut first, if reader.buf().position() == 0 => break rules.no_first_frame(),
+        };
+        let found = match said {
+            Ok(Ok(Said { meta, payload, .. })) => {
+                match timeout(rules.frame_timeout, send(&mut writer, meta, &payload)).await {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(error)) => break End::write(&error),
+                    Err(_late) => break End::not_taken(rules.frame_timeout),
+                }
+            }
+            Ok(Err(missed)) => {
+                log.missed(missed).await;
+                continue;
+            }
+            Err(found) => found,
+        };
+        let found = match found {
+            Ok(Some(found)) => found,
+            Ok(None) => break End::Clean,
+            Err(ReadError::Decode(
+                error @ (DecodeError::Oversize { at, .. } | DecodeError::TooLong { at, .. }),
+            )) if rules.skip_oversize && reader.buf_mut().skip_frame().is_ok() => {
+                log.error(Some(at), Some(Code(error.code())), &skipped(&error)).await;
+                continue;
+            }
+            Err(error) => break End::read(&error, wire),
+        };
+        let Some(frame) = reader.buf().frame(&found) else { continue };
+        let meta = frame.meta.clone().into_any();
+        log.message(found.at(), meta, frame.payload).await;
+        rules.say(log.peer(), meta, frame.payload);
+        if let Some(reply) = &rules.reply {
+            let answer = reply.to(frame.payload);
+            account.hold(reader.buf().unread().len() + 2 * answer.len());
+            match timeout(rules.frame_timeout, send(&mut writer, meta, &answer)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => break End::write(&error),
+                Err(_late) => break End::not_taken(rules.frame_timeout),
+            }
+        }
+    };
+    drop(writer);
+    log.ended(&end).await;
+    shut_down(reader.into_inner().0.into_inner(), outgoing).await;
+    end.is_clean()
+}

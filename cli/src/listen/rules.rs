@@ -1,0 +1,116 @@
+//! The options that apply to every connection, and what all connections share.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+use unstick::Kind;
+use unstick_session::message::Code;
+
+use crate::format::AnyMeta;
+use crate::inbox::Inbox;
+use crate::listen::budget::Budget;
+use crate::listen::end::End;
+use crate::listen::reply::Reply;
+
+/// The options that apply to every connection, and counters over all of them.
+pub(crate) struct Rules {
+    pub(crate) reply: Option<Reply>,
+    pub(crate) frame_timeout: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
+    /// The time in which a peer has to send its first frame.
+    pub(crate) first_timeout: Duration,
+    pub(crate) skip_oversize: bool,
+    /// The application kinds that are accepted as messages.
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) preview: usize,
+    pub(crate) show: Show,
+    /// What one peer says to all others, if that is wanted.
+    pub(crate) others: Option<broadcast::Sender<Said>>,
+    /// The folder for files; `None` refuses them.
+    pub(crate) inbox: Option<Arc<Inbox>>,
+    /// The minimum rate of an upload, in bytes a second.
+    pub(crate) min_rate: u64,
+    /// The memory for what peers have sent and what they are answered.
+    pub(crate) budget: Arc<Budget>,
+    /// The number of messages received on all connections.
+    pub(crate) messages: AtomicU64,
+    /// The number of files stored.
+    pub(crate) files: AtomicU64,
+}
+
+/// How messages are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// As a line, which begins with the time if `time` is set.
+    Line {
+        time: bool,
+    },
+    Json,
+    /// As they are, with these bytes after each.
+    Raw(&'static [u8]),
+}
+
+/// The maximum number of messages that wait for a slow peer.
+pub(crate) const MAX_SAID: usize = 64;
+
+/// What a peer has said, for all others.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) peer: Arc<str>,
+    pub(crate) meta: AnyMeta,
+    pub(crate) payload: Arc<[u8]>,
+}
+
+/// What the other peers say.
+pub(crate) struct Others(Option<broadcast::Receiver<Said>>);
+
+impl Others {
+    /// Waits for a message; forever if there are none for this peer. An error is the number of messages
+    /// that this peer has missed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no message.
+    pub(crate) async fn next(&mut self, own: &str) -> Result<Said, u64> {
+        let Some(said) = &mut self.0 else { return pending().await };
+        loop {
+            match said.recv().await {
+                Ok(said) if *said.peer == *own => {}
+                Ok(said) => return Ok(said),
+                Err(RecvError::Lagged(missed)) => return Err(missed),
+                Err(RecvError::Closed) => return pending().await,
+            }
+        }
+    }
+}
+
+/// Becomes true when the program ends.
+pub(crate) type Stop = watch::Receiver<bool>;
+
+impl Rules {
+    /// Returns what the others will say from now on.
+    pub(crate) fn others(&self) -> Others {
+        Others(self.others.as_ref().map(broadcast::Sender::subscribe))
+    }
+
+    /// Says a message of this peer to all others, if that is wanted.
+    pub(crate) fn say(&self, peer: &str, meta: AnyMeta, payload: &[u8]) {
+        if let Some(others) = &self.others {
+            // An error only says that nobody is there.
+            let _ = others.send(Said { peer: peer.into(), meta, payload: payload.into() });
+        }
+    }
+
+    /// Returns the end of a connection whose first frame did not come in time.
+    pub(crate) fn no_first_frame(&self) -> End {
+        let message = format!(
+            "no frame came within {:?} after the connection was made; \
+             for a peer that begins later set a longer --first-timeout",
+            self.first_timeout
+        );
+        End::at(0, Code::IDLE_TIMEOUT, &message)
+    }
+}

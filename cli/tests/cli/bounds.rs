@@ -1,0 +1,139 @@
+//! What a peer may cause is bounded, in memory and in time.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use unstick::Kind;
+use unstick_session::message::{Code, Digest, FileStatus, Message};
+
+use crate::support::*;
+
+const FILE_OPEN: u8 = Kind::FILE_OPEN.get();
+const FILE_DONE: u8 = Kind::FILE_DONE.get();
+
+fn wire(message: &Message<'_>) -> Vec<u8> {
+    let encoded = message.encode().unwrap();
+    frame(encoded.kind().get(), &encoded.to_payload())
+}
+
+#[test]
+fn the_memory_of_all_peers_together_is_bounded() {
+    let args = ["--max-memory", "2MiB", "--frame-timeout", "3", "--reply", "echo"];
+    let listen = Listen::start(&args);
+    let before = listen.peak_memory();
+    // Forty frames of 1 MiB that have begun, and end never.
+    let begun = &frame(BINARY, &[7; 1 << 20])[..1_000_000];
+    let peers: Vec<_> = (0..40)
+        .map(|_| {
+            let mut peer = listen.connect();
+            peer.set_nonblocking(true).unwrap();
+            // As much as is taken now; the rest waits in the system.
+            let _ = peer.write(begun);
+            peer
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(300));
+    for mut peer in &peers {
+        let _ = peer.write(&begun[500_000..]);
+    }
+    // A small message of another peer passes meanwhile.
+    let began = Instant::now();
+    let answer = talk(&listen.connect(), &[frame(TEXT, b"hi"), frame(CLOSE, b"")].concat());
+    assert_eq!(answer[0], (TEXT, b"hi".to_vec()));
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+    thread::sleep(Duration::from_millis(300));
+    let grown = listen.peak_memory() - before;
+    // The budget, twice 64 KiB for each peer, and what the allocator does not return.
+    assert!(grown < 24 << 20, "{} KiB", grown >> 10);
+    // Large messages pass too once the others were ended.
+    let hello = frame(HELLO, b"\0\x20\0\0");
+    let large = frame(BINARY, &[7; 1_000_000]);
+    let frames = talk(&listen.connect(), &[hello, large, frame(CLOSE, b"")].concat());
+    assert_eq!(frames[1].1.len(), 1_000_000);
+}
+
+#[test]
+fn a_peer_that_sends_no_first_frame_is_ended() {
+    let v1 = |text: &[u8]| frame(TEXT, text);
+    let plain = |text: &[u8]| [&u32::try_from(text.len()).unwrap().to_be_bytes(), text].concat();
+    type Framed = dyn Fn(&[u8]) -> Vec<u8>;
+    for (format, framed) in [("v1", &v1 as &Framed), ("u32be", &plain)] {
+        let listen = Listen::start(&["--format", format, "--first-timeout", "0.5"]);
+        let mut late = listen.connect();
+        late.write_all(&framed(b"hi")).unwrap();
+        listen.out.line("\"hi\"");
+        let silent = listen.connect();
+        let mut half = listen.connect();
+        half.write_all(b"\xf5").unwrap();
+        for peer in [&silent, &half] {
+            let peer = peer.local_addr().unwrap();
+            let line =
+                listen.err.line(&format!("unstick: {peer}: byte 0: no frame came within 500ms"));
+            assert!(line.contains("--first-timeout"), "{line}");
+        }
+        // The one that has sent something stays.
+        late.write_all(&framed(b"late")).unwrap();
+        listen.out.line("\"late\"");
+    }
+}
+
+/// Serves one connection with a peer that gets every file and answers nothing, but sends `sign` all the
+/// time after a frame of the kind `after`.
+fn signs(sign: Vec<u8>, after: u8) -> (String, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let served = thread::spawn(move || {
+        let mut peer = Peer::new(listener.accept().unwrap().0);
+        while peer.next().is_some_and(|(kind, _)| kind != after) {}
+        while peer.stream.write_all(&sign).is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    (addr, served)
+}
+
+#[test]
+fn signs_of_life_do_not_keep_a_sender_waiting_for_ever() {
+    let folder = Folder::new("bounds-signs");
+    let file = folder.write("file", b"bytes");
+    let working = Message::FileStatus(FileStatus::new(1, Code(0x0111)));
+    let ready = Message::FileStatus(FileStatus::ready(1, 0, Digest([0; 32])));
+    let cases: [(&[&str], Vec<u8>, &str); 4] = [
+        (&["--text", "hi", "--expect-reply"], wire(&Message::Ping(b"p")), "no answer within 500ms"),
+        (&["--text", "hi"], wire(&Message::Ping(b"p")), "did not close within 500ms"),
+        (&[&file], wire(&Message::Ping(b"p")), "said nothing new about a file for 500ms"),
+        (&[&file], wire(&working), "said nothing new about a file for 500ms"),
+    ];
+    for (args, sign, why) in cases {
+        let is_file = args[0] == file;
+        let (addr, served) = signs(sign, if is_file { FILE_OPEN } else { TEXT });
+        let began = Instant::now();
+        let done = run(&[&["send", &addr, "--timeout", "0.5"], args].concat(), b"");
+        assert_eq!(done.code, 1, "{done:?}");
+        assert!(done.stderr.contains(why), "{done:?}");
+        assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+        served.join().unwrap();
+    }
+    // A receiver that works for no longer than the file may need is waited for.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let served = thread::spawn(move || {
+        let mut peer = Peer::new(listener.accept().unwrap().0);
+        while peer.next().is_some_and(|(kind, _)| kind != FILE_OPEN) {}
+        peer.write(&wire(&ready));
+        while peer.next().is_some_and(|(kind, _)| kind != FILE_DONE) {}
+        for _ in 0..5 {
+            thread::sleep(Duration::from_millis(200));
+            peer.write(&wire(&working));
+        }
+        let stored =
+            FileStatus { offset: 5, digest: digest(b"bytes"), ..FileStatus::new(1, Code::STORED) };
+        peer.write(&wire(&Message::FileStatus(stored)));
+        peer.close_after();
+    });
+    let done = run(&["send", &addr, "--timeout", "0.5", &file], b"");
+    assert_eq!(done.code, 0, "{done:?}");
+    served.join().unwrap();
+}
