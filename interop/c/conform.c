@@ -418,6 +418,9 @@ static unstick_message get_message(const json *o)
     if (m.kind == UNSTICK_FILE_OPEN) {
         m.key = hex(o, "key", &len);
         m.size = json_number(o, "size", UNSTICK_SIZE_UNKNOWN);
+        const json *size = json_get(o, "size");
+        if (m.size == UNSTICK_SIZE_UNKNOWN && size != NULL && size->type != JSON_NULL)
+            m.kind = 0; /* a known size that the interface cannot express, MSG-8 */
     } else {
         m.digest = hex(o, "digest", &len);
         m.offset = json_number(o, m.kind == UNSTICK_FILE_DONE ? "total" : "offset", 0);
@@ -534,7 +537,9 @@ static void do_receive(const json *request)
         const uint8_t *bytes = hex(request, "payload", &len);
         put_bytes(&payload, bytes, len);
     }
-    unstick_told told = unstick_session_receive(&session, kind, (const uint8_t *)payload.bytes, payload.len, &m);
+    unstick_told told = unstick_session_header(&session, kind, (uint32_t)payload.len);
+    if (told == UNSTICK_ON_MESSAGE)
+        told = unstick_session_receive(&session, kind, (const uint8_t *)payload.bytes, payload.len, &m);
     put_told(request, told, &m);
     free(payload.bytes);
 }
@@ -545,13 +550,16 @@ static void do_send(const json *request)
     unstick_message m = get_message(json_get(request, "message"));
     if (unstick_session_send(&session, &m, fixed) < 0)
         put_refused("not allowed");
-    else
-        put("{\"ok\":true}");
+    else {
+        put("{\"ok\":true,\"writes\":");
+        put_message(&m);
+        put("}");
+    }
 }
 
-static void do_tick(const json *request)
+/* Answers a request that has no outcome but what the session says. */
+static void put_ok(const json *request)
 {
-    unstick_session_tick(&session);
     put("{\"ok\":true");
     put_says(request);
     put("}");
@@ -624,8 +632,14 @@ static void respond(const json *request)
         do_receive(request);
     else if (json_is(request, "do", "send"))
         do_send(request);
-    else if (json_is(request, "do", "tick"))
-        do_tick(request);
+    else if (json_is(request, "do", "tick")) {
+        unstick_session_tick(&session);
+        put_ok(request);
+    } else if (json_is(request, "do", "drain")) {
+        unstick_session_drain(&session);
+        put_ok(request);
+    } else if (json_is(request, "do", "skipped"))
+        put_told(request, unstick_session_skipped(&session), NULL);
     else if (json_is(request, "do", "end-of-stream"))
         put_told(request, unstick_session_end(&session), NULL);
     else

@@ -198,6 +198,10 @@ static void random_messages_never_leave_the_tables(void)
                 m.kind = UNSTICK_CLOSE;
             if (below(8) == 0)
                 unstick_session_tick(&s);
+            if (below(400) == 0)
+                unstick_session_drain(&s);
+            if (below(400) == 0)
+                unstick_session_skipped(&s);
             if (below(3) == 0) {
                 unstick_session_send(&s, &m, fixed);
             } else {
@@ -206,9 +210,12 @@ static void random_messages_never_leave_the_tables(void)
                 memcpy(payload, fixed, (size_t)n);
                 memcpy(payload + n, m.bytes, m.len);
                 uint16_t before = s.error;
+                unstick_session copy = s;
+                bool early = unstick_session_header(&copy, m.kind, (uint32_t)((size_t)n + m.len)) == UNSTICK_ON_ERROR;
                 unstick_told told = unstick_session_receive(&s, m.kind, payload, (size_t)n + m.len, &out);
                 CHECK((told == UNSTICK_ON_ERROR) == (s.error != 0));
                 CHECK(before == 0 || s.error == before);
+                CHECK(!early || (told == UNSTICK_ON_ERROR && s.error == copy.error));
                 delivered += told == UNSTICK_ON_MESSAGE;
             }
             CHECK(s.in_count <= UNSTICK_MAX_TRANSFERS);
@@ -218,7 +225,7 @@ static void random_messages_never_leave_the_tables(void)
                     CHECK(unstick_message_encode(&out, fixed) >= 0);
                     said++;
                 }
-                CHECK(said <= UNSTICK_MAX_TRANSFERS + 1);
+                CHECK(said <= 2 * UNSTICK_MAX_TRANSFERS + 1); /* CNV-17 */
             }
         }
         errors += s.error != 0;
@@ -261,6 +268,190 @@ static void nothing_is_said_after_the_own_close(void)
     CHECK(!unstick_session_says(&s, &out));
 }
 
+static void a_header_is_refused_before_its_payload(void)
+{
+    static unstick_session s;
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(unstick_session_header(&s, UNSTICK_TEXT, 65536) == UNSTICK_ON_MESSAGE);
+    CHECK(unstick_session_header(&s, UNSTICK_FILE_OPEN, 65536) == UNSTICK_ON_MESSAGE); /* only that file, by its name */
+    CHECK(unstick_session_header(&s, UNSTICK_PING, 65) == UNSTICK_ON_ERROR);
+    CHECK(s.error == UNSTICK_BAD_MESSAGE && s.error_at == 64);
+    CHECK(unstick_session_header(&s, UNSTICK_TEXT, 0) == UNSTICK_ON_ERROR);
+
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(unstick_session_header(&s, UNSTICK_FILE_STATUS, 45) == UNSTICK_ON_ERROR && s.error_at == 45);
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(unstick_session_header(&s, 0x20, 9) == UNSTICK_ON_ERROR && s.error == UNSTICK_UNKNOWN_KIND);
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(give(&s, (unstick_message){.kind = UNSTICK_CLOSE}) == UNSTICK_ON_MESSAGE);
+    CHECK(unstick_session_header(&s, UNSTICK_TEXT, 9) == UNSTICK_ON_ERROR && s.error == UNSTICK_MISPLACED_MESSAGE);
+}
+
+static void a_frame_that_is_discarded_by_its_header_was_the_first(void)
+{
+    static unstick_session s;
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(unstick_session_header(&s, UNSTICK_HELLO, 4) == UNSTICK_ON_MESSAGE);
+    CHECK(unstick_session_header(&s, 0x81, 9) == UNSTICK_ON_NOTHING);
+    CHECK(unstick_session_header(&s, UNSTICK_HELLO, 4) == UNSTICK_ON_ERROR && s.error == UNSTICK_MISPLACED_MESSAGE);
+}
+
+static void the_offset_of_what_is_wrong_is_kept(void)
+{
+    static unstick_session s;
+    static const uint8_t status[48] = {[46] = 'a', [47] = 0xFF};
+    static const uint8_t open[31] = {[3] = 7, [28] = 'a', [29] = '/', [30] = 'b'};
+    unstick_message m;
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(unstick_session_receive(&s, UNSTICK_FILE_OPEN, open, sizeof open, &m) == UNSTICK_ON_FILE_REFUSED);
+    CHECK(m.transfer == 7 && m.code == UNSTICK_BAD_NAME && s.error_at == 29);
+    CHECK(unstick_session_receive(&s, UNSTICK_FILE_STATUS, status, sizeof status, &m) == UNSTICK_ON_ERROR);
+    CHECK(s.error == UNSTICK_BAD_MESSAGE && s.error_at == 47);
+}
+
+static void every_single_octet_is_judged_in_a_name(void)
+{
+    for (unsigned octet = 0; octet < 256; octet++) {
+        uint8_t payload[30] = {[28] = (uint8_t)octet, [29] = '.'};
+        unstick_message m;
+        size_t at = 0;
+        uint16_t code = unstick_message_decode(UNSTICK_FILE_OPEN, payload, sizeof payload, &m, &at);
+        bool allowed = octet >= 0x20 && octet < 0x7F && strchr("/\\:.", (int)octet) == NULL;
+        CHECK(code == (allowed ? 0 : UNSTICK_BAD_NAME) && (allowed || at == 28));
+        /* A name that is not UTF-8 at its end: that counts first. */
+        payload[29] = 0xC2;
+        code = unstick_message_decode(UNSTICK_FILE_OPEN, payload, sizeof payload, &m, &at);
+        CHECK(code == UNSTICK_BAD_NAME && at == (octet < 0x80 ? 29u : 28u));
+    }
+}
+
+static void after_the_close_of_the_peer_no_ping_is_open(void)
+{
+    static unstick_session s;
+    unstick_session_begin(&s, NULL, 0);
+    for (unsigned i = 0; i < 6; i++)
+        CHECK(sends(&s, (unstick_message){.kind = UNSTICK_PING}) == (i < 4));
+    CHECK(give(&s, (unstick_message){.kind = UNSTICK_CLOSE}) == UNSTICK_ON_MESSAGE);
+    for (unsigned i = 0; i < 6; i++)
+        CHECK(sends(&s, (unstick_message){.kind = UNSTICK_PING}));
+}
+
+static void a_skipped_frame_does_not_change_an_error(void)
+{
+    static unstick_session s;
+    unstick_session_begin(&s, NULL, 0);
+    unstick_session_fail(&s, UNSTICK_IDLE_TIMEOUT);
+    CHECK(unstick_session_skipped(&s) == UNSTICK_ON_ERROR && s.error == UNSTICK_IDLE_TIMEOUT);
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(sends(&s, (unstick_message){.kind = UNSTICK_CLOSE}));
+    CHECK(unstick_session_skipped(&s) == UNSTICK_ON_NOTHING);
+}
+
+static void a_reason_that_is_not_text_is_shortened(void)
+{
+    static unstick_session s;
+    static const uint8_t reason[] = {'a', 0xFF, 'b'};
+    unstick_message m = {.kind = UNSTICK_CLOSE, .code = UNSTICK_BUSY, .bytes = reason, .len = sizeof reason};
+    uint8_t fixed[UNSTICK_MAX_FIXED];
+    CHECK(unstick_message_encode(&m, fixed) == -1);
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(unstick_session_send(&s, &m, fixed) == 2 && m.len == 1);
+}
+
+static void a_limit_that_is_known_by_other_means_holds(void)
+{
+    static unstick_session s;
+    uint8_t long_text[100] = {0};
+    const unstick_message text = {.kind = UNSTICK_TEXT, .bytes = long_text, .len = sizeof long_text};
+    const unstick_message open = {.kind = UNSTICK_FILE_OPEN, .transfer = 1, .bytes = LETTERS, .len = 1};
+    unstick_session_begin(&s, NULL, 0);
+    s.peer_limit = 99;
+    CHECK(!sends(&s, text));
+    s.peer_limit = 100;
+    CHECK(sends(&s, text));
+    s.peer_limit = UNSTICK_STATUS_LEN - 1; /* there is no room for an answer */
+    CHECK(!sends(&s, open) && give(&s, open) == UNSTICK_ON_ERROR && s.error == UNSTICK_MISPLACED_MESSAGE);
+}
+
+static void a_side_that_drains_refuses_files_and_is_busy_until_they_are_answered(void)
+{
+    static unstick_session s;
+    unstick_message out;
+    unstick_session_begin(&s, NULL, 0);
+    unstick_session_drain(&s);
+    CHECK(!unstick_session_busy(&s));
+    const unstick_message open = {.kind = UNSTICK_FILE_OPEN, .transfer = 1, .bytes = LETTERS, .len = 1};
+    CHECK(give(&s, open) == UNSTICK_ON_FILE_REFUSED);
+    CHECK(unstick_session_busy(&s));
+    CHECK(unstick_session_says(&s, &out) && out.code == UNSTICK_SHUTTING_DOWN);
+    CHECK(!unstick_session_busy(&s));
+    CHECK(!sends(&s, open));
+}
+
+static void every_code_is_sent_where_it_belongs_only(void)
+{
+    static unstick_session s;
+    unsigned closes = 0, fails = 0;
+    for (unsigned code = 1; code < 0x10000; code++) {
+        unstick_message out;
+        unstick_session_begin(&s, NULL, 0);
+        closes += sends(&s, (unstick_message){.kind = UNSTICK_CLOSE, .code = (uint16_t)code});
+        unstick_session_begin(&s, NULL, 0);
+        unstick_session_fail(&s, (uint16_t)code);
+        fails += unstick_session_says(&s, &out);
+        CHECK(s.error == code);
+    }
+    CHECK(closes == 0x8000 + 9 + 7 && fails == closes);
+#if UNSTICK_FILES
+    unsigned statuses = 0, cancels = 0;
+    const unstick_message open = {.kind = UNSTICK_FILE_OPEN, .transfer = 1, .bytes = LETTERS, .len = 1};
+    for (unsigned code = 0; code < 0x10000; code++) {
+        unstick_message m = {.kind = UNSTICK_FILE_STATUS, .transfer = 1, .code = (uint16_t)code};
+        unstick_session_begin(&s, NULL, 0);
+        give(&s, open);
+        statuses += sends(&s, m);
+        unstick_session_begin(&s, NULL, 0);
+        sends(&s, open);
+        m.kind = UNSTICK_FILE_CANCEL;
+        cancels += sends(&s, m);
+    }
+    CHECK(statuses == 0x8000 + 18 && cancels == 0x8000 + 3); /* stored is too early */
+#endif
+}
+
+#if UNSTICK_FILES
+static void a_drain_does_not_wait_for_what_cannot_come(void)
+{
+    static unstick_session s;
+    unstick_message open = {.kind = UNSTICK_FILE_OPEN, .transfer = 1, .bytes = LETTERS, .len = 1};
+    unstick_session_begin(&s, NULL, 0);
+    CHECK(sends(&s, open) && give(&s, open) == UNSTICK_ON_MESSAGE);
+    unstick_session_drain(&s);
+    /* Both go on. */
+    CHECK(sends(&s, (unstick_message){.kind = UNSTICK_FILE_DONE, .transfer = 1, .total = 0}));
+    open.transfer = 2;
+    CHECK(give(&s, open) == UNSTICK_ON_FILE_REFUSED); /* second-open, not shutting-down */
+    unstick_message out;
+    CHECK(unstick_session_says(&s, &out) && out.code == UNSTICK_SECOND_OPEN);
+    CHECK(unstick_session_busy(&s));
+    CHECK(give(&s, (unstick_message){.kind = UNSTICK_CLOSE}) == UNSTICK_ON_MESSAGE);
+    CHECK(!unstick_session_busy(&s));
+}
+
+static void a_working_that_is_due_is_not_lost_by_a_refusal(void)
+{
+    static unstick_session s;
+    unstick_message out;
+    unstick_session_begin(&s, NULL, 0);
+    give(&s, (unstick_message){.kind = UNSTICK_FILE_OPEN, .transfer = 1, .bytes = LETTERS, .len = 1});
+    unstick_session_tick(&s);
+    give(&s, (unstick_message){.kind = UNSTICK_FILE_CANCEL, .transfer = 1});
+    CHECK(unstick_session_says(&s, &out) && out.code == UNSTICK_WORKING);
+    CHECK(unstick_session_says(&s, &out) && out.code == UNSTICK_CANCELLED);
+    CHECK(!unstick_session_says(&s, &out));
+}
+#endif
+
 static void local_codes_and_reserved_kinds_are_not_sent(void)
 {
     static unstick_session s;
@@ -288,7 +479,8 @@ static void an_error_of_the_frames_is_said_as_a_close(void)
 static void what_was_held_of_an_earlier_file_is_forgotten(void)
 {
     static unstick_session s;
-    const unstick_message open = {.kind = UNSTICK_FILE_OPEN, .transfer = 1, .size = 9, .bytes = LETTERS, .len = 1};
+    const unstick_message open = {
+        .kind = UNSTICK_FILE_OPEN, .transfer = 1, .size = 9, .key = LETTERS, .bytes = LETTERS, .len = 1};
     const unstick_message ready = {.kind = UNSTICK_FILE_STATUS, .transfer = 1, .code = UNSTICK_READY, .offset = 3};
     const unstick_message data = {.kind = UNSTICK_FILE_DATA, .transfer = 1, .offset = 3, .bytes = LETTERS, .len = 1};
     unstick_message next_open = open, next_data = data;
@@ -297,7 +489,7 @@ static void what_was_held_of_an_earlier_file_is_forgotten(void)
     unstick_session_begin(&s, NULL, 0);
     CHECK(sends(&s, open) && !sends(&s, data));
     CHECK(give(&s, ready) == UNSTICK_ON_FILE_READY);
-    CHECK(sends(&s, (unstick_message){.kind = UNSTICK_FILE_CANCEL, .transfer = 1}));
+    CHECK(sends(&s, (unstick_message){.kind = UNSTICK_FILE_CANCEL, .transfer = 1, .code = UNSTICK_GIVEN_UP}));
     CHECK(sends(&s, next_open) && !sends(&s, next_data));
 
     unstick_session_begin(&s, NULL, 0);
@@ -388,6 +580,7 @@ static void act(side *from, side *to)
     case UNSTICK_FILE_OPEN:
         m.transfer = from->next_id + below(3);
         m.size = below(2) == 0 ? UNSTICK_SIZE_UNKNOWN : below(9);
+        m.key = below(2) == 0 ? NULL : LETTERS;
         break;
     case UNSTICK_FILE_STATUS:
         m.transfer = below(2) == 0 ? from->in_id : below(from->in_id + 1);
@@ -446,6 +639,8 @@ static void two_sessions_never_refuse_each_other(void)
             case 2:
                 if (below(10) == 0)
                     unstick_session_tick(&from->session);
+                else if (below(50) == 0)
+                    unstick_session_drain(&from->session);
                 break;
             default:
                 act(from, to);
@@ -551,10 +746,22 @@ int main(void)
     RUN(without_files_each_open_is_not_accepted);
 #endif
     RUN(nothing_is_said_after_the_own_close);
+    RUN(a_header_is_refused_before_its_payload);
+    RUN(a_frame_that_is_discarded_by_its_header_was_the_first);
+    RUN(the_offset_of_what_is_wrong_is_kept);
+    RUN(every_single_octet_is_judged_in_a_name);
+    RUN(after_the_close_of_the_peer_no_ping_is_open);
+    RUN(a_skipped_frame_does_not_change_an_error);
+    RUN(a_reason_that_is_not_text_is_shortened);
+    RUN(a_limit_that_is_known_by_other_means_holds);
+    RUN(a_side_that_drains_refuses_files_and_is_busy_until_they_are_answered);
+    RUN(every_code_is_sent_where_it_belongs_only);
     RUN(local_codes_and_reserved_kinds_are_not_sent);
     RUN(an_error_of_the_frames_is_said_as_a_close);
 #if UNSTICK_FILES
     RUN(what_was_held_of_an_earlier_file_is_forgotten);
+    RUN(a_drain_does_not_wait_for_what_cannot_come);
+    RUN(a_working_that_is_due_is_not_lost_by_a_refusal);
 #endif
     RUN(a_reason_is_shortened_at_a_character);
     if (failures == 0)

@@ -91,7 +91,7 @@ size_t unstick_utf8(const uint8_t *text, size_t len)
     return at;
 }
 
-/* 13.6. Returns true if the name is allowed, else the offset of what is wrong in `*at`. */
+/* 13.6. Returns true if the name is allowed, else the offset of what is wrong in `*at` (MSG-14). */
 static bool name_allowed(const uint8_t *name, size_t len, size_t *at)
 {
     *at = 0;
@@ -101,37 +101,40 @@ static bool name_allowed(const uint8_t *name, size_t len, size_t *at)
         *at = UNSTICK_MAX_NAME;
         return false;
     }
-    if (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')))
+    *at = unstick_utf8(name, len);
+    if (*at < len)
         return false;
-    while (*at < len) {
+    for (*at = 0; *at < len; *at += character(name + *at, len - *at)) {
         const uint8_t *c = name + *at;
-        unsigned n = character(c, len - *at);
-        bool control = c[0] < 0x20 || c[0] == 0x7F || (c[0] == 0xC2 && n == 2 && c[1] < 0xA0);
-        if (n == 0 || control || c[0] == '/' || c[0] == '\\' || c[0] == ':')
+        bool control = c[0] < 0x20 || c[0] == 0x7F || (c[0] == 0xC2 && c[1] < 0xA0);
+        if (control || c[0] == '/' || c[0] == '\\' || c[0] == ':')
             return false;
-        *at += n;
     }
-    return true;
+    *at = 0;
+    return name[0] != '.' || len > 2 || (len == 2 && name[1] != '.');
 }
 
-/* Checks what follows the fixed fields: 0, UNSTICK_BAD_MESSAGE or UNSTICK_BAD_NAME, with the offset
- * after the fixed fields. */
-static uint16_t judge_rest(uint8_t kind, const uint8_t *bytes, size_t len, size_t *at)
+/* MSG-5: what the length alone decides. A name's length is left to name_allowed. */
+static bool length_allowed(uint8_t kind, uint64_t len, size_t *at)
 {
-    bool good = true;
-    *at = 0;
+    uint64_t min = fixed_len(kind), max = UINT64_MAX;
+    if (kind == UNSTICK_FILE_DATA)
+        min++;
+    else if (kind == UNSTICK_FILE_DONE)
+        max = min;
+    else if (kind == UNSTICK_PING || kind == UNSTICK_PONG)
+        max = UNSTICK_MAX_PING;
+    else if (kind == UNSTICK_CLOSE && len == 0)
+        min = 0; /* the same as no-error without a reason, MSG-4 */
+    *at = (size_t)(len < max ? len : max);
+    return min <= len && len <= max;
+}
+
+/* Checks the text after the fixed fields: 0, UNSTICK_BAD_MESSAGE or UNSTICK_BAD_NAME, with the
+ * offset after the fixed fields. */
+static uint16_t judge_text(uint8_t kind, const uint8_t *bytes, size_t len, size_t *at)
+{
     switch (kind) {
-    case UNSTICK_PING:
-    case UNSTICK_PONG:
-        good = len <= UNSTICK_MAX_PING;
-        *at = UNSTICK_MAX_PING;
-        break;
-    case UNSTICK_FILE_DATA:
-        good = len != 0;
-        break;
-    case UNSTICK_FILE_DONE:
-        good = len == 0;
-        break;
     case UNSTICK_FILE_OPEN:
         return name_allowed(bytes, len, at) ? 0 : UNSTICK_BAD_NAME;
     case UNSTICK_TEXT:
@@ -140,24 +143,20 @@ static uint16_t judge_rest(uint8_t kind, const uint8_t *bytes, size_t len, size_
     case UNSTICK_FILE_STATUS:
     case UNSTICK_FILE_CANCEL:
         *at = unstick_utf8(bytes, len);
-        good = *at == len;
-        break;
+        return *at == len ? 0 : UNSTICK_BAD_MESSAGE;
     default:
-        break;
+        return 0;
     }
-    return good ? 0 : UNSTICK_BAD_MESSAGE;
 }
 
 uint16_t unstick_message_decode(uint8_t kind, const uint8_t *payload, size_t len, unstick_message *m, size_t *at)
 {
     unsigned fixed = fixed_len(kind);
     *m = (unstick_message){.kind = kind};
-    if (kind == UNSTICK_CLOSE && len == 0)
-        return 0; /* the same as no-error without a reason, MSG-4 */
-    if (len < fixed) {
-        *at = len;
+    if (!length_allowed(kind, len, at))
         return UNSTICK_BAD_MESSAGE;
-    }
+    if (len < fixed)
+        return 0; /* an empty close */
     if (kind == UNSTICK_HELLO)
         m->limit = (uint32_t)number_at(payload, 4);
     else if (kind == UNSTICK_CLOSE)
@@ -190,7 +189,8 @@ uint16_t unstick_message_decode(uint8_t kind, const uint8_t *payload, size_t len
     m->len = len - fixed;
     if (m->len != 0)
         m->bytes = payload + fixed;
-    uint16_t code = judge_rest(kind, m->bytes, m->len, at);
+    *at = 0;
+    uint16_t code = judge_text(kind, m->bytes, m->len, at);
     *at += fixed;
     return code;
 }
@@ -198,7 +198,8 @@ uint16_t unstick_message_decode(uint8_t kind, const uint8_t *payload, size_t len
 int unstick_message_encode(const unstick_message *m, uint8_t fixed[UNSTICK_MAX_FIXED])
 {
     size_t at;
-    if (m->kind == 0 || judge_rest(m->kind, m->bytes, m->len, &at) != 0)
+    if (m->kind == 0 || !length_allowed(m->kind, (uint64_t)fixed_len(m->kind) + m->len, &at) ||
+        judge_text(m->kind, m->bytes, m->len, &at) != 0)
         return -1;
     switch (m->kind) {
     case UNSTICK_HELLO:
@@ -248,7 +249,7 @@ bool unstick_datagram_check_messages(const uint8_t *bytes, size_t len, bool cut,
     while (unstick_datagram_next(bytes, len, known, known_len, &position, &frame)) {
         uint16_t code = unstick_message_decode(frame.kind, frame.payload, frame.len, &message, &at);
         if (code != 0) {
-            *cause = (unstick_error){.code = code, .at = at};
+            *cause = (unstick_error){.code = code, .at = frame.at};
             return false;
         }
     }
@@ -281,10 +282,28 @@ static bool known_kind(const unstick_session *s, uint8_t kind)
     return defined_kind(kind);
 }
 
-/* Codes that are never sent: chapters 9 and 16. */
-static bool local_code(uint16_t code)
+static bool between(uint16_t code, uint16_t first, uint16_t last)
 {
-    return code == UNSTICK_REFUSED_DATAGRAM || code == UNSTICK_UNSYNCHRONIZED || code == UNSTICK_UNCLOSED;
+    return first <= code && code <= last;
+}
+
+/* COD-2: whether a message of this kind may have the code. */
+static bool code_allowed(uint8_t kind, uint16_t code)
+{
+    if (code >= 0x8000)
+        return true; /* of applications */
+    switch (kind) {
+    case UNSTICK_CLOSE:
+        return code <= UNSTICK_IDLE_TIMEOUT ||
+               (between(code, UNSTICK_BAD_MESSAGE, UNSTICK_TOO_SLOW) && code != UNSTICK_UNCLOSED);
+    case UNSTICK_FILE_STATUS:
+        return between(code, UNSTICK_SHUTTING_DOWN, UNSTICK_TOO_SLOW) || between(code, UNSTICK_READY, UNSTICK_WORKING) ||
+               between(code, UNSTICK_STORED, UNSTICK_EXISTS) || between(code, UNSTICK_CANCELLED, UNSTICK_STORAGE_FAILED);
+    case UNSTICK_FILE_CANCEL:
+        return between(code, UNSTICK_GIVEN_UP, UNSTICK_UNREADABLE);
+    default:
+        return true;
+    }
 }
 
 static bool has_reason(uint8_t kind)
@@ -296,7 +315,7 @@ static bool has_reason(uint8_t kind)
 /* FIL-13. */
 static bool others_follow(uint16_t code)
 {
-    return code >= 0x0110 && code <= 0x011F;
+    return between(code, 0x0110, 0x011F);
 }
 
 /* 15.4 and 15.5: where the first data may begin, and a done without data may end. */
@@ -315,36 +334,57 @@ static bool total_allowed(uint64_t total, uint64_t size)
 {
     return size == UNSTICK_SIZE_UNKNOWN || total == size;
 }
-#endif
 
-/* The order in which a frame is judged, before the rules for files: a malformed payload, an unknown
- * kind, a message out of place. Returns 0, UNSTICK_BAD_NAME for a file that is refused, or the
- * error. */
-static uint16_t judge(const unstick_session *s, uint8_t kind, const uint8_t *payload, size_t len, unstick_message *m)
+/* FIL-25. */
+static bool is_key(const uint8_t *key)
 {
-    size_t at;
-    uint16_t code = unstick_message_decode(kind, payload, len, m, &at);
-    if (code == UNSTICK_BAD_MESSAGE)
-        return code;
-    if (s->close_received)
-        return UNSTICK_MISPLACED_MESSAGE; /* CNV-5 */
-    if (!known_kind(s, kind))
-        return (kind & 0x80) ? 0 : UNSTICK_UNKNOWN_KIND; /* CNV-9 */
-    if (kind == UNSTICK_HELLO && s->received)
-        return UNSTICK_MISPLACED_MESSAGE; /* CNV-1 */
-    if (kind == UNSTICK_FILE_OPEN && s->short_peer)
-        return UNSTICK_MISPLACED_MESSAGE; /* FIL-20 */
-    return code;
+    for (unsigned i = 0; key != NULL && i < 16; i++)
+        if (key[i] != 0)
+            return true;
+    return false;
 }
 
-/* The rows for open, data, done and cancel that do not depend on the open file. */
+/* FIL-14 and FIL-25: the offset in ready. */
+static bool may_hold(uint64_t held, uint64_t size, bool keyed)
+{
+    return held <= size && (keyed || held == 0);
+}
+#endif
+
+/* The rules 2 to 5 of 14.8, as far as the header decides them. Returns the error, or 0. */
+static uint16_t judge_header(const unstick_session *s, uint8_t kind, uint64_t length, size_t *at)
+{
+    if (s->close_received)
+        return UNSTICK_MISPLACED_MESSAGE; /* CNV-5 */
+    if (kind == UNSTICK_HELLO && s->received)
+        return UNSTICK_MISPLACED_MESSAGE; /* CNV-1 */
+    if (!known_kind(s, kind))
+        return (kind & 0x80) ? 0 : UNSTICK_UNKNOWN_KIND; /* CNV-9 */
+    return length_allowed(kind, length, at) ? 0 : UNSTICK_BAD_MESSAGE;
+}
+
+/* The rules 6 and 7 of 14.8, except for statuses. */
 static uint16_t judge_id(const unstick_session *s, const unstick_message *m)
 {
     bool above = m->transfer >= s->in_next;
-    if (m->kind == UNSTICK_FILE_OPEN)
-        return !above ? UNSTICK_BAD_TRANSFER_ID /* FIL-1 */
-               : s->in_count == UNSTICK_MAX_TRANSFERS ? UNSTICK_TOO_MANY_TRANSFERS : 0; /* FIL-3 */
-    return above ? UNSTICK_BAD_TRANSFER_ID : 0; /* FIL-2 */
+    if (m->kind == UNSTICK_FILE_OPEN && s->peer_limit < UNSTICK_STATUS_LEN)
+        return UNSTICK_MISPLACED_MESSAGE; /* FIL-20 */
+    return above == (m->kind == UNSTICK_FILE_OPEN) ? 0 : UNSTICK_BAD_TRANSFER_ID; /* FIL-1, FIL-2 */
+}
+
+/* The rules 9 to 11 of 14.8, for an open: the error, the final status that the session gives it, or
+ * 0 if it is the application's. */
+static uint16_t judge_open(const unstick_session *s, uint16_t name)
+{
+    if (s->in_count == UNSTICK_MAX_TRANSFERS)
+        return UNSTICK_TOO_MANY_TRANSFERS; /* FIL-3 */
+    if (name != 0)
+        return name;
+    if (s->in_state != NONE)
+        return UNSTICK_SECOND_OPEN; /* FIL-6 */
+    if (s->draining)
+        return UNSTICK_SHUTTING_DOWN; /* CNV-16 */
+    return UNSTICK_FILES ? 0 : UNSTICK_NOT_ACCEPTED;
 }
 
 #if UNSTICK_FILES
@@ -366,7 +406,7 @@ static bool may_answer(const unstick_session *s, const unstick_message *m, bool 
     bool open = s->in_state != NONE && s->in_id == m->transfer;
     switch (m->code) {
     case UNSTICK_READY: /* FIL-14 */
-        return open && s->in_state == OFFERED && m->offset <= s->in_size;
+        return open && s->in_state == OFFERED && may_hold(m->offset, s->in_size, s->in_keyed);
     case UNSTICK_STORED: /* FIL-15 */
         return done;
     default:
@@ -379,7 +419,8 @@ static bool may_send_file(const unstick_session *s, const unstick_message *m)
 {
     if (m->kind == UNSTICK_FILE_OPEN)
         return s->out_state == NONE && m->transfer >= s->out_next && s->out_count < UNSTICK_MAX_TRANSFERS &&
-               !s->close_received /* CNV-7 */ && !s->short_self /* FIL-20 */;
+               !s->close_received /* CNV-7 */ && !s->draining /* CNV-16 */ &&
+               s->own_limit >= UNSTICK_STATUS_LEN && s->peer_limit >= UNSTICK_STATUS_LEN /* FIL-20 */;
     if (s->out_state == NONE || m->transfer != s->out_id)
         return false;
     uint64_t at = m->kind == UNSTICK_FILE_DATA ? m->offset : m->total;
@@ -400,31 +441,36 @@ static unstick_told meaning(const unstick_session *s, const unstick_message *m, 
     bool open = s->out_state != NONE && s->out_id == m->transfer;
     if (m->code == UNSTICK_READY)
         return !open || s->out_state != OPENED ? UNSTICK_ON_NOTHING
-               : s->out_ready ? UNSTICK_ON_ERROR : UNSTICK_ON_FILE_READY;
+               : s->out_ready || !may_hold(m->offset, s->out_size, s->out_keyed) ? UNSTICK_ON_ERROR
+               : UNSTICK_ON_FILE_READY;
     if (m->code == UNSTICK_STORED && !done)
         return UNSTICK_ON_ERROR;
     return others_follow(m->code) ? UNSTICK_ON_FILE_WORKING : UNSTICK_ON_FILE_END;
 }
 #endif
 
-/* CNV-4. */
-static bool answers_ping(const unstick_session *s, const unstick_message *pong)
+/* CNV-4. Returns how many open pings, from the oldest on, a pong ends; 0 if it answers none. */
+static unsigned answered(const unstick_session *s, const unstick_message *pong)
 {
-    return s->ping_open && pong->len == s->ping_len && same(pong->bytes, s->ping, pong->len);
+    unsigned n = s->ping_count;
+    while (n != 0 && (pong->len != s->pings[n - 1].len || !same(pong->bytes, s->pings[n - 1].bytes, pong->len)))
+        n--;
+    return n;
 }
 
 /* ---- The conversation: what is done about it --------------------------------------------- */
 
 void unstick_session_begin(unstick_session *s, const uint8_t *known, size_t known_len)
 {
-    *s = (unstick_session){.known = known, .known_len = known_len, .peer_limit = UNSTICK_EARLY_LIMIT};
+    *s = (unstick_session){
+        .known = known, .known_len = known_len, .peer_limit = UNSTICK_EARLY_LIMIT, .own_limit = UINT32_MAX};
 }
 
 static unstick_told fail(unstick_session *s, uint16_t code)
 {
     if (s->error == 0) {
         s->error = code;
-        s->close_due = !s->close_sent && !local_code(code) && s->peer_limit >= 2; /* CNV-11 */
+        s->close_due = !s->close_sent && code_allowed(UNSTICK_CLOSE, code) && s->peer_limit >= 2; /* CNV-11 */
     }
     return UNSTICK_ON_ERROR;
 }
@@ -480,19 +526,19 @@ static unstick_told receive_file(unstick_session *s, unstick_message *m, uint16_
         s->in_next = (uint64_t)m->transfer + 1;
         if (s->close_sent)
             return UNSTICK_ON_NOTHING; /* CNV-6 */
-        if (name != 0)
-            return refuse(s, m, name);
+        code = judge_open(s, name);
+        if (code == UNSTICK_TOO_MANY_TRANSFERS)
+            return fail(s, code);
+        if (code != 0)
+            return refuse(s, m, code);
 #if UNSTICK_FILES
-        if (s->in_state != NONE)
-            return refuse(s, m, UNSTICK_SECOND_OPEN); /* FIL-6 */
         owe(s, m->transfer, 0);
         s->in_state = OFFERED;
         s->in_id = m->transfer;
         s->in_size = m->size;
-        return UNSTICK_ON_MESSAGE;
-#else
-        return refuse(s, m, UNSTICK_NOT_ACCEPTED);
+        s->in_keyed = is_key(m->key);
 #endif
+        return UNSTICK_ON_MESSAGE;
     }
 #if UNSTICK_FILES
     if (s->in_state == NONE || m->transfer != s->in_id)
@@ -552,6 +598,21 @@ static unstick_told receive_status(unstick_session *s, const unstick_message *m)
 #endif
 }
 
+unstick_told unstick_session_header(unstick_session *s, uint8_t kind, uint32_t length)
+{
+    if (s->error != 0)
+        return UNSTICK_ON_ERROR; /* CNV-10 */
+    if (s->end_received)
+        return UNSTICK_ON_NOTHING; /* a mistake of the caller */
+    uint16_t code = judge_header(s, kind, length, &s->error_at);
+    if (code != 0)
+        return fail(s, code);
+    if (known_kind(s, kind))
+        return UNSTICK_ON_MESSAGE;
+    s->received = true;
+    return UNSTICK_ON_NOTHING;
+}
+
 unstick_told unstick_session_receive(unstick_session *s, uint8_t kind, const uint8_t *payload, size_t len,
                                      unstick_message *m)
 {
@@ -561,29 +622,37 @@ unstick_told unstick_session_receive(unstick_session *s, uint8_t kind, const uin
         return UNSTICK_ON_ERROR; /* CNV-10 */
     if (s->end_received)
         return UNSTICK_ON_NOTHING; /* a mistake of the caller */
-    uint16_t code = judge(s, kind, payload, len, m);
+    uint16_t code = judge_header(s, kind, len, &s->error_at);
     s->received = true;
+    if (code == 0 && !known_kind(s, kind))
+        return UNSTICK_ON_NOTHING;
+    if (code == 0)
+        code = unstick_message_decode(kind, payload, len, m, &s->error_at);
     if (code != 0 && code != UNSTICK_BAD_NAME)
         return fail(s, code);
-    if (!known_kind(s, kind))
-        return UNSTICK_ON_NOTHING;
     switch (kind) {
     case UNSTICK_HELLO:
         s->peer_limit = m->limit;
-        s->short_peer = m->limit < UNSTICK_STATUS_LEN;
         return UNSTICK_ON_MESSAGE;
     case UNSTICK_PING:
+        if (m->len > s->peer_limit)
+            return UNSTICK_ON_NOTHING; /* CNV-3 */
         s->pong_due = true;
         s->pong_len = (uint8_t)m->len;
         copy(s->pong, m->bytes, m->len);
         return UNSTICK_ON_NOTHING;
-    case UNSTICK_PONG:
-        if (!answers_ping(s, m))
+    case UNSTICK_PONG: {
+        unsigned n = answered(s, m);
+        if (n == 0)
             return UNSTICK_ON_NOTHING;
-        s->ping_open = false;
+        s->ping_count = (uint8_t)(s->ping_count - n);
+        for (unsigned i = 0; i < s->ping_count; i++)
+            s->pings[i] = s->pings[i + n];
         return UNSTICK_ON_MESSAGE;
+    }
     case UNSTICK_CLOSE:
         s->close_received = true;
+        s->ping_count = 0; /* CNV-15 */
         if (s->in_state != NONE) { /* no status is owed any more, FIL-5 */
             unsigned i = owed(s, s->in_id);
             if (i < s->in_count)
@@ -603,6 +672,16 @@ unstick_told unstick_session_receive(unstick_session *s, uint8_t kind, const uin
     }
 }
 
+unstick_told unstick_session_skipped(unstick_session *s)
+{
+    if (s->error != 0)
+        return UNSTICK_ON_ERROR;
+    if (s->close_received)
+        return fail(s, UNSTICK_OVERSIZE); /* CNV-20 */
+    s->received = true;
+    return UNSTICK_ON_NOTHING;
+}
+
 unstick_told unstick_session_end(unstick_session *s)
 {
     if (s->error != 0)
@@ -611,6 +690,22 @@ unstick_told unstick_session_end(unstick_session *s)
         return fail(s, UNSTICK_UNCLOSED); /* CNV-8 */
     s->end_received = true;
     return UNSTICK_ON_CLEAN_END;
+}
+
+void unstick_session_drain(unstick_session *s)
+{
+    s->draining = true;
+}
+
+bool unstick_session_busy(const unstick_session *s)
+{
+    if (s->error != 0)
+        return false;
+#if UNSTICK_FILES
+    if (s->out_count != 0 && !s->close_received)
+        return true;
+#endif
+    return s->in_count != 0 && !s->close_sent;
 }
 
 void unstick_session_tick(unstick_session *s)
@@ -639,24 +734,20 @@ bool unstick_session_says(unstick_session *s, unstick_message *m)
         return false;
     if (s->pong_due) {
         s->pong_due = false;
-        if (s->pong_len <= s->peer_limit) { /* CNV-3 */
-            m->kind = UNSTICK_PONG;
-            m->bytes = s->pong;
-            m->len = s->pong_len;
-        }
+        m->kind = UNSTICK_PONG;
+        m->bytes = s->pong;
+        m->len = s->pong_len;
     }
     for (unsigned i = 0; m->kind == 0 && i < s->in_count; i++) {
-        if (s->in[i].code == 0 && !(s->in[i].flags & WORKING))
+        bool working = (s->in[i].flags & WORKING) != 0;
+        if (s->in[i].code == 0 && !working)
             continue;
         m->kind = UNSTICK_FILE_STATUS;
         m->transfer = s->in[i].id;
-        m->code = s->in[i].code;
-        if (m->code != 0) {
+        m->code = working ? UNSTICK_WORKING : s->in[i].code;
+        s->in[i].flags &= DONE;
+        if (!working)
             settle(s, i);
-        } else {
-            m->code = UNSTICK_WORKING;
-            s->in[i].flags &= DONE;
-        }
     }
     s->sent |= m->kind != 0;
     return m->kind != 0;
@@ -672,6 +763,7 @@ static void send_file(unstick_session *s, const unstick_message *m)
         s->out_id = m->transfer;
         s->out_size = m->size;
         s->out_ready = false;
+        s->out_keyed = is_key(m->key);
         s->out[s->out_count].id = m->transfer;
         s->out[s->out_count].done = false;
         s->out_count++;
@@ -714,12 +806,11 @@ int unstick_session_send(unstick_session *s, unstick_message *m, uint8_t fixed[U
     if (s->error != 0 || s->close_sent)
         return -1;
     if (has_reason(m->kind)) {
-        if (local_code(m->code))
+        if (!code_allowed(m->kind, m->code))
             return -1;
         unsigned need = fixed_len(m->kind);
         uint32_t room = s->peer_limit > need ? s->peer_limit - need : 0;
-        if (m->len > room && unstick_utf8(m->bytes, m->len) == m->len)
-            m->len = unstick_utf8(m->bytes, (size_t)room); /* CNV-11 */
+        m->len = unstick_utf8(m->bytes, m->len < room ? m->len : (size_t)room); /* CNV-11 */
     }
     int len = unstick_message_encode(m, fixed);
     if (len < 0 || (uint64_t)len + m->len > s->peer_limit)
@@ -728,15 +819,22 @@ int unstick_session_send(unstick_session *s, unstick_message *m, uint8_t fixed[U
     case UNSTICK_HELLO:
         if (s->sent)
             return -1; /* CNV-1 */
-        s->short_self = m->limit < UNSTICK_STATUS_LEN;
+        s->own_limit = m->limit;
         break;
     case UNSTICK_PING:
-        s->ping_open = true;
-        s->ping_len = (uint8_t)m->len;
-        copy(s->ping, m->bytes, m->len);
+        if (s->ping_count == UNSTICK_MAX_PINGS || m->len > s->own_limit)
+            return -1; /* CNV-15 */
+        if (!s->close_received) {
+            s->pings[s->ping_count].len = (uint8_t)m->len;
+            copy(s->pings[s->ping_count].bytes, m->bytes, m->len);
+            s->ping_count++;
+        }
         break;
     case UNSTICK_CLOSE:
         s->close_sent = true; /* what is still owed cannot be answered any more */
+#if UNSTICK_FILES
+        s->out_state = NONE; /* 15.4 */
+#endif
         break;
     case UNSTICK_FILE_OPEN:
     case UNSTICK_FILE_DATA:

@@ -22,7 +22,8 @@ extern "C" {
 #endif
 
 #define UNSTICK_EARLY_LIMIT 65536u   /* payload bytes before the peer's hello, CNV-2 */
-#define UNSTICK_MAX_PING 64          /* MSG-3 */
+#define UNSTICK_MAX_PING 64          /* bytes, MSG-3 */
+#define UNSTICK_MAX_PINGS 4          /* without an answer, CNV-15 */
 #define UNSTICK_MAX_NAME 255         /* MSG-12 */
 #define UNSTICK_MAX_FIXED 46         /* the fixed fields of the longest message */
 #define UNSTICK_STATUS_LEN 46        /* a status without a reason, FIL-20 */
@@ -67,21 +68,21 @@ typedef struct {
     uint32_t limit;    /* hello */
     uint32_t transfer; /* file-… */
     union {
-        uint64_t size;   /* file-open; UNSTICK_SIZE_UNKNOWN */
+        uint64_t size;   /* file-open; UNSTICK_SIZE_UNKNOWN, which is no known size (MSG-8) */
         uint64_t offset; /* file-data, file-status */
         uint64_t total;  /* file-done */
     };
     union {
-        const uint8_t *key;    /* file-open: 16 bytes. Null means zeros, to an encoder. */
+        const uint8_t *key;    /* file-open: 16 bytes; all 0 is no resume key. Null means zeros, to an encoder. */
         const uint8_t *digest; /* file-done, file-status: 32 bytes, in the same way */
     };
     const uint8_t *bytes; /* text, name, reason, data, or the payload of any other kind */
     size_t len;
 } unstick_message;
 
-/* Reads a payload (chapter 13). Returns 0; or UNSTICK_BAD_MESSAGE, with the offset in the payload
- * in `*at`; or UNSTICK_BAD_NAME, which refuses only that file: the fields of the message are then
- * valid, except for the name. */
+/* Reads a payload (chapter 13). Returns 0; or UNSTICK_BAD_MESSAGE; or UNSTICK_BAD_NAME, which
+ * refuses only that file: the fields of the message are then valid, except for the name. Both errors
+ * write the offset in the payload to `*at` (MSG-14). */
 uint16_t unstick_message_decode(uint8_t kind, const uint8_t *payload, size_t len, unstick_message *message, size_t *at);
 
 /* Writes the fixed fields of a message, and returns how many bytes they have. The payload is these
@@ -92,32 +93,38 @@ int unstick_message_encode(const unstick_message *message, uint8_t fixed[UNSTICK
 size_t unstick_utf8(const uint8_t *text, size_t len);
 
 #if UNSTICK_DATAGRAMS
-/* As unstick_datagram_check, for a receiver of messages (CNV-12). For UNSTICK_BAD_MESSAGE the `at`
- * of the cause is the offset in the payload. */
+/* As unstick_datagram_check, for a receiver of messages (CNV-12): UNSTICK_BAD_MESSAGE is one more
+ * cause, and its `at` is the first byte of the frame. */
 bool unstick_datagram_check_messages(const uint8_t *bytes, size_t len, bool cut, uint32_t limit, const uint8_t *known,
                                      size_t known_len, unstick_error *cause);
 #endif
 
-/* One side of a conversation. Its members are private, except that `error` and `peer_limit` may be
- * read: the code that ended the conversation or 0, and the longest payload that the peer takes. */
+/* One side of a conversation. Its members are private, except for the first three. `error` is the
+ * code that ended the conversation, or 0. `error_at` is the offset in the payload of the last
+ * bad-message or bad-name. `peer_limit` is the longest payload that the peer takes; it may be set
+ * after unstick_session_begin, if that limit is known by other means than a hello. */
 typedef struct {
+    uint16_t error;
+    size_t error_at;
+    uint32_t peer_limit;
+    uint32_t own_limit;   /* in the hello that was sent */
     const uint8_t *known; /* the application kinds that this side knows */
     size_t known_len;
-    uint32_t peer_limit;
-    uint16_t error;
     bool received;       /* a frame arrived */
     bool sent;           /* a message was sent */
     bool close_received;
     bool close_sent;
     bool end_received;
     bool close_due;      /* the close that an error causes */
+    bool draining;       /* CNV-16 */
     bool pong_due;
-    bool ping_open;      /* the newest ping has no answer yet */
-    bool short_peer;     /* the hello that arrived has a limit below FIL-20's */
-    bool short_self;     /* the hello that was sent has one */
-    uint8_t ping_len, pong_len;
-    uint8_t ping[UNSTICK_MAX_PING]; /* the newest one that was sent */
-    uint8_t pong[UNSTICK_MAX_PING]; /* the answer to the newest one that arrived */
+    uint8_t pong_len;
+    uint8_t pong[UNSTICK_MAX_PING]; /* the answer to the newest ping that arrived */
+    uint8_t ping_count;
+    struct {
+        uint8_t len;
+        uint8_t bytes[UNSTICK_MAX_PING];
+    } pings[UNSTICK_MAX_PINGS]; /* sent and without an answer, the oldest first */
 
     /* Files that arrive: 15.5. */
     uint64_t in_next;  /* the lowest id that the next open may have */
@@ -125,6 +132,7 @@ typedef struct {
     uint64_t in_position; /* what was received; after ready, held */
     uint32_t in_id;
     uint8_t in_state;
+    bool in_keyed;     /* the open file has a resume key */
     uint8_t in_count;  /* final statuses owed */
     struct {
         uint32_t id;
@@ -141,6 +149,7 @@ typedef struct {
     uint8_t out_state;
     uint8_t out_count; /* without a final status */
     bool out_ready;    /* ready has arrived */
+    bool out_keyed;    /* the open file has a resume key */
     struct {
         uint32_t id;
         bool done;
@@ -163,15 +172,31 @@ typedef enum {
 /* Begins a conversation. `known` must stay valid. */
 void unstick_session_begin(unstick_session *s, const uint8_t *known, size_t known_len);
 
+/* A header has arrived, if the caller wants to know before the payload whether it is refused: for
+ * ON_ERROR the rest of the stream is not to be read as frames, for ON_NOTHING the payload need not be
+ * collected, and for ON_MESSAGE unstick_session_receive follows. */
+unstick_told unstick_session_header(unstick_session *s, uint8_t kind, uint32_t length);
+
 /* A frame has arrived. The message borrows from the payload. */
 unstick_told unstick_session_receive(unstick_session *s, uint8_t kind, const uint8_t *payload, size_t len,
                                      unstick_message *message);
 
-/* The stream has ended on a frame boundary. */
+/* The framing has skipped an oversize frame. After the peer's close that is an error (CNV-20). */
+unstick_told unstick_session_skipped(unstick_session *s);
+
+/* The stream has ended on a frame boundary, or the transport has failed (CNV-19). */
 unstick_told unstick_session_end(unstick_session *s);
 
 /* An error from elsewhere ends the conversation: of the frames, or a time limit. */
 void unstick_session_fail(unstick_session *s, uint16_t code);
+
+/* This side wants to close: from now on it opens no file and refuses those of the peer, with
+ * shutting-down (CNV-16). It closes when no transfer is without its final status. */
+void unstick_session_drain(unstick_session *s);
+
+/* Returns whether this side still owes a final status, or waits for one that can arrive. Those that
+ * the session is to say are owed. */
+bool unstick_session_busy(const unstick_session *s);
 
 /* Some seconds have passed: transfers whose sender waits are due a sign of life (FIL-19). */
 void unstick_session_tick(unstick_session *s);
@@ -182,8 +207,9 @@ void unstick_session_tick(unstick_session *s);
 bool unstick_session_says(unstick_session *s, unstick_message *message);
 
 /* The application is to send a message. Returns what unstick_message_encode does, and -1 as well
- * if the message is not allowed now; then nothing is to be sent, and nothing has changed. A reason
- * that does not fit the peer's limit is shortened. What the session says comes before a close. */
+ * if the message is not allowed now; then nothing is to be sent, and the session has not changed. A
+ * reason that does not fit the peer's limit, or is not UTF-8, is shortened. What the session is to
+ * say is lost with a close, so it is asked for that first. */
 int unstick_session_send(unstick_session *s, unstick_message *message, uint8_t fixed[UNSTICK_MAX_FIXED]);
 
 #ifdef __cplusplus
