@@ -173,8 +173,8 @@ typedef enum {
 void unstick_session_begin(unstick_session *s, const uint8_t *known, size_t known_len);
 
 /* A header has arrived, if the caller wants to know before the payload whether it is refused: for
- * ON_ERROR the rest of the stream is not to be read as frames, for ON_NOTHING the payload need not be
- * collected, and for ON_MESSAGE unstick_session_receive follows. */
+ * ON_ERROR the conversation has ended, for ON_NOTHING the payload can be discarded, and for ON_MESSAGE
+ * unstick_session_receive follows. */
 unstick_told unstick_session_header(unstick_session *s, uint8_t kind, uint32_t length);
 
 /* A frame has arrived. The message borrows from the payload. */
