@@ -18,6 +18,7 @@ mod inspect;
 mod listen;
 mod mark;
 mod pcap;
+mod pipe;
 mod recipe;
 mod send;
 mod shown;
@@ -48,6 +49,8 @@ enum Command {
     Listen(listen::args::Args),
     Send(send::args::Args),
     Inspect(inspect::Args),
+    Encode(pipe::EncodeArgs),
+    Decode(pipe::DecodeArgs),
     Conform(conform::Args),
 }
 
@@ -57,6 +60,8 @@ fn main() -> ExitCode {
         Command::Listen(args) => listen::run(args),
         Command::Send(args) => send::run(args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Encode(args) => pipe::encode(args),
+        Command::Decode(args) => pipe::decode(&args),
         Command::Conform(args) => conform::run(&args),
     };
     match result {

@@ -9,8 +9,8 @@ mod plain;
 mod progress;
 mod prompt;
 mod secret;
-mod shape;
-mod source;
+pub(crate) mod shape;
+pub(crate) mod source;
 mod stream;
 mod tally;
 mod transfer;
@@ -22,7 +22,10 @@ use crate::term::output::Failure;
 use crate::wire::with_wire;
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    let shape = Shape::new(&args)?;
+    let shape = Shape::new(&args.framing, args.kind, args.header.as_deref())?;
+    if !shape.format.is_v1() && args.items.has_files() {
+        return Err(Failure::Usage("only v1 has files; leave out --format".to_owned()));
+    }
     if args.datagram_limit.is_some() && !matches!(args.addr, Addr::Udp { .. }) {
         return Err(Failure::Usage("--datagram-limit goes with a udp: address".to_owned()));
     }

@@ -4,7 +4,7 @@ use unstick::Kind;
 use unstick_session::session::Session;
 
 use crate::format::AnyMeta;
-use crate::send::args::Args;
+use crate::framing_args::FramingArgs;
 use crate::term::hex;
 use crate::term::output::Failure;
 use crate::wire::AnyWire;
@@ -18,15 +18,19 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    pub(crate) fn new(args: &Args) -> Result<Self, Failure> {
-        args.framing.check_exchange()?;
-        let format = args.framing.format;
-        if args.kind.is_some() && !format.has_kinds() {
+    pub(crate) fn new(
+        framing: &FramingArgs,
+        kind: Option<Kind>,
+        header: Option<&str>,
+    ) -> Result<Self, Failure> {
+        framing.check_exchange()?;
+        let format = framing.format;
+        if kind.is_some() && !format.has_kinds() {
             return Err(Failure::Usage(
                 "only frames of v1 and v2 have a kind; leave out --kind".to_owned(),
             ));
         }
-        if let Some(kind) = args.kind.filter(|_| !format.is_v1())
+        if let Some(kind) = kind.filter(|_| !format.is_v1())
             && !(matches!(kind, Kind::TEXT | Kind::BINARY) || kind.is_application())
         {
             return Err(Failure::Usage(format!(
@@ -34,24 +38,20 @@ impl Shape {
                  or 0x40 to 0x7f, or 0xc0 to 0xff"
             )));
         }
-        if let Some(kind @ (Kind::CLOSE | Kind::HELLO)) = args.kind {
+        if let Some(kind @ (Kind::CLOSE | Kind::HELLO)) = kind {
             return Err(Failure::Usage(format!("a {kind} is sent anyway; give another --kind")));
         }
-        if let Some(kind) = args.kind.filter(|kind| (0x10..=0x14).contains(&kind.get())) {
+        if let Some(kind) = kind.filter(|kind| (0x10..=0x14).contains(&kind.get())) {
             let why = format!("a {kind} is part of a file's transfer; give a FILE to send");
             return Err(Failure::Usage(why));
         }
-        if let Some(kind) = args.kind.filter(|kind| kind.name().is_none() && !kind.is_application())
-        {
+        if let Some(kind) = kind.filter(|kind| kind.name().is_none() && !kind.is_application()) {
             return Err(Failure::Usage(format!(
                 "the kind {kind} is reserved; take 0x40 to 0x7f, or 0xc0 to 0xff for what may be \
                  skipped"
             )));
         }
-        if !format.is_v1() && args.items.has_files() {
-            return Err(Failure::Usage("only v1 has files; leave out --format".to_owned()));
-        }
-        let header = match &args.header {
+        let header = match header {
             Some(text) => {
                 let bytes = hex::parse(text)
                     .map_err(|error| Failure::Usage(format!("--header, {error}")))?;
@@ -75,7 +75,7 @@ impl Shape {
                  length in it; `listen` and `inspect` show what arrives"
             )));
         }
-        Ok(Self { format, kind: args.kind, header })
+        Ok(Self { format, kind, header })
     }
 
     /// Creates the session. `peer_limit` is the limit of the peer as given by the user.

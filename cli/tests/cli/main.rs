@@ -16,6 +16,7 @@ mod listen;
 mod many;
 mod marks;
 mod peers;
+mod pipe;
 mod prompt;
 mod python_files;
 mod send;

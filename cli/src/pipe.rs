@@ -1,0 +1,237 @@
+//! `unstick encode` and `unstick decode`: messages to frames and back, from standard input to standard
+//! output.
+
+use std::io::{self, BufWriter, IsTerminal, StdinLock, StdoutLock, Write};
+use std::path::PathBuf;
+
+use serde::Serialize;
+use unstick::io::{FrameReader, FrameWriter, ReadError, WriteError};
+use unstick::scan::Found;
+use unstick::{EncodeError, Framing, Kind};
+
+use crate::advice::explain;
+use crate::format::{AnyMeta, Meta};
+use crate::framing_args::FramingArgs;
+use crate::mark::{AnyMark, parse_delimiter};
+use crate::send::shape::Shape;
+use crate::send::source::{self, Item, Split};
+use crate::shown::Shown;
+use crate::term::bytes::count_bytes;
+use crate::term::output::{Failure, json};
+use crate::term::preview::{self, preview};
+use crate::v1::parse_kind;
+use crate::wire::{Exchange, with_wire};
+
+/// The maximum number of characters of a message that are shown on a terminal.
+const MAX_SHOWN: usize = 1000;
+
+/// Write the lines of standard input, or files, as frames to standard output.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: printf 'one\\ntwo\\n' | unstick encode --format u32be > frames.bin"
+)]
+pub(crate) struct EncodeArgs {
+    /// Files, each of which is one message, in place of standard input.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    framing: FramingArgs,
+    /// The messages' kind (v1, v2) [default: text, or binary for what is not UTF-8].
+    #[arg(short, long, value_name = "KIND", value_parser = parse_kind)]
+    kind: Option<Kind>,
+    /// The header's bytes other than the length, as a whole header with any length in it.
+    #[arg(long, value_name = "HEX")]
+    header: Option<String>,
+    /// All of standard input is one message.
+    #[arg(long, conflicts_with_all = ["delimiter", "null", "files"])]
+    whole: bool,
+    /// Messages stand between these bytes: crlf, nul, or hexadecimal such as 0d0a.
+    #[arg(long, value_name = "HEX", value_parser = parse_delimiter, conflicts_with = "files")]
+    delimiter: Option<AnyMark>,
+    /// The same as --delimiter nul.
+    #[arg(short = '0', long, conflicts_with_all = ["delimiter", "files"])]
+    null: bool,
+}
+
+/// Write the messages in the frames of standard input to standard output, each as a line.
+#[derive(clap::Args)]
+#[command(after_help = "Example: unstick decode --format u32be < frames.bin")]
+pub(crate) struct DecodeArgs {
+    #[command(flatten)]
+    framing: FramingArgs,
+    /// Nothing after a message.
+    #[arg(long, conflicts_with_all = ["null", "json"])]
+    raw: bool,
+    /// A byte 0 after each message, in place of a line end.
+    #[arg(short = '0', long, conflicts_with = "json")]
+    null: bool,
+    /// One JSON object a line, with the message's kind or header.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A line of `decode --json`.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum DecodeEvent<'a> {
+    Message {
+        #[serde(flatten)]
+        message: Shown<'a>,
+    },
+}
+
+pub(crate) fn encode(args: EncodeArgs) -> Result<(), Failure> {
+    let shape = Shape::new(&args.framing, args.kind, args.header.as_deref())?;
+    if io::stdout().is_terminal() {
+        return Err(Failure::Usage("frames are no text; redirect standard output".to_owned()));
+    }
+    with_wire!(args.framing.format, |wire| {
+        let framing = args.framing.apply(wire);
+        encode_all(&args, framing, shape)
+    })
+}
+
+fn encode_all<W: Exchange>(
+    args: &EncodeArgs,
+    framing: Framing<W>,
+    shape: Shape,
+) -> Result<(), Failure> {
+    let mut encoder = Encoder {
+        writer: FrameWriter::with_framing(io::stdout().lock(), framing),
+        shape,
+        number: 0,
+    };
+    if args.files.is_empty() {
+        let split = match args.delimiter {
+            _ if args.whole => Split::Whole,
+            Some(mark) => Split::At(mark),
+            None if args.null => Split::At(AnyMark::NUL),
+            None => Split::Lines,
+        };
+        let limit = args.framing.max_line_len(framing.limit());
+        let mut items = source::standard_input(split, limit);
+        while let Some(item) = items.blocking_recv().transpose()? {
+            if let Item::Message(payload) = item {
+                encoder.message(&payload)?;
+            }
+            if items.is_empty() {
+                encoder.flush()?;
+            }
+        }
+    }
+    for path in &args.files {
+        let payload = std::fs::read(path)
+            .map_err(|error| Failure::job(format!("cannot read {}: {error}", path.display())))?;
+        encoder.message(&payload)?;
+    }
+    encoder.flush()
+}
+
+/// Writes messages as frames.
+struct Encoder<W: Exchange> {
+    writer: FrameWriter<StdoutLock<'static>, W>,
+    shape: Shape,
+    number: u64,
+}
+
+impl<W: Exchange> Encoder<W> {
+    fn message(&mut self, payload: &[u8]) -> Result<(), Failure> {
+        self.number += 1;
+        let meta = W::Meta::from_any(&self.shape.meta(payload));
+        let meta = meta.ok_or(WriteError::from(EncodeError::Meta));
+        // Small frames are collected.
+        let written = meta.and_then(|meta| self.writer.feed(meta, payload));
+        written.map_err(|error| {
+            // What came before is there.
+            let _ = self.writer.flush();
+            write_failed(self.number, payload.len(), &error)
+        })
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.writer.flush().map_err(|error| write_failed(self.number, 0, &error))
+    }
+}
+
+fn write_failed(number: u64, len: usize, error: &WriteError) -> Failure {
+    match error {
+        WriteError::Io(error) | WriteError::Flush(error) => Failure::from_stdout(error),
+        error => Failure::job(format!("message {number} ({}): {error}", count_bytes(len as u64))),
+    }
+}
+
+pub(crate) fn decode(args: &DecodeArgs) -> Result<(), Failure> {
+    args.framing.check_exchange()?;
+    with_wire!(args.framing.format, |wire| decode_all(args, args.framing.apply(wire)))
+}
+
+fn decode_all<W: Exchange>(args: &DecodeArgs, framing: Framing<W>) -> Result<(), Failure> {
+    let on_terminal = io::stdout().is_terminal();
+    if on_terminal && (args.raw || args.null) {
+        return Err(Failure::Usage(
+            "a terminal would interpret raw messages; redirect standard output".to_owned(),
+        ));
+    }
+    let mut reader = FrameReader::with_framing(io::stdin().lock(), framing);
+    let mut out = BufWriter::new(io::stdout().lock());
+    let result = loop {
+        match next_found(&mut reader, &mut out) {
+            Ok(Some(found)) => {
+                let Some(frame) = reader.buf().frame(&found) else { continue };
+                let meta = frame.meta.clone().into_any();
+                let written = write(args, &mut out, (meta, frame.payload), on_terminal);
+                written.map_err(|error| Failure::from_stdout(&error))?;
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    // What came before an error is there.
+    out.flush().map_err(|error| Failure::from_stdout(&error))?;
+    result.map_err(|error| match error {
+        ReadError::Decode(error) => Failure::Job(explain(&error, args.framing.format)),
+        error => Failure::job(format!(
+            "cannot read standard input: {}",
+            preview::line(error.to_string())
+        )),
+    })
+}
+
+/// Finds the next frame. Before it waits for more input, it writes what is there.
+fn next_found<W: Exchange>(
+    reader: &mut FrameReader<StdinLock<'static>, W>,
+    out: &mut impl Write,
+) -> Result<Option<Found<W::Meta>>, ReadError> {
+    loop {
+        if let Some(found) = reader.buf_mut().find()? {
+            return Ok(Some(found));
+        }
+        if reader.is_ended() {
+            return Ok(reader.buf_mut().find_end()?);
+        }
+        out.flush().map_err(ReadError::Io)?;
+        reader.fill()?;
+    }
+}
+
+fn write(
+    args: &DecodeArgs,
+    out: &mut impl Write,
+    (meta, payload): (AnyMeta, &[u8]),
+    on_terminal: bool,
+) -> io::Result<()> {
+    if args.json {
+        let message = Shown::new(meta, payload);
+        return writeln!(out, "{}", json(&DecodeEvent::Message { message }));
+    }
+    if on_terminal {
+        return writeln!(out, "{}", preview(payload, payload.len() as u64, MAX_SHOWN));
+    }
+    let end: &[u8] = match (args.raw, args.null) {
+        (true, _) => b"",
+        (_, true) => b"\0",
+        _ => b"\n",
+    };
+    out.write_all(payload)?;
+    out.write_all(end)
+}
