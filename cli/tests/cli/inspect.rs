@@ -126,8 +126,8 @@ fn frames_of_existing_protocols_are_listed() {
              51 00 00 00 0d 73 65 6c 65 63 74 20 31 00 58 00 00 00 04",
             &[
                 "           0            13  startup  ",
-                "          17             9  Q        \"select 1\\u{0}\"",
-                "          31             0  X        (empty)",
+                "          17             9  Query                 \"select 1\\u{0}\"",
+                "          31             0  Terminate             (empty)",
             ],
         ),
         (

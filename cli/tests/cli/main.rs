@@ -11,6 +11,7 @@ mod files;
 mod help;
 mod inbox;
 mod inspect;
+mod inspect_captures;
 mod kill;
 mod listen;
 mod many;

@@ -19,7 +19,7 @@ const HINT: &str = "for a dump with offsets use `xxd -p FILE | unstick inspect -
 /// Returns whether text that begins like this has columns, or is in sections; an error if that cannot
 /// be decided.
 pub(crate) fn has_columns(beginning: &str) -> Result<bool, String> {
-    let lines: Vec<_> = beginning.lines().take(64).collect();
+    let lines: Vec<_> = beginning.lines().collect();
     let mut titled = false;
     for (i, text) in lines.iter().enumerate() {
         if text.trim().is_empty() {
