@@ -14,6 +14,8 @@ mod print;
 mod resp;
 mod shape;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{BufReader, Cursor};
@@ -50,11 +52,14 @@ pub(crate) struct Args {
     /// The frames' format: v1, u8, u16be, u16le, u24be, u24le, u32be, u32le, u64be, u64le, i32be,
     /// i32le, varint, or field:header=4,offset=1,width=2,order=be,covers=frame (order is be or le;
     /// covers is payload, rest, which is all after the length, or frame). With a mark at each
-    /// frame's end: lines, crlf, nul, delim:HEX for any bytes, such as delim:0d0a, cobs, slip, hdlc
-    /// (with FCS-16). Without either: fixed:N for frames of N bytes. With a check after each
-    /// payload: v2, netstring, chunked, mavlink, modbus-rtu-request, modbus-rtu-response, resp, ubx.
-    /// Of other protocols that exist: 9p, dns, grpc, http1, http2, kafka, lsp, modbus, mqtt, mysql,
-    /// postgres, postgres-startup, protobuf, tls, tpkt, websocket.
+    /// frame's end: lines, crlf, nul, delim:HEX for any bytes, such as delim:0d0a, cobs, slip,
+    /// hdlc (with FCS-16). Without either: fixed:N for frames of N bytes. With a check after each
+    /// payload: v2 (kinds as in v1, but no session: each frame is a message, without hello, ping,
+    /// close and files), netstring, chunked; and, where send needs --header, mavlink,
+    /// modbus-rtu-request, modbus-rtu-response, resp, ubx. Of other protocols that exist: dns,
+    /// kafka, lsp, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2, modbus,
+    /// mqtt, mysql, postgres, tls, websocket, http1. Of resp, inspect
+    /// reads all types.
     #[arg(long, default_value = "v1")]
     format: Shape,
     /// The maximum number of payload bytes in a frame, such as 65536 or 64KiB [default: what the

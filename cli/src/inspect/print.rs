@@ -1,7 +1,7 @@
 //! Prints what `inspect` finds: rows of columns or JSON, and errors.
 
 use std::fmt::Write as _;
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -154,7 +154,8 @@ impl At {
 pub(crate) struct Printer<'a> {
     args: &'a Args,
     shape: Shape,
-    out: BufWriter<StdoutLock<'static>>,
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
     colour: bool,
     colour_errors: bool,
     /// Whether nothing is printed, because only numbers are wanted.
@@ -176,15 +177,35 @@ impl<'a> Printer<'a> {
         let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
         let may = may_colour(no_color.as_deref(), term.as_deref());
         Self {
-            args,
-            shape: args.format,
-            out: BufWriter::new(io::stdout().lock()),
             colour: may && !args.json && io::stdout().is_terminal(),
             colour_errors: may && io::stderr().is_terminal(),
+            ..Self::with_output(
+                args,
+                Box::new(BufWriter::new(io::stdout().lock())),
+                Box::new(io::stderr()),
+            )
+        }
+    }
+
+    /// Creates a printer without colours.
+    fn with_output(args: &'a Args, out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
+        Self {
+            args,
+            shape: args.format,
+            out,
+            err,
+            colour: false,
+            colour_errors: false,
             quiet: false,
             has_places: false,
             began: None,
         }
+    }
+
+    /// Creates a printer whose output goes nowhere.
+    #[cfg(test)]
+    pub(crate) fn nowhere(args: &'a Args) -> Self {
+        Self::with_output(args, Box::new(io::sink()), Box::new(io::sink()))
     }
 
     /// Prints nothing until it is called again with `false`.
@@ -246,7 +267,8 @@ impl<'a> Printer<'a> {
         });
         let line = preview::line(error_line(&format!("{place}{message}")));
         let line = if self.colour_errors { format!("{RED}{line}{PLAIN}\n") } else { line + "\n" };
-        let _ = io::stderr().write_all(line.as_bytes());
+        // A failure to write to standard error is ignored.
+        let _ = self.err.write_all(line.as_bytes());
         Ok(())
     }
 

@@ -13,6 +13,9 @@ use crate::recipe::{First, RecipeMeta};
 use crate::term::bytes::count_bytes;
 use crate::term::output::Failure;
 
+/// The maximum length of a gap in a payload that is filled with zeros.
+const MAX_FILLED: u64 = 64 << 20;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Decoding frames.
@@ -378,7 +381,8 @@ impl<'a> Stream<'a> {
         let missing = format!("byte {at}: {} missing in the capture", are(len));
         // A frame that says how long it is continues after a gap in its payload.
         if let Some(frame) = &mut self.frame
-            && frame.len.is_some_and(|all| all - frame.seen >= len)
+            && frame.len.is_some_and(|all| all.saturating_sub(frame.seen) >= len)
+            && len <= MAX_FILLED
             && self.source.takes_any_payload()
         {
             let begun = frame.at;

@@ -1,22 +1,23 @@
 //! `unstick inspect` with captures of packets, which the tests write.
+#![allow(unreachable_pub)]
 
 use etherparse::{IpNumber, PacketBuilder};
 use serde_json::Value;
 
 use crate::support::*;
 
-const ETHERNET: u32 = 1;
-const RAW: u32 = 101;
+pub const ETHERNET: u32 = 1;
+pub const RAW: u32 = 101;
 
 /// Packets with their times in microseconds, each beginning with its header of IP.
 #[derive(Clone, Default)]
-struct Tape {
-    packets: Vec<(u64, Vec<u8>)>,
+pub struct Tape {
+    pub packets: Vec<(u64, Vec<u8>)>,
 }
 
 /// What a segment is besides its payload.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Flag {
+pub enum Flag {
     Syn,
     Data,
     Fin,
@@ -30,7 +31,7 @@ impl Tape {
 
     /// Adds a segment of the connection with this client's port; the server's is 7000. Sequence numbers
     /// are relative: 0 is the SYN's.
-    fn tcp(&mut self, port: u16, by_client: bool, sequence: u32, flag: Flag, payload: &[u8]) {
+    pub fn tcp(&mut self, port: u16, by_client: bool, sequence: u32, flag: Flag, payload: &[u8]) {
         let (ours, theirs) = if by_client { (port, 7000) } else { (7000, port) };
         let ip = if by_client {
             PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
@@ -53,7 +54,7 @@ impl Tape {
 
     /// Adds a whole connection: the client sends the parts of one stream, the server those of the other,
     /// in turn.
-    fn connection(&mut self, port: u16, client: &[&[u8]], server: &[&[u8]]) {
+    pub fn connection(&mut self, port: u16, client: &[&[u8]], server: &[&[u8]]) {
         self.tcp(port, true, 0, Flag::Syn, b"");
         self.tcp(port, false, 0, Flag::Syn, b"");
         let mut next = [1, 1];
@@ -78,7 +79,7 @@ impl Tape {
     }
 
     /// Writes the packets as a pcap file.
-    fn pcap(&self) -> Vec<u8> {
+    pub fn pcap(&self) -> Vec<u8> {
         self.pcap_as(true, false, RAW, usize::MAX)
     }
 
@@ -144,7 +145,7 @@ impl Tape {
 }
 
 /// Returns a packet with the header of a link.
-fn linked(link: u32, packet: &[u8]) -> Vec<u8> {
+pub fn linked(link: u32, packet: &[u8]) -> Vec<u8> {
     let head: Vec<u8> = match link {
         0 => vec![2, 0, 0, 0],
         1 => [&[2; 12][..], &[8, 0]].concat(),

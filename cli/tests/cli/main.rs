@@ -12,6 +12,7 @@ mod help;
 mod inbox;
 mod inspect;
 mod inspect_captures;
+mod inspect_dumps;
 mod kill;
 mod listen;
 mod many;

@@ -62,7 +62,7 @@ struct Follower<'p, 'a> {
 }
 
 /// The result of reading a capture.
-struct Read_ {
+pub(crate) struct Done {
     flows: Flows,
     counts: Vec<Counts>,
     /// What ended the reading before the end of the capture.
@@ -142,12 +142,12 @@ impl Sink for Follower<'_, '_> {
 }
 
 /// Reads a capture, and prints the frames of the connections that are followed.
-fn read<'a>(
+pub(crate) fn read<'a>(
     args: &'a Args,
     which: Which,
     printer: &mut Printer<'a>,
     packets: &mut dyn Packets,
-) -> Result<Read_, Failure> {
+) -> Result<Done, Failure> {
     let mut flows = Flows::default();
     let mut follower =
         Follower { args, which, printer, streams: HashMap::new(), counts: Vec::new(), bytes: 0 };
@@ -165,7 +165,7 @@ fn read<'a>(
     };
     flows.finish_all(&mut follower)?;
     let (counts, bytes) = (follower.counts, follower.bytes);
-    Ok(Read_ { flows, counts, error, bytes })
+    Ok(Done { flows, counts, error, bytes })
 }
 
 /// Reads a capture: follows the connections that `--flow` says; without it the only one, or lists
@@ -201,7 +201,7 @@ pub(crate) fn run<'a>(
 }
 
 /// Prints the connections, and what was left out.
-fn list(printer: &mut Printer<'_>, done: &Read_, all: bool) -> Result<(), Failure> {
+pub(crate) fn list(printer: &mut Printer<'_>, done: &Done, all: bool) -> Result<(), Failure> {
     let flows = &done.flows;
     let (mut frames, mut errors) = (0, 0);
     for (i, flow) in flows.flows.iter().enumerate() {

@@ -31,7 +31,8 @@ pub(crate) struct Dumped {
 
 /// Consecutive lines whose offsets fit one another.
 struct Block<'a> {
-    title: &'a str,
+    /// The first and the last line before it.
+    title: (&'a str, &'a str),
     indent: &'a str,
     number: usize,
     /// The offset after the last line.
@@ -65,7 +66,7 @@ pub(crate) fn parse(text: &str) -> Result<Columns, String> {
     let radix = radix(&split);
     let mut blocks: Vec<Block<'_>> = Vec::new();
     let mut order = 0;
-    let (mut title, mut star, mut after_dump) = ("", false, false);
+    let (mut title, mut star, mut after_dump) = (("", ""), false, false);
     for (i, line) in split.iter().enumerate() {
         let number = i + 1;
         let fail = |why: &str| Err(format!("line {number}: {why}; {HINT}"));
@@ -81,7 +82,8 @@ pub(crate) fn parse(text: &str) -> Result<Columns, String> {
                 return fail("no offset stands in front");
             }
             if !text.trim().is_empty() {
-                title = text.trim();
+                let last = text.trim();
+                title = (if title.0.is_empty() { last } else { title.0 }, last);
                 after_dump = false;
             }
             continue;
@@ -137,7 +139,7 @@ pub(crate) fn parse(text: &str) -> Result<Columns, String> {
                 };
                 block.push(&bytes, &mut order);
                 blocks.push(block);
-                title = "";
+                title = ("", "");
             }
         }
         after_dump = true;
@@ -194,7 +196,7 @@ impl Block<'_> {
 fn assemble(blocks: Vec<Block<'_>>) -> Result<Columns, String> {
     // Besides the packet, `tshark -x` prints what it has made of several.
     let is_source = |block: &&Block<'_>| {
-        let title = block.title;
+        let title = block.title.1;
         !title.ends_with("):") || title.starts_with("Frame (") || title.starts_with("Packet (")
     };
     let packets: Vec<_> = blocks.iter().filter(is_source).collect();
@@ -202,7 +204,7 @@ fn assemble(blocks: Vec<Block<'_>>) -> Result<Columns, String> {
     if let Some(first) = link {
         let packets = packets.iter().map(|block| Dumped {
             link: link::guess(&block.data).unwrap_or(first),
-            time: time(block.title),
+            time: time(block.title.0),
             data: block.data.clone(),
         });
         return Ok(Columns::Packets(packets.collect()));
