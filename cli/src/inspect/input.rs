@@ -127,7 +127,7 @@ impl Input {
     /// Decides whether text has columns, and reads it if it has.
     fn decide_text(mut self) -> Result<Kind, Failure> {
         let mut at_end = false;
-        while self.beginning.len() < DECIDE_LEN && !at_end {
+        while self.beginning.len() < DECIDE_LEN && !at_end && !dump::is_plain(&self.beginning) {
             let n = self.read()?;
             at_end = n == 0;
             self.beginning.extend_from_slice(self.text.get(..n).unwrap_or_default());

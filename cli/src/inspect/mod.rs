@@ -23,6 +23,7 @@ use std::path::PathBuf;
 
 use crate::term::bytes::{count, count_bytes, parse_bytes};
 use crate::term::output::Failure;
+use crate::v1::parse_kind;
 use capture::file::CaptureFile;
 use capture::follow::{self, Packets, Which};
 use dump::Columns;
@@ -109,7 +110,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
+    if args.format.has_kinds() {
+        for kind in &args.kinds {
+            parse_kind(kind).map_err(|why| Failure::Usage(format!("--kind {kind}: {why}")))?;
+        }
+    }
     match Input::open(args)? {
+        Kind::Stream(input) if args.flow.is_some() => Err(Failure::Usage(format!(
+            "{} is no capture of packets, but the bytes of one stream: leave out --flow",
+            input.name
+        ))),
         Kind::Stream(input) => stream(args, input),
         Kind::Capture(input) => capture(args, input),
         Kind::Columns(Columns::Bytes(bytes)) => {

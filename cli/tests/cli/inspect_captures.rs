@@ -229,6 +229,32 @@ fn links_of_all_kinds_have_the_same_packets() {
 }
 
 #[test]
+fn extension_headers_of_ipv6_are_skipped() {
+    let mut tape = Tape::default();
+    let bytes = texts(&["over IPv6"]);
+    let ip = PacketBuilder::ipv6([0x20; 16], [0x21; 16], 64);
+    let mut packet = Vec::new();
+    ip.tcp(50_001, 7000, 100, 1000).write(&mut packet, &bytes).unwrap();
+    // Options for each hop, and for the destination.
+    let options = |next: u8| [next, 0, 1, 4, 0, 0, 0, 0];
+    packet.splice(40..40, [options(60), options(6)].concat());
+    (packet[5], packet[6]) = (packet[5] + 16, 0);
+    tape.packets.push((0, packet.clone()));
+    let done = inspect(&[], &tape.pcap());
+    assert_eq!(
+        (done.code, rows(&done)),
+        (0, vec!["client 0 9 text \"over IPv6\"".to_owned()]),
+        "{done:?}"
+    );
+    assert!(done.stdout.contains("client [2020:2020:"), "{done:?}");
+    // The first fragment of several.
+    packet[40] = 44;
+    packet[48..56].copy_from_slice(&[6, 0, 0, 1, 0, 0, 0, 1]);
+    tape.packets[0].1 = packet;
+    inspect(&[], &tape.pcap()).fails(1, "1 packet left out: fragments of IP");
+}
+
+#[test]
 fn a_pcapng_file_has_sections_and_interfaces_of_their_own() {
     let mut parts = [only(), only()];
     parts[0].packets.truncate(4);
@@ -267,6 +293,7 @@ see the frames of a flow with --flow N, or of all with --flow all
     assert_eq!((all.code, all.stdout.lines().count()), (0, 1 + 5 + 3), "{all:?}");
     inspect(&["--flow", "3"], &two().pcap())
         .fails(1, "there is no flow 3; the capture has 2 flows");
+    inspect(&["--flow", "1"], b"").fails(2, "standard input is no capture of packets");
     inspect(&["--flow", "0"], b"").fails(2, "the number of a flow, from 1, or `all`");
 }
 
@@ -554,6 +581,7 @@ fn each_side_of_postgres_has_its_own_names() {
     let done = inspect(&["--kind", "0x01"], &[frame(TEXT, b"a"), frame(BINARY, b"b")].concat());
     assert!(done.stdout.contains("text") && !done.stdout.contains("binary"), "{done:?}");
     assert!(done.stdout.ends_with("2 whole frames, 18 bytes read\n"), "{done:?}");
+    inspect(&["--kind", "tekst"], b"").fails(2, "--kind tekst: give ");
 }
 
 #[test]

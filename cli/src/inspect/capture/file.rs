@@ -65,7 +65,7 @@ pub(crate) fn is_capture(beginning: &[u8]) -> bool {
     let Some(magic) = beginning.first_chunk() else { return false };
     pcap_magic(*magic).is_some()
         || (u32::from_be_bytes(*magic) == SECTION
-            && beginning.get(8..12).is_none_or(|magic| section_order(magic).is_some()))
+            && beginning.get(8..12).and_then(section_order).is_some())
 }
 
 /// Returns the byte order of a pcap file, and the number of time units in a second.

@@ -170,8 +170,8 @@ pub(crate) fn read<'a>(
 
 /// Reads a capture: follows the connections that `--flow` says; without it the only one, or lists
 /// them. `open` begins from the first packet each time.
-pub(crate) fn run<'a>(
-    args: &'a Args,
+pub(crate) fn run(
+    args: &Args,
     open: &mut dyn FnMut() -> Result<Box<dyn Packets>, Failure>,
 ) -> Result<(), Failure> {
     let mut printer = Printer::new(args);

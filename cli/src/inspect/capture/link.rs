@@ -164,7 +164,7 @@ pub(crate) fn guess(data: &[u8]) -> Option<u32> {
         };
         // Short frames of Ethernet are padded to 60 bytes.
         let padding = packet.len().checked_sub(rest)?;
-        let padded = at == 14 && data.len() <= 60;
+        let padded = matches!(at, 14 | 18) && data.len() <= 64;
         if padding > 0 && !padded {
             return None;
         }
@@ -175,12 +175,10 @@ pub(crate) fn guess(data: &[u8]) -> Option<u32> {
         kind.map(|kind| EtherType(u16::from_be_bytes(*kind)))
     };
     let is_ip = |at| matches!(type_at(at), Some(ether_type::IPV4 | ether_type::IPV6));
+    let tagged = type_at(12) == Some(ether_type::VLAN_TAGGED_FRAME) && is_ip(16);
     if fits(0).is_some() {
         Some(RAW_IP)
-    } else if is_ip(12) && fits(14).is_some() {
-        Some(ETHERNET)
-    } else if type_at(12) == Some(ether_type::VLAN_TAGGED_FRAME) && is_ip(16) && fits(18).is_some()
-    {
+    } else if (is_ip(12) && fits(14).is_some()) || (tagged && fits(18).is_some()) {
         Some(ETHERNET)
     } else if is_ip(14) && fits(16).is_some() {
         Some(COOKED)

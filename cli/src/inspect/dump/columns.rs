@@ -181,7 +181,7 @@ impl Block<'_> {
         let last = self.data.len().checked_sub(width).and_then(|from| self.data.get(from..));
         let last = last.unwrap_or_default().to_vec();
         let missing = until.checked_sub(self.next).unwrap_or(u64::MAX);
-        if last.is_empty() || missing > MAX_REPEATED || missing % (last.len() as u64) != 0 {
+        if last.is_empty() || missing > MAX_REPEATED || !missing.is_multiple_of(last.len() as u64) {
             return Err("the dump leaves out lines that repeat".to_owned());
         }
         for _ in 0..missing / (last.len() as u64) {

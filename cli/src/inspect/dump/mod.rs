@@ -42,7 +42,7 @@ pub(crate) fn has_columns(beginning: &str) -> Result<bool, String> {
             return Err(format!("line {}: `{first}` looks like an offset; {HINT}", i + 1));
         }
         // A title has other letters than digits; text that begins with digits is plain.
-        if !titled && (text.split_whitespace().all(is_plain) || text.len() > 1024) {
+        if !titled && (text.split_whitespace().all(is_plain_word) || text.len() > 1024) {
             return Ok(false);
         }
         titled = true;
@@ -50,8 +50,19 @@ pub(crate) fn has_columns(beginning: &str) -> Result<bool, String> {
     Ok(false)
 }
 
+/// Returns whether the first line is whole, and shows that text is plain.
+pub(crate) fn is_plain(beginning: &[u8]) -> bool {
+    let begun = beginning.trim_ascii_start();
+    let Some(end) = begun.iter().position(|byte| *byte == b'\n') else { return false };
+    let line = std::str::from_utf8(begun.get(..end).unwrap_or_default()).unwrap_or("-");
+    let (first, rest) = line.trim().split_once([' ', '\t']).unwrap_or((line.trim(), ""));
+    // Offsets are wider than a byte, and there is something after them.
+    let bytes = first.len() == 2 || rest.is_empty();
+    bytes && Line::split(line).is_none() && line.split_whitespace().all(is_plain_word)
+}
+
 /// Returns whether a word can be one of plain hexadecimal text.
-fn is_plain(word: &str) -> bool {
+fn is_plain_word(word: &str) -> bool {
     let strip = |c: char| c.is_ascii_hexdigit() || matches!(c, 'x' | 'X' | '\\' | ',' | ':' | '-');
     word.chars().all(strip)
 }
@@ -68,7 +79,7 @@ pub(crate) fn looks_like(beginning: &[u8]) -> Option<&'static str> {
     }
     let mut words = text.split_whitespace().peekable();
     words.peek()?;
-    if words.all(|word| is_plain(word) && word.len() > 1) {
+    if words.all(|word| is_plain_word(word) && word.len() > 1) {
         return Some(hex);
     }
     is_base64(text).then_some("base64: try `base64 -d FILE | unstick inspect`")
