@@ -188,10 +188,10 @@ fn only() -> Tape {
 }
 
 const ONLY: &str = "        time  flow  sent by      offset       payload  kind         content
-    0.002000     1  client            0             3  text         \"one\"
-    0.002000     1  client           11             3  text         \"two\"
-    0.002000     1  client           22             5  text         \"three\"
-    0.003000     1  server            0             6  text         \"answer\"
+    0.004000     1  client            0             3  text         \"one\"
+    0.004000     1  client           11             3  text         \"two\"
+    0.004000     1  client           22             5  text         \"three\"
+    0.005000     1  server            0             6  text         \"answer\"
 flow 1: client 10.0.0.1:50001 sent 35 bytes in 3 frames, server 10.0.0.2:7000 sent 14 bytes in 1 frame; closed
 8 packets, 1 flow, 4 whole frames, 49 bytes read
 ";
@@ -287,7 +287,7 @@ see the frames of a flow with --flow N, or of all with --flow all
     let done = inspect(&["--flow", "2"], &two().pcap());
     let rows: Vec<_> = done.stdout.lines().collect();
     assert_eq!((done.code, rows.len()), (0, 4), "{done:?}");
-    let row = "    0.000000     2  client            0             5  text         \"other\"";
+    let row = "    0.010000     2  client            0             5  text         \"other\"";
     assert_eq!(rows[1], row);
     let all = inspect(&["--flow", "all"], &two().pcap());
     assert_eq!((all.code, all.stdout.lines().count()), (0, 1 + 5 + 3), "{all:?}");

@@ -194,8 +194,8 @@ fn packets_that_tools_print_are_connections() {
         assert!(done.stdout.contains("\nflow 1: client 10.0.0.1:50001 sent 13 bytes"), "{done:?}");
     }
     let done = hex(&["--format", "u16be"], tcpdump.as_bytes());
-    assert!(done.stdout.contains("\n    0.000000     1  client"), "{done:?}");
-    assert!(done.stdout.contains("\n    0.001000     1  server"), "{done:?}");
+    assert!(done.stdout.contains("\n    0.002000     1  client"), "{done:?}");
+    assert!(done.stdout.contains("\n    0.003000     1  server"), "{done:?}");
 }
 
 #[test]

@@ -97,7 +97,6 @@ pub(crate) struct Flows {
     open: HashMap<(SocketAddr, SocketAddr, bool), usize>,
     held_len: usize,
     pub(crate) packets: u64,
-    pub(crate) first: Option<Duration>,
     skipped: Skipped,
 }
 
@@ -117,7 +116,6 @@ impl Flows {
     /// Takes a packet.
     pub(crate) fn packet(&mut self, packet: &Packet, sink: &mut dyn Sink) -> Result<(), Failure> {
         self.packets += 1;
-        self.first = self.first.or(packet.time);
         let skipped = &mut self.skipped;
         match link::parse(packet.link, &packet.data) {
             Content::Tcp(segment) => return self.segment(&segment, packet.time, sink),

@@ -100,7 +100,6 @@ impl Sink for Follower<'_, '_> {
         {
             return Ok(());
         }
-        self.printer.begin(place.time);
         if let Event::Data(data) = event {
             self.bytes += data.len() as u64;
         }
@@ -154,6 +153,7 @@ pub(crate) fn read<'a>(
     let error = loop {
         match packets.next() {
             Ok(Some(packet)) => {
+                follower.printer.begin(packet.time);
                 flows.packet(&packet, &mut follower)?;
                 if flows.packets.is_multiple_of(256) {
                     follower.printer.flush()?;
