@@ -10,6 +10,7 @@ mod frames;
 mod http;
 mod input;
 mod names;
+mod opening;
 mod print;
 mod resp;
 mod shape;

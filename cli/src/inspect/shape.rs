@@ -8,6 +8,7 @@ use unstick::{Hdlc, Marked};
 use super::frames::{Kept, Label, Source, Streamed};
 use super::http::Http;
 use super::names::{self, Side};
+use super::opening::{self, AfterOpening};
 use super::resp;
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
 use crate::recipe::{First, RecipeMeta};
@@ -93,7 +94,16 @@ impl Shape {
             AnyWire::Format(AnyFormat::V1(format)) => {
                 Box::new(Streamed::v1(framing.inspecting(format)))
             }
-            AnyWire::Format(format) => Box::new(Streamed::format(framing.inspecting(format))),
+            AnyWire::Format(format) => {
+                let source = Box::new(Streamed::format(framing.inspecting(format)));
+                match format {
+                    AnyFormat::WebSocket(_) => Box::new(AfterOpening::new(source, opening::http)),
+                    AnyFormat::Postgres(_) => {
+                        Box::new(AfterOpening::new(source, opening::postgres))
+                    }
+                    _ => source,
+                }
+            }
             AnyWire::Mark(mark) => {
                 Box::new(Streamed::mark(framing.inspecting(Marked::new(mark.of_file()))))
             }

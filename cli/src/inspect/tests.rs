@@ -86,6 +86,8 @@ fn streams() -> Vec<(&'static str, Vec<u8>)> {
         ("resp", resp.repeat(3)),
         ("http1", http.to_vec()),
         ("postgres", b"Q\0\0\0\x0dselect 1\0D\0\0\0\x06S\0".repeat(5)),
+        ("websocket", b"GET / HTTP/1.1\r\nA: b\r\n\r\n\x81\x02hi\x81\x02ho".to_vec()),
+        ("postgres", b"NR\0\0\0\x08\0\0\0\0Z\0\0\0\x05I".to_vec()),
         ("websocket", b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".repeat(5)),
     ]
 }

@@ -334,3 +334,38 @@ fn all_types_of_resp_are_read() {
     let done = inspect_as("resp", &[], b"HTTP/1.1");
     assert!(done.stderr.contains("no type of RESP has this byte"), "{done:?}");
 }
+
+#[test]
+fn what_precedes_the_frames_of_a_connection_is_shown() {
+    let client: &[u8] = b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n\x81\x82\0\0\0\0hi";
+    let server: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x02ok\x88\0";
+    let mut tape = Tape::default();
+    tape.connection(50_001, &[&client[..10], &client[10..]], &[server]);
+    let done = run(&["inspect", "--format", "websocket"], &tape.pcap());
+    let expected = [
+        "server 0 0 HTTP/1.1 101 Switching Protocols (empty)",
+        "server 36 2 text \"ok\"",
+        "server 40 0 close (empty)",
+        "client 0 0 GET /chat HTTP/1.1 (empty)",
+        "client 42 2 text, mask 00000000 \"hi\"",
+    ];
+    assert_eq!((done.code, rows(&done)), (0, expected.map(str::to_owned).to_vec()), "{done:?}");
+    inspect_as("websocket", &[], b"HTTP/1.1 101 Switch")
+        .fails(1, "byte 19: the stream ended inside a header");
+    let bad = inspect_as("websocket", &[], b"HTTP/1.1 101 x\r\n\r\n\x83\0");
+    assert!(bad.stderr.contains("unstick: byte 18: "), "{bad:?}");
+    // A server that has no TLS, and one that goes on with it.
+    let done = inspect_as("postgres", &[], b"NR\0\0\0\x08\0\0\0\0");
+    assert!(
+        done.stdout.contains("           0             0  answer N              (empty)\n"),
+        "{done:?}"
+    );
+    assert!(
+        done.stdout.contains("           1             4  Authentication        00"),
+        "{done:?}"
+    );
+    let done = inspect_as("postgres", &[], b"S");
+    assert!(done.stdout.ends_with("1 whole frame, 1 byte read\n"), "{done:?}");
+    let notice = inspect_as("postgres", &[], b"N\0\0\0\x05\0");
+    assert!(notice.stdout.contains("NoticeResponse"), "{notice:?}");
+}
