@@ -10,8 +10,10 @@ use super::dump::{self, Columns, DECIDE_LEN, Dumped, PlainReader};
 use super::{Args, CHUNK_LEN};
 use crate::term::output::{Failure, note};
 
-/// The maximum length of a text with columns, and of a capture on standard input that is read twice.
+/// The maximum length of a capture on standard input that is read twice.
 const MAX_HELD: u64 = 256 << 20;
+/// The maximum length of a text with columns.
+const MAX_TEXT: u64 = 64 << 20;
 /// The number of bytes that tell what an input is.
 const MAGIC_LEN: usize = 16;
 
@@ -147,12 +149,12 @@ impl Input {
             return Ok(Kind::Stream(self));
         }
         let mut all = std::mem::take(&mut self.beginning);
-        let mut rest = (&mut self.source).take(MAX_HELD);
+        let mut rest = (&mut self.source).take(MAX_TEXT);
         rest.read_to_end(&mut all)
             .map_err(|error| Failure::job(format!("cannot read {}: {error}", self.name)))?;
-        if all.len() as u64 >= MAX_HELD {
+        if all.len() as u64 >= MAX_TEXT {
             return Err(self.failed(
-                "this dump is longer than 256 MiB: print the bytes without columns, as `xxd -p` does",
+                "this dump is longer than 64 MiB: print the bytes without columns, as `xxd -p` does",
             ));
         }
         let text = decode(&all);

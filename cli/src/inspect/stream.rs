@@ -54,6 +54,8 @@ pub(crate) struct Stream<'a> {
     pushed: u64,
     state: State,
     frame: Option<OpenFrame>,
+    /// The number of bytes in front of those after a gap, which began the search.
+    prefixed: u64,
     /// Whether the search goes on by itself: after missing bytes.
     lenient: bool,
     /// Who has sent it, as far as the frames tell.
@@ -90,6 +92,7 @@ impl<'a> Stream<'a> {
             pushed: 0,
             state: State::Decode,
             frame: None,
+            prefixed: 0,
             lenient: false,
             side: None,
             frames: 0,
@@ -318,6 +321,7 @@ impl<'a> Stream<'a> {
         label: &Label,
     ) -> Result<(), Failure> {
         let go_on = self.go_on();
+        let skipped = skipped.saturating_sub(std::mem::take(&mut self.prefixed));
         printer.event(&Event::Resync { place: At::new(place), found: Some(at), skipped })?;
         let kind = match label {
             Label::Meta(AnyMeta::Kind(kind)) => format!(" {kind}"),
@@ -344,6 +348,7 @@ impl<'a> Stream<'a> {
         skipped: u64,
     ) -> Result<(), Failure> {
         let go_on = self.go_on();
+        let skipped = skipped.saturating_sub(std::mem::take(&mut self.prefixed));
         printer.event(&Event::Resync { place: At::new(place), found: Some(at), skipped })?;
         let (from, skipped) = (at.saturating_sub(skipped), count_bytes(skipped));
         let message = if go_on {
@@ -427,7 +432,8 @@ impl<'a> Stream<'a> {
             return printer.report(place, &format!("{missing}; going on after the next mark"));
         }
         if self.source.can_search() {
-            self.base -= self.source.begin_search().min(self.base);
+            self.prefixed = self.source.begin_search().min(self.base);
+            self.base -= self.prefixed;
             self.lenient = true;
             self.state = State::Search;
             let what = self.shape.searched();
@@ -506,6 +512,7 @@ impl<'a> Stream<'a> {
         at: u64,
         skipped: u64,
     ) -> Result<(), Failure> {
+        let skipped = skipped.saturating_sub(self.prefixed);
         printer.event(&Event::Resync { place: At::new(place), found: None, skipped })?;
         let (what, skipped) = (self.shape.searched(), count_bytes(skipped));
         printer

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::inspect_captures::{ETHERNET, Tape, linked};
+use crate::captures::{ETHERNET, Tape, linked};
 use crate::support::*;
 
 fn hex(args: &[&str], text: &[u8]) -> Done {

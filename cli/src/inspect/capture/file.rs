@@ -349,3 +349,74 @@ fn time(ticks: u64, units: u64, offset: i64) -> Option<Duration> {
     let seconds = (ticks / units).checked_add_signed(offset)?;
     Some(Duration::new(seconds, nanos))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(body.len() + 12).unwrap().to_be_bytes();
+        [&kind.to_be_bytes()[..], &len, body, &len].concat()
+    }
+
+    /// A section with an interface whose snap length is 6.
+    fn section() -> Vec<u8> {
+        let version = [&[0x1a, 0x2b, 0x3c, 0x4d, 0, 1, 0, 0][..], &[0xff; 8]].concat();
+        [block(SECTION, &version), block(INTERFACE, &[0, 101, 0, 0, 0, 0, 0, 6])].concat()
+    }
+
+    type Timed = (Option<Duration>, Vec<u8>);
+
+    fn packets(file: &[u8]) -> Result<Vec<Timed>, String> {
+        let mut file = CaptureFile::new(file);
+        let mut packets = Vec::new();
+        while let Some(packet) = file.next().map_err(|error| error.to_string())? {
+            packets.push((packet.time, packet.data));
+        }
+        Ok(packets)
+    }
+
+    #[test]
+    fn simple_and_obsolete_packets_are_read() {
+        // The packet had 9 bytes, of which the snap length leaves 6.
+        let simple = block(SIMPLE_PACKET, b"\0\0\0\x09simple\0\0");
+        let old = [&[0; 8][..], &[0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0, 3], b"old\0"].concat();
+        let file = [section(), simple, block(OLD_PACKET, &old)].concat();
+        let time = Duration::from_micros(7);
+        assert_eq!(
+            packets(&file),
+            Ok(vec![(None, b"simple".to_vec()), (Some(time), b"old".to_vec())])
+        );
+    }
+
+    #[test]
+    fn damaged_blocks_are_errors_with_their_place() {
+        for (block, why) in [
+            (
+                block(PACKET, &[0, 0, 0, 1, 0, 0, 0, 0]),
+                "a packet of interface 1, which is not there",
+            ),
+            (block(PACKET, &[0; 8]), "a block of 20 bytes, which is too short"),
+            (
+                block(SIMPLE_PACKET, &[0, 0, 0, 5, 1, 2, 3, 4]),
+                "a block of 20 bytes, which is too short",
+            ),
+            (vec![0, 0, 0, 6, 0, 0, 0, 13, 0, 0, 0, 0, 0], "a block of 13 bytes"),
+            (vec![0, 0, 0, 6, 0xff, 0, 0, 0], "a block of 4278190080 bytes"),
+        ] {
+            let error = packets(&[section(), block].concat()).unwrap_err();
+            let expected = format!("byte 48 of the capture: {why}; the file is damaged");
+            assert_eq!(error, expected);
+        }
+        assert!(packets(b"\xa1\xb2\xc3\xd4\0\x03\0\x04").is_err());
+    }
+
+    #[test]
+    fn units_of_time_may_be_anything() {
+        assert_eq!(time(1_500, 1_000, 0), Some(Duration::from_millis(1_500)));
+        assert_eq!(time(1_500, 1_000, -1), Some(Duration::from_millis(500)));
+        assert_eq!(time(1_500, 1_000, -2), None);
+        let finest = time(u64::MAX, u64::MAX, i64::MAX);
+        assert_eq!(finest.map(|time| time.subsec_nanos()), Some(0));
+    }
+}

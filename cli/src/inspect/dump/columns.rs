@@ -114,7 +114,9 @@ pub(crate) fn parse(text: &str) -> Result<Columns, String> {
         let width = current.as_ref().and_then(|block| block.width);
         let bytes = line.bytes(exact, width);
         let bytes = bytes.map_err(|why| format!("line {number}: {why}; {HINT}"))?;
-        if line.is_marked && exact.is_some_and(|exact| written(line).is_some_and(|n| n != exact)) {
+        // A wide gap may also stand in the middle of a line.
+        let differs = |exact| written(line).is_some_and(|n| n != exact && n * 2 != exact);
+        if line.is_marked && exact.is_some_and(differs) {
             return fail("the line has another number of bytes than the offsets say");
         }
         match current {
