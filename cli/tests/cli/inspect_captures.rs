@@ -131,6 +131,9 @@ flow 2: client 10.0.0.1:50002 sent 13 bytes in 1 frame, server 10.0.0.2:7000 sen
 see the frames of a flow with --flow N, or of all with --flow all
 ";
     inspect(&[], &two().pcap()).succeeds(list);
+    // A list says which connections are of another format.
+    let done = inspect(&["--format", "http1"], &two().pcap());
+    assert_eq!((done.code, done.stdout.matches("; closed; 1 error\n").count()), (0, 1), "{done:?}");
     let done = inspect(&["--flow", "2"], &two().pcap());
     let rows: Vec<_> = done.stdout.lines().collect();
     assert_eq!((done.code, rows.len()), (0, 4), "{done:?}");

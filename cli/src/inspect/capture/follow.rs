@@ -266,7 +266,8 @@ pub(crate) fn list(printer: &mut Printer<'_>, done: &Done, all: bool) -> Result<
     if let Some(error) = &done.error {
         return Err(Failure::job(error.to_string()));
     }
-    if errors == 0 && !flows.is_incomplete() { Ok(()) } else { Err(Failure::Reported) }
+    // A list is whole even if a connection speaks another protocol, and says so.
+    if (all || errors == 0) && !flows.is_incomplete() { Ok(()) } else { Err(Failure::Reported) }
 }
 
 /// Prints the frames of both sides of a connection, whose bytes are in the order in which they were sent.
