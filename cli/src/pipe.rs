@@ -101,6 +101,17 @@ fn encode_all<W: Exchange>(
         shape,
         number: 0,
     };
+    let encoded = encode_each(args, &mut encoder, args.framing.max_line_len(framing.limit()));
+    // What came before an error is there.
+    let flushed = encoder.flush();
+    encoded.and(flushed)
+}
+
+fn encode_each<W: Exchange>(
+    args: &EncodeArgs,
+    encoder: &mut Encoder<W>,
+    limit: u64,
+) -> Result<(), Failure> {
     if args.files.is_empty() {
         let split = match args.delimiter {
             _ if args.whole => Split::Whole,
@@ -108,7 +119,6 @@ fn encode_all<W: Exchange>(
             None if args.null => Split::At(AnyMark::NUL),
             None => Split::Lines,
         };
-        let limit = args.framing.max_line_len(framing.limit());
         let mut items = source::standard_input(split, limit);
         while let Some(item) = items.blocking_recv().transpose()? {
             if let Item::Message(payload) = item {
@@ -124,7 +134,7 @@ fn encode_all<W: Exchange>(
             .map_err(|error| Failure::job(format!("cannot read {}: {error}", path.display())))?;
         encoder.message(&payload)?;
     }
-    encoder.flush()
+    Ok(())
 }
 
 /// Writes messages as frames.
@@ -141,11 +151,7 @@ impl<W: Exchange> Encoder<W> {
         let meta = meta.ok_or(WriteError::from(EncodeError::Meta));
         // Small frames are collected.
         let written = meta.and_then(|meta| self.writer.feed(meta, payload));
-        written.map_err(|error| {
-            // What came before is there.
-            let _ = self.writer.flush();
-            write_failed(self.number, payload.len(), &error)
-        })
+        written.map_err(|error| write_failed(self.number, payload.len(), &error))
     }
 
     fn flush(&mut self) -> Result<(), Failure> {

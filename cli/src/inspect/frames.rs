@@ -2,19 +2,26 @@
 //! the bytes of the failed frame.
 
 use unstick::{
-    DecodeError, Decoder, FrameBuf, Framing, Hdlc, HdlcOctets, Header, Marked, Piece, RecoverError,
-    V1, Wire,
+    DecodeError, Decoder, FrameBuf, Framing, Hdlc, HdlcOctets, Header, KnownLength, Marked, Piece,
+    RecoverError, Search, V1, Wire,
 };
 
 use crate::checked::AnyCheckedWire;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::mark::{AnyMark, idle};
 
+/// The fields of a header other than the length, or what a frame of a protocol with text is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Label {
+    Meta(AnyMeta),
+    Text(String),
+}
+
 /// The beginning of a frame.
 pub(crate) struct Begin {
     /// The stream offset of the frame's first byte.
     pub(crate) at: u64,
-    pub(crate) meta: AnyMeta,
+    pub(crate) label: Label,
     /// The length of the payload, if it is known when the frame begins.
     pub(crate) len: Option<u64>,
 }
@@ -53,6 +60,15 @@ pub(crate) trait Source {
     /// the number of bytes skipped; [`decode`](Self::decode) then returns the frame.
     fn search_end(&mut self) -> Option<u64> {
         None
+    }
+    /// Begins a [`search`](Self::search) in a source that has taken nothing yet, because the bytes
+    /// before it are missing. Returns the number of bytes by which this moves the offsets.
+    fn begin_search(&mut self) -> u64 {
+        0
+    }
+    /// Returns whether missing bytes inside of a payload may be replaced by others.
+    fn takes_any_payload(&self) -> bool {
+        false
     }
 }
 
@@ -134,7 +150,7 @@ impl<W: Wire<Len: Announced>> Streamed<W> {
             let len = payload_len.announced();
             let before = bytes.len() as u64 + header_len as u64;
             let at = if len.is_some() { end.saturating_sub(before) } else { self.begun };
-            Begin { at, meta: (self.any_meta)(meta), len }
+            Begin { at, label: Label::Meta((self.any_meta)(meta)), len }
         });
         Run { begin, bytes, last, end }
     }
@@ -173,18 +189,39 @@ impl<W: Wire<Len: Announced>> Source for Streamed<W> {
     fn search(&mut self, input: &mut &[u8]) -> Option<u64> {
         (self.resync?)(&mut self.decoder, input).ok().flatten()
     }
+
+    fn begin_search(&mut self) -> u64 {
+        // No header of version 1 begins with a zero.
+        let _ = self.decoder.decode(&mut &[0][..]);
+        1
+    }
+
+    fn takes_any_payload(&self) -> bool {
+        true
+    }
 }
 
 /// A buffer of whole frames with a check after the payload. It keeps at most a frame within the limit.
-pub(crate) struct Kept<const N: usize> {
-    buf: FrameBuf<Vec<u8>, AnyCheckedWire<N>>,
+pub(crate) struct Kept<W: Wire> {
+    buf: FrameBuf<Vec<u8>, W>,
+    view: View<W>,
     /// Whether the end was reached, and the frame that it cuts was returned.
     ended: bool,
 }
 
-impl<const N: usize> Kept<N> {
+/// Returns what a frame is, and which of its bytes are shown, from its header's fields, its header and
+/// its payload.
+type View<W> = for<'a> fn(<W as Wire>::Meta, &'a [u8], &'a [u8]) -> (Label, &'a [u8]);
+
+impl<const N: usize> Kept<AnyCheckedWire<N>> {
     pub(crate) fn new(framing: Framing<AnyCheckedWire<N>>) -> Self {
-        Self { buf: FrameBuf::growing(framing), ended: false }
+        Self::with_view(framing, |meta, _, payload| (Label::Meta(meta), payload))
+    }
+}
+
+impl<W: Wire> Kept<W> {
+    pub(crate) fn with_view(framing: Framing<W>, view: View<W>) -> Self {
+        Self { buf: FrameBuf::growing(framing), view, ended: false }
     }
 
     fn extend(&mut self, input: &mut &[u8]) {
@@ -193,7 +230,7 @@ impl<const N: usize> Kept<N> {
     }
 }
 
-impl<const N: usize> Source for Kept<N> {
+impl<W: Search<Meta: Copy> + KnownLength> Source for Kept<W> {
     fn decode<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
@@ -201,13 +238,16 @@ impl<const N: usize> Source for Kept<N> {
         loop {
             if let Some(found) = self.buf.find()? {
                 let at = found.at();
-                let Header { meta, payload_len, .. } = found.header;
-                return Ok(Some(Run {
-                    begin: Some(Begin { at, meta, len: Some(payload_len) }),
-                    bytes: self.buf.frame(&found).map_or(&[], |frame| frame.payload),
-                    last: true,
-                    end: at.saturating_add(found.frame_len() as u64),
-                }));
+                let end = at.saturating_add(found.frame_len() as u64);
+                let meta = found.header.meta;
+                let frame = self.buf.frame(&found);
+                let (header, payload) = match &frame {
+                    Some(frame) => (frame.header_bytes(), frame.payload),
+                    None => (&[][..], &[][..]),
+                };
+                let (label, bytes) = (self.view)(meta, header, payload);
+                let begin = Begin { at, label, len: Some(bytes.len() as u64) };
+                return Ok(Some(Run { begin: Some(begin), bytes, last: true, end }));
             }
             if input.is_empty() {
                 return Ok(None);
@@ -224,14 +264,13 @@ impl<const N: usize> Source for Kept<N> {
         };
         let arrived = self.buf.unread();
         let (at, end) = (self.buf.position(), self.position());
-        let payload = arrived.get(header_len..).unwrap_or_default();
+        let (header, payload) = arrived.split_at_checked(header_len).unwrap_or((arrived, &[]));
         let len = usize::try_from(payload_len).unwrap_or(usize::MAX).min(payload.len());
-        Ok(Some(Run {
-            begin: Some(Begin { at, meta, len: Some(payload_len) }),
-            bytes: payload.get(..len).unwrap_or_default(),
-            last: false,
-            end,
-        }))
+        let (label, bytes) = (self.view)(meta, header, payload.get(..len).unwrap_or_default());
+        // What is shown of a frame without a payload is its header.
+        let len = if len == 0 { payload_len.max(bytes.len() as u64) } else { payload_len };
+        let begin = Begin { at, label, len: Some(len) };
+        Ok(Some(Run { begin: Some(begin), bytes, last: false, end }))
     }
 
     fn position(&self) -> u64 {
@@ -268,6 +307,12 @@ impl<const N: usize> Source for Kept<N> {
             }
         }
         None
+    }
+
+    fn begin_search(&mut self) -> u64 {
+        self.extend(&mut &[0][..]);
+        let _ = self.buf.reject_frame();
+        1
     }
 }
 

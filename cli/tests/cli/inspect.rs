@@ -126,8 +126,8 @@ fn frames_of_existing_protocols_are_listed() {
              51 00 00 00 0d 73 65 6c 65 63 74 20 31 00 58 00 00 00 04",
             &[
                 "           0            13  startup  ",
-                "          17             9  Q        \"select 1\\u{0}\"",
-                "          31             0  X        (empty)",
+                "          17             9  Query                 \"select 1\\u{0}\"",
+                "          31             0  Terminate             (empty)",
             ],
         ),
         (
@@ -208,10 +208,10 @@ fn a_stream_of_another_protocol_is_reported() {
         ("http2", b"\0\x40\x01\0\0\0\0\0\0", "the limit is 16384; raise the limit if"),
         ("modbus", b"\0\x01\0\x01", "byte 0: the protocol identifier is not 0"),
         ("mqtt", b"\x10\x80\0", "byte 0: the length is a varint with a needless zero byte"),
-        ("postgres", b"NR\0\0\0\x08\0\0\0\0", "with one byte that is no frame; cut it off"),
+        ("postgres", b"R\0\0\0\x03", "byte 0: a length of 3 covers less than the header"),
         ("tls", b"SSH-2.0-", "byte 0: the record's type is none of 20 to 24"),
         ("tpkt", b"\x05", "byte 0: the version is not 3"),
-        ("websocket", b"GET /chat HTTP/1.1\r\n", "is the handshake of HTTP still in front of"),
+        ("websocket", b"HELO x\r\n", "which only messages may be"),
     ];
     for (format, bytes, why) in table {
         inspect(&["--format", format], bytes).fails(1, why);

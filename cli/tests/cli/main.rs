@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
 mod bounds;
+mod captures;
 mod checked;
 mod conform;
 mod demo;
@@ -11,6 +12,8 @@ mod files;
 mod help;
 mod inbox;
 mod inspect;
+mod inspect_captures;
+mod inspect_dumps;
 mod kill;
 mod listen;
 mod many;
