@@ -17,6 +17,7 @@ use unstick_session::message::Code;
 use crate::advice::{explain, guess};
 use crate::format::{AnyFormat, AnyMeta, FramingArgs};
 use crate::shown::Content;
+use crate::signals::exit_on_signal;
 use crate::term::bytes::{count, count_bytes};
 use crate::term::output::{Failure, Out, json, note, print_error};
 use crate::term::preview::{preview, unquoted};
@@ -66,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
+    exit_on_signal(|| ())?;
     let input = Input::open(args)?;
     let mut source: Box<dyn Source> = match framing.format {
         AnyWire::Format(AnyFormat::V1(format)) => {
@@ -250,7 +252,15 @@ impl<'a> Inspector<'a> {
         }
     }
 
-    fn run(mut self, source: &mut dyn Source, mut input: Input) -> Result<(), Failure> {
+    fn run(mut self, source: &mut dyn Source, input: Input) -> Result<(), Failure> {
+        match self.list(source, input) {
+            // Nobody reads the rest, so it is not read either. What was found is told.
+            Err(Failure::OutputClosed) if self.errors > 0 => Err(Failure::Reported),
+            result => result,
+        }
+    }
+
+    fn list(&mut self, source: &mut dyn Source, mut input: Input) -> Result<(), Failure> {
         let mut headed = false;
         let mut chunk = Vec::with_capacity(CHUNK_LEN);
         while self.state != State::Done {

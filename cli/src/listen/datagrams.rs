@@ -85,7 +85,7 @@ pub(crate) async fn listen(args: Args) -> Result<(), Failure> {
         tokio::select! {
             ended = &mut serving => return ended,
             written = &mut outcome => printed = Some(written.unwrap_or(Ok(()))),
-            () = signals.next() => {}
+            _ = signals.next() => {}
         }
     }
     if let Some(printed) = printed {

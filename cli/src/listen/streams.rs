@@ -212,7 +212,7 @@ async fn accept<W: Exchange>(
             }
             Some(_) = connections.join_next() => {}
             written = &mut outcome => return written.unwrap_or(Ok(())),
-            () = signals.next() => break,
+            _ = signals.next() => break,
         }
     }
 
@@ -221,7 +221,7 @@ async fn accept<W: Exchange>(
     let ended = async { while connections.join_next().await.is_some() {} };
     tokio::select! {
         _ = timeout(CLOSE_TIMEOUT, ended) => {}
-        () = signals.next() => {}
+        _ = signals.next() => {}
     }
     drop(connections);
     if !rules.json {
