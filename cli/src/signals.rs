@@ -1,6 +1,8 @@
 //! The signals that end the program. They are handled explicitly, since the system ignores those without
 //! a handler for process 1 of a container.
 
+use std::io::{self, IsTerminal as _};
+
 use crate::term::output::Failure;
 
 /// A signal that ends the program.
@@ -44,6 +46,7 @@ pub(crate) struct Signals {
     /// Whether SIGHUP ends nothing: it was ignored when the program started, as by `nohup`.
     #[cfg(unix)]
     ignores_hangup: bool,
+    had_terminal: bool,
     /// Handled so that a file over the system's size limit is a write error and does not end the
     /// program.
     #[cfg(unix)]
@@ -65,11 +68,12 @@ impl Signals {
                 terminate: signal(SignalKind::terminate()).map_err(failed)?,
                 hangup: signal(SignalKind::hangup()).map_err(failed)?,
                 ignores_hangup,
+                had_terminal: has_terminal(),
                 _file_size: signal(SignalKind::from_raw(XFSZ)).map_err(failed)?,
             })
         }
         #[cfg(not(unix))]
-        Ok(Self {})
+        Ok(Self { had_terminal: has_terminal() })
     }
 
     /// Waits for a signal that ends the program. Ignores SIGHUP if the program was started so.
@@ -101,6 +105,11 @@ impl Signals {
         }
     }
 
+    /// Returns whether the program was started on a terminal, and that is closed.
+    pub(crate) fn terminal_has_gone(&self) -> bool {
+        self.had_terminal && !has_terminal()
+    }
+
     /// Returns whether SIGHUP ends nothing.
     pub(crate) fn ignores_hangup(&self) -> bool {
         #[cfg(unix)]
@@ -108,6 +117,10 @@ impl Signals {
         #[cfg(not(unix))]
         false
     }
+}
+
+fn has_terminal() -> bool {
+    io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }
 
 /// Returns whether SIGHUP is ignored, as far as the system says so.

@@ -8,14 +8,15 @@ use crate::addr::Addr;
 use crate::format::FramingArgs;
 use crate::inbox::InboxArgs;
 use crate::term::bytes::{parse_bytes, parse_seconds};
-use crate::tls::TlsArgs;
+use crate::tls::ListenTls;
 use crate::v1::parse_kind;
 
 /// Listen, and print every message that arrives, until interrupted.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine only, udp:HOST:PORT for datagrams, or
-    /// unix:PATH. Port 0 takes any free one; 0.0.0.0 listens to the whole network.
+    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine only, udp:HOST:PORT for datagrams, unix:PATH, or
+    /// unix:@NAME for an abstract socket of Linux. Port 0 takes any free one; a name stands for all its
+    /// addresses. [::] listens to the whole network, over IPv6 and IPv4, and 0.0.0.0 over IPv4 alone.
     pub(crate) addr: Addr,
     #[command(flatten)]
     pub(crate) framing: FramingArgs,
@@ -59,5 +60,5 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) inbox: InboxArgs,
     #[command(flatten)]
-    pub(crate) tls: TlsArgs,
+    pub(crate) tls: ListenTls,
 }

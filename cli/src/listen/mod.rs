@@ -6,7 +6,7 @@ mod budget;
 mod conversation;
 mod datagrams;
 mod dialect;
-mod end;
+pub(crate) mod end;
 mod lane;
 mod listener;
 mod log;

@@ -20,12 +20,12 @@ use crate::listen::log::{ListenEvent, Log};
 use crate::listen::reply::Reply;
 use crate::listen::rules::{Rules, Stop};
 use crate::listen::{conversation, dialect, plain};
-use crate::signals::Signals;
+use crate::signals::{Ending, Signals};
 use crate::term::bytes::count;
 use crate::term::log_limit::{LogLimit, hidden};
 use crate::term::output::{Failure, json, note};
 use crate::term::printer::Printer;
-use crate::tls::{self, TlsAcceptor};
+use crate::tls::{self, Reload, TlsAcceptor};
 use crate::wire::{AnyWire, Exchange};
 
 /// The pause after a failed accept: a missing resource, such as a file descriptor, does not become
@@ -46,22 +46,26 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
     let mut signals = Signals::new()?;
     let inbox = args.inbox.inbox()?;
     let tls = args.tls.acceptor(&args.addr)?;
+    let own_pin = args.tls.own_pin()?;
     let listener = Listener::bind(&args.addr).await?;
-    if tls.is_none() && listener.is_open_to_the_network() {
-        note(
-            "unstick: warning: everyone on the network can connect, read along and send; \
-             use --tls-cert, --tls-key and --tls-ca, or listen on 127.0.0.1",
-        );
+    if listener.is_open_to_the_network() {
+        warn(&args, tls.is_some());
     }
     let (printer, outcome) = Printer::start();
-    let addr = listener.local_addr();
-    printer
-        .line(if args.json {
-            json(&ListenEvent::Listening { addr: &addr })
-        } else {
-            format!("listening on {addr}")
-        })
-        .await;
+    for addr in listener.local_addrs() {
+        printer
+            .line(if args.json {
+                json(&ListenEvent::Listening { addr: &addr })
+            } else {
+                format!("listening on {addr}")
+            })
+            .await;
+    }
+    if let Some(pin) = own_pin {
+        let addr = listener.reachable_at();
+        printer.note(format!("senders give: unstick send {addr} --tls-pin {pin}")).await;
+    }
+    let reload = Reload::new(args.tls.clone(), args.addr.clone(), args.tls.tls_reload);
 
     let rules = Arc::new(Rules {
         reply: args.reply.as_deref().map(Reply::parse),
@@ -84,10 +88,28 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
     let acceptor = Acceptor {
         listener,
         tls,
+        reload,
         max_connections: args.max_connections.max(1),
         max_per_address: args.max_connections_per_address.map_or(usize::MAX, |max| max.max(1)),
     };
     accept(acceptor, rules, framing, printer, outcome, &mut signals).await
+}
+
+/// Warns of what everybody may do who can reach the listener.
+fn warn(args: &Args, has_tls: bool) {
+    let has_dir = args.inbox.dir.is_some();
+    if !has_tls {
+        let upload = if has_dir { ", send, and upload files" } else { " and send" };
+        note(&format!(
+            "unstick: warning: everyone on the network can connect, read along{upload}; use \
+             --tls-cert or --tls-self-signed, and --tls-ca, or listen on 127.0.0.1"
+        ));
+    } else if has_dir && !args.tls.knows_senders() {
+        note(
+            "unstick: warning: everyone on the network can upload files; take only senders with a \
+             certificate of a CA with --tls-ca, or listen on 127.0.0.1",
+        );
+    }
 }
 
 /// The number of connections by address.
@@ -133,6 +155,7 @@ impl Drop for Place {
 struct Acceptor {
     listener: Listener,
     tls: Option<TlsAcceptor>,
+    reload: Reload,
     max_connections: usize,
     max_per_address: usize,
 }
@@ -145,7 +168,7 @@ async fn accept<W: Exchange>(
     mut outcome: oneshot::Receiver<Result<(), Failure>>,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    let Acceptor { listener, tls, max_connections, max_per_address } = acceptor;
+    let Acceptor { listener, mut tls, mut reload, max_connections, max_per_address } = acceptor;
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut number = 1;
@@ -212,7 +235,20 @@ async fn accept<W: Exchange>(
             }
             Some(_) = connections.join_next() => {}
             written = &mut outcome => return written.unwrap_or(Ok(())),
-            _ = signals.next() => break,
+            read = reload.next() => match read {
+                Ok(acceptor) => {
+                    tls = Some(acceptor);
+                    printer.note_now("unstick: read the certificates anew".to_owned());
+                }
+                Err(failure) => printer.error_now(&format!(
+                    "the certificates are not read anew, and the old ones stay: {failure}"
+                )),
+            },
+            signal = signals.any() => match signal {
+                Ending::Hangup if tls.is_some() && !signals.terminal_has_gone() => reload.start(),
+                Ending::Hangup if signals.ignores_hangup() => {}
+                _ => break,
+            },
         }
     }
 

@@ -8,7 +8,7 @@ use crate::addr::Addr;
 use crate::format::FramingArgs;
 use crate::send::source::ItemArgs;
 use crate::term::bytes::{parse_bytes, parse_seconds};
-use crate::tls::TlsArgs;
+use crate::tls::SendTls;
 use crate::v1::parse_kind;
 
 /// Send messages and files, and show what comes back.
@@ -20,7 +20,9 @@ use crate::v1::parse_kind;
                   stopped when it is sent again."
 )]
 pub(crate) struct Args {
-    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine, udp:HOST:PORT for datagrams, or unix:PATH.
+    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine, udp:HOST:PORT for datagrams, unix:PATH, or
+    /// unix:@NAME for an abstract socket of Linux. A link-local address needs its interface, such as
+    /// [fe80::1%eth0]:7000.
     pub(crate) addr: Addr,
     #[command(flatten)]
     pub(crate) framing: FramingArgs,
@@ -51,5 +53,5 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) tls: TlsArgs,
+    pub(crate) tls: SendTls,
 }

@@ -7,7 +7,7 @@ mod file;
 mod plain;
 mod progress;
 mod prompt;
-mod secret;
+pub(crate) mod secret;
 mod shape;
 mod source;
 mod stream;

@@ -4,8 +4,10 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use unstick::Framing;
+use unstick::tokio::WriteError;
 
 use crate::addr::{Addr, Halves};
 use crate::format::AnyMeta;
@@ -17,15 +19,19 @@ use crate::send::source;
 use crate::send::tally::Tally;
 use crate::send::{plain, prompt};
 use crate::shown::Shown;
+use crate::signals::Signals;
 use crate::term::bytes::count;
 use crate::term::output::{Failure, json, note};
 use crate::term::preview::plain_hex;
 use crate::term::printer::Printer;
-use crate::tls::TlsArgs;
+use crate::tls::{SendTls, is_alert};
 use crate::wire::Exchange;
 
 /// After an error, how long the prompt has to print the answers that it was given.
 const PRINT_WAIT: Duration = Duration::from_millis(100);
+
+/// After a signal, how long to wait for a reader of standard output.
+const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the options say about the conversation.
 pub(super) struct Job {
@@ -63,9 +69,13 @@ pub(super) async fn send<W: Exchange>(
     framing: Framing<W>,
     shape: Shape,
 ) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
     let reads_stdin = args.items.is_empty();
     let given = args.items.items(args.name.as_deref())?;
-    let halves = connect(&args.addr, &args.tls, args.timeout).await?;
+    let halves = tokio::select! {
+        connected = connect(&args.addr, &args.tls, args.timeout) => connected?,
+        signal = signals.next() => return Err(signal.into()),
+    };
 
     let mut terminal = None;
     let on_terminal =
@@ -107,13 +117,13 @@ pub(super) async fn send<W: Exchange>(
         };
         tokio::select! {
             result = converse => result,
-            written = &mut outcome => {
+            // Without a reader of standard output the job goes on.
+            failure = failed(&mut outcome) => {
                 printed = true;
-                Err(match written {
-                    Ok(Err(failure)) => failure,
-                    _ => Failure::OutputClosed,
-                })
+                Err(failure)
             }
+            // The receiver keeps its part of a file.
+            signal = signals.next() => Err(signal.into()),
         }
     };
 
@@ -135,14 +145,30 @@ pub(super) async fn send<W: Exchange>(
     drop(printer);
     let result = result.and_then(|()| tally.check_all_stored());
     // All clones of the printer are dropped; the answers that are still queued are printed before
-    // the program ends.
-    if let (Ok(()), Ok(Err(failure))) = (&result, outcome.await) {
-        return Err(failure);
+    // the program ends, unless a signal ends it and nobody reads them.
+    let written = match result {
+        Err(Failure::Signal(_)) => timeout(PRINT_TIMEOUT, outcome).await.ok(),
+        _ => tokio::select! {
+            written = outcome => Some(written),
+            signal = signals.next() => return Err(signal.into()),
+        },
+    };
+    match (result, written) {
+        (Ok(()), Some(Ok(Err(failure)))) => Err(failure),
+        (result, _) => result,
     }
-    result
 }
 
-async fn connect(addr: &Addr, tls: &TlsArgs, within: Duration) -> Result<Halves, Failure> {
+/// Waits for a failure of the printer.
+pub(super) async fn failed(outcome: &mut oneshot::Receiver<Result<(), Failure>>) -> Failure {
+    match outcome.await {
+        Ok(Err(failure)) => failure,
+        // Only once all clones are dropped.
+        _ => std::future::pending().await,
+    }
+}
+
+async fn connect(addr: &Addr, tls: &SendTls, within: Duration) -> Result<Halves, Failure> {
     let tls = tls.connector(addr)?;
     let connect = async {
         let (incoming, outgoing) = addr.connect().await?;
@@ -197,8 +223,15 @@ pub(super) fn over_limit(number: u64, len: &str, limit: u64) -> Failure {
 }
 
 /// Returns the failure of a write.
-pub(super) fn not_sent(error: &unstick::tokio::WriteError) -> Failure {
-    Failure::job(format!("cannot send: {error}; did the peer end, or refuse something?"))
+pub(super) fn not_sent(error: &WriteError) -> Failure {
+    match error {
+        WriteError::Io(error) | WriteError::Flush(error) if is_alert(error) => {
+            Failure::Job(error.to_string())
+        }
+        error => {
+            Failure::job(format!("cannot send: {error}; did the peer end, or refuse something?"))
+        }
+    }
 }
 
 /// Returns the failure of a peer that takes nothing.
@@ -208,5 +241,8 @@ pub(super) fn not_taken(after: Duration) -> Failure {
 
 /// Returns the failure of a transport that cannot be read.
 pub(super) fn broken(error: &io::Error) -> Failure {
+    if is_alert(error) {
+        return Failure::Job(error.to_string());
+    }
     Failure::job(format!("the connection broke: {error}; did the peer crash, or refuse something?"))
 }

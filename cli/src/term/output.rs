@@ -21,6 +21,17 @@ pub(crate) enum Failure {
     Signal(u8),
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Job(message) | Self::Usage(message) => f.write_str(message),
+            Self::Reported => f.write_str("the error is above"),
+            Self::OutputClosed => f.write_str("standard output is closed"),
+            Self::Signal(number) => write!(f, "ended by signal {number}"),
+        }
+    }
+}
+
 impl Failure {
     /// Creates a failure of the job with this message.
     pub(crate) fn job(message: impl Into<String>) -> Self {
