@@ -1,5 +1,6 @@
 //! The options of `unstick listen`.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use unstick::Kind;
@@ -51,6 +52,10 @@ pub(crate) struct Args {
     /// peer. While there is more, nothing is read.
     #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = parse_bytes)]
     pub(crate) max_memory: u64,
+    /// Join a multicast group of IPv4, such as udp:239.1.2.3:7000, at the interface with this address
+    /// [default: the system's choice]. For IPv6 it is part of the address: udp:[ff02::1234%eth0]:7000.
+    #[arg(long, value_name = "IP")]
+    pub(crate) multicast_interface: Option<Ipv4Addr>,
     /// How many characters of each message to show.
     #[arg(long, value_name = "CHARS", default_value_t = 200)]
     pub(crate) preview: u16,

@@ -34,6 +34,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
+    if args.multicast_interface.is_some() && !matches!(args.addr, Addr::Udp { .. }) {
+        return Err(Failure::Usage("--multicast-interface goes with a udp: address".to_owned()));
+    }
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
