@@ -12,7 +12,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 use unstick::Framing;
 
-use crate::addr::Halves;
+use crate::addr::{BoxedReader, Halves};
 use crate::listen::args::Args;
 use crate::listen::budget::Budget;
 use crate::listen::listener::{Accepted, Listener};
@@ -112,6 +112,27 @@ fn warn(args: &Args, has_tls: bool) {
     }
 }
 
+/// Tells of a peer that begins with TLS. For version 1 it is an error, which says so.
+fn without_tls(
+    incoming: BoxedReader,
+    wire: &AnyWire,
+    printer: &Printer,
+    peer: &str,
+) -> BoxedReader {
+    if wire.is_v1() {
+        return incoming;
+    }
+    let (printer, peer) = (printer.clone(), peer.to_owned());
+    tls::sniff(incoming, move |seen| {
+        if seen == tls::Seen::Hello {
+            printer.error_now(&format!(
+                "{peer}: it begins with TLS; give --tls-cert or --tls-self-signed, or leave TLS out \
+                 on its side"
+            ));
+        }
+    })
+}
+
 /// The number of connections by address.
 #[derive(Default)]
 struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
@@ -174,6 +195,7 @@ async fn accept<W: Exchange>(
     let mut number = 1;
     let mut failing = false;
     let places = Places::default();
+    let wire: AnyWire = (*framing.format()).into();
     let mut log = LogLimit::new();
     let mut sweeps = interval(SWEEP_INTERVAL);
     loop {
@@ -201,7 +223,7 @@ async fn accept<W: Exchange>(
                             let _place = place;
                             let halves = match tls {
                                 Some(tls) => tls::accept(&tls, incoming, outgoing, rules.first_timeout.min(rules.frame_timeout)).await,
-                                None => Ok((incoming, outgoing)),
+                                None => Ok((without_tls(incoming, &wire, &print, &peer), outgoing)),
                             };
                             match halves {
                                 Ok(halves) => {

@@ -1,6 +1,9 @@
 //! `send` over TCP and Unix sockets: connects, and prints what comes back.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -24,7 +27,7 @@ use crate::term::bytes::count;
 use crate::term::output::{Failure, json, note};
 use crate::term::preview::plain_hex;
 use crate::term::printer::Printer;
-use crate::tls::{SendTls, is_alert};
+use crate::tls::{Seen, SendTls, is_alert, sniff};
 use crate::wire::Exchange;
 
 /// After an error, how long the prompt has to print the answers that it was given.
@@ -72,9 +75,17 @@ pub(super) async fn send<W: Exchange>(
     let mut signals = Signals::new()?;
     let reads_stdin = args.items.is_empty();
     let given = args.items.items(args.name.as_deref())?;
-    let halves = tokio::select! {
+    let (incoming, outgoing) = tokio::select! {
         connected = connect(&args.addr, &args.tls, args.timeout) => connected?,
         signal = signals.next() => return Err(signal.into()),
+    };
+    let speaks_tls = Arc::new(AtomicBool::new(false));
+    let halves = if args.tls.is_given() {
+        (incoming, outgoing)
+    } else {
+        let speaks_tls = Arc::clone(&speaks_tls);
+        let tell = move |seen| speaks_tls.store(seen == Seen::Alert, Ordering::Relaxed);
+        (sniff(incoming, tell), outgoing)
     };
 
     let mut terminal = None;
@@ -127,6 +138,14 @@ pub(super) async fn send<W: Exchange>(
         }
     };
 
+    // Nothing else that it may have said counts.
+    let result = if speaks_tls.load(Ordering::Relaxed) && !printed {
+        Err(Failure::job(
+            "the peer speaks TLS, it answered with an alert of it; give --tls-ca or --tls-pin",
+        ))
+    } else {
+        result
+    };
     if let Some(terminal) = terminal {
         if result.is_err() {
             sleep(PRINT_WAIT).await;
@@ -170,17 +189,23 @@ pub(super) async fn failed(outcome: &mut oneshot::Receiver<Result<(), Failure>>)
 
 async fn connect(addr: &Addr, tls: &SendTls, within: Duration) -> Result<Halves, Failure> {
     let tls = tls.connector(addr)?;
+    let is_connected = Cell::new(false);
     let connect = async {
         let (incoming, outgoing) = addr.connect().await?;
+        is_connected.set(true);
         match &tls {
             Some(tls) => tls.connect(incoming, outgoing).await,
             None => Ok((incoming, outgoing)),
         }
     };
     timeout(within, connect).await.unwrap_or_else(|_late| {
-        Err(Failure::job(format!(
-            "cannot connect to {addr}: no answer within {within:?}; are host and port right?"
-        )))
+        Err(Failure::job(if is_connected.get() {
+            format!("no TLS with this peer: it said nothing for {within:?}; does it speak TLS?")
+        } else {
+            format!(
+                "cannot connect to {addr}: no answer within {within:?}; are host and port right?"
+            )
+        }))
     })
 }
 

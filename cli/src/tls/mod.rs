@@ -6,6 +6,7 @@ mod files;
 mod own;
 mod pin;
 mod reload;
+mod sniff;
 mod stream;
 mod x509;
 
@@ -26,6 +27,7 @@ use unstick_session::message::{self, Code, Message};
 pub(crate) use explain::is_alert;
 pub(crate) use pin::Pin;
 pub(crate) use reload::Reload;
+pub(crate) use sniff::{Seen, sniff};
 pub(crate) use tokio_rustls::TlsAcceptor;
 
 use crate::addr::{Addr, BoxedReader, BoxedWriter, Halves};
