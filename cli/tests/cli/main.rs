@@ -2,8 +2,10 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
+mod addresses;
 mod bounds;
 mod checked;
+mod closed_output;
 mod conform;
 mod demo;
 mod dialect;
@@ -19,8 +21,11 @@ mod peers;
 mod prompt;
 mod python_files;
 mod send;
+mod signals;
 mod storage;
 mod support;
 mod terminal;
 mod tls;
+mod tls_advice;
+mod tls_pin;
 mod udp;

@@ -213,25 +213,6 @@ fn a_failed_connect_and_invalid_options_are_reported() {
 }
 
 #[test]
-fn closing_standard_output_ends_it_without_an_error() {
-    let listen = Listen::start(&["--reply", "echo"]);
-    let mut child = unstick()
-        .args(["send", &listen.addr])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    thread::spawn(move || while stdin.write_all(b"hello\n").is_ok() {});
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    stdout.read_line(&mut String::new()).unwrap();
-    drop(stdout);
-    let stderr = Lines::of(child.stderr.take().unwrap());
-    assert_eq!((wait(&mut child), stderr.all().as_str()), (0, ""));
-}
-
-#[test]
 fn a_sender_that_gives_up_sends_a_close() {
     // A listener that does not answer gets a close, and so reports no crash.
     let listen = Listen::start(&[]);
