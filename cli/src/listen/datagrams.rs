@@ -21,6 +21,8 @@ use crate::datagrams::{
 };
 use crate::format::{AnyFormat, AnyMeta};
 use crate::listen::args::Args;
+#[cfg(unix)]
+use crate::listen::listener::is_any_v6;
 use crate::listen::listener::{bind_all, cannot_bind};
 use crate::listen::reply::Reply;
 use crate::shown::Shown;
@@ -136,10 +138,15 @@ pub(crate) async fn listen(args: Args) -> Result<(), Failure> {
 
 /// Binds a socket to an address; for one of a multicast group, joins that.
 fn bind(addr: SocketAddr, interface: Option<Ipv4Addr>) -> io::Result<UdpSocket> {
-    let bound = if addr.ip().is_multicast() {
-        bind_to_group(addr)
-    } else {
-        std::net::UdpSocket::bind(addr)
+    let bound = match addr.ip().is_multicast() {
+        true => bind_to_group(addr),
+        #[cfg(unix)]
+        false if is_any_v6(addr) => bind_raw(addr, |socket| {
+            // It takes IPv4, too, whatever the system's default is.
+            let _ = rustix::net::sockopt::set_ipv6_v6only(socket, false);
+            Ok(())
+        }),
+        false => std::net::UdpSocket::bind(addr),
     };
     let socket = bound?;
     socket.set_nonblocking(true)?;
@@ -159,12 +166,21 @@ fn bind(addr: SocketAddr, interface: Option<Ipv4Addr>) -> io::Result<UdpSocket> 
 /// can do so.
 #[cfg(unix)]
 fn bind_to_group(addr: SocketAddr) -> io::Result<std::net::UdpSocket> {
-    use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
+    bind_raw(addr, |socket| rustix::net::sockopt::set_socket_reuseaddr(socket, true))
+}
+
+/// Binds a socket with an option that has to be set before.
+#[cfg(unix)]
+fn bind_raw(
+    addr: SocketAddr,
+    set: impl FnOnce(&std::os::fd::OwnedFd) -> rustix::io::Result<()>,
+) -> io::Result<std::net::UdpSocket> {
+    use rustix::net::{AddressFamily, SocketType, bind, socket};
 
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket(family, SocketType::DGRAM, None)?;
     rustix::io::ioctl_fioclex(&socket)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
+    set(&socket)?;
     bind(&socket, &addr)?;
     Ok(socket.into())
 }

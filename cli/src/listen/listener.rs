@@ -25,7 +25,7 @@ impl Listener {
         match addr {
             Addr::Tcp { host, port } => {
                 let bound = match resolve(host, *port).await {
-                    Ok(addrs) => bind_all(&addrs, TcpListener::bind, TcpListener::local_addr).await,
+                    Ok(addrs) => bind_all(&addrs, bind, TcpListener::local_addr).await,
                     Err(error) => Err(error),
                 };
                 // On Unix it sets SO_REUSEADDR, so a restart need not wait for old connections.
@@ -102,6 +102,24 @@ impl Listener {
             }
         }
     }
+}
+
+/// Binds a socket. The address `[::]` takes IPv4, too, whatever the system's default is.
+async fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    #[cfg(unix)]
+    if is_any_v6(addr) {
+        let socket = tokio::net::TcpSocket::new_v6()?;
+        socket.set_reuseaddr(true)?;
+        let _ = rustix::net::sockopt::set_ipv6_v6only(&socket, false);
+        socket.bind(addr)?;
+        return socket.listen(1024); // it is lengthened later
+    }
+    TcpListener::bind(addr).await
+}
+
+#[cfg(unix)]
+pub(super) fn is_any_v6(addr: SocketAddr) -> bool {
+    addr.is_ipv6() && addr.ip().is_unspecified()
 }
 
 /// Accepts a connection at any of the sockets. They take turns, so that none is starved.

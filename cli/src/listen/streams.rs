@@ -230,7 +230,10 @@ async fn accept<W: Exchange>(
                                     let log = Log::new(&rules, print, peer);
                                     serve(&rules, framing, log, halves, stopped).await;
                                 }
-                                Err(why) => print.error(&format!("{peer}: {why}")).await,
+                                Err(refused) => {
+                                    print.error(&format!("{peer}: {}", refused.why)).await;
+                                    refused.end().await;
+                                }
                             }
                         });
                         if connections.len() == max_connections

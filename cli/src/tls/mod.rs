@@ -31,7 +31,7 @@ pub(crate) use sniff::{Seen, sniff};
 pub(crate) use tokio_rustls::TlsAcceptor;
 
 use crate::addr::{Addr, BoxedReader, BoxedWriter, Halves};
-use crate::listen::end::shut_down;
+use crate::listen::end::{CLOSE_TIMEOUT, shut_down};
 use crate::term::bytes::parse_seconds;
 use crate::term::output::Failure;
 use explain::Side;
@@ -216,43 +216,53 @@ impl TlsClient {
     }
 }
 
+/// A peer that there is no TLS with.
+pub(crate) struct Refused {
+    pub(crate) why: String,
+    /// The connection, unless it was given up.
+    left: Option<(Joined, bool)>,
+}
+
+impl Refused {
+    /// Tells the peer, and ends the connection: what it is told may be lost if the socket is closed while
+    /// it still sends.
+    pub(crate) async fn end(self) {
+        let Some((joined, speaks_v1)) = self.left else { return };
+        let (incoming, mut outgoing) = joined.into_halves();
+        if speaks_v1 {
+            // It is shorter than any buffer. If the peer has gone, nobody is there to be told.
+            let _ = timeout(CLOSE_TIMEOUT, outgoing.write_all(&refusal())).await;
+        }
+        shut_down(incoming, outgoing).await;
+    }
+}
+
 /// Performs the server's handshake, with a time limit; returns the halves of the TLS stream.
 pub(crate) async fn accept(
     acceptor: &TlsAcceptor,
     incoming: BoxedReader,
     outgoing: BoxedWriter,
     within: Duration,
-) -> Result<Halves, String> {
+) -> Result<Halves, Refused> {
     let accepting = async {
         let mut joined = Joined::new(incoming, outgoing);
         let first = joined.peek().await.unwrap_or_default();
         if first.starts_with(&[0xf5]) {
             let why = explain::without_tls(Side::Listener, first).unwrap_or_default();
-            return Err((why, joined, true));
+            return Err(Refused { why, left: Some((joined, true)) });
         }
         match acceptor.accept(joined).into_fallible().await {
             Ok(stream) => Ok(split(stream)),
             Err((error, joined)) => {
                 let why = explain::handshake(Side::Listener, &error, joined.first());
-                Err((why, joined, false))
+                Err(Refused { why, left: Some((joined, false)) })
             }
         }
     };
-    match timeout(within, accepting).await {
-        Ok(Ok(halves)) => Ok(halves),
-        Ok(Err((why, joined, speaks_v1))) => {
-            // What the peer is told may be lost if the socket is closed while the peer still sends.
-            let (incoming, mut outgoing) = joined.into_halves();
-            tokio::spawn(async move {
-                if speaks_v1 {
-                    let _ = outgoing.write_all(&refusal()).await;
-                }
-                shut_down(incoming, outgoing).await;
-            });
-            Err(why)
-        }
-        Err(_) => Err(format!("no TLS with this peer within {within:?}; does it speak TLS?")),
-    }
+    timeout(within, accepting).await.unwrap_or_else(|_late| {
+        let why = format!("no TLS with this peer within {within:?}; does it speak TLS?");
+        Err(Refused { why, left: None })
+    })
 }
 
 /// Returns the close for a sender of version 1 without TLS.

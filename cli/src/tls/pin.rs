@@ -142,7 +142,62 @@ impl ServerCertVerifier for Pinned {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+    use tokio_rustls::rustls::crypto::ring;
+    use tokio_rustls::rustls::crypto::ring::sign::any_supported_type;
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+    use tokio_rustls::rustls::version::{TLS12, TLS13};
+    use tokio_rustls::rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
     use super::*;
+
+    /// Performs a handshake with a server that shows a certificate and signs with a key, which need not
+    /// belong together.
+    async fn handshake(
+        pin: Pin,
+        certificate: &CertificateDer<'static>,
+        key: &KeyPair,
+        version: &'static SupportedProtocolVersion,
+    ) -> Result<(), String> {
+        let provider = Arc::new(ring::default_provider());
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let shown = CertifiedKey::new(vec![certificate.clone()], any_supported_type(&key).unwrap());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
+        let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Pinned::new(pin, &provider))
+            .with_no_client_auth();
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        let accepting = TlsAcceptor::from(Arc::new(server)).accept(theirs);
+        tokio::spawn(async move { accepting.await.map(drop) });
+        let name = ServerName::try_from("localhost").unwrap();
+        let connected = TlsConnector::from(Arc::new(client)).connect(name, ours).await;
+        connected.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Whoever copies the certificate, which everybody sees, does not have its key.
+    #[tokio::test]
+    async fn a_copied_certificate_is_refused_without_its_key() {
+        let (own, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let params = CertificateParams::new(vec!["any.test".to_owned()]).unwrap();
+        let certificate = params.self_signed(&own).unwrap().der().clone();
+        let pin = Pin::of(&certificate);
+        for version in [&TLS12, &TLS13] {
+            assert_eq!(handshake(pin, &certificate, &own, version).await, Ok(()));
+            let error = handshake(pin, &certificate, &other, version).await.unwrap_err();
+            assert!(error.contains("BadSignature"), "{error}");
+            let error = handshake(Pin([0; 32]), &certificate, &own, version).await.unwrap_err();
+            assert!(error.contains(&pin.to_string()), "{error}");
+        }
+    }
 
     #[test]
     fn fingerprints_are_parsed_as_they_are_printed() {

@@ -142,7 +142,7 @@ mod tests {
             (IsCa::Ca(BasicConstraints::Unconstrained), true),
             (IsCa::Ca(BasicConstraints::Constrained(0)), true),
         ] {
-            let der = certificate(|params| params.is_ca = is_ca.clone());
+            let der = certificate(|params| params.is_ca = is_ca);
             assert_eq!(facts(&der).unwrap().is_ca, expected, "{is_ca:?}");
         }
     }

@@ -156,3 +156,19 @@ fn an_error_names_every_address_that_was_tried() {
         assert!(addrs.iter().all(|addr| done.stderr.contains(&addr.to_string())), "{done:?}");
     }
 }
+
+#[test]
+fn the_address_of_all_takes_both_families() {
+    if !has_v6() {
+        return;
+    }
+    for prefix in ["", "udp:"] {
+        let listen = Listen::at(&format!("{prefix}[::]:0"), &[]);
+        let port = listen.addr.rsplit_once(':').unwrap().1;
+        for host in ["127.0.0.1", "[::1]"] {
+            let done = run(&["send", &format!("{prefix}{host}:{port}"), "--text", host], b"");
+            assert_eq!(done.code, 0, "{done:?}");
+            listen.out.line(&format!("\"{host}\""));
+        }
+    }
+}
