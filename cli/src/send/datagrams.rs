@@ -79,14 +79,21 @@ pub(crate) async fn send(mut args: Args, shape: Shape) -> Result<(), Failure> {
         kept: Kept::default(),
         log: LogLimit::new(),
     };
+    let mut printed = false;
     let result = tokio::select! {
         result = exchange.run(&mut outlet, items) => result,
         // Without a reader of standard output the job goes on.
-        failure = failed(&mut outcome) => return Err(failure),
+        failure = failed(&mut outcome) => {
+            printed = true;
+            Err(failure)
+        }
         signal = signals.next() => Err(signal.into()),
     };
     if terminal.is_some_and(|terminal| terminal.restore()) {
         note("");
+    }
+    if printed {
+        return result;
     }
     let counts = counts(outlet.socket.stats(), args.json);
     if args.json {
