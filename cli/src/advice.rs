@@ -13,6 +13,11 @@ use crate::wire::AnyWire;
 /// The first three bytes of HTTP requests and responses.
 const HTTP: [&[u8]; 8] = [b"GET", b"POS", b"PUT", b"HEA", b"DEL", b"OPT", b"PAT", b"HTT"];
 
+/// The hints for a first byte of TLS: of a handshake, and of an alert.
+const TLS_HELLO: &str = "it is that of TLS; listen with --tls-cert or --tls-self-signed, or inspect it with --format tls";
+const TLS_ALERT: &str =
+    "it is that of an alert of TLS, so the peer speaks TLS; give --tls-ca or --tls-pin";
+
 /// Formats a decode error of a stream of this format, with a hint if there is one.
 pub(crate) fn explain(error: &DecodeError, wire: impl Into<AnyWire>) -> String {
     let text = error.to_string();
@@ -32,6 +37,12 @@ pub(crate) fn guess(error: &DecodeError, wire: AnyWire) -> Option<String> {
             _,
         ) if [found, supported] == [1, 2] || [found, supported] == [2, 1] => {
             Some(format!("try --format v{found}"))
+        }
+        (DecodeError::Header { error: HeaderError::BadMagic { found: 0x16 }, .. }, _) => {
+            Some(TLS_HELLO.to_owned())
+        }
+        (DecodeError::Header { error: HeaderError::BadMagic { found: 0x15 }, .. }, _) => {
+            Some(TLS_ALERT.to_owned())
         }
         _ if wire.is_v1() => None,
         (DecodeError::Oversize { at, len, limit }, AnyWire::Format(format)) => {
@@ -115,6 +126,14 @@ fn about_length(format: AnyFormat, len: u64, limit: u64) -> Option<String> {
     if field.starts_with(&[0xf5, 0x01]) {
         return Some("its bytes begin a v1 frame; try --format v1".to_owned());
     }
+    if field.starts_with(&[0x16, 3]) {
+        return Some(
+            "these bytes begin a handshake of TLS; does this side need --tls-cert?".to_owned(),
+        );
+    }
+    if field.starts_with(&[0x15, 3]) {
+        return Some("these bytes begin an alert of TLS; give --tls-ca or --tls-pin".to_owned());
+    }
     if field.len() > 1 && field.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         let text = String::from_utf8_lossy(field);
         let what = if HTTP.iter().any(|begin| field.starts_with(begin)) {
@@ -141,7 +160,7 @@ mod tests {
 
     #[test]
     fn common_mistakes_get_a_hint() {
-        let table: [(&str, &[u8], &str); 11] = [
+        let table: [(&str, &[u8], &str); 13] = [
             (
                 "i32le",
                 b"\0\0\0\x05",
@@ -155,6 +174,8 @@ mod tests {
             ("u64le", b"SSH-2.0-", "\"SSH-2.0-\"; is the peer speaking a protocol of text lines?"),
             ("u32be", b"\xf5\x01\x01\0\0\0\x02", "try --format v1"),
             ("i32be", b"\xf5\x01\x01\0\0\0\x02", "its top byte is 0xf5); try --format v1"),
+            ("u32be", b"\x16\x03\x01\x02", "a handshake of TLS; does this side need --tls-cert?"),
+            ("u32be", b"\x15\x03\x03\0\x02", "an alert of TLS; give --tls-ca or --tls-pin"),
             ("u32be", b"\x7f\xff\xff\xff", "raise the limit if the peer is right"),
             ("varint", b"\xff\xff\xff\xff\x0f", "raise the limit if the peer is right"),
         ];
@@ -164,6 +185,18 @@ mod tests {
             let error = decoder.decode(&mut &bytes[..]).unwrap_err();
             let text = explain(&error, format);
             assert!(text.ends_with(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn tls_in_place_of_version_1_is_named() {
+        let v1: AnyWire = "v1".parse().unwrap();
+        for (found, what) in
+            [(0x16, "--tls-self-signed"), (0x15, "the peer speaks TLS; give --tls-ca")]
+        {
+            let error = HeaderError::BadMagic { found };
+            let text = explain(&DecodeError::Header { at: 0, error }, v1);
+            assert!(text.contains(what), "{text}");
         }
     }
 

@@ -34,10 +34,14 @@ use clap::{Parser, Subcommand};
 
 use crate::term::output::Failure;
 
+const EXIT_CODES: &str = "Exit codes: 0 all went well, 1 the job failed, 2 bad usage, and 128 + the number \
+                          of a signal that ended it, such as 130 for Ctrl-C. `listen` runs until it is \
+                          interrupted, and that is 0.";
+
 /// Messages over byte streams: try them out, send and receive them, look into a capture.
 #[derive(Parser)]
 #[command(name = "unstick", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 all went well, 1 the job failed, 2 bad usage.")]
+#[command(after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Command::Conform(args) => conform::run(&args),
     };
     match result {
+        Err(Failure::Signal(number)) => ExitCode::from(128 + number),
         // The reader of standard output closed it, as `head` does: no error.
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
         Err(Failure::Reported) => ExitCode::from(1),

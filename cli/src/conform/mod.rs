@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::term::bytes::count as counted;
+use crate::signals::exit_on_signal;
+use crate::term::bytes::{count as counted, parse_seconds};
 use crate::term::output::{Failure, Out, json};
 use child::Program;
 use play::{Failed, Verdict, play};
@@ -40,8 +41,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID")]
     only: Option<String>,
     /// The seconds that one vector may take, under all its cuts.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
-    timeout: u64,
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    timeout: Duration,
     /// One JSON object a line, for scripts.
     #[arg(long)]
     json: bool,
@@ -150,8 +151,10 @@ enum ConformEvent<'a> {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let vectors = vectors(args)?;
-    let mut out = Out::new();
-    let mut program = Program::new(args.command.clone(), Duration::from_secs(args.timeout));
+    let mut out = Out::of_job();
+    let mut program = Program::new(args.command.clone(), args.timeout);
+    let running = program.killer();
+    exit_on_signal(move || running.kill())?;
     program.start().map_err(Failure::Job)?;
     let mut results = Vec::new();
     let mut timeouts = 0;

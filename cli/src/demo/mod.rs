@@ -6,7 +6,7 @@ mod receiver;
 mod relay;
 mod udp;
 
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -21,8 +21,9 @@ use unstick::header::HEADER_LEN;
 use unstick::{Framing, Kind, V1};
 
 use crate::pcap::{Capture, Ends};
+use crate::signals::exit_on_signal;
 use crate::term::bytes::{count, count_bytes};
-use crate::term::output::{Failure, Out, json, print_error};
+use crate::term::output::{Failure, Out, json, note, print_error};
 use describe::Span;
 use receiver::Receiver;
 use relay::{Damage, relay};
@@ -84,7 +85,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     let capture = args.pcap.as_deref().map(Capture::create).transpose().map_err(cannot)?;
     let capture = capture.as_ref();
-    let mut out = Out::new();
+    exit_on_signal(|| {
+        if io::stderr().is_terminal() {
+            note(""); // the cursor may be after a progress bar
+        }
+    })?;
+    let mut out = Out::of_job();
     if !args.json {
         out.line(format_args!(
             "Each message passes a relay that cuts and merges the bytes at random (--seed {seed})."

@@ -22,6 +22,7 @@ use std::fs::File;
 use std::io::{BufReader, Cursor};
 use std::path::PathBuf;
 
+use crate::signals::exit_on_signal;
 use crate::term::bytes::{count, count_bytes, parse_bytes};
 use crate::term::output::Failure;
 use crate::v1::parse_kind;
@@ -111,6 +112,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
+    exit_on_signal(|| ())?;
     if args.format.has_kinds() {
         for kind in &args.kinds {
             parse_kind(kind).map_err(|why| Failure::Usage(format!("--kind {kind}: {why}")))?;
@@ -199,6 +201,20 @@ fn bytes_of(
 ) -> Result<(), Failure> {
     let mut printer = Printer::new(args);
     let mut stream = Stream::new(args);
+    let listed = list(args, &mut next, &mut printer, &mut stream);
+    match listed {
+        // Nobody reads the rest, so it is not read either. What was found is told.
+        Err(Failure::OutputClosed) if stream.errors > 0 => Err(Failure::Reported),
+        listed => listed,
+    }
+}
+
+fn list(
+    args: &Args,
+    next: &mut impl FnMut(&mut Vec<u8>) -> Result<(), Failure>,
+    printer: &mut Printer,
+    stream: &mut Stream,
+) -> Result<(), Failure> {
     let mut headed = false;
     let mut chunk = Vec::with_capacity(CHUNK_LEN);
     while !stream.is_done() {
@@ -212,10 +228,10 @@ fn bytes_of(
             headed = true;
         }
         if chunk.is_empty() {
-            stream.end(&mut printer, None)?;
+            stream.end(printer, None)?;
             break;
         }
-        stream.push(&mut printer, None, &chunk)?;
+        stream.push(printer, None, &chunk)?;
         printer.flush()?;
     }
     let (frames, errors, bytes) = (stream.frames, stream.errors, stream.position());

@@ -1,5 +1,6 @@
 //! The options of `unstick listen`.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use unstick::Kind;
@@ -8,14 +9,15 @@ use crate::addr::Addr;
 use crate::framing_args::FramingArgs;
 use crate::inbox::InboxArgs;
 use crate::term::bytes::{parse_bytes, parse_seconds};
-use crate::tls::TlsArgs;
+use crate::tls::ListenTls;
 use crate::v1::parse_kind;
 
 /// Listen, and print every message that arrives, until interrupted.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine only, udp:HOST:PORT for datagrams, or
-    /// unix:PATH. Port 0 takes any free one; 0.0.0.0 listens to the whole network.
+    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine only, udp:HOST:PORT for datagrams, unix:PATH, or
+    /// unix:@NAME for an abstract socket of Linux. Port 0 takes any free one; a name stands for all its
+    /// addresses. [::] listens to the whole network, over IPv6 and IPv4, and 0.0.0.0 over IPv4 alone.
     pub(crate) addr: Addr,
     #[command(flatten)]
     pub(crate) framing: FramingArgs,
@@ -50,6 +52,10 @@ pub(crate) struct Args {
     /// peer. While there is more, nothing is read.
     #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = parse_bytes)]
     pub(crate) max_memory: u64,
+    /// Join a multicast group of IPv4, such as udp:239.1.2.3:7000, at the interface with this address
+    /// [default: the system's choice]. For IPv6 it is part of the address: udp:[ff02::1234%eth0]:7000.
+    #[arg(long, value_name = "IP")]
+    pub(crate) multicast_interface: Option<Ipv4Addr>,
     /// How many characters of each message to show.
     #[arg(long, value_name = "CHARS", default_value_t = 200)]
     pub(crate) preview: u16,
@@ -75,5 +81,5 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) inbox: InboxArgs,
     #[command(flatten)]
-    pub(crate) tls: TlsArgs,
+    pub(crate) tls: ListenTls,
 }

@@ -1,23 +1,29 @@
 //! `listen` over UDP.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io::{self, IsTerminal};
-use std::net::SocketAddr;
-use std::pin::pin;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::task::Poll;
 use std::time::Instant;
 
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
-use unstick::tokio::{FrameReceiver, FrameSender, FrameSocket, Frames, Received};
+use unstick::tokio::{
+    FrameReceiver, FrameSender, FrameSocket, Frames, Received, RecvStats, SendStats,
+};
 use unstick::{Frame, Framing};
 
 use super::answering::{Answering, Unanswered};
-use crate::addr::Addr;
+use crate::addr::{Addr, resolve};
 use crate::datagrams::{
     DatagramEvent, NO_FILES, NO_TLS, PRINT_TIMEOUT, RECV_BUFFER, counts, framing, messages, refused,
 };
 use crate::format::{AnyFormat, AnyMeta};
 use crate::listen::args::Args;
-use crate::listen::listener::cannot_bind;
+#[cfg(unix)]
+use crate::listen::listener::is_any_v6;
+use crate::listen::listener::{bind_all, cannot_bind};
 use crate::listen::reply::Reply;
 use crate::shown::Shown;
 use crate::signals::Signals;
@@ -47,57 +53,79 @@ pub(crate) async fn listen(args: Args) -> Result<(), Failure> {
     let framing = framing(&args.framing)?;
     let Addr::Udp { host, port } = &args.addr else { return Ok(()) };
     let mut signals = Signals::new()?;
-    let socket = UdpSocket::bind((host.as_str(), *port))
-        .await
-        .map_err(|error| cannot_bind(&args.addr, &error))?;
-    let local = socket.local_addr().ok();
-    let addr = local.map_or_else(|| "?".to_owned(), |addr| format!("udp:{addr}"));
-    if local.is_some_and(|local| !local.ip().to_canonical().is_loopback()) {
+    let bound = match resolve(host, *port).await {
+        Ok(addrs) => {
+            let bind = |addr| async move { bind(addr, args.multicast_interface) };
+            bind_all(&addrs, bind, UdpSocket::local_addr).await
+        }
+        Err(error) => Err(error),
+    };
+    let bound = bound.map_err(|error| cannot_bind(&args.addr, &error))?;
+    let locals: Vec<_> = bound.iter().map(|socket| socket.local_addr().ok()).collect();
+    if locals.iter().flatten().any(|local| !local.ip().to_canonical().is_loopback()) {
         note(
             "unstick: warning: everyone on the network can send to this address; \
              listen on 127.0.0.1 for this machine alone",
         );
     }
     let (printer, mut outcome) = Printer::start();
-    printer
-        .line(if args.json {
-            json(&DatagramEvent::Listening { addr: &addr })
-        } else {
-            format!("listening on {addr}")
-        })
-        .await;
+    for local in &locals {
+        let addr = local.map_or_else(|| "?".to_owned(), |addr| format!("udp:{addr}"));
+        printer
+            .line(if args.json {
+                json(&DatagramEvent::Listening { addr: &addr })
+            } else {
+                format!("listening on {addr}")
+            })
+            .await;
+    }
 
-    let kinds = args.kinds.clone();
-    let mut socket = FrameSocket::with_framing(socket, framing)
-        .with_known(move |meta| meta.kind().is_some_and(|kind| kinds.contains(&kind)));
-    // On failure the buffer is smaller, and more is lost in bursts.
-    let _ = socket.set_recv_buffer_size(RECV_BUFFER);
+    let mut sockets: Vec<_> = bound
+        .into_iter()
+        .map(|socket| {
+            let kinds = args.kinds.clone();
+            let socket = FrameSocket::with_framing(socket, framing)
+                .with_known(move |meta| meta.kind().is_some_and(|kind| kinds.contains(&kind)));
+            // On failure the buffer is smaller, and more is lost in bursts.
+            let _ = socket.set_recv_buffer_size(RECV_BUFFER);
+            socket
+        })
+        .collect();
     let reply = args.reply.as_deref().map(Reply::parse);
-    let FrameSocket { receiver, sender } = &mut socket;
-    let mut printed = None;
+    let datagrams = Cell::new(0);
     {
-        let answering = Answering::new(local);
-        let mut serving = pin!(
-            Serving {
-                args: &args,
-                reply: reply.as_ref(),
-                framing,
-                answering,
-                printer: &printer,
-                log: LogLimit::new()
-            }
-            .run(receiver, sender)
-        );
+        let mut serving: Vec<_> = sockets
+            .iter_mut()
+            .zip(&locals)
+            .map(|(socket, local)| {
+                let serving = Serving {
+                    args: &args,
+                    reply: reply.as_ref(),
+                    framing,
+                    answering: Answering::new(*local),
+                    printer: &printer,
+                    datagrams: &datagrams,
+                    log: LogLimit::new(),
+                };
+                Box::pin(serving.run(&mut socket.receiver, &mut socket.sender))
+            })
+            .collect();
+        // There are few sockets, so all are looked at when one wakes this task.
+        let mut any = poll_fn(|cx| {
+            let ended = serving.iter_mut().find_map(|one| match one.as_mut().poll(cx) {
+                Poll::Ready(ended) => Some(ended),
+                Poll::Pending => None,
+            });
+            ended.map_or(Poll::Pending, Poll::Ready)
+        });
         tokio::select! {
-            ended = &mut serving => return ended,
-            written = &mut outcome => printed = Some(written.unwrap_or(Ok(()))),
-            () = signals.next() => {}
+            ended = &mut any => return ended,
+            // Without a reader of standard output the job goes on.
+            Ok(Err(failure)) = &mut outcome => return Err(failure),
+            _ = signals.next() => {}
         }
     }
-    if let Some(printed) = printed {
-        return printed;
-    }
-    let counts = counts(socket.stats(), args.json);
+    let counts = counts(total(sockets.iter().map(FrameSocket::stats)), args.json);
     if args.json {
         printer.line(counts).await;
     } else {
@@ -114,13 +142,94 @@ pub(crate) async fn listen(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// Prints the messages that arrive, and answers them.
+/// Binds a socket to an address; for one of a multicast group, joins that.
+fn bind(addr: SocketAddr, interface: Option<Ipv4Addr>) -> io::Result<UdpSocket> {
+    let bound = match addr.ip().is_multicast() {
+        true => bind_to_group(addr),
+        #[cfg(unix)]
+        false if is_any_v6(addr) => bind_raw(addr, |socket| {
+            // It takes IPv4, too, whatever the system's default is.
+            let _ = rustix::net::sockopt::set_ipv6_v6only(socket, false);
+            Ok(())
+        }),
+        false => std::net::UdpSocket::bind(addr),
+    };
+    let socket = bound?;
+    socket.set_nonblocking(true)?;
+    match addr {
+        SocketAddr::V4(group) if group.ip().is_multicast() => {
+            socket.join_multicast_v4(group.ip(), &interface.unwrap_or(Ipv4Addr::UNSPECIFIED))?;
+        }
+        SocketAddr::V6(group) if group.ip().is_multicast() => {
+            socket.join_multicast_v6(group.ip(), group.scope_id())?;
+        }
+        _ => {}
+    }
+    UdpSocket::from_std(socket)
+}
+
+/// Binds a socket to the address of a group, so that it gets nothing else. Several programs of this machine
+/// can do so.
+#[cfg(unix)]
+fn bind_to_group(addr: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    bind_raw(addr, |socket| rustix::net::sockopt::set_socket_reuseaddr(socket, true))
+}
+
+/// Binds a socket with an option that has to be set before.
+#[cfg(unix)]
+fn bind_raw(
+    addr: SocketAddr,
+    set: impl FnOnce(&std::os::fd::OwnedFd) -> rustix::io::Result<()>,
+) -> io::Result<std::net::UdpSocket> {
+    use rustix::net::{AddressFamily, SocketType, bind, socket};
+
+    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket(family, SocketType::DGRAM, None)?;
+    rustix::io::ioctl_fioclex(&socket)?;
+    set(&socket)?;
+    bind(&socket, &addr)?;
+    Ok(socket.into())
+}
+
+/// Binds a socket for a group. The system does not bind to the group's own address.
+#[cfg(not(unix))]
+fn bind_to_group(mut addr: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    addr.set_ip(match addr {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+    });
+    std::net::UdpSocket::bind(addr)
+}
+
+/// Adds up the counts of all sockets.
+fn total(all: impl Iterator<Item = (RecvStats, SendStats)>) -> (RecvStats, SendStats) {
+    all.fold(Default::default(), |(mut received, mut sent), (more, out)| {
+        received.datagrams += more.datagrams;
+        received.frames += more.frames;
+        received.bytes += more.bytes;
+        received.refused_bytes += more.refused_bytes;
+        received.refused.cut += more.refused.cut;
+        received.refused.empty += more.refused.empty;
+        received.refused.malformed += more.refused.malformed;
+        received.refused.misplaced_kind += more.refused.misplaced_kind;
+        received.refused.unknown_kind += more.refused.unknown_kind;
+        sent.datagrams += out.datagrams;
+        sent.frames += out.frames;
+        sent.bytes += out.bytes;
+        sent.lost += out.lost;
+        (received, sent)
+    })
+}
+
+/// Prints the messages that arrive at a socket, and answers them.
 struct Serving<'a> {
     args: &'a Args,
     reply: Option<&'a Reply>,
     framing: Framing<AnyFormat>,
     answering: Answering,
     printer: &'a Printer,
+    /// The number of datagrams, at all sockets.
+    datagrams: &'a Cell<u64>,
     /// For what peers can cause at will.
     log: LogLimit,
 }
@@ -131,7 +240,6 @@ impl Serving<'_> {
         receiver: &mut FrameReceiver<AnyFormat>,
         sender: &mut FrameSender<AnyFormat>,
     ) -> Result<(), Failure> {
-        let mut datagram = 0;
         loop {
             let (source, frames) = match receiver.recv().await {
                 Ok(Received::Datagram { source, frames }) => (source, frames),
@@ -145,7 +253,8 @@ impl Serving<'_> {
                 Ok(Received::Undelivered(_)) => continue,
                 Err(error) => return Err(Failure::job(format!("cannot receive: {error}"))),
             };
-            datagram += 1;
+            let datagram = self.datagrams.get() + 1;
+            self.datagrams.set(datagram);
             let are_messages = match messages(frames.clone(), self.args.kinds.as_slice()) {
                 Ok(are_messages) => are_messages,
                 Err(why) => {

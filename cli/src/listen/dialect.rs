@@ -149,13 +149,15 @@ impl DialectConversation<'_> {
         let mut first = pin!(sleep(self.rules.first_timeout));
         let mut last_read = Instant::now();
         // When the current frame began to arrive.
-        let mut began = None;
+        let mut began: Option<Instant> = None;
         while !(self.closed && self.uploads.is_empty()) {
             let can_read = !self.closed && self.uploads.has_room();
             account.hold(self.held.len() + self.uploads.held_len());
             let is_content = matches!(self.state, State::Content { .. });
-            let late = began.filter(|_| !is_content).map(|began| began + self.rules.frame_timeout);
-            let idle = self.rules.idle_timeout.map(|after| last_read + after);
+            let late = began
+                .filter(|_| !is_content)
+                .and_then(|began| began.checked_add(self.rules.frame_timeout));
+            let idle = self.rules.idle_timeout.and_then(|after| last_read.checked_add(after));
             let wakeup = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => Wakeup::Stop,

@@ -6,7 +6,7 @@ mod budget;
 mod conversation;
 mod datagrams;
 mod dialect;
-mod end;
+pub(crate) mod end;
 mod lane;
 mod listener;
 mod log;
@@ -38,6 +38,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         return Err(Failure::Usage(
             "the plain dialect of --dir has no --broadcast; leave out one of them".to_owned(),
         ));
+    }
+    if args.multicast_interface.is_some() && !matches!(args.addr, Addr::Udp { .. }) {
+        return Err(Failure::Usage("--multicast-interface goes with a udp: address".to_owned()));
     }
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -12,7 +12,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 use unstick::Framing;
 
-use crate::addr::Halves;
+use crate::addr::{BoxedReader, Halves};
 use crate::listen::args::Args;
 use crate::listen::budget::Budget;
 use crate::listen::listener::{Accepted, Listener};
@@ -20,12 +20,12 @@ use crate::listen::log::{self, Log};
 use crate::listen::reply::Reply;
 use crate::listen::rules::{MAX_SAID, Rules, Show, Stop};
 use crate::listen::{conversation, dialect, plain};
-use crate::signals::Signals;
+use crate::signals::{Ending, Signals};
 use crate::term::bytes::count;
 use crate::term::log_limit::{LogLimit, hidden};
 use crate::term::output::{Failure, note};
 use crate::term::printer::Printer;
-use crate::tls::{self, TlsAcceptor};
+use crate::tls::{self, Reload, TlsAcceptor};
 use crate::wire::{AnyWire, Exchange};
 
 /// The pause after a failed accept: a missing resource, such as a file descriptor, does not become
@@ -46,6 +46,7 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
     let mut signals = Signals::new()?;
     let inbox = args.inbox.inbox()?;
     let tls = args.tls.acceptor(&args.addr)?;
+    let own_pin = args.tls.own_pin()?;
     let listener = Listener::bind(&args.addr).await?;
     if (args.raw || args.null) && io::stdout().is_terminal() {
         return Err(Failure::Usage(
@@ -53,21 +54,24 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
                 .to_owned(),
         ));
     }
-    if tls.is_none() && listener.is_open_to_the_network() {
-        note(
-            "unstick: warning: everyone on the network can connect, read along and send; \
-             use --tls-cert, --tls-key and --tls-ca, or listen on 127.0.0.1",
-        );
+    if listener.is_open_to_the_network() {
+        warn(&args, tls.is_some());
     }
     let (printer, outcome) = Printer::start();
-    let addr = listener.local_addr();
     let show = match (args.json, args.null, args.raw) {
         (true, ..) => Show::Json,
         (_, true, _) => Show::Raw(b"\0"),
         (_, _, true) => Show::Raw(b""),
         _ => Show::Line { time: args.time, short: io::stdout().is_terminal() },
     };
-    log::listening(show, &printer, &addr).await;
+    for addr in listener.local_addrs() {
+        log::listening(show, &printer, &addr).await;
+    }
+    if let Some(pin) = own_pin {
+        let addr = listener.reachable_at();
+        printer.note(format!("senders give: unstick send {addr} --tls-pin {pin}")).await;
+    }
+    let reload = Reload::new(args.tls.clone(), args.addr.clone(), args.tls.tls_reload);
 
     let rules = Arc::new(Rules {
         reply: args.reply.as_deref().map(Reply::parse),
@@ -91,11 +95,50 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
     let acceptor = Acceptor {
         listener,
         tls,
+        reload,
         max_connections: args.max_connections.max(1),
         max_per_address: args.max_connections_per_address.map_or(usize::MAX, |max| max.max(1)),
         once: args.once,
     };
     accept(acceptor, rules, framing, printer, outcome, &mut signals).await
+}
+
+/// Warns of what everybody may do who can reach the listener.
+fn warn(args: &Args, has_tls: bool) {
+    let has_dir = args.inbox.dir.is_some();
+    if !has_tls {
+        let upload = if has_dir { ", send, and upload files" } else { " and send" };
+        note(&format!(
+            "unstick: warning: everyone on the network can connect, read along{upload}; use \
+             --tls-cert or --tls-self-signed, and --tls-ca, or listen on 127.0.0.1"
+        ));
+    } else if has_dir && !args.tls.knows_senders() {
+        note(
+            "unstick: warning: everyone on the network can upload files; take only senders with a \
+             certificate of a CA with --tls-ca, or listen on 127.0.0.1",
+        );
+    }
+}
+
+/// Tells of a peer that begins with TLS. For version 1 it is an error, which says so.
+fn without_tls(
+    incoming: BoxedReader,
+    wire: &AnyWire,
+    printer: &Printer,
+    peer: &str,
+) -> BoxedReader {
+    if wire.is_v1() {
+        return incoming;
+    }
+    let (printer, peer) = (printer.clone(), peer.to_owned());
+    tls::sniff(incoming, move |seen| {
+        if seen == tls::Seen::Hello {
+            printer.error_now(&format!(
+                "{peer}: it begins with TLS; give --tls-cert or --tls-self-signed, or leave TLS out \
+                 on its side"
+            ));
+        }
+    })
 }
 
 /// The number of connections by address.
@@ -141,6 +184,7 @@ impl Drop for Place {
 struct Acceptor {
     listener: Listener,
     tls: Option<TlsAcceptor>,
+    reload: Reload,
     max_connections: usize,
     max_per_address: usize,
     /// Whether one connection is served only.
@@ -155,7 +199,8 @@ async fn accept<W: Exchange>(
     mut outcome: oneshot::Receiver<Result<(), Failure>>,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    let Acceptor { listener, tls, max_connections, max_per_address, once } = acceptor;
+    let Acceptor { listener, mut tls, mut reload, max_connections, max_per_address, once } =
+        acceptor;
     // The number of connections that are served at once, from now on.
     let (mut max_served, mut clean) = (max_connections, true);
     let (stop, stopped) = watch::channel(false);
@@ -163,6 +208,7 @@ async fn accept<W: Exchange>(
     let mut number = 1;
     let mut failing = false;
     let places = Places::default();
+    let wire: AnyWire = (*framing.format()).into();
     let mut log = LogLimit::new();
     let mut sweeps = interval(SWEEP_INTERVAL);
     loop {
@@ -193,15 +239,16 @@ async fn accept<W: Exchange>(
                             let _place = place;
                             let halves = match tls {
                                 Some(tls) => tls::accept(&tls, incoming, outgoing, rules.first_timeout.min(rules.frame_timeout)).await,
-                                None => Ok((incoming, outgoing)),
+                                None => Ok((without_tls(incoming, &wire, &print, &peer), outgoing)),
                             };
                             match halves {
                                 Ok(halves) => {
                                     let log = Log::new(&rules, print, peer);
                                     serve(&rules, framing, log, halves, stopped).await
                                 }
-                                Err(why) => {
-                                    print.error(&format!("{peer}: {why}")).await;
+                                Err(refused) => {
+                                    print.error(&format!("{peer}: {}", refused.why)).await;
+                                    refused.end().await;
                                     false
                                 }
                             }
@@ -233,7 +280,20 @@ async fn accept<W: Exchange>(
                 break;
             },
             written = &mut outcome => return written.unwrap_or(Ok(())),
-            () = signals.next() => break,
+            read = reload.next() => match read {
+                Ok(acceptor) => {
+                    tls = Some(acceptor);
+                    printer.note_now("unstick: read the certificates anew".to_owned());
+                }
+                Err(failure) => printer.error_now(&format!(
+                    "the certificates are not read anew, and the old ones stay: {failure}"
+                )),
+            },
+            signal = signals.any() => match signal {
+                Ending::Hangup if tls.is_some() && !signals.terminal_has_gone() => reload.start(),
+                Ending::Hangup if signals.ignores_hangup() => {}
+                _ => break,
+            },
         }
     }
 
@@ -242,7 +302,7 @@ async fn accept<W: Exchange>(
     let ended = async { while connections.join_next().await.is_some() {} };
     tokio::select! {
         _ = timeout(CLOSE_TIMEOUT, ended) => {}
-        () = signals.next() => {}
+        _ = signals.next() => {}
     }
     drop(connections);
     if rules.show != Show::Json {

@@ -1,5 +1,6 @@
 //! The options of `unstick send`.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use unstick::Kind;
@@ -9,7 +10,7 @@ use crate::framing_args::FramingArgs;
 use crate::mark::{AnyMark, parse_delimiter};
 use crate::send::source::{ItemArgs, Split};
 use crate::term::bytes::{parse_bytes, parse_seconds};
-use crate::tls::TlsArgs;
+use crate::tls::SendTls;
 use crate::v1::parse_kind;
 
 /// Send messages and files, and show what comes back.
@@ -21,7 +22,9 @@ use crate::v1::parse_kind;
                   stopped when it is sent again."
 )]
 pub(crate) struct Args {
-    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine, udp:HOST:PORT for datagrams, or unix:PATH.
+    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine, udp:HOST:PORT for datagrams, unix:PATH, or
+    /// unix:@NAME for an abstract socket of Linux. A link-local address needs its interface, such as
+    /// [fe80::1%eth0]:7000.
     pub(crate) addr: Addr,
     #[command(flatten)]
     pub(crate) framing: FramingArgs,
@@ -54,6 +57,18 @@ pub(crate) struct Args {
     /// Pack messages into datagrams of at most this many bytes (udp: addresses) [default: 1200].
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) datagram_limit: Option<u64>,
+    /// Send to a broadcast address, such as udp:192.0.2.255:7000 or udp:255.255.255.255:7000; answers
+    /// are taken from anybody.
+    #[arg(long)]
+    pub(crate) allow_broadcast: bool,
+    /// Over how many networks datagrams to a multicast group go, such as udp:239.1.2.3:7000
+    /// [default: 1, this network alone].
+    #[arg(long, value_name = "N")]
+    pub(crate) multicast_ttl: Option<u8>,
+    /// Send to a group of IPv4 over the interface with this address [default: the system's choice]. For
+    /// IPv6 the interface is part of the address: udp:[ff02::1234%eth0]:7000.
+    #[arg(long, value_name = "IP")]
+    pub(crate) multicast_interface: Option<Ipv4Addr>,
     /// How long to wait: for the connection, for the peer to take a message, for the next answer,
     /// for the peer's end; seconds, such as 10, 0.5 or 5s.
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = parse_seconds)]
@@ -62,7 +77,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) tls: TlsArgs,
+    pub(crate) tls: SendTls,
 }
 
 impl Args {

@@ -315,8 +315,8 @@ impl<'a> Sender<'a> {
         let mut progress = self.progress();
         let mut gone_on = Instant::now();
         while !done(self) {
-            let deadline = (Instant::now() + after).min(gone_on + after + work);
-            let found = timeout_at(deadline, self.find()).await;
+            let left = after.saturating_add(work).saturating_sub(gone_on.elapsed());
+            let found = timeout(after.min(left), self.find()).await;
             let is_late = found.is_err();
             if let Ok(found) = found {
                 self.found(found).await?;

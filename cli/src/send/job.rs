@@ -14,6 +14,7 @@ use crate::term::bytes::count;
 use crate::term::output::{Failure, json};
 use crate::term::preview::plain_hex;
 use crate::term::printer::Printer;
+use crate::tls::is_alert;
 
 /// What the options say about the conversation.
 pub(super) struct Job {
@@ -90,7 +91,14 @@ pub(super) fn over_limit(number: u64, len: &str, limit: u64) -> Failure {
 
 /// Returns the failure of a write.
 pub(super) fn not_sent(error: &WriteError) -> Failure {
-    Failure::job(format!("cannot send: {error}; did the peer end, or refuse something?"))
+    match error {
+        WriteError::Io(error) | WriteError::Flush(error) if is_alert(error) => {
+            Failure::Job(error.to_string())
+        }
+        error => {
+            Failure::job(format!("cannot send: {error}; did the peer end, or refuse something?"))
+        }
+    }
 }
 
 /// Returns the failure of a peer that takes nothing.
@@ -100,5 +108,8 @@ pub(super) fn not_taken(after: Duration) -> Failure {
 
 /// Returns the failure of a transport that cannot be read.
 pub(super) fn broken(error: &io::Error) -> Failure {
+    if is_alert(error) {
+        return Failure::Job(error.to_string());
+    }
     Failure::job(format!("the connection broke: {error}; did the peer crash, or refuse something?"))
 }

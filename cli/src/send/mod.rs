@@ -8,7 +8,7 @@ mod job;
 mod plain;
 mod progress;
 mod prompt;
-mod secret;
+pub(crate) mod secret;
 pub(crate) mod shape;
 pub(crate) mod source;
 mod stream;
@@ -26,8 +26,16 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     if !shape.format.is_v1() && args.items.has_files() {
         return Err(Failure::Usage("only v1 has files; leave out --format".to_owned()));
     }
-    if args.datagram_limit.is_some() && !matches!(args.addr, Addr::Udp { .. }) {
-        return Err(Failure::Usage("--datagram-limit goes with a udp: address".to_owned()));
+    if !matches!(args.addr, Addr::Udp { .. }) {
+        let given = [
+            ("--datagram-limit", args.datagram_limit.is_some()),
+            ("--allow-broadcast", args.allow_broadcast),
+            ("--multicast-ttl", args.multicast_ttl.is_some()),
+            ("--multicast-interface", args.multicast_interface.is_some()),
+        ];
+        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(Failure::Usage(format!("{option} goes with a udp: address")));
+        }
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

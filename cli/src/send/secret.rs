@@ -36,7 +36,7 @@ pub(super) fn random() -> Result<Secret, Failure> {
 }
 
 /// Returns the folder for state that is kept between runs.
-fn state_dir() -> Option<PathBuf> {
+pub(crate) fn state_dir() -> Option<PathBuf> {
     let variable =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     variable("XDG_STATE_HOME")
@@ -86,7 +86,7 @@ fn read(path: &Path) -> io::Result<Option<Secret>> {
 }
 
 /// Returns the options to write a file that only this user may read.
-fn private() -> OpenOptions {
+pub(crate) fn private() -> OpenOptions {
     let mut options = File::options();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]

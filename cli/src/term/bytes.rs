@@ -31,13 +31,20 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "that is more than 2^64 bytes".to_owned())
 }
 
-/// Parses seconds, with an optional fraction and an optional suffix `s`: `30`, `0.5`, `2s`.
+/// The maximum of a time, which is as good as never: a hundred years.
+const MAX_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Parses seconds, with an optional fraction and an optional suffix `s`: `30`, `0.5`, `2s`. More than a
+/// hundred years, such as `inf`, become a hundred years, so that they can be added to any time.
 pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .strip_suffix('s')
         .unwrap_or(text)
         .parse()
         .map_err(|_| "give seconds, such as 30, 0.5 or 5s".to_owned())?;
+    if seconds >= MAX_TIME.as_secs_f64() {
+        return Ok(MAX_TIME);
+    }
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("give seconds above 0".to_owned()),
@@ -97,8 +104,11 @@ mod tests {
     fn seconds_must_be_positive() {
         assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_seconds("2s"), Ok(Duration::from_secs(2)));
-        for text in ["0", "-1", "", "soon", "1e99", "nan"] {
+        for text in ["0", "-1", "", "soon", "-inf", "nan", "1e-99"] {
             assert!(parse_seconds(text).is_err(), "{text}");
+        }
+        for never in ["1e10", "1e12s", "1e19", "18446744073709551615", "1e99", "inf"] {
+            assert_eq!(parse_seconds(never), Ok(MAX_TIME), "{never}");
         }
     }
 }

@@ -15,8 +15,21 @@ pub(crate) enum Failure {
     Usage(String),
     /// The job failed, and its errors are already printed.
     Reported,
-    /// Standard output was closed by its reader. This is not an error.
+    /// Standard output was closed by its reader, and there is nothing else to do. This is not an error.
     OutputClosed,
+    /// A signal of this number ended the program.
+    Signal(u8),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Job(message) | Self::Usage(message) => f.write_str(message),
+            Self::Reported => f.write_str("the error is above"),
+            Self::OutputClosed => f.write_str("standard output is closed"),
+            Self::Signal(number) => write!(f, "ended by signal {number}"),
+        }
+    }
 }
 
 impl Failure {
@@ -59,20 +72,51 @@ pub(crate) fn note(line: &str) {
 }
 
 /// Standard output, buffered. Only [`flush`](Self::flush) flushes it.
-pub(crate) struct Out(BufWriter<StdoutLock<'static>>);
+pub(crate) struct Out {
+    out: BufWriter<StdoutLock<'static>>,
+    /// Whether the job goes on when nobody reads.
+    goes_on: bool,
+    is_closed: bool,
+}
 
 impl Out {
+    /// Creates an output for a command that only prints: without a reader it
+    /// [ends](Failure::OutputClosed).
     pub(crate) fn new() -> Self {
-        Self(BufWriter::new(io::stdout().lock()))
+        let out = BufWriter::new(io::stdout().lock());
+        Self { out, goes_on: false, is_closed: false }
+    }
+
+    /// Creates an output for a command that has more to do than to print: without a reader, lines are
+    /// dropped.
+    pub(crate) fn of_job() -> Self {
+        Self { goes_on: true, ..Self::new() }
     }
 
     pub(crate) fn line(&mut self, line: impl std::fmt::Display) -> Result<(), Failure> {
-        writeln!(self.0, "{}", crate::term::preview::line(line.to_string()))
-            .map_err(|error| Failure::from_stdout(&error))
+        if self.is_closed {
+            return Ok(());
+        }
+        let written = writeln!(self.out, "{}", crate::term::preview::line(line.to_string()));
+        self.written(written)
     }
 
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        self.0.flush().map_err(|error| Failure::from_stdout(&error))
+        if self.is_closed {
+            return Ok(());
+        }
+        let flushed = self.out.flush();
+        self.written(flushed)
+    }
+
+    fn written(&mut self, written: io::Result<()>) -> Result<(), Failure> {
+        match written.map_err(|error| Failure::from_stdout(&error)) {
+            Err(Failure::OutputClosed) if self.goes_on => {
+                self.is_closed = true;
+                Ok(())
+            }
+            result => result,
+        }
     }
 }
 

@@ -43,7 +43,8 @@ pub(crate) struct Room(
 impl Printer {
     /// Starts a printer. The receiver yields the result once writing failed, or once all clones are
     /// dropped and all lines written. Lines for which the disk of standard output has no room are
-    /// dropped, and the others written; the result then is the failure.
+    /// dropped, and the others written; the result then is the failure. Once the reader of standard
+    /// output is gone, lines for it are dropped, which is no failure: the job goes on.
     pub(crate) fn start() -> (Self, oneshot::Receiver<Result<(), Failure>>) {
         Self::with(|waiting| write_all(waiting, stdout()?, io::stderr()))
     }
@@ -54,8 +55,17 @@ impl Printer {
         mut show: impl FnMut(String) -> io::Result<()> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<(), Failure>>) {
         Self::with(move |mut waiting| {
+            let mut is_closed = false;
             while let Some(line) = waiting.blocking_recv() {
-                show(String::from_utf8_lossy(&line.bytes).into_owned())?;
+                if !is_closed {
+                    match show(String::from_utf8_lossy(&line.bytes).into_owned()) {
+                        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => is_closed = true,
+                        shown => shown?,
+                    }
+                }
+                if is_closed && line.to_stderr {
+                    let _ = io::stderr().write_all(&line.bytes);
+                }
             }
             Ok(())
         })
@@ -147,7 +157,7 @@ fn write_all(
     out: impl Write,
     err: impl Write,
 ) -> io::Result<()> {
-    let mut lines = Lines { out, err, buf: Vec::new(), is_cut: false, untold: 0, lost: 0 };
+    let mut lines = Lines::new(out, err);
     while let Some(line) = waiting.blocking_recv() {
         lines.add(line)?;
         while let Ok(line) = waiting.try_recv() {
@@ -171,12 +181,19 @@ struct Lines<O, E> {
     buf: Vec<u8>,
     /// Whether only the beginning of the last line was written.
     is_cut: bool,
+    /// Whether the reader of the output is gone.
+    is_closed: bool,
     /// The lines dropped that were not reported yet, and all.
     untold: u64,
     lost: u64,
 }
 
 impl<O: Write, E: Write> Lines<O, E> {
+    fn new(out: O, err: E) -> Self {
+        let (buf, untold, lost) = (Vec::new(), 0, 0);
+        Self { out, err, buf, is_cut: false, is_closed: false, untold, lost }
+    }
+
     fn add(&mut self, line: Line) -> io::Result<()> {
         if line.to_stderr {
             self.flush()?;
@@ -189,6 +206,9 @@ impl<O: Write, E: Write> Lines<O, E> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if self.is_closed {
+            self.buf.clear();
+        }
         let mut rest = self.buf.as_slice();
         if rest.is_empty() {
             return Ok(());
@@ -223,6 +243,7 @@ impl<O: Write, E: Write> Lines<O, E> {
                 self.untold = self.untold.saturating_add(lines);
                 self.lost = self.lost.saturating_add(lines);
             }
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.is_closed = true,
             result => result?,
         }
         self.buf.clear();
@@ -258,8 +279,7 @@ mod tests {
     }
 
     fn lines(room: usize, error: io::ErrorKind) -> Lines<Disk, Vec<u8>> {
-        let out = Disk { room, written: Vec::new(), error };
-        Lines { out, err: Vec::new(), buf: Vec::new(), is_cut: false, untold: 0, lost: 0 }
+        Lines::new(Disk { room, written: Vec::new(), error }, Vec::new())
     }
 
     fn print(lines: &mut Lines<Disk, Vec<u8>>, text: &[&str]) -> io::Result<()> {
@@ -298,7 +318,19 @@ mod tests {
             );
             assert_eq!(lines.lost, 5);
         }
-        print(&mut lines(8, io::ErrorKind::BrokenPipe), &["first", "second"]).unwrap_err();
+        print(&mut lines(8, io::ErrorKind::PermissionDenied), &["first", "second"]).unwrap_err();
+    }
+
+    #[test]
+    fn without_a_reader_lines_are_dropped_and_errors_are_not() {
+        let mut lines = lines(8, io::ErrorKind::BrokenPipe);
+        print(&mut lines, &["first", "second"]).unwrap();
+        lines.out.room = 100;
+        print(&mut lines, &["third"]).unwrap();
+        let bytes = b"an error\n".to_vec();
+        lines.add(Line { bytes, to_stderr: true, _room: Room(None) }).unwrap();
+        assert_eq!((&lines.out.written[..], lines.lost), (&b"first\nse"[..], 0));
+        assert_eq!(lines.err, b"an error\n");
     }
 
     #[test]

@@ -2,9 +2,11 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
+mod addresses;
 mod bounds;
 mod captures;
 mod checked;
+mod closed_output;
 mod conform;
 mod demo;
 mod dialect;
@@ -23,10 +25,13 @@ mod pipe;
 mod prompt;
 mod python_files;
 mod send;
+mod signals;
 mod sources;
 mod storage;
 mod support;
 mod terminal;
 mod tls;
+mod tls_advice;
+mod tls_pin;
 mod tool;
 mod udp;

@@ -1,8 +1,7 @@
 //! `unstick send`: with the listener, and with peers that break the protocol.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -198,25 +197,6 @@ fn a_failed_connect_and_invalid_options_are_reported() {
     ] {
         run(&[&["send"], args].concat(), b"").fails(2, why);
     }
-}
-
-#[test]
-fn closing_standard_output_ends_it_without_an_error() {
-    let listen = Listen::start(&["--reply", "echo"]);
-    let mut child = unstick()
-        .args(["send", &listen.addr])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    thread::spawn(move || while stdin.write_all(b"hello\n").is_ok() {});
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    stdout.read_line(&mut String::new()).unwrap();
-    drop(stdout);
-    let stderr = Lines::of(child.stderr.take().unwrap());
-    assert_eq!((wait(&mut child), stderr.all().as_str()), (0, ""));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -9,11 +10,11 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use crate::support::*;
 
 /// A certificate authority.
-struct Authority(Issuer<'static, KeyPair>);
+pub(super) struct Authority(Issuer<'static, KeyPair>);
 
 impl Authority {
     /// Creates an authority, and writes its certificate to `NAME.pem`.
-    fn new(folder: &Folder, name: &str) -> Self {
+    pub(super) fn new(folder: &Folder, name: &str) -> Self {
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -24,16 +25,34 @@ impl Authority {
     }
 
     /// Signs a certificate for a name or an address, and writes `NAME.pem` and `NAME.key`.
-    fn sign(&self, folder: &Folder, name: &str, subject: &str) {
+    pub(super) fn sign(&self, folder: &Folder, name: &str, subject: &str) {
+        self.sign_with(folder, name, subject, |_| ());
+    }
+
+    /// Signs a certificate that is changed before.
+    pub(super) fn sign_with(
+        &self,
+        folder: &Folder,
+        name: &str,
+        subject: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![subject.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![subject.to_owned()]).unwrap();
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.0).unwrap();
         folder.write(&format!("{name}.pem"), certificate.pem().as_bytes());
-        folder.write(&format!("{name}.key"), key.serialize_pem().as_bytes());
+        write_key(folder, name, &key);
     }
 }
 
-fn certificates(name: &str) -> Folder {
+/// Writes a key that nobody else can read.
+pub(super) fn write_key(folder: &Folder, name: &str, key: &KeyPair) {
+    let path = folder.write(&format!("{name}.key"), key.serialize_pem().as_bytes());
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+pub(super) fn certificates(name: &str) -> Folder {
     let folder = Folder::new(name);
     let ca = Authority::new(&folder, "ca");
     ca.sign(&folder, "server", "127.0.0.1");
@@ -42,13 +61,13 @@ fn certificates(name: &str) -> Folder {
     folder
 }
 
-fn send(folder: &Folder, addr: &str, args: &[&str]) -> Done {
+pub(super) fn send(folder: &Folder, addr: &str, args: &[&str]) -> Done {
     let args: Vec<_> =
         args.iter().map(|arg| arg.replace('@', folder.0.to_str().unwrap())).collect();
     finish(unstick().args(["send", addr, "--timeout", "5"]).args(args), b"")
 }
 
-fn listen(folder: &Folder, addr: &str, args: &[&str]) -> Listen {
+pub(super) fn listen(folder: &Folder, addr: &str, args: &[&str]) -> Listen {
     let args: Vec<_> =
         args.iter().map(|arg| arg.replace('@', folder.0.to_str().unwrap())).collect();
     Listen::at(addr, &args.iter().map(String::as_str).collect::<Vec<_>>())
@@ -69,17 +88,20 @@ fn messages_and_files_are_sent_over_tls() {
         done.stdout.starts_with("HELLO\n") && done.stdout.contains(&digest(&bytes).to_string())
     );
     assert!(fs::read(folder.path("inbox/file")).unwrap() == bytes);
-    assert!(!listen.err.so_far().contains("warning"));
+    let warned = listen.err.so_far();
+    assert!(warned.contains("everyone on the network can upload files; "), "{warned}");
+    assert_eq!(warned.matches("warning").count(), 1, "{warned}");
 
     for (args, why) in [
-        (&["--tls-ca", "@/stranger.pem"][..], "no TLS with this peer: invalid peer certificate"),
-        (&[], "without a close"),
+        (&["--tls-ca", "@/stranger.pem"][..], "no CA in --tls-ca has signed its certificate"),
+        (&[], "this listener speaks TLS, give --tls-ca or --tls-pin"),
     ] {
         let done = send(&folder, &addr, &[args, &["--text", "x"]].concat());
         assert_eq!(done.code, 1, "{done:?}");
-        assert!(done.stderr.contains(why) || args.is_empty(), "{why}: {done:?}");
+        assert!(done.stderr.contains(why), "{why}: {done:?}");
     }
-    listen.err.line("no TLS with this peer: ");
+    listen.err.line("the peer ended TLS: it does not know the CA");
+    listen.err.line("the peer speaks v1 without TLS; it has to give --tls-ca or --tls-pin");
     // A client that sends nothing does not block others.
     let mut silent = std::net::TcpStream::connect(&addr).unwrap();
     silent.set_read_timeout(Some(Duration::from_millis(200))).unwrap();

@@ -1,8 +1,10 @@
 //! Addresses as given on the command line, and connections to them.
 
+mod connect;
+
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 #[cfg(unix)]
 use std::time::Duration;
@@ -12,11 +14,13 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
+pub(crate) use connect::resolve;
+
 use crate::term::output::Failure;
 
 /// The syntax of addresses, for error messages.
 pub(crate) const ADDR_HELP: &str = "HOST:PORT, [IPv6]:PORT, :PORT for this machine only, \
-                                    udp:HOST:PORT, or unix:PATH";
+                                    udp:HOST:PORT, unix:PATH, or unix:@NAME";
 
 /// An address to listen on or to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,11 +31,14 @@ pub(crate) enum Addr {
         port: u16,
     },
     /// A UDP address.
-    Udp {
-        host: String,
-        port: u16,
-    },
+    Udp { host: String, port: u16 },
+    /// A path, or `@` and the name of an abstract socket.
     Unix(PathBuf),
+}
+
+/// Returns the name of an abstract Unix socket, which has no file.
+pub(crate) fn abstract_name(path: &Path) -> Option<&[u8]> {
+    path.as_os_str().as_encoded_bytes().strip_prefix(b"@")
 }
 
 impl fmt::Display for Addr {
@@ -62,6 +69,16 @@ impl FromStr for Addr {
             if !cfg!(unix) {
                 return Err("this system has no Unix sockets; give HOST:PORT".to_owned());
             }
+            if let Some(name) = abstract_name(path.as_ref()) {
+                if !cfg!(any(target_os = "linux", target_os = "android")) {
+                    return Err(format!(
+                        "only Linux has abstract sockets; for a file of that name give unix:./{path}"
+                    ));
+                }
+                if name.is_empty() {
+                    return Err("the name after unix:@ is missing".to_owned());
+                }
+            }
             return Ok(Self::Unix(path.into()));
         }
         if let Some(rest) = text.strip_prefix("udp:").filter(|rest| !rest.starts_with("//")) {
@@ -87,7 +104,8 @@ impl FromStr for Addr {
             Some(v6) => v6.strip_suffix(']').ok_or("the closing bracket of [IPv6] is missing")?,
             None if host.contains(':') => {
                 let is_v6 = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.');
-                return Err(if host.chars().all(is_v6) {
+                let ip = host.split_once('%').map_or(host, |(ip, _zone)| ip);
+                return Err(if ip.chars().all(is_v6) {
                     format!("an IPv6 address needs brackets: [{host}]:{port}")
                 } else {
                     format!("`{host}` is no host; give {ADDR_HELP}")
@@ -145,17 +163,42 @@ pub(crate) fn unix_halves(stream: UnixStream) -> Halves {
     (Box::new(incoming), Box::new(outgoing))
 }
 
+/// Connects to a Unix socket.
+#[cfg(unix)]
+async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(addr) = abstract_addr(path) {
+        use std::os::unix::net::UnixStream as Blocking;
+        let addr = addr?;
+        // It waits while the listener has as many connections waiting as it may have.
+        let connected = tokio::task::spawn_blocking(move || Blocking::connect_addr(&addr)).await;
+        let stream = connected.map_err(io::Error::other)??;
+        stream.set_nonblocking(true)?;
+        return UnixStream::from_std(stream);
+    }
+    UnixStream::connect(path).await
+}
+
+/// Returns the address of an abstract Unix socket, if this is one.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn abstract_addr(path: &Path) -> Option<io::Result<std::os::unix::net::SocketAddr>> {
+    #[cfg(target_os = "android")]
+    use std::os::android::net::SocketAddrExt as _;
+    #[cfg(target_os = "linux")]
+    use std::os::linux::net::SocketAddrExt as _;
+
+    abstract_name(path).map(std::os::unix::net::SocketAddr::from_abstract_name)
+}
+
 impl Addr {
     /// Connects to the address.
     pub(crate) async fn connect(&self) -> Result<Halves, Failure> {
         let connected = match self {
-            Self::Tcp { host, port } => {
-                TcpStream::connect((host.as_str(), *port)).await.map(halves)
-            }
+            Self::Tcp { host, port } => connect::connect(host, *port).await.map(halves),
             // Datagrams are handled in `udp`.
             Self::Udp { .. } => Err(io::ErrorKind::Unsupported.into()),
             #[cfg(unix)]
-            Self::Unix(path) => UnixStream::connect(path).await.map(unix_halves),
+            Self::Unix(path) => connect_unix(path).await.map(unix_halves),
             #[cfg(not(unix))]
             Self::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
         };
@@ -165,7 +208,7 @@ impl Addr {
     }
 
     /// Returns a hint for this error of a connect.
-    fn hint(&self, error: &io::Error) -> String {
+    pub(crate) fn hint(&self, error: &io::Error) -> String {
         match (self, error.kind()) {
             (Self::Unix(path), io::ErrorKind::ConnectionRefused) if path.is_file() => {
                 "the path is a file and no socket".to_owned()
@@ -180,6 +223,15 @@ impl Addr {
                 "the socket belongs to somebody else, look at its permissions".to_owned()
             }
             (Self::Unix(_), _) => "is the path a Unix socket?".to_owned(),
+            (Self::Tcp { host, .. } | Self::Udp { host, .. }, _) if host.contains('%') => {
+                "is what follows `%` an interface of this machine, as `ip link` lists them?"
+                    .to_owned()
+            }
+            (Self::Tcp { host, .. } | Self::Udp { host, .. }, io::ErrorKind::InvalidInput)
+                if host.starts_with("fe80:") =>
+            {
+                format!("a link-local address needs its interface, such as [{host}%eth0]")
+            }
             (Self::Tcp { .. } | Self::Udp { .. }, _) => {
                 "are host and port right, and the network up?".to_owned()
             }
@@ -200,6 +252,8 @@ mod tests {
             "unix:/tmp/a b",
             "unix:x:1",
             "udp:[::1]:9",
+            "[fe80::1%eth0]:7000",
+            "unix:./@name",
         ] {
             assert_eq!(text.parse::<Addr>().unwrap().to_string(), text);
         }
@@ -219,6 +273,8 @@ mod tests {
             ("unix:", "path"),
             ("http://127.0.0.1:7431", "leave the scheme `http://` out, give HOST:PORT"),
             ("tcp://[::1]:7431/x", "leave the scheme `tcp://` out, give HOST:PORT"),
+            ("fe80::1%eth0:7431", "needs brackets: [fe80::1%eth0]:7431"),
+            ("unix:@", "unix:@"),
             ("udp:7431", "`7431` has no host"),
             ("udp:unix:x", "after udp: give HOST:PORT"),
             ("udp://127.0.0.1:1", "leave the scheme `udp://` out"),
