@@ -16,7 +16,7 @@ const OWN_SHARE: u64 = 64 << 10;
 /// How much is read before the budget is asked again.
 const STEP: u64 = 64 << 10;
 /// How long a connection waits before it asks again.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(50);
 /// The allowance after a read was refused and the connection was told.
 const REFUSED: u64 = u64::MAX;
 

@@ -353,7 +353,11 @@ impl Uploads {
             () = self.pool.fewer.notified(), if self.is_full => return None,
         };
         let (id, step) = joined.ok()?; // an error only at the end of the program
-        self.finish_job(id, step)
+        let outcome = self.finish_job(id, step);
+        if self.uploads.is_empty() {
+            self.pool.release();
+        }
+        outcome
     }
 
     /// Waits for the next outcome when no more data comes; `None` after the last.
@@ -509,6 +513,11 @@ impl Upload {
 }
 
 impl Pool {
+    /// Releases the memory that is kept for reuse: a peer without files takes none.
+    fn release(&self) {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn spare(&self) -> Vec<u8> {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }

@@ -71,9 +71,8 @@ pub(super) struct Sender<'a> {
     has_hello: bool,
     /// Whether the time for the peer's hello has passed.
     waited_for_hello: bool,
-    /// The number of events with which the peer went on: messages, answers, and statuses other than
-    /// `working`.
-    steps: u64,
+    /// The number of statuses of files other than `working`.
+    statuses: u64,
     pings: Interval,
     /// Whether something was sent since a ping was due last.
     has_sent: bool,
@@ -103,7 +102,7 @@ impl<'a> Sender<'a> {
             all_sent: false,
             has_hello: false,
             waited_for_hello: false,
-            steps: 0,
+            statuses: 0,
             pings: interval_at(Instant::now() + PING_CHECK, PING_CHECK),
             has_sent: false,
         }
@@ -287,18 +286,23 @@ impl<'a> Sender<'a> {
 
     /// Waits until a message can be sent without waiting, and handles events meanwhile.
     async fn room(&mut self) -> Result<(), Halt> {
+        let after = self.job.timeout;
+        let (mut progress, mut gone_on) = (self.progress(), Instant::now());
         loop {
-            let before = self.progress();
-            let turn = match timeout(self.job.timeout, self.connection.find_or_room()).await {
-                Ok(turn) => turn,
-                Err(_late) if self.progress() != before => continue,
-                Err(_late) => return Err(Halt::Refused(not_taken(self.job.timeout))),
-            };
+            let left = after.saturating_sub(gone_on.elapsed());
+            let turn = timeout(left, self.connection.find_or_room()).await;
+            let is_late = turn.is_err();
             match turn {
-                Ok(Some(Turn::Room)) => return Ok(()),
-                Ok(Some(Turn::Event(found))) => self.event(&found).await?,
-                Ok(None) => return Err(Halt::Ended(None)),
-                Err(error) => return Err(self.failed(&error)),
+                Ok(Ok(Some(Turn::Room))) => return Ok(()),
+                Ok(Ok(Some(Turn::Event(found)))) => self.event(&found).await?,
+                Ok(Ok(None)) => return Err(Halt::Ended(None)),
+                Ok(Err(error)) => return Err(self.failed(&error)),
+                Err(_late) => {}
+            }
+            if self.progress() != progress {
+                (progress, gone_on) = (self.progress(), Instant::now());
+            } else if is_late {
+                return Err(Halt::Refused(not_taken(after)));
             }
         }
     }
@@ -366,9 +370,10 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Returns what changes when the peer goes on: it has sent something new, or taken something.
-    fn progress(&self) -> (u64, usize) {
-        (self.steps, self.connection.unwritten_len())
+    /// Returns what changes when the peer goes on: it has answered a message or for a file, or taken
+    /// something.
+    fn progress(&self) -> (u64, u64, usize) {
+        (self.answered, self.statuses, self.connection.unwritten_len())
     }
 
     /// Waits for the next event. Meanwhile the peer hears of this side now and then.
@@ -402,7 +407,6 @@ impl<'a> Sender<'a> {
     async fn event(&mut self, found: &FoundEvent) -> Result<(), Halt> {
         let Some(event) = self.connection.event(found) else { return Ok(()) };
         let pings = self.job.shape.pings();
-        self.steps += 1;
         let (kind, payload) = match event {
             Event::Text(text) => (Kind::TEXT, text.as_bytes()),
             Event::Binary(bytes) => (Kind::BINARY, bytes),
@@ -414,10 +418,12 @@ impl<'a> Sender<'a> {
             }
             Event::Close(close) => return Err(Halt::Ended(Some(close.into()))),
             Event::FileReady(status) => {
+                self.statuses += 1;
                 self.tally.ready(&status);
                 return Ok(());
             }
             Event::FileEnd(status) => {
+                self.statuses += 1;
                 self.tally.end(&status);
                 return Ok(());
             }
@@ -428,10 +434,7 @@ impl<'a> Sender<'a> {
                 let refused = self.connection.try_feed(&Message::FileStatus(refusal));
                 return refused.map_err(|error| self.failed(&error));
             }
-            _ => {
-                self.steps -= 1;
-                return Ok(());
-            }
+            _ => return Ok(()),
         };
         self.answers.print(AnyMeta::Kind(kind), payload, found.at()).await;
         self.answered += u64::from(pings == (kind == Kind::PONG));
