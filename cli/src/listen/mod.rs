@@ -11,6 +11,7 @@ mod lane;
 mod listener;
 mod log;
 mod plain;
+mod pool;
 mod rate;
 mod reply;
 mod rules;

@@ -4,18 +4,19 @@
 use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 use unstick_session::message::{Code, Digest, FileDone, FileOpen, FileStatus, ResumeKey};
 
 use crate::inbox::{Inbox, Needless, Offer, Part, Refusal, Stored};
 use crate::listen::lane::Lane;
+use crate::listen::pool::{Chunk, Pool};
 
 /// The minimum number of bytes per write. Fewer are kept until more arrive, or until the next
 /// [`flush`](Uploads::flush).
@@ -25,9 +26,6 @@ const CHUNK: usize = 512 << 10;
 const MAX_WAITING_BYTES: usize = 3 * CHUNK;
 /// The maximum number of files that wait for the disk, likewise.
 const MAX_WAITING_FILES: usize = 64;
-/// The number of chunks whose memory is kept for reuse, and their minimum capacity.
-const MAX_SPARES: usize = 3;
-const MIN_SPARE_CAPACITY: usize = 64 << 10;
 /// How often, and after which pause, an offer is retried while an earlier connection of the same
 /// sender still holds the part.
 const BUSY_TRIES: u32 = 40;
@@ -121,24 +119,6 @@ enum Task {
     Append(Arc<Chunk>),
 }
 
-/// Bytes that wait to be written and digested. Dropping the chunk releases their share of the
-/// limit.
-struct Chunk {
-    bytes: Vec<u8>,
-    pool: Arc<Pool>,
-}
-
-/// The state that all chunks of a connection share.
-#[derive(Default)]
-struct Pool {
-    /// The number of bytes in all chunks.
-    waiting: AtomicUsize,
-    /// Notified when `waiting` decreases.
-    fewer: Notify,
-    /// Memory of dropped chunks, for reuse.
-    spares: Mutex<Vec<Vec<u8>>>,
-}
-
 /// The sender's `file-done`.
 #[derive(Clone, Copy)]
 struct Done {
@@ -192,7 +172,7 @@ impl Uploads {
     /// Returns the number of bytes that wait for the disk.
     pub(crate) fn held_len(&self) -> usize {
         let pending: usize = self.uploads.iter().map(|upload| upload.pending.len()).sum();
-        pending.saturating_add(self.pool.waiting.load(Ordering::Acquire))
+        pending.saturating_add(self.pool.waiting())
     }
 
     /// Returns whether the peer has to send more of a file.
@@ -350,7 +330,7 @@ impl Uploads {
         }
         let joined = tokio::select! {
             joined = self.jobs.join_next() => joined?,
-            () = self.pool.fewer.notified(), if self.is_full => return None,
+            () = self.pool.fewer(), if self.is_full => return None,
         };
         let (id, step) = joined.ok()?; // an error only at the end of the program
         let outcome = self.finish_job(id, step);
@@ -512,41 +492,10 @@ impl Upload {
     }
 }
 
-impl Pool {
-    /// Releases the memory that is kept for reuse: a peer without files takes none.
-    fn release(&self) {
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn spare(&self) -> Vec<u8> {
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-}
-
-impl Chunk {
-    fn new(bytes: Vec<u8>, pool: &Arc<Pool>) -> Self {
-        pool.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
-        Self { bytes, pool: Arc::clone(pool) }
-    }
-}
-
-impl Drop for Chunk {
-    fn drop(&mut self) {
-        let Self { bytes, pool } = self;
-        pool.waiting.fetch_sub(bytes.len(), Ordering::AcqRel);
-        pool.fewer.notify_one();
-        let mut spares = pool.spares.lock().unwrap_or_else(PoisonError::into_inner);
-        if bytes.capacity() >= MIN_SPARE_CAPACITY && spares.len() < MAX_SPARES {
-            bytes.clear();
-            spares.push(std::mem::take(bytes));
-        }
-    }
-}
-
 fn digest(hasher: &mut Sha256, task: Task) -> Result<(), Infallible> {
     match task {
         Task::Restart => hasher.reset(),
-        Task::Append(chunk) => hasher.update(&chunk.bytes),
+        Task::Append(chunk) => hasher.update(chunk.bytes()),
     }
     Ok(())
 }
@@ -555,7 +504,7 @@ fn write(part: &mut Part, task: Task) -> io::Result<()> {
     match task {
         Task::Restart => part.restart(),
         Task::Append(chunk) => {
-            part.write(&chunk.bytes)?;
+            part.write(chunk.bytes())?;
             if let Some(write_back) = part.write_back() {
                 spawn_blocking(write_back);
             }
