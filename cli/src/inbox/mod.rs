@@ -37,6 +37,10 @@ use system::{Disk, System};
 
 /// The age at which abandoned parts are removed.
 const KEEP_PARTS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// A part that is older than 2020-01-01, in seconds since 1970, or so far ahead of the clock, was written
+/// by a clock that was wrong.
+const EARLIEST: Duration = Duration::from_secs(1_577_836_800);
+const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 /// The maximum number that is tried for a file whose name is taken.
 const MAX_NUMBER: u32 = 9_999;
 
@@ -401,19 +405,26 @@ impl Inbox {
         Ok(())
     }
 
-    /// Removes abandoned parts. On an error they stay, and the inbox still works.
+    /// Removes abandoned parts. One whose time cannot be true, because a clock was wrong, is given the
+    /// present time. On an error they stay, and the inbox still works.
     pub(crate) fn remove_old_parts(&self, now: SystemTime) {
         let Ok(entries) = self.dir.entries() else { return };
+        let earliest = SystemTime::UNIX_EPOCH + EARLIEST;
         for entry in entries.flatten() {
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let is_old = |modified: SystemTime| {
-                now.duration_since(modified).is_ok_and(|age| age > KEEP_PARTS)
-            };
-            if name::is_part(&name)
-                && let Ok(metadata) = entry.metadata()
-                && metadata.is_file()
-                && metadata.modified().is_ok_and(|modified| is_old(modified.into_std()))
-            {
+            if !name::is_part(&name) {
+                continue;
+            }
+            let Ok(metadata) = entry.metadata() else { continue };
+            let Ok(modified) = metadata.modified().map(|time| time.into_std()) else { continue };
+            if !metadata.is_file() {
+                continue;
+            }
+            let is_ahead = modified.duration_since(now).is_ok_and(|ahead| ahead > AHEAD);
+            if is_ahead || modified < earliest && now >= earliest {
+                let file = system::open_in(&self.dir, &name, OpenOptions::new().write(true));
+                let _ = file.map(|file| file.into_std().set_modified(now));
+            } else if now.duration_since(modified).is_ok_and(|age| age > KEEP_PARTS) {
                 self.in_use.remove(&self.dir, name);
             }
         }

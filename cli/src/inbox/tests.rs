@@ -94,7 +94,7 @@ fn begin(inbox: &Inbox, name: &str, size: Option<u64>) -> Result<Part, Refusal> 
     }
 }
 
-/// Leaves a part of this length, changed so many seconds ago.
+/// Leaves a part of this length, changed this number of seconds ago.
 fn leave(disk: &Small, name: &str, len: usize, age: u64) {
     let path = disk.0.folder.path().join(name::of_part(name, &key(name)));
     fs::write(&path, vec![7; len]).unwrap();
@@ -247,4 +247,29 @@ fn a_file_that_is_there_is_synced_with_its_name_before_the_answer() {
     fs::remove_file(disk.0.folder.path().join("a")).unwrap();
     let refusal = inbox.exists("a", 5, &AtomicBool::new(false)).unwrap_err();
     assert_eq!(refusal.code, Code::BUSY);
+}
+
+#[test]
+fn parts_last_a_week_and_times_that_cannot_be_true_begin_anew() {
+    const DAY: u64 = 24 * 60 * 60;
+    let (disk, inbox) = inbox();
+    for (name, age) in [("old", 8 * DAY), ("fresh", 6 * DAY), ("ahead", 0), ("epoch", 0)] {
+        leave(&disk, name, 1, age);
+    }
+    let now = SystemTime::now();
+    let set = |name: &str, time| {
+        let path = disk.0.folder.path().join(name::of_part(name, &key(name)));
+        fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    };
+    set("ahead", now + Duration::from_secs(70 * 365 * DAY));
+    set("epoch", SystemTime::UNIX_EPOCH + Duration::from_secs(DAY));
+    inbox.remove_old_parts(now);
+    assert_eq!(left(&disk, &["old", "fresh", "ahead", "epoch"]), ["fresh", "ahead", "epoch"]);
+    // A week later they are old, too.
+    inbox.remove_old_parts(now + Duration::from_secs(8 * DAY));
+    assert_eq!(left(&disk, &["old", "fresh", "ahead", "epoch"]), [""; 0]);
+    // A clock that is itself at its epoch removes nothing that is older than it.
+    leave(&disk, "fresh", 1, 0);
+    inbox.remove_old_parts(SystemTime::UNIX_EPOCH + Duration::from_secs(5 * DAY));
+    assert_eq!(left(&disk, &["fresh"]), ["fresh"]);
 }

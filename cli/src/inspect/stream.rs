@@ -369,7 +369,7 @@ impl<'a> Stream<'a> {
         go_on
     }
 
-    /// Takes a gap: so many bytes are missing in the capture.
+    /// Takes a gap: this number of bytes is missing in the capture.
     pub(crate) fn gap(
         &mut self,
         printer: &mut Printer<'_>,

@@ -29,7 +29,8 @@ pub(crate) struct Args {
     /// answer: seconds, such as 30, 0.5 or 5s.
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
     pub(crate) frame_timeout: Duration,
-    /// End a connection that sends nothing for this time, such as 60 or 60s [default: never].
+    /// End a connection that sends nothing for this time, such as 60 or 60s [default: never, and 120
+    /// in the middle of a file].
     #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
     pub(crate) idle_timeout: Option<Duration>,
     /// End a connection that has sent no frame after this time [default: 60, and 600 for formats without
@@ -48,8 +49,8 @@ pub(crate) struct Args {
     /// How many of them may have the same address; more are closed at once.
     #[arg(long, value_name = "N")]
     pub(crate) max_connections_per_address: Option<usize>,
-    /// How much of what all peers sent may wait in memory, and of the answers, besides 64 KiB for each
-    /// peer. While there is more, nothing is read.
+    /// How much of what all peers sent may wait in memory, and of the answers, besides 128 KiB for
+    /// each peer. While there is more, larger frames wait.
     #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = parse_bytes)]
     pub(crate) max_memory: u64,
     /// Join a multicast group of IPv4, such as udp:239.1.2.3:7000, at the interface with this address

@@ -193,6 +193,16 @@ fn to_group(socket: &UdpSocket, peer: SocketAddr, args: &Args) -> io::Result<()>
     Ok(())
 }
 
+#[cfg(unix)]
+fn is_too_long(error: &io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::MSGSIZE)
+}
+
+#[cfg(not(unix))]
+fn is_too_long(_: &io::Error) -> bool {
+    false
+}
+
 fn cannot_send(args: &Args, error: &io::Error) -> Failure {
     let addr = &args.addr;
     let hint = match error.kind() {
@@ -202,6 +212,9 @@ fn cannot_send(args: &Args, error: &io::Error) -> Failure {
         io::ErrorKind::NetworkUnreachable => {
             "is the network up, and is there a route, for a group also to 224.0.0.0/4 or ff00::/8?"
                 .to_owned()
+        }
+        _ if is_too_long(error) => {
+            "the way there takes shorter datagrams; give a smaller --datagram-limit".to_owned()
         }
         _ => addr.hint(error),
     };

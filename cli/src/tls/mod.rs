@@ -67,8 +67,8 @@ pub(crate) struct ListenTls {
     /// the certificate's fingerprint.
     #[arg(long, conflicts_with = "tls_cert")]
     tls_self_signed: bool,
-    /// Look every so many seconds whether the files of --tls-cert, --tls-key and --tls-ca have
-    /// changed, and read them anew. SIGHUP does that at once, in any case.
+    /// Look at this interval whether the files of --tls-cert, --tls-key and --tls-ca have changed,
+    /// and read them anew. SIGHUP does that at once, in any case.
     #[arg(long, value_name = "SECONDS", requires = "tls_cert", value_parser = parse_seconds)]
     pub(crate) tls_reload: Option<Duration>,
 }
