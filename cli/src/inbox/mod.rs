@@ -342,7 +342,9 @@ impl Inbox {
         // Without numbers there is one name, which is tried each time.
         let max = if self.on_exists == OnExists::Rename { MAX_NUMBER } else { 1 };
         self.forget_if_taken_out(name);
-        for number in self.numbers.candidates(name, len, digest, max) {
+        let mut walk = None;
+        let mut numbers = self.numbers.candidates(name, len, digest, max);
+        while let Some(number) = numbers.next() {
             let to = name::numbered(name, number);
             match part.rename(&to) {
                 Ok(()) => {
@@ -352,6 +354,12 @@ impl Inbox {
                 }
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(failed(error));
+                }
+                // One thread finds out which are taken, for all.
+                Err(_) if max > 1 && walk.is_none() && self.numbers.last(name).is_none() => {
+                    walk = Some(self.numbers.walk());
+                    numbers = self.numbers.candidates(name, len, digest, max);
+                    continue;
                 }
                 Err(_) => {}
             }

@@ -13,7 +13,10 @@ const MAX_NUMBERS: usize = 100_000;
 /// What is known of the names that are taken. It may be out of date, since others can use the folder too:
 /// a file that it names has to be looked at.
 #[derive(Debug, Default)]
-pub(super) struct Numbers(Mutex<Names>);
+pub(super) struct Numbers {
+    names: Mutex<Names>,
+    walk: Mutex<()>,
+}
 
 #[derive(Debug, Default)]
 struct Names {
@@ -32,7 +35,13 @@ struct Taken {
 
 impl Numbers {
     fn names(&self) -> MutexGuard<'_, Names> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no other thread looks at the files of a name of which nothing is known: what it finds is
+    /// known then.
+    pub(super) fn walk(&self) -> MutexGuard<'_, ()> {
+        self.walk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the numbers to look at for this content, in order: those of files that may have the same,
@@ -70,11 +79,13 @@ impl Numbers {
         if names.by_name.len() >= MAX_NAMES || names.numbers >= MAX_NUMBERS {
             *names = Names::default();
         }
-        names.numbers += 1;
         let taken = names.by_name.entry(name.to_owned()).or_default();
+        let is_known = number <= taken.up_to;
         if taken.up_to + 1 == number {
             taken.up_to = number;
         }
+        names.numbers += usize::from(!is_known);
+        let Some(taken) = names.by_name.get_mut(name) else { return };
         match (len, digest) {
             (_, Some(digest)) => {
                 taken.by_digest.insert(digest, number);
@@ -110,6 +121,18 @@ mod tests {
         assert_eq!((numbers.last("a"), numbers.last("b")), (Some(3), None));
         numbers.forget("a");
         assert_eq!(candidates(5, 1), [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn what_is_found_again_counts_once() {
+        let numbers = Numbers::default();
+        for _ in 0..1000 {
+            for number in 1..=500 {
+                numbers.taken("a", number, None, None);
+            }
+        }
+        assert_eq!(numbers.last("a"), Some(500));
+        assert_eq!(numbers.names().numbers, 500);
     }
 
     #[test]

@@ -408,9 +408,17 @@ impl<S: Transport> Connection<S> {
             conversation.check_header(buf.next_header(), buf.position())?;
             let _ = self.write(); // the next call that writes returns the error
             let Self { reader, conversation, .. } = self;
-            if !reader.fill().map_err(|error| conversation.cannot_read(error))? {
-                conversation.end(reader.buf().position())?;
-                return Ok(None);
+            match reader.fill() {
+                Ok(true) => {}
+                Ok(false) => {
+                    conversation.end(reader.buf().position())?;
+                    return Ok(None);
+                }
+                Err(ReadError::Io(error)) if is_timeout(&error) => {
+                    return Err(conversation.cannot_read(error.into()));
+                }
+                Err(error) if conversation.ends_with(&error) => return Ok(None),
+                Err(error) => return Err(conversation.cannot_read(error)),
             }
         }
     }

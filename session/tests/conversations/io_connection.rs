@@ -393,3 +393,19 @@ fn oversize_frames_are_passed_over_and_other_errors_told_in_the_applications_wor
     let close = Message::Close(Close { code: Code::BAD_MAGIC, reason: "v1 only" });
     assert_eq!(connection.get_ref().drain.bytes, wire(&close));
 }
+
+#[test]
+fn a_transport_that_fails_after_the_close_has_ended() {
+    let close = wire(&Message::Close(Close::ORDINARY));
+    let failing = |kind| [Step::Move(close.len()), Step::Fail(kind)];
+    let connection = |kind| {
+        let line = Line::new(Source::new(&close, failing(kind)), Drain::default());
+        let mut connection = Connection::new(line);
+        assert!(matches!(connection.recv(), Ok(Some(Event::Close(_)))));
+        connection
+    };
+    assert!(matches!(connection(ErrorKind::ConnectionReset).recv(), Ok(None)));
+    // A timeout of the socket is none.
+    let error = connection(ErrorKind::TimedOut).recv().unwrap_err();
+    assert!(matches!(error, ConnectionError::Read(ReadError::Io(_))), "{error}");
+}
