@@ -844,8 +844,8 @@ fn reasons_are_shortened_to_the_peers_limit() {
 
     let mut session = limited(50);
     say(&mut session, &open(7, None));
-    let cancel =
-        Message::FileCancel(FileCancel { id: 7, code: Code::CHANGED, reason: &"x".repeat(99) });
+    let reason = "x".repeat(99);
+    let cancel = Message::FileCancel(FileCancel { id: 7, code: Code::CHANGED, reason: &reason });
     assert_eq!(session.send(&cancel).unwrap().payload_len(), 50);
 }
 
