@@ -145,6 +145,21 @@ fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
     Ok(())
 }
 
+/// How much the system takes of what cannot be sent yet.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 128 << 10;
+
+/// Lets the system take what a connection is to send only a little ahead of the network. Otherwise it
+/// takes megabytes at once and then nothing for a while, and a slow line looks like a peer that does not
+/// read. On an error it is as before.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn limit_unsent(stream: &TcpStream) {
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn limit_unsent(_: &TcpStream) {}
+
 /// Splits a TCP connection into its halves, disables Nagle's algorithm, and enables keepalive.
 pub(crate) fn halves(stream: TcpStream) -> Halves {
     #[cfg(unix)]
@@ -194,7 +209,10 @@ impl Addr {
     /// Connects to the address.
     pub(crate) async fn connect(&self) -> Result<Halves, Failure> {
         let connected = match self {
-            Self::Tcp { host, port } => connect::connect(host, *port).await.map(halves),
+            Self::Tcp { host, port } => connect::connect(host, *port).await.map(|stream| {
+                limit_unsent(&stream);
+                halves(stream)
+            }),
             // Datagrams are handled in `udp`.
             Self::Udp { .. } => Err(io::ErrorKind::Unsupported.into()),
             #[cfg(unix)]

@@ -1,11 +1,13 @@
 //! What a peer may cause is bounded, in memory and in time.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+use rustix::net::sockopt;
 use unstick::Kind;
 use unstick_session::message::{Code, Digest, FileStatus, Message};
 
@@ -162,4 +164,34 @@ fn signs_of_life_do_not_keep_a_sender_waiting_for_ever() {
     let done = run(&["send", &addr, "--timeout", "0.5", &file], b"");
     assert_eq!(done.code, 0, "{done:?}");
     served.join().unwrap();
+}
+
+/// A line of 400 kB a second, which takes eight seconds for what is sent.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_slow_line_is_not_given_up_while_it_goes_on() {
+    let lines = format!("{}\n", "x".repeat(32_000)).repeat(100);
+    for format in ["v1", "u32be"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // So that the system does not take all of it for the peer.
+        sockopt::set_socket_recv_buffer_size(&listener, 16 << 10).unwrap();
+        let addr = listener.local_addr().unwrap().to_string();
+        let slow = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut chunk, mut all) = ([0; 20_000], 0);
+            while let n @ 1.. = stream.read(&mut chunk).unwrap() {
+                all += n;
+                thread::sleep(Duration::from_millis(50));
+                if format == "v1" && all > 3_200_000 && n < chunk.len() {
+                    let _ = stream.write_all(&frame(CLOSE, b""));
+                }
+            }
+            all
+        });
+        let began = Instant::now();
+        let done = run(&["send", &addr, "--format", format, "--timeout", "2"], lines.as_bytes());
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{format}");
+        assert!(slow.join().unwrap() > 3_200_000);
+        assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
+    }
 }
