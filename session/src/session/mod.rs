@@ -39,7 +39,7 @@
 //! **To send a file**, [`send`](Session::send) a [`FileOpen`] with
 //! [`next_transfer_id`](Session::next_transfer_id). To resume an earlier attempt, wait for
 //! [`Event::FileReady`], compute the digest of as many bytes as the receiver holds, and start at
-//! [`FileStatus::begin_at`]. Otherwise send data from offset 0 at once. Then send [`FileDone`]. The
+//! [`FileStatus::begin_at`]. Otherwise send data from offset 0 at once. Then send [`FileDone`](crate::message::FileDone). The
 //! next file can be opened directly after it; [`Event::FileEnd`] reports the outcome later. If
 //! `FileEnd` arrives for the file that is still open, stop sending that file.
 //!
@@ -53,7 +53,7 @@
 //! | --- | --- | --- |
 //! | [`FileOpen`](Event::FileOpen) | looks for a part kept under this name and key; computes its digest | [`ready`](FileStatus::ready), [`exists`](FileStatus::exists) or [`refused`](FileStatus::refused) |
 //! | [`FileData`](Event::FileData) | writes the bytes at their offset; data at offset 0 drops the part held so far | nothing, or `refused` |
-//! | [`FileDone`](Event::FileDone) | cuts the part to `total` (without any data before, that is 0 or the offset in `ready`), syncs it, compares its digest, gives it its name | [`FileDone::answer`], `exists` or `refused` |
+//! | [`FileDone`](Event::FileDone) | cuts the part to `total` (without any data before, that is 0 or the offset in `ready`), syncs it, compares its digest, gives it its name | [`FileDone::answer`](crate::message::FileDone::answer), `exists` or `refused` |
 //! | [`FileCancel`](Event::FileCancel), [`FileRefused`](Event::FileRefused) | drops the part | nothing: the session answers |
 //!
 //! Between open and ready, and between done and its answer, the application may take its time and
