@@ -13,7 +13,7 @@ use crate::support::*;
 pub(super) struct Authority(Issuer<'static, KeyPair>);
 
 impl Authority {
-    /// Creates an authority, and writes its certificate to `NAME.pem`.
+    /// Creates an authority, and writes `NAME.pem` and `NAME.key`.
     pub(super) fn new(folder: &Folder, name: &str) -> Self {
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -21,6 +21,7 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         folder.write(&format!("{name}.pem"), certificate.pem().as_bytes());
+        write_key(folder, name, &key);
         Self(Issuer::new(params, key))
     }
 
