@@ -6,13 +6,13 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-#[cfg(unix)]
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 pub(crate) use connect::resolve;
 
@@ -125,6 +125,10 @@ pub(crate) type BoxedWriter = Box<dyn AsyncWrite + Send + Unpin>;
 /// Both halves of a connection.
 pub(crate) type Halves = (BoxedReader, BoxedWriter);
 
+/// The time limit for telling the peer why a connection ends, and for its end. If the socket were closed
+/// while the peer still sends, the connection would be reset, and the peer might lose what it was told.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// When the system asks a silent peer whether it is still there, and how often: unless the system's own
 /// settings are shorter. A peer that lost its power is noticed after two minutes.
 #[cfg(unix)]
@@ -203,6 +207,19 @@ pub(crate) fn abstract_addr(path: &Path) -> Option<io::Result<std::os::unix::net
     use std::os::linux::net::SocketAddrExt as _;
 
     abstract_name(path).map(std::os::unix::net::SocketAddr::from_abstract_name)
+}
+
+/// Ends a stream without a close of its own: shuts down writing, and discards what the peer still sends,
+/// each with a time limit.
+pub(crate) async fn shut_down(
+    mut incoming: impl AsyncRead + Unpin,
+    mut outgoing: impl AsyncWrite + Unpin,
+) {
+    // The connection is over, so an error here is ignored.
+    let _ = timeout(CLOSE_TIMEOUT, outgoing.shutdown()).await;
+    let mut scratch = [0; 4096];
+    let drained = async { while matches!(incoming.read(&mut scratch).await, Ok(1..)) {} };
+    let _ = timeout(CLOSE_TIMEOUT, drained).await;
 }
 
 impl Addr {

@@ -12,11 +12,11 @@ use unstick_session::message::{Code, FileCancel, Message};
 use unstick_session::session::{Event, Session};
 use unstick_session::tokio::{Connection, ConnectionError, FoundEvent};
 
-use crate::addr::{BoxedReader, BoxedWriter, Halves};
+use crate::addr::{BoxedReader, BoxedWriter, CLOSE_TIMEOUT, Halves};
 use crate::advice::reason;
 use crate::format::AnyMeta;
 use crate::listen::budget::{Account, Budgeted};
-use crate::listen::end::{CLOSE_TIMEOUT, End, skipped};
+use crate::listen::end::{End, skipped};
 use crate::listen::log::Log;
 use crate::listen::rate::{MinRate, Silence};
 use crate::listen::rules::{Rules, Said, Stop};

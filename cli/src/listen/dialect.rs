@@ -19,18 +19,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use unstick::tokio::FrameWriter;
 use unstick::{DecodeError, Decoder, Framing, Kind, Piece};
 use unstick_session::message::{Code, check_name};
 
-use crate::addr::{BoxedReader, BoxedWriter, Halves};
+use crate::addr::{BoxedReader, BoxedWriter, Halves, shut_down};
 use crate::advice::explain;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::inbox::{Inbox, Refusal};
 use crate::listen::budget::{Account, Budgeted};
 use crate::listen::conversation::TICK;
-use crate::listen::end::{End, shut_down};
+use crate::listen::end::{End, in_time};
 use crate::listen::log::Log;
 use crate::listen::rate::MinRate;
 use crate::listen::rules::{Rules, Stop};
@@ -335,15 +335,11 @@ impl DialectConversation<'_> {
     async fn send_text(&mut self, text: &[u8]) -> Result<(), End> {
         let meta = self.framing.format().plain_meta(Kind::TEXT);
         let item = crate::term::output::json(&Item::Msg);
-        let after = self.rules.frame_timeout;
         let sent = async {
             self.writer.feed(meta, item.as_bytes()).await?;
             self.writer.send(meta, text).await
         };
-        match timeout(after, sent).await {
-            Ok(sent) => sent.map_err(|error| End::write(&error)),
-            Err(_late) => Err(End::not_taken(after)),
-        }
+        in_time(self.rules.frame_timeout, sent).await
     }
 
     fn end_of_stream(&self) -> Result<(), End> {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use unstick::DecodeError;
 use unstick::tokio::{ReadError, WriteError};
@@ -14,10 +13,6 @@ use crate::advice::{explain_connection, explain_read};
 use crate::term::bytes::count_bytes;
 use crate::v1::without_advice;
 use crate::wire::AnyWire;
-
-/// The time limit for telling the peer why a connection ends, and for its end. If the socket were closed
-/// while the peer still sends, the connection would be reset, and the peer might lose what it was told.
-pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -121,15 +116,13 @@ pub(crate) fn skipped(error: &DecodeError) -> String {
     format!("{}; skipped", without_advice(&error.to_string()))
 }
 
-/// Ends a stream without a close of its own: shuts down writing, and discards what the peer still sends,
-/// each with a time limit.
-pub(crate) async fn shut_down(
-    mut incoming: impl AsyncRead + Unpin,
-    mut outgoing: impl AsyncWrite + Unpin,
-) {
-    // The connection is over, so an error here is ignored.
-    let _ = timeout(CLOSE_TIMEOUT, outgoing.shutdown()).await;
-    let mut scratch = [0; 4096];
-    let drained = async { while matches!(incoming.read(&mut scratch).await, Ok(1..)) {} };
-    let _ = timeout(CLOSE_TIMEOUT, drained).await;
+/// Awaits the write of an answer, within this time.
+pub(crate) async fn in_time(
+    after: Duration,
+    written: impl Future<Output = Result<(), WriteError>>,
+) -> Result<(), End> {
+    match timeout(after, written).await {
+        Ok(written) => written.map_err(|error| End::write(&error)),
+        Err(_late) => Err(End::not_taken(after)),
+    }
 }

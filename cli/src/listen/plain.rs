@@ -2,14 +2,14 @@
 
 use std::pin::pin;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use unstick::tokio::{FrameReader, FrameWriter, ReadError};
 use unstick::{DecodeError, Framing};
 use unstick_session::message::Code;
 
-use crate::addr::Halves;
+use crate::addr::{Halves, shut_down};
 use crate::format::Meta;
-use crate::listen::end::{End, shut_down, skipped};
+use crate::listen::end::{End, in_time, skipped};
 use crate::listen::log::Log;
 use crate::listen::rules::{Rules, Said, Stop};
 use crate::wire::{AnyWire, Exchange, next_found, send};
@@ -46,10 +46,9 @@ pub(crate) async fn serve<W: Exchange>(
         };
         let found = match said {
             Ok(Ok(Said { meta, payload, .. })) => {
-                match timeout(rules.frame_timeout, send(&mut writer, meta, &payload)).await {
-                    Ok(Ok(())) => continue,
-                    Ok(Err(error)) => break End::write(&error),
-                    Err(_late) => break End::not_taken(rules.frame_timeout),
+                match in_time(rules.frame_timeout, send(&mut writer, meta, &payload)).await {
+                    Ok(()) => continue,
+                    Err(end) => break end,
                 }
             }
             Ok(Err(missed)) => {
@@ -76,10 +75,9 @@ pub(crate) async fn serve<W: Exchange>(
         if let Some(reply) = &rules.reply {
             let answer = reply.to(frame.payload);
             account.hold(reader.buf().unread().len() + 2 * answer.len());
-            match timeout(rules.frame_timeout, send(&mut writer, meta, &answer)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => break End::write(&error),
-                Err(_late) => break End::not_taken(rules.frame_timeout),
+            let sent = in_time(rules.frame_timeout, send(&mut writer, meta, &answer)).await;
+            if let Err(end) = sent {
+                break end;
             }
         }
     };

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, Join};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
@@ -30,13 +30,12 @@ pub(crate) use reload::Reload;
 pub(crate) use sniff::{Seen, sniff};
 pub(crate) use tokio_rustls::TlsAcceptor;
 
-use crate::addr::{Addr, BoxedReader, BoxedWriter, Halves};
-use crate::listen::end::{CLOSE_TIMEOUT, shut_down};
+use crate::addr::{Addr, BoxedReader, BoxedWriter, CLOSE_TIMEOUT, Halves, shut_down};
 use crate::term::bytes::parse_seconds;
 use crate::term::output::Failure;
 use explain::Side;
 use files::Identity;
-use stream::{Joined, Named};
+use stream::{Named, Peeked};
 
 /// What a sender without TLS is told. Its user reads it.
 const SPEAKS_TLS: &str = "this listener speaks TLS, give --tls-ca or --tls-pin";
@@ -206,11 +205,11 @@ impl TlsClient {
         incoming: BoxedReader,
         outgoing: BoxedWriter,
     ) -> Result<Halves, Failure> {
-        let joined = Joined::new(incoming, outgoing);
+        let joined = tokio::io::join(Peeked::new(incoming), outgoing);
         match self.connector.connect(self.name.clone(), joined).into_fallible().await {
             Ok(stream) => Ok(split(stream)),
             Err((error, joined)) => {
-                Err(Failure::Job(explain::handshake(Side::Sender, &error, joined.first())))
+                Err(Failure::Job(explain::handshake(Side::Sender, &error, joined.reader().first())))
             }
         }
     }
@@ -220,7 +219,7 @@ impl TlsClient {
 pub(crate) struct Refused {
     pub(crate) why: String,
     /// The connection, unless it was given up.
-    left: Option<(Joined, bool)>,
+    left: Option<(Join<Peeked, BoxedWriter>, bool)>,
 }
 
 impl Refused {
@@ -228,7 +227,7 @@ impl Refused {
     /// it still sends.
     pub(crate) async fn end(self) {
         let Some((joined, speaks_v1)) = self.left else { return };
-        let (incoming, mut outgoing) = joined.into_halves();
+        let (incoming, mut outgoing) = joined.into_inner();
         if speaks_v1 {
             // It is shorter than any buffer. If the peer has gone, nobody is there to be told.
             let _ = timeout(CLOSE_TIMEOUT, outgoing.write_all(&refusal())).await;
@@ -245,8 +244,8 @@ pub(crate) async fn accept(
     within: Duration,
 ) -> Result<Halves, Refused> {
     let accepting = async {
-        let mut joined = Joined::new(incoming, outgoing);
-        let first = joined.peek().await.unwrap_or_default();
+        let mut joined = tokio::io::join(Peeked::new(incoming), outgoing);
+        let first = joined.reader_mut().peek().await.unwrap_or_default();
         if first.starts_with(&[0xf5]) {
             let why = explain::without_tls(Side::Listener, first).unwrap_or_default();
             return Err(Refused { why, left: Some((joined, true)) });
@@ -254,7 +253,7 @@ pub(crate) async fn accept(
         match acceptor.accept(joined).into_fallible().await {
             Ok(stream) => Ok(split(stream)),
             Err((error, joined)) => {
-                let why = explain::handshake(Side::Listener, &error, joined.first());
+                let why = explain::handshake(Side::Listener, &error, joined.reader().first());
                 Err(Refused { why, left: Some((joined, false)) })
             }
         }

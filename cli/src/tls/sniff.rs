@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
+use super::stream::keep_first;
 use crate::addr::BoxedReader;
 
 /// The length of what is looked at: a record's header, and the first byte in it.
@@ -57,9 +58,7 @@ impl<F: FnOnce(Seen) + Unpin> AsyncRead for Sniffing<F> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
         if this.tell.is_some() {
-            let read = buf.filled().get(before..).unwrap_or_default();
-            let room = LEN.saturating_sub(this.first.len());
-            this.first.extend(read.iter().take(room));
+            keep_first(&mut this.first, LEN, buf, before);
             if this.first.len() == LEN
                 && let Some(tell) = this.tell.take()
                 && let Some(seen) = Seen::of(&this.first)

@@ -7,96 +7,63 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::explain::alert;
-use crate::addr::{BoxedReader, BoxedWriter, Halves};
+use crate::addr::BoxedReader;
 
 /// The number of a peer's first bytes that are kept, to say what it speaks instead of TLS.
 const MAX_FIRST: usize = 16;
 /// The maximum number of bytes that are read ahead for the reason of a failed write.
 const MAX_AHEAD: usize = 256 << 10;
 
-/// The halves of a connection joined into one stream, without TLS.
-pub(super) struct Joined {
-    incoming: BoxedReader,
-    outgoing: BoxedWriter,
-    /// The first bytes that came.
+/// A reader before and during the handshake, which keeps the first bytes that came.
+pub(super) struct Peeked {
+    inner: BoxedReader,
     first: Vec<u8>,
     /// What was read before the handshake, and how much of it was taken.
-    peeked: Vec<u8>,
+    ahead: Vec<u8>,
     taken: usize,
 }
 
-impl Joined {
-    pub(super) fn new(incoming: BoxedReader, outgoing: BoxedWriter) -> Self {
-        Self { incoming, outgoing, first: Vec::new(), peeked: Vec::new(), taken: 0 }
+impl Peeked {
+    pub(super) fn new(inner: BoxedReader) -> Self {
+        Self { inner, first: Vec::new(), ahead: Vec::new(), taken: 0 }
     }
 
     /// Waits for the first bytes, which are read again later.
     pub(super) async fn peek(&mut self) -> io::Result<&[u8]> {
         let mut bytes = [0; MAX_FIRST];
-        let n = self.incoming.read(&mut bytes).await?;
-        self.peeked.extend_from_slice(bytes.get(..n).unwrap_or_default());
-        self.first.clone_from(&self.peeked);
-        Ok(&self.peeked)
+        let n = self.inner.read(&mut bytes).await?;
+        self.ahead.extend_from_slice(bytes.get(..n).unwrap_or_default());
+        self.first.clone_from(&self.ahead);
+        Ok(&self.ahead)
     }
 
     /// Returns the first bytes that came.
     pub(super) fn first(&self) -> &[u8] {
         &self.first
     }
-
-    /// Splits the stream again.
-    pub(super) fn into_halves(self) -> Halves {
-        (self.incoming, self.outgoing)
-    }
 }
 
-impl AsyncRead for Joined {
+impl AsyncRead for Peeked {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if serve(&mut this.peeked, &mut this.taken, buf) {
+        if serve(&mut this.ahead, &mut this.taken, buf) {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.incoming).poll_read(cx, buf))?;
-        let read = buf.filled().get(before..).unwrap_or_default();
-        let room = MAX_FIRST.saturating_sub(this.first.len());
-        this.first.extend(read.iter().take(room));
+        ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+        keep_first(&mut this.first, MAX_FIRST, buf, before);
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Joined {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.outgoing).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.outgoing).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.outgoing.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.outgoing).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.outgoing).poll_shutdown(cx)
-    }
+/// Keeps what a read has added to `buf` after its first `before` bytes, up to `max` bytes of the stream.
+pub(super) fn keep_first(first: &mut Vec<u8>, max: usize, buf: &ReadBuf<'_>, before: usize) {
+    let read = buf.filled().get(before..).unwrap_or_default();
+    first.extend(read.iter().take(max.saturating_sub(first.len())));
 }
 
 /// Moves bytes that were read earlier. Returns whether there were any.
@@ -268,12 +235,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_peeked_is_read_again() {
-        let mut joined =
-            Joined::new(Box::new(&b"0123456789abcdefghij"[..]), Box::new(tokio::io::sink()));
-        assert_eq!(joined.peek().await.unwrap(), b"0123456789abcdef");
+        let mut peeked = Peeked::new(Box::new(&b"0123456789abcdefghij"[..]));
+        assert_eq!(peeked.peek().await.unwrap(), b"0123456789abcdef");
         let mut read = Vec::new();
-        joined.read_to_end(&mut read).await.unwrap();
+        peeked.read_to_end(&mut read).await.unwrap();
         assert_eq!(read, b"0123456789abcdefghij");
-        assert_eq!(joined.first(), b"0123456789abcdef");
+        assert_eq!(peeked.first(), b"0123456789abcdef");
     }
 }
