@@ -113,12 +113,7 @@ fn encode_each<W: Exchange>(
     limit: u64,
 ) -> Result<(), Failure> {
     if args.files.is_empty() {
-        let split = match args.delimiter {
-            _ if args.whole => Split::Whole,
-            Some(mark) => Split::At(mark),
-            None if args.null => Split::At(AnyMark::NUL),
-            None => Split::Lines,
-        };
+        let split = Split::new(args.whole, args.delimiter, args.null);
         let mut items = source::standard_input(split, limit);
         while let Some(item) = items.blocking_recv().transpose()? {
             if let Item::Message(payload) = item {

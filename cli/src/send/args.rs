@@ -83,11 +83,6 @@ pub(crate) struct Args {
 impl Args {
     /// Returns what the messages of standard input are.
     pub(crate) fn split(&self) -> Split {
-        match self.delimiter {
-            _ if self.whole => Split::Whole,
-            Some(mark) => Split::At(mark),
-            None if self.null => Split::At(AnyMark::NUL),
-            None => Split::Lines,
-        }
+        Split::new(self.whole, self.delimiter, self.null)
     }
 }

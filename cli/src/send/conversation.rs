@@ -11,7 +11,7 @@ use unstick_session::message::{self, Code, FileStatus, Message};
 use unstick_session::session::{Event, LIMIT_WITHOUT_HELLO, MAX_PINGS, SendError, SessionError};
 use unstick_session::tokio::{Connection, ConnectionError, FoundEvent, Turn};
 
-use crate::addr::{BoxedReader, BoxedWriter, Halves};
+use crate::addr::{BoxedReader, BoxedWriter, CLOSE_TIMEOUT, Halves};
 use crate::advice::{explain_connection, reason};
 use crate::format::AnyMeta;
 use crate::send::job::{
@@ -31,8 +31,6 @@ const HELLO_WAIT: Duration = Duration::from_secs(1);
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 /// The time limit for sending a close after this side gave up.
 const GIVE_UP_TIMEOUT: Duration = Duration::from_millis(100);
-/// The time limit for telling a peer that it broke a rule.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long what was fed waits to be written together with what follows.
 const COLLECT_TIMEOUT: Duration = Duration::from_millis(5);
 /// The hint for a peer that ends the connection without a close.
@@ -110,12 +108,17 @@ impl<'a> Sender<'a> {
 
     /// Sends everything, waits for what the peer owes, and ends the conversation.
     pub(super) async fn run(mut self, items: Items) -> Result<(), Failure> {
-        let halt = match self.send_all(items).await {
-            Ok(()) => return self.end().await,
-            Err(halt) => halt,
+        let ended = match self.send_all(items).await {
+            Ok(()) => self.end().await,
+            halted => halted,
         };
+        let Err(halt) = ended else { return Ok(()) };
         match halt {
-            Halt::Ended(close) if self.is_done() => check_end(close),
+            Halt::Ended(close) if self.is_done() => {
+                // The peer knows that this side ends, or has gone without waiting for it.
+                let _ = timeout(CLOSE_TIMEOUT, self.connection.flush()).await;
+                check_end(close)
+            }
             Halt::Ended(close) => Err(self.ended_early(close)),
             Halt::Broken(failure) => {
                 let _ = self.connection.close(message::Close::ORDINARY, CLOSE_TIMEOUT).await;
@@ -156,27 +159,14 @@ impl<'a> Sender<'a> {
     }
 
     /// Waits for the peer's end after everything was sent and answered.
-    async fn end(&mut self) -> Result<(), Failure> {
+    async fn end(&mut self) -> Result<(), Halt> {
         let after = self.job.timeout;
         let late = |_: &Self| {
             Halt::given_up(format!(
                 "the peer did not close within {after:?}; it may not have taken everything"
             ))
         };
-        match self.wait_until(|_| false, Duration::ZERO, late).await {
-            Err(Halt::Ended(Some(close))) if close.is_ordinary() => {
-                // The peer knows that this side ends, or has gone without waiting for it.
-                let _ = timeout(CLOSE_TIMEOUT, self.connection.flush()).await;
-                Ok(())
-            }
-            Err(Halt::Ended(close)) => check_end(close),
-            Err(Halt::Broken(failure)) => {
-                let _ = self.connection.close(message::Close::ORDINARY, CLOSE_TIMEOUT).await;
-                Err(failure)
-            }
-            Err(Halt::Refused(failure) | Halt::GivenUp(failure)) => Err(failure),
-            Ok(()) => Ok(()),
-        }
+        self.wait_until(|_| false, Duration::ZERO, late).await
     }
 
     /// Returns whether everything was sent and answered.

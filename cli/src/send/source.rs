@@ -150,6 +150,18 @@ pub(crate) enum Split {
     Whole,
 }
 
+impl Split {
+    /// Returns what the options `--whole`, `--delimiter` and `-0` say.
+    pub(crate) fn new(whole: bool, delimiter: Option<AnyMark>, null: bool) -> Self {
+        match delimiter {
+            _ if whole => Self::Whole,
+            Some(mark) => Self::At(mark),
+            None if null => Self::At(AnyMark::NUL),
+            None => Self::Lines,
+        }
+    }
+}
+
 /// Reads the messages of standard input, without the ends of lines and without delimiters. One of more
 /// than `limit` bytes is an error; at most `limit` + 2 bytes of a line are held.
 pub(crate) fn standard_input(split: Split, limit: u64) -> Items {
