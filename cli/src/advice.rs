@@ -45,8 +45,8 @@ pub(crate) fn guess(error: &DecodeError, wire: AnyWire) -> Option<String> {
             Some(TLS_ALERT.to_owned())
         }
         _ if wire.is_v1() => None,
-        (DecodeError::Oversize { at, len, limit }, AnyWire::Format(format)) => {
-            about_protocol(format, at, len).or_else(|| about_length(format, len, limit))
+        (DecodeError::Oversize { len, limit, .. }, AnyWire::Format(format)) => {
+            about_protocol(format, len).or_else(|| about_length(format, len, limit))
         }
         (
             DecodeError::Header { error: HeaderError::NegativeLength { found: 0xf5, .. }, .. },
@@ -101,17 +101,11 @@ pub(crate) fn reason(error: &ConnectionError, at: u64) -> String {
 
 /// Guesses the actual protocol from a length over the limit, for formats in which such a length
 /// points to one protocol.
-fn about_protocol(format: AnyFormat, at: u64, len: u64) -> Option<String> {
+fn about_protocol(format: AnyFormat, len: u64) -> Option<String> {
     match format {
         AnyFormat::Http2(_) if HTTP.contains(&len.to_be_bytes().get(5..)?) => {
             Some("it is text; is the peer speaking HTTP/1.1?".to_owned())
         }
-        // The server sent `N`, the answer to a request for TLS. After it, the type of the first
-        // message, `R`, is read as the first byte of a length.
-        AnyFormat::Postgres(_) if at == 0 && (len + 4) >> 24 == u64::from(b'R') => Some(
-            "a server answers a request for TLS with one byte that is no frame; cut it off"
-                .to_owned(),
-        ),
         _ => None,
     }
 }

@@ -179,10 +179,16 @@ pub(crate) trait Exchange:
 {
 }
 
-impl Exchange for AnyFormat {}
-impl Exchange for Marked<AnyMark> {}
-impl Exchange for Hdlc {}
-impl<const N: usize> Exchange for AnyCheckedWire<N> {}
+impl<W> Exchange for W where
+    W: Wire<Meta: Meta + Send + Sync, Head: Send, Trailer: Send>
+        + Copy
+        + Into<AnyWire>
+        + Send
+        + Sync
+        + Unpin
+        + 'static
+{
+}
 
 impl From<Marked<AnyMark>> for AnyWire {
     fn from(marked: Marked<AnyMark>) -> Self {

@@ -1,6 +1,6 @@
 //! The names of the messages of a protocol, where the header has only a number or a letter.
 
-/// Who has sent a stream.
+/// The side that has sent a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Client,

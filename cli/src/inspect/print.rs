@@ -27,7 +27,7 @@ const PLAIN: &str = "\x1b[0m";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub(crate) flow: u32,
-    /// Who has sent it.
+    /// The side that has sent it.
     pub(crate) side: Side,
     /// The time since the Unix epoch at which it was complete.
     pub(crate) time: Option<Duration>,
@@ -131,7 +131,7 @@ pub(crate) struct Directions {
 pub(crate) struct At {
     #[serde(skip_serializing_if = "Option::is_none")]
     flow: Option<u32>,
-    /// Who has sent it.
+    /// The side that has sent it.
     #[serde(rename = "dir", skip_serializing_if = "Option::is_none")]
     side: Option<&'static str>,
     /// In seconds since the Unix epoch.

@@ -58,7 +58,7 @@ pub(crate) struct Stream<'a> {
     prefixed: u64,
     /// Whether the search goes on by itself: after missing bytes.
     lenient: bool,
-    /// Who has sent it, as far as the frames tell.
+    /// The side that has sent it, as far as the frames tell.
     side: Option<Side>,
     pub(crate) frames: u64,
     /// The number of bytes in complete frames.

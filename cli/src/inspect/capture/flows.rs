@@ -28,7 +28,7 @@ pub(crate) struct Flow {
     /// The number of payload bytes of the client and of the server.
     pub(crate) bytes: [u64; 2],
     directions: [Direction; 2],
-    /// Who has reset the connection.
+    /// The side that has reset the connection.
     reset: Option<Side>,
     finished: bool,
 }
