@@ -369,7 +369,8 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     /// Returns the stream offset of a frame that has begun and is not consumed, or is being skipped;
     /// `None` at a frame boundary and after an error.
     pub fn open_frame(&self) -> Option<u64> {
-        self.scanner.open_frame(self.kept())
+        // The scanner does not know the storage: for it a header without room is a begun frame.
+        if self.has_no_room() { None } else { self.scanner.open_frame(self.kept()) }
     }
 
     /// Returns the frame that the end of the stream completes, borrowed: see

@@ -355,6 +355,7 @@ fn a_storage_shorter_than_a_header_is_an_error() {
             assert!(needed > room && said == room);
             assert_eq!((buf.finish(), buf.error()), (Err(error), Some(error)));
             assert_eq!(error.code(), 0x0005);
+            assert_eq!((buf.open_frame(), buf.needs_more()), (None, false), "after an error");
             assert!(buf.skip_frame().is_err());
             assert!(buf.resync().is_err());
             assert_eq!(buf.unread().len(), room);
@@ -415,6 +416,7 @@ fn a_search_in_a_storage_shorter_than_a_header_is_an_error() {
             assert_eq!((buf.resync(), buf.skip_frame()), (Err(failed), Err(failed)));
             assert_eq!((buf.error(), buf.finish()), (Some(error), Err(error)));
             assert_eq!(buf.next_frame(), Err(error));
+            assert_eq!((buf.open_frame(), buf.needs_more()), (None, false), "after an error");
             assert_eq!((buf.position(), buf.unread()), (at, &text(b"")[..room]));
         }
         buf.reset();

@@ -434,10 +434,8 @@ impl<F: Subject> Model<'_, F> {
             State::Frames(start) | State::Payload { from: start, left: 0, .. } => {
                 (start < self.bytes.len()).then_some(start as u64)
             }
-            State::NoRoom { start, .. }
-            | State::Skipping { start, .. }
-            | State::Payload { start, .. } => Some(start as u64),
-            State::Failed { .. } | State::Searching(_) => None,
+            State::Skipping { start, .. } | State::Payload { start, .. } => Some(start as u64),
+            State::NoRoom { .. } | State::Failed { .. } | State::Searching(_) => None,
         }
     }
 
