@@ -87,6 +87,7 @@ impl<'a> Sender<'a> {
         let limit = u32::try_from(job.limit).unwrap_or(u32::MAX);
         let connection = Connection::with_limit(tokio::io::join(incoming, outgoing), limit)
             .with_session(job.shape.session(job.peer_limit))
+            .with_linger(Duration::ZERO) // a failure is followed by a close, which waits
             .explain_errors(reason);
         Self {
             job,
