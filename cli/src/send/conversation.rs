@@ -120,7 +120,11 @@ impl<'a> Sender<'a> {
                 let _ = timeout(CLOSE_TIMEOUT, self.connection.flush()).await;
                 check_end(close)
             }
-            Halt::Ended(close) => Err(self.ended_early(close)),
+            Halt::Ended(close) => {
+                // The peer has closed and reads on: without a close it would report a crash.
+                let _ = self.connection.close(message::Close::ORDINARY, CLOSE_TIMEOUT).await;
+                Err(self.ended_early(close))
+            }
             Halt::Broken(failure) => {
                 let _ = self.connection.close(message::Close::ORDINARY, CLOSE_TIMEOUT).await;
                 Err(failure)
