@@ -83,6 +83,10 @@ pub enum Message<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello<'a> {
     /// The limit of this side: the maximum payload length that it accepts, in bytes.
+    ///
+    /// Any value is valid. A peer that has not seen the hello yet may send 65,536 bytes, so a side
+    /// with a lower limit accepts as much, unless its peer knows the limit by other means
+    /// (spec, CNV-13).
     pub limit: u32,
     /// The application's name; may be empty. It is chosen by the peer: escape it before you display
     /// it.

@@ -164,8 +164,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Creates a connection with a limit of `payload_bytes` for the payload of received frames.
     ///
-    /// Payloads of up to 65,536 bytes are accepted under any limit, because the peer may not have
-    /// seen the hello that announces a lower one.
+    /// A limit below 65,536 is [announced](Self::announce), but payloads of up to 65,536 bytes are
+    /// accepted nevertheless: a sender may send as much before it has seen the hello (spec, 6.1 and
+    /// 14.1). A side whose memory is smaller than that cannot use a `Connection`. It uses a
+    /// [`Session`] over frames with its own limit, and the peer has to know that limit by other
+    /// means: see [`Session::with_peer_limit`].
     pub fn with_limit(inner: S, payload_bytes: u32) -> Self {
         let limit = LIMIT_WITHOUT_HELLO.max(payload_bytes.into());
         let framing = Framing::new(V1).with_limit(limit);

@@ -124,9 +124,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     {
         self.drain();
         self.conversation.give_up_open();
-        match timeout(within, self.finish_files(&mut other)).await {
-            Ok(finished) => finished?,
-            Err(_) => {} // the outcome of the remaining files stays unknown
+        // After that time, the outcome of the remaining files stays unknown.
+        if let Ok(finished) = timeout(within, self.finish_files(&mut other)).await {
+            finished?;
         }
         self.conversation.close(close)?;
         let ended = async {
