@@ -53,7 +53,7 @@ typedef struct {
     uint8_t *out; /* not yet written */
     size_t out_len, out_size;
     bool ended, shut; /* the peer's direction, and this side's */
-    time_t heard, said, ticked, shut_at;
+    time_t heard, said, ticked, answered; /* when: a byte, a message of this side, a tick, a status */
     inbox in;
     /* What a client waits for. */
     unsigned replies, pongs;
@@ -314,6 +314,8 @@ static void file_done(peer *p, const unstick_message *message)
 static void handle(peer *p, unstick_told told, const unstick_message *message)
 {
     bool is_own = message->transfer == p->transfer; /* of statuses */
+    if (told >= UNSTICK_ON_FILE_READY && told <= UNSTICK_ON_FILE_END && is_own)
+        p->answered = now();
     if (told == UNSTICK_ON_FILE_REFUSED && message->transfer == p->in.transfer)
         leave(&p->in, false);
     if (told == UNSTICK_ON_FILE_READY && is_own) {
@@ -446,28 +448,33 @@ static bool is_on(const peer *p)
  * whether that was clean. */
 static bool converse(peer *p, bool at_once)
 {
+    unstick_session *s = &p->session;
+    time_t drained = 0, closed = 0;
     while (!(p->ended && p->shut)) {
-        unstick_session *s = &p->session;
         if ((at_once || !is_on(p)) && s->error == 0 && !s->close_sent) {
             unstick_session_drain(s);
-            if (!unstick_session_busy(s))
+            drained = drained == 0 ? now() : drained;
+            if (!unstick_session_busy(s) || now() - drained >= PEER_END)
                 put(p, (unstick_message){.kind = UNSTICK_CLOSE});
         }
-        if ((s->error != 0 || s->close_sent) && p->out_len == 0 && !p->shut) {
-            shutdown(p->socket, SHUT_WR);
-            p->shut = true;
-            p->shut_at = now();
+        if (s->error != 0 || s->close_sent) {
+            closed = closed == 0 ? now() : closed;
+            if (p->out_len == 0 && !p->shut) {
+                shutdown(p->socket, SHUT_WR);
+                p->shut = true;
+                continue;
+            }
+            if (s->error != 0 ? now() - closed >= DISCARD
+                              : now() - closed >= PEER_END && now() - p->heard >= PEER_END)
+                break;
         }
-        if (p->shut && now() - (s->error != 0 ? p->shut_at : p->heard) >= (s->error != 0 ? DISCARD : PEER_END))
-            break;
-        if (!(p->ended && p->shut))
-            step(p, 1000);
+        step(p, 1000);
     }
     leave(&p->in, p->in.keyed);
     close(p->socket);
-    if (p->session.error != 0)
-        fprintf(stderr, "the conversation has ended with 0x%04x\n", p->session.error);
-    return p->session.error == 0 && p->ended;
+    if (s->error != 0)
+        fprintf(stderr, "the conversation has ended with 0x%04x\n", s->error);
+    return s->error == 0 && p->ended;
 }
 
 static void begin(peer *p, int socket, const char *dir, bool echo)
@@ -501,10 +508,12 @@ static bool send_file(peer *p, const char *path, const uint8_t key[16])
         quit(path);
     p->ready = false;
     p->final_code = 0;
+    p->answered = now();
     sha256_begin(&hash);
     put(p, (unstick_message){.kind = UNSTICK_FILE_OPEN, .transfer = transfer, .key = key,
                              .size = (uint64_t)status.st_size, .bytes = (const uint8_t *)name, .len = strlen(name)});
-    while (key != NULL && is_on(p) && !p->ready && p->final_code == 0)
+    /* A receiver that does not answer is waited for no longer: the file begins at 0. */
+    while (key != NULL && is_on(p) && !p->ready && p->final_code == 0 && now() - p->answered < IDLE)
         step(p, 1000);
     /* Compare what the peer holds; read and keep the conversation alive meanwhile (FIL-23). */
     while (is_on(p) && hash.len < p->held && p->ready) {
@@ -540,8 +549,12 @@ static bool send_file(peer *p, const char *path, const uint8_t key[16])
     if (is_on(p) && p->final_code == 0 &&
         !put(p, (unstick_message){.kind = UNSTICK_FILE_DONE, .transfer = transfer, .total = hash.len, .digest = digest}))
         put(p, (unstick_message){.kind = UNSTICK_FILE_CANCEL, .transfer = transfer, .code = UNSTICK_CHANGED});
-    while (is_on(p) && p->final_code == 0)
+    p->answered = now();
+    while (is_on(p) && p->final_code == 0) {
         step(p, 1000);
+        if (now() - p->answered >= IDLE)
+            unstick_session_fail(&p->session, UNSTICK_TOO_SLOW); /* 15.6 */
+    }
     close(fd);
     printf("%s: 0x%04x\n", name, p->final_code);
     return (p->final_code == UNSTICK_STORED || p->final_code == UNSTICK_EXISTS) && memcmp(digest, p->digest, 32) == 0;
@@ -588,28 +601,40 @@ static int send_all(peer *p, char **arguments)
 
 /* ---- the server */
 
+#define MAX_CONVERSATIONS 256
+
 static int serve(int listener, const char *dir, bool echo)
 {
+    static pid_t children[MAX_CONVERSATIONS];
+    size_t count = 0, i;
+    pid_t ended;
     while (!stopped) {
         struct pollfd fd = {.fd = listener, .events = POLLIN};
         int socket;
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            ;
-        if (poll(&fd, 1, 1000) <= 0)
+        while ((ended = waitpid(-1, NULL, WNOHANG)) > 0) {
+            for (i = 0; i < count && children[i] != ended; i++)
+                ;
+            children[i] = children[--count];
+        }
+        /* It looks for children that have ended at least once a second. */
+        if (poll(&fd, count < MAX_CONVERSATIONS ? 1 : 0, 1000) <= 0)
             continue;
         socket = accept(listener, NULL, NULL);
-        if (socket >= 0 && fork() == 0) {
+        if (socket < 0)
+            continue;
+        children[count] = fork();
+        if (children[count] == 0) {
             static peer p;
             close(listener);
             begin(&p, socket, dir, echo);
             exit(converse(&p, false) ? 0 : 1);
         }
-        if (socket >= 0)
-            close(socket);
+        count += children[count] > 0;
+        close(socket);
     }
     close(listener);
-    signal(SIGTERM, SIG_IGN);
-    kill(0, SIGTERM); /* the conversations: they are this process's group */
+    for (i = 0; i < count; i++)
+        kill(children[i], SIGTERM); /* they close */
     while (wait(NULL) > 0)
         ;
     return 0;
@@ -650,7 +675,6 @@ int main(int argc, char **argv)
         if ((mkdir(dir, 0777) != 0 && errno != EEXIST) || (mkdir(parts, 0700) != 0 && errno != EEXIST))
             quit(parts);
     }
-    setpgid(0, 0); /* so that a signal to the group ends the conversations, and nothing else */
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 64) != 0 ||
         getsockname(fd, (struct sockaddr *)&address, &length) != 0)

@@ -57,7 +57,8 @@ class Conversation(unstick.Client):
         self._sign_of_life()
         if self._reads != self._heard:
             self._heard, self._heard_at = self._reads, time.monotonic()
-        if time.monotonic() - self._heard_at > IDLE and not self.session.peer_closed:
+        is_silent = time.monotonic() - self._heard_at > IDLE
+        if is_silent and (self.session.closed or not self.session.peer_closed):
             self.session.fail("idle-timeout")
             self._end()
             raise unstick.Broken("idle-timeout")
@@ -215,8 +216,6 @@ def listen(address, directory, reply):
             except (unstick.Broken, unstick.StreamError, OSError) as error:
                 print("ended:", error, file=sys.stderr)
 
-    if os.getpgrp() != os.getpid():
-        os.setpgid(0, 0)  # so that a signal to the group ends the conversations, and nothing else
     socketserver.ForkingTCPServer.allow_reuse_address = True
     with socketserver.ForkingTCPServer(address, Handler) as server:
         print("listening on %s:%d" % server.server_address, flush=True)
@@ -224,8 +223,8 @@ def listen(address, directory, reply):
         while not stopped:
             server.handle_request()
         server.socket.close()
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        os.killpg(0, signal.SIGTERM)  # the conversations; the server waits for their ends
+        for child in server.active_children or ():
+            os.kill(child, signal.SIGTERM)  # it closes; the server waits for it
     return 0
 
 
