@@ -20,6 +20,9 @@ use crate::session::Event;
 /// How long a connection reads and discards after an error, by default (spec, 14.7).
 const LINGER: Duration = Duration::from_secs(5);
 
+/// The maximum number of reads whose bytes are discarded in one turn.
+const READS: usize = 64;
+
 /// How far the end of a connection has come.
 #[derive(Debug)]
 pub(super) struct Ending {
@@ -187,10 +190,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Ready(())
     }
 
-    /// Reads to the end of the stream and discards the bytes.
+    /// Reads to the end of the stream and discards the bytes. After some reads it lets other tasks
+    /// and clocks have a turn, also if the peer never stops sending.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0; 4096];
-        while !self.reader.is_ended() && !self.ending.is_drained {
+        for _ in 0..READS {
+            if self.reader.is_ended() || self.ending.is_drained {
+                return Poll::Ready(Ok(()));
+            }
             let mut scratch = ReadBuf::new(&mut scratch);
             match ready!(Pin::new(self.reader.get_mut()).poll_read(cx, &mut scratch)) {
                 Ok(()) => self.ending.is_drained = scratch.filled().is_empty(),
@@ -198,6 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        Poll::Ready(Ok(()))
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

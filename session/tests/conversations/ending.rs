@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf, duplex};
 use tokio::time::{Instant, sleep, timeout};
 use unstick::{Framing, V1};
 use unstick_session::message::{
@@ -143,6 +145,28 @@ async fn a_dropped_call_after_an_error_is_continued_by_the_next_one() {
     let (heard, (code, took)) = tokio::join!(peer, us);
     assert_eq!((shown(&heard), code), (bad_magic().to_vec(), Some(Code::BAD_MAGIC)));
     assert!(took < SOON, "{took:?}");
+}
+
+/// A transport that always has something to read.
+struct Flood;
+
+impl AsyncRead for Flood {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let room = buf.remaining();
+        buf.put_slice(&vec![1; room]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_never_stops_sending_does_not_keep_the_error_back() {
+    let transport = tokio::io::join(Flood, tokio::io::sink());
+    let mut connection = Connection::new(transport).with_linger(Duration::from_millis(20));
+    assert_eq!(connection.recv().await.unwrap_err().code(), Some(Code::BAD_MAGIC));
 }
 
 #[test]
