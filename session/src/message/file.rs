@@ -17,7 +17,7 @@ pub struct FileOpen<'a> {
     /// The file's size in bytes, or `None` if it is not known. (`None` is 2^64 − 1 on the wire, so
     /// a size with this value cannot be encoded.)
     pub size: Option<u64>,
-    /// The file's name: one component of a path, 1 to 255 bytes. See [`check_name`].
+    /// The file's name: one component of a path, 1 to 255 bytes. See [`check_name`](super::check_name).
     pub name: &'a str,
 }
 
