@@ -9,7 +9,7 @@ import { Session } from './session.js';
 import { FrameDecoder, encode, encodeDatagram, encodeHeader, readDatagram } from './unstick.js';
 
 const BYTES = ['payload', 'key', 'digest'];
-const OFFSETS = ['size', 'offset', 'total'];
+const OFFSETS = ['size', 'offset', 'total', 'modified'];
 
 const hex = (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 const unhex = (text) => new Uint8Array(Buffer.from(text, 'hex'));
