@@ -518,9 +518,10 @@ static void owe(unstick_session *s, uint32_t id, uint16_t code)
 static unstick_told refuse(unstick_session *s, unstick_message *m, uint16_t code)
 {
     unsigned i = owed(s, m->transfer);
-    if (i < s->in_count)
+    if (i < s->in_count) {
         s->in[i].code = code;
-    else if (!s->close_sent)
+        s->in[i].flags = 0; /* a working that waits is dropped, CNV-17 */
+    } else if (!s->close_sent)
         owe(s, m->transfer, code);
     m->code = code;
     return UNSTICK_ON_FILE_REFUSED;

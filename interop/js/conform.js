@@ -121,13 +121,13 @@ const REQUESTS = {
       const { kind, payload } = session.send(fromJson(r.message));
       return { ok: true, writes: toJson(decodeMessage(kind, payload).message) };
     }),
-  tick: () => {
+  tick: (r) => {
     session.tick();
-    return { says: says() };
+    return r.hold ? {} : { says: says() };
   },
-  drain: () => {
+  drain: (r) => {
     session.drain();
-    return { says: says() };
+    return r.hold ? {} : { says: says() };
   },
   skipped: (r) => happened(session.skipped(), r.hold),
   'end-of-stream': (r) => happened(session.end(), r.hold),

@@ -2281,13 +2281,13 @@ class _Conform:
     def do_skipped(self, _):
         return self.happened(lambda: self.session.skipped() or "nothing")
 
-    def do_tick(self, _):
+    def do_tick(self, request):
         self.session.tick()
-        return self.said({})
+        return self.said({}, request.get("hold", False))
 
-    def do_drain(self, _):
+    def do_drain(self, request):
         self.session.drain()
-        return self.said({})
+        return self.said({}, request.get("hold", False))
 
     def do_send(self, request):
         frame = self.session.send(self.message_in(request["message"]))

@@ -330,7 +330,7 @@ impl Peer for Core {
             },
             "tick" => {
                 self.session.handle_tick();
-                self.said(json!({}))
+                if request["hold"] == true { json!({}) } else { self.said(json!({})) }
             }
             "drain" => {
                 self.session.drain();
