@@ -1926,12 +1926,12 @@ class Client:
         while self._out:
             self._step()
 
-    def _step(self, wait=True):
-        """Waits until there is something to read or room to write, and does it: reading never waits
-        for writing (CNV-17)."""
+    def _step(self, wait=float("inf")):
+        """Waits until there is something to read or room to write, at most for `wait` seconds, and
+        does it: reading never waits for writing (CNV-17)."""
         pending = bool(getattr(self.socket, "pending", int)())
         quiet_at = self._wrote_at + self._quiet
-        timeout = max(quiet_at - time.monotonic(), 0) if wait and not pending else 0
+        timeout = 0 if pending else min(max(quiet_at - time.monotonic(), 0), wait)
         readable, writable, _ = select.select(
             [] if self._ended else [self.socket], [self.socket] if self._out else [], [], timeout)
         if writable:
@@ -1984,12 +1984,15 @@ class Client:
                 raise StreamError(event)
             if not isinstance(event, Frame):
                 continue
-            name, message = self.session.receive(event.kind, event.payload)
-            if name == "file-open":
-                self._put(status(message["transfer"], "not-accepted"))
-            elif name != "nothing":
-                self._arrived.append((name, message))
+            self._handle(*self.session.receive(event.kind, event.payload))
             self._say()
+
+    def _handle(self, event, message):
+        """Handles an event. `peer.py` overrides it to receive files."""
+        if event == "file-open":
+            self._put(status(message["transfer"], "not-accepted"))
+        elif event != "nothing":
+            self._arrived.append((event, message))
 
     def _say(self):
         for frame in self.session.says():
@@ -2034,6 +2037,16 @@ class Client:
         """Sends a text."""
         self._send({"type": "text", "text": text})
 
+    def ping(self, payload=b"ping"):
+        """Sends a ping, and waits until it is answered."""
+        self._send({"type": "ping", "payload": payload})
+        self._wait(lambda name, message: name == "pong" and message["payload"] == payload)
+
+    def wait(self, *names):
+        """Waits for the next event with one of these names, such as `text` or `close`, and returns
+        its message."""
+        return self._wait(lambda name, _: name in names)[1]
+
     def _wait(self, wanted):
         """Reads until there is a wanted event, and removes it from those that have arrived."""
         while True:
@@ -2048,7 +2061,7 @@ class Client:
         digest = hashlib.sha256()
         for at in range(0, len(content), 1 << 20):
             digest.update(content[at:at + (1 << 20)])
-            self._step(wait=False)
+            self._step(wait=0)
         return digest.digest()
 
     def file(self, name, content, *, key=None):

@@ -15,7 +15,7 @@ use unstick::{
 };
 
 use crate::error::ConnectionError;
-use crate::message::{Close, Code, Encoded, Message};
+use crate::message::{Close, Code, Encoded, FileCancel, Message};
 use crate::session::{Event, Session, SessionError, beginning};
 
 /// The limit for bytes that are accepted without waiting: at this count or above, no message is
@@ -236,6 +236,24 @@ impl Conversation {
         // If the session refuses the cancel, the file is no longer open.
         let _ = self.accept_unwaited(cancel);
         self.unwaited = self.unwaited.saturating_add(unwaited);
+    }
+
+    /// Cancels this side's open file, if there is one.
+    pub(crate) fn give_up_open(&mut self) {
+        if let Some(id) = self.session.open_transfer() {
+            self.give_up(&Message::FileCancel(FileCancel { id, code: Code::GIVEN_UP, reason: "" }));
+        }
+    }
+
+    /// Returns whether a final status is owed, or can still arrive.
+    pub(crate) fn has_files(&self) -> bool {
+        let expects = self.session.unanswered() > 0 && !self.session.is_peer_closed();
+        !self.is_over() && (expects || self.session.owed() > 0)
+    }
+
+    /// Returns whether the stream ended without a close, an error that is not sent to the peer.
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(self.failure, Some(Failure::Session(SessionError::Unclosed)))
     }
 
     /// Accepts a close, unless the conversation is over. The reason is shortened to the peer's
