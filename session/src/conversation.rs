@@ -428,7 +428,8 @@ impl Meaning {
             | Event::FileOpen(_)
             | Event::FileData(_)
             | Event::FileDone(_)
-            | Event::FileCancel(_) => Self::Message,
+            | Event::FileCancel(_)
+            | Event::FileAttributes(_) => Self::Message,
         })
     }
 
@@ -447,6 +448,7 @@ impl Meaning {
             Ok(Message::FileData(data)) => Event::FileData(data),
             Ok(Message::FileDone(done)) => Event::FileDone(done),
             Ok(Message::FileCancel(cancel)) => Event::FileCancel(cancel),
+            Ok(Message::FileAttributes(attributes)) => Event::FileAttributes(attributes),
             Ok(Message::FileStatus(status)) => match self {
                 Self::Ready => Event::FileReady(status),
                 Self::Working => Event::FileWorking(status),

@@ -234,6 +234,10 @@ impl Conversation<'_> {
                 self.uploads.data(data.id, data.offset, data.bytes);
                 return Ok(None);
             }
+            Event::FileAttributes(attributes) => {
+                self.uploads.attributes(attributes);
+                return Ok(None);
+            }
             Event::FileDone(done) => {
                 self.open = None;
                 self.uploads.done(done.id, done.total, Some(done.digest));

@@ -33,6 +33,10 @@ pub(crate) struct Args {
     /// The name for the receiver of the one FILE [default: its own name].
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// Tell the receiver when each file was modified and whether it is executable; one that was started
+    /// with --preserve, too, gives its files the same (v1).
+    #[arg(long)]
+    pub(crate) preserve: bool,
     /// Send all of standard input as one message.
     #[arg(long, conflicts_with_all = ["delimiter", "null", "file", "text"])]
     pub(crate) whole: bool,

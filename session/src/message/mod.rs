@@ -23,6 +23,7 @@
 //! all of its messages, or reports the malformed one.
 
 mod all;
+mod attributes;
 mod code;
 mod encoded;
 mod error;
@@ -34,6 +35,7 @@ use core::fmt;
 use unstick::{Escaped, Kind};
 
 pub use all::{Messages, RefusedMessage};
+pub use attributes::FileAttributes;
 pub use code::Code;
 pub use encoded::Encoded;
 pub use error::{MessageError, NameError};
@@ -69,6 +71,8 @@ pub enum Message<'a> {
     FileStatus(FileStatus<'a>),
     /// The sender abandons the open file.
     FileCancel(FileCancel<'a>),
+    /// What the open file has besides its bytes.
+    FileAttributes(FileAttributes),
     /// A message of a kind that this version does not define: an application's kind, or one of a
     /// later edition of the protocol.
     Other {
@@ -185,6 +189,7 @@ impl<'a> Message<'a> {
                     reason: utf8(kind, 6, reason)?,
                 })
             }
+            Kind::FILE_ATTRIBUTES => Self::FileAttributes(FileAttributes::decode(payload)?),
             kind => Self::Other { kind, payload },
         })
     }
@@ -204,6 +209,7 @@ impl<'a> Message<'a> {
             Self::FileDone(_) => Kind::FILE_DONE,
             Self::FileStatus(_) => Kind::FILE_STATUS,
             Self::FileCancel(_) => Kind::FILE_CANCEL,
+            Self::FileAttributes(_) => Kind::FILE_ATTRIBUTES,
             Self::Other { kind, .. } => *kind,
         }
     }
@@ -266,6 +272,7 @@ impl<'a> Message<'a> {
                     .field(id.to_be_bytes())
                     .field(code.0.to_be_bytes())
             }
+            Self::FileAttributes(attributes) => attributes.encode(),
             Self::Other { kind, payload } => {
                 // A payload of a kind that version 1 defines follows that kind's rules here too.
                 Self::decode(kind, payload)?;
@@ -293,6 +300,7 @@ pub fn check_len(kind: Kind, len: u64) -> Result<(), MessageError> {
         Kind::FILE_DONE => (44, 44),
         Kind::FILE_STATUS => (FileStatus::HEAD_LEN as u64, u64::MAX),
         Kind::FILE_CANCEL => (6, u64::MAX),
+        Kind::FILE_ATTRIBUTES => (FileAttributes::LEN as u64, FileAttributes::LEN as u64),
         _ => return Ok(()),
     };
     if len < min {
@@ -333,6 +341,7 @@ impl fmt::Debug for Message<'_> {
             Self::FileDone(done) => done.fmt(f),
             Self::FileStatus(status) => status.fmt(f),
             Self::FileCancel(cancel) => cancel.fmt(f),
+            Self::FileAttributes(attributes) => attributes.fmt(f),
             Self::Other { kind, payload } => f
                 .debug_struct("Other")
                 .field("kind", kind)
@@ -350,8 +359,14 @@ mod tests {
 
     const DIGEST: Digest = Digest([7; 32]);
 
-    fn all() -> [Message<'static>; 16] {
+    fn all() -> [Message<'static>; 19] {
+        let attributes = |modified, is_executable| {
+            Message::FileAttributes(FileAttributes { id: 0x0102_0304, modified, is_executable })
+        };
         [
+            attributes(Some(0x0506_0708_090A_0B0C), true),
+            attributes(Some(-1), false),
+            attributes(None, true),
             Message::Hello(Hello { limit: 1 << 20, name: "unstick" }),
             Message::Hello(Hello { limit: 0, name: "" }),
             Message::Text("粘包"),
@@ -388,6 +403,7 @@ mod tests {
             (Kind::FILE_DONE, 44, 44),
             (Kind::FILE_STATUS, 46, u64::MAX),
             (Kind::FILE_CANCEL, 6, u64::MAX),
+            (Kind::FILE_ATTRIBUTES, 13, 13),
             (Kind::TEXT, 0, u64::MAX),
             (Kind::new(0x41).unwrap(), 0, u64::MAX),
         ];
@@ -468,7 +484,7 @@ mod tests {
     #[test]
     fn fields_have_the_offsets_of_the_specification() {
         let payload = |message: Message<'_>| message.encode().unwrap().to_payload();
-        let [.., open, _, data, done, status, cancel, _] = all();
+        let [attributes, before_1970, unknown, .., open, _, data, done, status, cancel, _] = all();
         assert_eq!(payload(open)[..8], [1, 2, 3, 4, 9, 9, 9, 9]);
         assert_eq!(payload(open)[20..28], [5, 6, 7, 8, 9, 10, 11, 12]);
         assert_eq!(&payload(open)[28..], "报告.pdf".as_bytes());
@@ -477,6 +493,12 @@ mod tests {
         assert_eq!(payload(status)[..14], [0, 0, 0, 2, 1, 0x38, 0, 0, 0, 0, 0, 0, 0, 77]);
         assert_eq!(&payload(status)[46..], "磁盘满".as_bytes());
         assert_eq!(payload(cancel), [0, 0, 0, 3, 1, 0x51]);
+        assert_eq!(payload(attributes), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 1]);
+        assert_eq!(payload(before_1970), [&[1, 2, 3, 4][..], &[0xFF; 8], &[0]].concat());
+        assert_eq!(payload(unknown), [&[1, 2, 3, 4, 0x80][..], &[0; 7], &[1]].concat());
+        // A receiver ignores the bits that have no meaning yet.
+        let later = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0xFF];
+        assert_eq!(Message::decode(Kind::FILE_ATTRIBUTES, &later), Ok(attributes));
         assert_eq!(payload(Message::Close(Close::ORDINARY)), []);
         // Both payloads are the ordinary close; only the shorter one is written.
         let both = [&[][..], &[0, 0]].map(|payload| Message::decode(Kind::CLOSE, payload));

@@ -459,6 +459,7 @@ impl Session {
             Message::FileData(data) => self.outgoing.data(&data)?,
             Message::FileDone(done) => self.outgoing.done(&done)?,
             Message::FileCancel(cancel) => self.outgoing.cancel(&cancel)?,
+            Message::FileAttributes(attributes) => self.outgoing.attributes(&attributes)?,
             Message::FileStatus(status) => self.incoming.answer(&status)?,
         }
         self.has_sent = true;
@@ -526,6 +527,7 @@ impl Session {
             Message::FileData(data) => self.incoming.data(data)?,
             Message::FileDone(done) => self.incoming.done(done)?,
             Message::FileCancel(cancel) => self.incoming.cancelled(cancel)?,
+            Message::FileAttributes(attributes) => self.incoming.attributes(attributes)?,
             Message::FileStatus(status) => self.outgoing.answered(status)?,
             Message::Other { kind, payload } => Event::Application { kind, payload },
         })
