@@ -67,7 +67,7 @@ def contents(text):
     for h in headings(text)[1:]:
         link = "[%s](#%s)" % (h.text, h.slug)
         if h.level == 2 and not h.number and h.text.startswith("Part "):
-            out.append("\n**%s**\n" % link if out else "**%s**\n" % link)
+            out.append(("\n" if out else "") + "[**%s**](#%s)\n" % (h.text, h.slug))
         elif h.level == 2:
             # An annex, and what follows it, belongs to no part.
             if h.text.startswith("Annex A"):
