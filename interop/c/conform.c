@@ -263,6 +263,7 @@ static void do_encode(const json *request, bool header_only)
     put("\"}");
 }
 
+#if UNSTICK_DATAGRAMS
 static void do_encode_datagram(const json *request)
 {
     static uint8_t datagram[65536];
@@ -287,6 +288,7 @@ static void do_encode_datagram(const json *request)
     put_hex(datagram, used);
     put("\"}");
 }
+#endif
 
 static size_t known_kinds(const json *request, uint8_t known[256])
 {
@@ -480,8 +482,15 @@ static void do_encode_message(const json *request)
 static unstick_session session;
 static uint8_t session_known[256];
 
+/* Whether the application takes files; if not, its refusal that was not yet reported. */
+static bool has_files = UNSTICK_FILES;
+static unstick_message refusal;
+
 static void do_conversation(const json *request)
 {
+    const json *files = json_get(request, "files");
+    has_files = UNSTICK_FILES && (files == NULL || json_true(request, "files"));
+    refusal.kind = 0;
     unstick_session_begin(&session, session_known, known_kinds(request, session_known));
     put("{\"ok\":true}");
 }
@@ -493,6 +502,11 @@ static void put_says(const json *request)
     if (json_true(request, "hold"))
         return;
     put(",\"says\":[");
+    if (refusal.kind != 0) {
+        put_message(&refusal);
+        refusal.kind = 0;
+        comma = ",";
+    }
     while (unstick_session_says(&session, &m)) {
         put("%s", comma);
         put_message(&m);
@@ -552,6 +566,16 @@ static void do_receive(const json *request)
     unstick_told told = unstick_session_header(&session, kind, (uint32_t)payload.len);
     if (told == UNSTICK_ON_MESSAGE)
         told = unstick_session_receive(&session, kind, (const uint8_t *)payload.bytes, payload.len, &m);
+#if UNSTICK_FILES
+    if (told == UNSTICK_ON_MESSAGE && kind == UNSTICK_FILE_OPEN && !has_files) { /* PRF-3 */
+        uint8_t fixed[UNSTICK_MAX_FIXED];
+        unstick_message none = {.kind = UNSTICK_FILE_STATUS, .transfer = m.transfer, .code = UNSTICK_NOT_ACCEPTED};
+        refusal = none;
+        if (unstick_session_send(&session, &refusal, fixed) < 0)
+            abort();
+        told = UNSTICK_ON_FILE_REFUSED;
+    }
+#endif
     put_told(request, told, &m);
     free(payload.bytes);
 }
@@ -577,6 +601,7 @@ static void put_ok(const json *request)
     put("}");
 }
 
+#if UNSTICK_DATAGRAMS
 static void do_datagram(const json *request, bool messages)
 {
     uint8_t known[256];
@@ -606,6 +631,7 @@ static void do_datagram(const json *request, bool messages)
     }
     put("]}");
 }
+#endif
 
 static void respond(const json *request)
 {
@@ -628,12 +654,14 @@ static void respond(const json *request)
         do_encode(request, false);
     else if (json_is(request, "do", "encode-header"))
         do_encode(request, true);
+#if UNSTICK_DATAGRAMS
     else if (json_is(request, "do", "encode-datagram"))
         do_encode_datagram(request);
     else if (json_is(request, "do", "datagram"))
         do_datagram(request, false);
     else if (json_is(request, "do", "datagram-messages"))
         do_datagram(request, true);
+#endif
     else if (json_is(request, "do", "message"))
         do_message(request);
     else if (json_is(request, "do", "encode-message"))

@@ -49,9 +49,9 @@ row() { # TITLE SOURCE HEADER TYPE OPTIONS…
 table() {
     echo '| profile | x86-64 | Cortex-M0 | Cortex-M4 | state, x86-64 | state, Cortex-M |'
     echo '| --- | --- | --- | --- | --- | --- |'
-    row '`frames`' unstick.c unstick.h unstick_decoder -DUNSTICK_SEARCH=0 -DUNSTICK_DATAGRAMS=0
-    row '`frames+search`' unstick.c unstick.h unstick_decoder -DUNSTICK_DATAGRAMS=0
-    row '`frames+search`, datagrams' unstick.c unstick.h unstick_decoder
+    row '`frames+skip`' unstick.c unstick.h unstick_decoder -DUNSTICK_SEARCH=0 -DUNSTICK_DATAGRAMS=0
+    row '`frames+skip+search`' unstick.c unstick.h unstick_decoder -DUNSTICK_DATAGRAMS=0
+    row '`frames+skip+search+datagrams`' unstick.c unstick.h unstick_decoder
     row '`messages`, in addition' unstick_session.c unstick_session.h unstick_session -DUNSTICK_FILES=0 -DUNSTICK_DATAGRAMS=0
     row '`files`, in addition' unstick_session.c unstick_session.h unstick_session -DUNSTICK_DATAGRAMS=0
 }

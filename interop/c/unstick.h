@@ -16,11 +16,11 @@
 extern "C" {
 #endif
 
-/* 0 leaves out the search for the next header (7.8): the profile `frames`. */
+/* 0 leaves out the search for the next header (7.8): a profile without `search`. */
 #ifndef UNSTICK_SEARCH
 #define UNSTICK_SEARCH 1
 #endif
-/* 0 leaves out datagrams (chapter 8). */
+/* 0 leaves out datagrams (chapter 8): a profile without `datagrams`. */
 #ifndef UNSTICK_DATAGRAMS
 #define UNSTICK_DATAGRAMS 1
 #endif

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/* 0 leaves out files: the profile `messages`. Each open is then answered with not-accepted. */
+/* 0 leaves out files: the profile `messages` (19.3). Each open is then answered with not-accepted. */
 #ifndef UNSTICK_FILES
 #define UNSTICK_FILES 1
 #endif

@@ -49,6 +49,8 @@ const eventJson = (event) => {
 
 let receiver = null;
 let session = null;
+let files = true; // false: the application takes none
+let answers = []; // of that application, not yet reported
 
 const options = ({ limit, datagram_limit, known, cut }) => ({
   ...(limit === undefined ? {} : { limit: Number(limit) }),
@@ -69,7 +71,10 @@ function happened({ event, error }, hold) {
   return answer;
 }
 
-const says = () => session.take().map(({ kind, payload }) => toJson(decodeMessage(kind, payload).message));
+function says() {
+  const frames = [...answers.splice(0), ...session.take()];
+  return frames.map(({ kind, payload }) => toJson(decodeMessage(kind, payload).message));
+}
 
 const REQUESTS = {
   start: (r) => {
@@ -108,13 +113,23 @@ const REQUESTS = {
   'encode-message': (r) => attempt(() => toJson(encodeMessage(fromJson(r.message)))),
   conversation: (r) => {
     session = new Session({ known: r.known });
+    files = r.files !== false;
+    answers = [];
     return { ok: true };
   },
   receive: (r) => {
     const { kind, payload } = r.message
       ? encodeMessage(fromJson(r.message))
       : { kind: r.kind, payload: unhex(r.payload) };
-    return happened(session.receive(kind, payload), r.hold);
+    const told = session.receive(kind, payload);
+    if (told.event === 'file-open' && !files) {
+      // PRF-3: what an application without files does.
+      const { transfer } = told.message ?? decodeMessage(kind, payload).message;
+      const digest = new Uint8Array(32);
+      answers.push(session.send({ type: 'file-status', transfer, code: 0x013a, offset: 0n, digest, reason: '' }));
+      told.event = 'file-refused';
+    }
+    return happened(told, r.hold);
   },
   send: (r) =>
     attempt(() => {

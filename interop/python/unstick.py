@@ -2112,6 +2112,7 @@ class _Conform:
 
     def __init__(self):
         self.decoder = self.assembler = self.session = None
+        self.files, self.answers = True, []
 
     @staticmethod
     def number(value):
@@ -2266,12 +2267,14 @@ class _Conform:
 
     def do_conversation(self, request):
         self.session = Session(request.get("known", ()))
+        self.files, self.answers = request.get("files", True), []
         return {"ok": True}
 
     def said(self, answer, hold=False):
         if not hold:
             answer["says"] = [self.message_out(decode_message(*frame))
-                              for frame in self.session.says()]
+                              for frame in self.answers + self.session.says()]
+            self.answers = []
         return answer
 
     def happened(self, work, hold=False):
@@ -2286,7 +2289,16 @@ class _Conform:
             frame = encode_message(self.message_in(request["message"]))
         else:
             frame = request["kind"], bytes.fromhex(request["payload"])
-        return self.happened(lambda: self.session.receive(*frame)[0], request.get("hold", False))
+        return self.happened(lambda: self.received_frame(*frame), request.get("hold", False))
+
+    def received_frame(self, kind, payload):
+        event, message = self.session.receive(kind, payload)
+        if event == "file-open" and not self.files:  # PRF-3: what an application without files does
+            refusal = {"type": "file-status", "transfer": message["transfer"], "offset": 0,
+                       "code": CODES["not-accepted"], "digest": NO_DIGEST, "reason": ""}
+            self.answers.append(self.session.send(refusal))
+            event = "file-refused"
+        return event
 
     def do_end_of_stream(self, _):
         return self.happened(lambda: self.session.end() or "clean")

@@ -79,6 +79,14 @@ struct Core {
     path: Path,
     receiver: Option<Box<dyn Receiver>>,
     session: Session,
+    /// Whether the application takes files.
+    files: bool,
+}
+
+impl Core {
+    fn new(path: Path) -> Self {
+        Self { path, receiver: None, session: Session::new(), files: true }
+    }
 }
 
 /// A stream's receiver, of any format.
@@ -321,6 +329,7 @@ impl Peer for Core {
                 let known = request["known"].as_array().unwrap().iter();
                 let known = known.map(|kind| Kind::new(kind.as_u64().unwrap() as u8).unwrap());
                 self.session = known.fold(Session::new(), Session::with_kind);
+                self.files = request["files"] != false;
                 json!({"ok": true})
             }
             "receive" => self.receive(request),
@@ -369,11 +378,23 @@ impl Core {
         let early = self.session.clone().handle_header(kind, payload.len() as u64);
         let whole = self.session.handle_frame(kind, &payload);
         assert!(early.is_ok() || early.err() == whole.err(), "{early:?}, {whole:?}");
-        let answer = match whole {
-            Ok(event) => json!({ "event": event_name(&event) }),
-            Err(error) => session_error(error),
+        let (answer, refused) = match whole {
+            Ok(Event::FileOpen(open)) if !self.files => {
+                (json!({"event": "file-refused"}), Some(open.id))
+            }
+            Ok(event) => (json!({ "event": event_name(&event) }), None),
+            Err(error) => (session_error(error), None),
         };
-        if request["hold"] == true { answer } else { self.said(answer) }
+        let Some(id) = refused else {
+            return if request["hold"] == true { answer } else { self.said(answer) };
+        };
+        // spec: PRF-3
+        let (code, digest) = (Code::NOT_ACCEPTED, Digest::NONE);
+        let status = FileStatus { id, code, offset: 0, digest, reason: "" };
+        let refusal = message_json(&self.session.send(&Message::FileStatus(status)).unwrap());
+        let mut answer = self.said(answer);
+        answer["says"].as_array_mut().unwrap().insert(0, refusal);
+        answer
     }
 
     /// The answer, with all that the session says by itself.
@@ -737,7 +758,7 @@ fn layout(text: &str) -> Option<LengthField> {
 #[test]
 fn every_vector_step_by_step() {
     for path in [Path::Decode, Path::Pieces, Path::ForEach] {
-        let mut core = Core { path, receiver: None, session: Session::new() };
+        let mut core = Core::new(path);
         for mut vector in of_formats() {
             if vector.test == Test::Stream {
                 vector.cuts = more_cuts(&vector, 10);
@@ -765,7 +786,7 @@ fn a_wrong_answer_is_seen() {
             Ok(answer)
         }
     }
-    let mut wrong = Wrong(Core { path: Path::Decode, receiver: None, session: Session::new() });
+    let mut wrong = Wrong(Core::new(Path::Decode));
     for vector in of_formats().iter().filter(|vector| vector.test != Test::SetUp) {
         assert!(matches!(play::play(vector, &mut wrong), Verdict::Fail(_)), "{}", vector.id);
     }
@@ -1281,7 +1302,7 @@ fn an_order_is_compared_where_it_counts() {
             Ok(answer)
         }
     }
-    let core = || Core { path: Path::Decode, receiver: None, session: Session::new() };
+    let core = || Core::new(Path::Decode);
     let vectors = vectors();
     let mut vector =
         vectors.iter().find(|vector| vector.id == "15.5-held-refusals").unwrap().clone();

@@ -3,6 +3,7 @@
 
 mod child;
 mod play;
+mod profile;
 mod vector;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use crate::term::bytes::{count as counted, parse_seconds};
 use crate::term::output::{Failure, Out, json};
 use child::Program;
 use play::{Failed, Verdict, play};
+use profile::Profile;
 use vector::{Test, Vector};
 
 /// The number of consecutive time-outs after which no more vectors are tried.
@@ -37,6 +39,10 @@ pub(crate) struct Args {
     /// Vectors in this folder's *.json, instead of those that the command brings.
     #[arg(long, value_name = "DIR")]
     vectors: Option<PathBuf>,
+    /// Only the vectors of a profile, all of which have to be supported: frames, messages or files,
+    /// then any of +skip, +search and +datagrams (spec.md, chapter 19).
+    #[arg(long, value_name = "NAME")]
+    profile: Option<Profile>,
     /// Only vectors whose id begins so, such as 7.8 or 7.8-limit.
     #[arg(long, value_name = "ID")]
     only: Option<String>,
@@ -99,6 +105,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("15.6", "statuses"),
     ("15.8", "attributes of files"),
     ("16", "codes"),
+    ("19.3", "a peer without files"),
     ("A.1", "other headers: common rules"),
     ("A.2", "fixed prefixes"),
     ("A.3", "varint"),
@@ -144,6 +151,8 @@ enum ConformEvent<'a> {
         why: &'a str,
     },
     End {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
         pass: usize,
         fail: usize,
         unsupported: usize,
@@ -181,18 +190,25 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let pass = count(|v| *v == Verdict::Pass);
     let unsupported = count(|v| matches!(v, Verdict::Unsupported(_)));
     let fail = results.len() - pass - unsupported;
+    let profile = args.profile.map(|profile| profile.to_string());
     if args.json {
-        out.line(json(&ConformEvent::End { pass, fail, unsupported }))?;
+        out.line(json(&ConformEvent::End { profile, pass, fail, unsupported }))?;
     } else {
+        if let Some(profile) = &profile {
+            out.line(format_args!("profile {profile}"))?;
+        }
         table(&mut out, &results)?;
         failures(&mut out, &results)?;
+        let of = profile.map_or(String::new(), |profile| format!(" of {profile}"));
         out.line(format_args!(
-            "{}: {pass} passed, {fail} failed, {unsupported} unsupported",
+            "{}{of}: {pass} passed, {fail} failed, {unsupported} unsupported",
             counted(results.len() as u64, "vector")
         ))?;
     }
     out.flush()?;
-    if fail == 0 { Ok(()) } else { Err(Failure::Reported) }
+    // All that belongs to a profile has to be there.
+    let missing = if args.profile.is_some() { unsupported } else { 0 };
+    if fail + missing == 0 { Ok(()) } else { Err(Failure::Reported) }
 }
 
 fn vectors(args: &Args) -> Result<Vec<Vector>, Failure> {
@@ -216,6 +232,9 @@ fn vectors(args: &Args) -> Result<Vec<Vector>, Failure> {
                 read(&name, &text)?;
             }
         }
+    }
+    if let Some(profile) = &args.profile {
+        vectors.retain(|vector| profile.includes(vector));
     }
     if let Some(only) = &args.only {
         vectors.retain(|vector| vector.id.starts_with(only.as_str()));

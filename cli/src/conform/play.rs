@@ -103,7 +103,10 @@ fn ask(peer: &mut impl Peer, request: &Value) -> Result<Value, Stop> {
 
 /// Plays the acts of a conversation in order.
 fn conversation(vector: &Vector, acts: &[Act], peer: &mut impl Peer) -> Result<(), Stop> {
-    let start = json!({"do": "conversation", "known": vector.known});
+    let mut start = json!({"do": "conversation", "known": vector.known});
+    if !vector.files {
+        merge(&mut start, &json!({"files": false}));
+    }
     compare(&start, &json!({"ok": true}), &ask(peer, &start)?)?;
     for act in acts {
         let (request, expected) = request_of(act);

@@ -32,6 +32,9 @@ pub(crate) struct Vector {
     pub(crate) known: Vec<u8>,
     #[serde(default)]
     pub(crate) cut: bool,
+    /// Whether this side of a conversation has files (19.3).
+    #[serde(default = "yes")]
+    pub(crate) files: bool,
     pub(crate) kind: Option<u8>,
     pub(crate) header: Option<String>,
     pub(crate) payload: Option<String>,
@@ -42,6 +45,10 @@ pub(crate) struct Vector {
     pub(crate) expect: Expect,
     #[serde(default)]
     pub(crate) or: Vec<Expect>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The part of an implementation that a vector tests.

@@ -1,6 +1,7 @@
 //! `unstick conform`: the Python implementation passes, and every fault in a modified copy is
 //! detected.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,6 +46,89 @@ fn the_python_implementation_passes() {
             "{done:?}"
         );
     }
+}
+
+/// The ids of the vectors that a run has, each with its outcome.
+fn outcomes(done: &Done) -> BTreeMap<String, String> {
+    let events = done.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let each = events.filter(|event| event["event"] != "end").map(|event| {
+        let text = |name: &str| event[name].as_str().unwrap().to_owned();
+        (text("id"), text("event"))
+    });
+    each.collect()
+}
+
+// spec: PRF-1
+#[test]
+fn a_profile_runs_exactly_its_vectors() {
+    let run = |name: &str| {
+        let done = conform(&["--json", "--profile", name], &[PYTHON, "--conform"]);
+        assert_eq!(done.code, 0, "{done:?}");
+        let end: Value = serde_json::from_str(done.stdout.lines().last().unwrap()).unwrap();
+        assert_eq!(end["profile"], name);
+        outcomes(&done)
+    };
+    // All of version 1 is in the largest profile, and nothing of Annex A.
+    let all = outcomes(&conform(&["--json"], &[PYTHON, "--conform"]));
+    let largest = run("files+skip+search+datagrams");
+    let of_annex = |id: &str| id.starts_with("A.");
+    let expected: Vec<_> = all.keys().filter(|id| !of_annex(id)).collect();
+    // An encoder's vectors of other formats have the ids of chapter 6, too.
+    let missing: Vec<_> = expected.iter().filter(|id| !largest.contains_key(**id)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(largest.keys().all(|id| !of_annex(id)));
+
+    let has = |profile: &BTreeMap<String, String>, ids: &[&str], expected: bool| {
+        for id in ids {
+            assert!(largest.contains_key(*id), "{id}");
+            assert_eq!(profile.contains_key(*id), expected, "{id}");
+        }
+    };
+    let frames = run("frames");
+    has(&frames, &["3-hi", "3.3-kind-0", "7.6-payload", "6.1-oversize"], true);
+    has(&frames, &["7.7-skip", "7.8-garbage", "8-one", "13.1-text", "14.1-hello"], false);
+    let searching = run("frames+search");
+    has(&searching, &["7.8-garbage", "7.8-end-nothing"], true);
+    has(&searching, &["7.7-skip", "8-one"], false);
+    let messages = run("messages+datagrams");
+    has(&messages, &["3-hi", "8-one", "13.1-text", "14.1-hello", "19.3-open"], true);
+    has(&messages, &["13.5-open-short", "15.2-refused-id", "14.4-own-close-name"], true);
+    has(&messages, &["13.1-open", "15.5-gap", "15.4-from-held", "14.5-skipped-hello"], false);
+    let files = run("files+skip");
+    has(&files, &["15.5-gap", "14.5-skipped-hello", "7.7-skip", "13.1-open", "19.3-open"], true);
+    has(&files, &["7.8-garbage", "8-one"], false);
+}
+
+// spec: PRF-2
+#[test]
+fn what_a_profile_lacks_is_not_missed() {
+    let run = |from: &str, to: &str, profile: &str| {
+        with_copy(from, to, |path| conform(&["--profile", profile], &[path, "--conform"]))
+    };
+    // Without files in every conversation, as in the profile `messages`.
+    let files = r#"request.get("files", True), []"#;
+    let done = run(files, "False, []", "messages+skip+search+datagrams");
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.starts_with("profile messages+skip+search+datagrams\n"), "{done:?}");
+    let last = done.stdout.lines().last().unwrap();
+    assert!(last.contains(" vectors of messages+skip+search+datagrams: "), "{last}");
+    assert_eq!(run(files, "False, []", "files").code, 1);
+    // Without the request for a search.
+    assert_eq!(run("def do_resync(", "def no_resync(", "files+skip+datagrams").code, 0);
+}
+
+#[test]
+fn all_that_belongs_to_a_profile_has_to_be_supported() {
+    let run = |profile: &[&str]| {
+        with_copy("def do_skip(", "def no_skip(", |path| {
+            conform(&[&["--only", "7.7"], profile].concat(), &[path, "--conform"])
+        })
+    };
+    assert_eq!(run(&[]).code, 0);
+    let done = run(&["--profile", "frames+skip"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.stdout.contains(" 0 failed, 13 unsupported"), "{done:?}");
+    conform(&["--profile", "frames+files"], &[PYTHON]).fails(2, "no option +files");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod registry;
 mod send_file;
 #[cfg(feature = "serde")]
 mod serde;
+mod spec_page;
 mod texts;
 #[cfg(feature = "tokio")]
 mod threads;
