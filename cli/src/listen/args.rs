@@ -50,7 +50,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     pub(crate) max_connections_per_address: Option<usize>,
     /// How much of what all peers sent may wait in memory, and of the answers, besides 128 KiB for
-    /// each peer. While there is more, larger frames wait.
+    /// each peer. While there is more, larger frames wait, all but one: any frame within --limit is
+    /// taken, also one that is larger than this.
     #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = parse_bytes)]
     pub(crate) max_memory: u64,
     /// Join a multicast group of IPv4, such as udp:239.1.2.3:7000, at the interface with this address

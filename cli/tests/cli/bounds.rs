@@ -57,6 +57,22 @@ fn the_memory_of_all_peers_together_is_bounded() {
     assert_eq!(frames[1].1.len(), 1_000_000);
 }
 
+/// Frames larger than the memory for all, or that do not fit into it together, come one by one.
+#[test]
+fn a_frame_within_the_limit_is_taken_however_small_the_memory_is() {
+    let args = ["--format", "u32be", "--limit", "8MiB", "--max-memory", "1MiB"];
+    let listen = Listen::start(&[&args[..], &["--frame-timeout", "10"]].concat());
+    let frame = [&(5_u32 << 20).to_be_bytes()[..], &vec![b'x'; 5 << 20]].concat();
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| talk(&listen.connect(), &frame));
+        }
+    });
+    listen.out.lines(" 5242880  ", 3);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
 #[test]
 fn a_peer_that_sends_no_first_frame_is_ended() {
     let v1 = |text: &[u8]| frame(TEXT, text);
