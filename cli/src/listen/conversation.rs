@@ -18,8 +18,9 @@ use crate::format::AnyMeta;
 use crate::listen::budget::{Account, Budgeted};
 use crate::listen::end::{End, skipped};
 use crate::listen::log::Log;
+use crate::listen::places::Stop;
 use crate::listen::rate::{MinRate, Silence};
-use crate::listen::rules::{Rules, Said, Stop};
+use crate::listen::rules::{Rules, Said};
 use crate::listen::uploads::{Outcome, Uploads};
 use crate::v1::{self, Close, KEEPALIVE, PING_CHECK};
 
@@ -55,11 +56,12 @@ pub(crate) async fn serve(
     if rules.skip_oversize {
         connection = connection.skip_oversize();
     }
+    let active = log.active().clone();
     let mut conversation = Conversation {
         rules,
         connection,
         log,
-        uploads: Uploads::new(rules.inbox.clone()),
+        uploads: Uploads::new(rules.inbox.clone(), active),
         rate: MinRate::new(rules.min_rate),
         open: None,
         silence: Silence::new(Instant::now()),
@@ -109,7 +111,7 @@ enum Wakeup {
     Ping,
     Announce,
     Late,
-    Stop,
+    Stop(End),
 }
 
 /// An answer to an event.
@@ -138,7 +140,7 @@ impl Conversation<'_> {
             account.hold(self.held());
             let wakeup = tokio::select! {
                 biased; // a hello that has arrived is part of the announcement
-                _ = stop.wait_for(|stop| *stop) => Wakeup::Stop,
+                end = stop.ordered() => Wakeup::Stop(end),
                 outcome = self.uploads.next(), if !self.uploads.is_empty() => {
                     Wakeup::Outcome(outcome)
                 }
@@ -151,7 +153,7 @@ impl Conversation<'_> {
                 () = &mut first, if self.connection.position() == 0 => Wakeup::Late,
             };
             let handled = match wakeup {
-                Wakeup::Stop => Err(End::Stopped),
+                Wakeup::Stop(end) => Err(end),
                 Wakeup::Found(Ok(Some(found))) => match self.event(&found).await {
                     Ok(Some(answer)) => self.answer(answer, account).await,
                     Ok(None) => Ok(()),

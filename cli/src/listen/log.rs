@@ -9,6 +9,7 @@ use unstick_session::message::{Code, Hello};
 
 use crate::format::AnyMeta;
 use crate::listen::end::End;
+use crate::listen::places::Active;
 use crate::listen::rules::{Rules, Show};
 use crate::listen::uploads::{Answer, Outcome};
 use crate::shown::Shown;
@@ -109,6 +110,7 @@ pub(crate) struct Log<'a> {
     rules: &'a Rules,
     printer: Printer,
     peer: String,
+    active: Active,
     /// Whether the peer was announced.
     announced: bool,
     messages: u64,
@@ -116,8 +118,8 @@ pub(crate) struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    pub(crate) fn new(rules: &'a Rules, printer: Printer, peer: String) -> Self {
-        Self { rules, printer, peer, announced: false, messages: 0, files: 0 }
+    pub(crate) fn new(rules: &'a Rules, printer: Printer, peer: String, active: Active) -> Self {
+        Self { rules, printer, peer, active, announced: false, messages: 0, files: 0 }
     }
 
     /// Returns whether the peer was announced.
@@ -127,6 +129,11 @@ impl<'a> Log<'a> {
 
     pub(crate) fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// Returns what says when the peer has sent something last.
+    pub(crate) fn active(&self) -> &Active {
+        &self.active
     }
 
     fn is_json(&self) -> bool {
@@ -190,6 +197,7 @@ impl<'a> Log<'a> {
     }
 
     pub(crate) async fn message(&mut self, at: u64, meta: AnyMeta, payload: &[u8]) {
+        self.active.touch();
         self.messages += 1;
         self.rules.messages.fetch_add(1, Ordering::Relaxed);
         self.announce(None).await;

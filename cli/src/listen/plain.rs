@@ -11,7 +11,8 @@ use crate::addr::{Halves, shut_down};
 use crate::format::Meta;
 use crate::listen::end::{End, in_time, skipped};
 use crate::listen::log::Log;
-use crate::listen::rules::{Rules, Said, Stop};
+use crate::listen::places::Stop;
+use crate::listen::rules::{Rules, Said};
 use crate::wire::{AnyWire, Exchange, next_found, send};
 
 /// Serves a connection until it ends, or the program does. Returns whether it ended without an error.
@@ -38,7 +39,7 @@ pub(crate) async fn serve<W: Exchange>(
         account.hold(reader.buf().unread().len());
         let said = tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break End::Stopped,
+            end = stop.ordered() => break end,
             said = others.next(log.peer()) => Ok(said),
             () = account.used_up() => continue,
             found = next_found(&mut reader) => Err(found),

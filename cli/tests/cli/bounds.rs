@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 #[cfg(target_os = "linux")]
 use rustix::net::sockopt;
 use unstick::Kind;
-use unstick_session::message::{Code, Digest, FileStatus, Message};
+use unstick_session::message::{Code, Digest, FileCancel, FileStatus, Message};
 
 use crate::support::*;
 
@@ -95,6 +95,65 @@ fn a_peer_that_sends_no_first_frame_is_ended() {
         // The one that has sent something stays.
         late.write_all(&framed(b"late")).unwrap();
         listen.out.line("\"late\"");
+    }
+}
+
+/// When all places are taken, a peer that sends signs of life and nothing else gives its place to a new one,
+/// and a peer that sends messages keeps its own.
+#[test]
+fn the_peer_that_is_idle_longest_gives_its_place_to_a_new_one() {
+    let folder = Folder::new("bounds-places");
+    let inbox = folder.str("inbox");
+    let plain = |text: &[u8]| [&u32::try_from(text.len()).unwrap().to_le_bytes(), text].concat();
+    let item = plain(br#"{"msg_type":"msg"}"#);
+    let half = [open(1, 1, Some(100), "file"), data(1, 0, b"half")].concat();
+    let ping = frame(PING, b"");
+    let cancelled = |id| {
+        let cancel = FileCancel { id, code: Code(0x130), reason: "" };
+        [open(id, 1, Some(100), "file"), message(Message::FileCancel(cancel))].concat()
+    };
+    type Sign<'a> = &'a (dyn Fn(u32) -> Vec<u8> + Sync);
+    let v1: &[&str] = &["--min-rate", "0"];
+    // What the peer sends first, and then all the time.
+    let cases: [(&[&str], Vec<u8>, Sign<'_>); 4] = [
+        (v1, frame(HELLO, b"\0\x10\0\0"), &|_| vec![]),
+        (v1, half, &|_| ping.clone()),
+        (v1, ping.clone(), &cancelled),
+        (&["--format", "i32le"], item.clone(), &|_| vec![]),
+    ];
+    for (args, first, sign) in cases {
+        let rules = ["--dir", &inbox, "--max-connections", "2", "--first-timeout", "0.4"];
+        let listen = Listen::start(&[&rules[..], args].concat());
+        let text = |text: &[u8]| match args == v1 {
+            true => frame(TEXT, text),
+            false => [&item[..], &plain(text)].concat(),
+        };
+        let (mut idle, mut busy) = (listen.connect(), listen.connect());
+        let peer = idle.local_addr().unwrap();
+        idle.write_all(&first).unwrap();
+        busy.write_all(&text(b"busy")).unwrap();
+        listen.out.line("\"busy\"");
+        let mut new = listen.connect();
+        new.write_all(&text(b"new")).unwrap();
+        let began = Instant::now();
+        for id in 2.. {
+            if listen.err.so_far().contains("gave its place") {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(5), "{}", listen.err.so_far());
+            idle.write_all(&sign(id)).unwrap();
+            busy.write_all(&text(b"busy")).unwrap();
+            thread::sleep(Duration::from_millis(40));
+        }
+        listen.out.line("\"new\"");
+        busy.write_all(&text(b"still there")).unwrap();
+        listen.out.line("\"still there\"");
+        let why =
+            "gave its place to a new peer, having sent no message and no byte of a file for ";
+        listen.err.line(&format!("unstick: {peer}: {why}"));
+        if args == v1 {
+            assert_eq!(close_code(&read_frames(&mut idle)), Some(Code::SHUTTING_DOWN.0));
+        }
     }
 }
 

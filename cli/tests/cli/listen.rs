@@ -366,7 +366,7 @@ fn connections_over_the_maximum_wait() {
     second.set_read_timeout(Some(TIMEOUT)).unwrap();
     talk(&first, &frame(CLOSE, b""));
     (&second).read_exact(&mut [0; 11]).unwrap();
-    listen.err.line("all 1 places are taken, the next peer has to wait; raise --max-connections");
+    listen.err.line("all 1 places are taken, the peer has to wait until one is free, or idle for 60s; raise --max");
 }
 
 #[test]
