@@ -16,7 +16,7 @@ use crate::addr::{BoxedReader, BoxedWriter, CLOSE_TIMEOUT, Halves};
 use crate::advice::reason;
 use crate::format::AnyMeta;
 use crate::listen::budget::{Account, Budgeted};
-use crate::listen::end::{End, skipped};
+use crate::listen::end::End;
 use crate::listen::log::Log;
 use crate::listen::places::Stop;
 use crate::listen::rate::{MinRate, Silence};
@@ -298,11 +298,11 @@ impl Conversation<'_> {
 
     /// Handles an error of a read. An `Err` ends the conversation.
     async fn failed(&mut self, error: &ConnectionError) -> Result<(), End> {
-        if let ConnectionError::Read(ReadError::Decode(oversize @ DecodeError::Oversize { at, .. })) =
+        if let ConnectionError::Read(ReadError::Decode(oversize @ DecodeError::Oversize { .. })) =
             error
             && self.connection.session().error().is_none()
         {
-            self.log.error(Some(*at), Some(Code(oversize.code())), &skipped(oversize)).await;
+            self.log.skipped(oversize).await;
             return Ok(());
         }
         Err(End::connection(error, self.connection.event_at(), self.has_hello))

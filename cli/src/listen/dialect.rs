@@ -286,13 +286,10 @@ impl DialectConversation<'_> {
             state if len <= limit => self.state = state,
             state => {
                 let error = DecodeError::Oversize { at: self.at, len, limit };
-                let message = explain(&error, *self.framing.format());
                 if !(self.rules.skip_oversize && matches!(state, State::Text)) {
-                    let (at, code) = (Some(self.at), Some(Code::OVERSIZE));
-                    return Err(End::Error { at, code, message });
+                    return Err(self.decode_failed(&error));
                 }
-                let message = format!("{}; skipped", crate::v1::without_advice(&message));
-                self.log.error(Some(self.at), Some(Code::OVERSIZE), &message).await;
+                self.log.skipped(&error).await;
                 self.state = State::LongText;
             }
         }

@@ -5,11 +5,10 @@ use std::pin::pin;
 use tokio::time::sleep;
 use unstick::tokio::{FrameReader, FrameWriter, ReadError};
 use unstick::{DecodeError, Framing};
-use unstick_session::message::Code;
 
 use crate::addr::{Halves, shut_down};
 use crate::format::Meta;
-use crate::listen::end::{End, in_time, skipped};
+use crate::listen::end::{End, in_time};
 use crate::listen::log::Log;
 use crate::listen::places::Stop;
 use crate::listen::rules::{Rules, Said};
@@ -62,9 +61,9 @@ pub(crate) async fn serve<W: Exchange>(
             Ok(Some(found)) => found,
             Ok(None) => break End::Clean,
             Err(ReadError::Decode(
-                error @ (DecodeError::Oversize { at, .. } | DecodeError::TooLong { at, .. }),
+                error @ (DecodeError::Oversize { .. } | DecodeError::TooLong { .. }),
             )) if rules.skip_oversize && reader.buf_mut().skip_frame().is_ok() => {
-                log.error(Some(at), Some(Code(error.code())), &skipped(&error)).await;
+                log.skipped(&error).await;
                 continue;
             }
             Err(error) => break End::read(&error, wire),

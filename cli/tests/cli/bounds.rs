@@ -148,11 +148,52 @@ fn the_peer_that_is_idle_longest_gives_its_place_to_a_new_one() {
         listen.out.line("\"new\"");
         busy.write_all(&text(b"still there")).unwrap();
         listen.out.line("\"still there\"");
-        let why =
-            "gave its place to a new peer, having sent no message and no byte of a file for ";
+        let why = "gave its place to a new peer, having sent no message and no byte of a file for ";
         listen.err.line(&format!("unstick: {peer}: {why}"));
         if args == v1 {
             assert_eq!(close_code(&read_frames(&mut idle)), Some(Code::SHUTTING_DOWN.0));
+        }
+    }
+}
+
+/// What a peer can cause again and again without an end of its connection is counted, and logged a few times
+/// a second.
+#[test]
+fn a_peer_cannot_fill_the_log() {
+    let folder = Folder::new("bounds-log");
+    let inbox = folder.str("inbox");
+    let plain = |text: &[u8]| [&u32::try_from(text.len()).unwrap().to_le_bytes(), text].concat();
+    let bad_name = plain(br#"{"msg_type":"file","file_name":"../up"}"#);
+    let text = plain(br#"{"msg_type":"msg"}"#);
+    type Cause<'a> = &'a dyn Fn(u32) -> Vec<u8>;
+    let cases: [(&[&str], Cause<'_>, &str); 5] = [
+        (&["--format", "u32le"], &|_| plain(&[b'x'; 101]), "the limit is 100; skipped"),
+        (&["--format", "lines"], &|_| [&[b'x'; 101][..], b"\n"].concat(), "; skipped"),
+        (
+            &["--format", "i32le", "--dir", &inbox],
+            &|_| [&bad_name[..], &plain(b"x")].concat(),
+            "bad-name",
+        ),
+        (
+            &["--format", "i32le", "--dir", &inbox],
+            &|_| [&text[..], &plain(&[b'x'; 101])].concat(),
+            "the limit is 100; skipped",
+        ),
+        (&[], &|id| open(id, 1, Some(1), "file"), "is not stored: not-accepted"),
+    ];
+    for (args, cause, why) in cases {
+        for json in [&[][..], &["--json"]] {
+            let rules = ["--limit", "100", "--skip-oversize"];
+            let listen = Listen::start(&[&rules[..], args, json].concat());
+            let all: Vec<u8> = (1..=500).flat_map(cause).collect();
+            talk(&listen.connect(), &all);
+            let told = listen.err.line("more errors of files and frames not shown");
+            let lines = listen.err.so_far().lines().filter(|line| line.contains(why)).count();
+            assert!((8..30).contains(&lines), "{lines}");
+            let more: usize = told.split(' ').nth(2).unwrap().parse().unwrap();
+            assert!(more > 450, "{told}");
+            let events = listen.interrupt().stdout;
+            assert!(events.matches("\"event\":\"error\"").count() < 30, "{events}");
         }
     }
 }
