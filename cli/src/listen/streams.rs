@@ -247,6 +247,10 @@ async fn accept<W: Exchange>(
                             ));
                         }
                         failing = true;
+                        // Too few files may be open for all the places.
+                        if places.len() == connections.len() {
+                            places.give_way(None, rules.first_timeout);
+                        }
                         sleep(ACCEPT_PAUSE).await;
                     }
                 }

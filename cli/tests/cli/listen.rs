@@ -355,6 +355,22 @@ fn listening_continues_after_running_out_of_file_descriptors() {
     assert_eq!(listen.interrupt().code, 0);
 }
 
+/// Too few file descriptors are as many places fewer.
+#[test]
+fn an_idle_peer_gives_way_when_file_descriptors_run_out() {
+    let script = "ulimit -n 20; exec \"$0\" listen 127.0.0.1:0 --reply upper --first-timeout 0.5";
+    let mut limited = std::process::Command::new("sh");
+    let listen = Listen::of(limited.args(["-c", script, env!("CARGO_BIN_EXE_unstick")]));
+    let mut peers = Vec::new();
+    while !listen.err.so_far().contains("Too many open files") {
+        let mut peer = listen.connect();
+        let _ = peer.write_all(&frame(HELLO, b"\0\x10\0\0"));
+        peers.push(peer);
+    }
+    assert_served(&listen.connect());
+    listen.err.line("gave its place to a new peer");
+}
+
 #[test]
 fn connections_over_the_maximum_wait() {
     let listen = Listen::start(&["--max-connections", "1", "--reply", "upper"]);
