@@ -361,13 +361,20 @@ fn an_idle_peer_gives_way_when_file_descriptors_run_out() {
     let script = "ulimit -n 20; exec \"$0\" listen 127.0.0.1:0 --reply upper --first-timeout 0.5";
     let mut limited = std::process::Command::new("sh");
     let listen = Listen::of(limited.args(["-c", script, env!("CARGO_BIN_EXE_unstick")]));
-    let mut peers = Vec::new();
-    while !listen.err.so_far().contains("Too many open files") {
+    let mut peers = std::collections::VecDeque::new();
+    while !listen.err.so_far().contains("cannot take a connection: Too many open files") {
         let mut peer = listen.connect();
-        let _ = peer.write_all(&frame(HELLO, b"\0\x10\0\0"));
-        peers.push(peer);
+        peer.write_all(&frame(HELLO, b"\0\x10\0\0")).unwrap();
+        peers.push_back(peer);
+        std::thread::sleep(Duration::from_millis(20));
     }
-    assert_served(&listen.connect());
+    // The first of them is told, and the last is served.
+    let mut first = peers.pop_front().unwrap();
+    read_up_to(&mut first, b"gave its place to a new peer");
+    drop(first);
+    let last = peers.back_mut().unwrap();
+    last.write_all(&frame(TEXT, b"served?")).unwrap();
+    read_up_to(last, b"SERVED?");
     listen.err.line("gave its place to a new peer");
 }
 
