@@ -11,7 +11,7 @@ use unstick_session::message::{Code, Message, RefusedMessage};
 use crate::format::AnyFormat;
 use crate::framing_args::FramingArgs;
 use crate::shown::Shown;
-use crate::term::log_limit::hidden;
+use crate::term::log_limit::{hidden, is_zero};
 use crate::term::output::{Failure, json};
 use crate::term::printer::Printer;
 use crate::v1;
@@ -77,11 +77,6 @@ pub(crate) struct Refused {
     malformed: u64,
     misplaced_kind: u64,
     unknown_kind: u64,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes references
-fn is_zero(n: &u64) -> bool {
-    *n == 0
 }
 
 /// Formats the final counts: what was sent, received and refused.

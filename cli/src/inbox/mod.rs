@@ -170,7 +170,6 @@ impl Inbox {
         }
         let inbox = Self::new(dir, Box::new(disk), on_exists, max_file, max_parts);
         inbox.remove_old_parts(SystemTime::now());
-        inbox.in_use.limit(&inbox.dir).map_err(failed)?;
         Ok(inbox)
     }
 
@@ -316,8 +315,8 @@ impl Inbox {
         }
     }
 
-    /// Opens a part for a file of this size. There is room for the rest of it on the disk, as far as the
-    /// size is known.
+    /// Opens a part for a file of this size. There is or can be made room for the rest of it, as far as
+    /// the size is known.
     fn part(&self, name: String, size: Option<u64>) -> Result<Part, Refusal> {
         let open = || Part::open(&self.dir, &self.in_use, name.clone());
         let mut part =
@@ -326,7 +325,8 @@ impl Inbox {
             part.restart().map_err(|error| Refusal::io(error, 0))?;
         }
         let rest = size.unwrap_or(0).saturating_sub(part.len());
-        self.in_use.make_room(&self.dir, rest).map_err(|error| Refusal::io(error, part.len()))?;
+        let room = part.check_room(rest);
+        room.map_err(|error| Refusal::io(error, part.len()))?;
         Ok(part)
     }
 
@@ -426,7 +426,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// Removes abandoned parts. One whose time cannot be true, because a clock was wrong, is given the
+    /// Removes abandoned parts, and the oldest over the maximum. One whose time cannot be true, because a clock was wrong, is given the
     /// present time. On an error they stay, and the inbox still works.
     pub(crate) fn remove_old_parts(&self, now: SystemTime) {
         let Ok(entries) = self.dir.entries() else { return };
@@ -449,6 +449,7 @@ impl Inbox {
                 self.in_use.remove(&self.dir, name);
             }
         }
+        let _ = self.in_use.limit(&self.dir);
     }
 }
 
@@ -463,8 +464,8 @@ pub(crate) struct InboxArgs {
     #[arg(long, value_name = "BYTES", requires = "dir", value_parser = crate::term::bytes::parse_bytes)]
     max_file: Option<u64>,
     /// The maximum that unfinished files may take together, those of broken uploads included: of
-    /// these the oldest are removed to make room. No file can be larger. Each takes whole blocks of
-    /// 4 KiB, and there are at most 10,000.
+    /// these the oldest are removed when bytes of others arrive that need the room. No file can be
+    /// larger. Each takes whole blocks of 4 KiB, and there are at most 10,000.
     #[arg(long, value_name = "BYTES", requires = "dir", default_value = "64GiB",
           value_parser = crate::term::bytes::parse_bytes)]
     max_parts: u64,

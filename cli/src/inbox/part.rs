@@ -44,7 +44,7 @@ impl Part {
         let file = open_locked(dir, &claim.name, OpenOptions::new().write(true).create(true))?;
         let file = file.ok_or_else(taken)?;
         let len = file.metadata()?.len();
-        claim.adopt(len);
+        claim.set_len(len);
         Ok(Self {
             file,
             dir: Arc::clone(dir),
@@ -83,11 +83,16 @@ impl Part {
         Ok(hasher)
     }
 
+    /// Checks whether there could be room for so many bytes more; see [`InUse::check_room`].
+    pub(super) fn check_room(&self, more: u64) -> io::Result<()> {
+        self.claim.in_use.check_room(&self.dir, &self.claim.name, more)
+    }
+
     /// Discards the content.
     pub(crate) fn restart(&mut self) -> io::Result<()> {
         self.len = 0;
         self.file.set_len(0)?;
-        self.claim.forget();
+        self.claim.set_len(0);
         self.file.rewind()
     }
 
@@ -159,7 +164,7 @@ impl Part {
     pub(super) fn rename(&mut self, name: &str) -> io::Result<()> {
         let (dir, claim) = (&self.dir, &self.claim);
         claim.in_use.with_room(dir, || rename_new(dir, &claim.name, name))?;
-        self.claim.forget();
+        self.claim.set_len(0);
         self.is_gone = true;
         Ok(())
     }
@@ -173,7 +178,7 @@ impl Part {
         self.is_gone = true;
         let removed = self.dir.remove_file(&self.claim.name).is_ok();
         if removed {
-            self.claim.forget();
+            self.claim.set_len(0);
         }
         removed
     }

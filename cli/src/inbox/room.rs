@@ -1,9 +1,10 @@
 //! The room that parts take: the parts in use, the maximum for all of them, and a full disk. Unused parts
-//! make room for others, the oldest first.
+//! make room for bytes that have arrived, the oldest first. What is only announced removes none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use cap_std::fs::{Dir, OpenOptions};
 
@@ -15,6 +16,9 @@ use crate::term::output::is_full;
 const BLOCK: u64 = 4096;
 /// The maximum number of parts.
 const MAX_PARTS: usize = 10_000;
+/// How long a list of the folder's parts is used, before the folder is listed again because the unused
+/// parts that are known are too few.
+const LISTED_FOR: Duration = Duration::from_secs(60);
 
 /// Returns how many bytes a part of this length counts for.
 fn room_of(len: u64) -> u64 {
@@ -32,23 +36,66 @@ pub(super) struct InUse {
     pub(super) disk: Box<dyn Disk>,
 }
 
+/// The parts that are known. Another program may use the folder, too: what it does is known once the
+/// folder is listed.
 #[derive(Debug, Default)]
 struct Parts {
-    /// The lengths of the parts in use, by name.
-    in_use: HashMap<String, u64>,
-    /// The room that all other parts take, and their number, at the last count. Another program may
-    /// use the folder, too.
-    others: u64,
-    others_count: usize,
+    by_name: HashMap<String, Known>,
+    /// The names of the unused parts, oldest first.
+    unused: BTreeMap<u64, String>,
+    /// The last age that was given.
+    age: u64,
+    /// The room that all parts take, and that the unused ones do.
+    room: u64,
+    unused_room: u64,
+    /// The number of parts that are not empty.
+    count: usize,
+    listed: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Known {
+    len: u64,
+    /// The place of an unused part in the order of their ages.
+    unused: Option<u64>,
 }
 
 impl Parts {
-    fn total(&self) -> u64 {
-        self.in_use.values().fold(self.others, |sum, len| sum.saturating_add(room_of(*len)))
+    fn len(&self, name: &str) -> u64 {
+        self.by_name.get(name).map_or(0, |part| part.len)
     }
 
-    fn count(&self) -> usize {
-        self.others_count.saturating_add(self.in_use.len())
+    fn set_len(&mut self, name: &str, len: u64) {
+        if let Some(part) = self.by_name.get_mut(name) {
+            self.room = self.room.saturating_sub(room_of(part.len)).saturating_add(room_of(len));
+            self.count = self.count + usize::from(len > 0) - usize::from(part.len > 0);
+            part.len = len;
+        }
+    }
+
+    /// Marks a part as in use. Returns `false` if it is already.
+    fn take(&mut self, name: &str) -> bool {
+        let Some(part) = self.by_name.get_mut(name) else {
+            self.by_name.insert(name.to_owned(), Known { len: 0, unused: None });
+            return true;
+        };
+        let Some(age) = part.unused.take() else { return false };
+        self.unused.remove(&age);
+        self.unused_room = self.unused_room.saturating_sub(room_of(part.len));
+        true
+    }
+
+    /// Marks a part as unused, the newest of these. An empty one is no part.
+    fn give_back(&mut self, name: &str) {
+        match self.by_name.get_mut(name) {
+            Some(part) if part.len > 0 => {
+                self.age += 1;
+                part.unused = Some(self.age);
+                self.unused.insert(self.age, name.to_owned());
+                self.unused_room = self.unused_room.saturating_add(room_of(part.len));
+            }
+            _ => drop(self.by_name.remove(name)),
+        }
     }
 }
 
@@ -69,12 +116,13 @@ impl InUse {
     /// Reserves `more` bytes for a part in use, if they fit in the maximum.
     fn try_reserve(&self, name: &str, more: u64) -> bool {
         let mut parts = self.parts();
-        let len = parts.in_use.get(name).copied().unwrap_or(0);
+        let len = parts.len(name);
         let now = len.saturating_add(more);
-        let total = parts.total().saturating_add(room_of(now) - room_of(len));
-        let fits = total <= self.max_bytes && parts.count() <= MAX_PARTS;
-        if fits && let Some(len) = parts.in_use.get_mut(name) {
-            *len = now;
+        let total = parts.room.saturating_add(room_of(now) - room_of(len));
+        let count = parts.count.saturating_add(usize::from(len == 0 && more > 0));
+        let fits = total <= self.max_bytes && count <= MAX_PARTS;
+        if fits {
+            parts.set_len(name, now);
         }
         fits
     }
@@ -87,45 +135,40 @@ impl InUse {
         name: &str,
         more: u64,
     ) -> io::Result<()> {
-        if self.try_reserve(name, more) || self.evict(dir, |_| self.try_reserve(name, more))? {
+        if self.try_reserve(name, more) || self.evict(dir, || self.try_reserve(name, more))? {
             return Ok(());
         }
-        let what = "files that are on their way in take all that --max-parts gives them";
-        Err(io::Error::new(io::ErrorKind::ResourceBusy, what))
+        Err(busy())
     }
 
-    /// Removes unused parts until the total is within the maximum.
+    /// Lists the folder, and removes unused parts until the total is within the maximum.
     pub(super) fn limit(self: &Arc<Self>, dir: &Arc<Dir>) -> io::Result<()> {
-        self.evict(dir, |_| self.try_reserve("", 0)).map(drop)
+        self.list(dir)?;
+        self.evict(dir, || self.try_reserve("", 0)).map(drop)
     }
 
-    /// Removes unused parts until the disk has room for `wanted` bytes; none if all of them are too
-    /// few.
-    ///
-    /// The room is not reserved. If several files are accepted that do not fit together, a write fails
-    /// later; [`with_room`](Self::with_room) then makes room for it, or only that file is refused.
+    /// Checks whether a part in use may get `more` bytes, if all unused parts made room for them. None is
+    /// removed, and nothing reserved: when the bytes arrive, [`reserve`](Self::reserve) and
+    /// [`with_room`](Self::with_room) make room, or refuse that file.
     ///
     /// # Errors
-    /// [`StorageFull`](io::ErrorKind::StorageFull) if there is not enough room.
-    pub(super) fn make_room(self: &Arc<Self>, dir: &Arc<Dir>, wanted: u64) -> io::Result<()> {
-        let mut free = match self.disk.free() {
-            Some(free) if free < wanted => free,
-            _ => return Ok(()),
-        };
-        self.count_others(dir)?;
-        let is_enough = free.saturating_add(self.parts().others) >= wanted
-            && self.evict(dir, |removed| {
-                // Another thread may have made room. After a removal the system may need a while until
-                // it counts the room as free.
-                if removed == 0 {
-                    free = self.disk.free().unwrap_or(u64::MAX);
-                }
-                free.saturating_add(removed) >= wanted
-            })?;
-        if is_enough {
+    /// [`StorageFull`](io::ErrorKind::StorageFull) if the disk has not enough room, and
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if the maximum of all parts leaves none.
+    pub(super) fn check_room(&self, dir: &Dir, name: &str, more: u64) -> io::Result<()> {
+        {
+            let parts = self.parts();
+            let len = parts.len(name);
+            let others = parts.room.saturating_sub(parts.unused_room).saturating_sub(room_of(len));
+            if others.saturating_add(len).saturating_add(more) > self.max_bytes {
+                return Err(busy());
+            }
+        }
+        let Some(free) = self.disk.free() else { return Ok(()) };
+        let is_enough = || free.saturating_add(self.parts().unused_room) >= more;
+        if free >= more || is_enough() || self.list_again(dir)? && is_enough() {
             return Ok(());
         }
-        let what = format!("{wanted} bytes are wanted, and {free} are free");
+        let what = format!("{more} bytes are wanted, and {free} are free");
         Err(io::Error::new(io::ErrorKind::StorageFull, what))
     }
 
@@ -139,7 +182,7 @@ impl InUse {
         let mut taken = take();
         if taken.as_ref().is_err_and(is_full) {
             // If the parts cannot be listed, the error of the operation is returned.
-            let _ = self.evict(dir, |_| {
+            let _ = self.evict(dir, || {
                 taken = take();
                 !taken.as_ref().is_err_and(is_full)
             });
@@ -147,60 +190,92 @@ impl InUse {
         taken
     }
 
-    /// Removes unused parts, oldest first, until `is_enough` returns `true` for the number of bytes
-    /// removed. Returns `false` if none is left before that.
+    /// Removes unused parts, oldest first, until `is_enough` returns `true`. Returns `false` if none is left
+    /// before that.
     fn evict(
         self: &Arc<Self>,
         dir: &Arc<Dir>,
-        mut is_enough: impl FnMut(u64) -> bool,
+        mut is_enough: impl FnMut() -> bool,
     ) -> io::Result<bool> {
         let _one = self.removal.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut removed = 0_u64;
-        for (oldest, room) in self.count_others(dir)? {
-            if is_enough(removed) {
-                return Ok(true);
+        loop {
+            // One that cannot be removed is the newest then.
+            let last = self.parts().age;
+            loop {
+                if is_enough() {
+                    return Ok(true);
+                }
+                let oldest =
+                    self.parts().unused.range(..=last).next().map(|(_, name)| name.clone());
+                let Some(oldest) = oldest else { break };
+                self.remove(dir, oldest);
             }
-            if self.remove(dir, oldest) {
-                removed = removed.saturating_add(room);
+            if !self.list_again(dir)? {
+                return Ok(false);
             }
         }
-        Ok(is_enough(removed))
     }
 
-    /// Removes the part of this name if it is not in use. Returns whether it was removed.
-    pub(super) fn remove(self: &Arc<Self>, dir: &Dir, name: String) -> bool {
-        let Some(claim) = Claim::new(name, self) else { return false };
-        let Ok(Some(file)) = open_locked(dir, &claim.name, OpenOptions::new().write(true)) else {
-            return false;
-        };
-        claim.adopt(file.metadata().map_or(0, |metadata| metadata.len()));
-        let removed = dir.remove_file(&claim.name).is_ok();
-        if removed {
-            claim.forget();
+    /// Removes the part of this name if it is not in use.
+    pub(super) fn remove(self: &Arc<Self>, dir: &Dir, name: String) {
+        let Some(claim) = Claim::new(name, self) else { return };
+        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        match open_locked(dir, &claim.name, OpenOptions::new().write(true)) {
+            Ok(Some(file)) => {
+                claim.set_len(file.metadata().map_or(0, |metadata| metadata.len()));
+                if dir.remove_file(&claim.name).is_ok() {
+                    claim.set_len(0);
+                }
+            }
+            Err(error) if is_gone(&error) => claim.set_len(0),
+            Ok(None) | Err(_) => {}
         }
-        removed
     }
 
-    /// Counts the unused parts, and returns their names and the room they take, oldest first.
-    fn count_others(&self, dir: &Dir) -> io::Result<Vec<(String, u64)>> {
-        let mut others = Vec::new();
-        for entry in dir.entries()?.flatten() {
+    /// Lists the folder, if that was not done just before.
+    fn list_again(&self, dir: &Dir) -> io::Result<bool> {
+        let is_due = self.parts().listed.is_none_or(|listed| listed.elapsed() >= LISTED_FOR);
+        if is_due {
+            self.list(dir)?;
+        }
+        Ok(is_due)
+    }
+
+    /// Finds the unused parts in the folder. Meanwhile no part is taken into use or given back.
+    fn list(&self, dir: &Dir) -> io::Result<()> {
+        let mut parts = self.parts();
+        let mut found = Vec::new();
+        for entry in self.disk.list(dir)?.flatten() {
             let Ok(name) = entry.file_name().into_string() else { continue };
             if name::is_part(&name)
                 && let Ok(metadata) = entry.metadata()
                 && metadata.is_file()
             {
                 let modified = metadata.modified().ok().map(|modified| modified.into_std());
-                others.push((modified, name, room_of(metadata.len())));
+                found.push((modified, name, metadata.len()));
             }
         }
-        let mut parts = self.parts();
-        others.retain(|(_, name, _)| !parts.in_use.contains_key(name));
-        parts.others = others.iter().map(|(_, _, room)| room).sum();
-        parts.others_count = others.len();
-        others.sort_unstable();
-        Ok(others.into_iter().map(|(_, name, room)| (name, room)).collect())
+        found.sort_unstable();
+        for name in std::mem::take(&mut parts.unused).into_values() {
+            parts.set_len(&name, 0);
+            parts.by_name.remove(&name);
+        }
+        parts.unused_room = 0;
+        for (_, name, len) in found {
+            if parts.take(&name) {
+                parts.set_len(&name, len);
+                parts.give_back(&name);
+            }
+        }
+        parts.listed = Some(Instant::now());
+        Ok(())
     }
+}
+
+/// The error of a part for which the maximum of all parts has no room.
+fn busy() -> io::Error {
+    let what = "files that are on their way in take all that --max-parts gives them";
+    io::Error::new(io::ErrorKind::ResourceBusy, what)
 }
 
 /// Marks a part as in use until dropped.
@@ -212,35 +287,18 @@ pub(super) struct Claim {
 
 impl Claim {
     pub(super) fn new(name: String, in_use: &Arc<InUse>) -> Option<Self> {
-        let mut parts = in_use.parts();
-        if parts.in_use.contains_key(&name) {
-            return None;
-        }
-        parts.in_use.insert(name.clone(), 0);
-        Some(Self { name, in_use: Arc::clone(in_use) })
+        let is_taken = in_use.parts().take(&name);
+        is_taken.then(|| Self { name, in_use: Arc::clone(in_use) })
     }
 
-    /// Moves the part's length from the count of unused parts to its own.
-    pub(super) fn adopt(&self, len: u64) {
-        let mut parts = self.in_use.parts();
-        parts.others = parts.others.saturating_sub(room_of(len));
-        parts.others_count = parts.others_count.saturating_sub(usize::from(len > 0));
-        parts.in_use.insert(self.name.clone(), len);
-    }
-
-    /// Sets the part's length to 0, once its bytes no longer count as a part.
-    pub(super) fn forget(&self) {
-        if let Some(len) = self.in_use.parts().in_use.get_mut(&self.name) {
-            *len = 0;
-        }
+    /// Sets the part's length; to 0 once its bytes no longer count as a part.
+    pub(super) fn set_len(&self, len: u64) {
+        self.in_use.parts().set_len(&self.name, len);
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut parts = self.in_use.parts();
-        let left = parts.in_use.remove(&self.name).unwrap_or(0);
-        parts.others = parts.others.saturating_add(room_of(left));
-        parts.others_count = parts.others_count.saturating_add(usize::from(left > 0));
+        self.in_use.parts().give_back(&self.name);
     }
 }

@@ -4,12 +4,16 @@ use std::fmt::Debug;
 use std::io::{self, Write};
 
 use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
-use cap_std::fs::{Dir, File, OpenOptions};
+use cap_std::fs::{Dir, File, OpenOptions, ReadDir};
 
 /// The disk of an inbox. Tests have one that is full.
 pub(super) trait Disk: Debug + Send + Sync {
     /// Returns how many bytes are free; `None` if the file system does not say.
     fn free(&self) -> Option<u64>;
+    /// Lists the folder.
+    fn list(&self, dir: &Dir) -> io::Result<ReadDir> {
+        dir.entries()
+    }
     /// Writes like [`Write::write`].
     fn write(&self, file: &File, bytes: &[u8]) -> io::Result<usize>;
     /// Syncs a file to disk.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::sync::atomic::AtomicU32;
 
+use cap_std::fs::ReadDir;
+
 use super::*;
 
 /// A disk of some bytes, for the files in a folder. Clones are the same.
@@ -18,6 +20,8 @@ struct State {
     fails_to_sync: AtomicBool,
     /// The number of writes that lose the end of the file before they say that the disk is full.
     losses: AtomicU32,
+    /// How often the folder was listed.
+    lists: AtomicU32,
     calls: Mutex<Vec<&'static str>>,
 }
 
@@ -36,6 +40,11 @@ impl Disk for Small {
     fn free(&self) -> Option<u64> {
         let free = self.0.bytes.load(Ordering::Relaxed).saturating_sub(self.used());
         self.0.says_free.load(Ordering::Relaxed).then_some(free)
+    }
+
+    fn list(&self, dir: &Dir) -> io::Result<ReadDir> {
+        self.0.lists.fetch_add(1, Ordering::Relaxed);
+        dir.entries()
     }
 
     fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<usize> {
@@ -69,6 +78,10 @@ impl Disk for Small {
 
 /// Returns an inbox on a disk of 1000 bytes.
 fn inbox() -> (Small, Inbox) {
+    inbox_of(u64::MAX)
+}
+
+fn inbox_of(max_parts: u64) -> (Small, Inbox) {
     let folder = tempfile::tempdir().unwrap();
     let dir = Dir::open_ambient_dir(&folder, ambient_authority()).unwrap();
     let disk = Small(Arc::new(State {
@@ -77,9 +90,10 @@ fn inbox() -> (Small, Inbox) {
         says_free: AtomicBool::new(true),
         fails_to_sync: AtomicBool::new(false),
         losses: AtomicU32::new(0),
+        lists: AtomicU32::new(0),
         calls: Mutex::default(),
     }));
-    let inbox = Inbox::new(dir, Box::new(disk.clone()), OnExists::Refuse, None, u64::MAX);
+    let inbox = Inbox::new(dir, Box::new(disk.clone()), OnExists::Refuse, None, max_parts);
     (disk, inbox)
 }
 
@@ -157,21 +171,62 @@ fn a_file_of_known_size_is_accepted_only_if_the_disk_has_room() {
     assert_eq!(refused("b", 8 * BLOCK + 1), (0, why));
     assert_eq!(left(&disk, &names), names, "all would not be enough");
     // A file needs room only for what is not here yet.
-    drop(begin(&inbox, "newer", Some(6 * BLOCK)).unwrap());
-    assert_eq!(left(&disk, &names), names);
-    drop(begin(&inbox, "newer", Some(6 * BLOCK + 1)).unwrap());
-    assert_eq!(left(&disk, &names), ["newer"]);
-    let why = "24577 bytes are wanted, and 24576 are free".to_owned();
+    drop(begin(&inbox, "newer", Some(8 * BLOCK)).unwrap());
+    let why = "24577 bytes are wanted, and 16384 are free".to_owned();
     assert_eq!(refused("newer", 8 * BLOCK + 1), (2 * BLOCK, why));
-    inbox.offer_once("c", 6 * BLOCK).unwrap();
-    assert_eq!(left(&disk, &names), ["newer"]);
-    inbox.offer_once("c", 6 * BLOCK + 1).unwrap();
-    assert_eq!(disk.used(), 0);
+    inbox.offer_once("c", 8 * BLOCK).unwrap();
+    assert_eq!(left(&disk, &names), names, "no byte has arrived");
     // Nothing is asked for a file of unknown size, nor of a disk that does not say.
     disk.0.bytes.store(0, Ordering::Relaxed);
     drop(begin(&inbox, "d", None).unwrap());
     disk.0.says_free.store(false, Ordering::Relaxed);
     drop(begin(&inbox, "d", Some(5000)).unwrap());
+}
+
+/// Whoever announces a size, and sends nothing, costs others nothing.
+#[test]
+fn what_is_only_announced_removes_no_part() {
+    // On a disk that is nearly full, and with parts that take nearly all that they may.
+    for (free, max_parts) in [(500, u64::MAX), (u64::MAX >> 1, 3 * 4096)] {
+        let (disk, inbox) = inbox_of(max_parts);
+        for (name, age) in [("a", 30), ("bb", 20), ("ccc", 10)] {
+            leave(&disk, name, 4096, age);
+        }
+        disk.0.bytes.store(3 * 4096 + free, Ordering::Relaxed);
+        inbox.in_use.limit(&inbox.dir).unwrap();
+        let names = ["a", "bb", "ccc"];
+        let size = Some(3 * 4096);
+        let mut parts: Vec<_> = ["dddd", "eeeee"].map(|name| begin(&inbox, name, size)).into();
+        assert!(parts.iter().all(Result::is_ok), "there could be room for each");
+        assert_eq!(left(&disk, &names), names);
+        // The first byte that finds no room takes the place of the oldest, and no more than that.
+        for _ in 0..3 {
+            parts[0].as_mut().unwrap().write(&[1; 1000]).unwrap();
+            assert_eq!(left(&disk, &names), names[1..]);
+        }
+        // Nobody gives way to a file that could have no room in any case.
+        let refusal = begin(&inbox, "ffffff", Some(20 << 20)).unwrap_err();
+        let code = if free == 500 { Code::NO_SPACE } else { Code::TOO_LARGE };
+        assert_eq!((refusal.code, left(&disk, &names).len()), (code, 2));
+    }
+}
+
+/// With all the parts that there may be, each new part takes the place of one, and the folder is not listed
+/// for it.
+#[test]
+fn a_part_does_not_cost_more_the_more_there_are() {
+    let (disk, inbox) = inbox_of(200 * 4096);
+    disk.0.bytes.store(u64::MAX >> 1, Ordering::Relaxed);
+    for age in 0..200 {
+        leave(&disk, &"x".repeat(age + 1), 1, u64::try_from(age).unwrap() + 10);
+    }
+    inbox.in_use.limit(&inbox.dir).unwrap();
+    for new in 0..100 {
+        let mut part = begin(&inbox, &"y".repeat(new + 1), Some(4096)).unwrap();
+        part.write(b"1").unwrap();
+    }
+    assert_eq!(disk.0.lists.load(Ordering::Relaxed), 1);
+    assert_eq!(fs::read_dir(disk.0.folder.path()).unwrap().count(), 200);
 }
 
 /// A later sync could not say that bytes are lost.

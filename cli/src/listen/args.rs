@@ -33,8 +33,8 @@ pub(crate) struct Args {
     /// in the middle of a file].
     #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
     pub(crate) idle_timeout: Option<Duration>,
-    /// End a connection that has sent no frame after this time [default: 60, and 600 for formats without
-    /// a hello].
+    /// End a connection that has sent no frame after this time; one that is idle for so long gives its
+    /// place to a new one if all are taken [default: 60, and 600 for formats without a hello].
     #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
     pub(crate) first_timeout: Option<Duration>,
     /// Skip a frame that is over the limit, and go on after it; else it ends the connection.
@@ -43,14 +43,18 @@ pub(crate) struct Args {
     /// Take messages of this application's kind too, such as 0x41 (v1; can be repeated).
     #[arg(long = "kind", value_name = "KIND", value_parser = parse_kind)]
     pub(crate) kinds: Vec<Kind>,
-    /// How many peers are served at once; more have to wait.
+    /// How many peers are served at once. If there are more, the one that has sent no message and no
+    /// byte of a file for the longest time gives its place to the next, of the address with the most
+    /// connections first; while none is idle for --first-timeout, the next waits.
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub(crate) max_connections: usize,
-    /// How many of them may have the same address; more are closed at once.
+    /// How many of them may have the same address, or for IPv6 the same first 64 bits; more are closed
+    /// at once.
     #[arg(long, value_name = "N")]
     pub(crate) max_connections_per_address: Option<usize>,
     /// How much of what all peers sent may wait in memory, and of the answers, besides 128 KiB for
-    /// each peer. While there is more, larger frames wait.
+    /// each peer. While there is more, larger frames wait, all but one: any frame within --limit is
+    /// taken, also one that is larger than this.
     #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = parse_bytes)]
     pub(crate) max_memory: u64,
     /// Join a multicast group of IPv4, such as udp:239.1.2.3:7000, at the interface with this address

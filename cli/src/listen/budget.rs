@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ const REFUSED: u64 = u64::MAX;
 pub(crate) struct Budget {
     max: u64,
     used: AtomicU64,
+    /// Whether a connection holds more than the maximum, so that its frame is completed. Frames that do
+    /// not fit together, or one that is longer than the maximum, would wait for each other or for ever.
+    is_exceeded: AtomicBool,
 }
 
 /// What one connection holds, and how much it may read. Dropped, it returns what it holds.
@@ -32,6 +35,8 @@ pub(crate) struct Account {
     budget: Arc<Budget>,
     charged: u64,
     allowance: Arc<AtomicU64>,
+    /// Whether this is the connection that may hold more than the maximum.
+    exceeds: bool,
     /// Whether nothing may be read until the budget has room.
     waits: bool,
 }
@@ -44,7 +49,7 @@ pub(crate) struct Budgeted<R> {
 
 impl Budget {
     pub(crate) fn new(max: u64) -> Arc<Self> {
-        Arc::new(Self { max, used: AtomicU64::new(0) })
+        Arc::new(Self { max, used: AtomicU64::new(0), is_exceeded: AtomicBool::new(false) })
     }
 
     /// Opens the account of a connection.
@@ -54,6 +59,7 @@ impl Budget {
             budget: Arc::clone(self),
             charged: 0,
             allowance: Arc::clone(&allowance),
+            exceeds: false,
             waits: false,
         };
         (Budgeted { inner, allowance }, account)
@@ -66,12 +72,12 @@ impl Budget {
 
 impl Account {
     /// Sets the number of bytes that the connection holds, and allows it to read more if it has some
-    /// of its share left, or the budget some of its own.
+    /// of its share left, or the budget some of its own, or if it is the one that may exceed it.
     pub(crate) fn hold(&mut self, bytes: usize) {
         let held = bytes as u64;
         self.charge(held.saturating_sub(OWN_SHARE));
         let allowance = match OWN_SHARE.saturating_sub(held) {
-            0 if self.budget.is_full() => 0,
+            0 if self.budget.is_full() && !self.may_exceed() => 0,
             0 => STEP,
             share => share,
         };
@@ -99,7 +105,16 @@ impl Account {
         self.allowance.store(REFUSED - 1, Ordering::Relaxed);
     }
 
+    /// Whether this connection may hold more than the maximum. One may, until it is back in its own share.
+    fn may_exceed(&mut self) -> bool {
+        self.exceeds = self.exceeds || !self.budget.is_exceeded.swap(true, Ordering::Relaxed);
+        self.exceeds
+    }
+
     fn charge(&mut self, bytes: u64) {
+        if bytes == 0 && std::mem::take(&mut self.exceeds) {
+            self.budget.is_exceeded.store(false, Ordering::Relaxed);
+        }
         self.budget.used.fetch_add(bytes, Ordering::Relaxed);
         self.budget.used.fetch_sub(self.charged, Ordering::Relaxed);
         self.charged = bytes;
@@ -166,32 +181,43 @@ mod tests {
         }
     }
 
+    /// Reads until the account refuses, or all is read; returns how much is held then.
+    async fn fill(reader: &mut Budgeted<&[u8]>, account: &mut Account, mut held: usize) -> usize {
+        while !reader.inner.is_empty() {
+            match read(reader, account, held).await {
+                0 => break,
+                more => held += more,
+            }
+        }
+        held
+    }
+
     #[tokio::test]
     async fn reading_waits_while_the_budget_is_used_up() {
         let bytes = vec![0; 3 * MIB];
         let budget = Budget::new(MIB as u64);
         let (mut a, mut a_account) = budget.open(&bytes[..]);
         let (mut b, mut b_account) = budget.open(&bytes[..]);
-        let mut held = 0;
-        loop {
-            let more = read(&mut a, &mut a_account, held).await;
-            held += more;
-            if more == 0 {
-                break;
-            }
-        }
-        // Its own share, and all of the budget.
-        assert_eq!(held, MIB + SHARE);
-        // Another one has its share all the same, and no more.
-        assert_eq!(read(&mut b, &mut b_account, 0).await, SHARE);
-        assert_eq!(read(&mut b, &mut b_account, SHARE).await, 0);
-        // Until the first one has handled something, or has ended.
-        a_account.hold(held - 1);
-        assert_eq!(read(&mut b, &mut b_account, SHARE).await, SHARE);
-        drop(a_account);
-        b_account.hold(2 * MIB);
-        assert_eq!(read(&mut b, &mut b_account, 2 * MIB).await, 0);
-        drop(b_account);
+        let (mut c, mut c_account) = budget.open(&bytes[..]);
+        // One may hold more than there is: its frame is completed, however long it is.
+        assert_eq!(fill(&mut a, &mut a_account, 0).await, 3 * MIB);
+        // Others have their shares all the same, and no more.
+        assert_eq!(fill(&mut b, &mut b_account, 0).await, SHARE);
+        assert_eq!(fill(&mut c, &mut c_account, 0).await, SHARE);
+        // Until that one has handled its frame. Then frames that do not fit together come one by one.
+        a_account.hold(0);
+        let c_held = {
+            c_account.hold(SHARE);
+            let held = SHARE + read(&mut c, &mut c_account, SHARE).await;
+            c_account.hold(held);
+            held
+        };
+        assert_eq!(fill(&mut b, &mut b_account, SHARE).await, 3 * MIB);
+        assert_eq!(fill(&mut c, &mut c_account, c_held).await, c_held);
+        b_account.close();
+        assert_eq!(fill(&mut c, &mut c_account, c_held).await, 3 * MIB);
+        drop((a_account, c_account));
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+        assert!(!budget.is_exceeded.load(Ordering::Relaxed));
     }
 }

@@ -16,10 +16,11 @@ use crate::addr::{BoxedReader, BoxedWriter, CLOSE_TIMEOUT, Halves};
 use crate::advice::reason;
 use crate::format::AnyMeta;
 use crate::listen::budget::{Account, Budgeted};
-use crate::listen::end::{End, skipped};
+use crate::listen::end::End;
 use crate::listen::log::Log;
+use crate::listen::places::Stop;
 use crate::listen::rate::{MinRate, Silence};
-use crate::listen::rules::{Rules, Said, Stop};
+use crate::listen::rules::{Rules, Said};
 use crate::listen::uploads::{Outcome, Uploads};
 use crate::v1::{self, Close, KEEPALIVE, PING_CHECK};
 
@@ -56,11 +57,12 @@ pub(crate) async fn serve(
     if rules.skip_oversize {
         connection = connection.skip_oversize();
     }
+    let active = log.active().clone();
     let mut conversation = Conversation {
         rules,
         connection,
         log,
-        uploads: Uploads::new(rules.inbox.clone()),
+        uploads: Uploads::new(rules.inbox.clone(), active),
         rate: MinRate::new(rules.min_rate),
         open: None,
         silence: Silence::new(Instant::now()),
@@ -110,7 +112,7 @@ enum Wakeup {
     Ping,
     Announce,
     Late,
-    Stop,
+    Stop(End),
 }
 
 /// An answer to an event.
@@ -139,7 +141,7 @@ impl Conversation<'_> {
             account.hold(self.held());
             let wakeup = tokio::select! {
                 biased; // a hello that has arrived is part of the announcement
-                _ = stop.wait_for(|stop| *stop) => Wakeup::Stop,
+                end = stop.ordered() => Wakeup::Stop(end),
                 outcome = self.uploads.next(), if !self.uploads.is_empty() => {
                     Wakeup::Outcome(outcome)
                 }
@@ -152,7 +154,7 @@ impl Conversation<'_> {
                 () = &mut first, if self.connection.position() == 0 => Wakeup::Late,
             };
             let handled = match wakeup {
-                Wakeup::Stop => Err(End::Stopped),
+                Wakeup::Stop(end) => Err(end),
                 Wakeup::Found(Ok(Some(found))) => match self.event(&found).await {
                     Ok(Some(answer)) => self.answer(answer, account).await,
                     Ok(None) => Ok(()),
@@ -301,11 +303,11 @@ impl Conversation<'_> {
 
     /// Handles an error of a read. An `Err` ends the conversation.
     async fn failed(&mut self, error: &ConnectionError) -> Result<(), End> {
-        if let ConnectionError::Read(ReadError::Decode(oversize @ DecodeError::Oversize { at, .. })) =
+        if let ConnectionError::Read(ReadError::Decode(oversize @ DecodeError::Oversize { .. })) =
             error
             && self.connection.session().error().is_none()
         {
-            self.log.error(Some(*at), Some(Code(oversize.code())), &skipped(oversize)).await;
+            self.log.skipped(oversize).await;
             return Ok(());
         }
         Err(End::connection(error, self.connection.event_at(), self.has_hello))

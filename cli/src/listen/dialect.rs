@@ -32,8 +32,9 @@ use crate::listen::budget::{Account, Budgeted};
 use crate::listen::conversation::TICK;
 use crate::listen::end::{End, in_time};
 use crate::listen::log::Log;
+use crate::listen::places::Stop;
 use crate::listen::rate::MinRate;
-use crate::listen::rules::{Rules, Stop};
+use crate::listen::rules::Rules;
 use crate::listen::uploads::{Answer, Outcome, Uploads};
 use crate::term::preview::preview;
 
@@ -68,7 +69,7 @@ enum State {
 
 /// What woke the loop of a connection.
 enum Wakeup {
-    Stop,
+    Stop(End),
     Outcome(Option<Outcome>),
     Tick,
     Read(std::io::Result<usize>),
@@ -87,6 +88,7 @@ pub(crate) async fn serve(
     mut stop: Stop,
 ) -> bool {
     let (mut incoming, mut account) = rules.budget.open(incoming);
+    let active = log.active().clone();
     let mut conversation = DialectConversation {
         rules,
         framing,
@@ -94,7 +96,7 @@ pub(crate) async fn serve(
         writer: FrameWriter::with_framing(outgoing, framing),
         // Files have their own limit; `begin` checks the limit of the other frames.
         decoder: Decoder::with_framing(framing.with_limit(u64::MAX)),
-        uploads: Uploads::new(Some(inbox)),
+        uploads: Uploads::new(Some(inbox), active),
         rate: MinRate::new(rules.min_rate),
         state: State::Item,
         held: Vec::new(),
@@ -160,7 +162,7 @@ impl DialectConversation<'_> {
             let idle = self.rules.idle_timeout.and_then(|after| last_read.checked_add(after));
             let wakeup = tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => Wakeup::Stop,
+                end = stop.ordered() => Wakeup::Stop(end),
                 outcome = self.uploads.next(), if !self.uploads.is_empty() => {
                     Wakeup::Outcome(outcome)
                 }
@@ -170,10 +172,10 @@ impl DialectConversation<'_> {
                 () = sleep_until_some(late), if can_read => Wakeup::Late,
                 () = sleep_until_some(idle), if can_read => Wakeup::Idle,
                 () = &mut first, if self.decoder.position() == 0 => Wakeup::First,
-                else => Wakeup::Stop,
+                else => Wakeup::Stop(End::Stopped),
             };
             let n = match wakeup {
-                Wakeup::Stop => return End::Stopped,
+                Wakeup::Stop(end) => return end,
                 Wakeup::Outcome(outcome) => {
                     if let Some(outcome) = outcome {
                         self.log.file(&outcome).await;
@@ -284,13 +286,10 @@ impl DialectConversation<'_> {
             state if len <= limit => self.state = state,
             state => {
                 let error = DecodeError::Oversize { at: self.at, len, limit };
-                let message = explain(&error, *self.framing.format());
                 if !(self.rules.skip_oversize && matches!(state, State::Text)) {
-                    let (at, code) = (Some(self.at), Some(Code::OVERSIZE));
-                    return Err(End::Error { at, code, message });
+                    return Err(self.decode_failed(&error));
                 }
-                let message = format!("{}; skipped", crate::v1::without_advice(&message));
-                self.log.error(Some(self.at), Some(Code::OVERSIZE), &message).await;
+                self.log.skipped(&error).await;
                 self.state = State::LongText;
             }
         }

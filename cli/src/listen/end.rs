@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use unstick::DecodeError;
 use unstick::tokio::{ReadError, WriteError};
 use unstick_session::message::{Close, Code};
 use unstick_session::session::{SendError, SessionError};
@@ -109,11 +108,6 @@ impl End {
             Self::Clean | Self::Stopped | Self::Error { code: None, .. } => Close::ORDINARY,
         }
     }
-}
-
-/// Returns the line about a frame that was skipped because of this error.
-pub(crate) fn skipped(error: &DecodeError) -> String {
-    format!("{}; skipped", without_advice(&error.to_string()))
 }
 
 /// Awaits the write of an answer, within this time.

@@ -8,6 +8,7 @@ use std::task::Poll;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::addr::{Addr, Halves, halves, resolve};
+use crate::listen::places::network;
 use crate::term::output::{Failure, note};
 
 /// How many free ports are tried for one that is free at every address.
@@ -92,13 +93,13 @@ impl Listener {
         match self {
             Self::Tcp(listeners) => {
                 let (stream, peer) = accept_any(listeners, number).await?;
-                let ip = Some(peer.ip().to_canonical());
-                Ok(Accepted { halves: halves(stream), peer: peer.to_string(), ip })
+                let network = Some(network(peer.ip()));
+                Ok(Accepted { halves: halves(stream), peer: peer.to_string(), network })
             }
             #[cfg(unix)]
             Self::Unix(socket) => {
                 let halves = socket.accept().await?;
-                Ok(Accepted { halves, peer: format!("unix#{number}"), ip: None })
+                Ok(Accepted { halves, peer: format!("unix#{number}"), network: None })
             }
         }
     }
@@ -225,8 +226,8 @@ pub(crate) struct Accepted {
     pub(crate) halves: Halves,
     /// The peer's name for the log.
     pub(crate) peer: String,
-    /// The peer's address, if it has one.
-    pub(crate) ip: Option<IpAddr>,
+    /// What counts as the peer's address, if it has one.
+    pub(crate) network: Option<IpAddr>,
 }
 
 #[cfg(unix)]

@@ -1,22 +1,26 @@
 //! What is printed about a connection.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use unstick::DecodeError;
 use unstick_session::message::{Code, Hello};
 
 use crate::format::AnyMeta;
 use crate::listen::end::End;
+use crate::listen::places::Active;
 use crate::listen::rules::{Rules, Show};
 use crate::listen::uploads::{Answer, Outcome};
 use crate::shown::Shown;
 use crate::term::bytes::count;
+use crate::term::log_limit::{LogLimit, hidden, is_zero};
 use crate::term::output::{error_line, json};
 use crate::term::preview::{self, preview};
 use crate::term::printer::Printer;
-use crate::v1;
+use crate::v1::{self, without_advice};
 
 /// A line of `--json`, with the time at which it was made.
 #[derive(Serialize)]
@@ -72,6 +76,9 @@ enum ListenEvent<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<&'static str>,
         message: &'a str,
+        /// How many more like this there were since the last.
+        #[serde(skip_serializing_if = "is_zero")]
+        more: u64,
     },
     Ended {
         peer: &'a str,
@@ -109,6 +116,9 @@ pub(crate) struct Log<'a> {
     rules: &'a Rules,
     printer: Printer,
     peer: String,
+    active: Active,
+    /// For what the peer can cause again and again without an end of the connection.
+    limit: LogLimit,
     /// Whether the peer was announced.
     announced: bool,
     messages: u64,
@@ -116,8 +126,17 @@ pub(crate) struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    pub(crate) fn new(rules: &'a Rules, printer: Printer, peer: String) -> Self {
-        Self { rules, printer, peer, announced: false, messages: 0, files: 0 }
+    pub(crate) fn new(rules: &'a Rules, printer: Printer, peer: String, active: Active) -> Self {
+        Self {
+            rules,
+            printer,
+            peer,
+            active,
+            limit: LogLimit::new(),
+            announced: false,
+            messages: 0,
+            files: 0,
+        }
     }
 
     /// Returns whether the peer was announced.
@@ -127,6 +146,11 @@ impl<'a> Log<'a> {
 
     pub(crate) fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// Returns what says when the peer has sent something last.
+    pub(crate) fn active(&self) -> &Active {
+        &self.active
     }
 
     fn is_json(&self) -> bool {
@@ -190,6 +214,7 @@ impl<'a> Log<'a> {
     }
 
     pub(crate) async fn message(&mut self, at: u64, meta: AnyMeta, payload: &[u8]) {
+        self.active.touch();
         self.messages += 1;
         self.rules.messages.fetch_add(1, Ordering::Relaxed);
         self.announce(None).await;
@@ -278,7 +303,10 @@ impl<'a> Log<'a> {
         self.announce(None).await;
         let peer = &self.peer;
         let shown = name.map_or_else(|| "a file".to_owned(), preview::name);
-        self.complain(&format!("{peer}: {shown} is not stored: {code}, {message}")).await;
+        let line = format!("{peer}: {shown} is not stored: {code}, {message}");
+        if let Some(more) = self.limit.admit(Instant::now()) {
+            self.complain(&(line + &hidden(more))).await;
+        }
         let name = name.unwrap_or_default();
         let (status, message) = (code.to_string(), Some(message));
         let (stored_as, size, digest) = (None, None, None);
@@ -288,23 +316,38 @@ impl<'a> Log<'a> {
 
     /// Logs that the peer was too slow, or takes too little, for messages of others.
     pub(crate) async fn missed(&mut self, missed: u64) {
-        let missed = count(missed, "message");
-        self.complain(&format!("{}: {missed} of others left out", self.peer)).await;
+        if let Some(more) = self.limit.admit(Instant::now()) {
+            let missed = count(missed, "message");
+            let more = hidden(more);
+            self.complain(&format!("{}: {missed} of others left out{more}", self.peer)).await;
+        }
     }
 
-    pub(crate) async fn error(&mut self, at: Option<u64>, code: Option<Code>, message: &str) {
+    /// Logs a frame that was skipped because of this error.
+    pub(crate) async fn skipped(&mut self, error: &DecodeError) {
+        if let Some(more) = self.limit.admit(Instant::now()) {
+            let message = format!("{}; skipped", without_advice(&error.to_string()));
+            self.error(Some(error.at()), Some(Code(error.code())), &message, more).await;
+        }
+    }
+
+    async fn error(&mut self, at: Option<u64>, code: Option<Code>, message: &str, more: u64) {
         self.announce(None).await;
         let peer = &self.peer;
-        self.complain(&format!("{peer}: {message}")).await;
+        self.complain(&format!("{peer}: {message}{}", hidden(more))).await;
         let name = code.map(v1::code_name);
         let code = code.map(|code| code.0);
-        self.event(ListenEvent::Error { peer, at, code, name, message }).await;
+        self.event(ListenEvent::Error { peer, at, code, name, message, more }).await;
     }
 
     pub(crate) async fn ended(&mut self, end: &End) {
         self.announce(None).await;
+        if self.limit.hidden() > 0 {
+            let more = count(self.limit.hidden(), "more error");
+            self.complain(&format!("{}: {more} of files and frames not shown", self.peer)).await;
+        }
         if let End::Error { at, code, message } = end {
-            self.error(*at, *code, message).await;
+            self.error(*at, *code, message, 0).await;
         }
         let (peer, messages, files) = (&self.peer, self.messages, self.files);
         let clean = matches!(end, End::Clean);

@@ -10,6 +10,7 @@ pub(crate) mod end;
 mod lane;
 mod listener;
 mod log;
+mod places;
 mod plain;
 mod pool;
 mod rate;

@@ -5,13 +5,13 @@ use std::pin::pin;
 use tokio::time::sleep;
 use unstick::tokio::{FrameReader, FrameWriter, ReadError};
 use unstick::{DecodeError, Framing};
-use unstick_session::message::Code;
 
 use crate::addr::{Halves, shut_down};
 use crate::format::Meta;
-use crate::listen::end::{End, in_time, skipped};
+use crate::listen::end::{End, in_time};
 use crate::listen::log::Log;
-use crate::listen::rules::{Rules, Said, Stop};
+use crate::listen::places::Stop;
+use crate::listen::rules::{Rules, Said};
 use crate::wire::{AnyWire, Exchange, next_found, send};
 
 /// Serves a connection until it ends, or the program does. Returns whether it ended without an error.
@@ -38,7 +38,7 @@ pub(crate) async fn serve<W: Exchange>(
         account.hold(reader.buf().unread().len());
         let said = tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break End::Stopped,
+            end = stop.ordered() => break end,
             said = others.next(log.peer()) => Ok(said),
             () = account.used_up() => continue,
             found = next_found(&mut reader) => Err(found),
@@ -61,9 +61,9 @@ pub(crate) async fn serve<W: Exchange>(
             Ok(Some(found)) => found,
             Ok(None) => break End::Clean,
             Err(ReadError::Decode(
-                error @ (DecodeError::Oversize { at, .. } | DecodeError::TooLong { at, .. }),
+                error @ (DecodeError::Oversize { .. } | DecodeError::TooLong { .. }),
             )) if rules.skip_oversize && reader.buf_mut().skip_frame().is_ok() => {
-                log.error(Some(at), Some(Code(error.code())), &skipped(&error)).await;
+                log.skipped(&error).await;
                 continue;
             }
             Err(error) => break End::read(&error, wire),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
 use unstick::Kind;
 use unstick_session::message::Code;
 
@@ -87,9 +87,6 @@ impl Others {
         }
     }
 }
-
-/// Becomes true when the program ends.
-pub(crate) type Stop = watch::Receiver<bool>;
 
 impl Rules {
     /// Returns what the others will say from now on.

@@ -1,14 +1,12 @@
 //! `listen` over TCP and Unix sockets: accepts connections, and serves each in a task.
 
-use std::collections::HashMap;
 use std::io::{self, IsTerminal};
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{broadcast, oneshot, watch};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::sync::{broadcast, oneshot};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 use unstick::Framing;
 
@@ -17,8 +15,9 @@ use crate::listen::args::Args;
 use crate::listen::budget::Budget;
 use crate::listen::listener::{Accepted, Listener};
 use crate::listen::log::{self, Log};
+use crate::listen::places::{Peer, Places, Stop};
 use crate::listen::reply::Reply;
-use crate::listen::rules::{MAX_SAID, Rules, Show, Stop};
+use crate::listen::rules::{MAX_SAID, Rules, Show};
 use crate::listen::{conversation, dialect, plain};
 use crate::signals::{Ending, Signals};
 use crate::term::bytes::count;
@@ -35,6 +34,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// other formats somebody may type the first message.
 const FIRST_FRAME: Duration = Duration::from_secs(60);
 const FIRST_PLAIN_FRAME: Duration = Duration::from_secs(600);
+/// How often it is tried to find a place for a peer that waits for one.
+const WAIT_INTERVAL: Duration = Duration::from_millis(200);
 /// The interval at which abandoned parts are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The time limit for connections to close when the program ends.
@@ -141,45 +142,6 @@ fn without_tls(
     })
 }
 
-/// The number of connections by address.
-#[derive(Default)]
-struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-impl Places {
-    /// Takes a place for a connection from this address; `None` if it has as many as it may have. It is
-    /// free again once it is dropped.
-    fn take(&self, ip: Option<IpAddr>, max: usize) -> Option<Place> {
-        if let Some(ip) = ip {
-            let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let taken = taken.entry(ip).or_default();
-            if *taken >= max {
-                return None;
-            }
-            *taken += 1;
-        }
-        Some(Place { ip, places: Arc::clone(&self.0) })
-    }
-}
-
-/// A place that a connection has.
-struct Place {
-    ip: Option<IpAddr>,
-    places: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some(ip) = self.ip else { return };
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(taken) = places.get_mut(&ip) {
-            *taken -= 1;
-            if *taken == 0 {
-                places.remove(&ip);
-            }
-        }
-    }
-}
-
 /// The listening side: socket, TLS, and the maximum numbers of connections.
 struct Acceptor {
     listener: Listener,
@@ -201,66 +163,80 @@ async fn accept<W: Exchange>(
 ) -> Result<(), Failure> {
     let Acceptor { listener, mut tls, mut reload, max_connections, max_per_address, once } =
         acceptor;
-    // The number of connections that are served at once, from now on.
-    let (mut max_served, mut clean) = (max_connections, true);
-    let (stop, stopped) = watch::channel(false);
+    let (mut clean, mut number) = (true, 1);
     let mut connections = JoinSet::new();
-    let mut number = 1;
     let mut failing = false;
-    let places = Places::default();
+    let mut places = Places::default();
+    // The next peer, while all places are taken.
+    let mut waiting = None;
     let wire: AnyWire = (*framing.format()).into();
     let mut log = LogLimit::new();
     let mut sweeps = interval(SWEEP_INTERVAL);
     loop {
+        // Those that have given their places away need a while to end.
+        if let Some(Accepted { network, .. }) = &waiting
+            && places.len() >= max_connections
+            && connections.len() < max_connections.saturating_mul(2)
+        {
+            places.give_way(*network, rules.first_timeout);
+        }
+        if let Some(Accepted { halves: (incoming, outgoing), peer, network }) =
+            waiting.take_if(|_| places.len() < max_connections)
+        {
+            let (served, active, stop) = Peer::new(network);
+            let (rules, print, tls) = (Arc::clone(&rules), printer.clone(), tls.clone());
+            let task = connections.spawn(async move {
+                let halves = match tls {
+                    Some(tls) => {
+                        let within = rules.first_timeout.min(rules.frame_timeout);
+                        tls::accept(&tls, incoming, outgoing, within).await
+                    }
+                    None => Ok((without_tls(incoming, &wire, &print, &peer), outgoing)),
+                };
+                match halves {
+                    Ok(halves) => {
+                        let log = Log::new(&rules, print, peer, active);
+                        serve(&rules, framing, log, halves, stop).await
+                    }
+                    Err(refused) => {
+                        print.error(&format!("{peer}: {}", refused.why)).await;
+                        refused.end().await;
+                        false
+                    }
+                }
+            });
+            places.take(task.id(), served);
+        }
         tokio::select! {
             _ = sweeps.tick() => if let Some(inbox) = rules.inbox.clone() {
                 spawn_blocking(move || inbox.remove_old_parts(SystemTime::now()));
             },
-            accepted = listener.accept(number), if connections.len() < max_served => {
+            () = sleep(WAIT_INTERVAL), if waiting.is_some() => {}
+            accepted = listener.accept(number), if waiting.is_none() && !(once && number > 1) => {
                 match accepted {
-                    Ok(Accepted { halves: (incoming, outgoing), peer, ip }) => {
+                    Ok(accepted) => {
                         failing = false;
                         number += 1;
-                        if once {
-                            max_served = 0;
-                        }
-                        let Some(place) = places.take(ip, max_per_address) else {
-                            if let Some(more) = log.admit(Instant::now()) {
-                                printer.error_now(&format!(
-                                    "{peer}: closed, its address has {max_per_address} connections \
-                                     already (--max-connections-per-address){}", hidden(more)
-                                ));
-                            }
-                            continue;
-                        };
-                        let (rules, print) = (Arc::clone(&rules), printer.clone());
-                        let (tls, stopped) = (tls.clone(), stopped.clone());
-                        connections.spawn(async move {
-                            let _place = place;
-                            let halves = match tls {
-                                Some(tls) => tls::accept(&tls, incoming, outgoing, rules.first_timeout.min(rules.frame_timeout)).await,
-                                None => Ok((without_tls(incoming, &wire, &print, &peer), outgoing)),
+                        let peer = &accepted.peer;
+                        let is_over = accepted.network.is_some()
+                            && places.of(accepted.network) >= max_per_address;
+                        let is_full = places.len() >= max_connections;
+                        if (is_over || is_full) && let Some(more) = log.admit(Instant::now()) {
+                            let why = if is_over {
+                                format!(
+                                    "closed, its address has {max_per_address} connections already \
+                                     (--max-connections-per-address)"
+                                )
+                            } else {
+                                format!(
+                                    "all {max_connections} places are taken, the peer has to wait \
+                                     until one is free, or idle for {:?}; raise --max-connections",
+                                    rules.first_timeout
+                                )
                             };
-                            match halves {
-                                Ok(halves) => {
-                                    let log = Log::new(&rules, print, peer);
-                                    serve(&rules, framing, log, halves, stopped).await
-                                }
-                                Err(refused) => {
-                                    print.error(&format!("{peer}: {}", refused.why)).await;
-                                    refused.end().await;
-                                    false
-                                }
-                            }
-                        });
-                        if connections.len() == max_served
-                            && let Some(more) = log.admit(Instant::now())
-                        {
-                            printer.error_now(&format!(
-                                "all {max_connections} places are taken, the next peer has to wait; \
-                                 raise --max-connections, or set --idle-timeout{}", hidden(more)
-                            ));
+                            printer.error_now(&format!("{peer}: {why}{}", hidden(more)));
                         }
+                        waiting = Some(accepted).filter(|_| !is_over);
                     }
                     Err(error) if is_about_one_peer(&error) => {}
                     Err(error) => {
@@ -271,14 +247,22 @@ async fn accept<W: Exchange>(
                             ));
                         }
                         failing = true;
+                        // Too few files may be open for all the places.
+                        if places.len() == connections.len() {
+                            places.give_way(None, rules.first_timeout);
+                        }
                         sleep(ACCEPT_PAUSE).await;
                     }
                 }
             }
-            Some(ended) = connections.join_next() => if once {
-                clean = ended.unwrap_or(false);
-                break;
-            },
+            Some(ended) = connections.join_next_with_id() => {
+                let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
+                places.free(task);
+                if once {
+                    clean = ended.is_ok_and(|(_, clean)| clean);
+                    break;
+                }
+            }
             written = &mut outcome => return written.unwrap_or(Ok(())),
             read = reload.next() => match read {
                 Ok(acceptor) => {
@@ -298,7 +282,7 @@ async fn accept<W: Exchange>(
     }
 
     drop(listener);
-    let _ = stop.send(true);
+    places.stop();
     let ended = async { while connections.join_next().await.is_some() {} };
     tokio::select! {
         _ = timeout(CLOSE_TIMEOUT, ended) => {}

@@ -18,6 +18,7 @@ use unstick_session::message::{
 
 use crate::inbox::{Inbox, Needless, Offer, Part, Refusal, Stored};
 use crate::listen::lane::Lane;
+use crate::listen::places::Active;
 use crate::listen::pool::{Chunk, Pool};
 
 /// The minimum number of bytes per write. Fewer are kept until more arrive, or until the next
@@ -37,6 +38,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Uploads {
     /// Without an inbox every file is refused.
     inbox: Option<Arc<Inbox>>,
+    active: Active,
     uploads: Vec<Upload>,
     jobs: JoinSet<(u32, Step)>,
     /// Outcomes that need no job.
@@ -151,9 +153,10 @@ enum Step {
 }
 
 impl Uploads {
-    pub(crate) fn new(inbox: Option<Arc<Inbox>>) -> Self {
+    pub(crate) fn new(inbox: Option<Arc<Inbox>>, active: Active) -> Self {
         Self {
             inbox,
+            active,
             uploads: Vec::new(),
             jobs: JoinSet::new(),
             decided: Vec::new(),
@@ -262,6 +265,9 @@ impl Uploads {
             let answer = Answer::Refused(Refusal::new(Code::TOO_LARGE));
             self.decided.push(Outcome { id, name: upload.name.clone(), answer });
             return self.drop_part(id);
+        }
+        if !bytes.is_empty() {
+            self.active.touch();
         }
         if offset == 0 {
             upload.restart = true;

@@ -23,7 +23,7 @@ use crate::send::{Args, Shape};
 use crate::shown::Shown;
 use crate::signals::Signals;
 use crate::term::bytes::{count, count_bytes};
-use crate::term::log_limit::LogLimit;
+use crate::term::log_limit::{LogLimit, hidden};
 use crate::term::output::{Failure, json, note};
 use crate::term::preview::plain_hex;
 use crate::term::printer::Printer;
@@ -35,6 +35,8 @@ const ERROR_WAIT: Duration = Duration::from_millis(200);
 /// an address without answers is the right one.
 const MAX_KEPT: usize = 1 << 20;
 const DECIDED_AFTER: Duration = Duration::from_secs(1);
+/// How many time limits for the next answer all answers may take, after the last message.
+const MAX_WAITS: u32 = 10;
 
 pub(crate) async fn send(mut args: Args, shape: Shape) -> Result<(), Failure> {
     if args.items.has_files() {
@@ -308,23 +310,27 @@ impl DatagramExchange<'_> {
         self.flush(outlet).await?;
         // Datagrams have no close: what arrives within this time is shown.
         let wait = if self.args.expect_reply { self.args.timeout } else { ERROR_WAIT };
-        let mut silence = pin!(sleep(self.patience(wait)));
+        let end = sleep(wait.saturating_mul(MAX_WAITS));
+        let (mut end, mut silence) = (pin!(end), pin!(sleep(self.patience(wait))));
         while !(self.args.expect_reply && self.answers >= self.sent) {
+            let answers = self.answers;
+            // Time comes first: a flood of what is no answer must not hide its end.
             let step = tokio::select! {
                 biased;
-                received = outlet.socket.receiver.recv() => self.received(received).await?,
+                () = &mut end => break,
                 () = &mut silence => {
                     if !(self.args.expect_reply && self.can_switch()) {
                         break;
                     }
                     Step::NextAddress(io::ErrorKind::TimedOut.into())
                 }
+                received = outlet.socket.receiver.recv() => self.received(received).await?,
             };
             if let Step::NextAddress(error) = step {
                 self.next_address(outlet, error).await?;
                 silence.set(sleep(self.patience(wait)));
-            } else if self.args.expect_reply {
-                silence.set(sleep(self.patience(wait)));
+            } else if self.args.expect_reply && self.answers > answers {
+                silence.set(sleep(wait));
             }
         }
         if self.args.expect_reply && self.answers < self.sent {
@@ -445,7 +451,9 @@ impl DatagramExchange<'_> {
         let are_messages = match messages(frames.clone(), &kinds) {
             Ok(are_messages) => are_messages,
             Err(why) => {
-                self.printer.error(&format!("{source}: {why}")).await;
+                if let Some(more) = self.log.admit(Instant::now()) {
+                    self.printer.error(&format!("{source}: {why}{}", hidden(more))).await;
+                }
                 return Ok(Step::GoOn);
             }
         };

@@ -38,11 +38,22 @@ impl LogLimit {
             }
         }
     }
+
+    /// Returns how many events were not logged since the last one that was.
+    pub(crate) fn hidden(&self) -> u64 {
+        self.hidden
+    }
 }
 
 /// Formats how many events were not logged.
 pub(crate) fn hidden(events: u64) -> String {
     if events == 0 { String::new() } else { format!(" ({events} more like this before)") }
+}
+
+/// Whether nothing was hidden, for JSON.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes references
+pub(crate) fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 #[cfg(test)]
@@ -64,6 +75,7 @@ mod tests {
         assert_eq!(logged(&mut limit, Duration::from_millis(1999), 100), Vec::<u64>::new());
         let burst = logged(&mut limit, Duration::from_secs(100), 100);
         assert_eq!((burst.len(), burst[0]), (MAX_BURST as usize, 199));
+        assert_eq!(limit.hidden(), 92);
         assert_eq!(hidden(0), "");
     }
 }

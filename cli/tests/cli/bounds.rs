@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 #[cfg(target_os = "linux")]
 use rustix::net::sockopt;
 use unstick::Kind;
-use unstick_session::message::{Code, Digest, FileStatus, Message};
+use unstick_session::message::{Code, Digest, FileCancel, FileStatus, Message};
 
 use crate::support::*;
 
@@ -57,6 +57,22 @@ fn the_memory_of_all_peers_together_is_bounded() {
     assert_eq!(frames[1].1.len(), 1_000_000);
 }
 
+/// Frames larger than the memory for all, or that do not fit into it together, come one by one.
+#[test]
+fn a_frame_within_the_limit_is_taken_however_small_the_memory_is() {
+    let args = ["--format", "u32be", "--limit", "8MiB", "--max-memory", "1MiB"];
+    let listen = Listen::start(&[&args[..], &["--frame-timeout", "10"]].concat());
+    let frame = [&(5_u32 << 20).to_be_bytes()[..], &vec![b'x'; 5 << 20]].concat();
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| talk(&listen.connect(), &frame));
+        }
+    });
+    listen.out.lines(" 5242880  ", 3);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
 #[test]
 fn a_peer_that_sends_no_first_frame_is_ended() {
     let v1 = |text: &[u8]| frame(TEXT, text);
@@ -79,6 +95,106 @@ fn a_peer_that_sends_no_first_frame_is_ended() {
         // The one that has sent something stays.
         late.write_all(&framed(b"late")).unwrap();
         listen.out.line("\"late\"");
+    }
+}
+
+/// When all places are taken, a peer that sends signs of life and nothing else gives its place to a new one,
+/// and a peer that sends messages keeps its own.
+#[test]
+fn the_peer_that_is_idle_longest_gives_its_place_to_a_new_one() {
+    let folder = Folder::new("bounds-places");
+    let inbox = folder.str("inbox");
+    let plain = |text: &[u8]| [&u32::try_from(text.len()).unwrap().to_le_bytes(), text].concat();
+    let item = plain(br#"{"msg_type":"msg"}"#);
+    let half = [open(1, 1, Some(100), "file"), data(1, 0, b"half")].concat();
+    let ping = frame(PING, b"");
+    let cancelled = |id| {
+        let cancel = FileCancel { id, code: Code(0x130), reason: "" };
+        [open(id, 1, Some(100), "file"), message(Message::FileCancel(cancel))].concat()
+    };
+    type Sign<'a> = &'a (dyn Fn(u32) -> Vec<u8> + Sync);
+    let v1: &[&str] = &["--min-rate", "0"];
+    // What the peer sends first, and then all the time.
+    let cases: [(&[&str], Vec<u8>, Sign<'_>); 4] = [
+        (v1, frame(HELLO, b"\0\x10\0\0"), &|_| vec![]),
+        (v1, half, &|_| ping.clone()),
+        (v1, ping.clone(), &cancelled),
+        (&["--format", "i32le"], item.clone(), &|_| vec![]),
+    ];
+    for (args, first, sign) in cases {
+        let rules = ["--dir", &inbox, "--max-connections", "2", "--first-timeout", "0.4"];
+        let listen = Listen::start(&[&rules[..], args].concat());
+        let text = |text: &[u8]| match args == v1 {
+            true => frame(TEXT, text),
+            false => [&item[..], &plain(text)].concat(),
+        };
+        let (mut idle, mut busy) = (listen.connect(), listen.connect());
+        let peer = idle.local_addr().unwrap();
+        idle.write_all(&first).unwrap();
+        busy.write_all(&text(b"busy")).unwrap();
+        listen.out.line("\"busy\"");
+        let mut new = listen.connect();
+        new.write_all(&text(b"new")).unwrap();
+        let began = Instant::now();
+        for id in 2.. {
+            if listen.err.so_far().contains("gave its place") {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(5), "{}", listen.err.so_far());
+            idle.write_all(&sign(id)).unwrap();
+            busy.write_all(&text(b"busy")).unwrap();
+            thread::sleep(Duration::from_millis(40));
+        }
+        listen.out.line("\"new\"");
+        busy.write_all(&text(b"still there")).unwrap();
+        listen.out.line("\"still there\"");
+        let why = "gave its place to a new peer, having sent no message and no byte of a file for ";
+        listen.err.line(&format!("unstick: {peer}: {why}"));
+        if args == v1 {
+            assert_eq!(close_code(&read_frames(&mut idle)), Some(Code::SHUTTING_DOWN.0));
+        }
+    }
+}
+
+/// What a peer can cause again and again without an end of its connection is counted, and logged a few times
+/// a second.
+#[test]
+fn a_peer_cannot_fill_the_log() {
+    let folder = Folder::new("bounds-log");
+    let inbox = folder.str("inbox");
+    let plain = |text: &[u8]| [&u32::try_from(text.len()).unwrap().to_le_bytes(), text].concat();
+    let bad_name = plain(br#"{"msg_type":"file","file_name":"../up"}"#);
+    let text = plain(br#"{"msg_type":"msg"}"#);
+    type Cause<'a> = &'a dyn Fn(u32) -> Vec<u8>;
+    let cases: [(&[&str], Cause<'_>, &str); 5] = [
+        (&["--format", "u32le"], &|_| plain(&[b'x'; 101]), "the limit is 100; skipped"),
+        (&["--format", "lines"], &|_| [&[b'x'; 101][..], b"\n"].concat(), "; skipped"),
+        (
+            &["--format", "i32le", "--dir", &inbox],
+            &|_| [&bad_name[..], &plain(b"x")].concat(),
+            "bad-name",
+        ),
+        (
+            &["--format", "i32le", "--dir", &inbox],
+            &|_| [&text[..], &plain(&[b'x'; 101])].concat(),
+            "the limit is 100; skipped",
+        ),
+        (&[], &|id| open(id, 1, Some(1), "file"), "is not stored: not-accepted"),
+    ];
+    for (args, cause, why) in cases {
+        for json in [&[][..], &["--json"]] {
+            let rules = ["--limit", "100", "--skip-oversize"];
+            let listen = Listen::start(&[&rules[..], args, json].concat());
+            let all: Vec<u8> = (1..=500).flat_map(cause).collect();
+            talk(&listen.connect(), &all);
+            let told = listen.err.line("more errors of files and frames not shown");
+            let lines = listen.err.so_far().lines().filter(|line| line.contains(why)).count();
+            assert!((8..30).contains(&lines), "{lines}");
+            let more: usize = told.split(' ').nth(2).unwrap().parse().unwrap();
+            assert!(more > 450, "{told}");
+            let events = listen.interrupt().stdout;
+            assert!(events.matches("\"event\":\"error\"").count() < 30, "{events}");
+        }
     }
 }
 

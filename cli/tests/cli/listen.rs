@@ -355,6 +355,29 @@ fn listening_continues_after_running_out_of_file_descriptors() {
     assert_eq!(listen.interrupt().code, 0);
 }
 
+/// Too few file descriptors are as many places fewer.
+#[test]
+fn an_idle_peer_gives_way_when_file_descriptors_run_out() {
+    let script = "ulimit -n 20; exec \"$0\" listen 127.0.0.1:0 --reply upper --first-timeout 0.5";
+    let mut limited = std::process::Command::new("sh");
+    let listen = Listen::of(limited.args(["-c", script, env!("CARGO_BIN_EXE_unstick")]));
+    let mut peers = std::collections::VecDeque::new();
+    while !listen.err.so_far().contains("cannot take a connection: Too many open files") {
+        let mut peer = listen.connect();
+        peer.write_all(&frame(HELLO, b"\0\x10\0\0")).unwrap();
+        peers.push_back(peer);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The first of them is told, and the last is served.
+    let mut first = peers.pop_front().unwrap();
+    read_up_to(&mut first, b"gave its place to a new peer");
+    drop(first);
+    let last = peers.back_mut().unwrap();
+    last.write_all(&frame(TEXT, b"served?")).unwrap();
+    read_up_to(last, b"SERVED?");
+    listen.err.line("gave its place to a new peer");
+}
+
 #[test]
 fn connections_over_the_maximum_wait() {
     let listen = Listen::start(&["--max-connections", "1", "--reply", "upper"]);
@@ -366,7 +389,7 @@ fn connections_over_the_maximum_wait() {
     second.set_read_timeout(Some(TIMEOUT)).unwrap();
     talk(&first, &frame(CLOSE, b""));
     (&second).read_exact(&mut [0; 11]).unwrap();
-    listen.err.line("all 1 places are taken, the next peer has to wait; raise --max-connections");
+    listen.err.line("all 1 places are taken, the peer has to wait until one is free, or idle for 60s; raise --max");
 }
 
 #[test]

@@ -4,6 +4,9 @@
 use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -179,7 +182,7 @@ fn a_python_server_answers_packed_and_single_datagrams() {
 fn socket(listen: &Listen) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(listen.addr.strip_prefix("udp:").unwrap()).unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_millis(700))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
     socket
 }
 
@@ -189,7 +192,7 @@ fn two_programs_that_answer_each_other_stop() {
     for (reply, mine) in [("echo", None), ("text:b", Some("a")), ("upper", None)] {
         let listen = Listen::at("udp:127.0.0.1:0", &["--reply", reply]);
         let socket = socket(&listen);
-        socket.set_read_timeout(Some(std::time::Duration::from_secs(3))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
         socket.send(&frame(TEXT, b"loop")).unwrap();
         let mut answers = 0;
         let mut bytes = [0; 2000];
@@ -236,7 +239,7 @@ fn a_flood_of_refused_datagrams_is_counted_and_not_logged() {
         for _ in 0..5_000 {
             let _ = flood.send(b"GET / HTTP/1.1");
         }
-        std::thread::sleep(std::time::Duration::from_millis(1200));
+        thread::sleep(Duration::from_millis(1200));
         flood.send(b"GET / HTTP/1.1").unwrap();
         listen.err.line("more like this before)");
         let done = listen.interrupt();
@@ -249,6 +252,39 @@ fn a_flood_of_refused_datagrams_is_counted_and_not_logged() {
         } else {
             assert!(row(&done, "refused")[0].parse::<u64>().unwrap() > 500, "{done:?}");
         }
+    }
+}
+
+/// Whatever a peer sends that is no answer neither prolongs the wait for one nor fills the log.
+#[test]
+fn a_flood_that_is_no_answer_does_not_keep_a_sender_waiting() {
+    // A ping, a message that is refused, and a datagram that is.
+    for sign in [frame(PING, b"p"), frame(TEXT, b"\xff"), b"GET /".to_vec()] {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let addr = format!("udp:{}", peer.local_addr().unwrap());
+        let ended = AtomicBool::new(false);
+        let began = Instant::now();
+        let done = thread::scope(|scope| {
+            scope.spawn(|| {
+                let (_, source) = peer.recv_from(&mut [0; 100]).unwrap();
+                while !ended.load(Ordering::Relaxed) && began.elapsed() < Duration::from_secs(5) {
+                    for _ in 0..100 {
+                        let _ = peer.send_to(&sign, source);
+                    }
+                }
+            });
+            let args = ["--text", "hi", "--expect-reply", "--timeout", "0.5"];
+            let done = send(&addr, &args, b"");
+            ended.store(true, Ordering::Relaxed);
+            done
+        });
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        assert_eq!(done.code, 1, "{done:?}");
+        assert!(
+            done.stderr.contains("no answer within 500ms (1 message sent, 0 answered)"),
+            "{done:?}"
+        );
+        assert!(done.stderr.lines().count() < 30, "{done:?}");
     }
 }
 
