@@ -1,6 +1,10 @@
 //! The options of `unstick listen`.
 
+use std::ffi::OsString;
+use std::mem;
 use std::net::Ipv4Addr;
+use std::num::NonZero;
+use std::thread;
 use std::time::Duration;
 
 use unstick::Kind;
@@ -9,6 +13,8 @@ use crate::addr::Addr;
 use crate::framing_args::FramingArgs;
 use crate::help;
 use crate::inbox::InboxArgs;
+use crate::listen::exec::Exec;
+use crate::listen::reply::Reply;
 use crate::term::bytes::{parse_bytes, parse_seconds};
 use crate::tls::ListenTls;
 use crate::v1::parse_kind;
@@ -20,6 +26,7 @@ use crate::v1::parse_kind;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   unstick listen 127.0.0.1:7000 --reply upper          answer each message
+  unstick listen :7000 --exec -- jq -c .               answer with a program's output
   unstick listen :7001 --dir inbox                     take files, too
   unstick listen '[::]:7001' -d inbox --tls-self-signed
   unstick listen udp:127.0.0.1:7000 --json             datagrams, for a script
@@ -31,6 +38,9 @@ pub(crate) struct Args {
     /// [::] listens to the whole network, over IPv6 and IPv4, and 0.0.0.0 over IPv4 alone. unix:@NAME
     /// is an abstract socket of Linux. udp: takes datagrams, also those of a multicast group.
     pub(crate) addr: Addr,
+    /// The command of --exec, and its arguments.
+    #[arg(last = true, value_name = "COMMAND", requires = "exec")]
+    pub(crate) command: Vec<OsString>,
     #[command(flatten)]
     pub(crate) framing: FramingArgs,
     /// Take messages of this application's kind too, such as 0x41 (repeatable).
@@ -46,6 +56,21 @@ pub(crate) struct Args {
     /// `text:echo` is a text that would mean something else.
     #[arg(short, long, help_heading = help::ANSWERS, value_name = "HOW")]
     pub(crate) reply: Option<String>,
+    /// Answer each message with what a command prints: --exec -- COMMAND ARGUMENTS.
+    ///
+    /// The command gets the message on its standard input; it is started without a shell, for each
+    /// message. What it prints is the answer, of the same kind; if it prints nothing, or fails, there is
+    /// none. A last line end is left out of the answer to a text, and with --format lines and crlf. Its
+    /// environment has UNSTICK_PEER, the address, and UNSTICK_KIND. Its standard error is logged.
+    #[arg(short = 'x', long, help_heading = help::ANSWERS, requires = "command", conflicts_with = "reply")]
+    pub(crate) exec: bool,
+    /// The time after which the command is killed, with all that it has started.
+    #[arg(long, help_heading = help::ANSWERS, value_name = "SECONDS", default_value = "10", requires = "exec",
+          value_parser = parse_seconds, hide_short_help = true)]
+    pub(crate) exec_timeout: Duration,
+    /// How many commands may run at a time; more have to wait [default: the number of processors].
+    #[arg(long, help_heading = help::ANSWERS, value_name = "N", requires = "exec", hide_short_help = true)]
+    pub(crate) exec_jobs: Option<usize>,
     /// Send each message of a peer to all others.
     ///
     /// One that reads more slowly than they come misses some.
@@ -106,4 +131,17 @@ pub(crate) struct Args {
     /// How many characters of each message to show.
     #[arg(short, long, help_heading = help::OUTPUT, value_name = "CHARS", default_value_t = 200)]
     pub(crate) preview: u16,
+}
+
+impl Args {
+    /// Returns how messages are answered.
+    pub(crate) fn take_reply(&mut self) -> Option<Reply> {
+        if self.exec {
+            let processors = || thread::available_parallelism().map_or(1, NonZero::get);
+            let jobs = self.exec_jobs.unwrap_or_else(processors);
+            let command = mem::take(&mut self.command);
+            return Exec::new(command, self.exec_timeout, jobs).map(Reply::Exec);
+        }
+        self.reply.as_deref().map(Reply::parse)
+    }
 }

@@ -296,7 +296,7 @@ impl Serving<'_> {
         }
         let mut left: usize = frames().map(|(frame, _)| frame.bytes().len()).sum();
         for (frame, _) in frames() {
-            let answer = reply.to(frame.payload);
+            let Some(answer) = reply.at_once(frame.payload) else { return };
             let header = self.framing.encode_header(frame.meta, answer.len() as u64);
             let len = header.map_or(0, |header| header.as_bytes().len()) + answer.len();
             let Some(rest) = left.checked_sub(len) else {

@@ -105,6 +105,13 @@ impl Rules {
         }
     }
 
+    /// Kills the commands that answer messages. No more can start.
+    pub(crate) fn end_commands(&self) {
+        if let Some(Reply::Exec(exec)) = &self.reply {
+            exec.end();
+        }
+    }
+
     /// Returns the end of a connection whose first frame did not come in time.
     pub(crate) fn no_first_frame(&self) -> End {
         let message = format!(

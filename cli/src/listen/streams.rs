@@ -17,7 +17,6 @@ use crate::listen::args::Args;
 use crate::listen::budget::Budget;
 use crate::listen::listener::{Accepted, Listener};
 use crate::listen::log::{self, Log};
-use crate::listen::reply::Reply;
 use crate::listen::rules::{MAX_SAID, Rules, Show, Stop};
 use crate::listen::{conversation, dialect, plain};
 use crate::signals::{Ending, Signals};
@@ -42,7 +41,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit for printing the last lines when the program ends.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Result<(), Failure> {
+pub(crate) async fn listen<W: Exchange>(
+    mut args: Args,
+    framing: Framing<W>,
+) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let inbox = args.inbox.inbox()?;
     let tls = args.tls.acceptor(&args.addr)?;
@@ -74,7 +76,7 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
     let reload = Reload::new(args.tls.clone(), args.addr.clone(), args.tls.tls_reload);
 
     let rules = Arc::new(Rules {
-        reply: args.reply.as_deref().map(Reply::parse),
+        reply: args.take_reply(),
         frame_timeout: args.frame_timeout,
         idle_timeout: args.idle_timeout,
         first_timeout: args.first_timeout.unwrap_or_else(|| {
@@ -191,6 +193,16 @@ struct Acceptor {
     once: bool,
 }
 
+/// Kills the commands that answer messages once it is dropped: a task that is aborted may not get to it
+/// before the program ends.
+struct Commands(Arc<Rules>);
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        self.0.end_commands();
+    }
+}
+
 async fn accept<W: Exchange>(
     acceptor: Acceptor,
     rules: Arc<Rules>,
@@ -199,6 +211,7 @@ async fn accept<W: Exchange>(
     mut outcome: oneshot::Receiver<Result<(), Failure>>,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
+    let _commands = Commands(Arc::clone(&rules));
     let Acceptor { listener, mut tls, mut reload, max_connections, max_per_address, once } =
         acceptor;
     // The number of connections that are served at once, from now on.
