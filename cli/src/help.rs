@@ -232,7 +232,7 @@ mod tests {
                 let id = arg.get_id();
                 assert!(arg.get_help_heading().is_some(), "{name}: {id}");
                 let help = arg.get_help().unwrap().to_string();
-                assert!(help.lines().count() == 1 && help.len() < 90, "{name}: {id}: {help}");
+                assert!(help.lines().count() == 1 && help.len() <= 100, "{name}: {id}: {help}");
             }
         }
     }
