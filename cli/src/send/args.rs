@@ -74,6 +74,12 @@ pub(crate) struct Args {
     /// Pack messages into datagrams of at most this many bytes [default: 1200].
     #[arg(long, help_heading = help::DATAGRAMS, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) datagram_limit: Option<u64>,
+    /// Max bytes a second, each message counting as 64 more [default: 8MB; 0 for no limit].
+    ///
+    /// Nobody slows down a sender of datagrams that is faster than its receiver: what the receiver has no
+    /// room for is lost. At most 64 KiB are sent at once.
+    #[arg(long, help_heading = help::DATAGRAMS, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) rate: Option<u64>,
     /// Send to a broadcast address, such as udp:192.0.2.255:7000.
     ///
     /// Also udp:255.255.255.255:7000. Answers are taken from anybody.
