@@ -31,8 +31,11 @@ enum Taken {
 }
 use Taken::{Everywhere, Inspected, WithHeader};
 
-/// The formats by their headings, with the name and what a frame is.
-const FORMATS: [(&str, &[(&str, Taken, &str)]); 5] = [
+/// A name, which commands take it, and what a frame is.
+type Listed = (&'static str, Taken, &'static str);
+
+/// The formats by their headings.
+const FORMATS: [(&str, &[Listed]); 5] = [
     (
         "A length in front",
         &[

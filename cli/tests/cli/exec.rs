@@ -14,7 +14,7 @@ fn listen(options: &[&str], command: &[&str]) -> Listen {
     Listen::start(&[options, &["--exec", "--"], command].concat())
 }
 
-fn shell<'a>(script: &'a str) -> [&'a str; 3] {
+fn shell(script: &str) -> [&str; 3] {
     ["sh", "-c", script]
 }
 
