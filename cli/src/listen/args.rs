@@ -22,7 +22,8 @@ use crate::v1::parse_kind;
 /// Listen, and print every message that arrives, until interrupted.
 ///
 /// Each message is a line on standard output, with its peer, kind and length. Everything about the
-/// connections is on standard error.
+/// connections is on standard error. On a terminal there is a prompt, too: each line typed is a message
+/// to all peers, and `/quit` ends.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   unstick listen 127.0.0.1:7000 --reply upper          answer each message

@@ -17,6 +17,7 @@ mod rate;
 mod reply;
 mod rules;
 mod streams;
+mod typed;
 mod uploads;
 
 use crate::addr::Addr;

@@ -65,9 +65,14 @@ pub(crate) async fn serve<W: Exchange>(
             Next::Found(found) => found,
             Next::Said(Ok(Said { meta, payload, .. })) => {
                 match in_time(rules.frame_timeout, send(&mut writer, meta, &payload)).await {
-                    Ok(()) => continue,
+                    Ok(()) => {}
+                    // It does not fit into a frame.
+                    Err(End::Error { code: Some(code), message, .. }) => {
+                        log.error(None, Some(code), &message).await;
+                    }
                     Err(end) => break end,
                 }
+                continue;
             }
             Next::Said(Err(missed)) => {
                 log.missed(missed).await;

@@ -8,7 +8,7 @@ mod job;
 mod pace;
 mod plain;
 mod progress;
-mod prompt;
+pub(crate) mod prompt;
 pub(crate) mod secret;
 pub(crate) mod shape;
 pub(crate) mod source;
