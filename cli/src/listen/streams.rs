@@ -64,7 +64,7 @@ pub(crate) async fn listen<W: Exchange>(
     // The dialect of scripts has no messages to them.
     let is_dialect = inbox.is_some() && !wire.is_v1();
     let has_prompt = !(args.json || args.raw || args.null || is_dialect) && can_be_typed(wire);
-    let (typed, printer, outcome) = Typed::start(has_prompt)?;
+    let (typed, (printer, outcome)) = Typed::start(has_prompt)?;
     let show = match (args.json, args.null, args.raw) {
         (true, ..) => Show::Json,
         (_, true, _) => Show::Raw(b"\0"),

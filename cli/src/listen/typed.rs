@@ -14,6 +14,9 @@ use crate::wire::AnyWire;
 /// The prompt of a listener, if it has one.
 pub(crate) struct Typed(Option<(Items, Terminal)>);
 
+/// A printer, and its result.
+type Started = (Printer, oneshot::Receiver<Result<(), Failure>>);
+
 /// What was typed.
 pub(crate) enum Line {
     Message(Vec<u8>),
@@ -47,15 +50,13 @@ fn is_in_foreground() -> bool {
 
 impl Typed {
     /// Starts a prompt if there is one, and a printer that works with it.
-    pub(crate) fn start(
-        has_prompt: bool,
-    ) -> Result<(Self, Printer, oneshot::Receiver<Result<(), Failure>>), Failure> {
+    pub(crate) fn start(has_prompt: bool) -> Result<(Self, Started), Failure> {
         if !has_prompt {
             let (printer, outcome) = Printer::start();
-            return Ok((Self(None), printer, outcome));
+            return Ok((Self(None), (printer, outcome)));
         }
         let Prompt { items, printer, outcome, terminal } = prompt::start()?;
-        Ok((Self(Some((items, terminal))), printer, outcome))
+        Ok((Self(Some((items, terminal))), (printer, outcome)))
     }
 
     /// Waits for the next line; forever without a prompt.
