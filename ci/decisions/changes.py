@@ -190,7 +190,7 @@ def changes(lines):
 def main():
     lines = SOURCE.split("\n")
     vectors = []
-    for name in ("conversations", "messages"):
+    for name in ("conversations", "messages", "attributes"):
         text = (ROOT / "vectors" / (name + ".json")).read_text(encoding="utf-8")
         vectors += [vector for vector in json.loads(text)["vectors"] if vector["test"] in TESTS]
     signal.signal(signal.SIGALRM, lambda *_: sys.exit("it did not end"))

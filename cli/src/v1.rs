@@ -4,8 +4,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use unstick::Kind;
-use unstick_session::message::{self, Code, FileStatus, Hello, Message};
+use unstick_session::message::{self, Code, FileAttributes, FileStatus, Hello, Message};
 
 use crate::term::bytes::{count_bytes, in_units};
 use crate::term::preview::{self, preview};
@@ -115,8 +117,22 @@ pub(crate) fn describe(kind: Kind, payload: &[u8], width: usize) -> Option<Strin
             let colon = if cancel.reason.is_empty() { "" } else { ": " };
             format!("transfer {}: {}{colon}{}", cancel.id, cancel.code, cancel.reason)
         }
+        Message::FileAttributes(FileAttributes { id, modified, is_executable }) => {
+            let modified = match modified {
+                Some(time) => format!("modified {}", time_of(time)),
+                None => "time not known".to_owned(),
+            };
+            format!("transfer {id}: {modified}{}", if is_executable { ", executable" } else { "" })
+        }
         _ => return None,
     })
+}
+
+/// Formats a time that was given in nanoseconds since 1970.
+fn time_of(since_1970: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(since_1970.into()).ok();
+    let shown = time.and_then(|time| time.format(&Rfc3339).ok());
+    shown.unwrap_or_else(|| format!("{since_1970} ns after 1970"))
 }
 
 /// Parses a kind, given by name or number.
@@ -189,7 +205,7 @@ mod tests {
                 error.starts_with("give text, binary, ping, pong, close, file-open, "),
                 "{error}"
             );
-            assert!(error.ends_with("hello, or a number from 1 to 255 such as 0x41"), "{error}");
+            assert!(error.ends_with("or a number from 1 to 255 such as 0x41"), "{error}");
         }
     }
 }

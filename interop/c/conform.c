@@ -336,6 +336,7 @@ static const char *kind_name(uint8_t kind)
     case UNSTICK_FILE_STATUS: return "file-status";
     case UNSTICK_FILE_CANCEL: return "file-cancel";
     case UNSTICK_HELLO: return "hello";
+    case UNSTICK_FILE_ATTRIBUTES: return "file-attributes";
     }
     return "other";
 }
@@ -386,6 +387,14 @@ static void put_message(const unstick_message *m)
         put_number("code", m->code);
         put_text("reason", m->bytes, m->len);
         break;
+    case UNSTICK_FILE_ATTRIBUTES:
+        put_number("transfer", m->transfer);
+        if (m->modified == UNSTICK_TIME_UNKNOWN)
+            put(",\"modified\":null");
+        else
+            put(",\"modified\":%lld", (long long)m->modified);
+        put(",\"executable\":%s", m->executable ? "true" : "false");
+        break;
     default:
         if (strcmp(kind_name(m->kind), "other") == 0)
             put_number("kind", m->kind);
@@ -409,7 +418,7 @@ static unstick_message get_message(const json *o)
 {
     unstick_message m = {.kind = (uint8_t)json_number(o, "kind", 0)};
     size_t len;
-    for (unsigned kind = 1; kind <= UNSTICK_HELLO; kind++)
+    for (unsigned kind = 1; kind <= UNSTICK_FILE_ATTRIBUTES; kind++)
         if (json_is(o, "type", kind_name((uint8_t)kind)) && !json_is(o, "type", "other"))
             m.kind = (uint8_t)kind;
     m.code = (uint16_t)json_number(o, "code", 0);
@@ -421,6 +430,9 @@ static unstick_message get_message(const json *o)
         const json *size = json_get(o, "size");
         if (m.size == UNSTICK_SIZE_UNKNOWN && size != NULL && size->type != JSON_NULL)
             m.kind = 0; /* a known size that the interface cannot express, MSG-8 */
+    } else if (m.kind == UNSTICK_FILE_ATTRIBUTES) {
+        m.modified = json_signed(o, "modified", UNSTICK_TIME_UNKNOWN);
+        m.executable = json_true(o, "executable");
     } else {
         m.digest = hex(o, "digest", &len);
         m.offset = json_number(o, m.kind == UNSTICK_FILE_DONE ? "total" : "offset", 0);

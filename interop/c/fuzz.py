@@ -25,7 +25,7 @@ import time
 
 KINDS = {
     "text": 1, "binary": 2, "ping": 3, "pong": 4, "close": 5, "file-open": 16, "file-data": 17, "file-done": 18,
-    "file-status": 19, "file-cancel": 20, "hello": 128,
+    "file-status": 19, "file-cancel": 20, "hello": 128, "file-attributes": 144,
 }
 
 

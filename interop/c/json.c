@@ -228,6 +228,14 @@ uint64_t json_number(const json *object, const char *key, uint64_t absent)
     return number;
 }
 
+int64_t json_signed(const json *object, const char *key, int64_t absent)
+{
+    const json *v = json_get(object, key);
+    if (v == NULL || (v->type != JSON_NUMBER && v->type != JSON_STRING))
+        return absent;
+    return strtoll(v->text, NULL, 10);
+}
+
 bool json_is(const json *object, const char *key, const char *text)
 {
     const json *v = json_get(object, key);

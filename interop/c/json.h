@@ -32,6 +32,7 @@ const json *json_get(const json *object, const char *key);
  * there is none, and UINT64_MAX for a larger one. */
 uint64_t json_number(const json *object, const char *key, uint64_t absent);
 
+int64_t json_signed(const json *object, const char *key, int64_t absent); /* an integer, or a string of one */
 bool json_is(const json *object, const char *key, const char *text); /* a string member of this text */
 bool json_true(const json *object, const char *key);
 

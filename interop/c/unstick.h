@@ -41,7 +41,8 @@ enum {
     UNSTICK_FILE_DONE = 0x12,
     UNSTICK_FILE_STATUS = 0x13,
     UNSTICK_FILE_CANCEL = 0x14,
-    UNSTICK_HELLO = 0x80
+    UNSTICK_HELLO = 0x80,
+    UNSTICK_FILE_ATTRIBUTES = 0x90
 };
 
 /* Codes, chapter 9. */

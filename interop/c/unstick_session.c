@@ -47,6 +47,7 @@ static unsigned fixed_len(uint8_t kind)
     case UNSTICK_FILE_DONE: return 44;
     case UNSTICK_FILE_STATUS: return 46;
     case UNSTICK_FILE_CANCEL: return 6;
+    case UNSTICK_FILE_ATTRIBUTES: return 13;
     default: return 0;
     }
 }
@@ -120,7 +121,7 @@ static bool length_allowed(uint8_t kind, uint64_t len, size_t *at)
     uint64_t min = fixed_len(kind), max = UINT64_MAX;
     if (kind == UNSTICK_FILE_DATA)
         min++;
-    else if (kind == UNSTICK_FILE_DONE)
+    else if (kind == UNSTICK_FILE_DONE || kind == UNSTICK_FILE_ATTRIBUTES)
         max = min;
     else if (kind == UNSTICK_PING || kind == UNSTICK_PONG)
         max = UNSTICK_MAX_PING;
@@ -183,6 +184,10 @@ uint16_t unstick_message_decode(uint8_t kind, const uint8_t *payload, size_t len
     case UNSTICK_FILE_CANCEL:
         m->code = (uint16_t)number_at(payload + 4, 2);
         break;
+    case UNSTICK_FILE_ATTRIBUTES:
+        m->offset = number_at(payload + 4, 8); /* the bits of `modified` */
+        m->executable = (payload[12] & 1) != 0;
+        break;
     default:
         break;
     }
@@ -229,10 +234,14 @@ int unstick_message_encode(const unstick_message *m, uint8_t fixed[UNSTICK_MAX_F
     case UNSTICK_FILE_CANCEL:
         put_number(fixed + 4, 2, m->code);
         break;
+    case UNSTICK_FILE_ATTRIBUTES:
+        put_number(fixed + 4, 8, m->offset);
+        fixed[12] = m->executable;
+        break;
     default:
         break;
     }
-    if (m->kind >= UNSTICK_FILE_OPEN && m->kind <= UNSTICK_FILE_CANCEL)
+    if (m->kind == UNSTICK_FILE_ATTRIBUTES || (m->kind >= UNSTICK_FILE_OPEN && m->kind <= UNSTICK_FILE_CANCEL))
         put_number(fixed, 4, m->transfer);
     return (int)fixed_len(m->kind);
 }
@@ -509,9 +518,10 @@ static void owe(unstick_session *s, uint32_t id, uint16_t code)
 static unstick_told refuse(unstick_session *s, unstick_message *m, uint16_t code)
 {
     unsigned i = owed(s, m->transfer);
-    if (i < s->in_count)
+    if (i < s->in_count) {
         s->in[i].code = code;
-    else if (!s->close_sent)
+        s->in[i].flags = 0; /* a working that waits is dropped, CNV-17 */
+    } else if (!s->close_sent)
         owe(s, m->transfer, code);
     m->code = code;
     return UNSTICK_ON_FILE_REFUSED;
@@ -543,6 +553,8 @@ static unstick_told receive_file(unstick_session *s, unstick_message *m, uint16_
 #if UNSTICK_FILES
     if (s->in_state == NONE || m->transfer != s->in_id)
         return UNSTICK_ON_NOTHING; /* FIL-7 */
+    if (m->kind == UNSTICK_FILE_ATTRIBUTES)
+        return UNSTICK_ON_MESSAGE; /* FIL-26 */
     if (m->kind == UNSTICK_FILE_CANCEL) {
         code = m->code;
         s->in_state = NONE;
@@ -664,6 +676,7 @@ unstick_told unstick_session_receive(unstick_session *s, uint8_t kind, const uin
     case UNSTICK_FILE_DATA:
     case UNSTICK_FILE_DONE:
     case UNSTICK_FILE_CANCEL:
+    case UNSTICK_FILE_ATTRIBUTES:
         return receive_file(s, m, code);
     case UNSTICK_FILE_STATUS:
         return receive_status(s, m);
@@ -776,6 +789,8 @@ static void send_file(unstick_session *s, const unstick_message *m)
         s->out[s->out_count - 1].done = true;
         s->out_state = NONE;
         break;
+    case UNSTICK_FILE_ATTRIBUTES:
+        break;
     default:
         s->out_state = NONE;
         break;
@@ -840,6 +855,7 @@ int unstick_session_send(unstick_session *s, unstick_message *m, uint8_t fixed[U
     case UNSTICK_FILE_DATA:
     case UNSTICK_FILE_DONE:
     case UNSTICK_FILE_CANCEL:
+    case UNSTICK_FILE_ATTRIBUTES:
 #if UNSTICK_FILES
         if (!may_send_file(s, m))
             return -1;

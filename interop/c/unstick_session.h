@@ -29,6 +29,7 @@ extern "C" {
 #define UNSTICK_STATUS_LEN 46        /* a status without a reason, FIL-20 */
 #define UNSTICK_MAX_TRANSFERS 64     /* without a final status, in each direction, FIL-3 */
 #define UNSTICK_SIZE_UNKNOWN UINT64_MAX
+#define UNSTICK_TIME_UNKNOWN INT64_MIN
 
 /* Codes, chapter 16. */
 enum {
@@ -67,10 +68,12 @@ typedef struct {
     uint16_t code;     /* close, file-status, file-cancel */
     uint32_t limit;    /* hello */
     uint32_t transfer; /* file-… */
+    bool executable;   /* file-attributes */
     union {
         uint64_t size;   /* file-open; UNSTICK_SIZE_UNKNOWN, which is no known size (MSG-8) */
         uint64_t offset; /* file-data, file-status */
         uint64_t total;  /* file-done */
+        int64_t modified; /* file-attributes: nanoseconds since 1970; UNSTICK_TIME_UNKNOWN, which is no known time */
     };
     union {
         const uint8_t *key;    /* file-open: 16 bytes; all 0 is no resume key. Null means zeros, to an encoder. */

@@ -9,7 +9,7 @@ import { Session } from './session.js';
 import { FrameDecoder, encode, encodeDatagram, encodeHeader, readDatagram } from './unstick.js';
 
 const BYTES = ['payload', 'key', 'digest'];
-const OFFSETS = ['size', 'offset', 'total'];
+const OFFSETS = ['size', 'offset', 'total', 'modified'];
 
 const hex = (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 const unhex = (text) => new Uint8Array(Buffer.from(text, 'hex'));
@@ -121,13 +121,13 @@ const REQUESTS = {
       const { kind, payload } = session.send(fromJson(r.message));
       return { ok: true, writes: toJson(decodeMessage(kind, payload).message) };
     }),
-  tick: () => {
+  tick: (r) => {
     session.tick();
-    return { says: says() };
+    return r.hold ? {} : { says: says() };
   },
-  drain: () => {
+  drain: (r) => {
     session.drain();
-    return { says: says() };
+    return r.hold ? {} : { says: says() };
   },
   skipped: (r) => happened(session.skipped(), r.hold),
   'end-of-stream': (r) => happened(session.end(), r.hold),

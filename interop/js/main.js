@@ -3,9 +3,10 @@
 // a line.
 //
 //   node main.js listen HOST:PORT [--dir DIR] [--reply echo|upper]
-//   node main.js send HOST:PORT [--text TEXT]… [--ping] [--file PATH]… [--key HEX] [--break-after BYTES]
+//   node main.js send HOST:PORT [--text TEXT]… [--ping] [--file PATH]… [--key HEX] [--wait] [--break-after BYTES]
 //
-// With --text, `send` waits for one answer to each. With --break-after it drops the connection inside a file.
+// With --text, `send` waits for one answer to each; with --wait, until the peer closes. With --break-after it drops the
+// connection inside a file.
 
 import { parseArgs } from 'node:util';
 import { connect, serve } from './net.js';
@@ -37,7 +38,7 @@ async function listen(at, { dir, reply }) {
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => server.close());
 }
 
-async function send(at, { text = [], ping, file = [], key, 'break-after': bound }) {
+async function send(at, { text = [], ping, file = [], key, wait, 'break-after': bound }) {
   const client = await connect({ ...address(at), name: 'unstick in JavaScript' });
   for (const line of text) {
     await client.text(line);
@@ -55,6 +56,7 @@ async function send(at, { text = [], ping, file = [], key, 'break-after': bound 
     print('file', { path, ...result });
     stored &&= result.stored;
   }
+  while (wait && (await client.next()) !== null);
   await client.close();
   print('ended', { clean: true });
   if (!stored) process.exitCode = 1;
@@ -69,6 +71,7 @@ const { values, positionals } = parseArgs({
     ping: { type: 'boolean' },
     file: { type: 'string', multiple: true },
     key: { type: 'string' },
+    wait: { type: 'boolean' },
     'break-after': { type: 'string' },
   },
 });

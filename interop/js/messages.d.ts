@@ -34,6 +34,7 @@ export function codeName(code: number): CodeName | null;
 export const FIXED: Readonly<Record<MessageType, number>>;
 export const MAX_PING: 64;
 export const MAX_NAME: 255;
+export const NO_TIME: bigint;
 export const MAX_OFFSET: bigint;
 
 /** A message as it is decoded. */
@@ -47,6 +48,7 @@ export type Message =
   | { type: 'file-done'; transfer: number; total: bigint; digest: Uint8Array }
   | { type: 'file-status'; transfer: number; code: number; offset: bigint; digest: Uint8Array; reason: string }
   | { type: 'file-cancel'; transfer: number; code: number; reason: string }
+  | { type: 'file-attributes'; transfer: number; modified: bigint | null; executable: boolean }
   | { type: 'other'; kind: number; payload: Uint8Array };
 
 /** A message to be encoded: numbers may be safe integers, and texts for people may be left out. */
@@ -67,6 +69,7 @@ export type OutgoingMessage =
       reason?: string;
     }
   | { type: 'file-cancel'; transfer: number; code: number; reason?: string }
+  | { type: 'file-attributes'; transfer: number; modified: bigint | number | null; executable: boolean }
   | { type: 'other'; kind: number; payload: Uint8Array };
 
 export type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>;

@@ -56,10 +56,13 @@ export const FIXED = Object.freeze({
   'file-done': 44,
   'file-status': 46,
   'file-cancel': 6,
+  'file-attributes': 13,
 });
 
 export const MAX_PING = 64;
 export const MAX_NAME = 255;
+/** The encoding of a time that is not known (MSG-15). */
+export const NO_TIME = -0x8000000000000000n;
 /** The highest offset, and the encoding of a size that is not known. */
 export const MAX_OFFSET = 0xffffffffffffffffn;
 
@@ -97,7 +100,7 @@ export function lengthError(kind, length) {
   const fixed = FIXED[type];
   if (length < fixed || (type === 'file-data' && length === fixed)) return length;
   if ((type === 'ping' || type === 'pong') && length > MAX_PING) return MAX_PING;
-  if (type === 'file-done' && length > fixed) return fixed;
+  if ((type === 'file-done' || type === 'file-attributes') && length > fixed) return fixed;
   return null;
 }
 
@@ -178,6 +181,11 @@ export function decodeMessage(kind, payload) {
       };
     case 'file-cancel':
       return { message: { type, transfer: view.getUint32(0), code: view.getUint16(4), reason: text() } };
+    case 'file-attributes': {
+      const time = view.getBigInt64(4);
+      const modified = time === NO_TIME ? null : time;
+      return { message: { type, transfer: view.getUint32(0), modified, executable: (payload[12] & 1) === 1 } };
+    }
     default:
       return { message: { type, payload } };
   }
@@ -208,6 +216,13 @@ export function offsetOf(what, value) {
   const number = BigInt(value);
   if (number < 0n || number > MAX_OFFSET) throw new RangeError(`${what} does not fit 8 bytes: ${value}`);
   return number;
+}
+
+function timeOf(value) {
+  if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new RangeError(`modified is not exact: ${value}`);
+  const time = BigInt(value);
+  if (BigInt.asIntN(64, time) !== time) throw new RangeError(`modified does not fit 8 bytes: ${value}`);
+  return time;
 }
 
 /** Returns the payload of `fixed` bytes, which `write` fills, and `rest`. */
@@ -265,6 +280,12 @@ const ENCODERS = {
     put(6, utf8('reason', reason), (view) => {
       view.setUint32(0, integer('transfer', transfer, 0xffffffff));
       view.setUint16(4, integer('code', code, 0xffff));
+    }),
+  'file-attributes': ({ transfer, modified, executable }) =>
+    put(13, new Uint8Array(), (view, payload) => {
+      view.setUint32(0, integer('transfer', transfer, 0xffffffff));
+      view.setBigInt64(4, modified === null ? NO_TIME : timeOf(modified));
+      payload[12] = executable ? 1 : 0;
     }),
 };
 

@@ -25,6 +25,7 @@ export type SessionEvent =
   | { event: 'file-data'; message: MessageOf<'file-data'> }
   | { event: 'file-done'; message: MessageOf<'file-done'> }
   | { event: 'file-cancel'; transfer: number; code: number; message: MessageOf<'file-cancel'> }
+  | { event: 'file-attributes'; message: MessageOf<'file-attributes'> }
   | { event: 'file-refused'; transfer: number; code: number; message?: undefined }
   | { event: 'file-ready' | 'file-working' | 'file-end'; message: MessageOf<'file-status'> };
 export type Outcome = (SessionEvent & { error?: undefined }) | { error: SessionError; event?: undefined };

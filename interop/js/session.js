@@ -191,6 +191,7 @@ export class Session {
       case 'file-data':
       case 'file-done':
       case 'file-cancel':
+      case 'file-attributes':
         return this.#receiveFile(message);
       case 'file-status':
         return this.#receiveStatus(message);
@@ -259,6 +260,7 @@ export class Session {
     if (transfer > this.#lastReceived) return this.#fail('bad-transfer-id');
     const open = this.#receiving;
     if (open?.id !== transfer) return { event: 'nothing' };
+    if (message.type === 'file-attributes') return { event: 'file-attributes', message };
     if (message.type === 'file-cancel') return this.#refuseFile(transfer, 'cancelled', 'file-cancel', message);
 
     const place = message.type === 'file-data' ? message.offset : message.total;
@@ -403,6 +405,7 @@ export class Session {
       case 'file-data':
       case 'file-done':
       case 'file-cancel':
+      case 'file-attributes':
         return this.#judgeFile(message);
       case 'file-status':
         return this.#judgeStatus(message);
@@ -444,6 +447,7 @@ export class Session {
   #judgeFile(message) {
     const open = this.#sending;
     if (open?.id !== message.transfer) refuse(`the transfer ${message.transfer} is not the open file`);
+    if (message.type === 'file-attributes') return () => {};
     if (message.type === 'file-cancel') {
       return () => {
         this.#sending = null;

@@ -14,6 +14,7 @@ export type MessageType =
   | 'file-done'
   | 'file-status'
   | 'file-cancel'
+  | 'file-attributes'
   | 'hello';
 export const KINDS: Readonly<Record<MessageType, number>>;
 

@@ -24,6 +24,7 @@ export const KINDS = Object.freeze({
   'file-status': 0x13,
   'file-cancel': 0x14,
   hello: 0x80,
+  'file-attributes': 0x90,
 });
 
 /** The codes of chapter 9 that version 1 uses. */
@@ -476,6 +477,7 @@ export function* frames(chunks, options) {
   if (error) throw new FramingError(error);
 }
 
+const IN_DATAGRAMS = new Set(['text', 'binary', 'ping', 'pong'].map((name) => KINDS[name]));
 const NOT_IN_DATAGRAMS = new Set(
   ['hello', 'close', 'file-open', 'file-data', 'file-done', 'file-status', 'file-cancel'].map((name) => KINDS[name]),
 );
@@ -498,7 +500,7 @@ export function readDatagram(datagram, { limit = DEFAULT_LIMIT, known = [], cut 
   const delivered = [];
   for (const { at, kind, payload } of events) {
     if (NOT_IN_DATAGRAMS.has(kind)) return { refused: Object.freeze({ name: 'misplaced-kind', at, found: kind }) };
-    if (isAssignedKind(kind) || (isApplicationKind(kind) && applications.has(kind))) {
+    if (IN_DATAGRAMS.has(kind) || (isApplicationKind(kind) && applications.has(kind))) {
       delivered.push({ at, kind, payload });
     } else if (!isSkippable(kind)) {
       return { refused: framingError('unknown-kind', { at, found: kind }) };

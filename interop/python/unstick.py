@@ -34,7 +34,7 @@ DEFAULT_DATAGRAM_LIMIT = 1_200  # DGM-10
 KINDS = {
     "text": 0x01, "binary": 0x02, "ping": 0x03, "pong": 0x04, "close": 0x05,
     "file-open": 0x10, "file-data": 0x11, "file-done": 0x12, "file-status": 0x13,
-    "file-cancel": 0x14, "hello": 0x80,
+    "file-cancel": 0x14, "hello": 0x80, "file-attributes": 0x90,
 }
 
 # ERR-8
@@ -1306,12 +1306,14 @@ _FIELDS = {
     "file-done": ([("transfer", 4), ("total", 8), ("digest", 32)], None),
     "file-status": ([("transfer", 4), ("code", 2), ("offset", 8), ("digest", 32)], "reason"),
     "file-cancel": ([("transfer", 4), ("code", 2)], "reason"),
+    "file-attributes": ([("transfer", 4), ("modified", 8), ("executable", 1)], None),
 }
 _TEXTS = ("text", "reason", "name")
 _BYTES = ("payload", "key", "digest")
 NO_DIGEST = bytes(32)
 NO_RESUME_KEY = bytes(16)
 UNKNOWN_SIZE = (1 << 64) - 1
+UNKNOWN_TIME = -1 << 63
 MAX_PINGS = 4  # CNV-15
 
 # COD-2: the codes that each message can be sent with; 0x8000 and above belong to applications.
@@ -1369,7 +1371,7 @@ def _judge_length(kind, length):
         return
     if length < least or (name == "file-data" and length == least):  # MSG-5
         raise BadMessage("bad-message", length)
-    if name == "file-done" and length > least:
+    if name in ("file-done", "file-attributes") and length > least:
         raise BadMessage("bad-message", least)
 
 
@@ -1394,6 +1396,10 @@ def decode_message(kind, payload):
         at += size
     if message.get("size") == UNKNOWN_SIZE:  # MSG-8
         message["size"] = None
+    if message["type"] == "file-attributes":  # MSG-15
+        time = message["modified"] - ((message["modified"] >> 63) << 64)
+        message["modified"] = None if time == UNKNOWN_TIME else time
+        message["executable"] = bool(message["executable"] & 1)
     rest = payload[at:]
     if message["type"] == "file-open":
         wrong = bad_name(rest)
@@ -1426,6 +1432,10 @@ def encode_message(message):
             raise Rejected("that size means not known")  # MSG-8
         if message.get("size", 0) is None:
             message["size"] = UNKNOWN_SIZE
+        if name == "file-attributes":
+            time = UNKNOWN_TIME if message["modified"] is None else message["modified"]
+            message["modified"] = time % (1 << 64)
+            message["executable"] = int(message["executable"])
         out = []
         for field, size in fields:
             value = message[field]
@@ -1657,6 +1667,9 @@ class Session:
         self._refuse(message["transfer"], "cancelled")  # FIL-11
         return "file-cancel"
 
+    def _on_file_attributes(self, message):  # FIL-26
+        return "file-attributes" if self._is_open(message) else "nothing"
+
     def _on_file_status(self, message):
         transfer, code = message["transfer"], message["code"]
         if transfer not in self._unanswered:  # FIL-16
@@ -1818,6 +1831,9 @@ class Session:
         self._unanswered[message["transfer"]] = True
         self._out_open = None
 
+    def _send_file_attributes(self, message):  # FIL-26
+        self._own(message)
+
     def _send_file_cancel(self, message):
         self._own(message)
         self._out_open = None
@@ -1910,12 +1926,12 @@ class Client:
         while self._out:
             self._step()
 
-    def _step(self, wait=True):
-        """Waits until there is something to read or room to write, and does it: reading never waits
-        for writing (CNV-17)."""
+    def _step(self, wait=float("inf")):
+        """Waits until there is something to read or room to write, at most for `wait` seconds, and
+        does it: reading never waits for writing (CNV-17)."""
         pending = bool(getattr(self.socket, "pending", int)())
         quiet_at = self._wrote_at + self._quiet
-        timeout = max(quiet_at - time.monotonic(), 0) if wait and not pending else 0
+        timeout = 0 if pending else min(max(quiet_at - time.monotonic(), 0), wait)
         readable, writable, _ = select.select(
             [] if self._ended else [self.socket], [self.socket] if self._out else [], [], timeout)
         if writable:
@@ -1968,12 +1984,15 @@ class Client:
                 raise StreamError(event)
             if not isinstance(event, Frame):
                 continue
-            name, message = self.session.receive(event.kind, event.payload)
-            if name == "file-open":
-                self._put(status(message["transfer"], "not-accepted"))
-            elif name != "nothing":
-                self._arrived.append((name, message))
+            self._handle(*self.session.receive(event.kind, event.payload))
             self._say()
+
+    def _handle(self, event, message):
+        """Handles an event. `peer.py` overrides it to receive files."""
+        if event == "file-open":
+            self._put(status(message["transfer"], "not-accepted"))
+        elif event != "nothing":
+            self._arrived.append((event, message))
 
     def _say(self):
         for frame in self.session.says():
@@ -2018,6 +2037,16 @@ class Client:
         """Sends a text."""
         self._send({"type": "text", "text": text})
 
+    def ping(self, payload=b"ping"):
+        """Sends a ping, and waits until it is answered."""
+        self._send({"type": "ping", "payload": payload})
+        self._wait(lambda name, message: name == "pong" and message["payload"] == payload)
+
+    def wait(self, *names):
+        """Waits for the next event with one of these names, such as `text` or `close`, and returns
+        its message."""
+        return self._wait(lambda name, _: name in names)[1]
+
     def _wait(self, wanted):
         """Reads until there is a wanted event, and removes it from those that have arrived."""
         while True:
@@ -2032,7 +2061,7 @@ class Client:
         digest = hashlib.sha256()
         for at in range(0, len(content), 1 << 20):
             digest.update(content[at:at + (1 << 20)])
-            self._step(wait=False)
+            self._step(wait=0)
         return digest.digest()
 
     def file(self, name, content, *, key=None):
@@ -2265,13 +2294,13 @@ class _Conform:
     def do_skipped(self, _):
         return self.happened(lambda: self.session.skipped() or "nothing")
 
-    def do_tick(self, _):
+    def do_tick(self, request):
         self.session.tick()
-        return self.said({})
+        return self.said({}, request.get("hold", False))
 
-    def do_drain(self, _):
+    def do_drain(self, request):
         self.session.drain()
-        return self.said({})
+        return self.said({}, request.get("hold", False))
 
     def do_send(self, request):
         frame = self.session.send(self.message_in(request["message"]))

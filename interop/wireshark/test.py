@@ -38,7 +38,7 @@ SEEN = set()
 ANY = "any"
 
 TEXT, BINARY, PING, PONG, CLOSE = 1, 2, 3, 4, 5
-OPEN, DATA, DONE, STATUS, CANCEL, HELLO = 0x10, 0x11, 0x12, 0x13, 0x14, 0x80
+OPEN, DATA, DONE, STATUS, CANCEL, HELLO, ATTRIBUTES = 0x10, 0x11, 0x12, 0x13, 0x14, 0x80, 0x90
 
 ERRORS = {
     1: "bad-magic", 2: "unsupported-version", 3: "invalid-kind", 4: "bad-check", 5: "oversize",
@@ -54,7 +54,7 @@ PAYLOAD_FIELDS = {
     "unstick." + name
     for name in (
         "payload limit application text binary ping pong code reason transfer resume_key size name offset "
-        "data total digest"
+        "data total digest modified flags"
     ).split()
 }
 
@@ -402,7 +402,7 @@ class Vectors(unittest.TestCase):
 
     def test_messages(self):
         capture, runs = Capture(), []
-        for vector in vectors("messages"):
+        for vector in vectors("messages", "attributes"):
             if vector["test"] == "message":
                 tcp = Tcp(capture, 20000 + len(runs))
                 payload = unhex(vector["payload"])
@@ -436,6 +436,10 @@ class Vectors(unittest.TestCase):
             if name == "size" and value is None:
                 self.assertEqual(came, [str((1 << 64) - 1)])
                 self.assertIn(tree.find("size.known"), (["0"], ["False"]))
+            elif name == "modified" and value is None:
+                self.assertEqual(came, [str(-(1 << 63))])
+            elif name == "executable":
+                self.assertIn(came, (["1"], ["True"]) if value else (["0"], ["False"]))
             elif name in ("payload", "key", "digest"):
                 self.assertEqual("".join(came).replace(":", ""), unhex(value).hex())
             elif name in ("text", "reason", "name"):
@@ -454,7 +458,7 @@ class Vectors(unittest.TestCase):
     def test_conversations(self):
         """No error while the rules are kept; the vector's error at the first message that breaks one."""
         by_known = collections.defaultdict(list)
-        for vector in vectors("conversations"):
+        for vector in vectors("conversations", "attributes"):
             # A frame that was skipped is not in the vector.
             if vector["test"] == "conversation" and not any("skipped" in act for act in vector["expect"]):
                 by_known[tuple(vector.get("known", []))].append(vector)
@@ -531,6 +535,9 @@ def encode(message):
     if kind == "file-status":
         head = struct.pack(">IHQ", transfer, get("code"), int(get("offset")))
         return frame(STATUS, head + unhex(get("digest")) + text)
+    if kind == "file-attributes":
+        modified = -1 << 63 if get("modified") is None else int(get("modified"))
+        return frame(ATTRIBUTES, struct.pack(">IqB", transfer, modified, get("executable")))
     assert kind == "file-cancel", kind
     return frame(CANCEL, struct.pack(">IH", transfer, get("code")) + text)
 

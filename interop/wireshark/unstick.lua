@@ -29,6 +29,7 @@ local KINDS = {
     [0x13] = "file-status",
     [0x14] = "file-cancel",
     [0x80] = "hello",
+    [0x90] = "file-attributes",
 }
 
 -- DGM-4: the kinds that have no place in a datagram.
@@ -123,6 +124,9 @@ local f = {
     data = ProtoField.bytes("unstick.data", "Data"),
     total = ProtoField.uint64("unstick.total", "Total", base.DEC),
     digest = ProtoField.bytes("unstick.digest", "Digest"),
+    modified = ProtoField.int64("unstick.modified", "Modified, in nanoseconds since 1970", base.DEC),
+    flags = ProtoField.uint8("unstick.flags", "Flags", base.HEX),
+    executable = ProtoField.bool("unstick.executable", "Executable", 8, nil, 0x01),
     opened_in = ProtoField.framenum("unstick.opened_in", "Opened in", base.NONE),
     missing = ProtoField.uint32("unstick.missing", "Missing bytes", base.DEC),
     skipped = ProtoField.uint64("unstick.skipped", "Skipped bytes", base.DEC),
@@ -616,6 +620,17 @@ local PAYLOADS = {
             return name or nil, { limit = tvb:range(at, 4):uint() }, fault
         end,
     },
+    [0x90] = {
+        least = 13,
+        most = 13,
+        read = function(item, tvb, at)
+            local id = tvb:range(at, 4):uint()
+            item:add(f.transfer, tvb:range(at, 4))
+            item:add(f.modified, tvb:range(at + 4, 8), tvb:range(at + 4, 8):int64())
+            item:add(f.flags, tvb:range(at + 12, 1)):add(f.executable, tvb:range(at + 12, 1))
+            return ("%.0f"):format(id), { id = id }
+        end,
+    },
 }
 
 -- The first fault that the header alone shows (MSG-3 to MSG-5).
@@ -965,6 +980,11 @@ RULES[0x14] = function(about, side)
     if concerns then
         close_file(side, about.id)
     end
+    return name, text
+end
+
+RULES[0x90] = function(about, side)
+    local _, name, text = concerns_open(about, side)
     return name, text
 end
 

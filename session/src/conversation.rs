@@ -15,7 +15,7 @@ use unstick::{
 };
 
 use crate::error::ConnectionError;
-use crate::message::{Close, Code, Encoded, Message};
+use crate::message::{Close, Code, Encoded, FileCancel, Message};
 use crate::session::{Event, Session, SessionError, beginning};
 
 /// The limit for bytes that are accepted without waiting: at this count or above, no message is
@@ -238,6 +238,24 @@ impl Conversation {
         self.unwaited = self.unwaited.saturating_add(unwaited);
     }
 
+    /// Cancels this side's open file, if there is one.
+    pub(crate) fn give_up_open(&mut self) {
+        if let Some(id) = self.session.open_transfer() {
+            self.give_up(&Message::FileCancel(FileCancel { id, code: Code::GIVEN_UP, reason: "" }));
+        }
+    }
+
+    /// Returns whether a final status is owed, or can still arrive.
+    pub(crate) fn has_files(&self) -> bool {
+        let expects = self.session.unanswered() > 0 && !self.session.is_peer_closed();
+        !self.is_over() && (expects || self.session.owed() > 0)
+    }
+
+    /// Returns whether the stream ended without a close, an error that is not sent to the peer.
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(self.failure, Some(Failure::Session(SessionError::Unclosed)))
+    }
+
     /// Accepts a close, unless the conversation is over. The reason is shortened to the peer's
     /// limit.
     pub(crate) fn close(&mut self, close: Close<'_>) -> Result<(), ConnectionError> {
@@ -410,7 +428,8 @@ impl Meaning {
             | Event::FileOpen(_)
             | Event::FileData(_)
             | Event::FileDone(_)
-            | Event::FileCancel(_) => Self::Message,
+            | Event::FileCancel(_)
+            | Event::FileAttributes(_) => Self::Message,
         })
     }
 
@@ -429,6 +448,7 @@ impl Meaning {
             Ok(Message::FileData(data)) => Event::FileData(data),
             Ok(Message::FileDone(done)) => Event::FileDone(done),
             Ok(Message::FileCancel(cancel)) => Event::FileCancel(cancel),
+            Ok(Message::FileAttributes(attributes)) => Event::FileAttributes(attributes),
             Ok(Message::FileStatus(status)) => match self {
                 Self::Ready => Event::FileReady(status),
                 Self::Working => Event::FileWorking(status),

@@ -22,6 +22,7 @@ fn kinds_have_their_numbers_classes_and_names() {
         (0x13, Kind::FILE_STATUS, "file-status"),
         (0x14, Kind::FILE_CANCEL, "file-cancel"),
         (0x80, Kind::HELLO, "hello"),
+        (0x90, Kind::FILE_ATTRIBUTES, "file-attributes"),
     ];
     for number in 1..=255 {
         let kind = Kind::new(number).unwrap();

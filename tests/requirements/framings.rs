@@ -15,8 +15,9 @@ use unstick::{
     Slip, Storage, U8, U16Be, Varint, Wire,
 };
 
+use super::number;
 use super::play::{self, Peer, Verdict};
-use super::vector::{Answer, Expect, Request, Step, Test, Vector, number, parse_hex, write_hex};
+use super::vector::{Answer, Expect, Request, Step, Test, Vector, parse_hex, write_hex};
 use super::{error_json, layout, limit, more_cuts, vectors};
 
 /// The vectors that the crate does not meet, and why. `v2` is not there yet, so its vectors are left

@@ -21,15 +21,15 @@ use unstick::{
     V1,
 };
 use unstick_session::message::{
-    Close, Code, Digest, Encoded, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello,
-    Message, MessageError, RefusedMessage, ResumeKey,
+    Close, Code, Digest, Encoded, FileAttributes, FileCancel, FileData, FileDone, FileOpen,
+    FileStatus, Hello, Message, MessageError, RefusedMessage, ResumeKey,
 };
 use unstick_session::session::{Event, Session, SessionError};
 use unstick_testing::chunks::{self, Path, Subject, single_bytes};
 use unstick_testing::formats::every_format;
 use unstick_testing::oracle::{Outcome, Policy};
 use vector::{
-    Act, Answer, Expect, Request, Sent, Step, Test, Vector, number, parse_hex, write_hex,
+    Act, Answer, Expect, Request, Sent, Step, Test, Vector, integer, parse_hex, write_hex,
 };
 
 const SPEC: &str = include_str!("../../spec.md");
@@ -330,7 +330,7 @@ impl Peer for Core {
             },
             "tick" => {
                 self.session.handle_tick();
-                self.said(json!({}))
+                if request["hold"] == true { json!({}) } else { self.said(json!({})) }
             }
             "drain" => {
                 self.session.drain();
@@ -410,6 +410,7 @@ fn event_name(event: &Event<'_>) -> &'static str {
         Event::FileData(_) => "file-data",
         Event::FileDone(_) => "file-done",
         Event::FileCancel(_) => "file-cancel",
+        Event::FileAttributes(_) => "file-attributes",
         Event::FileRefused { .. } => "file-refused",
         Event::FileReady(_) => "file-ready",
         Event::FileWorking(_) => "file-working",
@@ -460,6 +461,9 @@ fn message_json(encoded: &Encoded<'_>) -> Value {
         }),
         Message::FileCancel(FileCancel { id, code, reason }) => {
             json!({"transfer": id, "code": code.0, "reason": reason})
+        }
+        Message::FileAttributes(FileAttributes { id, modified, is_executable }) => {
+            json!({"transfer": id, "modified": modified, "executable": is_executable})
         }
         Message::Other { kind, payload } => {
             return json!({"type": "other", "kind": kind.get(), "payload": write_hex(payload)});
@@ -522,12 +526,23 @@ impl Strings {
             "file-cancel" => {
                 Message::FileCancel(FileCancel { id: id(), code: code(), reason: text })
             }
+            "file-attributes" => Message::FileAttributes(FileAttributes {
+                id: id(),
+                modified: (!value["modified"].is_null()).then(|| {
+                    integer(&value["modified"]).and_then(|time| time.try_into().ok()).unwrap()
+                }),
+                is_executable: value["executable"].as_bool().unwrap(),
+            }),
             _ => Message::Other {
                 kind: Kind::new(u8::try_from(number("kind")).unwrap())?,
                 payload: bytes,
             },
         })
     }
+}
+
+fn number(value: &Value) -> Option<u64> {
+    integer(value).and_then(|number| number.try_into().ok())
 }
 
 fn limit(request: &Value) -> Option<u64> {

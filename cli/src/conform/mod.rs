@@ -59,7 +59,7 @@ macro_rules! embedded {
 embedded! {
     "header" "limits" "streams" "skip" "resync" "datagrams" "encoders" "annex-a" "framings-fixed"
     "framings-checked" "framings-marks" "framings-lines" "framings-delimited" "framings-cobs"
-    "framings-slip" "framings-hdlc" "framings-v2" "messages" "conversations"
+    "framings-slip" "framings-hdlc" "framings-v2" "messages" "conversations" "attributes"
 }
 
 /// The titles of the sections that vector ids begin with.
@@ -97,6 +97,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("15.4", "the sender of files"),
     ("15.5", "the receiver of files"),
     ("15.6", "statuses"),
+    ("15.8", "attributes of files"),
     ("16", "codes"),
     ("A.1", "other headers: common rules"),
     ("A.2", "fixed prefixes"),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::vector::{
-    Act, Answer, Expect, Request, Sent, Step, Test, Vector, number, parse_hex, write_hex,
+    Act, Answer, Expect, Request, Sent, Step, Test, Vector, integer, parse_hex, write_hex,
 };
 
 /// An implementation under test, which answers the requests of `vectors/README.md`.
@@ -450,6 +450,6 @@ pub(crate) fn fits(name: &str, expected: &Value, got: &Value) -> bool {
         (Value::String(expected), Value::String(got)) if is_bytes(name) => {
             parse_hex(expected).is_ok_and(|expected| parse_hex(got) == Ok(expected))
         }
-        _ => expected == got || (number(expected).is_some() && number(expected) == number(got)),
+        _ => expected == got || (integer(expected).is_some() && integer(expected) == integer(got)),
     }
 }

@@ -305,7 +305,8 @@ pub(crate) fn write_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Returns a number, which may be a string of digits if some languages cannot represent it.
-pub(crate) fn number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+/// Returns an integer, which may be a string of digits if some languages cannot represent it.
+pub(crate) fn integer(value: &Value) -> Option<i128> {
+    let small = value.as_u64().map(i128::from).or_else(|| value.as_i64().map(i128::from));
+    small.or_else(|| value.as_str()?.parse().ok())
 }

@@ -5,6 +5,7 @@
 //! sender's resume key. All operations are relative to one handle of the folder, follow no link in
 //! it, and replace nothing.
 
+mod attributes;
 mod digests;
 mod name;
 mod numbers;
@@ -25,12 +26,13 @@ use cap_std::fs::{Dir, File, OpenOptions};
 use clap::ValueEnum;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
-use unstick_session::message::{Code, Digest, ResumeKey};
+use unstick_session::message::{Code, Digest, FileAttributes, ResumeKey};
 
 pub(crate) use part::Part;
 
 use crate::help;
 use crate::term::output::{Failure, note};
+use attributes::Preserve;
 use digests::{Digests, Found};
 use numbers::Numbers;
 use room::InUse;
@@ -66,6 +68,8 @@ pub(crate) struct Inbox {
     on_exists: OnExists,
     /// The maximum length of a file.
     max_file: Option<u64>,
+    /// How the senders' attributes are applied; `None` if they are not.
+    preserve: Option<Preserve>,
     digests: Digests,
     numbers: Numbers,
     /// The files that may be digested at the same time, before their senders have sent a byte.
@@ -183,12 +187,19 @@ impl Inbox {
             in_use: Arc::new(InUse::new(max_parts, disk)),
             on_exists,
             max_file,
+            preserve: None,
             digests: Digests::default(),
             numbers: Numbers::default(),
             digesting: Arc::new(Semaphore::new(MAX_DIGESTING)),
             named: AtomicU64::new(0),
             synced: Mutex::new(0),
         }
+    }
+
+    /// Applies the attributes that the senders send: the time, and whether a file is executable.
+    pub(crate) fn preserving(self) -> io::Result<Self> {
+        let preserve = Some(Preserve::of(&self.dir)?);
+        Ok(Self { preserve, ..self })
     }
 
     /// Returns the maximum length of a file; it is also limited by the total for all parts.
@@ -320,12 +331,13 @@ impl Inbox {
         Ok(part)
     }
 
-    /// Stores a complete part under its name. `digest` is the part's digest, and `expected` the
-    /// sender's.
+    /// Stores a complete part under its name, with the sender's attributes if there are any. `digest` is
+    /// the part's digest, and `expected` the sender's.
     pub(crate) fn store(
         &self,
         mut part: Part,
         name: &str,
+        attributes: Option<&FileAttributes>,
         digest: Digest,
         expected: Option<Digest>,
     ) -> Result<Stored, Refusal> {
@@ -335,7 +347,8 @@ impl Inbox {
         }
         let len = part.len();
         let failed = |error| Refusal::io(error, len);
-        if let Err(error) = part.sync(digest) {
+        let attributes = self.preserve.zip(attributes);
+        if let Err(error) = part.sync(digest, attributes) {
             part.remove();
             return Err(Refusal::io(error, 0));
         }
@@ -455,6 +468,12 @@ pub(crate) struct InboxArgs {
     #[arg(long, help_heading = help::FILES, value_name = "WHAT", requires = "dir", default_value = "refuse",
           hide_short_help = true)]
     on_exists: OnExists,
+    /// Give files the time of their senders, and make programs executable.
+    ///
+    /// Executable for those who may read them, as far as the umask allows. Senders say so with
+    /// --preserve.
+    #[arg(long, help_heading = help::FILES, requires = "dir", hide_short_help = true)]
+    preserve: bool,
     /// Refuse files that are larger, such as 4GiB [default: no limit].
     #[arg(long, help_heading = help::FILES, value_name = "BYTES", requires = "dir",
           value_parser = crate::term::bytes::parse_bytes)]
@@ -475,7 +494,11 @@ pub(crate) struct InboxArgs {
 impl InboxArgs {
     /// Opens the inbox that the options ask for.
     pub(crate) fn inbox(&self) -> Result<Option<Arc<Inbox>>, Failure> {
-        let open = |dir: &PathBuf| Inbox::open(dir, self.on_exists, self.max_file, self.max_parts);
+        let open = |dir: &PathBuf| {
+            let inbox = Inbox::open(dir, self.on_exists, self.max_file, self.max_parts)?;
+            let failed = |error| Failure::job(format!("cannot preserve attributes: {error}"));
+            if self.preserve { inbox.preserving().map_err(failed) } else { Ok(inbox) }
+        };
         Ok(self.dir.as_ref().map(open).transpose()?.map(Arc::new))
     }
 }

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cap_std::fs::{Dir, File, OpenOptions};
 use sha2::{Digest as _, Sha256};
-use unstick_session::message::Digest;
+use unstick_session::message::{Digest, FileAttributes};
 
+use super::attributes::Preserve;
 use super::room::{Claim, InUse};
 use super::system::{CHUNK, open_in, open_locked, rename_new};
 
@@ -136,9 +137,16 @@ impl Part {
         })
     }
 
-    /// Syncs the whole part, which has this digest, to disk. After an error the part has to be removed:
-    /// what is in memory may not be on disk, and no later sync would say so.
-    pub(super) fn sync(&mut self, digest: Digest) -> io::Result<()> {
+    /// Syncs the whole part, which has this digest, to disk, with its attributes. After an error the part
+    /// has to be removed: what is in memory may not be on disk, and no later sync would say so.
+    pub(super) fn sync(
+        &mut self,
+        digest: Digest,
+        attributes: Option<(Preserve, &FileAttributes)>,
+    ) -> io::Result<()> {
+        if let Some((preserve, attributes)) = attributes {
+            preserve.apply(attributes, &self.file)?;
+        }
         self.claim.in_use.disk.sync(&self.file)?;
         // A network file system reports with a write that an earlier one was lost, and then no more.
         if self.was_full && Digest(self.digest(|| false)?.finalize().into()) != digest {

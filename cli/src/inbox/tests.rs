@@ -135,7 +135,7 @@ fn a_full_disk_removes_the_oldest_unused_parts_one_by_one() {
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     assert_eq!(left(&disk, &names), ["used", "new"]);
     let digest = sha256(&content);
-    assert!(matches!(inbox.store(new, "new", digest, Some(digest)), Ok(Stored::As(_))));
+    assert!(matches!(inbox.store(new, "new", None, digest, Some(digest)), Ok(Stored::As(_))));
     assert_eq!(fs::read(disk.0.folder.path().join("new")).unwrap(), content);
 }
 
@@ -185,7 +185,7 @@ fn a_part_that_cannot_be_synced_is_dropped() {
         disk.0.fails_to_sync.store(true, Ordering::Relaxed);
         if is_whole {
             part.write(b"12345").unwrap();
-            let refusal = inbox.store(part, "a", digest, Some(digest)).unwrap_err();
+            let refusal = inbox.store(part, "a", None, digest, Some(digest)).unwrap_err();
             assert_eq!((refusal.code, refusal.kept), (Code::STORAGE_FAILED, 0));
         } else {
             // The connection is over.
@@ -198,7 +198,7 @@ fn a_part_that_cannot_be_synced_is_dropped() {
     let mut part = begin(&inbox, "a", Some(5)).unwrap();
     part.write(b"12345").unwrap();
     disk.calls();
-    assert!(matches!(inbox.store(part, "a", digest, Some(digest)), Ok(Stored::As(_))));
+    assert!(matches!(inbox.store(part, "a", None, digest, Some(digest)), Ok(Stored::As(_))));
     assert_eq!(disk.calls(), ["sync", "sync names"]);
 }
 
@@ -211,7 +211,7 @@ fn what_was_lost_while_the_disk_was_full_is_noticed() {
         let mut part = begin(&inbox, "a", None).unwrap();
         part.write(b"12345").unwrap();
         let digest = sha256(b"12345");
-        match inbox.store(part, "a", digest, Some(digest)) {
+        match inbox.store(part, "a", None, digest, Some(digest)) {
             Ok(Stored::As(_)) => assert_eq!((losses, disk.used()), (0, 5)),
             Err(refusal) => {
                 assert_eq!((losses, disk.used()), (1, 0));
@@ -237,7 +237,7 @@ fn a_file_that_is_there_is_synced_with_its_name_before_the_answer() {
     // Also if the file has arrived again.
     let mut part = inbox.offer_once("a", 5).unwrap();
     part.write(b"12345").unwrap();
-    assert!(matches!(inbox.store(part, "a", digest, None), Ok(Stored::As(_))));
+    assert!(matches!(inbox.store(part, "a", None, digest, None), Ok(Stored::As(_))));
     assert_eq!(disk.calls(), ["sync", "sync", "sync names"]);
     // A file that cannot be synced is not the one that was offered.
     disk.0.fails_to_sync.store(true, Ordering::Relaxed);

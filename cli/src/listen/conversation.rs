@@ -49,6 +49,7 @@ pub(crate) async fn serve(
     let mut connection = Connection::with_limit(stream, u32::try_from(limit).unwrap_or(u32::MAX))
         .with_session(session)
         .with_frame_timeout(rules.frame_timeout)
+        .with_linger(Duration::ZERO) // the close below waits for the peer, after the log has the error
         .explain_errors(reason);
     if let Some(after) = rules.idle_timeout {
         connection = connection.with_idle_timeout(after);
@@ -242,6 +243,10 @@ impl Conversation<'_> {
                 }
                 self.rate.arrived(data.bytes.len() as u64);
                 self.uploads.data(data.id, data.offset, data.bytes);
+                return Ok(None);
+            }
+            Event::FileAttributes(attributes) => {
+                self.uploads.attributes(attributes);
                 return Ok(None);
             }
             Event::FileDone(done) => {

@@ -12,7 +12,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
-use unstick_session::message::{Code, Digest, FileDone, FileOpen, FileStatus, ResumeKey};
+use unstick_session::message::{
+    Code, Digest, FileAttributes, FileDone, FileOpen, FileStatus, ResumeKey,
+};
 
 use crate::inbox::{Inbox, Needless, Offer, Part, Refusal, Stored};
 use crate::listen::lane::Lane;
@@ -99,6 +101,7 @@ struct Upload {
     pending: Vec<u8>,
     restart: bool,
     done: Option<Done>,
+    attributes: Option<FileAttributes>,
     /// Whether its part is kept for a retry.
     is_resumable: bool,
     disposition: Disposition,
@@ -271,6 +274,14 @@ impl Uploads {
         self.advance(id);
     }
 
+    /// Handles the attributes of an open file; the last ones count.
+    pub(crate) fn attributes(&mut self, attributes: FileAttributes) {
+        let id = attributes.id;
+        if let Some(upload) = self.uploads.iter_mut().find(|upload| upload.id == id) {
+            upload.attributes = Some(attributes);
+        }
+    }
+
     /// Handles the end of a file. Without a digest the content is not verified.
     pub(crate) fn done(&mut self, id: u32, total: u64, digest: Option<Digest>) {
         let Some(upload) = self.uploads.iter_mut().find(|upload| upload.id == id) else { return };
@@ -393,7 +404,8 @@ impl Uploads {
                 let Some(inbox) = self.inbox.clone() else { return };
                 let Some((part, hasher)) = upload.take_idle() else { return };
                 let (name, tasks) = (upload.name.clone(), upload.tasks(&self.pool));
-                self.spawn(id, move || finish(&inbox, (part, hasher), tasks, &name, done));
+                let about = (name, upload.attributes);
+                self.spawn(id, move || finish(&inbox, (part, hasher), tasks, &about, done));
             }
             (Disposition::Kept, _) if upload.restart || !upload.pending.is_empty() => {
                 self.hand_over(at)
@@ -465,6 +477,7 @@ impl Upload {
             pending: Vec::new(),
             restart: false,
             done: None,
+            attributes: None,
             is_resumable: false,
             disposition: Disposition::Wanted,
             needless: Arc::default(),
@@ -528,7 +541,7 @@ fn finish(
     inbox: &Inbox,
     (mut part, mut hasher): (Part, Sha256),
     tasks: Vec<Task>,
-    name: &str,
+    (name, attributes): &(String, Option<FileAttributes>),
     done: Done,
 ) -> Step {
     for task in tasks {
@@ -542,7 +555,7 @@ fn finish(
         part.remove();
         return Step::Failed(Refusal::new(Code::WRONG_TOTAL));
     }
-    match inbox.store(part, name, digest, done.digest) {
+    match inbox.store(part, name, attributes.as_ref(), digest, done.digest) {
         Ok(Stored::As(to)) => Step::Finished(Answer::Stored { size, digest, to }),
         Ok(Stored::Exists(there)) => Step::Finished(Answer::Exists(there)),
         Err(refusal) => Step::Failed(refusal),

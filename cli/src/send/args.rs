@@ -51,6 +51,11 @@ pub(crate) struct Args {
     /// The name for the receiver of the one FILE [default: its own name].
     #[arg(short, long, help_heading = help::INPUT, value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// Tell the receiver when each file was modified, and whether it is executable (v1).
+    ///
+    /// One that was started with --preserve, too, gives its files the same.
+    #[arg(long, help_heading = help::INPUT)]
+    pub(crate) preserve: bool,
     /// Send all of standard input as one message.
     #[arg(short, long, help_heading = help::INPUT, conflicts_with_all = ["delimiter", "null", "file", "text"])]
     pub(crate) whole: bool,

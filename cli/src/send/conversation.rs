@@ -88,6 +88,7 @@ impl<'a> Sender<'a> {
         let limit = u32::try_from(job.limit).unwrap_or(u32::MAX);
         let connection = Connection::with_limit(tokio::io::join(incoming, outgoing), limit)
             .with_session(job.shape.session(job.peer_limit))
+            .with_linger(Duration::ZERO) // a failure is followed by a close, which waits
             .explain_errors(reason);
         Self {
             job,
@@ -141,7 +142,11 @@ impl<'a> Sender<'a> {
                 let _ = timeout(CLOSE_TIMEOUT, self.connection.flush()).await;
                 check_end(close)
             }
-            Halt::Ended(close) => Err(self.ended_early(close)),
+            Halt::Ended(close) => {
+                // The peer has closed and reads on: without a close it would report a crash.
+                let _ = self.connection.close(message::Close::ORDINARY, CLOSE_TIMEOUT).await;
+                Err(self.ended_early(close))
+            }
             Halt::Broken(failure) => {
                 let _ = self.connection.close(message::Close::ORDINARY, CLOSE_TIMEOUT).await;
                 Err(failure)

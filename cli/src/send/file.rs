@@ -50,6 +50,9 @@ impl Sender<'_> {
         self.tally.opened(entry, id, size);
         let key = self.resume_key(&item).map_err(Halt::GivenUp)?;
         self.feed(&Message::FileOpen(FileOpen { id, key, size, name: &item.name })).await?;
+        if let Some(attributes) = source.attributes(id).filter(|_| self.job.preserve) {
+            self.feed(&Message::FileAttributes(attributes)).await?;
+        }
         self.bar.begin(&item.name, size);
         let sent = self.content(id, entry, &mut source).await;
         self.bar.end();

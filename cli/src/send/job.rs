@@ -26,6 +26,8 @@ pub(super) struct Job {
     /// The limit of the peer as given by the user.
     pub(super) peer_limit: Option<u64>,
     pub(super) expect_reply: bool,
+    /// Whether files are sent with their attributes.
+    pub(super) preserve: bool,
     pub(super) timeout: Duration,
 }
 

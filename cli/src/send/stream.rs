@@ -81,6 +81,7 @@ pub(super) async fn send<W: Exchange>(
         limit: framing.limit(),
         peer_limit: args.framing.limit,
         expect_reply: args.expect_reply,
+        preserve: args.preserve,
         timeout: args.timeout,
     };
     let answers = Answers::new(printer.clone(), args.json, terminal.is_some());

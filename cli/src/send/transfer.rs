@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
-use unstick_session::message::{Digest, ResumeKey, check_name};
+use unstick_session::message::{Digest, FileAttributes, ResumeKey, check_name};
 
 use crate::addr::Addr;
 use crate::send::secret::{self, Secret};
@@ -133,6 +133,8 @@ impl From<io::Error> for Unsendable {
 pub(crate) struct FileSource {
     /// The size when the file was opened; `None` for a pipe.
     size: Option<u64>,
+    /// When it was modified, and whether it is executable; `None` for a pipe.
+    attributes: Option<(Option<SystemTime>, bool)>,
     /// `None` while a thread owns it.
     input: Option<Input>,
     read_ahead: Option<ReadAhead>,
@@ -158,6 +160,7 @@ struct Input {
     file: Option<File>,
     /// The stamp of the file when it was opened.
     stamp: Option<Stamp>,
+    is_executable: bool,
     /// The number of bytes still to be read.
     remaining: u64,
     /// The hasher of all bytes read.
@@ -179,6 +182,27 @@ impl Stamp {
     }
 }
 
+/// Returns whether the owner of a file can execute it.
+fn is_executable(metadata: &Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o100 != 0
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        false
+    }
+}
+
+/// Returns the nanoseconds since 1970; `None` if the protocol cannot represent the time.
+fn since_1970(time: SystemTime) -> Option<i64> {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_nanos()).ok(),
+        Err(before) => i64::try_from(before.duration().as_nanos()).ok().map(i64::wrapping_neg),
+    }
+}
+
 impl Input {
     fn open(path: Option<&Path>) -> io::Result<Self> {
         let hasher = Sha256::new();
@@ -186,6 +210,7 @@ impl Input {
             return Ok(Self {
                 file: None,
                 stamp: None,
+                is_executable: false,
                 remaining: u64::MAX,
                 hasher,
                 is_changed: false,
@@ -199,7 +224,8 @@ impl Input {
         // The size of a pipe or device is meaningless.
         let stamp = metadata.is_file().then(|| Stamp::new(&metadata));
         let remaining = stamp.map_or(u64::MAX, |stamp| stamp.len);
-        Ok(Self { file: Some(file), stamp, remaining, hasher, is_changed: false })
+        let is_executable = is_executable(&metadata);
+        Ok(Self { file: Some(file), stamp, is_executable, remaining, hasher, is_changed: false })
     }
 
     /// Fills the chunk, which is shorter only at the end of the file, and digests it. Of a pipe it reads
@@ -312,12 +338,30 @@ impl FileSource {
         let is_all = input.remaining == 0;
         let size = input.stamp.map(|stamp| if is_all { first.len() as u64 } else { stamp.len });
         let current = Vec::new();
-        Ok(Self { size, input: Some(input), read_ahead: None, first, current, position: 0 })
+        let attributes = input.stamp.map(|stamp| (stamp.modified, input.is_executable));
+        Ok(Self {
+            size,
+            attributes,
+            input: Some(input),
+            read_ahead: None,
+            first,
+            current,
+            position: 0,
+        })
     }
 
     /// Returns the size, if it is known.
     pub(crate) fn size(&self) -> Option<u64> {
         self.size
+    }
+
+    /// Returns the attributes of a regular file, for this transfer.
+    pub(crate) fn attributes(&self, id: u32) -> Option<FileAttributes> {
+        self.attributes.map(|(modified, is_executable)| FileAttributes {
+            id,
+            modified: modified.and_then(since_1970),
+            is_executable,
+        })
     }
 
     /// Returns the offset after the bytes returned so far.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
 mod addresses;
+mod attributes;
 mod bounds;
 mod captures;
 mod checked;

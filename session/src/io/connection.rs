@@ -4,16 +4,17 @@ use core::task::Poll;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::string::String;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::vec::Vec;
 
 use unstick::io::{FrameReader, ReadError, WriteError};
 use unstick::scan::Found;
 use unstick::{DEFAULT_LIMIT, Framing, Kind, V1};
 
+use super::ending::Ending;
 use crate::conversation::{Conversation, Meaning};
 use crate::error::ConnectionError;
-use crate::message::{Close, Hello, Message};
+use crate::message::{Hello, Message};
 use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 
 /// A stream that can be closed in one direction, as [`Connection`] requires.
@@ -24,11 +25,31 @@ pub trait Transport: Read + Write {
     /// # Errors
     /// Returns the transport's error.
     fn end_writing(&mut self) -> io::Result<()>;
+
+    /// Sets the maximum time that each read and each write waits from now on. A call that has
+    /// waited for this time returns [`WouldBlock`](io::ErrorKind::WouldBlock) or
+    /// [`TimedOut`](io::ErrorKind::TimedOut).
+    ///
+    /// A [`Connection`] calls it only when the conversation ends, so that it does not wait for the
+    /// peer's end indefinitely.
+    ///
+    /// # Errors
+    /// Returns [`Unsupported`](io::ErrorKind::Unsupported) by default. After an error the connection
+    /// then does not wait for the peer at all, so that the close may be lost.
+    fn limit_waits(&mut self, at_most: Duration) -> io::Result<()> {
+        let _ = at_most;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 impl Transport for TcpStream {
     fn end_writing(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    fn limit_waits(&mut self, at_most: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(at_most))?;
+        self.set_write_timeout(Some(at_most))
     }
 }
 
@@ -36,6 +57,11 @@ impl Transport for TcpStream {
 impl Transport for std::os::unix::net::UnixStream {
     fn end_writing(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    fn limit_waits(&mut self, at_most: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(at_most))?;
+        self.set_write_timeout(Some(at_most))
     }
 }
 
@@ -80,12 +106,15 @@ impl Transport for std::os::unix::net::UnixStream {
 /// # End of the conversation
 /// [`recv`](Self::recv) returns `Ok(None)` if the peer's last message was a close and the stream
 /// ended after it. Every other end is an error, so a connection that was cut is not mistaken for a
-/// clean end. [`close`](Self::close) ends this side's half and waits for the peer to end the other.
-/// To receive the remaining events in the meantime, feed a [`Close`] and go on calling `recv`,
-/// which closes the write direction once everything is written.
+/// clean end. [`close`](Self::close) ends this side's half and waits for the peer to end the other;
+/// [`close_with`](Self::close_with) finishes the files before. To receive the remaining events in
+/// the meantime, feed a [`Close`](crate::message::Close) and go on calling `recv`, which closes the write direction once
+/// everything is written.
 ///
-/// After a protocol error of the peer, `recv` writes a close with the error's code before it
-/// returns the error.
+/// After a protocol error of the peer, `recv` writes a close with the error's code, closes the write
+/// direction, and discards what is in transit, until the peer ends or
+/// [5 seconds](Self::with_linger) have passed. Then it returns the error, and the connection can be
+/// dropped: the close is not lost.
 ///
 /// # Both directions at once
 /// A call that writes waits for the peer to read, and does not read in the meantime. If both sides
@@ -104,17 +133,16 @@ impl Transport for std::os::unix::net::UnixStream {
 /// KiB; the next batch follows when the peer has read it.
 #[derive(Debug)]
 pub struct Connection<S> {
-    reader: FrameReader<S>,
-    conversation: Conversation,
+    pub(super) reader: FrameReader<S>,
+    pub(super) conversation: Conversation,
     limit: u32,
     /// Whether the write direction was closed.
-    is_shut: bool,
-    /// Whether the stream has ended while its bytes were discarded.
-    is_drained: bool,
+    pub(super) is_shut: bool,
+    pub(super) ending: Ending,
 }
 
 /// A frame in the read buffer, and the type of its event.
-type FoundEvent = (Found<Kind>, Meaning);
+pub(super) type FoundEvent = (Found<Kind>, Meaning);
 
 impl<S: Transport> Connection<S> {
     /// Creates a connection at the beginning of a conversation, with a limit of 1 MiB for received
@@ -128,8 +156,11 @@ impl<S: Transport> Connection<S> {
 
     /// Creates a connection with a limit of `payload_bytes` for the payload of received frames.
     ///
-    /// Payloads of up to 65,536 bytes are accepted under any limit, because the peer may not have
-    /// seen the hello that announces a lower one.
+    /// A limit below 65,536 is [announced](Self::announce), but payloads of up to 65,536 bytes are
+    /// accepted nevertheless: a sender may send as much before it has seen the hello (spec, 6.1 and
+    /// 14.1). A side whose memory is smaller than that cannot use a `Connection`. It uses a
+    /// [`Session`] over frames with its own limit, and the peer has to know that limit by other
+    /// means: see [`Session::with_peer_limit`].
     pub fn with_limit(inner: S, payload_bytes: u32) -> Self {
         let limit = LIMIT_WITHOUT_HELLO.max(payload_bytes.into());
         let framing = Framing::new(V1).with_limit(limit);
@@ -138,7 +169,7 @@ impl<S: Transport> Connection<S> {
             conversation: Conversation::new(),
             limit: payload_bytes,
             is_shut: false,
-            is_drained: false,
+            ending: Ending::new(),
         }
     }
 
@@ -254,10 +285,13 @@ impl<S: Transport> Connection<S> {
     /// every further call returns the same error. With [`skip_oversize`](Self::skip_oversize), the
     /// error of an oversize frame does not latch.
     ///
+    /// An error that ends the conversation is returned once the peer was informed: see
+    /// [`with_linger`](Self::with_linger).
+    ///
     /// A failed write is not reported here, but by the next call that writes.
     pub fn recv(&mut self) -> Result<Option<Event<'_>>, ConnectionError> {
         let found = self.next_found()?;
-        Ok(found.and_then(|(found, meaning)| Some(meaning.event(self.reader.buf().frame(&found)?))))
+        Ok(found.and_then(|found| self.event(&found)))
     }
 
     /// Accepts a message and flushes.
@@ -321,64 +355,9 @@ impl<S: Transport> Connection<S> {
         self.conversation.session.drain();
     }
 
-    /// Ends the conversation.
-    ///
-    /// It sends the close, unless this side has already closed or an error has ended the
-    /// conversation, and closes the write direction. Then it reads until the peer ends, so that no
-    /// data in transit is lost when the connection is dropped. Events that arrive in the meantime
-    /// are discarded. The reason is shortened to the peer's limit.
-    ///
-    /// The time `within` is checked between reads and writes. Set timeouts on the socket so that
-    /// these return.
-    ///
-    /// # Errors
-    /// Returns an error if the peer ended without a close, if it did not end `within` that time, or
-    /// if an error had already ended the conversation.
-    pub fn close(&mut self, close: Close<'_>, within: Duration) -> Result<(), ConnectionError> {
-        self.conversation.close(close)?;
-        let begin = Instant::now();
-        while begin.elapsed() < within {
-            match self.close_on() {
-                Ok(false) => {}
-                Ok(true) => return self.conversation.check(),
-                Err(ConnectionError::Read(ReadError::Io(error))) if is_timeout(&error) => {}
-                Err(ConnectionError::Write(WriteError::Flush(error))) if is_timeout(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(ConnectionError::CloseTimeout { after: within })
-    }
-
-    /// Continues reading after the close. Returns `true` if both sides have ended.
-    fn close_on(&mut self) -> Result<bool, ConnectionError> {
-        if self.conversation.check().is_err() {
-            let _ = self.write();
-            return match self.discard() {
-                Err(error) if is_timeout(&error) => Ok(false),
-                more => Ok(!more.unwrap_or(false)),
-            };
-        }
-        match self.next_found() {
-            Ok(Some(_)) => Ok(false),
-            Ok(None) => {
-                self.write()?;
-                Ok(true)
-            }
-            // An error that is not the transport's ends the conversation: further input is
-            // discarded.
-            Err(error) => self.conversation.end_of_close(error).map(|()| false),
-        }
-    }
-
-    /// Reads once and discards the bytes. Returns `false` if the stream has ended.
-    fn discard(&mut self) -> io::Result<bool> {
-        if !self.reader.is_ended() && !self.is_drained {
-            match self.reader.get_mut().read(&mut [0; 4096]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => self.is_drained = read? == 0,
-            }
-        }
-        Ok(!self.reader.is_ended() && !self.is_drained)
+    /// Returns the event of a frame in the read buffer.
+    pub(super) fn event(&self, (found, meaning): &FoundEvent) -> Option<Event<'_>> {
+        Some(meaning.event(self.reader.buf().frame(found)?))
     }
 
     /// Returns the next frame with an event for the application.
@@ -386,12 +365,12 @@ impl<S: Transport> Connection<S> {
         self.conversation.check()?;
         let found = self.wait_for_found();
         if found.is_err() && self.conversation.check().is_err() {
-            let _ = self.write(); // the close
+            self.inform();
         }
         found
     }
 
-    fn wait_for_found(&mut self) -> Result<Option<FoundEvent>, ConnectionError> {
+    pub(super) fn wait_for_found(&mut self) -> Result<Option<FoundEvent>, ConnectionError> {
         loop {
             let Self { reader, conversation, .. } = self;
             let buf = reader.buf_mut();
@@ -425,7 +404,7 @@ impl<S: Transport> Connection<S> {
 
     /// Writes and flushes everything that is pending, and closes the write direction after the last
     /// message.
-    fn write(&mut self) -> Result<(), WriteError> {
+    pub(super) fn write(&mut self) -> Result<(), WriteError> {
         let Self { reader, conversation, .. } = self;
         let inner = reader.get_mut();
         now(conversation.poll_drain(|slices| Poll::Ready(inner.write_vectored(slices))))?;
@@ -457,6 +436,6 @@ fn now(result: Poll<Result<(), WriteError>>) -> Result<(), WriteError> {
 }
 
 /// Returns whether a call of the socket ended with its timeout.
-fn is_timeout(error: &io::Error) -> bool {
+pub(super) fn is_timeout(error: &io::Error) -> bool {
     [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind())
 }

@@ -2,6 +2,7 @@
 //! [`TcpStream`](std::net::TcpStream). [`FileSender`] sends a file over one.
 
 mod connection;
+mod ending;
 mod file_sender;
 
 pub use crate::error::ConnectionError;

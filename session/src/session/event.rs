@@ -2,7 +2,9 @@
 
 use unstick::Kind;
 
-use crate::message::{Close, Code, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello};
+use crate::message::{
+    Close, Code, FileAttributes, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello,
+};
 
 /// What a received frame means for the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub enum Event<'a> {
     /// The peer's file is complete. Answer with stored, exists or a refusal. If no data came
     /// before, the file is empty (`total` is 0) or was held completely.
     FileDone(FileDone),
+    /// What the peer's open file has besides its bytes. The last one counts. It may be ignored.
+    FileAttributes(FileAttributes),
     /// The peer abandons its open file. Drop the part. The session sends the answer.
     FileCancel(FileCancel<'a>),
     /// The peer broke a rule in a file transfer, and the session refuses the file. Drop the part if

@@ -5,7 +5,7 @@ use unstick::Kind;
 use super::error::{SendError, SessionError};
 use super::transfer::{Misfit, Open, Waiting};
 use super::{Event, FileOpen};
-use crate::message::{Code, FileCancel, FileData, FileDone, FileStatus};
+use crate::message::{Code, FileAttributes, FileCancel, FileData, FileDone, FileStatus};
 
 /// The receiver's state.
 #[derive(Clone, Debug)]
@@ -99,6 +99,14 @@ impl Incoming {
             *owed = Owed::Answer { done: true, working: false };
         }
         Ok(Event::FileDone(done))
+    }
+
+    pub(super) fn attributes<'a>(
+        &mut self,
+        attributes: FileAttributes,
+    ) -> Result<Event<'a>, SessionError> {
+        let open = self.open_at(Kind::FILE_ATTRIBUTES, attributes.id)?;
+        Ok(open.map_or(Event::Nothing, |_| Event::FileAttributes(attributes)))
     }
 
     pub(super) fn cancelled<'a>(

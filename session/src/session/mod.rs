@@ -67,6 +67,7 @@
 //! the write direction down, and read to the end of the stream. After an error, write what
 //! [`poll_transmit`](Session::poll_transmit) returns, shut the write direction down, and discard what
 //! arrives for a few seconds, before the connection is closed: a reset could overtake the close.
+//! (Both `Connection`s do the latter by themselves, and the former in `close_with`.)
 //!
 //! # Time
 //! A session has no clock. If this side has sent nothing for 20 seconds, send a ping;
@@ -171,6 +172,9 @@ impl Session {
 
     /// Sets the peer's limit, in payload bytes, if it is known by other means. A later hello from
     /// the peer replaces it.
+    ///
+    /// This is the only way to converse with a peer that cannot accept 65,536 bytes: without it,
+    /// this side may send as much before the peer's hello arrives (spec, CNV-2 and CNV-13).
     #[must_use]
     pub const fn with_peer_limit(mut self, limit: u64) -> Self {
         self.peer_limit = limit;
@@ -455,6 +459,7 @@ impl Session {
             Message::FileData(data) => self.outgoing.data(&data)?,
             Message::FileDone(done) => self.outgoing.done(&done)?,
             Message::FileCancel(cancel) => self.outgoing.cancel(&cancel)?,
+            Message::FileAttributes(attributes) => self.outgoing.attributes(&attributes)?,
             Message::FileStatus(status) => self.incoming.answer(&status)?,
         }
         self.has_sent = true;
@@ -522,6 +527,7 @@ impl Session {
             Message::FileData(data) => self.incoming.data(data)?,
             Message::FileDone(done) => self.incoming.done(done)?,
             Message::FileCancel(cancel) => self.incoming.cancelled(cancel)?,
+            Message::FileAttributes(attributes) => self.incoming.attributes(attributes)?,
             Message::FileStatus(status) => self.outgoing.answered(status)?,
             Message::Other { kind, payload } => Event::Application { kind, payload },
         })

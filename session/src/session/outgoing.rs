@@ -5,7 +5,7 @@ use unstick::Kind;
 use super::error::{SendError, SessionError};
 use super::transfer::{Misfit, Open, Waiting};
 use super::{Event, FileOpen};
-use crate::message::{Code, FileCancel, FileData, FileDone, FileStatus};
+use crate::message::{Code, FileAttributes, FileCancel, FileData, FileDone, FileStatus};
 
 /// The sender's state.
 #[derive(Clone, Debug)]
@@ -85,6 +85,10 @@ impl Outgoing {
         self.open_at(cancel.id)?;
         self.open = None;
         Ok(())
+    }
+
+    pub(super) fn attributes(&mut self, attributes: &FileAttributes) -> Result<(), SendError> {
+        self.open_at(attributes.id).map(|_| ())
     }
 
     /// Forgets the open file, because this side has closed. Its statuses still arrive.

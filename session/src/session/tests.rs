@@ -7,7 +7,7 @@ use std::vec::Vec;
 use std::{format, vec};
 
 use super::*;
-use crate::message::{Digest, FileData, FileDone, Hello, NameError, ResumeKey};
+use crate::message::{Digest, FileAttributes, FileData, FileDone, Hello, NameError, ResumeKey};
 
 const SUM: Digest = Digest([7; 32]);
 
@@ -25,6 +25,10 @@ fn done(id: u32, total: u64) -> Message<'static> {
 
 fn cancel(id: u32) -> Message<'static> {
     Message::FileCancel(FileCancel { id, code: Code::GIVEN_UP, reason: "" })
+}
+
+fn attributes(id: u32) -> Message<'static> {
+    Message::FileAttributes(FileAttributes { id, modified: Some(0), is_executable: true })
 }
 
 fn status(id: u32, code: Code) -> Message<'static> {
@@ -49,6 +53,7 @@ fn receive_raw(session: &mut Session, kind: Kind, payload: &[u8]) -> String {
         Ok(Event::FileData(_)) => "data",
         Ok(Event::FileDone(_)) => "done",
         Ok(Event::FileCancel(_)) => "cancel",
+        Ok(Event::FileAttributes(_)) => "attributes",
         Ok(Event::FileReady(_)) => "ready",
         Ok(Event::FileWorking(_)) => "working",
         Ok(Event::FileEnd(_)) => "end",
@@ -145,7 +150,7 @@ fn receiver() -> [(&'static str, Session); 6] {
 
 #[test]
 fn receiver_table_arriving_messages() {
-    // spec: FIL-1, FIL-2, FIL-6, FIL-7, FIL-8, FIL-9, FIL-10, FIL-11, FIL-12
+    // spec: FIL-1, FIL-2, FIL-6, FIL-7, FIL-8, FIL-9, FIL-10, FIL-11, FIL-12, FIL-26
     let fatal = || vec![LOST; 6];
     let second = "refused, 8 second-open";
     let offset = "refused, 7 bad-offset";
@@ -175,6 +180,12 @@ fn receiver_table_arriving_messages() {
             ("done 8", done(8, 0), fatal()),
             ("cancel 7", cancel(7), vec![LOST, cancelled, cancelled, cancelled, "-", "-"]),
             ("cancel 8", cancel(8), fatal()),
+            (
+                "attributes 7",
+                attributes(7),
+                vec![LOST, "attributes", "attributes", "attributes", "-", "-"],
+            ),
+            ("attributes 8", attributes(8), fatal()),
             ("close", Message::Close(Close::ORDINARY), vec!["close"; 6]),
             ("text", Message::Text(""), vec!["text"; 6]),
         ],
@@ -276,7 +287,7 @@ fn sender() -> [(&'static str, Session); 7] {
 
 #[test]
 fn sender_table_sent_messages() {
-    // spec: FIL-3, FIL-4
+    // spec: FIL-3, FIL-4, FIL-26
     let (busy, not) = ("TransferOpen", "NotOpen");
     let (id, total) = ("TransferId", "WrongTotal");
     check(
@@ -291,6 +302,7 @@ fn sender_table_sent_messages() {
             ("done of 4", done(7, 4), vec![not, total, "ok", total, not, not, not]),
             ("done of 6", done(7, 6), vec![not, total, total, "ok", not, not, not]),
             ("cancel", cancel(7), vec![not, "ok", "ok", "ok", not, not, not]),
+            ("attributes", attributes(7), vec![not, "ok", "ok", "ok", not, not, not]),
             ("data of 8", data(8, 0, 1), vec![not; 7]),
         ],
         send,
@@ -539,6 +551,7 @@ fn unknown_kinds_are_skipped_or_fatal() {
         };
         let len = match kind {
             Kind::FILE_DONE => 44,
+            Kind::FILE_ATTRIBUTES => 13,
             Kind::PING | Kind::PONG => 64,
             _ => 100,
         };

@@ -1,23 +1,21 @@
 //! Conversations over an asynchronous stream.
 
 use core::future::poll_fn;
-use core::pin::Pin;
-use core::task::{Context, Poll, Waker, ready};
+use core::task::Poll;
 use core::time::Duration;
-use std::io::{self, IoSlice};
 use std::string::String;
 use std::vec::Vec;
 
-use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use ::tokio::time::timeout;
-use unstick::io::WriteError;
+use ::tokio::io::{AsyncRead, AsyncWrite};
 use unstick::scan::Found;
 use unstick::tokio::FrameReader;
 use unstick::{DEFAULT_LIMIT, Framing, Kind, V1};
 
+use super::ending::Ending;
+use super::poll::Waiting;
 use crate::conversation::{Conversation, Meaning};
 use crate::error::ConnectionError;
-use crate::message::{Close, Hello, Message};
+use crate::message::{Hello, Message};
 use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 
 /// A conversation in the version 1 protocol over any [`AsyncRead`] and [`AsyncWrite`] stream:
@@ -59,13 +57,15 @@ use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 /// # End of the conversation
 /// [`recv`](Self::recv) returns `Ok(None)` if the peer's last message was a close and the stream
 /// ended after it. Every other end is an error, so a connection that was cut is not mistaken for a
-/// clean end. [`close`](Self::close) ends this side's half and waits for the peer to end the other.
-/// To receive the remaining events in the meantime, feed a [`Close`] and go on calling `recv`,
-/// which closes the write direction once everything is written.
+/// clean end. [`close`](Self::close) ends this side's half and waits for the peer to end the other;
+/// [`close_with`](Self::close_with) finishes the files before. To receive the remaining events in
+/// the meantime, feed a [`Close`](crate::message::Close) and go on calling `recv`, which closes the
+/// write direction once everything is written.
 ///
-/// After a protocol error of the peer, `recv` tries to write a close with the error's code, without
-/// waiting for the transport. A following `close` call does wait: it writes the close, and reads
-/// what is in transit, so that the close is not lost when the connection is dropped.
+/// After a protocol error of the peer, `recv` writes a close with the error's code, closes the write
+/// direction, and discards what is in transit, until the peer ends or
+/// [5 seconds](Self::with_linger) have passed. Then it returns the error, and the connection can be
+/// dropped: the close is not lost.
 ///
 /// # Both directions at once
 /// [`send`](Self::send), [`feed`](Self::feed) and [`flush`](Self::flush) wait for the peer to read,
@@ -113,15 +113,14 @@ use crate::session::{Event, LIMIT_WITHOUT_HELLO, Session};
 /// messages is held, less than 16 KiB; the next batch follows when the peer has read it.
 #[derive(Debug)]
 pub struct Connection<S> {
-    reader: FrameReader<S>,
-    conversation: Conversation,
+    pub(super) reader: FrameReader<S>,
+    pub(super) conversation: Conversation,
     limit: u32,
     /// Whether something was read since room was last returned.
-    has_read: bool,
+    pub(super) has_read: bool,
     /// Whether the write direction was closed.
-    is_shut: bool,
-    /// Whether the stream has ended while its bytes were discarded.
-    is_drained: bool,
+    pub(super) is_shut: bool,
+    pub(super) ending: Ending,
 }
 
 /// The result of [`Connection::recv_or_room`], with an [`Event`], and of
@@ -138,8 +137,8 @@ pub enum Turn<E> {
 /// [`Connection::event`] returns the event.
 #[derive(Clone, Copy, Debug)]
 pub struct FoundEvent {
-    frame: Found<Kind>,
-    meaning: Meaning,
+    pub(super) frame: Found<Kind>,
+    pub(super) meaning: Meaning,
 }
 
 impl FoundEvent {
@@ -165,8 +164,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Creates a connection with a limit of `payload_bytes` for the payload of received frames.
     ///
-    /// Payloads of up to 65,536 bytes are accepted under any limit, because the peer may not have
-    /// seen the hello that announces a lower one.
+    /// A limit below 65,536 is [announced](Self::announce), but payloads of up to 65,536 bytes are
+    /// accepted nevertheless: a sender may send as much before it has seen the hello (spec, 6.1 and
+    /// 14.1). A side whose memory is smaller than that cannot use a `Connection`. It uses a
+    /// [`Session`] over frames with its own limit, and the peer has to know that limit by other
+    /// means: see [`Session::with_peer_limit`].
     pub fn with_limit(inner: S, payload_bytes: u32) -> Self {
         let limit = LIMIT_WITHOUT_HELLO.max(payload_bytes.into());
         let framing = Framing::new(V1).with_limit(limit);
@@ -176,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             limit: payload_bytes,
             has_read: false,
             is_shut: false,
-            is_drained: false,
+            ending: Ending::new(),
         }
     }
 
@@ -302,6 +304,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// error. With [`skip_oversize`](Self::skip_oversize), the error of an oversize frame does not
     /// latch.
     ///
+    /// An error that ends the conversation is returned once the peer was informed: see
+    /// [`with_linger`](Self::with_linger). A call that is dropped in this time loses nothing; the
+    /// next one waits for the rest of it.
+    ///
     /// A failed write is not reported here, but by the next call that writes.
     pub async fn recv(&mut self) -> Result<Option<Event<'_>>, ConnectionError> {
         let found = self.find().await?;
@@ -317,11 +323,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// # Errors
     /// The same as [`recv`](Self::recv).
     pub async fn find(&mut self) -> Result<Option<FoundEvent>, ConnectionError> {
-        if let Some(found) = self.next_here()? {
-            return Ok(Some(found));
+        match self.next_here() {
+            Ok(None) => {}
+            Err(_) if self.conversation.check().is_err() => {} // the peer has to be informed
+            found => return found,
         }
         let waiting = Waiting(self);
-        poll_fn(|cx| waiting.0.poll_recv(cx)).await
+        poll_fn(|cx| {
+            let found = waiting.0.poll_recv(cx);
+            waiting.0.or_linger(found, cx)
+        })
+        .await
     }
 
     /// Returns an event that was found. `None` if more was read since, which may overwrite it.
@@ -362,7 +374,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// The same as [`recv_or_room`](Self::recv_or_room).
     pub async fn find_or_room(&mut self) -> Result<Option<Turn<FoundEvent>>, ConnectionError> {
         let waiting = Waiting(self);
-        poll_fn(|cx| waiting.0.poll_find_or_room(cx)).await
+        poll_fn(|cx| {
+            let turn = waiting.0.poll_find_or_room(cx);
+            waiting.0.or_linger(turn, cx)
+        })
+        .await
     }
 
     /// Accepts a message and flushes. It waits for the peer to read; see
@@ -451,229 +467,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub fn drain(&mut self) {
         self.conversation.session.drain();
     }
-
-    /// Ends the conversation.
-    ///
-    /// It sends the close, unless this side has already closed or an error has ended the
-    /// conversation, and closes the write direction. Then it reads until the peer ends, so that no
-    /// data in transit is lost when the connection is dropped. Events that arrive in the meantime
-    /// are discarded. The reason is shortened to the peer's limit.
-    ///
-    /// # Cancel safety
-    /// After a dropped call, call it again or drop the connection.
-    ///
-    /// # Errors
-    /// Returns an error if the peer ended without a close, if it did not end `within` that time, or
-    /// if an error had already ended the conversation.
-    ///
-    /// # Panics
-    /// Panics if tokio's runtime was built without its clock (`enable_time`).
-    pub async fn close(
-        &mut self,
-        close: Close<'_>,
-        within: Duration,
-    ) -> Result<(), ConnectionError> {
-        self.conversation.close(close)?;
-        let waiting = Waiting(self);
-        timeout(within, poll_fn(|cx| waiting.0.poll_close(cx)))
-            .await
-            .unwrap_or(Err(ConnectionError::CloseTimeout { after: within }))
-    }
-
-    fn poll_recv(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<FoundEvent>, ConnectionError>> {
-        loop {
-            if let Some(found) = self.next_here()? {
-                return Poll::Ready(Ok(Some(found)));
-            }
-            // If the transport cannot be written now, the waker is registered. An error is reported
-            // by the next call that writes.
-            let _ = self.poll_write(cx);
-            if !ready!(self.poll_more(cx))? {
-                return Poll::Ready(Ok(None));
-            }
-        }
-    }
-
-    fn poll_find_or_room(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Turn<FoundEvent>>, ConnectionError>> {
-        loop {
-            if let Some(found) = self.next_here()? {
-                return Poll::Ready(Ok(Some(Turn::Event(found))));
-            }
-            if self.conversation.is_over() {
-                return self.poll_recv(cx).map_ok(|found| found.map(Turn::Event));
-            }
-            let has_room = self.poll_room(cx).is_ready();
-            if !(has_room && self.has_read) {
-                match self.poll_more(cx)? {
-                    Poll::Ready(false) => return Poll::Ready(Ok(None)),
-                    Poll::Ready(true) => {
-                        self.has_read = true;
-                        continue;
-                    }
-                    Poll::Pending if has_room => {}
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-            self.has_read = false;
-            return Poll::Ready(Ok(Some(Turn::Room)));
-        }
-    }
-
-    fn accept(
-        &mut self,
-        message: &Message<'_>,
-        cx: &mut Context<'_>,
-    ) -> Result<(), ConnectionError> {
-        let Self { reader, conversation, .. } = self;
-        let vectored = reader.get_ref().is_write_vectored();
-        conversation.accept(message, vectored, |slices| poll_write_some(reader, slices, cx))
-    }
-
-    /// Returns the result of a write, or an error once the write has waited for too long.
-    fn or_stuck(
-        &mut self,
-        written: Poll<Result<(), WriteError>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), ConnectionError>> {
-        if let Poll::Ready(written) = written {
-            return Poll::Ready(Ok(written?));
-        }
-        let error = ready!(self.reader.poll_idle(cx));
-        Poll::Ready(Err(self.conversation.cannot_read(error)))
-    }
-
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
-        while self.conversation.check().is_ok() {
-            match ready!(self.poll_recv(cx)) {
-                Ok(Some(_)) => {}
-                Ok(None) => return self.poll_write(cx).map_err(ConnectionError::Write),
-                // After an error that is not the transport's, there is a close to write.
-                Err(error) => self.conversation.end_of_close(error)?,
-            }
-        }
-        let written = self.poll_write(cx);
-        let _ = ready!(self.poll_discard(cx));
-        let _ = ready!(written);
-        Poll::Ready(self.conversation.check())
-    }
-
-    /// Reads to the end of the stream and discards the bytes.
-    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut scratch = [0; 4096];
-        while !self.reader.is_ended() && !self.is_drained {
-            let mut scratch = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(self.reader.get_mut()).poll_read(cx, &mut scratch)) {
-                Ok(()) => self.is_drained = scratch.filled().is_empty(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Returns the next frame in the read buffer with an event for the application.
-    fn next_here(&mut self) -> Result<Option<FoundEvent>, ConnectionError> {
-        self.conversation.check()?;
-        let found = self.find_event();
-        if found.is_err() {
-            self.offer();
-        }
-        found
-    }
-
-    fn find_event(&mut self) -> Result<Option<FoundEvent>, ConnectionError> {
-        let Self { reader, conversation, .. } = self;
-        let buf = reader.buf_mut();
-        while let Some(found) =
-            buf.find().map_err(|error| conversation.not_found(error.into(), || buf.skip_frame()))?
-        {
-            let position = buf.position();
-            let Some(frame) = buf.frame(&found) else { continue };
-            if let Some(meaning) = conversation.take(&frame, position)? {
-                return Ok(Some(FoundEvent { frame: found, meaning }));
-            }
-        }
-        conversation.check_header(buf.next_header(), buf.position())?;
-        Ok(None)
-    }
-
-    /// Reads once. Returns `false` if the peer has closed and the stream has ended.
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, ConnectionError>> {
-        let Self { reader, conversation, .. } = self;
-        reader.resume();
-        let more = match ready!(reader.poll_fill(cx)) {
-            Ok(true) => Ok(true),
-            Ok(false) => conversation.end(reader.buf().position()).map(|()| false),
-            Err(error) if conversation.ends_with(&error) => Ok(false),
-            Err(error) => Err(conversation.cannot_read(error)),
-        };
-        if more.is_err() {
-            self.offer();
-        }
-        Poll::Ready(more)
-    }
-
-    /// Tries once to write the close that the session sends after an error. It registers no waker:
-    /// waiting for the transport is left to `close`.
-    fn offer(&mut self) {
-        let _ = self.poll_write(&mut Context::from_waker(Waker::noop()));
-    }
 }
 
 impl<S> Connection<S> {
     /// Accepts the cancel of a file whose sender was dropped.
     pub(super) fn give_up(&mut self, cancel: &Message<'_>) {
         self.conversation.give_up(cancel);
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Writes if this is necessary before a message can be accepted.
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        let Self { reader, conversation, .. } = self;
-        conversation.poll_room(|slices| poll_write_some(reader, slices, cx))
-    }
-
-    /// Writes and flushes everything that is pending, and closes the write direction after the last
-    /// message.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        let Self { reader, conversation, .. } = self;
-        ready!(conversation.poll_drain(|slices| poll_write_some(reader, slices, cx)))?;
-        let inner = reader.get_mut();
-        if conversation.is_dirty() {
-            ready!(Pin::new(&mut *inner).poll_flush(cx)).map_err(WriteError::Flush)?;
-            conversation.flushed();
-        }
-        if conversation.is_over() && !self.is_shut {
-            ready!(Pin::new(inner).poll_shutdown(cx)).map_err(WriteError::Flush)?;
-            self.is_shut = true;
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Writes once. A peer that reads counts as active.
-fn poll_write_some<S: AsyncWrite + Unpin>(
-    reader: &mut FrameReader<S>,
-    slices: &[IoSlice<'_>],
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    let written = ready!(Pin::new(reader.get_mut()).poll_write_vectored(cx, slices))?;
-    reader.restart_idle();
-    Poll::Ready(Ok(written))
-}
-
-/// A waiting call. The clock is paused when the call ends, also if it is dropped.
-struct Waiting<'a, S>(&'a mut Connection<S>);
-
-impl<S> Drop for Waiting<'_, S> {
-    fn drop(&mut self) {
-        self.0.reader.pause();
     }
 }

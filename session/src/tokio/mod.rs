@@ -7,7 +7,9 @@
 //! leaves.
 
 mod connection;
+mod ending;
 mod file_sender;
+mod poll;
 
 pub use crate::error::ConnectionError;
 pub use connection::{Connection, FoundEvent, Turn};

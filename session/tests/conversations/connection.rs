@@ -323,7 +323,7 @@ fn a_peer_that_opens_files_and_never_reads_gets_a_bounded_number_of_refusals() {
         let cancel = FileCancel { id, code: Code::GIVEN_UP, reason: "" };
         said.extend(wire(&Message::FileCancel(cancel)));
     }
-    let mut connection = after(&said, never());
+    let mut connection = after(&said, never()).with_linger(Duration::ZERO);
     let error = loop {
         match run(connection.recv()) {
             Ok(event) => assert!(event.is_some()),

@@ -141,8 +141,6 @@ fn an_error_of_the_peers_is_answered_with_a_close_that_has_its_code() {
     let mut connection = Connection::new(ours);
     // Judged by its header, before the payload is there; the rest is read, and lost by nobody.
     theirs.write_all(&unstick::header::encode(Kind::new(0x3F).unwrap(), 1_000_000)).unwrap();
-    let error = connection.recv().unwrap_err();
-    assert!(matches!(error, ConnectionError::Session(SessionError::UnknownKind { .. })), "{error}");
     let peer = thread::spawn(move || {
         theirs.write_all(&vec![0; 1_000_000]).unwrap();
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
@@ -150,6 +148,8 @@ fn an_error_of_the_peers_is_answered_with_a_close_that_has_its_code() {
         theirs.read_to_end(&mut heard).unwrap();
         heard
     });
+    let error = connection.recv().unwrap_err();
+    assert!(matches!(error, ConnectionError::Session(SessionError::UnknownKind { .. })), "{error}");
     let error = connection.close(Close::ORDINARY, SOON).unwrap_err();
     assert_eq!(error.code(), Some(Code::UNKNOWN_KIND));
     let close = Close { code: Code::UNKNOWN_KIND, reason: Code::UNKNOWN_KIND.meaning() };
@@ -161,7 +161,10 @@ fn a_slow_frame_is_told_why_it_ended() {
     let (ours, mut theirs) = sockets();
     ours.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
     let after = Duration::from_millis(50);
-    let mut connection = Connection::new(ours).with_frame_timeout(after).with_idle_timeout(SOON);
+    let mut connection = Connection::new(ours)
+        .with_frame_timeout(after)
+        .with_idle_timeout(SOON)
+        .with_linger(Duration::ZERO);
     theirs.write_all(&wire(&Message::Text("hi"))[..9]).unwrap();
     let error = loop {
         match connection.recv() {

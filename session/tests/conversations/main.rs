@@ -4,6 +4,10 @@
 
 #[cfg(feature = "tokio")]
 mod connection;
+#[cfg(feature = "tokio")]
+mod deadlocks;
+#[cfg(feature = "tokio")]
+mod ending;
 mod interleavings;
 #[cfg(feature = "std")]
 mod io_connection;

@@ -85,13 +85,13 @@ impl Kind {
 struct Registered {
     number: u8,
     name: &'static str,
-    /// Whether a datagram may contain it.
-    datagram: bool,
+    /// Whether a datagram may contain it; `None`: it may not, but one that does is not refused.
+    datagram: Option<bool>,
 }
 
 /// Declares the protocol's kinds once: constants, names, and which ones are allowed in datagrams.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal, datagram: $datagram:literal;)+) => {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal, datagram: $datagram:expr;)+) => {
         impl Kind {
             $($(#[$doc])* pub const $name: Self = match Self::new($number) {
                 Some(kind) => kind,
@@ -105,40 +105,43 @@ macro_rules! kinds {
 
 kinds! {
     /// UTF-8 text.
-    TEXT = 0x01, "text", datagram: true;
+    TEXT = 0x01, "text", datagram: Some(true);
     /// Arbitrary bytes.
-    BINARY = 0x02, "binary", datagram: true;
+    BINARY = 0x02, "binary", datagram: Some(true);
     /// A request for a pong with the same payload, at most 64 bytes.
-    PING = 0x03, "ping", datagram: true;
+    PING = 0x03, "ping", datagram: Some(true);
     /// The answer to a ping.
-    PONG = 0x04, "pong", datagram: true;
+    PONG = 0x04, "pong", datagram: Some(true);
     /// The last message of a stream.
-    CLOSE = 0x05, "close", datagram: false;
+    CLOSE = 0x05, "close", datagram: Some(false);
     /// An offer of a file.
-    FILE_OPEN = 0x10, "file-open", datagram: false;
+    FILE_OPEN = 0x10, "file-open", datagram: Some(false);
     /// A run of the open file's bytes.
-    FILE_DATA = 0x11, "file-data", datagram: false;
+    FILE_DATA = 0x11, "file-data", datagram: Some(false);
     /// The end of the open file: all of its data was sent.
-    FILE_DONE = 0x12, "file-done", datagram: false;
+    FILE_DONE = 0x12, "file-done", datagram: Some(false);
     /// The receiver's answer for a file.
-    FILE_STATUS = 0x13, "file-status", datagram: false;
+    FILE_STATUS = 0x13, "file-status", datagram: Some(false);
     /// The sender abandons the open file.
-    FILE_CANCEL = 0x14, "file-cancel", datagram: false;
+    FILE_CANCEL = 0x14, "file-cancel", datagram: Some(false);
     /// A receiver's limit and name; optional, and only as the first message.
-    HELLO = 0x80, "hello", datagram: false;
+    HELLO = 0x80, "hello", datagram: Some(false);
+    /// When the open file was modified, and whether it is a program; optional.
+    FILE_ATTRIBUTES = 0x90, "file-attributes", datagram: None;
 }
 
 impl Kind {
     /// Returns how a frame of this kind is handled in a datagram (spec, chapter 8).
     ///
-    /// Text, binary, ping and pong are delivered. The protocol's other kinds are not allowed. For
-    /// an application's kind, the application decides whether it is known.
+    /// Text, binary, ping and pong are delivered, a file-attributes is ignored, and the protocol's other
+    /// kinds are not allowed. For an application's kind, the application decides whether it is known.
     #[must_use]
     pub fn in_datagram(self) -> InDatagram {
         let (kind, critical) = (self.get(), self.is_critical());
         match self.registered() {
-            Some(Registered { datagram: true, .. }) => InDatagram::Delivered,
-            Some(_) => InDatagram::Misplaced { kind },
+            Some(Registered { datagram: Some(true), .. }) => InDatagram::Delivered,
+            Some(Registered { datagram: Some(false), .. }) => InDatagram::Misplaced { kind },
+            Some(Registered { datagram: None, .. }) => InDatagram::Unknown { kind, critical },
             None if self.is_application() => InDatagram::IfKnown { kind, critical },
             None => InDatagram::Unknown { kind, critical },
         }

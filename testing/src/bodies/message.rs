@@ -13,7 +13,7 @@ pub fn message(data: &[u8]) {
 }
 
 fn read(u: &mut Unstructured<'_>) -> Result<()> {
-    let kinds = [1, 2, 3, 4, 5, 0x10, 0x11, 0x12, 0x13, 0x14, 0x80];
+    let kinds = [1, 2, 3, 4, 5, 0x10, 0x11, 0x12, 0x13, 0x14, 0x80, 0x90];
     let pick = u.arbitrary::<u8>()?;
     let number = kinds.get(usize::from(pick)).copied().unwrap_or(pick).max(1);
     let kind = Kind::new(number).unwrap();
@@ -47,8 +47,16 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
 fn written(message: &Message<'_>, kind: Kind, payload: &[u8]) {
     let encoded = message.encode().unwrap();
     assert_eq!((message.kind(), encoded.kind()), (kind, kind));
-    // Two payloads mean the ordinary close, and the shorter is written.
-    let canonical = if kind == Kind::CLOSE && *payload == [0, 0] { &[] } else { payload };
+    let canonical = match *payload {
+        // Two payloads mean the ordinary close, and the shorter is written.
+        [0, 0] if kind == Kind::CLOSE => Vec::new(),
+        // Bits without a meaning are written as zeros.
+        [ref fields @ .., flags] if kind == Kind::FILE_ATTRIBUTES => {
+            [fields, &[flags & 1]].concat()
+        }
+        _ => payload.to_vec(),
+    };
+    let canonical = canonical.as_slice();
     assert_eq!(encoded.to_payload(), canonical);
     assert_eq!(Message::decode(kind, canonical).as_ref(), Ok(message));
 
@@ -76,6 +84,7 @@ fn naive(kind: u8, payload: &[u8]) -> Option<(Code, usize)> {
         0x12 => (44, 44, None),
         0x13 => (46, usize::MAX, Some(46)),
         0x14 => (6, usize::MAX, Some(6)),
+        0x90 => (13, 13, None),
         _ => return None,
     };
     if len < least {

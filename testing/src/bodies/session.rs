@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use arbitrary::{Result, Unstructured};
 use unstick::Kind;
 use unstick_session::message::{
-    Close, Code, Digest, FileCancel, FileData, FileDone, FileOpen, FileStatus, Hello, Message,
-    MessageError, ResumeKey,
+    Close, Code, Digest, FileAttributes, FileCancel, FileData, FileDone, FileOpen, FileStatus,
+    Hello, Message, MessageError, ResumeKey,
 };
 use unstick_session::session::{Event, MAX_TRANSFERS, SendError, Session};
 
@@ -464,6 +464,7 @@ fn check_event(before: &Session, kind: Kind, payload: &[u8], event: &Event<'_>) 
         (Event::FileData(data), _) => Message::FileData(data),
         (Event::FileDone(done), _) => Message::FileDone(done),
         (Event::FileCancel(cancel), _) => Message::FileCancel(cancel),
+        (Event::FileAttributes(attributes), _) => Message::FileAttributes(attributes),
         (Event::FileReady(s) | Event::FileWorking(s) | Event::FileEnd(s), _) => {
             Message::FileStatus(s)
         }
@@ -512,7 +513,11 @@ fn any_frame(u: &mut Unstructured<'_>) -> Result<(Kind, Vec<u8>)> {
         }
         8..=10 if !bytes.is_empty() => Message::FileData(FileData { id, offset, bytes }),
         8..=11 => Message::FileDone(FileDone { id, total: offset, digest }),
-        12 => Message::FileCancel(FileCancel { id, code, reason: "" }),
+        12 if pick & 1 == 0 => Message::FileCancel(FileCancel { id, code, reason: "" }),
+        12 => {
+            let is_executable = pick & 2 != 0;
+            Message::FileAttributes(FileAttributes { id, modified: None, is_executable })
+        }
         _ => Message::FileStatus(FileStatus { id, code, offset, digest, reason: "" }),
     };
     let encoded = message.encode().unwrap();
