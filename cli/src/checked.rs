@@ -99,8 +99,12 @@ macro_rules! checked {
             }
 
             fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<AnyMeta>, HeaderError> {
-                match self.0 {
+                let decoded = match self.0 {
                     $(AnyChecked::$name(wire) => decode(wire.format(), bytes),)+
+                };
+                match (self.0, bytes.first()) {
+                    (AnyChecked::Resp(_), Some(kind)) => decoded.map_err(|error| line_of_resp(*kind, error)),
+                    _ => decoded,
                 }
             }
 
@@ -167,6 +171,29 @@ macro_rules! checked {
     };
 }
 unstick_cookbook::for_each_checked_protocol! { checked }
+
+/// Names a type of RESP that is a line, which only `inspect` reads.
+fn line_of_resp(kind: u8, error: HeaderError) -> HeaderError {
+    let text = match kind {
+        b'+' => "this is a simple string of RESP, and bulk strings are exchanged; inspect reads it",
+        b'-' => "this is a simple error of RESP, and bulk strings are exchanged; inspect reads it",
+        b':' => "this is an integer of RESP, and bulk strings are exchanged; inspect reads it",
+        b'*' => "this is an array of RESP, and bulk strings are exchanged; inspect reads it",
+        b'_' => "this is a null of RESP, and bulk strings are exchanged; inspect reads it",
+        b'#' => "this is a boolean of RESP, and bulk strings are exchanged; inspect reads it",
+        b',' => "this is a double of RESP, and bulk strings are exchanged; inspect reads it",
+        b'(' => "this is a big number of RESP, and bulk strings are exchanged; inspect reads it",
+        b'%' => "this is a map of RESP, and bulk strings are exchanged; inspect reads it",
+        b'~' => "this is a set of RESP, and bulk strings are exchanged; inspect reads it",
+        b'>' => "this is a push of RESP, and bulk strings are exchanged; inspect reads it",
+        b'|' => "this is an attribute of RESP, and bulk strings are exchanged; inspect reads it",
+        _ => return error,
+    };
+    match error {
+        HeaderError::Custom { code, .. } => HeaderError::Custom { code, text },
+        error => error,
+    }
+}
 
 impl AnyHeader {
     /// Returns the framing that the header belongs to.

@@ -12,8 +12,9 @@ use crate::format::AnyFormat;
 use crate::framing_args::FramingArgs;
 use crate::shown::Shown;
 use crate::term::log_limit::{hidden, is_zero};
-use crate::term::output::{Failure, json};
+use crate::term::output::Failure;
 use crate::term::printer::Printer;
+use crate::term::time::json_now;
 use crate::v1;
 
 /// The size of the receive buffer to request, so that bursts are not lost. The system may grant
@@ -84,7 +85,7 @@ pub(crate) fn counts((received, sent): (RecvStats, SendStats), as_json: bool) ->
     let Refusals { cut, empty, malformed, misplaced_kind, unknown_kind, .. } = received.refused;
     let total = received.refused.total();
     if as_json {
-        return json(&DatagramEvent::Counts {
+        return json_now(&DatagramEvent::Counts {
             received: Side {
                 datagrams: received.datagrams,
                 messages: received.frames,
@@ -189,7 +190,7 @@ pub(crate) async fn refused(
         let (at, name) = (offset(error), v1::code_name(Code(code)));
         let message = &message;
         let event = DatagramEvent::Refused { peer: source, at, code, name, message, more };
-        printer.line(json(&event)).await;
+        printer.line(json_now(&event)).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use unstick::{DEFAULT_LIMIT, Format, Framing, Wire};
 
 use crate::format::AnyFormat;
+use crate::help::{self, FormatParser};
 use crate::term::bytes::parse_bytes;
 use crate::term::output::Failure;
 use crate::wire::{AnyWire, named};
@@ -10,21 +11,15 @@ use crate::wire::{AnyWire, named};
 /// The options for the frames' format and limit.
 #[derive(clap::Args)]
 pub(crate) struct FramingArgs {
-    /// The frames' format: v1, u8, u16be, u16le, u24be, u24le, u32be, u32le, u64be, u64le, i32be,
-    /// i32le, varint, or field:header=4,offset=1,width=2,order=be,covers=frame (order is be or le;
-    /// covers is payload, rest, which is all after the length, or frame). With a mark at each
-    /// frame's end: lines, crlf, nul, delim:HEX for any bytes, such as delim:0d0a, cobs, slip,
-    /// hdlc (with FCS-16). Without either: fixed:N for frames of N bytes. With a check after each
-    /// payload: v2 (kinds as in v1, but no session: each frame is a message, without hello, ping,
-    /// close and files), netstring, chunked; and, where send needs --header, mavlink,
-    /// modbus-rtu-request, modbus-rtu-response, resp, ubx. Of other protocols that exist: dns,
-    /// kafka, lsp, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2, modbus,
-    /// mqtt, mysql, postgres, tls, websocket.
-    #[arg(long, default_value = "v1")]
+    /// The format of the frames; `--format list` shows all.
+    #[arg(short, long, help_heading = help::FRAMING, default_value = "v1", hide_possible_values = true,
+          value_parser = FormatParser::<AnyWire>::EXCHANGED)]
     pub(crate) format: AnyWire,
-    /// The maximum number of payload bytes in a frame, such as 65536 or 64KiB [default: 1MiB; of
-    /// inspect what the protocol sets, if it does].
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    /// Max payload bytes in a frame, such as 65536 or 64KiB [default: 1MiB].
+    ///
+    /// Frames of a protocol that exists have this limit, too, whatever the protocol allows. With
+    /// `fixed:N` it is N.
+    #[arg(short, long, help_heading = help::FRAMING, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) limit: Option<u64>,
 }
 

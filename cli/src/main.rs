@@ -13,9 +13,11 @@ mod datagrams;
 mod demo;
 mod format;
 mod framing_args;
+mod help;
 mod inbox;
 mod inspect;
 mod listen;
+mod manual;
 mod mark;
 mod pcap;
 mod pipe;
@@ -28,6 +30,7 @@ mod tls;
 mod v1;
 mod wire;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -56,10 +59,20 @@ enum Command {
     Encode(pipe::EncodeArgs),
     Decode(pipe::DecodeArgs),
     Conform(conform::Args),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = Cli::try_parse().unwrap_or_else(|error| match help::listed(&error) {
+        Some(list) => {
+            // Without a reader there is nothing else to do.
+            let _ = io::stdout().write_all(list.as_bytes());
+            std::process::exit(0);
+        }
+        None => error.exit(),
+    });
+    let result = match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Listen(args) => listen::run(args),
         Command::Send(args) => send::run(args),
@@ -67,6 +80,8 @@ fn main() -> ExitCode {
         Command::Encode(args) => pipe::encode(args),
         Command::Decode(args) => pipe::decode(&args),
         Command::Conform(args) => conform::run(&args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
     };
     match result {
         Err(Failure::Signal(number)) => ExitCode::from(128 + number),

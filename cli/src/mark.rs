@@ -101,6 +101,11 @@ impl AnyMark {
     /// The delimiter that is a byte 0.
     pub(crate) const NUL: Self = Self::Delimited(Delimited::new(b"\0"));
 
+    /// Returns whether frames are lines of text.
+    pub(crate) fn has_lines(self) -> bool {
+        matches!(self, Self::Lines(_)) || self == Self::Delimited(Delimited::new(b"\r\n"))
+    }
+
     /// Returns the mark for a file or pipe: its end also ends the last line.
     pub(crate) fn of_file(self) -> Self {
         match self {

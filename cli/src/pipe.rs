@@ -12,6 +12,7 @@ use unstick::{EncodeError, Framing, Kind};
 use crate::advice::explain;
 use crate::format::{AnyMeta, Meta};
 use crate::framing_args::FramingArgs;
+use crate::help;
 use crate::mark::{AnyMark, parse_delimiter};
 use crate::send::shape::Shape;
 use crate::send::source::{self, Item, Split};
@@ -27,9 +28,9 @@ const MAX_SHOWN: usize = 1000;
 
 /// Write the lines of standard input, or files, as frames to standard output.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example: printf 'one\\ntwo\\n' | unstick encode --format u32be > frames.bin"
-)]
+#[command(after_help = "Examples:
+  printf 'one\\ntwo\\n' | unstick encode --format u32be > frames.bin
+  unstick encode --format netstring a.txt b.txt | nc 127.0.0.1 7000")]
 pub(crate) struct EncodeArgs {
     /// Files, each of which is one message, in place of standard input.
     #[arg(value_name = "FILE")]
@@ -37,36 +38,38 @@ pub(crate) struct EncodeArgs {
     #[command(flatten)]
     framing: FramingArgs,
     /// The messages' kind (v1, v2) [default: text, or binary for what is not UTF-8].
-    #[arg(short, long, value_name = "KIND", value_parser = parse_kind)]
+    #[arg(short, long, help_heading = help::FRAMING, value_name = "KIND", value_parser = parse_kind)]
     kind: Option<Kind>,
-    /// The header's bytes other than the length, as a whole header with any length in it.
-    #[arg(long, value_name = "HEX")]
+    /// A whole header with any length in it, for formats whose headers say more than a length.
+    #[arg(long, help_heading = help::FRAMING, value_name = "HEX")]
     header: Option<String>,
     /// All of standard input is one message.
-    #[arg(long, conflicts_with_all = ["delimiter", "null", "files"])]
+    #[arg(short, long, help_heading = help::INPUT, conflicts_with_all = ["delimiter", "null", "files"])]
     whole: bool,
     /// Messages stand between these bytes: crlf, nul, or hexadecimal such as 0d0a.
-    #[arg(long, value_name = "HEX", value_parser = parse_delimiter, conflicts_with = "files")]
+    #[arg(long, help_heading = help::INPUT, value_name = "HEX", value_parser = parse_delimiter, conflicts_with = "files")]
     delimiter: Option<AnyMark>,
     /// The same as --delimiter nul.
-    #[arg(short = '0', long, conflicts_with_all = ["delimiter", "files"])]
+    #[arg(short = '0', long, help_heading = help::INPUT, conflicts_with_all = ["delimiter", "files"])]
     null: bool,
 }
 
 /// Write the messages in the frames of standard input to standard output, each as a line.
 #[derive(clap::Args)]
-#[command(after_help = "Example: unstick decode --format u32be < frames.bin")]
+#[command(after_help = "Examples:
+  unstick decode --format u32be < frames.bin
+  nc -l 7000 | unstick decode --json                    with the kinds")]
 pub(crate) struct DecodeArgs {
     #[command(flatten)]
     framing: FramingArgs,
     /// Nothing after a message.
-    #[arg(long, conflicts_with_all = ["null", "json"])]
+    #[arg(long, help_heading = help::OUTPUT, conflicts_with_all = ["null", "json"])]
     raw: bool,
     /// A byte 0 after each message, in place of a line end.
-    #[arg(short = '0', long, conflicts_with = "json")]
+    #[arg(short = '0', long, help_heading = help::OUTPUT, conflicts_with = "json")]
     null: bool,
     /// One JSON object a line, with the message's kind or header.
-    #[arg(long)]
+    #[arg(short, long, help_heading = help::OUTPUT)]
     json: bool,
 }
 

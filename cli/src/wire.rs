@@ -267,28 +267,12 @@ mod tests {
     use unstick::{Decoder, Framing};
 
     use super::*;
-    use crate::framing_args::FramingArgs;
-    use clap::Args;
 
     /// The names that a text does not contain as words.
     fn missing<'a>(names: impl Iterator<Item = &'a str>, text: &str) -> Vec<&'a str> {
         let is_end = |c: char| c.is_whitespace() || ",;:.`()".contains(c);
         let words: Vec<_> = text.split(is_end).collect();
         names.filter(|name| !words.contains(name)).collect()
-    }
-
-    #[test]
-    fn the_help_names_every_format() {
-        let command = FramingArgs::augment_args(clap::Command::new("unstick"));
-        let format = command.get_arguments().find(|arg| arg.get_id() == "format").unwrap();
-        let help = format.get_help().unwrap().to_string();
-        let parameterised = ["field", "delim", "fixed"];
-        let names = named().map(|(name, _)| name).chain(parameterised);
-        assert_eq!(missing(names, &help), [""; 0], "{help}");
-        assert_eq!(missing(["v1", "u40be"].into_iter(), &help), ["u40be"]);
-        let inspected = format::NAMED.iter().filter(|(_, format)| !format.is_plain());
-        let (_, inspect_only) = help.split_once("for inspect only").unwrap();
-        assert_eq!(missing(inspected.map(|(name, _)| *name), inspect_only), [""; 0], "{help}");
     }
 
     #[test]

@@ -6,7 +6,9 @@
 
 import os
 import pty
+import re
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -177,6 +179,63 @@ def file_command_sends_a_file(program):
         listener.wait()
 
 
+def a_listener_sends_lines_to_all_peers(program):
+    for arguments in ([], ["--once"]):
+        session = Session.__new__(Session)
+        session.run([program, "listen", "127.0.0.1:0", "--format", "lines", *arguments])
+        session.wait_for("listening on 127.0.0.1:")
+        while not re.match(rb"\d+\s", session.shown):
+            session.shown += os.read(session.terminal, 4096)
+        port = int(re.match(rb"\d+", session.shown).group())
+        session.wait_for("to all peers")
+        peers = [socket.create_connection(("127.0.0.1", port)) for _ in range(1 if arguments else 2)]
+        for number, peer in enumerate(peers):
+            peer.settimeout(TIMEOUT)
+            peer.sendall(f"from {number}\n".encode())
+            session.wait_for(f'"from {number}"')
+        session.wait_for_prompt()
+        session.type("/nonsense\r")
+        session.wait_for("there is only /quit here")
+        session.wait_for_prompt()
+        session.type("//hello 粘包\r")
+        for peer in peers:
+            # Nothing of the other peer comes first.
+            assert peer.makefile().readline() == "/hello 粘包\n"
+        if arguments:
+            peers[0].close()
+        else:
+            session.wait_for_prompt()
+            session.type("/quit\r")
+        session.wait_for("stopped after")
+        assert session.exit_code() == 0, session.shown
+
+
+def a_listener_restores_the_terminal(program):
+    for ending in ("\x04", "\x03", signal.SIGTERM):
+        session = Session.__new__(Session)
+        session.run([program, "listen", "127.0.0.1:0"])
+        session.wait_for("to all peers")
+        session.wait_for_prompt()
+        if isinstance(ending, str):
+            session.type(ending)
+        else:
+            os.kill(session.child, ending)
+        session.wait_for("stopped after 0 messages")
+        assert not session.is_prompting()
+        assert session.exit_code() == 0, session.shown
+
+
+def a_listener_in_the_background_does_not_read_the_terminal(program):
+    session = Session.__new__(Session)
+    # Job control, as in an interactive shell.
+    session.run(["/bin/bash", "-c", f"set -m; {program} listen 127.0.0.1:0 & read line; kill %1; wait %1"])
+    session.wait_for("listening on")
+    session.type("for the shell\r")
+    session.wait_for("stopped after")
+    assert session.exit_code() == 0, session.shown
+    assert b"to all peers" not in session.shown
+
+
 if __name__ == "__main__":
     for scenario in (
         lines_are_sent_and_answers_shown,
@@ -184,5 +243,8 @@ if __name__ == "__main__":
         ctrl_c_ends,
         commands_and_texts_with_a_slash,
         file_command_sends_a_file,
+        a_listener_sends_lines_to_all_peers,
+        a_listener_restores_the_terminal,
+        a_listener_in_the_background_does_not_read_the_terminal,
     ):
         scenario(sys.argv[1])

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use unstick::header::HEADER_LEN;
 use unstick::{Framing, Kind, V1};
 
+use crate::help;
 use crate::pcap::{Capture, Ends};
 use crate::signals::exit_on_signal;
 use crate::term::bytes::{count, count_bytes};
@@ -37,26 +38,34 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Chinese characters, each of three or four bytes in UTF-8.
 const CHINESE: &str = "粘包是指多个数据包被合并成一个，或一个被拆成几段。流没有边界，消息有𠮷";
 
-/// See messages survive real sockets and a relay that cuts and merges their bytes at random, and
-/// one that loses and damages datagrams.
+/// See messages survive a relay that cuts and merges their bytes at random.
+///
+/// They go over real sockets: TCP, a Unix socket, and UDP, where another relay loses and damages
+/// datagrams.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  unstick demo
+  unstick demo --pcap demo.pcap                        the same, with a capture for Wireshark
+  unstick demo --damage --seed 7                       one damaged byte, and the same each time")]
 pub(crate) struct Args {
     /// How many messages to send over each transport.
-    #[arg(long, value_name = "N", default_value_t = MESSAGES, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short, long, value_name = "N", default_value_t = MESSAGES, value_parser = clap::value_parser!(u64).range(1..))]
     messages: u64,
-    /// Repeats the messages and the relay's cuts of an earlier run; the kernel may still merge the
-    /// reads differently [default: new ones].
-    #[arg(long)]
+    /// Repeat the messages and the relay's cuts of an earlier run [default: new ones].
+    ///
+    /// The kernel may still merge the reads differently.
+    #[arg(short, long)]
     seed: Option<u64>,
     /// Let the relay damage one byte, to see that it shows.
     #[arg(long)]
     damage: bool,
-    /// Writes what the relay passed on to FILE as a capture, for Wireshark: a segment for each of
-    /// its writes over TCP, and the datagrams. A Unix socket has no packets.
-    #[arg(long, value_name = "FILE")]
+    /// Write what the relay passed on to FILE as a capture, for Wireshark.
+    ///
+    /// With a segment for each of its writes over TCP, and the datagrams. A Unix socket has no packets.
+    #[arg(long, value_name = "FILE", help_heading = help::OUTPUT)]
     pcap: Option<PathBuf>,
     /// One JSON object a line, for scripts.
-    #[arg(long)]
+    #[arg(short, long, help_heading = help::OUTPUT)]
     json: bool,
 }
 

@@ -30,6 +30,7 @@ use unstick_session::message::{Code, Digest, FileAttributes, ResumeKey};
 
 pub(crate) use part::Part;
 
+use crate::help;
 use crate::term::output::{Failure, note};
 use attributes::Preserve;
 use digests::{Digests, Found};
@@ -456,30 +457,38 @@ impl Inbox {
 /// The options of an inbox.
 #[derive(clap::Args)]
 pub(crate) struct InboxArgs {
-    /// Take files, and store them in this folder; it is made if it is missing. Without it files
-    /// are refused.
-    #[arg(long, value_name = "INBOX")]
+    /// Take files, and store them in this folder.
+    ///
+    /// It is made if it is missing. Without it files are refused.
+    #[arg(short, long, help_heading = help::FILES, value_name = "INBOX")]
     pub(crate) dir: Option<PathBuf>,
-    /// Refuse files that are larger, such as 4GiB [default: no limit].
-    #[arg(long, value_name = "BYTES", requires = "dir", value_parser = crate::term::bytes::parse_bytes)]
-    max_file: Option<u64>,
-    /// The maximum that unfinished files may take together, those of broken uploads included: of
-    /// these the oldest are removed when bytes of others arrive that need the room. No file can be
-    /// larger. Each takes whole blocks of 4 KiB, and there are at most 10,000.
-    #[arg(long, value_name = "BYTES", requires = "dir", default_value = "64GiB",
-          value_parser = crate::term::bytes::parse_bytes)]
-    max_parts: u64,
-    /// What to do with a file whose name is taken: refuse it, or give it a number, as in `a
-    /// (2).txt`. The same file, byte for byte, counts as stored either way.
-    #[arg(long, value_name = "WHAT", requires = "dir", default_value = "refuse")]
+    /// What to do with a file whose name is taken by another file.
+    ///
+    /// Refuse it, or give it a number, as in `a (2).txt`. The same file, byte for byte, counts as stored
+    /// either way.
+    #[arg(long, help_heading = help::FILES, value_name = "WHAT", requires = "dir", default_value = "refuse",
+          hide_short_help = true)]
     on_exists: OnExists,
-    /// Give files the time of their senders, and make programs executable for those who may read them,
-    /// as far as the umask allows. Senders say so with --preserve.
-    #[arg(long, requires = "dir")]
+    /// Give files the time of their senders, and make programs executable.
+    ///
+    /// Executable for those who may read them, as far as the umask allows. Senders say so with
+    /// --preserve.
+    #[arg(long, help_heading = help::FILES, requires = "dir", hide_short_help = true)]
     preserve: bool,
-    /// End a connection whose upload is slower, in bytes of the file a second, over ten seconds.
-    #[arg(long, value_name = "BYTES", requires = "dir", default_value = "1KiB",
+    /// Refuse files that are larger, such as 4GiB [default: no limit].
+    #[arg(long, help_heading = help::FILES, value_name = "BYTES", requires = "dir",
           value_parser = crate::term::bytes::parse_bytes)]
+    max_file: Option<u64>,
+    /// The max that unfinished files may take together; the oldest broken uploads are removed.
+    ///
+    /// Those of broken uploads count, too; they are removed when bytes of others arrive that need the
+    /// room. No file can be larger. Each takes whole blocks of 4 KiB, and there are at most 10,000.
+    #[arg(long, help_heading = help::FILES, value_name = "BYTES", requires = "dir", default_value = "64GiB",
+          value_parser = crate::term::bytes::parse_bytes, hide_short_help = true)]
+    max_parts: u64,
+    /// End a connection whose upload is slower, in bytes a second, over ten seconds.
+    #[arg(long, help_heading = help::FILES, value_name = "BYTES", requires = "dir", default_value = "1KiB",
+          value_parser = crate::term::bytes::parse_bytes, hide_short_help = true)]
     pub(crate) min_rate: u64,
 }
 

@@ -22,6 +22,7 @@ use std::fs::File;
 use std::io::{BufReader, Cursor};
 use std::path::PathBuf;
 
+use crate::help::{self, FormatParser};
 use crate::signals::exit_on_signal;
 use crate::term::bytes::{count, count_bytes, parse_bytes};
 use crate::term::output::Failure;
@@ -31,15 +32,17 @@ use capture::follow::{self, Packets, Which};
 use dump::Columns;
 use input::{DumpedPackets, Input, Kind};
 use print::{Event, Printer};
-use shape::Shape;
+pub(crate) use shape::Shape;
 use stream::Stream;
 
 const CHUNK_LEN: usize = 64 << 10;
 /// The maximum length of a payload that `--json` and `--hexdump` show whole.
 const MAX_WHOLE: usize = 64 << 10;
 
-/// List the frames of a captured byte stream, or of the connections in a pcap or pcapng file, and say
-/// where they go wrong.
+/// List the frames of captured bytes, or of the connections in a pcap or pcapng file.
+///
+/// If the bytes go wrong somewhere, the error says at which byte and why. Without --flow, the
+/// connections of a capture are listed, unless there is one only.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   unstick inspect capture.pcap                          the frames of its connection, or a list
@@ -49,58 +52,53 @@ const MAX_WHOLE: usize = 64 << 10;
   tcpdump -X -r FILE | unstick inspect --hex            packets as a tool prints them
   tshark -r FILE -q -z follow,tcp,raw,0 | unstick inspect --hex")]
 pub(crate) struct Args {
-    /// The capture: a pcap or pcapng file, or the bytes of a stream; standard input if there is none,
-    /// or `-`.
+    /// A pcap or pcapng file, or the bytes of a stream; standard input if there is none, or `-`.
     file: Option<PathBuf>,
-    /// The frames' format: v1, u8, u16be, u16le, u24be, u24le, u32be, u32le, u64be, u64le, i32be,
-    /// i32le, varint, or field:header=4,offset=1,width=2,order=be,covers=frame (order is be or le;
-    /// covers is payload, rest, which is all after the length, or frame). With a mark at each
-    /// frame's end: lines, crlf, nul, delim:HEX for any bytes, such as delim:0d0a, cobs, slip,
-    /// hdlc (with FCS-16). Without either: fixed:N for frames of N bytes. With a check after each
-    /// payload: v2 (kinds as in v1, but no session: each frame is a message, without hello, ping,
-    /// close and files), netstring, chunked; and, where send needs --header, mavlink,
-    /// modbus-rtu-request, modbus-rtu-response, resp, ubx. Of other protocols that exist: dns,
-    /// kafka, lsp, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, http2, modbus,
-    /// mqtt, mysql, postgres, tls, websocket, http1. Of resp, inspect
-    /// reads all types.
-    #[arg(long, default_value = "v1")]
+    /// The format of the frames; `--format list` shows all.
+    #[arg(short, long, help_heading = help::FRAMING, default_value = "v1", hide_possible_values = true,
+          value_parser = FormatParser::<Shape>::INSPECTED)]
     format: Shape,
-    /// The maximum number of payload bytes in a frame, such as 65536 or 64KiB [default: what the
-    /// protocol sets, or 1MiB].
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    /// Max payload bytes in a frame, such as 64KiB [default: what the protocol sets, or 1MiB].
+    #[arg(short, long, help_heading = help::FRAMING, value_name = "BYTES", value_parser = parse_bytes)]
     limit: Option<u64>,
-    /// The input is text: `f5 01`, `0xf5,0x01`, `f5:01`; what `xxd`, `hexdump -C`, `od -Ax -tx1`
-    /// and Wireshark print; or the packets that `tcpdump -X` and `tshark -x` print.
-    #[arg(long)]
+    /// The input is text, as `xxd`, `hexdump -C`, Wireshark or `tcpdump -X` print bytes.
+    ///
+    /// Also `f5 01`, `0xf5,0x01`, `f5:01`, `od -Ax -tx1`, and the packets that `tshark -x` prints.
+    #[arg(short = 'x', long, help_heading = help::INPUT)]
     hex: bool,
-    /// The input is the bytes of a stream, even if it begins as a capture or a compressed file does.
-    #[arg(long, conflicts_with = "hex")]
+    /// The input is the bytes of a stream, even if it begins as a capture does.
+    ///
+    /// The same for one that begins as a compressed file does.
+    #[arg(short, long, help_heading = help::INPUT, conflicts_with = "hex")]
     bytes: bool,
-    /// Of a capture with several connections: show the frames of the one with this number, or of
-    /// `all`. Without it they are listed.
-    #[arg(long, value_name = "N")]
+    /// Of a capture with several connections: show the one with this number, or `all`.
+    #[arg(short = 'n', long, help_heading = help::INPUT, value_name = "N")]
     flow: Option<Which>,
-    /// Show only frames of this kind, such as text or 0x41, or whose header begins with this name,
-    /// such as Query; can be given several times.
-    #[arg(long = "kind", value_name = "KIND")]
-    kinds: Vec<String>,
-    /// Go on after an error: with the next bytes that are a header (v1), with the next whole frame
-    /// whose check is right (v2, chunked, mavlink, modbus-rtu-request, modbus-rtu-response,
-    /// netstring, resp, ubx), or after the next mark (lines, crlf, nul, delim:, cobs, slip, hdlc).
-    #[arg(long)]
+    /// Go on after an error, with the next header, whole frame or mark that is found.
+    ///
+    /// With the next bytes that are a header (v1), with the next whole frame whose check is right (v2,
+    /// chunked, mavlink, modbus-rtu-request, modbus-rtu-response, netstring, resp, ubx), or after the
+    /// next mark (lines, crlf, nul, delim:, cobs, slip, hdlc).
+    #[arg(short, long, help_heading = help::ERRORS)]
     resync: bool,
     /// Go on after a frame that is over the limit.
-    #[arg(long)]
+    #[arg(long, help_heading = help::ERRORS)]
     skip_oversize: bool,
+    /// Show only frames of this kind, such as text or 0x41 (can be repeated).
+    ///
+    /// Or those whose header begins with this name, such as Query.
+    #[arg(short, long = "kind", help_heading = help::OUTPUT, value_name = "KIND")]
+    kinds: Vec<String>,
     /// How many characters of each payload to show.
-    #[arg(long, value_name = "CHARS", default_value_t = 60)]
+    #[arg(short, long, help_heading = help::OUTPUT, value_name = "CHARS", default_value_t = 60)]
     preview: u16,
     /// Show each payload, up to 64 KiB of it, as bytes with offsets.
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, help_heading = help::OUTPUT, conflicts_with = "json")]
     hexdump: bool,
-    /// One JSON object a line, for scripts: payloads of up to 64 KiB whole, as `text` or `hex`, and
-    /// of larger ones the beginning as `preview`.
-    #[arg(long)]
+    /// One JSON object a line, for scripts, with payloads of up to 64 KiB.
+    ///
+    /// These are whole, as `text` or `hex`; of larger ones there is the beginning, as `preview`.
+    #[arg(short, long, help_heading = help::OUTPUT)]
     json: bool,
 }
 

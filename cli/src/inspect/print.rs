@@ -15,6 +15,7 @@ use crate::format::AnyMeta;
 use crate::shown::Content;
 use crate::term::output::{Failure, error_line, json};
 use crate::term::preview::{self, preview, unquoted};
+use crate::term::time::since_epoch;
 use crate::v1;
 
 /// The colours of a client's frames, a server's, and errors.
@@ -60,9 +61,9 @@ pub(crate) enum Event<'a> {
         frames: Directions,
         errors: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
-        began: Option<f64>,
+        began: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        ended: Option<f64>,
+        ended: Option<String>,
         end: String,
     },
     Frame {
@@ -134,9 +135,8 @@ pub(crate) struct At {
     /// The side that has sent it.
     #[serde(rename = "dir", skip_serializing_if = "Option::is_none")]
     side: Option<&'static str>,
-    /// In seconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<f64>,
+    time: Option<String>,
 }
 
 impl At {
@@ -145,7 +145,7 @@ impl At {
         Self {
             flow: place.map(|place| place.flow),
             side: place.map(|place| direction(place.side)),
-            time: place.and_then(|place| place.time).map(|time| time.as_secs_f64()),
+            time: place.and_then(|place| place.time).and_then(since_epoch),
         }
     }
 }

@@ -13,6 +13,8 @@ use super::frames::{Kept, Label, Source};
 
 /// The maximum length of a line of another type than a bulk string.
 const MAX_LINE_LEN: usize = 1024;
+/// The maximum length of the header of a bulk string: a type, 19 digits, and a line end.
+const MAX_BULK_HEADER_LEN: usize = 24;
 
 /// A bulk string, or a line. The check of both is the CR LF at the end.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +26,15 @@ pub(crate) enum Meta {
     Bulk(resp::Meta),
     /// The type of a line.
     Line(u8),
+    /// `*-1`, which RESP2 has.
+    NullArray,
+    /// `?` in place of a length: the type of what follows until [`End`](Self::End), or until an empty
+    /// chunk if it is a string.
+    Streamed(u8),
+    /// A part of a streamed string; the last is empty.
+    Chunk,
+    /// The end of a streamed aggregate.
+    End,
 }
 
 impl fmt::Display for Meta {
@@ -31,7 +42,7 @@ impl fmt::Display for Meta {
         f.write_str(match self {
             Self::Bulk(meta) => return meta.fmt(f),
             Self::Line(b'+') => "simple string",
-            Self::Line(b'-') => "error",
+            Self::Line(b'-') => "simple error",
             Self::Line(b':') => "integer",
             Self::Line(b'*') => "array of",
             Self::Line(b'_') => "null",
@@ -42,6 +53,15 @@ impl fmt::Display for Meta {
             Self::Line(b'~') => "set of",
             Self::Line(b'>') => "push of",
             Self::Line(_) => "attribute of",
+            Self::NullArray => "null array",
+            Self::Streamed(b'$') => "streamed string",
+            Self::Streamed(b'*') => "streamed array",
+            Self::Streamed(b'%') => "streamed map",
+            Self::Streamed(b'~') => "streamed set",
+            Self::Streamed(b'>') => "streamed push",
+            Self::Streamed(_) => "streamed attribute",
+            Self::Chunk => "chunk",
+            Self::End => "end of stream",
         })
     }
 }
@@ -59,12 +79,28 @@ fn fits(kind: u8, content: &[u8]) -> bool {
     match kind {
         b'+' | b'-' => content.iter().all(|byte| *byte >= b' ' || *byte == b'\t'),
         b':' | b'(' => digits(content),
-        b'*' => content == b"-1" || (digits(content) && !content.starts_with(b"-")),
-        b'%' | b'~' | b'>' | b'|' => digits(content) && !content.starts_with(b"-"),
-        b'_' => content.is_empty(),
+        b'*' if content == b"-1" => true,
+        b'*' | b'%' | b'~' | b'>' | b'|' => {
+            content == b"?" || (digits(content) && !content.starts_with(b"-"))
+        }
+        b'$' => content == b"?",
+        b';' => content == b"0",
+        b'_' | b'.' => content.is_empty(),
         b'#' => matches!(content, b"t" | b"f"),
         _ => content.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)),
     }
+}
+
+/// Decodes the header of a bulk string, or of a chunk as if it were one.
+fn bulk(bytes: &[u8], header: &[u8]) -> Result<Parsed<Meta>, HeaderError> {
+    let is_chunk = bytes.first() == Some(&b';');
+    Ok(match resp::RespHeader.decode_header(header)? {
+        Parsed::Header(Header { meta, payload_len, header_len }) => {
+            let meta = if is_chunk { Meta::Chunk } else { Meta::Bulk(meta) };
+            Parsed::Header(Header { meta, payload_len, header_len })
+        }
+        Parsed::Need(need) => Parsed::Need(need),
+    })
 }
 
 impl Format for RespHeader {
@@ -78,15 +114,20 @@ impl Format for RespHeader {
     fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<Meta>, HeaderError> {
         let Some((&kind, rest)) = bytes.split_first() else { return Ok(Parsed::Need(1)) };
         match kind {
-            b'$' | b'!' | b'=' => {
-                return Ok(match resp::RespHeader.decode_header(bytes)? {
-                    Parsed::Header(Header { meta, payload_len, header_len }) => {
-                        Parsed::Header(Header { meta: Meta::Bulk(meta), payload_len, header_len })
-                    }
-                    Parsed::Need(need) => Parsed::Need(need),
-                });
+            b'!' | b'=' => return bulk(bytes, bytes),
+            // A line only if it is `$?`.
+            b'$' if rest.first() != Some(&b'?') => return bulk(bytes, bytes),
+            // The last chunk, `;0`, is a line too: it has no payload with a line end of its own.
+            b';' if rest.first() != Some(&b'0') => {
+                let mut same = [0; MAX_BULK_HEADER_LEN];
+                let beginning = bytes.get(..bytes.len().min(same.len())).unwrap_or_default();
+                let (front, _) = same.split_at_mut(beginning.len());
+                front.copy_from_slice(beginning);
+                front.iter_mut().take(1).for_each(|kind| *kind = b'$');
+                return bulk(bytes, front);
             }
-            b'+' | b'-' | b':' | b'*' | b'_' | b'#' | b',' | b'(' | b'%' | b'~' | b'>' | b'|' => {}
+            b'+' | b'-' | b':' | b'*' | b'_' | b'#' | b',' | b'(' | b'%' | b'~' | b'>' | b'|'
+            | b'$' | b';' | b'.' => {}
             _ => return Err(refused("no type of RESP has this byte; does the peer speak RESP?")),
         }
         let Some(len) = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')) else {
@@ -95,10 +136,17 @@ impl Format for RespHeader {
             }
             return Ok(Parsed::Need(bytes.len() + 1));
         };
-        if !fits(kind, rest.get(..len).unwrap_or_default()) {
+        let content = rest.get(..len).unwrap_or_default();
+        if !fits(kind, content) {
             return Err(refused("a line of RESP has not what its type says"));
         }
-        let meta = Meta::Line(kind);
+        let meta = match (kind, content) {
+            (b'*', b"-1") => Meta::NullArray,
+            (b'$' | b'*' | b'%' | b'~' | b'>' | b'|', b"?") => Meta::Streamed(kind),
+            (b';', _) => Meta::Chunk,
+            (b'.', _) => Meta::End,
+            _ => Meta::Line(kind),
+        };
         Ok(Parsed::Header(Header { meta, payload_len: 0, header_len: 1 + len }))
     }
 
@@ -118,8 +166,10 @@ pub(crate) fn source(limit: Option<u64>) -> Box<dyn Source> {
     let limit = limit.unwrap_or(resp::DEFAULT_LIMIT).min(MAX_PAYLOAD_LEN);
     Box::new(Kept::with_view(Framing::new(wire).with_limit(limit), |meta, header, payload| {
         let line = match meta {
-            Meta::Line(_) => header.get(1..).unwrap_or_default(),
             Meta::Bulk(_) => payload,
+            Meta::Chunk if !payload.is_empty() => payload,
+            Meta::Chunk => &[],
+            _ => header.get(1..).unwrap_or_default(),
         };
         (Label::Text(meta.to_string()), line)
     }))

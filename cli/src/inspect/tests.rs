@@ -73,7 +73,8 @@ fn streams() -> Vec<(&'static str, Vec<u8>)> {
         framing.encode(Kind::TEXT, payload.as_bytes(), &mut v1).unwrap();
     }
     let resp =
-        b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n:12\r\n+OK\r\n-ERR no\r\n$-1\r\n_\r\n#t\r\n".to_vec();
+        b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n:12\r\n+OK\r\n-ERR no\r\n$-1\r\n_\r\n#t\r\n$?\r\n;4\r\nHell\r\n\
+        ;0\r\n*?\r\n.\r\n".to_vec();
     let http =
         b"GET /a HTTP/1.1\r\nHost: b\r\n\r\nPOST /c HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello\
         HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";

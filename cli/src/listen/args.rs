@@ -1,90 +1,156 @@
 //! The options of `unstick listen`.
 
+use std::ffi::OsString;
+use std::mem;
 use std::net::Ipv4Addr;
+use std::num::NonZero;
+use std::thread;
 use std::time::Duration;
 
 use unstick::Kind;
 
 use crate::addr::Addr;
 use crate::framing_args::FramingArgs;
+use crate::help;
 use crate::inbox::InboxArgs;
+use crate::listen::exec::Exec;
+use crate::listen::reply::Reply;
 use crate::term::bytes::{parse_bytes, parse_seconds};
 use crate::tls::ListenTls;
 use crate::v1::parse_kind;
 
 /// Listen, and print every message that arrives, until interrupted.
+///
+/// Each message is a line on standard output, with its peer, kind and length. Everything about the
+/// connections is on standard error. On a terminal there is a prompt, too: each line typed is a message
+/// to all peers, and `/quit` ends.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  unstick listen 127.0.0.1:7000 --reply upper          answer each message
+  unstick listen :7000 --exec -- jq -c .               answer with a program's output
+  unstick listen :7001 --dir inbox                     take files, too
+  unstick listen '[::]:7001' -d inbox --tls-self-signed
+  unstick listen udp:127.0.0.1:7000 --json             datagrams, for a script
+  unstick listen unix:/tmp/u.sock --format lines --once")]
 pub(crate) struct Args {
-    /// HOST:PORT, [IPv6]:PORT, :PORT for this machine only, udp:HOST:PORT for datagrams, unix:PATH, or
-    /// unix:@NAME for an abstract socket of Linux. Port 0 takes any free one; a name stands for all its
-    /// addresses. [::] listens to the whole network, over IPv6 and IPv4, and 0.0.0.0 over IPv4 alone.
+    /// Where to listen: HOST:PORT, :PORT for this machine only, udp:HOST:PORT, or unix:PATH.
+    ///
+    /// Port 0 takes any free one; a name stands for all its addresses. An IPv6 address has brackets.
+    /// [::] listens to the whole network, over IPv6 and IPv4, and 0.0.0.0 over IPv4 alone. unix:@NAME
+    /// is an abstract socket of Linux. udp: takes datagrams, also those of a multicast group.
     pub(crate) addr: Addr,
+    /// The command of --exec, and its arguments.
+    #[arg(last = true, value_name = "COMMAND", requires = "exec")]
+    pub(crate) command: Vec<OsString>,
     #[command(flatten)]
     pub(crate) framing: FramingArgs,
-    /// Answer each message: with the same (`echo`), in upper case (`upper`), or with a text
-    /// (`text:echo` for a text that would mean something else).
-    #[arg(long, value_name = "echo|upper|TEXT")]
-    pub(crate) reply: Option<String>,
-    /// End a connection whose frame is not complete after this time, or that does not take an
-    /// answer: seconds, such as 30, 0.5 or 5s.
-    #[arg(long, value_name = "SECS", default_value = "30", value_parser = parse_seconds)]
-    pub(crate) frame_timeout: Duration,
-    /// End a connection that sends nothing for this time, such as 60 or 60s [default: never, and 120
-    /// in the middle of a file].
-    #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
-    pub(crate) idle_timeout: Option<Duration>,
-    /// End a connection that has sent no frame after this time; one that is idle for so long gives its
-    /// place to a new one if all are taken [default: 60, and 600 for formats without a hello].
-    #[arg(long, value_name = "SECS", value_parser = parse_seconds)]
-    pub(crate) first_timeout: Option<Duration>,
-    /// Skip a frame that is over the limit, and go on after it; else it ends the connection.
-    #[arg(long)]
-    pub(crate) skip_oversize: bool,
-    /// Take messages of this application's kind too, such as 0x41 (v1; can be repeated).
-    #[arg(long = "kind", value_name = "KIND", value_parser = parse_kind)]
+    /// Take messages of this application's kind too, such as 0x41 (repeatable).
+    ///
+    /// Frames of other kinds of applications are skipped or refused, as v1 has it.
+    #[arg(short, long = "kind", help_heading = help::FRAMING, value_name = "KIND", value_parser = parse_kind)]
     pub(crate) kinds: Vec<Kind>,
-    /// How many peers are served at once. If there are more, the one that has sent no message and no
-    /// byte of a file for the longest time gives its place to the next, of the address with the most
-    /// connections first; while none is idle for --first-timeout, the next waits.
-    #[arg(long, value_name = "N", default_value_t = 4096)]
-    pub(crate) max_connections: usize,
-    /// How many of them may have the same address, or for IPv6 the same first 64 bits; more are closed
-    /// at once.
-    #[arg(long, value_name = "N")]
-    pub(crate) max_connections_per_address: Option<usize>,
-    /// How much of what all peers sent may wait in memory, and of the answers, besides 128 KiB for
-    /// each peer. While there is more, larger frames wait, all but one: any frame within --limit is
-    /// taken, also one that is larger than this.
-    #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = parse_bytes)]
-    pub(crate) max_memory: u64,
-    /// Join a multicast group of IPv4, such as udp:239.1.2.3:7000, at the interface with this address
-    /// [default: the system's choice]. For IPv6 it is part of the address: udp:[ff02::1234%eth0]:7000.
-    #[arg(long, value_name = "IP")]
-    pub(crate) multicast_interface: Option<Ipv4Addr>,
-    /// How many characters of each message to show.
-    #[arg(long, value_name = "CHARS", default_value_t = 200)]
-    pub(crate) preview: u16,
-    /// One JSON object a line, for scripts, with the whole messages.
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Write the messages to standard output as they are, one after the other, and nothing else.
-    #[arg(long, conflicts_with = "json")]
-    pub(crate) raw: bool,
-    /// The same, with a byte 0 after each message.
-    #[arg(short = '0', long, conflicts_with = "json")]
-    pub(crate) null: bool,
-    /// Begin each line with the time, in UTC. JSON has it anyway.
-    #[arg(long)]
-    pub(crate) time: bool,
-    /// Serve one connection, and end with it: with 1 if it ended with an error.
-    #[arg(long)]
-    pub(crate) once: bool,
-    /// Send each message of a peer to all others. One that reads more slowly than they come misses
-    /// some.
-    #[arg(long)]
+    /// Skip a frame that is over the limit; else it ends the connection.
+    #[arg(long, help_heading = help::FRAMING, hide_short_help = true)]
+    pub(crate) skip_oversize: bool,
+    /// Answer each message: with the same (echo), in upper case (upper), or a text.
+    ///
+    /// `text:echo` is a text that would mean something else.
+    #[arg(short, long, help_heading = help::ANSWERS, value_name = "HOW")]
+    pub(crate) reply: Option<String>,
+    /// Answer each message with what a command prints: --exec -- COMMAND ARGUMENTS.
+    ///
+    /// The command gets the message on its standard input; it is started without a shell, for each
+    /// message. What it prints is the answer, of the same kind; if it prints nothing, or fails, there is
+    /// none. A last line end is left out of the answer to a text, and with --format lines and crlf. Its
+    /// environment has UNSTICK_PEER, the address, and UNSTICK_KIND. Its standard error is logged.
+    #[arg(short = 'x', long, help_heading = help::ANSWERS, requires = "command", conflicts_with = "reply")]
+    pub(crate) exec: bool,
+    /// The time after which the command is killed, with all that it has started.
+    #[arg(long, help_heading = help::ANSWERS, value_name = "SECONDS", default_value = "10", requires = "exec",
+          value_parser = parse_seconds, hide_short_help = true)]
+    pub(crate) exec_timeout: Duration,
+    /// How many commands may run at a time; more have to wait [default: the number of processors].
+    #[arg(long, help_heading = help::ANSWERS, value_name = "N", requires = "exec", hide_short_help = true)]
+    pub(crate) exec_jobs: Option<usize>,
+    /// Send each message of a peer to all others.
+    ///
+    /// One that reads more slowly than they come misses some.
+    #[arg(short, long, help_heading = help::ANSWERS)]
     pub(crate) broadcast: bool,
     #[command(flatten)]
     pub(crate) inbox: InboxArgs,
+    /// Serve one connection, and end with it: with 1 if it ended with an error.
+    #[arg(short = '1', long, help_heading = help::CONNECTIONS)]
+    pub(crate) once: bool,
+    /// How many peers are served at once; for one more an idle one gives way.
+    ///
+    /// It is the one that has sent no message and no byte of a file for the longest time, of the address
+    /// with the most connections first. While none is idle for --first-timeout, the next waits.
+    #[arg(long, help_heading = help::CONNECTIONS, value_name = "N", default_value_t = 4096)]
+    pub(crate) max_connections: usize,
+    /// How many of them may have the same address; more are closed at once.
+    ///
+    /// For IPv6 it is the same first 64 bits.
+    #[arg(long, help_heading = help::CONNECTIONS, value_name = "N", hide_short_help = true)]
+    pub(crate) max_connections_per_address: Option<usize>,
+    /// How much of what all peers sent, and of the answers, may wait in memory.
+    ///
+    /// This is besides 128 KiB for each peer. While there is more, larger frames wait, all but one: any
+    /// frame within --limit is taken, also one that is larger than this.
+    #[arg(long, help_heading = help::CONNECTIONS, value_name = "BYTES", default_value = "512MiB",
+          value_parser = parse_bytes, hide_short_help = true)]
+    pub(crate) max_memory: u64,
+    /// Join a multicast group of IPv4 at the interface with this address.
+    ///
+    /// The group is an address such as udp:239.1.2.3:7000. The default is the system's choice. For
+    /// IPv6 the interface is part of the address: udp:[ff02::1234%eth0]:7000.
+    #[arg(long, help_heading = help::CONNECTIONS, value_name = "IP", hide_short_help = true)]
+    pub(crate) multicast_interface: Option<Ipv4Addr>,
+    /// The time from a frame's first byte to its last, and for a peer to take an answer.
+    ///
+    /// In seconds, such as 30, 0.5 or 5s. After it the connection is ended.
+    #[arg(long, help_heading = help::TIMES, value_name = "SECONDS", default_value = "30",
+          value_parser = parse_seconds, hide_short_help = true)]
+    pub(crate) frame_timeout: Duration,
+    /// The time in which a peer may send nothing, such as 60 [default: none].
+    ///
+    /// In the middle of a file it is 120 seconds.
+    #[arg(long, help_heading = help::TIMES, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub(crate) idle_timeout: Option<Duration>,
+    /// The time to the first frame [default: 60, and 600 for formats without a hello].
+    ///
+    /// A peer that is idle for so long gives its place to a new one if all are taken.
+    #[arg(long, help_heading = help::TIMES, value_name = "SECONDS", value_parser = parse_seconds,
+          hide_short_help = true)]
+    pub(crate) first_timeout: Option<Duration>,
     #[command(flatten)]
     pub(crate) tls: ListenTls,
+    /// One JSON object a line, for scripts, with the whole messages.
+    #[arg(short, long, help_heading = help::OUTPUT)]
+    pub(crate) json: bool,
+    /// Write the messages to standard output as they are, and nothing else.
+    #[arg(long, help_heading = help::OUTPUT, conflicts_with = "json")]
+    pub(crate) raw: bool,
+    /// The same, with a byte 0 after each message.
+    #[arg(short = '0', long, help_heading = help::OUTPUT, conflicts_with = "json")]
+    pub(crate) null: bool,
+    /// Begin each line with the time, in UTC. JSON has it anyway.
+    #[arg(short, long, help_heading = help::OUTPUT)]
+    pub(crate) time: bool,
+    /// How many characters of each message to show.
+    #[arg(short, long, help_heading = help::OUTPUT, value_name = "CHARS", default_value_t = 200)]
+    pub(crate) preview: u16,
+}
+
+impl Args {
+    /// Returns how messages are answered.
+    pub(crate) fn take_reply(&mut self) -> Option<Reply> {
+        if self.exec {
+            let processors = || thread::available_parallelism().map_or(1, NonZero::get);
+            let jobs = self.exec_jobs.unwrap_or_else(processors);
+            let command = mem::take(&mut self.command);
+            return Exec::new(command, self.exec_timeout, jobs).map(Reply::Exec);
+        }
+        self.reply.as_deref().map(Reply::parse)
+    }
 }

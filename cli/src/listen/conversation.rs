@@ -20,6 +20,7 @@ use crate::listen::end::End;
 use crate::listen::log::Log;
 use crate::listen::places::Stop;
 use crate::listen::rate::{MinRate, Silence};
+use crate::listen::reply::{Answered, Answers};
 use crate::listen::rules::{Rules, Said};
 use crate::listen::uploads::{Outcome, Uploads};
 use crate::v1::{self, Close, KEEPALIVE, PING_CHECK};
@@ -58,10 +59,12 @@ pub(crate) async fn serve(
         connection = connection.skip_oversize();
     }
     let active = log.active().clone();
+    let peer = log.peer().to_owned();
     let mut conversation = Conversation {
         rules,
         connection,
         log,
+        answers: Answers::new(rules.reply.as_ref(), &peer, false),
         uploads: Uploads::new(rules.inbox.clone(), active),
         rate: MinRate::new(rules.min_rate),
         open: None,
@@ -72,7 +75,9 @@ pub(crate) async fn serve(
     };
     conversation.log.connected().await;
     let end = conversation.run(&mut account, &mut stop).await;
-    let Conversation { mut connection, mut log, mut uploads, .. } = conversation;
+    let Conversation { mut connection, mut log, mut uploads, answers, .. } = conversation;
+    // Nobody waits for them.
+    drop(answers);
     // Complete files are stored and parts of the others kept, even if the peer cannot be informed.
     uploads.keep_parts();
     while let Some(outcome) = uploads.next_until_done().await {
@@ -91,6 +96,7 @@ struct Conversation<'a> {
     rules: &'a Rules,
     connection: PeerConnection,
     log: Log<'a>,
+    answers: Answers<'a>,
     uploads: Uploads,
     rate: MinRate,
     /// The transfer that is being received; its rate is checked.
@@ -99,7 +105,7 @@ struct Conversation<'a> {
     has_hello: bool,
     /// Whether something was sent since a ping was due last.
     has_sent: bool,
-    /// Whether the peer has closed; only answers to its files are still to be sent.
+    /// Whether the peer has closed; only answers to its files and messages are still to be sent.
     peer_closed: bool,
 }
 
@@ -107,6 +113,7 @@ struct Conversation<'a> {
 enum Wakeup {
     Found(Result<Option<FoundEvent>, ConnectionError>),
     Outcome(Option<Outcome>),
+    Answered(Answered),
     Said(Result<Said, u64>),
     Tick,
     Ping,
@@ -133,7 +140,7 @@ impl Conversation<'_> {
         ticks.reset();
         let mut ticked = 0;
         loop {
-            if self.peer_closed && self.uploads.is_empty() {
+            if self.peer_closed && self.uploads.is_empty() && self.answers.is_empty() {
                 return End::Clean;
             }
             let can_read = self.can_read();
@@ -145,6 +152,7 @@ impl Conversation<'_> {
                 outcome = self.uploads.next(), if !self.uploads.is_empty() => {
                     Wakeup::Outcome(outcome)
                 }
+                answered = self.answers.next() => Wakeup::Answered(answered),
                 _ = ticks.tick(), if has_files => Wakeup::Tick,
                 said = others.next(self.log.peer()), if !self.peer_closed => Wakeup::Said(said),
                 () = account.used_up(), if can_read => continue,
@@ -165,6 +173,7 @@ impl Conversation<'_> {
                 Wakeup::Found(Err(error)) => self.failed(&error).await,
                 Wakeup::Outcome(Some(outcome)) => self.outcome(outcome).await,
                 Wakeup::Outcome(None) => Ok(()),
+                Wakeup::Answered(answered) => self.answered(answered, account).await,
                 Wakeup::Said(said) => self.said(said, account).await,
                 Wakeup::Tick => {
                     ticked += 1;
@@ -190,20 +199,22 @@ impl Conversation<'_> {
         }
     }
 
-    /// Returns whether more is read from the peer now. While it is not, the peer waits for the disk.
+    /// Returns whether more is read from the peer now. While it is not, the peer waits for the disk, or
+    /// for commands.
     fn can_read(&mut self) -> bool {
-        !self.peer_closed && self.uploads.has_room()
+        !self.peer_closed && self.uploads.has_room() && self.answers.has_room()
     }
 
     /// Returns the number of bytes that are held for this peer.
     fn held(&self) -> usize {
-        let Self { connection, uploads, .. } = self;
-        connection.unread_len() + connection.unwritten_len() + uploads.held_len()
+        let Self { connection, uploads, answers, .. } = self;
+        let answering = answers.held_len();
+        connection.unread_len() + connection.unwritten_len() + uploads.held_len() + answering
     }
 
     /// Handles an event, and returns the answer to it.
     async fn event(&mut self, found: &FoundEvent) -> Result<Option<Answer>, End> {
-        let at = found.at();
+        let (at, peer_limit) = (found.at(), self.connection.session().peer_limit());
         let Some(event) = self.connection.event(found) else { return Ok(None) };
         let (kind, payload) = match event {
             Event::Text(text) => (Kind::TEXT, text.as_bytes()),
@@ -259,7 +270,8 @@ impl Conversation<'_> {
         };
         self.log.message(at, AnyMeta::Kind(kind), payload).await;
         self.rules.say(self.log.peer(), AnyMeta::Kind(kind), payload);
-        Ok(self.rules.reply.as_ref().map(|reply| Answer::Message(kind, reply.to(payload))))
+        let answer = self.answers.to(AnyMeta::Kind(kind), payload, peer_limit);
+        Ok(answer.map(|answer| Answer::Message(kind, answer)))
     }
 
     /// Sends an answer, if the peer accepts its size, within the time limit.
@@ -281,6 +293,19 @@ impl Conversation<'_> {
                 self.written(fed)
             }
         }
+    }
+
+    /// Sends the answer of a command.
+    async fn answered(&mut self, answered: Answered, account: &mut Account) -> Result<(), End> {
+        let Answered { meta, answer, said, .. } = answered;
+        for line in said {
+            self.log.command(&line).await;
+        }
+        let kind = meta.kind().unwrap_or(Kind::BINARY);
+        if let Some(answer) = answer {
+            self.answer(Answer::Message(kind, answer), account).await?;
+        }
+        if self.can_read() { Ok(()) } else { self.flush().await }
     }
 
     /// Passes on what another peer has said, or tells how much was missed. What this peer does not take

@@ -28,9 +28,10 @@ use crate::listen::reply::Reply;
 use crate::shown::Shown;
 use crate::signals::Signals;
 use crate::term::log_limit::{LogLimit, hidden};
-use crate::term::output::{Failure, json, note};
+use crate::term::output::{Failure, note};
 use crate::term::preview::preview;
 use crate::term::printer::Printer;
+use crate::term::time::json_now;
 
 pub(crate) async fn listen(args: Args) -> Result<(), Failure> {
     if args.idle_timeout.is_some() || args.skip_oversize {
@@ -73,7 +74,7 @@ pub(crate) async fn listen(args: Args) -> Result<(), Failure> {
         let addr = local.map_or_else(|| "?".to_owned(), |addr| format!("udp:{addr}"));
         printer
             .line(if args.json {
-                json(&DatagramEvent::Listening { addr: &addr })
+                json_now(&DatagramEvent::Listening { addr: &addr })
             } else {
                 format!("listening on {addr}")
             })
@@ -269,7 +270,7 @@ impl Serving<'_> {
                 if self.args.json {
                     let message = Shown::new(frame.meta, frame.payload);
                     self.printer
-                        .line(json(&DatagramEvent::Message { peer: source, datagram, message }))
+                        .line(json_now(&DatagramEvent::Message { peer: source, datagram, message }))
                         .await;
                 } else {
                     self.printer.line(row(&frame, source, self.args.preview.into())).await;
@@ -296,7 +297,7 @@ impl Serving<'_> {
         }
         let mut left: usize = frames().map(|(frame, _)| frame.bytes().len()).sum();
         for (frame, _) in frames() {
-            let answer = reply.to(frame.payload);
+            let Some(answer) = reply.at_once(frame.payload) else { return };
             let header = self.framing.encode_header(frame.meta, answer.len() as u64);
             let len = header.map_or(0, |header| header.as_bytes().len()) + answer.len();
             let Some(rest) = left.checked_sub(len) else {

@@ -34,6 +34,7 @@ use crate::listen::end::{End, in_time};
 use crate::listen::log::Log;
 use crate::listen::places::Stop;
 use crate::listen::rate::MinRate;
+use crate::listen::reply::{Answered, Answers};
 use crate::listen::rules::Rules;
 use crate::listen::uploads::{Answer, Outcome, Uploads};
 use crate::term::preview::preview;
@@ -71,6 +72,7 @@ enum State {
 enum Wakeup {
     Stop(End),
     Outcome(Option<Outcome>),
+    Answered(Answered),
     Tick,
     Read(std::io::Result<usize>),
     Late,
@@ -89,11 +91,13 @@ pub(crate) async fn serve(
 ) -> bool {
     let (mut incoming, mut account) = rules.budget.open(incoming);
     let active = log.active().clone();
+    let peer = log.peer().to_owned();
     let mut conversation = DialectConversation {
         rules,
         framing,
         log,
         writer: FrameWriter::with_framing(outgoing, framing),
+        answers: Answers::new(rules.reply.as_ref(), &peer, true),
         // Files have their own limit; `begin` checks the limit of the other frames.
         decoder: Decoder::with_framing(framing.with_limit(u64::MAX)),
         uploads: Uploads::new(Some(inbox), active),
@@ -107,7 +111,8 @@ pub(crate) async fn serve(
     conversation.log.connected().await;
     conversation.log.announce(None).await;
     let end = conversation.run(&mut incoming, &mut account, &mut stop).await;
-    let DialectConversation { mut log, mut uploads, writer, state, .. } = conversation;
+    let DialectConversation { mut log, mut uploads, writer, state, answers, .. } = conversation;
+    drop(answers);
     if let State::Content { id, .. } = state {
         uploads.drop_part(id);
     }
@@ -125,6 +130,7 @@ struct DialectConversation<'a> {
     framing: Framing<AnyFormat>,
     log: Log<'a>,
     writer: FrameWriter<BoxedWriter, AnyFormat>,
+    answers: Answers<'a>,
     decoder: Decoder<AnyFormat>,
     uploads: Uploads,
     rate: MinRate,
@@ -152,9 +158,9 @@ impl DialectConversation<'_> {
         let mut last_read = Instant::now();
         // When the current frame began to arrive.
         let mut began: Option<Instant> = None;
-        while !(self.closed && self.uploads.is_empty()) {
-            let can_read = !self.closed && self.uploads.has_room();
-            account.hold(self.held.len() + self.uploads.held_len());
+        while !(self.closed && self.uploads.is_empty() && self.answers.is_empty()) {
+            let can_read = !self.closed && self.uploads.has_room() && self.answers.has_room();
+            account.hold(self.held.len() + self.uploads.held_len() + self.answers.held_len());
             let is_content = matches!(self.state, State::Content { .. });
             let late = began
                 .filter(|_| !is_content)
@@ -166,6 +172,7 @@ impl DialectConversation<'_> {
                 outcome = self.uploads.next(), if !self.uploads.is_empty() => {
                     Wakeup::Outcome(outcome)
                 }
+                answered = self.answers.next() => Wakeup::Answered(answered),
                 _ = ticks.tick(), if is_content && can_read => Wakeup::Tick,
                 () = account.used_up(), if can_read => continue,
                 read = incoming.read(&mut chunk), if can_read => Wakeup::Read(read),
@@ -181,6 +188,18 @@ impl DialectConversation<'_> {
                         self.log.file(&outcome).await;
                     }
                     continue;
+                }
+                Wakeup::Answered(Answered { answer, said, .. }) => {
+                    for line in said {
+                        self.log.command(&line).await;
+                    }
+                    match answer {
+                        None => continue,
+                        Some(answer) => match self.send_text(&answer).await {
+                            Ok(()) => continue,
+                            Err(end) => return end,
+                        },
+                    }
                 }
                 Wakeup::Tick => {
                     self.uploads.flush();
@@ -319,8 +338,8 @@ impl DialectConversation<'_> {
             },
             State::Text => {
                 self.log.message(self.at, AnyMeta::None, &frame).await;
-                if let Some(reply) = &self.rules.reply {
-                    let text = reply.to(&frame);
+                let limit = self.framing.limit();
+                if let Some(text) = self.answers.to(AnyMeta::None, &frame, limit) {
                     return self.send_text(&text).await;
                 }
             }

@@ -4,8 +4,6 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use unstick::DecodeError;
 use unstick_session::message::{Code, Hello};
 
@@ -17,18 +15,11 @@ use crate::listen::uploads::{Answer, Outcome};
 use crate::shown::Shown;
 use crate::term::bytes::count;
 use crate::term::log_limit::{LogLimit, hidden, is_zero};
-use crate::term::output::{error_line, json};
+use crate::term::output::error_line;
 use crate::term::preview::{self, preview};
 use crate::term::printer::Printer;
+use crate::term::time::{json_now, now};
 use crate::v1::{self, without_advice};
-
-/// A line of `--json`, with the time at which it was made.
-#[derive(Serialize)]
-struct Timed<'a> {
-    #[serde(flatten)]
-    event: ListenEvent<'a>,
-    time: String,
-}
 
 /// An event of `--json`.
 #[derive(Serialize)]
@@ -88,21 +79,11 @@ enum ListenEvent<'a> {
     },
 }
 
-/// Returns the time as in RFC 3339, in UTC.
-fn now() -> String {
-    // The years of a clock have four digits.
-    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
-}
-
-fn line(event: ListenEvent<'_>) -> String {
-    json(&Timed { event, time: now() })
-}
-
 /// Says where connections are accepted.
 pub(crate) async fn listening(show: Show, printer: &Printer, addr: &str) {
     let listening = format!("listening on {addr}");
     match show {
-        Show::Json => printer.line(line(ListenEvent::Listening { addr })).await,
+        Show::Json => printer.line(json_now(&ListenEvent::Listening { addr })).await,
         Show::Raw(_) => printer.note(listening).await,
         Show::Line { .. } => printer.line(listening).await,
     }
@@ -159,7 +140,7 @@ impl<'a> Log<'a> {
 
     async fn event(&self, event: ListenEvent<'_>) {
         if self.is_json() {
-            self.printer.line(line(event)).await;
+            self.printer.line(json_now(&event)).await;
         }
     }
 
@@ -226,7 +207,7 @@ impl<'a> Log<'a> {
                 let message = Shown::new(meta, payload);
                 return self
                     .printer
-                    .line_in(room, line(ListenEvent::Message { peer, at, message }));
+                    .line_in(room, json_now(&ListenEvent::Message { peer, at, message }));
             }
             Show::Raw(end) => return self.printer.raw([payload, end].concat()).await,
             Show::Line { .. } => {}
@@ -329,6 +310,18 @@ impl<'a> Log<'a> {
             let message = format!("{}; skipped", without_advice(&error.to_string()));
             self.error(Some(error.at()), Some(Code(error.code())), &message, more).await;
         }
+    }
+
+    /// Logs an answer that is not sent.
+    pub(crate) async fn unanswered(&mut self, code: Code, message: &str) {
+        if let Some(more) = self.limit.admit(Instant::now()) {
+            self.error(None, Some(code), message, more).await;
+        }
+    }
+
+    /// Logs what a command says that answers messages. It is limited for all peers together.
+    pub(crate) async fn command(&mut self, line: &str) {
+        self.error(None, None, line, 0).await;
     }
 
     async fn error(&mut self, at: Option<u64>, code: Option<Code>, message: &str, more: u64) {

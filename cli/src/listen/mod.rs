@@ -7,6 +7,7 @@ mod conversation;
 mod datagrams;
 mod dialect;
 pub(crate) mod end;
+mod exec;
 mod lane;
 mod listener;
 mod log;
@@ -17,6 +18,7 @@ mod rate;
 mod reply;
 mod rules;
 mod streams;
+mod typed;
 mod uploads;
 
 use crate::addr::Addr;
@@ -39,6 +41,13 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     if args.broadcast && args.inbox.dir.is_some() && !args.framing.format.is_v1() {
         return Err(Failure::Usage(
             "the plain dialect of --dir has no --broadcast; leave out one of them".to_owned(),
+        ));
+    }
+    if args.exec && matches!(args.addr, Addr::Udp { .. }) {
+        return Err(Failure::Usage(
+            "--exec goes with connections: the source of a datagram can be forged, and each would \
+             start a command; leave `udp:` out"
+                .to_owned(),
         ));
     }
     if args.multicast_interface.is_some() && !matches!(args.addr, Addr::Udp { .. }) {

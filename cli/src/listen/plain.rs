@@ -3,6 +3,7 @@
 use std::pin::pin;
 
 use tokio::time::sleep;
+use unstick::scan::Found;
 use unstick::tokio::{FrameReader, FrameWriter, ReadError};
 use unstick::{DecodeError, Framing};
 
@@ -11,8 +12,16 @@ use crate::format::Meta;
 use crate::listen::end::{End, in_time};
 use crate::listen::log::Log;
 use crate::listen::places::Stop;
+use crate::listen::reply::{Answered, Answers};
 use crate::listen::rules::{Rules, Said};
 use crate::wire::{AnyWire, Exchange, next_found, send};
+
+/// What the loop of a connection does next.
+enum Next<M> {
+    Said(Result<Said, u64>),
+    Answered(Answered),
+    Found(Result<Option<Found<M>>, ReadError>),
+}
 
 /// Serves a connection until it ends, or the program does. Returns whether it ended without an error.
 pub(crate) async fn serve<W: Exchange>(
@@ -34,32 +43,64 @@ pub(crate) async fn serve<W: Exchange>(
     let mut others = rules.others();
     let mut first = pin!(sleep(rules.first_timeout));
     let mut writer = FrameWriter::with_framing(&mut outgoing, framing);
+    let are_lines = matches!(wire, AnyWire::Mark(mark) if mark.has_lines());
+    let mut answers = Answers::new(rules.reply.as_ref(), log.peer(), are_lines);
+    let mut is_read = false;
     let end = loop {
-        account.hold(reader.buf().unread().len());
-        let said = tokio::select! {
+        if is_read && answers.is_empty() {
+            break End::Clean;
+        }
+        let can_read = !is_read && answers.has_room();
+        account.hold(reader.buf().unread().len() + answers.held_len());
+        let next = tokio::select! {
             biased;
             end = stop.ordered() => break end,
-            said = others.next(log.peer()) => Ok(said),
-            () = account.used_up() => continue,
-            found = next_found(&mut reader) => Err(found),
+            said = others.next(log.peer()) => Next::Said(said),
+            answered = answers.next() => Next::Answered(answered),
+            () = account.used_up(), if can_read => continue,
+            found = next_found(&mut reader), if can_read => Next::Found(found),
             () = &mut first, if reader.buf().position() == 0 => break rules.no_first_frame(),
         };
-        let found = match said {
-            Ok(Ok(Said { meta, payload, .. })) => {
+        let found = match next {
+            Next::Found(found) => found,
+            Next::Said(Ok(Said { meta, payload, .. })) => {
                 match in_time(rules.frame_timeout, send(&mut writer, meta, &payload)).await {
-                    Ok(()) => continue,
+                    Ok(()) => {}
+                    // It does not fit into a frame.
+                    Err(End::Error { code: Some(code), message, .. }) => {
+                        log.unanswered(code, &message).await;
+                    }
                     Err(end) => break end,
                 }
+                continue;
             }
-            Ok(Err(missed)) => {
+            Next::Said(Err(missed)) => {
                 log.missed(missed).await;
                 continue;
             }
-            Err(found) => found,
+            Next::Answered(Answered { meta, answer, said, .. }) => {
+                for line in said {
+                    log.command(&line).await;
+                }
+                let Some(answer) = answer else { continue };
+                match in_time(rules.frame_timeout, send(&mut writer, meta, &answer)).await {
+                    Ok(()) => {}
+                    // It does not fit into a frame.
+                    Err(End::Error { code: Some(code), message, .. }) => {
+                        log.unanswered(code, &message).await;
+                    }
+                    Err(end) => break end,
+                }
+                continue;
+            }
         };
         let found = match found {
             Ok(Some(found)) => found,
-            Ok(None) => break End::Clean,
+            // Commands may still have to answer.
+            Ok(None) => {
+                is_read = true;
+                continue;
+            }
             Err(ReadError::Decode(
                 error @ (DecodeError::Oversize { .. } | DecodeError::TooLong { .. }),
             )) if rules.skip_oversize && reader.buf_mut().skip_frame().is_ok() => {
@@ -72,8 +113,7 @@ pub(crate) async fn serve<W: Exchange>(
         let meta = frame.meta.clone().into_any();
         log.message(found.at(), meta, frame.payload).await;
         rules.say(log.peer(), meta, frame.payload);
-        if let Some(reply) = &rules.reply {
-            let answer = reply.to(frame.payload);
+        if let Some(answer) = answers.to(meta, frame.payload, framing.limit()) {
             account.hold(reader.buf().unread().len() + 2 * answer.len());
             let sent = in_time(rules.frame_timeout, send(&mut writer, meta, &answer)).await;
             if let Err(end) = sent {
@@ -81,6 +121,7 @@ pub(crate) async fn serve<W: Exchange>(
             }
         }
     };
+    drop(answers);
     drop(writer);
     log.ended(&end).await;
     shut_down(reader.into_inner().0.into_inner(), outgoing).await;

@@ -28,8 +28,10 @@ pub(crate) struct Rules {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) preview: usize,
     pub(crate) show: Show,
-    /// What one peer says to all others, if that is wanted.
+    /// What is said to all peers, if anything is.
     pub(crate) others: Option<broadcast::Sender<Said>>,
+    /// Whether what one peer says is said to all others.
+    pub(crate) broadcasts: bool,
     /// The folder for files; `None` refuses them.
     pub(crate) inbox: Option<Arc<Inbox>>,
     /// The minimum rate of an upload, in bytes a second.
@@ -96,9 +98,23 @@ impl Rules {
 
     /// Says a message of this peer to all others, if that is wanted.
     pub(crate) fn say(&self, peer: &str, meta: AnyMeta, payload: &[u8]) {
+        if self.broadcasts {
+            self.say_to_others(peer, meta, payload);
+        }
+    }
+
+    /// Says a message to all peers but this one, whose name no peer need have.
+    pub(crate) fn say_to_others(&self, peer: &str, meta: AnyMeta, payload: &[u8]) {
         if let Some(others) = &self.others {
             // An error only says that nobody is there.
             let _ = others.send(Said { peer: peer.into(), meta, payload: payload.into() });
+        }
+    }
+
+    /// Kills the commands that answer messages. No more can start.
+    pub(crate) fn end_commands(&self) {
+        if let Some(Reply::Exec(exec)) = &self.reply {
+            exec.end();
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
-use unstick::Framing;
+use unstick::{Framing, Kind};
 
 use crate::addr::{BoxedReader, Halves};
 use crate::listen::args::Args;
@@ -16,8 +16,8 @@ use crate::listen::budget::Budget;
 use crate::listen::listener::{Accepted, Listener};
 use crate::listen::log::{self, Log};
 use crate::listen::places::{Peer, Places, Stop};
-use crate::listen::reply::Reply;
 use crate::listen::rules::{MAX_SAID, Rules, Show};
+use crate::listen::typed::{Line, Typed, can_be_typed};
 use crate::listen::{conversation, dialect, plain};
 use crate::signals::{Ending, Signals};
 use crate::term::bytes::count;
@@ -43,7 +43,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit for printing the last lines when the program ends.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Result<(), Failure> {
+pub(crate) async fn listen<W: Exchange>(
+    mut args: Args,
+    framing: Framing<W>,
+) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let inbox = args.inbox.inbox()?;
     let tls = args.tls.acceptor(&args.addr)?;
@@ -58,7 +61,11 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
     if listener.is_open_to_the_network() {
         warn(&args, tls.is_some());
     }
-    let (printer, outcome) = Printer::start();
+    let wire: AnyWire = (*framing.format()).into();
+    // The dialect of scripts has no messages to them.
+    let is_dialect = inbox.is_some() && !wire.is_v1();
+    let has_prompt = !(args.json || args.raw || args.null || is_dialect) && can_be_typed(wire);
+    let (typed, (printer, outcome)) = Typed::start(has_prompt)?;
     let show = match (args.json, args.null, args.raw) {
         (true, ..) => Show::Json,
         (_, true, _) => Show::Raw(b"\0"),
@@ -75,19 +82,19 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
     let reload = Reload::new(args.tls.clone(), args.addr.clone(), args.tls.tls_reload);
 
     let rules = Arc::new(Rules {
-        reply: args.reply.as_deref().map(Reply::parse),
+        reply: args.take_reply(),
         frame_timeout: args.frame_timeout,
         idle_timeout: args.idle_timeout,
-        first_timeout: args.first_timeout.unwrap_or_else(|| {
-            let wire: AnyWire = (*framing.format()).into();
-            if wire.is_v1() { FIRST_FRAME } else { FIRST_PLAIN_FRAME }
-        }),
+        first_timeout: args
+            .first_timeout
+            .unwrap_or_else(|| if wire.is_v1() { FIRST_FRAME } else { FIRST_PLAIN_FRAME }),
         budget: Budget::new(args.max_memory),
         skip_oversize: args.skip_oversize,
         kinds: args.kinds,
         preview: args.preview.into(),
         show,
-        others: args.broadcast.then(|| broadcast::channel(MAX_SAID).0),
+        others: (args.broadcast || has_prompt).then(|| broadcast::channel(MAX_SAID).0),
+        broadcasts: args.broadcast,
         inbox,
         min_rate: args.inbox.min_rate,
         messages: AtomicU64::new(0),
@@ -100,7 +107,11 @@ pub(crate) async fn listen<W: Exchange>(args: Args, framing: Framing<W>) -> Resu
         max_connections: args.max_connections.max(1),
         max_per_address: args.max_connections_per_address.map_or(usize::MAX, |max| max.max(1)),
         once: args.once,
+        typed,
     };
+    if has_prompt {
+        printer.note("each line is a message to all peers, /quit ends".to_owned()).await;
+    }
     accept(acceptor, rules, framing, printer, outcome, &mut signals).await
 }
 
@@ -151,6 +162,17 @@ struct Acceptor {
     max_per_address: usize,
     /// Whether one connection is served only.
     once: bool,
+    typed: Typed,
+}
+
+/// Kills the commands that answer messages once it is dropped: a task that is aborted may not get to it
+/// before the program ends.
+struct Commands(Arc<Rules>);
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        self.0.end_commands();
+    }
 }
 
 async fn accept<W: Exchange>(
@@ -161,8 +183,16 @@ async fn accept<W: Exchange>(
     mut outcome: oneshot::Receiver<Result<(), Failure>>,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    let Acceptor { listener, mut tls, mut reload, max_connections, max_per_address, once } =
-        acceptor;
+    let _commands = Commands(Arc::clone(&rules));
+    let Acceptor {
+        listener,
+        mut tls,
+        mut reload,
+        max_connections,
+        max_per_address,
+        once,
+        mut typed,
+    } = acceptor;
     let (mut clean, mut number) = (true, 1);
     let mut connections = JoinSet::new();
     let mut failing = false;
@@ -263,6 +293,13 @@ async fn accept<W: Exchange>(
                     break;
                 }
             }
+            line = typed.next() => match line? {
+                Line::Message(text) => {
+                    rules.say_to_others("", wire.plain_meta(Kind::TEXT), &text);
+                }
+                Line::Mistake(why) => printer.error_now(&why),
+                Line::End => break,
+            },
             written = &mut outcome => return written.unwrap_or(Ok(())),
             read = reload.next() => match read {
                 Ok(acceptor) => {
@@ -289,6 +326,7 @@ async fn accept<W: Exchange>(
         _ = signals.next() => {}
     }
     drop(connections);
+    let had_prompt = typed.end();
     if rules.show != Show::Json {
         let messages = count(rules.messages.load(Ordering::Relaxed), "message");
         let files = match rules.files.load(Ordering::Relaxed) {
@@ -296,11 +334,13 @@ async fn accept<W: Exchange>(
             files => format!(" and {}", count(files, "file")),
         };
         let peers = count(number - 1, "peer");
-        // A new line after the `^C` that the terminal shows.
-        if io::stderr().is_terminal() {
-            printer.note_now(String::new());
+        // A new line after the `^C` that the terminal shows, or after a prompt.
+        let lines = [String::new(), format!("stopped after {messages}{files} from {peers}")];
+        let lines = lines.into_iter().skip(usize::from(!io::stderr().is_terminal()));
+        for line in lines {
+            // What shows lines above a prompt shows none any more.
+            if had_prompt { note(&line) } else { printer.note_now(line) }
         }
-        printer.note_now(format!("stopped after {messages}{files} from {peers}"));
     }
     drop(printer);
     match timeout(PRINT_TIMEOUT, outcome).await {

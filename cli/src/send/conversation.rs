@@ -21,6 +21,7 @@ use crate::send::progress::Bar;
 use crate::send::source::{Item, Items};
 use crate::send::tally::Tally;
 use crate::send::transfer::ResumeKeys;
+use crate::signals::Signals;
 use crate::term::bytes::count_bytes;
 use crate::term::output::Failure;
 use crate::v1::{Close, KEEPALIVE, NAME, PING_CHECK};
@@ -107,13 +108,34 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Sends everything, waits for what the peer owes, and ends the conversation.
-    pub(super) async fn run(mut self, items: Items) -> Result<(), Failure> {
-        let ended = match self.send_all(items).await {
-            Ok(()) => self.end().await,
-            halted => halted,
+    /// Sends everything, waits for what the peer owes, and ends the conversation. A signal ends it before
+    /// that.
+    pub(super) async fn run(mut self, items: Items, signals: &mut Signals) -> Result<(), Failure> {
+        let all = async {
+            match self.send_all(items).await {
+                Ok(()) => self.end().await,
+                halted => halted,
+            }
         };
-        let Err(halt) = ended else { return Ok(()) };
+        let signal = tokio::select! {
+            ended = all => match ended {
+                Ok(()) => return Ok(()),
+                Err(halt) => tokio::select! {
+                    halted = self.halted(halt) => return halted,
+                    signal = signals.next() => signal,
+                },
+            },
+            signal = signals.next() => signal,
+        };
+        // So that the peer does not report a crash. The receiver keeps its part of a file.
+        let reason = Code::SHUTTING_DOWN.meaning();
+        let close = message::Close { code: Code::SHUTTING_DOWN, reason };
+        let _ = self.connection.close(close, GIVE_UP_TIMEOUT).await;
+        Err(signal.into())
+    }
+
+    /// Ends the conversation after this.
+    async fn halted(&mut self, halt: Halt) -> Result<(), Failure> {
         match halt {
             Halt::Ended(close) if self.is_done() => {
                 // The peer knows that this side ends, or has gone without waiting for it.

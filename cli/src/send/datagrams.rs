@@ -16,6 +16,7 @@ use crate::datagrams::{
     DatagramEvent, NO_FILES, NO_TLS, PRINT_TIMEOUT, RECV_BUFFER, counts, framing, messages, refused,
 };
 use crate::format::{AnyFormat, AnyMeta};
+use crate::send::pace::Pace;
 use crate::send::prompt;
 use crate::send::source::{self, Item, Items};
 use crate::send::stream::failed;
@@ -24,9 +25,10 @@ use crate::shown::Shown;
 use crate::signals::Signals;
 use crate::term::bytes::{count, count_bytes};
 use crate::term::log_limit::{LogLimit, hidden};
-use crate::term::output::{Failure, json, note};
+use crate::term::output::{Failure, note};
 use crate::term::preview::plain_hex;
 use crate::term::printer::Printer;
+use crate::term::time::json_now;
 
 /// How long to wait, after the last message, for the system's report that nothing listens there.
 const ERROR_WAIT: Duration = Duration::from_millis(200);
@@ -37,6 +39,8 @@ const MAX_KEPT: usize = 1 << 20;
 const DECIDED_AFTER: Duration = Duration::from_secs(1);
 /// How many time limits for the next answer all answers may take, after the last message.
 const MAX_WAITS: u32 = 10;
+/// The default of `--rate`, in bytes a second: a listener on the same machine takes it without a loss.
+const RATE: u64 = 8_000_000;
 
 pub(crate) async fn send(mut args: Args, shape: Shape) -> Result<(), Failure> {
     if args.items.has_files() {
@@ -82,6 +86,7 @@ pub(crate) async fn send(mut args: Args, shape: Shape) -> Result<(), Failure> {
         share: share(args.timeout, left.len()),
         left,
         kept: Kept::default(),
+        pace: Pace::new(args.rate.unwrap_or(RATE), Instant::now()),
         log: LogLimit::new(),
     };
     let mut printed = false;
@@ -281,17 +286,20 @@ struct DatagramExchange<'a> {
     left: VecDeque<SocketAddr>,
     share: Duration,
     kept: Kept,
+    pace: Pace,
     log: LogLimit,
 }
 
 impl DatagramExchange<'_> {
     async fn run(&mut self, outlet: &mut Outlet, mut items: Items) -> Result<(), Failure> {
         loop {
-            if items.is_empty() {
+            let pause = self.pace.pause(Instant::now());
+            if items.is_empty() || pause.is_some() {
                 self.flush(outlet).await?;
             }
             let step = tokio::select! {
-                item = items.recv() => Step::Item(item),
+                item = items.recv(), if pause.is_none() => Step::Item(item),
+                () = sleep(pause.unwrap_or_default()), if pause.is_some() => Step::GoOn,
                 received = outlet.socket.receiver.recv() => self.received(received).await?,
             };
             match step {
@@ -383,6 +391,7 @@ impl DatagramExchange<'_> {
     }
 
     async fn message(&mut self, outlet: &mut Outlet, payload: &[u8]) -> Result<(), Failure> {
+        self.pace.sent(payload, Instant::now());
         let meta = self.shape.meta(payload);
         let fed = outlet.socket.sender.feed_to(outlet.peer, meta, payload).await;
         if !self.left.is_empty() && !matches!(fed, Err(DatagramSendError::Encode(_))) {
@@ -474,7 +483,7 @@ impl DatagramExchange<'_> {
     fn line(&self, frame: &Frame<'_, AnyMeta>, peer: SocketAddr) -> String {
         if self.args.json {
             let message = Shown::new(frame.meta, frame.payload);
-            return json(&DatagramEvent::Message { peer, datagram: self.datagram, message });
+            return json_now(&DatagramEvent::Message { peer, datagram: self.datagram, message });
         }
         let shown = match std::str::from_utf8(frame.payload) {
             Ok(text) => text.to_owned(),

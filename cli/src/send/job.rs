@@ -11,9 +11,10 @@ use crate::format::AnyMeta;
 use crate::send::shape::Shape;
 use crate::shown::Shown;
 use crate::term::bytes::count;
-use crate::term::output::{Failure, json};
+use crate::term::output::Failure;
 use crate::term::preview::plain_hex;
 use crate::term::printer::Printer;
+use crate::term::time::json_now;
 use crate::tls::is_alert;
 
 /// What the options say about the conversation.
@@ -57,7 +58,7 @@ impl Answers {
     /// Prints an answer that came at this stream offset.
     pub(super) async fn print(&self, meta: AnyMeta, payload: &[u8], at: u64) {
         let line = if self.json {
-            json(&SendEvent::Message { at, message: Shown::new(meta, payload) })
+            json_now(&SendEvent::Message { at, message: Shown::new(meta, payload) })
         } else {
             let shown = match std::str::from_utf8(payload) {
                 Ok(text) => text.to_owned(),

@@ -5,9 +5,10 @@ mod conversation;
 mod datagrams;
 mod file;
 mod job;
+mod pace;
 mod plain;
 mod progress;
-mod prompt;
+pub(crate) mod prompt;
 pub(crate) mod secret;
 pub(crate) mod shape;
 pub(crate) mod source;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     if !matches!(args.addr, Addr::Udp { .. }) {
         let given = [
             ("--datagram-limit", args.datagram_limit.is_some()),
+            ("--rate", args.rate.is_some()),
             ("--allow-broadcast", args.allow_broadcast),
             ("--multicast-ttl", args.multicast_ttl.is_some()),
             ("--multicast-interface", args.multicast_interface.is_some()),

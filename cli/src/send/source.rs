@@ -93,8 +93,7 @@ impl ItemArgs {
                 Arg::new("file")
                     .value_name("FILE")
                     .help(
-                        "Files to send, `-` for standard input (with --name). Files and texts go \
-                         in the order given",
+                        "Files to send, `-` for standard input (with --name), in order with --text",
                     )
                     .num_args(0..)
                     .action(ArgAction::Append)
@@ -102,7 +101,9 @@ impl ItemArgs {
             )
             .arg(
                 Arg::new("text")
+                    .short('t')
                     .long("text")
+                    .help_heading(crate::help::INPUT)
                     .value_name("TEXT")
                     .help("A message to send (can be repeated)")
                     .action(ArgAction::Append),

@@ -90,9 +90,12 @@ pub(super) async fn send<W: Exchange>(
     let result = {
         let converse = async {
             if job.shape.format.is_v1() {
-                Sender::new(&job, halves, answers, &mut tally, &bar).run(items).await
+                Sender::new(&job, halves, answers, &mut tally, &bar).run(items, &mut signals).await
             } else {
-                plain::converse(&job, framing, halves, answers, items).await
+                tokio::select! {
+                    result = plain::converse(&job, framing, halves, answers, items) => result,
+                    signal = signals.next() => Err(signal.into()),
+                }
             }
         };
         tokio::select! {
@@ -102,8 +105,6 @@ pub(super) async fn send<W: Exchange>(
                 printed = true;
                 Err(failure)
             }
-            // The receiver keeps its part of a file.
-            signal = signals.next() => Err(signal.into()),
         }
     };
 

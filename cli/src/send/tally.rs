@@ -8,8 +8,9 @@ use unstick_session::message::{Code, Digest, FileStatus};
 
 use crate::send::transfer::FileItem;
 use crate::term::bytes::count;
-use crate::term::output::{Failure, json};
+use crate::term::output::Failure;
 use crate::term::preview;
+use crate::term::time::json_now;
 
 /// The maximum number of files of which each has a row.
 const MAX_ROWS: usize = 100;
@@ -281,7 +282,7 @@ impl Entry {
     }
 
     fn json(&self) -> String {
-        json(&FileEvent::File {
+        json_now(&FileEvent::File {
             path: &self.shown,
             name: &self.name,
             size: self.size,

@@ -6,3 +6,4 @@ pub(crate) mod log_limit;
 pub(crate) mod output;
 pub(crate) mod preview;
 pub(crate) mod printer;
+pub(crate) mod time;

@@ -31,6 +31,7 @@ pub(crate) use sniff::{Seen, sniff};
 pub(crate) use tokio_rustls::TlsAcceptor;
 
 use crate::addr::{Addr, BoxedReader, BoxedWriter, CLOSE_TIMEOUT, Halves, shut_down};
+use crate::help;
 use crate::term::bytes::parse_seconds;
 use crate::term::output::Failure;
 use explain::Side;
@@ -43,44 +44,52 @@ const SPEAKS_TLS: &str = "this listener speaks TLS, give --tls-ca or --tls-pin";
 /// The TLS options of both commands.
 #[derive(clap::Args, Clone)]
 struct TlsFiles {
-    /// Speak TLS with this certificate, and the chain after it, as PEM. A listener needs one; a
-    /// sender only where the listener asks for it.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    /// The certificate of this side, and the chain after it, as PEM.
+    ///
+    /// A listener speaks TLS with it. A sender needs one only where the listener asks for it.
+    #[arg(long, help_heading = help::TLS, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The certificate's private key, as PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, help_heading = help::TLS, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Speak TLS, and take only peers whose certificate one of these CAs signed, as PEM. (A
-    /// sender's list of the system's is often /etc/ssl/certs/ca-certificates.crt.)
-    #[arg(long, value_name = "FILE")]
+    /// Take only peers whose certificate one of these CAs signed, as PEM.
+    ///
+    /// A sender speaks TLS with it. The system's own list is often /etc/ssl/certs/ca-certificates.crt.
+    #[arg(long, help_heading = help::TLS, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
 }
 
 /// The TLS options of a listener.
 #[derive(clap::Args, Clone)]
 pub(crate) struct ListenTls {
+    /// Speak TLS with a certificate that is made at the first start.
+    ///
+    /// It is kept with its key in the state folder ($XDG_STATE_HOME/unstick or
+    /// ~/.local/state/unstick). Prints the line for senders, with
+    /// the certificate's fingerprint.
+    #[arg(long, help_heading = help::TLS, conflicts_with = "tls_cert")]
+    tls_self_signed: bool,
     #[command(flatten)]
     files: TlsFiles,
-    /// Speak TLS with a key and a certificate that are made at the first start and kept in the state
-    /// folder ($XDG_STATE_HOME/unstick or ~/.local/state/unstick). Prints the line for senders, with
-    /// the certificate's fingerprint.
-    #[arg(long, conflicts_with = "tls_cert")]
-    tls_self_signed: bool,
-    /// Look at this interval whether the files of --tls-cert, --tls-key and --tls-ca have changed,
-    /// and read them anew. SIGHUP does that at once, in any case.
-    #[arg(long, value_name = "SECONDS", requires = "tls_cert", value_parser = parse_seconds)]
+    /// Look at this interval whether the certificates have changed, and read them anew.
+    ///
+    /// These are the files of --tls-cert, --tls-key and --tls-ca. SIGHUP does that at once, in any
+    /// case.
+    #[arg(long, help_heading = help::TLS, value_name = "SECONDS", requires = "tls_cert",
+          value_parser = parse_seconds, hide_short_help = true)]
     pub(crate) tls_reload: Option<Duration>,
 }
 
 /// The TLS options of a sender.
 #[derive(clap::Args, Clone)]
 pub(crate) struct SendTls {
+    /// Speak TLS, and take only the certificate with this SHA-256.
+    ///
+    /// `listen --tls-self-signed` prints that of its own.
+    #[arg(long, help_heading = help::TLS, value_name = "sha256:HEX", conflicts_with = "tls_ca")]
+    tls_pin: Option<Pin>,
     #[command(flatten)]
     files: TlsFiles,
-    /// Speak TLS, and take only the listener whose certificate has this SHA-256, as `listen
-    /// --tls-self-signed` prints it.
-    #[arg(long, value_name = "sha256:HEX", conflicts_with = "tls_ca")]
-    tls_pin: Option<Pin>,
 }
 
 impl TlsFiles {

@@ -346,3 +346,14 @@ fn what_a_frame_cannot_hold_is_not_sent() {
         run(&args, b"").fails(1, why);
     }
 }
+
+#[test]
+fn a_type_of_resp_that_is_a_line_is_named() {
+    for (bytes, name) in
+        [(&b"+OK\r\n"[..], "a simple string"), (b"*1\r\n", "an array"), (b"%1\r\n", "a map")]
+    {
+        let done = run(&["decode", "--format", "resp"], bytes);
+        done.fails(1, &format!("byte 0: this is {name} of RESP, and bulk strings are exchanged"));
+    }
+    run(&["decode", "--format", "resp"], b"?\r\n").fails(1, "the type is none of");
+}

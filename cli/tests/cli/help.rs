@@ -1,37 +1,73 @@
-//! The help lists everything that the options accept.
+//! The help says what the options accept, and the formats are a list of their own.
 
 use crate::support::*;
 
+const COMMANDS: [&str; 9] =
+    ["demo", "listen", "send", "inspect", "encode", "decode", "conform", "completions", "man"];
+const WITH_FORMATS: [&str; 5] = ["listen", "send", "inspect", "encode", "decode"];
+
 #[test]
-fn help_h_and_help_command_print_the_same() {
-    for command in ["demo", "listen", "send", "inspect"] {
+fn help_command_prints_the_long_help_and_h_a_shorter_one() {
+    for command in COMMANDS {
         let done = run(&["help", command], b"");
         assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
         assert_eq!(done.stdout, run(&[command, "--help"], b"").stdout);
-        assert_eq!(done.stdout, run(&[command, "-h"], b"").stdout);
+        let short = run(&[command, "-h"], b"").stdout;
+        assert!(short.lines().count() <= 56, "{command}: {short}");
+        assert!(short.lines().count() <= done.stdout.lines().count(), "{command}");
+        assert!(short.lines().all(|line| line.chars().count() <= 100), "{command}: {short}");
     }
 }
 
 #[test]
-fn formats_and_times_are_listed() {
-    for command in ["listen", "send", "inspect"] {
-        let help = run(&["help", command], b"").stdout;
-        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        for text in [
-            "u24be, u24le",
-            "order is be or le",
-            "covers is payload, rest, which is",
-            "lines, crlf, nul, delim:HEX for any bytes, such as delim:0d0a, cobs, slip, hdlc",
-            "fixed:N for frames of N bytes",
-            "v2 (kinds as in v1, but no session: each frame is a message, without hello, ping, close",
-            "where send needs --header, mavlink, modbus-rtu-request, modbus-rtu-response, resp, ubx",
-            "dns, kafka, lsp, postgres-startup, protobuf, tpkt; and, for inspect only, 9p, grpc, \
-             http2, modbus, mqtt, mysql, postgres, tls, websocket",
-        ] {
-            assert!(help.contains(text), "{text}: {help}");
-        }
-        assert!(command == "inspect" || help.contains("0.5 or 5s"), "{help}");
+fn every_command_has_examples_of_its_own() {
+    for command in COMMANDS {
+        let help = run(&[command, "--help"], b"").stdout;
+        let (_, examples) = help.split_once("\nExample").expect(command);
+        assert!(examples.contains(&format!("unstick {command}")), "{command}: {examples}");
     }
+}
+
+#[test]
+fn times_are_explained() {
+    for command in ["listen", "send"] {
+        let help = run(&["help", command], b"").stdout;
+        assert!(help.contains("0.5 or 5s"), "{help}");
+    }
+}
+
+#[test]
+fn the_formats_are_listed_without_other_arguments() {
+    for command in WITH_FORMATS {
+        let help = run(&[command, "-h"], b"").stdout;
+        assert!(help.contains("--format list"), "{command}: {help}");
+        assert!(!help.contains("u24be"), "{command}: {help}");
+        let done = run(&[command, "--format", "list"], b"");
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{done:?}");
+        for other in [&["--format=list"][..], &["-f", "list"], &["-flist", "--limit", "1"]] {
+            assert_eq!(run(&[&[command], other].concat(), b"").stdout, done.stdout, "{other:?}");
+        }
+        for text in
+            ["v1 ", "u24be, u24le ", "order is be or le", "covers is payload, rest", "lines "]
+        {
+            assert!(done.stdout.contains(text), "{text}: {}", done.stdout);
+        }
+        assert_eq!(done.stdout.contains("\n  postgres "), command == "inspect", "{}", done.stdout);
+        assert_eq!(done.stdout.contains("need --header"), command != "inspect");
+        // A line for each.
+        assert!(done.stdout.lines().all(|line| !line.starts_with("   ")), "{}", done.stdout);
+    }
+}
+
+#[test]
+fn an_unknown_format_is_refused_with_the_names_of_all() {
+    let done = run(&["listen", ":0", "--format", "lists"], b"");
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(done.stderr.contains("the formats are v1, u8,"), "{done:?}");
+}
+
+#[test]
+fn every_order_and_cover_of_a_longer_header_is_taken() {
     for covers in ["payload", "rest", "frame"] {
         for order in ["be", "le"] {
             let format = format!("field:width=2,order={order},covers={covers}");
@@ -53,4 +89,30 @@ fn protocols_with_other_header_fields_are_for_inspect_only() {
             }
         }
     }
+}
+
+#[test]
+fn a_page_is_printed_or_all_are_written() {
+    let folder = Folder::new("man");
+    let done = run(&["man", "--out", &folder.str("pages/man1")], b"");
+    done.succeeds("");
+    assert_eq!(folder.files("pages/man1").len(), COMMANDS.len() + 1);
+    for command in COMMANDS {
+        let page = std::fs::read_to_string(folder.path(&format!("pages/man1/unstick-{command}.1")));
+        assert_eq!(run(&["man", command], b"").stdout, page.unwrap());
+    }
+    assert!(run(&["man"], b"").stdout.contains(".SH SUBCOMMANDS"));
+    run(&["man", "sned"], b"").fails(2, "the commands are demo, listen, send, inspect,");
+}
+
+#[test]
+fn completions_name_commands_options_and_formats() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completions", shell], b"");
+        assert_eq!((script.code, script.stderr.as_str()), (0, ""), "{script:?}");
+        for word in ["inspect", "expect-reply", "netstring", "websocket"] {
+            assert!(script.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(run(&["completions", "tcsh"], b"").code, 2);
 }

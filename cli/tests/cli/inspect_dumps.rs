@@ -319,7 +319,7 @@ fn all_types_of_resp_are_read() {
         "4 3 bulk string \"GET\"",
         "13 3 bulk string \"key\"",
         "22 2 simple string \"OK\"",
-        "27 6 error \"ERR no\"",
+        "27 6 simple error \"ERR no\"",
         "36 3 integer \"-12\"",
         "42 0 null (empty)",
         "47 0 null (empty)",
@@ -329,6 +329,31 @@ fn all_types_of_resp_are_read() {
         "11 whole frames, 66 bytes read",
     ];
     assert_eq!((done.code, found), (0, expected.map(str::to_owned).to_vec()), "{done:?}");
+    let rest: &[(&[u8], &str)] = &[
+        (b"*-1\r\n", "2 null array \"-1\""),
+        (b"(12345678901234567890123\r\n", "23 big number \"12345678901234567890123\""),
+        (b"!5\r\nERR x\r\n", "5 bulk error \"ERR x\""),
+        (b"=6\r\ntxt:ab\r\n", "6 verbatim string \"txt:ab\""),
+        (b"~2\r\n", "1 set of \"2\""),
+        (b">2\r\n", "1 push of \"2\""),
+        (b"|1\r\n", "1 attribute of \"1\""),
+        (b"$?\r\n", "1 streamed string \"?\""),
+        (b";4\r\nHell\r\n", "4 chunk \"Hell\""),
+        (b";0\r\n", "0 chunk (empty)"),
+        (b"*?\r\n", "1 streamed array \"?\""),
+        (b"%?\r\n", "1 streamed map \"?\""),
+        (b"~?\r\n", "1 streamed set \"?\""),
+        (b">?\r\n", "1 streamed push \"?\""),
+        (b"|?\r\n", "1 streamed attribute \"?\""),
+        (b".\r\n", "0 end of stream (empty)"),
+    ];
+    let done =
+        inspect_as("resp", &[], &rest.iter().map(|(bytes, _)| *bytes).collect::<Vec<_>>().concat());
+    assert_eq!(done.code, 0, "{done:?}");
+    for (line, (_, expected)) in done.stdout.lines().skip(1).zip(rest) {
+        let words: Vec<_> = line.split_whitespace().skip(1).collect();
+        assert_eq!(words.join(" "), *expected);
+    }
     let done = inspect_as("resp", &["--resync"], b"*2\r\n$9\r\nGET\r\n$3\r\nkey\r\n");
     assert!(done.stdout.contains("bulk string      \"key\""), "{done:?}");
     let done = inspect_as("resp", &[], b"HTTP/1.1");

@@ -11,6 +11,7 @@ mod closed_output;
 mod conform;
 mod demo;
 mod dialect;
+mod exec;
 mod files;
 mod help;
 mod inbox;

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+use unstick_session::message::Code;
+
 use crate::support::*;
 
 const SIGNALS: [(Signal, i32); 3] = [(Signal::HUP, 129), (Signal::INT, 130), (Signal::TERM, 143)];
@@ -86,6 +88,24 @@ fn send_and_inspect_and_demo_end_by_a_signal() {
     }
 }
 
+#[test]
+fn a_sender_that_is_interrupted_tells_its_peer() {
+    for (signal, code) in SIGNALS {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = server.local_addr().unwrap().to_string();
+        let send = Running::start(unstick().args(["send", &addr]));
+        let mut peer = Peer::new(server.accept().unwrap().0);
+        send.child.stdin.as_ref().unwrap().write_all(b"hello\n").unwrap();
+        assert_eq!(peer.next(), Some((TEXT, b"hello".to_vec())));
+        let began = Instant::now();
+        assert_eq!(send.end(signal).code, code);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        let last = peer.next().into_iter().collect::<Vec<_>>();
+        assert_eq!(close_code(&last), Some(Code::SHUTTING_DOWN.0), "{last:?}");
+        assert_eq!(peer.next(), None);
+    }
+}
+
 /// A connection that is not made is not waited for.
 #[test]
 fn send_ends_by_a_signal_while_it_connects() {
@@ -115,7 +135,7 @@ fn the_part_of_a_file_is_kept() {
     let done = send.end(Signal::TERM);
     assert_eq!(done.code, 143, "{done:?}");
     assert!(done.stdout.contains("the connection ended first; send it again"), "{done:?}");
-    listen.err.line("without a close");
+    listen.err.line("the peer gave up: code 0x0105 (shutting-down)");
     assert!(has_part() && folder.files("inbox").is_empty());
 }
 

@@ -75,7 +75,7 @@ fn what_a_peer_says_goes_to_all_others() {
 
 #[test]
 fn lines_begin_with_the_time_if_that_is_wanted_and_json_always_has_it() {
-    let is_time = |text: &str| text.len() > 20 && text.starts_with("20") && text.ends_with('Z');
+    let is_time = |text: &str| text.len() == 30 && text.starts_with("20") && text.ends_with('Z');
     let listen = Listen::start(&["--time"]);
     talk(&listen.connect(), &[frame(TEXT, b"hi"), frame(CLOSE, b"")].concat());
     for line in [listen.out.line("\"hi\""), listen.err.line("ended after 1 message")] {

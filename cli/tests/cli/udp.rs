@@ -295,3 +295,30 @@ fn a_listener_for_the_network_warns() {
     let listen = Listen::at("udp:127.0.0.1:0", &[]);
     assert!(!listen.interrupt().stderr.contains("warning"));
 }
+
+/// Nothing slows down a sender of datagrams but itself.
+#[test]
+fn many_lines_are_sent_at_a_pace_that_a_listener_takes() {
+    let listen = Listen::at("udp:127.0.0.1:0", &[]);
+    let lines: String = (0..50_000).map(|i| format!("{i:060}\n")).collect();
+    let done = send(&listen.addr, &[], lines.as_bytes());
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(row(&done, "sent")[1], "50000", "{done:?}");
+    listen.out.line(&format!("{:060}", 49_999));
+    let done = listen.interrupt();
+    assert_eq!(row(&done, "received")[1], "50000", "{}", done.stderr);
+}
+
+#[test]
+fn the_pace_can_be_chosen() {
+    let listen = Listen::at("udp:127.0.0.1:0", &[]);
+    // 936 bytes and 64 more: 400 KB, of which 64 KiB are sent at once.
+    let lines = format!("{:0936}\n", 0).repeat(400);
+    for (rate, least) in [("500KB", 600), ("0", 0)] {
+        let began = std::time::Instant::now();
+        let done = send(&listen.addr, &["--rate", rate], lines.as_bytes());
+        assert_eq!((done.code, &*row(&done, "sent")[1]), (0, "400"), "{done:?}");
+        assert!(began.elapsed().as_millis() >= least, "{rate}: {:?}", began.elapsed());
+    }
+    run(&["send", ":1", "--rate", "1MB", "--text", "x"], b"").fails(2, "goes with a udp: address");
+}

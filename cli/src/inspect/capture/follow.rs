@@ -12,6 +12,7 @@ use crate::inspect::print::{self, Directions, Printer};
 use crate::inspect::stream::Stream;
 use crate::term::bytes::{count, count_bytes};
 use crate::term::output::Failure;
+use crate::term::time::since_epoch;
 
 /// Which connections are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,8 +224,8 @@ pub(crate) fn list(printer: &mut Printer<'_>, done: &Done, all: bool) -> Result<
                 bytes,
                 frames: Directions { client, server },
                 errors: counts.errors,
-                began: flow.began.map(|time| time.as_secs_f64()),
-                ended: flow.ended.map(|time| time.as_secs_f64()),
+                began: flow.began.and_then(since_epoch),
+                ended: flow.ended.and_then(since_epoch),
                 end: flow.end(),
             })?;
             continue;

@@ -1,0 +1,242 @@
+//! The headings of the options in the help, and the list of formats.
+
+use std::ffi::OsStr;
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
+
+pub(crate) const FRAMING: &str = "Framing";
+pub(crate) const ANSWERS: &str = "Answers";
+pub(crate) const FILES: &str = "Files";
+pub(crate) const CONNECTIONS: &str = "Connections";
+pub(crate) const DATAGRAMS: &str = "Datagrams";
+pub(crate) const TIMES: &str = "Time limits";
+pub(crate) const TLS: &str = "TLS";
+pub(crate) const OUTPUT: &str = "Output";
+pub(crate) const INPUT: &str = "Input";
+pub(crate) const ERRORS: &str = "After an error";
+
+/// Which commands take a format.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// All that have `--format`.
+    Everywhere,
+    /// The same, but to send it `--header` is needed.
+    WithHeader,
+    /// `inspect` alone.
+    Inspected,
+}
+use Taken::{Everywhere, Inspected, WithHeader};
+
+/// A name, which commands take it, and what a frame is.
+type Listed = (&'static str, Taken, &'static str);
+
+/// The formats by their headings.
+const FORMATS: [(&str, &[Listed]); 5] = [
+    (
+        "A length in front",
+        &[
+            (
+                "v1",
+                Everywhere,
+                "the project's own: kinds, hello, ping, close and files (the default)",
+            ),
+            ("u8", Everywhere, "1 byte"),
+            ("u16be, u16le", Everywhere, "2 bytes, big-endian or little-endian"),
+            ("u24be, u24le", Everywhere, "3 bytes"),
+            ("u32be, u32le", Everywhere, "4 bytes"),
+            ("u64be, u64le", Everywhere, "8 bytes"),
+            ("i32be, i32le", Everywhere, "4 bytes, with a sign that is never set"),
+            ("varint", Everywhere, "1 to 10 bytes, 7 bits in each (LEB128)"),
+            (
+                "field:KEYS",
+                Everywhere,
+                "a longer header, such as field:header=4,offset=1,width=2,order=be,covers=frame; order \
+                 is be or le; covers is payload, rest (all after the length) or frame",
+            ),
+        ],
+    ),
+    (
+        "A mark at the end",
+        &[
+            ("lines", Everywhere, "\\n; a \\r before it belongs to the end"),
+            ("crlf", Everywhere, "\\r\\n"),
+            ("nul", Everywhere, "a zero byte"),
+            ("delim:HEX", Everywhere, "any bytes, such as delim:0d0a"),
+            ("cobs", Everywhere, "a zero byte, which COBS removes from the payload"),
+            ("slip", Everywhere, "c0, with the escapes of SLIP (RFC 1055)"),
+            ("hdlc", Everywhere, "7e, with the escapes of PPP (RFC 1662) and an FCS-16"),
+        ],
+    ),
+    ("Neither", &[("fixed:N", Everywhere, "all frames have N bytes, such as fixed:188")]),
+    (
+        "A check after the payload",
+        &[
+            (
+                "v2",
+                Everywhere,
+                "the header and kinds of v1 with a CRC-32C; no hello, close and files",
+            ),
+            ("netstring", Everywhere, "netstrings; the check is the comma"),
+            ("chunked", Everywhere, "chunks of an HTTP/1.1 body"),
+            ("resp", WithHeader, "bulk strings of RESP (Redis); inspect reads all types"),
+            ("ubx", WithHeader, "UBX of u-blox receivers"),
+            ("mavlink", WithHeader, "MAVLink 1 and 2"),
+            ("modbus-rtu-request", WithHeader, "Modbus RTU, what the client sends"),
+            ("modbus-rtu-response", WithHeader, "Modbus RTU, what the server sends"),
+        ],
+    ),
+    (
+        "Other protocols",
+        &[
+            ("dns", Everywhere, "DNS over TCP"),
+            ("kafka", Everywhere, "Kafka"),
+            ("lsp", Everywhere, "the Language Server Protocol"),
+            ("postgres-startup", Everywhere, "the first message of a PostgreSQL client"),
+            ("protobuf", Everywhere, "protocol buffers with a varint in front"),
+            ("tpkt", Everywhere, "TPKT, of ISO transport over TCP (RFC 1006)"),
+            ("9p", Inspected, "9P"),
+            ("grpc", Inspected, "messages of gRPC"),
+            ("http1", Inspected, "requests and responses of HTTP/1 with their bodies"),
+            ("http2", Inspected, "frames of HTTP/2"),
+            ("modbus", Inspected, "Modbus TCP"),
+            ("mqtt", Inspected, "MQTT"),
+            ("mysql", Inspected, "packets of MySQL and MariaDB"),
+            ("postgres", Inspected, "messages of PostgreSQL"),
+            ("tls", Inspected, "records of TLS"),
+            ("websocket", Inspected, "WebSocket, after its HTTP handshake or without it"),
+        ],
+    ),
+];
+
+/// Lists the formats of `--format`, a line each: all of `inspect`, or those that are exchanged.
+pub(crate) fn formats(of_inspect: bool) -> String {
+    let mut list = String::new();
+    for (heading, formats) in FORMATS {
+        list.push_str(&format!("{heading}:\n"));
+        for (name, taken, what) in formats {
+            let note = match taken {
+                Inspected if !of_inspect => continue,
+                WithHeader if !of_inspect => "; send and encode need --header",
+                _ => "",
+            };
+            list.push_str(&format!("  {name:<20} {what}{note}\n"));
+        }
+    }
+    list
+}
+
+/// Parses `--format`; `list` ends the command with the [`formats`].
+#[derive(Clone)]
+pub(crate) struct FormatParser<T> {
+    of_inspect: bool,
+    parsed: PhantomData<fn() -> T>,
+}
+
+impl<T> FormatParser<T> {
+    pub(crate) const EXCHANGED: Self = Self { of_inspect: false, parsed: PhantomData };
+    pub(crate) const INSPECTED: Self = Self { of_inspect: true, parsed: PhantomData };
+}
+
+impl<T: FromStr<Err = String> + Clone + Send + Sync + 'static> TypedValueParser
+    for FormatParser<T>
+{
+    type Value = T;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<T, clap::Error> {
+        if value == "list" {
+            // Neither an error nor a help text that clap would format: `listed` takes it out.
+            let mut list = clap::Error::new(ErrorKind::DisplayHelp);
+            list.insert(ContextKind::Custom, ContextValue::String(formats(self.of_inspect)));
+            return Err(list);
+        }
+        T::from_str.parse_ref(command, arg, value)
+    }
+
+    /// For completions.
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let all = FORMATS.into_iter().flat_map(|(_, formats)| formats);
+        let taken = all.filter(|(_, taken, _)| self.of_inspect || *taken != Inspected);
+        // Those with parameters have to be typed.
+        let names =
+            taken.flat_map(|(name, ..)| name.split(", ")).filter(|name| !name.contains(':'));
+        Some(Box::new(names.chain(["list"]).map(PossibleValue::new)))
+    }
+}
+
+/// Returns the list of formats, if that is what an "error" of the arguments asks for.
+pub(crate) fn listed(error: &clap::Error) -> Option<&str> {
+    match error.get(ContextKind::Custom) {
+        Some(ContextValue::String(list)) if error.kind() == ErrorKind::DisplayHelp => Some(list),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::Cli;
+    use crate::format::{self, AnyFormat};
+    use crate::inspect::Shape;
+    use crate::wire::{AnyWire, named};
+
+    /// Returns the names in a list.
+    fn names(of_inspect: bool) -> Vec<String> {
+        let list = formats(of_inspect);
+        let lines = list.lines().filter_map(|line| line.strip_prefix("  "));
+        let names = lines.map(|line| line.split("  ").next().unwrap_or_default());
+        let names = names.flat_map(|names| names.split(", "));
+        names.map(|name| name.split(' ').next().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_format_is_listed_and_every_listed_one_is_parsed() {
+        let (exchanged, inspected) = (names(false), names(true));
+        for (name, wire) in named() {
+            let is_inspected = matches!(wire, AnyWire::Format(format) if !format.is_plain());
+            assert!(inspected.iter().any(|listed| listed == name), "{name}");
+            assert_eq!(exchanged.iter().any(|listed| listed == name), !is_inspected, "{name}");
+        }
+        for name in &inspected {
+            let example =
+                name.replace("HEX", "0d0a").replace("KEYS", "width=2").replace('N', "188");
+            assert!(example.parse::<Shape>().is_ok(), "{name}");
+            assert!(!exchanged.contains(name) || example.parse::<AnyWire>().is_ok(), "{name}");
+        }
+        for parameters in ["field:", "delim:", "fixed:"] {
+            assert!(exchanged.iter().any(|name| name.starts_with(parameters)), "{parameters}");
+        }
+        // Those that `send` refuses without a header.
+        let list = formats(false);
+        for (name, wire) in named() {
+            let AnyWire::Checked(checked) = wire else { continue };
+            let line = list.lines().find(|line| line.trim_start().split(' ').next() == Some(name));
+            assert_eq!(line.unwrap().contains("--header"), !checked.is_plain(), "{name}");
+        }
+        assert!(format::NAMED.iter().any(|(_, format)| *format == AnyFormat::V1(unstick::V1)));
+    }
+
+    #[test]
+    fn every_option_of_a_command_with_many_has_a_heading() {
+        let cli = Cli::command();
+        for name in ["listen", "send", "inspect", "encode", "decode"] {
+            let command = cli.find_subcommand(name).unwrap();
+            for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
+                let id = arg.get_id();
+                assert!(arg.get_help_heading().is_some(), "{name}: {id}");
+                let help = arg.get_help().unwrap().to_string();
+                assert!(help.lines().count() == 1 && help.len() <= 100, "{name}: {id}: {help}");
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! `listen --exec`: a command answers each message.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, test_kill_process};
+use unstick_session::message::{Close, Message};
+
+use crate::support::*;
+
+fn listen(options: &[&str], command: &[&str]) -> Listen {
+    Listen::start(&[options, &["--exec", "--"], command].concat())
+}
+
+fn shell(script: &str) -> [&str; 3] {
+    ["sh", "-c", script]
+}
+
+fn ask(listen: &Listen, args: &[&str]) -> Done {
+    run(&[&["send", &listen.addr, "--expect-reply"], args].concat(), b"")
+}
+
+/// Waits until a process is gone, or a zombie that nobody waits for.
+#[track_caller]
+fn ends(pid: Pid) {
+    let began = Instant::now();
+    loop {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+        if test_kill_process(pid).is_err() || stat.is_ok_and(|stat| stat.contains(") Z ")) {
+            return;
+        }
+        assert!(began.elapsed() < TIMEOUT, "{pid:?} still runs");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits for the number of a process in a file.
+#[track_caller]
+fn pid(folder: &Folder, name: &str) -> Pid {
+    let began = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(folder.path(name)).unwrap_or_default();
+        if let Some(text) = text.strip_suffix('\n') {
+            return Pid::from_raw(text.parse().unwrap()).unwrap();
+        }
+        assert!(began.elapsed() < TIMEOUT, "no {name}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A command whose child writes its number to the file `child`, and both wait.
+fn waiting(folder: &Folder) -> String {
+    format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", folder.str("child"))
+}
+
+#[test]
+fn messages_are_answered_with_the_output() {
+    let upper = listen(&[], &["tr", "a-z", "A-Z"]);
+    ask(&upper, &["--text", "one", "--text", "two"]).succeeds("ONE\nTWO\n");
+    // Without --expect-reply, too: the listener closes once everything is answered.
+    run(&["send", &upper.addr, "--text", "three"], b"").succeeds("THREE\n");
+    // In a format without a close, the end of the stream is not the end of the answers.
+    for format in ["u32be", "lines", "netstring", "v2"] {
+        let upper = listen(&["--format", format], &["tr", "a-z", "A-Z"]);
+        ask(&upper, &["--format", format, "--text", "one", "--text", "two"]).succeeds("ONE\nTWO\n");
+        if format == "v2" {
+            // Its check is no text.
+            continue;
+        }
+        let mut stream = upper.connect();
+        let frames = finish(unstick().args(["encode", "--format", format]), b"a\nb\n");
+        stream.write_all(frames.stdout.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut back = String::new();
+        stream.read_to_string(&mut back).unwrap();
+        let decoded = finish(unstick().args(["decode", "--format", format]), back.as_bytes());
+        assert_eq!(decoded.stdout, "A\nB\n", "{format}: {decoded:?}");
+    }
+}
+
+#[test]
+fn the_dialect_of_scripts_is_answered() {
+    let folder = Folder::new("exec-dialect");
+    let inbox = folder.str("inbox");
+    let listen = listen(&["--format", "i32le", "--dir", &inbox], &["tr", "a-z", "A-Z"]);
+    let mut stream = listen.connect();
+    let frame = |payload: &[u8]| {
+        [&i32::try_from(payload.len()).unwrap().to_le_bytes()[..], payload].concat()
+    };
+    let item = frame(br#"{"msg_type":"msg"}"#);
+    stream.write_all(&[&item[..], &frame(b"hello"), &frame(b"close")].concat()).unwrap();
+    let mut back = Vec::new();
+    stream.read_to_end(&mut back).unwrap();
+    assert_eq!(back, [item, frame(b"HELLO")].concat());
+}
+
+#[test]
+fn nothing_is_interpreted_by_a_shell() {
+    let listen = listen(&[], &["printf", "%s|", "$HOME", "*", "; exit 7", "a b"]);
+    ask(&listen, &["--text", "`id`"]).succeeds("$HOME|*|; exit 7|a b|\n");
+}
+
+#[test]
+fn the_environment_has_the_peer_and_the_kind() {
+    let listen = listen(&["--kind", "0x41"], &shell("printf '%s %s' $UNSTICK_PEER $UNSTICK_KIND"));
+    for (kind, shown) in [("text", "text"), ("0x41", "0x41")] {
+        let done = ask(&listen, &["--text", "x", "--kind", kind]);
+        assert!(done.stdout.starts_with("127.0.0.1:"), "{done:?}");
+        assert!(done.stdout.trim_end().ends_with(&format!(" {shown}")), "{done:?}");
+    }
+}
+
+#[test]
+fn the_answer_has_the_kind_of_the_message_and_a_text_no_line_end() {
+    let listen = listen(&[], &shell("cat; echo"));
+    let mut peer = Peer::new(listen.connect());
+    peer.write(&frame(TEXT, b"a")).write(&frame(BINARY, b"a"));
+    assert_eq!(peer.next(), Some((TEXT, b"a".to_vec())));
+    assert_eq!(peer.next(), Some((BINARY, b"a\n".to_vec())));
+}
+
+#[test]
+fn without_output_there_is_no_answer() {
+    let listen = listen(&[], &shell("read line; test $line = silent || echo $line"));
+    let mut peer = Peer::new(listen.connect());
+    peer.write(&frame(TEXT, b"silent\n")).write(&frame(TEXT, b"loud\n"));
+    assert_eq!(peer.next(), Some((TEXT, b"loud".to_vec())));
+}
+
+#[test]
+fn a_command_that_fails_is_logged_and_gives_no_answer() {
+    let script = "read line; echo $line; printf 'why\\033[31m\\n' >&2; exit $line";
+    let listen = listen(&[], &shell(script));
+    let mut peer = Peer::new(listen.connect());
+    peer.write(&frame(TEXT, b"3\n")).write(&frame(TEXT, b"0\n"));
+    assert_eq!(peer.next(), Some((TEXT, b"0".to_vec())));
+    let line = listen.err.line("exit status: 3; no answer");
+    assert!(line.starts_with("unstick: 127.0.0.1:") && line.contains("\"sh\" failed"), "{line}");
+    let line = listen.err.line("says: why");
+    assert!(!line.contains('\u{1b}'), "{line:?}");
+    // What fails often is logged a few times.
+    for _ in 0..60 {
+        peer.write(&frame(TEXT, b"5\n"));
+    }
+    peer.write(&frame(TEXT, b"0\n"));
+    assert_eq!(peer.next(), Some((TEXT, b"0".to_vec())));
+    let log = listen.interrupt().stderr;
+    assert!(log.matches("exit status: 5").count() < 50, "{log}");
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_logged() {
+    let listen = listen(&["--json"], &["/nowhere/at all"]);
+    let mut peer = Peer::new(listen.connect());
+    peer.write(&frame(TEXT, b"a"));
+    listen.err.line("\"/nowhere/at all\" cannot be started: No such file");
+    assert!(listen.out.line("cannot be started").contains(r#""event":"error""#));
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_killed_with_its_children() {
+    let folder = Folder::new("exec-late");
+    let listen = listen(&["--exec-timeout", "0.3"], &shell(&waiting(&folder)));
+    let mut peer = Peer::new(listen.connect());
+    peer.write(&frame(TEXT, b"a"));
+    let child = pid(&folder, "child");
+    listen.err.line("was killed after 300ms, see --exec-timeout");
+    ends(child);
+    // The conversation goes on.
+    peer.write(&frame(PING, b"there?"));
+    assert_eq!(peer.next(), Some((PONG, b"there?".to_vec())));
+}
+
+#[test]
+fn a_command_ends_with_its_connection() {
+    let folder = Folder::new("exec-gone");
+    let listen = listen(&["--exec-timeout", "500"], &shell(&waiting(&folder)));
+    let mut peer = Peer::new(listen.connect());
+    peer.write(&frame(TEXT, b"a"));
+    let child = pid(&folder, "child");
+    drop(peer);
+    listen.err.line("without a close");
+    ends(child);
+}
+
+#[test]
+fn a_command_ends_with_the_listener() {
+    for options in [&[][..], &["--format", "lines"]] {
+        let folder = Folder::new("exec-end");
+        let all = [options, &["--exec-timeout", "500"]].concat();
+        let listen = listen(&all, &shell(&waiting(&folder)));
+        let mut stream = listen.connect();
+        let message = if options.is_empty() { frame(TEXT, b"a") } else { b"a\n".to_vec() };
+        stream.write_all(&message).unwrap();
+        let child = pid(&folder, "child");
+        assert_eq!(listen.interrupt().code, 0);
+        ends(child);
+    }
+}
+
+/// Neither a command that reads nothing nor one that writes before it reads blocks anything.
+#[test]
+fn a_message_larger_than_a_pipe_is_taken_by_a_command_that_does_not_read() {
+    let long = "x".repeat(900_000);
+    let listen = listen(&[], &["echo", "done"]);
+    run(&["send", &listen.addr, "--expect-reply"], long.as_bytes()).succeeds("done\n");
+    let writes = "head -c 900000 /dev/zero | tr '\\0' y; cat > /dev/null";
+    let listen = self::listen(&[], &shell(writes));
+    let done = run(&["send", &listen.addr, "--expect-reply"], long.as_bytes());
+    done.succeeds(&("y".repeat(900_000) + "\n"));
+}
+
+#[test]
+fn an_answer_over_the_limit_is_not_sent() {
+    let listen = listen(&[], &shell("read n; yes | head -c $n"));
+    let mut peer = Peer::new(listen.connect());
+    // Without a hello, a peer takes 65,536 bytes.
+    peer.write(&frame(TEXT, b"65537\n")).write(&frame(TEXT, b"100000000000\n"));
+    peer.write(&frame(BINARY, b"65536\n"));
+    assert_eq!(peer.next().map(|(kind, payload)| (kind, payload.len())), Some((BINARY, 65_536)));
+    listen.err.lines("an answer of more than 65536 bytes, which is the limit", 1);
+    // What the format cannot hold is logged, and the conversation goes on.
+    let listen = self::listen(&["--format", "u8"], &shell("read n; head -c $n /dev/zero"));
+    let mut stream = listen.connect();
+    stream.write_all(b"\x04300\n\x022\n").unwrap();
+    let mut back = [1; 3];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(back, [2, 0, 0]);
+    listen.err.line("an answer of more than 255 bytes");
+    let listen =
+        self::listen(&["--format", "lines"], &shell("read a b; echo $a; test -z $b || echo $b"));
+    let mut stream = listen.connect();
+    stream.write_all(b"a b\nc\n").unwrap();
+    let mut back = [0; 2];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"c\n");
+    listen.err.line("the answer cannot be sent: ");
+}
+
+#[test]
+fn only_so_many_commands_run_at_a_time() {
+    let folder = Folder::new("exec-jobs");
+    // Each says how many there are while it runs.
+    let script = format!(
+        "cat > /dev/null; mkdir -p {0}; touch {0}/$$; sleep 0.02; ls {0} | wc -l; rm {0}/$$",
+        folder.str("running")
+    );
+    let listen = listen(&["--exec-jobs", "3"], &shell(&script));
+    let ask = || {
+        let done = ask(&listen, &["--text", "x"]);
+        done.stdout.trim().parse::<u32>().unwrap_or_else(|_| panic!("{done:?}"))
+    };
+    let counts: Vec<_> = thread::scope(|scope| {
+        let asked: Vec<_> = (0..50).map(|_| scope.spawn(ask)).collect();
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    assert_eq!(counts.len(), 50);
+    assert!(counts.iter().all(|count| (1..=3).contains(count)), "{counts:?}");
+    assert!(counts.contains(&3), "{counts:?}");
+}
+
+/// The messages that wait are bounded: the peer waits with the rest.
+#[test]
+fn a_peer_waits_while_its_messages_wait_for_commands() {
+    let listen = listen(&["--exec-timeout", "500"], &["sleep", "500"]);
+    let mut stream = listen.connect();
+    stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let message = frame(BINARY, &[7; 60_000]);
+    let sent = (0..2000).take_while(|_| stream.write_all(&message).is_ok()).count();
+    assert!(sent < 2000, "{sent}");
+    assert!(listen.peak_memory() < 64 << 20, "{}", listen.peak_memory());
+    let shown = listen.out.so_far().matches("binary").count();
+    assert!(shown <= 18, "{shown}");
+}
+
+#[test]
+fn answers_are_sent_after_the_peer_has_closed() {
+    let listen = listen(&[], &shell("sleep 0.2; cat"));
+    let mut peer = Peer::new(listen.connect());
+    peer.write(&frame(TEXT, b"a")).write(&frame(TEXT, b"b"));
+    peer.write(&message(Message::Close(Close::ORDINARY)));
+    assert_eq!(peer.next(), Some((TEXT, b"a".to_vec())));
+    assert_eq!(peer.next(), Some((TEXT, b"b".to_vec())));
+    assert_eq!(peer.next().map(|(kind, _)| kind), Some(CLOSE));
+}
+
+#[test]
+fn where_no_command_can_answer_it_is_refused() {
+    for (args, why) in [
+        (&["udp::0", "--exec", "--", "cat"][..], "the source of a datagram can be forged"),
+        (&[":0", "--exec"], "<COMMAND>..."),
+        (&[":0", "--", "cat"], "--exec"),
+        (&[":0", "--exec", "--reply", "echo", "--", "cat"], "cannot be used with"),
+        (&[":0", "--exec-timeout", "1"], "--exec"),
+    ] {
+        let done = run(&[&["listen"], args].concat(), b"");
+        assert_eq!(done.code, 2, "{done:?}");
+        assert!(done.stderr.contains(why), "{why}: {done:?}");
+    }
+}
