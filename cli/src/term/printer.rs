@@ -27,12 +27,20 @@ pub(crate) struct Printer {
 }
 
 struct Line {
-    /// With its end.
+    /// With its end; or bytes as they are.
     bytes: Vec<u8>,
-    /// Whether the line is for standard error.
-    to_stderr: bool,
+    to: To,
     /// Released once the line is written.
     _room: Room,
+}
+
+/// Where a line goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    Stdout,
+    /// As they are: no line end is added, and nothing is left out.
+    StdoutRaw,
+    Stderr,
 }
 
 /// Room for a line in the queue.
@@ -63,7 +71,7 @@ impl Printer {
                         shown => shown?,
                     }
                 }
-                if is_closed && line.to_stderr {
+                if is_closed && line.to == To::Stderr {
                     let _ = io::stderr().write_all(&line.bytes);
                 }
             }
@@ -88,12 +96,12 @@ impl Printer {
     /// Prints a line; waits while the queue is full. Lines after a failure are dropped; the result
     /// reports the failure.
     pub(crate) async fn line(&self, text: String) {
-        self.queue(text, false).await;
+        self.queue(text, To::Stdout).await;
     }
 
     /// Prints a line on standard error, after all lines that were queued before.
     pub(crate) async fn note(&self, text: String) {
-        self.queue(text, true).await;
+        self.queue(text, To::Stderr).await;
     }
 
     /// Prints an error message as one line on standard error.
@@ -109,7 +117,7 @@ impl Printer {
 
     /// Prints a line on standard error without waiting, like [`error_now`](Self::error_now).
     pub(crate) fn note_now(&self, text: String) {
-        self.push(text, true, Room(None));
+        self.push(text, To::Stderr, Room(None));
     }
 
     /// Waits until the queue has room for a line of about this many bytes.
@@ -120,23 +128,24 @@ impl Printer {
 
     /// Prints a line in room that was waited for.
     pub(crate) fn line_in(&self, room: Room, text: String) {
-        self.push(text, false, room);
+        self.push(text, To::Stdout, room);
     }
 
-    /// Writes bytes to standard output as they are, for a program that reads them.
+    /// Writes bytes to standard output as they are, for a program that reads them. If the disk has no room
+    /// for them, that is a failure at once: what follows would not be what was sent.
     pub(crate) async fn raw(&self, bytes: Vec<u8>) {
         let room = self.room(bytes.len()).await;
-        let _ = self.lines.send(Line { bytes, to_stderr: false, _room: room });
+        let _ = self.lines.send(Line { bytes, to: To::StdoutRaw, _room: room });
     }
 
-    async fn queue(&self, text: String, to_stderr: bool) {
+    async fn queue(&self, text: String, to: To) {
         let room = self.room(text.len()).await;
-        self.push(text, to_stderr, room);
+        self.push(text, to, room);
     }
 
-    fn push(&self, text: String, to_stderr: bool, room: Room) {
+    fn push(&self, text: String, to: To, room: Room) {
         let bytes = (preview::line(text) + "\n").into_bytes();
-        let _ = self.lines.send(Line { bytes, to_stderr, _room: room });
+        let _ = self.lines.send(Line { bytes, to, _room: room });
     }
 }
 
@@ -181,6 +190,8 @@ struct Lines<O, E> {
     buf: Vec<u8>,
     /// Whether only the beginning of the last line was written.
     is_cut: bool,
+    /// Whether the output is raw: then it gets no line end, and is not continued after a loss.
+    is_raw: bool,
     /// Whether the reader of the output is gone.
     is_closed: bool,
     /// The lines dropped that were not reported yet, and all.
@@ -191,16 +202,17 @@ struct Lines<O, E> {
 impl<O: Write, E: Write> Lines<O, E> {
     fn new(out: O, err: E) -> Self {
         let (buf, untold, lost) = (Vec::new(), 0, 0);
-        Self { out, err, buf, is_cut: false, is_closed: false, untold, lost }
+        Self { out, err, buf, is_cut: false, is_raw: false, is_closed: false, untold, lost }
     }
 
     fn add(&mut self, line: Line) -> io::Result<()> {
-        if line.to_stderr {
+        if line.to == To::Stderr {
             self.flush()?;
             // A failure to write to standard error is ignored.
             let _ = self.err.write_all(&line.bytes);
             return Ok(());
         }
+        self.is_raw |= line.to == To::StdoutRaw;
         self.buf.extend_from_slice(&line.bytes);
         if self.buf.len() >= MAX_BUFFERED_BYTES { self.flush() } else { Ok(()) }
     }
@@ -223,7 +235,7 @@ impl<O: Write, E: Write> Lines<O, E> {
                 Ok(0) => result = Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     let (written, more) = rest.split_at_checked(n).unwrap_or((rest, &[]));
-                    self.is_cut = !written.ends_with(b"\n");
+                    self.is_cut = !self.is_raw && !written.ends_with(b"\n");
                     rest = more;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -238,7 +250,7 @@ impl<O: Write, E: Write> Lines<O, E> {
                     self.untold = 0;
                 }
             }
-            Err(error) if is_full(&error) => {
+            Err(error) if is_full(&error) && !self.is_raw => {
                 let lines = rest.iter().filter(|byte| **byte == b'\n').count() as u64;
                 self.untold = self.untold.saturating_add(lines);
                 self.lost = self.lost.saturating_add(lines);
@@ -286,7 +298,7 @@ mod tests {
         for text in text {
             lines.add(Line {
                 bytes: format!("{text}\n").into_bytes(),
-                to_stderr: false,
+                to: To::Stdout,
                 _room: Room(None),
             })?;
         }
@@ -322,13 +334,27 @@ mod tests {
     }
 
     #[test]
+    fn raw_bytes_are_written_as_they_are_in_any_number_of_writes() {
+        let raw =
+            |bytes: &[u8]| Line { bytes: bytes.to_vec(), to: To::StdoutRaw, _room: Room(None) };
+        let mut lines = lines(11, io::ErrorKind::StorageFull);
+        for bytes in [&b"one"[..], b"two", b"", b"\n", b"x\0"] {
+            lines.add(raw(bytes)).unwrap();
+            lines.flush().unwrap();
+        }
+        lines.add(raw(b"three")).unwrap();
+        assert_eq!(lines.flush().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(lines.out.written, b"onetwo\nx\0th");
+    }
+
+    #[test]
     fn without_a_reader_lines_are_dropped_and_errors_are_not() {
         let mut lines = lines(8, io::ErrorKind::BrokenPipe);
         print(&mut lines, &["first", "second"]).unwrap();
         lines.out.room = 100;
         print(&mut lines, &["third"]).unwrap();
         let bytes = b"an error\n".to_vec();
-        lines.add(Line { bytes, to_stderr: true, _room: Room(None) }).unwrap();
+        lines.add(Line { bytes, to: To::Stderr, _room: Room(None) }).unwrap();
         assert_eq!((&lines.out.written[..], lines.lost), (&b"first\nse"[..], 0));
         assert_eq!(lines.err, b"an error\n");
     }
@@ -338,9 +364,7 @@ mod tests {
         for room in [5, 12] {
             let (lines, waiting) = mpsc::unbounded_channel();
             for text in ["first\n", "other\n"] {
-                lines
-                    .send(Line { bytes: text.into(), to_stderr: false, _room: Room(None) })
-                    .unwrap();
+                lines.send(Line { bytes: text.into(), to: To::Stdout, _room: Room(None) }).unwrap();
             }
             drop(lines);
             let error = io::ErrorKind::StorageFull;

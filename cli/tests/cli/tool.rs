@@ -37,6 +37,22 @@ fn raw_messages_are_all_that_goes_to_standard_output() {
 }
 
 #[test]
+fn nothing_stands_between_raw_messages_however_many_there_are() {
+    let folder = Folder::new("tool-raw-many");
+    let out = fs::File::create(folder.path("out")).unwrap();
+    let mut command = unstick();
+    command.args(["listen", "127.0.0.1:0", "--raw", "--once"]);
+    let mut listen = command.stdout(out).stderr(Stdio::piped()).spawn().unwrap();
+    let err = Lines::of(listen.stderr.take().unwrap());
+    let line = err.line("listening on ");
+    let messages: Vec<_> = (0..20_000).map(|n| format!("message {n}")).collect();
+    let addr = line.strip_prefix("listening on ").unwrap();
+    assert_eq!(run(&["send", addr], messages.join("\n").as_bytes()).code, 0);
+    assert_eq!(wait(&mut listen), 0);
+    assert_eq!(fs::read_to_string(folder.path("out")).unwrap(), messages.concat());
+}
+
+#[test]
 fn one_connection_is_served_and_its_end_is_the_exit_code() {
     for (last, code) in [(frame(CLOSE, b""), 0), (frame(0x20, b""), 1), (vec![], 1)] {
         let listen = Listen::start(&["--once"]);
