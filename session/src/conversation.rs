@@ -252,6 +252,7 @@ impl Conversation {
     }
 
     /// Returns whether the stream ended without a close, an error that is not sent to the peer.
+    #[cfg(feature = "tokio")]
     pub(crate) fn is_cut(&self) -> bool {
         matches!(self.failure, Some(Failure::Session(SessionError::Unclosed)))
     }
