@@ -86,7 +86,8 @@ pub(crate) struct Args {
     skip_oversize: bool,
     /// Show only frames of this kind, such as text or 0x41 (can be repeated).
     ///
-    /// Or those whose header begins with this name, such as Query.
+    /// Or those whose header begins with this name, such as Query. For http1 a method or status such as GET
+    /// or 404; for resp a type such as array, not a command such as SET.
     #[arg(short, long = "kind", help_heading = help::OUTPUT, value_name = "KIND")]
     kinds: Vec<String>,
     /// How many characters of each payload to show.
@@ -245,6 +246,7 @@ fn list(
             None => format!("{frames}, {} read", count_bytes(bytes)),
         })?;
     }
+    printer.report_kinds()?;
     printer.flush()?;
     if errors == 0 { Ok(()) } else { Err(Failure::Reported) }
 }
