@@ -1,7 +1,8 @@
-//! `unstick encode` and `unstick decode`: messages to frames and back, from standard input to standard
-//! output.
+//! `unstick encode` and `unstick decode`: messages to frames and back, from standard input or files to
+//! standard output.
 
-use std::io::{self, BufWriter, IsTerminal, StdinLock, StdoutLock, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Read, StdoutLock, Write};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -54,12 +55,16 @@ pub(crate) struct EncodeArgs {
     null: bool,
 }
 
-/// Write the messages in the frames of standard input to standard output, each as a line.
+/// Write the messages in the frames of a file or standard input to standard output, each as a line.
+///
+/// A message with line ends in it does not come back from lines: use -0 on both, encode and decode.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  unstick decode --format u32be < frames.bin
+  unstick decode --format u32be frames.bin
   nc -l 7000 | unstick decode --json                    with the kinds")]
 pub(crate) struct DecodeArgs {
+    /// The frames; standard input if there is none, or `-`.
+    file: Option<PathBuf>,
     #[command(flatten)]
     framing: FramingArgs,
     /// Nothing after a message.
@@ -176,7 +181,16 @@ fn decode_all<W: Exchange>(args: &DecodeArgs, framing: Framing<W>) -> Result<(),
             "a terminal would interpret raw messages; redirect standard output".to_owned(),
         ));
     }
-    let mut reader = FrameReader::with_framing(io::stdin().lock(), framing);
+    let file = args.file.as_ref().filter(|path| path.as_os_str() != "-");
+    let name = file.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
+    let source: Box<dyn Read> = match file {
+        Some(path) => Box::new(
+            File::open(path)
+                .map_err(|error| Failure::job(format!("cannot open {name}: {error}")))?,
+        ),
+        None => Box::new(io::stdin().lock()),
+    };
+    let mut reader = FrameReader::with_framing(source, framing);
     let mut out = BufWriter::new(io::stdout().lock());
     let result = loop {
         match next_found(&mut reader, &mut out) {
@@ -194,16 +208,13 @@ fn decode_all<W: Exchange>(args: &DecodeArgs, framing: Framing<W>) -> Result<(),
     out.flush().map_err(|error| Failure::from_stdout(&error))?;
     result.map_err(|error| match error {
         ReadError::Decode(error) => Failure::Job(explain(&error, args.framing.format)),
-        error => Failure::job(format!(
-            "cannot read standard input: {}",
-            preview::line(error.to_string())
-        )),
+        error => Failure::job(format!("cannot read {name}: {}", preview::line(error.to_string()))),
     })
 }
 
 /// Finds the next frame. Before it waits for more input, it writes what is there.
 fn next_found<W: Exchange>(
-    reader: &mut FrameReader<StdinLock<'static>, W>,
+    reader: &mut FrameReader<Box<dyn Read>, W>,
     out: &mut impl Write,
 ) -> Result<Option<Found<W::Meta>>, ReadError> {
     loop {
