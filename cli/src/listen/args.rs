@@ -19,19 +19,25 @@ use crate::term::bytes::{parse_bytes, parse_seconds};
 use crate::tls::ListenTls;
 use crate::v1::parse_kind;
 
-/// Listen, and print every message that arrives, until interrupted.
-///
-/// Each message is a line on standard output, with its peer, kind and length. Everything about the
-/// connections is on standard error. On a terminal there is a prompt, too: each line typed is a message
-/// to all peers, and `/quit` ends.
-#[derive(clap::Args)]
-#[command(after_help = "Examples:
+const EXAMPLES: &str = "Examples:
   unstick listen 127.0.0.1:7000 --reply upper          answer each message
   unstick listen :7000 --exec -- jq -c .               answer with a program's output
   unstick listen :7001 --dir inbox                     take files, too
   unstick listen '[::]:7001' -d inbox --tls-self-signed
   unstick listen udp:127.0.0.1:7000 --json             datagrams, for a script
-  unstick listen unix:/tmp/u.sock --format lines --once")]
+  unstick listen unix:/tmp/u.sock --format lines --once";
+/// What the long help has in addition.
+const LONG_EXAMPLES: &str = "
+  unstick listen '[::]:7001' -d inbox --tls-self-signed --tls-ca alice.pem";
+
+/// Listen, and print every message that arrives, until interrupted.
+///
+/// Each message is a line on standard output, with its peer, kind and length. Everything about the
+/// connections is on standard error, but for the first line, `listening on`; with --json all is on
+/// standard output. On a terminal there is a prompt, too: each line typed is a message to all peers, and
+/// `/quit` ends.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}{LONG_EXAMPLES}"))]
 pub(crate) struct Args {
     /// Where to listen: HOST:PORT, :PORT for this machine only, udp:HOST:PORT, or unix:PATH.
     ///
@@ -61,7 +67,8 @@ pub(crate) struct Args {
     ///
     /// The command gets the message on its standard input; it is started without a shell, for each
     /// message. What it prints is the answer, of the same kind; if it prints nothing, or fails, there is
-    /// none. A last line end is left out of the answer to a text, and with --format lines and crlf. Its
+    /// none. A last line end is left out of the answer to a text (v1, v2), and with --format lines and
+    /// crlf. With other formats a last line end stays. With lines the answer has to be one line. Its
     /// environment has UNSTICK_PEER, the address, and UNSTICK_KIND. Its standard error is logged.
     #[arg(short = 'x', long, help_heading = help::ANSWERS, requires = "command", conflicts_with = "reply")]
     pub(crate) exec: bool,
