@@ -174,6 +174,30 @@ impl<T: FromStr<Err = String> + Clone + Send + Sync + 'static> TypedValueParser
     }
 }
 
+/// Parses a value with `parse`; the names are for completions, and other values are taken, too.
+#[derive(Clone)]
+pub(crate) struct Hinted<P> {
+    pub(crate) parse: P,
+    pub(crate) names: fn() -> Vec<&'static str>,
+}
+
+impl<P: TypedValueParser> TypedValueParser for Hinted<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<P::Value, clap::Error> {
+        self.parse.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new((self.names)().into_iter().map(PossibleValue::new)))
+    }
+}
+
 /// Returns the list of formats, if that is what an "error" of the arguments asks for.
 pub(crate) fn listed(error: &clap::Error) -> Option<&str> {
     match error.get(ContextKind::Custom) {

@@ -13,7 +13,7 @@ use unstick::{EncodeError, Framing, Kind};
 use crate::advice::explain;
 use crate::format::{AnyMeta, Meta};
 use crate::framing_args::FramingArgs;
-use crate::help;
+use crate::help::{self, Hinted};
 use crate::mark::{AnyMark, parse_delimiter};
 use crate::send::shape::Shape;
 use crate::send::source::{self, Item, Split};
@@ -21,7 +21,7 @@ use crate::shown::Shown;
 use crate::term::bytes::count_bytes;
 use crate::term::output::{Failure, json};
 use crate::term::preview::{self, preview};
-use crate::v1::parse_kind;
+use crate::v1::{kind_names, parse_kind};
 use crate::wire::{Exchange, with_wire};
 
 /// The maximum number of characters of a message that are shown on a terminal.
@@ -39,7 +39,8 @@ pub(crate) struct EncodeArgs {
     #[command(flatten)]
     framing: FramingArgs,
     /// The messages' kind (v1, v2) [default: text, or binary for what is not UTF-8].
-    #[arg(short, long, help_heading = help::FRAMING, value_name = "KIND", value_parser = parse_kind)]
+    #[arg(short, long, help_heading = help::FRAMING, value_name = "KIND", hide_possible_values = true,
+          value_parser = Hinted { parse: parse_kind, names: kind_names })]
     kind: Option<Kind>,
     /// A whole header with any length in it, for formats whose headers say more than a length.
     #[arg(long, help_heading = help::FRAMING, value_name = "HEX")]

@@ -7,11 +7,12 @@ use std::num::NonZero;
 use std::thread;
 use std::time::Duration;
 
+use clap::builder::StringValueParser;
 use unstick::Kind;
 
 use crate::addr::Addr;
 use crate::framing_args::FramingArgs;
-use crate::help;
+use crate::help::{self, Hinted};
 use crate::inbox::InboxArgs;
 use crate::listen::exec::Exec;
 use crate::listen::reply::Reply;
@@ -61,7 +62,8 @@ pub(crate) struct Args {
     /// Answer each message: with the same (echo), in upper case (upper), or a text.
     ///
     /// `text:echo` is a text that would mean something else.
-    #[arg(short, long, help_heading = help::ANSWERS, value_name = "HOW")]
+    #[arg(short, long, help_heading = help::ANSWERS, value_name = "HOW", hide_possible_values = true,
+          value_parser = Hinted { parse: StringValueParser::new(), names: || vec!["echo", "upper"] })]
     pub(crate) reply: Option<String>,
     /// Answer each message with what a command prints: --exec -- COMMAND ARGUMENTS.
     ///

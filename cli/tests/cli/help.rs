@@ -155,3 +155,37 @@ fn an_option_of_the_other_side_has_a_tip() {
     let done = run(&["listen", ":0", "--tls-cart", "x"], b"");
     done.fails(2, "a similar argument exists: '--tls-ca'");
 }
+
+#[test]
+fn pages_have_their_examples_line_by_line_and_name_the_others() {
+    for command in COMMANDS {
+        let page = run(&["man", command], b"").stdout;
+        assert_eq!(page.matches(".ds Aq '").count(), 1, "{command}: {page}");
+        let (_, examples) = page.split_once(".SH EXAMPLES\n.nf\n").expect(command);
+        let (examples, after) = examples.split_once(".fi\n").expect(command);
+        assert!(examples.contains(&format!("unstick {command}")), "{command}: {examples}");
+        assert!(examples.lines().all(|line| !line.starts_with([' ', '.', '\''])), "{examples}");
+        let (_, others) = after.split_once(".SH \"SEE ALSO\"\n").expect(command);
+        assert!(others.starts_with(".BR unstick (1),\n"), "{others}");
+        let names = COMMANDS.map(|other| format!(".BR unstick\\-{other} (1)"));
+        for (other, name) in COMMANDS.iter().zip(names) {
+            assert_eq!(others.contains(&name), *other != command, "{command}: {others}");
+        }
+    }
+    let page = run(&["man"], b"").stdout;
+    assert!(page.contains("Exit codes: 0 all went well") && page.contains("SEE ALSO"), "{page}");
+}
+
+#[test]
+fn completions_offer_values_that_are_not_the_only_ones() {
+    let script = run(&["completions", "zsh"], b"").stdout;
+    for values in ["HOW:(echo upper)", "KIND:(text binary ", "(demo listen send inspect "] {
+        assert!(script.contains(values), "{values}: {script}");
+    }
+    for command in ["listen", "send", "inspect", "man"] {
+        assert!(!run(&[command, "--help"], b"").stdout.contains("possible values: [echo"));
+        assert!(!run(&[command, "-h"], b"").stdout.contains("[possible values: text"), "{command}");
+    }
+    let done = run(&["inspect", "--format", "resp", "--kind", "integer"], b":1\r\n");
+    assert!(done.code == 0 && done.stdout.contains("integer"), "{done:?}");
+}
