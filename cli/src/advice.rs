@@ -20,11 +20,51 @@ const TLS_ALERT: &str =
 
 /// Formats a decode error of a stream of this format, with a hint if there is one.
 pub(crate) fn explain(error: &DecodeError, wire: impl Into<AnyWire>) -> String {
-    let text = error.to_string();
+    let text = without_code(error);
     match guess(error, wire.into()) {
         Some(guess) => format!("{}; {guess}", without_advice(&text)),
         None => text,
     }
+}
+
+/// Formats a decode error without the code of a format that is not the library's: it says nothing to people.
+pub(crate) fn without_code(error: &DecodeError) -> String {
+    error.to_string().replace(&format!(" (code {})", error.code()), "")
+}
+
+/// Returns the format that a stream beginning with these bytes has: its name for `inspect`, and what it
+/// is called. `None` if it is neither HTTP/1 nor RESP.
+pub(crate) fn looks_like(beginning: &[u8]) -> Option<(&'static str, &'static str)> {
+    const METHODS: [&[u8]; 9] = [
+        b"GET ",
+        b"POST ",
+        b"PUT ",
+        b"HEAD ",
+        b"DELETE ",
+        b"OPTIONS ",
+        b"PATCH ",
+        b"CONNECT ",
+        b"TRACE ",
+    ];
+    if beginning.starts_with(b"HTTP/1.")
+        || METHODS.iter().any(|method| beginning.starts_with(method))
+    {
+        return Some(("http1", "HTTP/1"));
+    }
+    let (kind, rest) = beginning.split_first()?;
+    let end = rest.windows(2).position(|two| two == b"\r\n")?;
+    let line = rest.get(..end)?;
+    let is_resp = match kind {
+        b'*' | b'$' | b':' | b'%' | b'~' | b'>' => {
+            !line.is_empty() && line.iter().all(u8::is_ascii_digit)
+        }
+        b'+' => matches!(line, b"OK" | b"PONG" | b"QUEUED"),
+        b'-' => {
+            line.starts_with(b"ERR ") || line.starts_with(b"WRONG") || line.starts_with(b"NOAUTH")
+        }
+        _ => false,
+    };
+    is_resp.then_some(("resp", "Redis"))
 }
 
 /// Guesses a more likely cause than a peer that really sent these bytes in this format.

@@ -1,12 +1,14 @@
 //! The headings of the options in the help, and the list of formats.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::marker::PhantomData;
 use std::str::FromStr;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command};
+use clap::{Arg, Command, CommandFactory as _};
+
+use crate::Cli;
 
 pub(crate) const FRAMING: &str = "Framing";
 pub(crate) const ANSWERS: &str = "Answers";
@@ -172,6 +174,30 @@ impl<T: FromStr<Err = String> + Clone + Send + Sync + 'static> TypedValueParser
     }
 }
 
+/// Parses a value with `parse`; the names are for completions, and other values are taken, too.
+#[derive(Clone)]
+pub(crate) struct Hinted<P> {
+    pub(crate) parse: P,
+    pub(crate) names: fn() -> Vec<&'static str>,
+}
+
+impl<P: TypedValueParser> TypedValueParser for Hinted<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<P::Value, clap::Error> {
+        self.parse.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new((self.names)().into_iter().map(PossibleValue::new)))
+    }
+}
+
 /// Returns the list of formats, if that is what an "error" of the arguments asks for.
 pub(crate) fn listed(error: &clap::Error) -> Option<&str> {
     match error.get(ContextKind::Custom) {
@@ -180,12 +206,38 @@ pub(crate) fn listed(error: &clap::Error) -> Option<&str> {
     }
 }
 
+/// Adds a tip to an error of `listen`: where the command of --exec stands, and which side has --tls-pin.
+pub(crate) fn with_tip(error: clap::Error, args: &[OsString]) -> clap::Error {
+    let Some(words) = args.get(2..).filter(|_| args.get(1).is_some_and(|arg| arg == "listen"))
+    else {
+        return error;
+    };
+    let tip = if words.iter().all(|word| word != "--")
+        && let Some(exec) = words.iter().position(|word| word == "--exec" || word == "-x")
+        && let Some(program) = words.get(exec + 1).map(|word| word.to_string_lossy())
+        && !program.starts_with('-')
+        && error.kind() != ErrorKind::DisplayHelp
+    {
+        format!("the command stands after --: --exec -- {program}")
+    } else if error.kind() == ErrorKind::UnknownArgument
+        && matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(arg)) if arg == "--tls-pin")
+    {
+        "--tls-pin is for senders; a listener takes one sender with --tls-ca".to_owned()
+    } else {
+        return error;
+    };
+    // The tips that clap has are left out.
+    let mut with_tip = clap::Error::new(error.kind()).with_cmd(&Cli::command());
+    for (kind, value) in error.context().filter(|(kind, _)| *kind != ContextKind::SuggestedArg) {
+        with_tip.insert(kind, value.clone());
+    }
+    with_tip.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    with_tip
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
-    use crate::Cli;
     use crate::format::{self, AnyFormat};
     use crate::inspect::Shape;
     use crate::wire::{AnyWire, named};

@@ -70,7 +70,7 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(list.as_bytes());
             std::process::exit(0);
         }
-        None => error.exit(),
+        None => help::with_tip(error, &std::env::args_os().collect::<Vec<_>>()).exit(),
     });
     let result = match cli.command {
         Command::Demo(args) => demo::run(&args),

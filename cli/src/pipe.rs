@@ -1,7 +1,8 @@
-//! `unstick encode` and `unstick decode`: messages to frames and back, from standard input to standard
-//! output.
+//! `unstick encode` and `unstick decode`: messages to frames and back, from standard input or files to
+//! standard output.
 
-use std::io::{self, BufWriter, IsTerminal, StdinLock, StdoutLock, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Read, StdoutLock, Write};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -12,7 +13,7 @@ use unstick::{EncodeError, Framing, Kind};
 use crate::advice::explain;
 use crate::format::{AnyMeta, Meta};
 use crate::framing_args::FramingArgs;
-use crate::help;
+use crate::help::{self, Hinted};
 use crate::mark::{AnyMark, parse_delimiter};
 use crate::send::shape::Shape;
 use crate::send::source::{self, Item, Split};
@@ -20,7 +21,7 @@ use crate::shown::Shown;
 use crate::term::bytes::count_bytes;
 use crate::term::output::{Failure, json};
 use crate::term::preview::{self, preview};
-use crate::v1::parse_kind;
+use crate::v1::{kind_names, parse_kind};
 use crate::wire::{Exchange, with_wire};
 
 /// The maximum number of characters of a message that are shown on a terminal.
@@ -38,7 +39,8 @@ pub(crate) struct EncodeArgs {
     #[command(flatten)]
     framing: FramingArgs,
     /// The messages' kind (v1, v2) [default: text, or binary for what is not UTF-8].
-    #[arg(short, long, help_heading = help::FRAMING, value_name = "KIND", value_parser = parse_kind)]
+    #[arg(short, long, help_heading = help::FRAMING, value_name = "KIND", hide_possible_values = true,
+          value_parser = Hinted { parse: parse_kind, names: kind_names })]
     kind: Option<Kind>,
     /// A whole header with any length in it, for formats whose headers say more than a length.
     #[arg(long, help_heading = help::FRAMING, value_name = "HEX")]
@@ -54,12 +56,16 @@ pub(crate) struct EncodeArgs {
     null: bool,
 }
 
-/// Write the messages in the frames of standard input to standard output, each as a line.
+/// Write the messages in the frames of a file or standard input to standard output, each as a line.
+///
+/// A message with line ends in it does not come back from lines: use -0 on both, encode and decode.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  unstick decode --format u32be < frames.bin
+  unstick decode --format u32be frames.bin
   nc -l 7000 | unstick decode --json                    with the kinds")]
 pub(crate) struct DecodeArgs {
+    /// The frames; standard input if there is none, or `-`.
+    file: Option<PathBuf>,
     #[command(flatten)]
     framing: FramingArgs,
     /// Nothing after a message.
@@ -176,7 +182,16 @@ fn decode_all<W: Exchange>(args: &DecodeArgs, framing: Framing<W>) -> Result<(),
             "a terminal would interpret raw messages; redirect standard output".to_owned(),
         ));
     }
-    let mut reader = FrameReader::with_framing(io::stdin().lock(), framing);
+    let file = args.file.as_ref().filter(|path| path.as_os_str() != "-");
+    let name = file.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
+    let source: Box<dyn Read> = match file {
+        Some(path) => Box::new(
+            File::open(path)
+                .map_err(|error| Failure::job(format!("cannot open {name}: {error}")))?,
+        ),
+        None => Box::new(io::stdin().lock()),
+    };
+    let mut reader = FrameReader::with_framing(source, framing);
     let mut out = BufWriter::new(io::stdout().lock());
     let result = loop {
         match next_found(&mut reader, &mut out) {
@@ -194,16 +209,13 @@ fn decode_all<W: Exchange>(args: &DecodeArgs, framing: Framing<W>) -> Result<(),
     out.flush().map_err(|error| Failure::from_stdout(&error))?;
     result.map_err(|error| match error {
         ReadError::Decode(error) => Failure::Job(explain(&error, args.framing.format)),
-        error => Failure::job(format!(
-            "cannot read standard input: {}",
-            preview::line(error.to_string())
-        )),
+        error => Failure::job(format!("cannot read {name}: {}", preview::line(error.to_string()))),
     })
 }
 
 /// Finds the next frame. Before it waits for more input, it writes what is there.
 fn next_found<W: Exchange>(
-    reader: &mut FrameReader<StdinLock<'static>, W>,
+    reader: &mut FrameReader<Box<dyn Read>, W>,
     out: &mut impl Write,
 ) -> Result<Option<Found<W::Meta>>, ReadError> {
     loop {

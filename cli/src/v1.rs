@@ -146,9 +146,14 @@ pub(crate) fn parse_kind(text: &str) -> Result<Kind, String> {
         None => kinds().find(|kind| kind.name() == Some(text)),
     };
     kind.ok_or_else(|| {
-        let names: Vec<_> = kinds().filter_map(Kind::name).collect();
-        format!("give {}, or a number from 1 to 255 such as 0x41", names.join(", "))
+        let names = kind_names().join(", ");
+        format!("give {names}, or a number from 1 to 255 such as 0x41")
     })
+}
+
+/// Returns the names of the kinds that have one.
+pub(crate) fn kind_names() -> Vec<&'static str> {
+    kinds().filter_map(Kind::name).collect()
 }
 
 /// Returns every valid kind.

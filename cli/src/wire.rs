@@ -159,6 +159,7 @@ impl FromStr for AnyWire {
                         modbus-rtu-request or modbus-rtu-response"
                 .to_owned());
         }
+        let text = if text == "redis" { "resp" } else { text };
         named().find(|(name, _)| *name == text).map(|(_, wire)| wire).ok_or_else(|| {
             let names: Vec<_> = named().map(|(name, _)| name).collect();
             let names = names.join(", ");

@@ -22,11 +22,13 @@ use std::fs::File;
 use std::io::{BufReader, Cursor};
 use std::path::PathBuf;
 
-use crate::help::{self, FormatParser};
+use clap::builder::StringValueParser;
+
+use crate::help::{self, FormatParser, Hinted};
 use crate::signals::exit_on_signal;
 use crate::term::bytes::{count, count_bytes, parse_bytes};
 use crate::term::output::Failure;
-use crate::v1::parse_kind;
+use crate::v1::{kind_names, parse_kind};
 use capture::file::CaptureFile;
 use capture::follow::{self, Packets, Which};
 use dump::Columns;
@@ -86,8 +88,10 @@ pub(crate) struct Args {
     skip_oversize: bool,
     /// Show only frames of this kind, such as text or 0x41 (can be repeated).
     ///
-    /// Or those whose header begins with this name, such as Query.
-    #[arg(short, long = "kind", help_heading = help::OUTPUT, value_name = "KIND")]
+    /// Or those whose header begins with this name, such as Query. For http1 a method or status such as GET
+    /// or 404; for resp a type such as array, not a command such as SET.
+    #[arg(short, long = "kind", help_heading = help::OUTPUT, value_name = "KIND", hide_possible_values = true,
+          value_parser = Hinted { parse: StringValueParser::new(), names: kind_names })]
     kinds: Vec<String>,
     /// How many characters of each payload to show.
     #[arg(short, long, help_heading = help::OUTPUT, value_name = "CHARS", default_value_t = 60)]
@@ -245,6 +249,7 @@ fn list(
             None => format!("{frames}, {} read", count_bytes(bytes)),
         })?;
     }
+    printer.report_kinds()?;
     printer.flush()?;
     if errors == 0 { Ok(()) } else { Err(Failure::Reported) }
 }

@@ -1,5 +1,6 @@
 //! Prints what `inspect` finds: rows of columns or JSON, and errors.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Duration;
@@ -23,6 +24,9 @@ const CLIENT: &str = "\x1b[36m";
 const SERVER: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
 const PLAIN: &str = "\x1b[0m";
+
+/// The maximum number of kinds that are named.
+const MAX_NAMED: usize = 20;
 
 /// Where a frame of a capture comes from.
 #[derive(Clone, Copy, Debug)]
@@ -164,6 +168,9 @@ pub(crate) struct Printer<'a> {
     has_places: bool,
     /// The time that rows count from.
     began: Option<Duration>,
+    /// Whether there was a frame of a kind in `--kind`, and some kinds of the others.
+    is_any_wanted: bool,
+    others: BTreeSet<String>,
 }
 
 /// Returns whether output to a terminal may have colours: `no_color` is the variable `NO_COLOR`, which
@@ -199,6 +206,8 @@ impl<'a> Printer<'a> {
             quiet: false,
             has_places: false,
             began: None,
+            is_any_wanted: false,
+            others: BTreeSet::new(),
         }
     }
 
@@ -317,9 +326,16 @@ impl<'a> Printer<'a> {
         let header = if kind.is_none() { shape::text(row.label, side) } else { None };
         let name = kind.map(|kind| kind.to_string());
         let meta = name.as_deref().or(header.as_deref()).unwrap_or_default();
-        if self.quiet || !self.is_wanted(meta) {
+        if self.quiet {
             return Ok(());
         }
+        if !self.is_wanted(meta) {
+            if self.others.len() < MAX_NAMED {
+                self.others.insert(self.shape.kind_name(meta));
+            }
+            return Ok(());
+        }
+        self.is_any_wanted = true;
         let width = usize::from(self.args.preview);
         let whole = Some(row.beginning.len() as u64) == row.len;
         let described =
@@ -375,8 +391,21 @@ impl<'a> Printer<'a> {
             || self.args.kinds.iter().any(|kind| {
                 kind.eq_ignore_ascii_case(meta)
                     || kind.eq_ignore_ascii_case(name)
+                    || kind.eq_ignore_ascii_case(&self.shape.kind_name(meta))
                     || v1::parse_kind(kind).is_ok_and(|kind| kind.to_string() == meta)
             })
+    }
+
+    /// Says which kinds there are if `--kind` names none of them.
+    pub(crate) fn report_kinds(&mut self) -> Result<(), Failure> {
+        if self.is_any_wanted || self.others.is_empty() {
+            return Ok(());
+        }
+        let others: Vec<_> = self.others.iter().map(String::as_str).collect();
+        let others = others.join(", ");
+        let more = if self.others.len() < MAX_NAMED { "" } else { ", and perhaps more" };
+        let kinds = self.args.kinds.join(" or ");
+        self.report(None, &format!("no frame of kind {kinds}; there are: {others}{more}"))
     }
 
     /// Prints a payload as bytes with their offsets.

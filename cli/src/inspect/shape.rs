@@ -28,7 +28,7 @@ impl FromStr for Shape {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "resp" => Ok(Self::Resp),
+            "resp" | "redis" => Ok(Self::Resp),
             "http1" | "http" => Ok(Self::Http),
             _ => text.parse().map(Self::Wire).map_err(|error: String| {
                 let names = error.strip_prefix("the formats are ");
@@ -44,6 +44,26 @@ impl Shape {
         match self {
             Self::Wire(wire) => Some(wire),
             Self::Resp | Self::Http => None,
+        }
+    }
+
+    /// Returns whether it is the format with this name of those that [`looks_like`] knows.
+    ///
+    /// [`looks_like`]: crate::advice::looks_like
+    pub(crate) fn is_named(self, name: &str) -> bool {
+        match self {
+            Self::Wire(_) => false,
+            Self::Resp => name == "resp",
+            Self::Http => name == "http1",
+        }
+    }
+
+    /// Returns the name of a kind, for `--kind`, from what a header says.
+    pub(crate) fn kind_name(self, header: &str) -> String {
+        match self {
+            Self::Wire(_) => header.split(',').next().unwrap_or_default().to_owned(),
+            Self::Resp => header.trim_end_matches(" of").replace(' ', "-"),
+            Self::Http => header.split(' ').next().unwrap_or_default().to_owned(),
         }
     }
 

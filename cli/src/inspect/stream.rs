@@ -7,11 +7,12 @@ use super::names::Side;
 use super::print::{At, Event, Place, Printer, Row};
 use super::shape::Shape;
 use super::{Args, MAX_WHOLE};
-use crate::advice::{explain, guess};
+use crate::advice::{explain, guess, looks_like, without_code};
 use crate::format::AnyMeta;
 use crate::recipe::{First, RecipeMeta};
 use crate::term::bytes::count_bytes;
 use crate::term::output::Failure;
+use crate::v1::without_advice;
 
 /// The maximum length of a gap in a payload that is filled with zeros.
 const MAX_FILLED: u64 = 64 << 20;
@@ -43,6 +44,9 @@ struct OpenFrame {
     beginning: Vec<u8>,
 }
 
+/// How much of the beginning is kept, to guess what it is.
+const MAX_OPENING: usize = 64;
+
 /// One direction of a connection, or a captured stream.
 pub(crate) struct Stream<'a> {
     args: &'a Args,
@@ -52,6 +56,10 @@ pub(crate) struct Stream<'a> {
     base: u64,
     /// The offset after the bytes that were pushed.
     pushed: u64,
+    /// The first bytes.
+    opening: Vec<u8>,
+    /// The format that they look like, if they are no frame.
+    pub(crate) looks_like: Option<&'static str>,
     state: State,
     frame: Option<OpenFrame>,
     /// The number of bytes in front of those after a gap, which began the search.
@@ -90,6 +98,8 @@ impl<'a> Stream<'a> {
             source: args.format.source(args.limit),
             base: 0,
             pushed: 0,
+            opening: Vec::new(),
+            looks_like: None,
             state: State::Decode,
             frame: None,
             prefixed: 0,
@@ -124,6 +134,10 @@ impl<'a> Stream<'a> {
         place: Option<&Place>,
         input: &[u8],
     ) -> Result<(), Failure> {
+        if self.pushed == self.opening.len() as u64 {
+            let room = MAX_OPENING.saturating_sub(self.opening.len());
+            self.opening.extend(input.iter().take(room));
+        }
         self.pushed = self.pushed.saturating_add(input.len() as u64);
         // The source is borrowed by the run that it returns.
         let mut source = std::mem::replace(&mut self.source, Box::new(Nothing));
@@ -260,7 +274,18 @@ impl<'a> Stream<'a> {
         }
         let error = error.shifted(self.base);
         let byte = byte_of(&error);
-        let message = self.explain(&error);
+        let mut message = self.explain(&error);
+        let starts_wrong =
+            self.frames == 0 && (error.at() == 0 || matches!(error, DecodeError::Truncated { .. }));
+        let looks = looks_like(&self.opening)
+            .filter(|(name, _)| starts_wrong && !self.shape.is_named(name));
+        if let Some((name, what)) = looks {
+            self.looks_like = Some(name);
+            message = format!(
+                "{}; these bytes look like {what}: try --format {name}",
+                without_advice(&message)
+            );
+        }
         printer.error(place, (error.at(), byte, error.code()), &message)?;
         let resync = self.args.resync || self.lenient;
         let marks = self.shape.has_marks();
@@ -270,6 +295,7 @@ impl<'a> Stream<'a> {
         let guessed = self.shape.wire().and_then(|wire| guess(&error, wire));
         let hint = match error {
             _ if skip => "; going on after it",
+            _ if looks.is_some() => "",
             DecodeError::TooLong { .. } if !resync => "; go on after it with --skip-oversize",
             DecodeError::Oversize { .. } if !resync && guessed.is_none() => {
                 "; go on after it with --skip-oversize"
@@ -303,7 +329,7 @@ impl<'a> Stream<'a> {
     fn explain(&self, error: &DecodeError) -> String {
         let text = match self.shape.wire() {
             Some(wire) => explain(error, wire),
-            None => error.to_string(),
+            None => without_code(error),
         };
         let (at, byte) = (error.at(), byte_of(error));
         match text.strip_prefix(&format!("byte {byte}: ")) {
@@ -514,6 +540,10 @@ impl<'a> Stream<'a> {
     ) -> Result<(), Failure> {
         let skipped = skipped.saturating_sub(self.prefixed);
         printer.event(&Event::Resync { place: At::new(place), found: None, skipped })?;
+        // Nobody has asked for a search in what began with no frame at all.
+        if self.stopped == Some(0) {
+            return Ok(());
+        }
         let (what, skipped) = (self.shape.searched(), count_bytes(skipped));
         printer
             .report(place, &format!("byte {at}: no further {what} in the {skipped} up to the end"))

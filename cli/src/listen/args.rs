@@ -7,11 +7,12 @@ use std::num::NonZero;
 use std::thread;
 use std::time::Duration;
 
+use clap::builder::StringValueParser;
 use unstick::Kind;
 
 use crate::addr::Addr;
 use crate::framing_args::FramingArgs;
-use crate::help;
+use crate::help::{self, Hinted};
 use crate::inbox::InboxArgs;
 use crate::listen::exec::Exec;
 use crate::listen::reply::Reply;
@@ -19,19 +20,25 @@ use crate::term::bytes::{parse_bytes, parse_seconds};
 use crate::tls::ListenTls;
 use crate::v1::parse_kind;
 
-/// Listen, and print every message that arrives, until interrupted.
-///
-/// Each message is a line on standard output, with its peer, kind and length. Everything about the
-/// connections is on standard error. On a terminal there is a prompt, too: each line typed is a message
-/// to all peers, and `/quit` ends.
-#[derive(clap::Args)]
-#[command(after_help = "Examples:
+const EXAMPLES: &str = "Examples:
   unstick listen 127.0.0.1:7000 --reply upper          answer each message
   unstick listen :7000 --exec -- jq -c .               answer with a program's output
   unstick listen :7001 --dir inbox                     take files, too
   unstick listen '[::]:7001' -d inbox --tls-self-signed
   unstick listen udp:127.0.0.1:7000 --json             datagrams, for a script
-  unstick listen unix:/tmp/u.sock --format lines --once")]
+  unstick listen unix:/tmp/u.sock --format lines --once";
+/// What the long help has in addition.
+const LONG_EXAMPLES: &str = "
+  unstick listen '[::]:7001' -d inbox --tls-self-signed --tls-ca alice.pem";
+
+/// Listen, and print every message that arrives, until interrupted.
+///
+/// Each message is a line on standard output, with its peer, kind and length. Everything about the
+/// connections is on standard error, but for the first line, `listening on`; with --json all is on
+/// standard output. On a terminal there is a prompt, too: each line typed is a message to all peers, and
+/// `/quit` ends.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}{LONG_EXAMPLES}"))]
 pub(crate) struct Args {
     /// Where to listen: HOST:PORT, :PORT for this machine only, udp:HOST:PORT, or unix:PATH.
     ///
@@ -55,13 +62,15 @@ pub(crate) struct Args {
     /// Answer each message: with the same (echo), in upper case (upper), or a text.
     ///
     /// `text:echo` is a text that would mean something else.
-    #[arg(short, long, help_heading = help::ANSWERS, value_name = "HOW")]
+    #[arg(short, long, help_heading = help::ANSWERS, value_name = "HOW", hide_possible_values = true,
+          value_parser = Hinted { parse: StringValueParser::new(), names: || vec!["echo", "upper"] })]
     pub(crate) reply: Option<String>,
     /// Answer each message with what a command prints: --exec -- COMMAND ARGUMENTS.
     ///
     /// The command gets the message on its standard input; it is started without a shell, for each
     /// message. What it prints is the answer, of the same kind; if it prints nothing, or fails, there is
-    /// none. A last line end is left out of the answer to a text, and with --format lines and crlf. Its
+    /// none. A last line end is left out of the answer to a text (v1, v2), and with --format lines and
+    /// crlf. With other formats a last line end stays. With lines the answer has to be one line. Its
     /// environment has UNSTICK_PEER, the address, and UNSTICK_KIND. Its standard error is logged.
     #[arg(short = 'x', long, help_heading = help::ANSWERS, requires = "command", conflicts_with = "reply")]
     pub(crate) exec: bool,

@@ -1,11 +1,15 @@
 //! `--exec`: a command answers each message.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
+#[cfg(unix)]
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+#[cfg(unix)]
+use std::{env, fs};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -14,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::term::bytes::count_bytes;
 use crate::term::log_limit::{LogLimit, hidden};
+use crate::term::output::Failure;
 use crate::term::preview;
 
 /// How much of a command's standard error is logged: bytes, lines, and characters of a line.
@@ -52,6 +57,52 @@ pub(crate) struct Question<'a> {
     pub(crate) is_text: bool,
     /// Whether the answer is without the line end of a last line.
     pub(crate) is_line: bool,
+}
+
+/// Checks that the system would find a program and may run it.
+pub(crate) fn check_program(program: &OsStr) -> Result<(), Failure> {
+    find_program(program).map_err(|error| {
+        let name = preview::name(&program.to_string_lossy());
+        let advice = match error.kind() {
+            io::ErrorKind::PermissionDenied => "`chmod +x` lets a file run",
+            _ => "is it in PATH? A pipe needs a shell: --exec -- sh -c 'rev | tr a-z A-Z'",
+        };
+        Failure::job(format!("cannot run {name}: {error}; {advice}"))
+    })
+}
+
+#[cfg(unix)]
+fn find_program(program: &OsStr) -> io::Result<()> {
+    use rustix::fs::{Access, access};
+    use rustix::io::Errno;
+    let check = |path: &Path| {
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::from(Errno::ACCESS));
+        }
+        access(path, Access::EXEC_OK).map_err(io::Error::from)
+    };
+    if program.is_empty() {
+        return Err(Errno::NOENT.into());
+    }
+    if program.as_encoded_bytes().contains(&b'/') {
+        return check(Path::new(program));
+    }
+    // Without PATH it is the system's choice where to look.
+    let Some(path) = env::var_os("PATH") else { return Ok(()) };
+    let mut failure = io::Error::from(Errno::NOENT);
+    for dir in env::split_paths(&path) {
+        match check(&dir.join(program)) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => failure = error,
+            Err(_) => {}
+        }
+    }
+    Err(failure)
+}
+
+#[cfg(not(unix))]
+fn find_program(_: &OsStr) -> io::Result<()> {
+    Ok(())
 }
 
 impl Exec {

@@ -50,6 +50,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
+    if let Some(program) = args.command.first() {
+        exec::check_program(program)?;
+    }
     if args.multicast_interface.is_some() && !matches!(args.addr, Addr::Udp { .. }) {
         return Err(Failure::Usage("--multicast-interface goes with a udp: address".to_owned()));
     }

@@ -7,12 +7,12 @@ use unstick::Kind;
 
 use crate::addr::Addr;
 use crate::framing_args::FramingArgs;
-use crate::help;
+use crate::help::{self, Hinted};
 use crate::mark::{AnyMark, parse_delimiter};
 use crate::send::source::{ItemArgs, Split};
 use crate::term::bytes::{parse_bytes, parse_seconds};
 use crate::tls::SendTls;
-use crate::v1::parse_kind;
+use crate::v1::{kind_names, parse_kind};
 
 /// Send messages and files, and show what comes back.
 ///
@@ -40,7 +40,8 @@ pub(crate) struct Args {
     /// The messages' kind, such as binary, ping or 0x41 (v1; v2 without ping).
     ///
     /// The default is text, or binary for what is not UTF-8.
-    #[arg(short, long, help_heading = help::FRAMING, value_name = "KIND", value_parser = parse_kind)]
+    #[arg(short, long, help_heading = help::FRAMING, value_name = "KIND", hide_possible_values = true,
+          value_parser = Hinted { parse: parse_kind, names: kind_names })]
     pub(crate) kind: Option<Kind>,
     /// A whole header with any length in it, for formats whose headers say more than a length.
     ///

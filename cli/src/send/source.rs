@@ -1,5 +1,7 @@
 //! The items to send: from the arguments, from standard input, or from a prompt.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, BufRead, Read};
 use std::path::PathBuf;
 
@@ -11,7 +13,8 @@ use unstick::{Framing, Marked};
 use crate::mark::AnyMark;
 use crate::send::transfer::FileItem;
 use crate::term::bytes::count_bytes;
-use crate::term::output::Failure;
+use crate::term::output::{Failure, note};
+use crate::term::preview;
 
 /// The number of lines that are read ahead.
 const AHEAD: usize = 64;
@@ -41,6 +44,25 @@ pub(crate) fn given(given: Vec<Item>) -> Items {
         let _ = sender.try_send(Ok(item));
     }
     items
+}
+
+/// Says which files arrive under a name that one before them has.
+fn note_same_names(items: &[Item]) {
+    let mut first = HashMap::new();
+    for item in items {
+        let Item::File(file) = item else { continue };
+        match first.entry(&file.name) {
+            Entry::Vacant(entry) => {
+                entry.insert(file);
+            }
+            Entry::Occupied(entry) => note(&preview::line(format!(
+                "unstick: warning: {} and {} arrive under the same name, {}",
+                entry.get().shown(),
+                file.shown(),
+                file.name
+            ))),
+        }
+    }
 }
 
 /// The FILE and `--text` arguments, in their order on the command line.
@@ -76,6 +98,7 @@ impl ItemArgs {
             },
         };
         let items: Vec<_> = self.0.into_iter().map(item).collect();
+        note_same_names(&items);
         // If nothing can be sent, no connection is needed.
         match items.first() {
             Some(Item::Unsendable { why, .. })
@@ -94,6 +117,11 @@ impl ItemArgs {
                     .value_name("FILE")
                     .help(
                         "Files to send, `-` for standard input (with --name), in order with --text",
+                    )
+                    .long_help(
+                        "Files to send, `-` for standard input (with --name), in order with --text\n\n\
+                         Each arrives under the last part of its path; send a folder as an archive: \
+                         tar c DIR | unstick send ADDR - --name DIR.tar",
                     )
                     .num_args(0..)
                     .action(ArgAction::Append)

@@ -28,6 +28,9 @@ pub(crate) struct Tally {
 /// A file that was sent or could not be sent.
 #[derive(Debug)]
 struct Entry {
+    /// The path as it was given.
+    path: String,
+    /// The path for people: of standard input the name that is sent.
     shown: String,
     name: String,
     size: Option<u64>,
@@ -78,7 +81,8 @@ impl Tally {
     /// Adds a file that is about to be sent; returns its index.
     pub(crate) fn begin(&mut self, item: &FileItem) -> usize {
         self.files.push(Entry {
-            shown: item.shown(),
+            path: item.shown(),
+            shown: if item.path.is_some() { item.shown() } else { item.name.clone() },
             name: item.name.clone(),
             size: None,
             digest: None,
@@ -92,6 +96,7 @@ impl Tally {
     pub(crate) fn unsendable(&mut self, shown: String, why: String) {
         self.files.push(Entry {
             name: shown.clone(),
+            path: shown.clone(),
             shown,
             size: None,
             digest: None,
@@ -283,7 +288,7 @@ impl Entry {
 
     fn json(&self) -> String {
         json_now(&FileEvent::File {
-            path: &self.shown,
+            path: &self.path,
             name: &self.name,
             size: self.size,
             status: self.status(),

@@ -13,6 +13,10 @@ use crate::term::preview::preview;
 /// How a certificate is made that is no CA's.
 pub(super) const NO_CA: &str = "make it with `-addext basicConstraints=CA:FALSE`";
 
+/// What is said of a certificate without extensions, which TLS does not take.
+pub(super) const VERSION_1: &str = "is X.509 version 1, as `openssl x509 -req` makes it; add -extfile with \
+                                    basicConstraints=CA:FALSE";
+
 /// The side whose error is explained.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -26,7 +30,7 @@ struct Alert(AlertDescription);
 
 impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the peer ended TLS: {}", meaning(self.0))
+        write!(f, "the peer ended TLS: {}", meaning(self.0, None))
     }
 }
 
@@ -52,8 +56,8 @@ fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Returns what an alert means, and what to try.
-fn meaning(alert: AlertDescription) -> String {
+/// Returns what an alert means, and what to try. The side is known in a handshake.
+fn meaning(alert: AlertDescription, side: Option<Side>) -> String {
     use AlertDescription as A;
     match alert {
         A::CertificateRequired | A::NoCertificate => {
@@ -70,8 +74,10 @@ fn meaning(alert: AlertDescription) -> String {
             "this side's certificate is revoked; take another --tls-cert".to_owned()
         }
         A::BadCertificate | A::CertificateUnknown | A::UnsupportedCertificate => format!(
-            "it refuses this side's certificate ({alert:?}); is it for the name or address that the \
-             peer knows this side by, and no CA's? If it is one, {NO_CA}"
+            "it refuses this side's certificate ({alert:?}); {}is it for the name or address that the \
+             peer knows this side by, and no CA's? If it is one, {NO_CA}",
+            // A listener that is refused in the handshake: senders alone have pins.
+            if side == Some(Side::Listener) { "has the sender another --tls-pin? Or " } else { "" }
         ),
         A::DecryptError => {
             "a signature is wrong (DecryptError); do certificate and key belong together?".to_owned()
@@ -99,7 +105,7 @@ pub(super) fn handshake(side: Side, error: &io::Error, first: &[u8]) -> String {
     }
     match tls_error(error) {
         Some(Error::AlertReceived(alert)) => {
-            return format!("the peer ended TLS: {}", meaning(*alert));
+            return format!("the peer ended TLS: {}", meaning(*alert, Some(side)));
         }
         Some(Error::InvalidCertificate(why)) => {
             return format!("no TLS with this peer: {}", certificate(side, why));
@@ -193,6 +199,9 @@ fn certificate(side: Side, error: &CertificateError) -> String {
                      -x509` makes it; {NO_CA}{other}"
                 );
             }
+            if text.contains("UnsupportedCertVersion") {
+                return format!("its certificate {VERSION_1}");
+            }
             format!("its certificate is refused: {text}; is it an X.509 certificate of version 3?")
         }
         error => format!("its certificate is refused: {error}; is --tls-ca the right one?"),
@@ -252,7 +261,7 @@ mod tests {
     #[test]
     fn every_alert_has_something_to_try() {
         for number in 0..=255 {
-            let text = meaning(AlertDescription::from(number));
+            let text = meaning(AlertDescription::from(number), Some(Side::Listener));
             assert!(text.contains("; "), "{text}");
         }
     }

@@ -34,7 +34,7 @@ use crate::addr::{Addr, BoxedReader, BoxedWriter, CLOSE_TIMEOUT, Halves, shut_do
 use crate::help;
 use crate::term::bytes::parse_seconds;
 use crate::term::output::Failure;
-use explain::Side;
+use explain::{Side, VERSION_1};
 use files::Identity;
 use stream::{Named, Peeked};
 
@@ -52,11 +52,6 @@ struct TlsFiles {
     /// The certificate's private key, as PEM.
     #[arg(long, help_heading = help::TLS, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Take only peers whose certificate one of these CAs signed, as PEM.
-    ///
-    /// A sender speaks TLS with it. The system's own list is often /etc/ssl/certs/ca-certificates.crt.
-    #[arg(long, help_heading = help::TLS, value_name = "FILE")]
-    tls_ca: Option<PathBuf>,
 }
 
 /// The TLS options of a listener.
@@ -71,6 +66,13 @@ pub(crate) struct ListenTls {
     tls_self_signed: bool,
     #[command(flatten)]
     files: TlsFiles,
+    /// Take only peers whose certificate is in this file, or signed by a CA in it.
+    ///
+    /// The file is PEM. For one sender alone, give its own certificate here, made with: openssl req -x509 -newkey ec
+    /// -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -subj /CN=alice -keyout alice.key -out alice.pem
+    /// -addext basicConstraints=CA:FALSE
+    #[arg(long, help_heading = help::TLS, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
     /// Look at this interval whether the certificates have changed, and read them anew.
     ///
     /// These are the files of --tls-cert, --tls-key and --tls-ca. SIGHUP does that at once, in any
@@ -90,6 +92,11 @@ pub(crate) struct SendTls {
     tls_pin: Option<Pin>,
     #[command(flatten)]
     files: TlsFiles,
+    /// Take only a listener whose certificate one of these CAs signed, as PEM.
+    ///
+    /// Speaks TLS with it. The system's own list is often /etc/ssl/certs/ca-certificates.crt.
+    #[arg(long, help_heading = help::TLS, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
 }
 
 impl TlsFiles {
@@ -103,12 +110,12 @@ impl TlsFiles {
 
 impl ListenTls {
     pub(crate) fn is_given(&self) -> bool {
-        self.tls_self_signed || self.files.tls_cert.is_some() || self.files.tls_ca.is_some()
+        self.tls_self_signed || self.files.tls_cert.is_some() || self.tls_ca.is_some()
     }
 
     /// Returns whether only senders with a certificate are taken.
     pub(crate) fn knows_senders(&self) -> bool {
-        self.files.tls_ca.is_some()
+        self.tls_ca.is_some()
     }
 
     /// Returns the fingerprint of the certificate that was made here.
@@ -121,8 +128,8 @@ impl ListenTls {
 
     /// Returns the files that are read.
     fn paths(&self) -> Vec<PathBuf> {
-        let TlsFiles { tls_cert, tls_key, tls_ca } = &self.files;
-        [tls_cert, tls_key, tls_ca].into_iter().flatten().cloned().collect()
+        let TlsFiles { tls_cert, tls_key } = &self.files;
+        [tls_cert, tls_key, &self.tls_ca].into_iter().flatten().cloned().collect()
     }
 
     /// Creates the server side, if the options ask for TLS.
@@ -133,7 +140,7 @@ impl ListenTls {
             self.files.identity(true)?
         };
         let Some(Identity { chain, key }) = identity else {
-            return match self.files.tls_ca {
+            return match self.tls_ca {
                 Some(_) => Err(usage(
                     "a listener with --tls-ca needs --tls-cert and --tls-key, or --tls-self-signed",
                 )),
@@ -147,7 +154,7 @@ impl ListenTls {
         let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(failed)?;
-        let config = match &self.files.tls_ca {
+        let config = match &self.tls_ca {
             Some(path) => config.with_client_cert_verifier(
                 WebPkiClientVerifier::builder_with_provider(
                     Arc::new(files::roots(path)?),
@@ -165,7 +172,7 @@ impl ListenTls {
 
 impl SendTls {
     pub(crate) fn is_given(&self) -> bool {
-        self.tls_pin.is_some() || self.files.tls_cert.is_some() || self.files.tls_ca.is_some()
+        self.tls_pin.is_some() || self.files.tls_cert.is_some() || self.tls_ca.is_some()
     }
 
     /// Creates the client side, if the options ask for TLS.
@@ -175,7 +182,7 @@ impl SendTls {
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(failed)?;
-        let config = match (&self.files.tls_ca, self.tls_pin) {
+        let config = match (&self.tls_ca, self.tls_pin) {
             (Some(path), _) => config.with_root_certificates(files::roots(path)?),
             (None, Some(pin)) => config
                 .dangerous()
@@ -308,6 +315,9 @@ fn server_name(addr: &Addr, any: bool) -> Result<ServerName<'static>, Failure> {
 
 fn failed(error: impl std::fmt::Display) -> Failure {
     let error = error.to_string();
+    if error.contains("UnsupportedCertVersion") {
+        return Failure::job(format!("cannot set up TLS: the certificate {VERSION_1}"));
+    }
     let hint = if error.contains("failed to parse private key") {
         "take a key of ECDSA P-256 or P-384, Ed25519, or RSA"
     } else {

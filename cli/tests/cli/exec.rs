@@ -1,7 +1,9 @@
 //! `listen --exec`: a command answers each message.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -151,12 +153,54 @@ fn a_command_that_fails_is_logged_and_gives_no_answer() {
 }
 
 #[test]
-fn a_command_that_does_not_exist_is_logged() {
-    let listen = listen(&["--json"], &["/nowhere/at all"]);
+fn a_command_that_is_gone_is_logged() {
+    let folder = Folder::new("exec-gone");
+    let program = folder.write("at all", b"#!/bin/sh\n");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let listen = listen(&["--json"], &[&program]);
+    fs::remove_file(&program).unwrap();
     let mut peer = Peer::new(listen.connect());
     peer.write(&frame(TEXT, b"a"));
-    listen.err.line("\"/nowhere/at all\" cannot be started: No such file");
+    listen.err.line("/at all\" cannot be started: No such file");
     assert!(listen.out.line("cannot be started").contains(r#""event":"error""#));
+}
+
+#[test]
+fn a_command_that_cannot_run_is_refused_at_the_start() {
+    let folder = Folder::new("exec-refused");
+    let script = folder.write("rev.py", b"#!/bin/sh\ncat\n");
+    let start = |command: &str| {
+        let mut listen = unstick();
+        listen.current_dir(folder.path("")).args(["listen", "127.0.0.1:0", "--exec", "--"]);
+        finish(listen.arg(command), b"")
+    };
+    let pipe = "A pipe needs a shell: --exec -- sh -c 'rev | tr a-z A-Z'";
+    // A script in this folder is not in PATH.
+    for missing in ["/nowhere/at all", "rev | tr a-z A-Z", "rev.py", "./none", ""] {
+        let done = start(missing);
+        assert!(done.stderr.contains(": No such file"), "{missing}: {done:?}");
+        done.fails(1, pipe);
+    }
+    for refused in ["./rev.py", &script, "/"] {
+        start(refused).fails(1, "Permission denied (os error 13); `chmod +x` lets a file run");
+    }
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(ask(&listen(&[], &[&script]), &["--text", "a"]).stdout.contains('a'));
+}
+
+#[test]
+fn a_command_without_the_dashes_before_it_has_a_tip() {
+    for args in [
+        &["listen", ":0", "--exec", "./rev.py"][..],
+        &["listen", "--exec", "./rev.py", ":0"],
+        &["listen", ":0", "-x", "./rev.py", "a"],
+    ] {
+        let done = run(args, b"");
+        done.fails(2, "tip: the command stands after --: --exec -- ./rev.py");
+        assert_eq!(done.stderr.matches("tip:").count(), 1, "{done:?}");
+    }
+    let done = run(&["listen", ":0", "--exec", "--nope", "--", "cat"], b"");
+    assert!(done.code == 2 && !done.stderr.contains("stands after"), "{done:?}");
 }
 
 #[test]

@@ -310,3 +310,20 @@ fn a_secret_that_is_damaged_or_cannot_be_kept_is_reported() {
     );
     assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
 }
+
+#[test]
+fn names_are_those_that_arrive() {
+    let folder = Folder::new("files-names");
+    let listen = receiver(&folder, &[]);
+    let done = finish(&mut send(&listen.addr, &["-", "--name", "photos.tar"]), b"tar");
+    let row = done.stdout.lines().nth(1).unwrap_or_default();
+    assert!(done.code == 0 && row.starts_with("photos.tar  "), "{done:?}");
+    // Only what has the same last part is warned of.
+    std::fs::create_dir(folder.path("other")).unwrap();
+    let [a, b, other] = ["a", "b", "other/a"].map(|name| folder.write(name, name.as_bytes()));
+    let done = finish(&mut send(&listen.addr, &[&a, &b, &other]), b"");
+    let warning = format!("unstick: warning: {a} and {other} arrive under the same name, a\n");
+    assert!(done.stderr.starts_with(&warning), "{done:?}");
+    assert_eq!(done.stderr.matches("warning").count(), 1, "{done:?}");
+    assert_eq!(folder.names("inbox"), ["a", "b", "photos.tar"]);
+}

@@ -116,3 +116,76 @@ fn completions_name_commands_options_and_formats() {
     }
     assert_eq!(run(&["completions", "tcsh"], b"").code, 2);
 }
+
+/// The text with single spaces, as lines are broken anywhere.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_long_help_says_how_one_sender_is_known_and_how_folders_and_lines_are_sent() {
+    let long = |command: &str| words(&run(&[command, "--help"], b"").stdout);
+    let (listen, send, decode) = (long("listen"), long("send"), long("decode"));
+    for text in [
+        "-subj /CN=alice -keyout alice.key -out alice.pem -addext basicConstraints=CA:FALSE",
+        "--tls-self-signed --tls-ca alice.pem",
+        "but for the first line, `listening on`",
+        "With other formats a last line end stays.",
+        "With lines the answer has to be one line.",
+    ] {
+        assert!(listen.contains(text), "{text}: {listen}");
+    }
+    assert!(
+        send.contains("under the last part of its path; send a folder as an archive"),
+        "{send}"
+    );
+    assert!(send.contains("/etc/ssl/certs/ca-certificates.crt"), "{send}");
+    assert!(decode.contains("use -0 on both, encode and decode"), "{decode}");
+    assert!(long("inspect").contains("not a command such as SET"));
+    assert!(!words(&run(&["listen", "-h"], b"").stdout).contains("alice"));
+}
+
+#[test]
+fn an_option_of_the_other_side_has_a_tip() {
+    for pin in [&["--tls-pin", "sha256:00"][..], &["--tls-pin=sha256:00"]] {
+        let done = run(&[&["listen", ":0"], pin].concat(), b"");
+        done.fails(2, "tip: --tls-pin is for senders; a listener takes one sender with --tls-ca");
+        assert_eq!(done.stderr.matches("tip:").count(), 1, "{done:?}");
+    }
+    let done = run(&["listen", ":0", "--tls-cart", "x"], b"");
+    done.fails(2, "a similar argument exists: '--tls-ca'");
+}
+
+#[test]
+fn pages_have_their_examples_line_by_line_and_name_the_others() {
+    for command in COMMANDS {
+        let page = run(&["man", command], b"").stdout;
+        assert_eq!(page.matches(".ds Aq '").count(), 1, "{command}: {page}");
+        let (_, examples) = page.split_once(".SH EXAMPLES\n.nf\n").expect(command);
+        let (examples, after) = examples.split_once(".fi\n").expect(command);
+        assert!(examples.contains(&format!("unstick {command}")), "{command}: {examples}");
+        assert!(examples.lines().all(|line| !line.starts_with([' ', '.', '\''])), "{examples}");
+        let (_, others) = after.split_once(".SH \"SEE ALSO\"\n").expect(command);
+        assert!(others.starts_with(".BR unstick (1),\n"), "{others}");
+        let names = COMMANDS.map(|other| format!(".BR unstick\\-{other} (1)"));
+        for (other, name) in COMMANDS.iter().zip(names) {
+            assert_eq!(others.contains(&name), *other != command, "{command}: {others}");
+        }
+    }
+    let page = run(&["man"], b"").stdout;
+    assert!(page.contains("Exit codes: 0 all went well") && page.contains("SEE ALSO"), "{page}");
+}
+
+#[test]
+fn completions_offer_values_that_are_not_the_only_ones() {
+    let script = run(&["completions", "zsh"], b"").stdout;
+    for values in ["HOW:(echo upper)", "KIND:(text binary ", "(demo listen send inspect "] {
+        assert!(script.contains(values), "{values}: {script}");
+    }
+    for command in ["listen", "send", "inspect", "man"] {
+        assert!(!run(&[command, "--help"], b"").stdout.contains("possible values: [echo"));
+        assert!(!run(&[command, "-h"], b"").stdout.contains("[possible values: text"), "{command}");
+    }
+    let done = run(&["inspect", "--format", "resp", "--kind", "integer"], b":1\r\n");
+    assert!(done.code == 0 && done.stdout.contains("integer"), "{done:?}");
+}

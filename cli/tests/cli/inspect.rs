@@ -203,7 +203,7 @@ fn a_stream_of_another_protocol_is_reported() {
         ("9p", b"\x06\0\0\0", "a length of 6 covers less than the header"),
         ("grpc", b"\x80\0\0\0\0", "byte 0: the compressed flag is neither 0 nor 1"),
         ("http2", b"PRI * HTTP/1.1", "byte 0: a client of HTTP/2 begins with `PRI * HTTP/2.0`"),
-        ("http2", b"HTTP/1.1 400 Bad", "it is text; is the peer speaking HTTP/1.1?"),
+        ("http2", b"HTTP/1.1 400 Bad", "these bytes look like HTTP/1: try --format http1"),
         ("http2", b"PRI * HTTP/2.0\r\n", "ended inside a header, at least 8 bytes are missing"),
         ("http2", b"\0\x40\x01\0\0\0\0\0\0", "the limit is 16384; raise the limit if"),
         ("modbus", b"\0\x01\0\x01", "byte 0: the protocol identifier is not 0"),
@@ -394,4 +394,71 @@ fn closing_standard_output_ends_it_without_an_error() {
     drop(stdout);
     let stderr = Lines::of(child.stderr.take().unwrap());
     assert_eq!((wait(&mut child), stderr.all().as_str()), (0, ""));
+}
+
+#[test]
+fn http_and_redis_are_named_when_they_are_no_frames() {
+    let http: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let redis: &[u8] = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n";
+    for format in ["v1", "u32be", "u16le", "netstring", "kafka"] {
+        let done = inspect(&["--format", format], http);
+        done.fails(1, "; these bytes look like HTTP/1: try --format http1");
+        assert!(!done.stderr.contains("peer speaking"), "{done:?}");
+        let done = inspect(&["--format", format], redis);
+        done.fails(1, "; these bytes look like Redis: try --format resp");
+    }
+    inspect(&["--format", "resp"], http).fails(1, "look like HTTP/1: try --format http1");
+    inspect(&["--format", "http"], redis).fails(1, "look like Redis: try --format resp");
+    // After a frame they are something else, and so are other bytes, and a part of a message.
+    for bytes in [&[&frame(TEXT, b"a"), http].concat(), &b"*x\r\n"[..], b"GETTING"] {
+        assert!(!inspect(&[], bytes).stderr.contains("look like"));
+    }
+    assert!(!inspect(&["--format", "http1"], &http[..20]).stderr.contains("look like"));
+    let done = inspect(&["--format", "redis"], redis);
+    done.succeeds(&inspect(&["--format", "resp"], redis).stdout);
+}
+
+#[test]
+fn what_begins_with_no_frame_is_one_line_on_standard_error() {
+    let done = inspect(&[], b"something else");
+    assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    let done = inspect(&["--resync"], b"something else");
+    assert!(done.stderr.contains("no further header in the 14 bytes up to the end"), "{done:?}");
+    let done = inspect(&["--json"], b"something else");
+    assert!(done.stdout.contains(r#"{"event":"resync","found":null,"skipped":14}"#), "{done:?}");
+}
+
+#[test]
+fn codes_of_applications_are_in_json_alone() {
+    let done = inspect(&["--format", "http2"], b"PRI * HTTP/1.1\r\n");
+    assert!(done.code == 1 && !done.stderr.contains("(code"), "{done:?}");
+    let done = inspect(&["--format", "http2", "--json"], b"PRI * HTTP/1.1\r\n");
+    let event: Value = serde_json::from_str(done.stdout.lines().next().unwrap()).unwrap();
+    assert!(event["code"].as_u64() >= Some(0x8000), "{event}");
+    assert!(!event["message"].as_str().unwrap().contains("(code"), "{event}");
+}
+
+#[test]
+fn a_kind_that_no_frame_has_is_answered_with_those_there_are() {
+    let redis: &[u8] = b"*2\r\n$3\r\nSET\r\n+OK\r\n";
+    let kinds = |args: &[&str], bytes: &[u8]| {
+        let done = inspect(args, bytes);
+        assert_eq!(done.code, 0, "{done:?}");
+        (done.stdout.lines().count() - 2, done.stderr)
+    };
+    let there = "there are: array, bulk-string, simple-string\n";
+    let none = |kinds: &str| format!("unstick: no frame of kind {kinds}; {there}");
+    let set = ["--format", "resp", "-k", "SET"];
+    assert_eq!(kinds(&set, redis), (0, none("SET")));
+    assert_eq!(kinds(&[&set[..], &["-k", "GET"]].concat(), redis), (0, none("SET or GET")));
+    // The names that are listed are taken.
+    assert_eq!(kinds(&["--format", "resp", "-k", "simple-string"], redis), (1, String::new()));
+    assert_eq!(kinds(&["--format", "resp", "-k", "array"], redis), (1, String::new()));
+    assert_eq!(kinds(&set, b""), (0, String::new()));
+    let http = b"GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n";
+    let err = "unstick: no frame of kind 404; there are: GET\n";
+    assert_eq!(kinds(&["--format", "http1", "-k", "404"], http), (0, err.to_owned()));
+    let err = "unstick: no frame of kind ping; there are: 0x41, text\n";
+    let bytes = [frame(TEXT, b"a"), frame(0x41, b"")].concat();
+    assert_eq!(kinds(&["-k", "ping"], &bytes), (0, err.to_owned()));
 }

@@ -445,3 +445,18 @@ fn a_hexdump_shows_each_payload() {
     let long = frame(BINARY, &vec![0xff; 70_000]);
     assert!(inspect(&["--hexdump"], &long).stdout.contains("\n    … 4464 more\n"));
 }
+
+#[test]
+fn a_list_names_the_format_that_a_connection_looks_like() {
+    let mut tape = two();
+    let http = b"GET / HTTP/1.1\r\n\r\n";
+    tape.connection(50_003, &[http], &[b"HTTP/1.1 204 No Content\r\n\r\n"]);
+    tape.connection(50_004, &[b"*1\r\n$4\r\nPING\r\n"], &[b"+PONG\r\n"]);
+    tape.connection(50_005, &[b"something"], &[]);
+    let done = inspect(&[], &tape.pcap());
+    let ends: Vec<_> =
+        done.stdout.lines().filter_map(|line| line.split("; closed").nth(1)).collect();
+    let expected =
+        ["", "", "; 2 errors (looks like http1)", "; 2 errors (looks like resp)", "; 1 error"];
+    assert_eq!((done.code, &ends[..]), (0, &expected[..]), "{done:?}");
+}

@@ -102,3 +102,18 @@ fn messages_pass_one_by_one() {
     drop((lines, wire));
     assert_eq!((wait(&mut encoding), wait(&mut decoding)), (0, 0));
 }
+
+#[test]
+fn a_file_of_frames_is_decoded() {
+    let folder = Folder::new("pipe-decode-file");
+    let file = folder.write("frames", b"\0\x03abc\0\x01d");
+    let decode = |args: &[&str], input: &[u8]| {
+        pipe(&[&["decode", "--format", "u16be"], args].concat(), input)
+    };
+    assert_eq!(decode(&[&file], b"").1, b"abc\nd\n");
+    assert_eq!(decode(&["-"], b"\0\x01e").1, b"e\n");
+    let (code, _, err) = decode(&["/no/such/file"], b"");
+    assert!(code == 1 && err.contains("cannot open /no/such/file: No such file"), "{err}");
+    let (code, _, err) = decode(&[&folder.str("")], b"");
+    assert!(code == 1 && err.contains("cannot read ") && !err.contains("standard input"), "{err}");
+}

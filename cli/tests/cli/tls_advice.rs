@@ -188,3 +188,36 @@ fn an_inbox_for_everybody_is_warned_of() {
     assert!(!err("127.0.0.1:0", &[&inbox, &tls]).contains("warning"));
     assert!(err("0.0.0.0:0", &[&inbox]).contains("read along, send, and upload files"));
 }
+
+/// As `openssl x509 -req` makes it without extensions.
+const VERSION_1: &[u8] = b"-----BEGIN CERTIFICATE-----
+MIIBFDCBuwIUMFNfubLcNESkxj+xdS+y/tbqYZUwCgYIKoZIzj0EAwIwDDEKMAgG
+A1UEAwwBeDAgFw0yNjExMjgyMjIxMzdaGA8yMTI2MTEwNDIyMjEzN1owDDEKMAgG
+A1UEAwwBeDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABBN9BlGDMTUfj17sW96x
+wE0O3RqvhDmtSB+sBjns4VicOu3g4b1W5kKKG5gDhslNcJDlTZzvfpkguePhZN09
+GjkwCgYIKoZIzj0EAwIDSAAwRQIgQhsImzZQyUzVBQH8d31Qu1rLAJoTPdB7RcTi
+mHSPmwoCIQDatmz9thIG7pAWpcXeZYajVxkMqQi9EnPFm21/FFuPug==
+-----END CERTIFICATE-----
+";
+
+#[test]
+fn a_certificate_of_version_1_is_named() {
+    let folder = certificates("tls-version-1");
+    let (cert, key) = (folder.write("old.pem", VERSION_1), folder.str("server.key"));
+    run(&["listen", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key], b"").fails(
+        1,
+        "the certificate is X.509 version 1, as `openssl x509 -req` makes it; add -extfile with \
+         basicConstraints=CA:FALSE",
+    );
+}
+
+#[test]
+fn a_listener_that_is_refused_asks_for_the_senders_pin() {
+    let folder = certificates("tls-other-pin");
+    let args = ["--tls-cert", "@/server.pem", "--tls-key", "@/server.key"];
+    let listen = listen(&folder, "127.0.0.1:0", &args);
+    let pin = format!("sha256:{}", "00".repeat(32));
+    let done = send(&folder, &listen.addr, &["--tls-pin", &pin, "--text", "x"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    listen.err.line("; has the sender another --tls-pin? Or is it for the name or address");
+}

@@ -49,6 +49,8 @@ impl<R: Read> Packets for CaptureFile<R> {
 struct Counts {
     frames: [u64; 2],
     errors: u64,
+    /// The format that a side's bytes look like.
+    looks_like: Option<&'static str>,
 }
 
 /// Decodes the connections that are followed.
@@ -83,12 +85,13 @@ impl Follower<'_, '_> {
     }
 
     fn add(&mut self, number: u32, side: Side, stream: &Stream<'_>) {
-        let (frames, errors) = (stream.frames, stream.errors);
+        let (frames, errors, looks_like) = (stream.frames, stream.errors, stream.looks_like);
         self.count(number, |counts| {
             if let Some(n) = counts.frames.get_mut(side.of()) {
                 *n += frames;
             }
             counts.errors += errors;
+            counts.looks_like = counts.looks_like.or(looks_like);
         });
     }
 }
@@ -233,7 +236,10 @@ pub(crate) fn list(printer: &mut Printer<'_>, done: &Done, all: bool) -> Result<
         let protocol = if flow.is_udp { ", UDP" } else { "" };
         let errors = match counts.errors {
             0 => String::new(),
-            n => format!("; {}", count(n, "error")),
+            n => {
+                let looks = counts.looks_like.map(|name| format!(" (looks like {name})"));
+                format!("; {}{}", count(n, "error"), looks.unwrap_or_default())
+            }
         };
         printer.line(&format!(
             "flow {}{protocol}: client {} sent {} in {}, server {} sent {} in {}; {}{errors}",
@@ -260,6 +266,7 @@ pub(crate) fn list(printer: &mut Printer<'_>, done: &Done, all: bool) -> Result<
             printer.line("see the frames of a flow with --flow N, or of all with --flow all")?;
         }
     }
+    printer.report_kinds()?;
     for note in flows.notes() {
         printer.report(None, &note)?;
     }
@@ -295,6 +302,7 @@ pub(crate) fn sides(args: &Args, parts: &[(Side, Vec<u8>)]) -> Result<(), Failur
         let frames = count(frames, "whole frame");
         printer.line(&format!("{frames}, {} read", count_bytes(read)))?;
     }
+    printer.report_kinds()?;
     printer.flush()?;
     if errors == 0 { Ok(()) } else { Err(Failure::Reported) }
 }
