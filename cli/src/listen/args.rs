@@ -128,7 +128,9 @@ pub(crate) struct Args {
     pub(crate) idle_timeout: Option<Duration>,
     /// The time to the first frame [default: 60, and 600 for formats without a hello].
     ///
-    /// A peer that is idle for so long gives its place to a new one if all are taken.
+    /// It is also the time from the answer to the offer of a file to its first byte, and a second more for
+    /// each 10 MB that are held of it. A peer that is idle for so long gives its place to a new one if all
+    /// are taken.
     #[arg(long, help_heading = help::TIMES, value_name = "SECONDS", value_parser = parse_seconds,
           hide_short_help = true)]
     pub(crate) first_timeout: Option<Duration>,

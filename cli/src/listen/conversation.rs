@@ -33,6 +33,8 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 const TICKS_TO_WORKING: u32 = 3;
 /// How long a peer may send nothing in the middle of a file.
 const FILE_IDLE: Duration = Duration::from_secs(120);
+/// The bytes of a part that its sender digests in a second before it goes on (spec, 14.7).
+const HELD_A_SECOND: u64 = 10_000_000;
 
 type PeerConnection = Connection<Join<Budgeted<BoxedReader>, BoxedWriter>>;
 
@@ -62,12 +64,14 @@ pub(crate) async fn serve(
     let peer = log.peer().to_owned();
     let mut conversation = Conversation {
         rules,
+        limit,
         connection,
         log,
         answers: Answers::new(rules.reply.as_ref(), &peer, false),
         uploads: Uploads::new(rules.inbox.clone(), active),
         rate: MinRate::new(rules.min_rate),
         open: None,
+        ready: None,
         silence: Silence::new(Instant::now()),
         has_hello: false,
         has_sent: false,
@@ -94,6 +98,8 @@ pub(crate) async fn serve(
 /// The state of the conversation with one peer.
 struct Conversation<'a> {
     rules: &'a Rules,
+    /// The maximum payload length in both directions.
+    limit: u64,
     connection: PeerConnection,
     log: Log<'a>,
     answers: Answers<'a>,
@@ -101,6 +107,9 @@ struct Conversation<'a> {
     rate: MinRate,
     /// The transfer that is being received; its rate is checked.
     open: Option<u32>,
+    /// The transfer whose sender was told to go on, the bytes that are held of it, and until when it has
+    /// to.
+    ready: Option<(u32, u64, Instant)>,
     silence: Silence,
     has_hello: bool,
     /// Whether something was sent since a ping was due last.
@@ -214,7 +223,9 @@ impl Conversation<'_> {
 
     /// Handles an event, and returns the answer to it.
     async fn event(&mut self, found: &FoundEvent) -> Result<Option<Answer>, End> {
-        let (at, peer_limit) = (found.at(), self.connection.session().peer_limit());
+        let at = found.at();
+        // A peer may announce a limit of 4 GiB.
+        let answer_limit = self.connection.session().peer_limit().min(self.limit);
         let Some(event) = self.connection.event(found) else { return Ok(None) };
         let (kind, payload) = match event {
             Event::Text(text) => (Kind::TEXT, text.as_bytes()),
@@ -240,6 +251,7 @@ impl Conversation<'_> {
                 return Ok(None);
             }
             Event::FileData(data) => {
+                self.ready = None;
                 if self.open.replace(data.id) != Some(data.id) {
                     self.rate.restart();
                 }
@@ -252,7 +264,7 @@ impl Conversation<'_> {
                 return Ok(None);
             }
             Event::FileDone(done) => {
-                self.open = None;
+                (self.open, self.ready) = (None, None);
                 self.uploads.done(done.id, done.total, Some(done.digest));
                 return Ok(None);
             }
@@ -270,7 +282,7 @@ impl Conversation<'_> {
         };
         self.log.message(at, AnyMeta::Kind(kind), payload).await;
         self.rules.say(self.log.peer(), AnyMeta::Kind(kind), payload);
-        let answer = self.answers.to(AnyMeta::Kind(kind), payload, peer_limit);
+        let answer = self.answers.to(AnyMeta::Kind(kind), payload, answer_limit);
         Ok(answer.map(|answer| Answer::Message(kind, answer)))
     }
 
@@ -347,8 +359,18 @@ impl Conversation<'_> {
             Ok(()) | Err(ConnectionError::Send(_)) => Ok(()),
             Err(error) => Err(End::connection(&error, self.connection.position(), self.has_hello)),
         };
-        if status.code.is_final() && self.open == Some(outcome.id) {
-            self.open = None;
+        match status.code {
+            Code::READY => {
+                let digesting = Duration::from_secs(status.offset / HELD_A_SECOND);
+                let time = self.rules.first_timeout.saturating_add(digesting);
+                let until = Instant::now().checked_add(time);
+                self.ready = until.map(|until| (outcome.id, status.offset, until));
+            }
+            code if code.is_final() => {
+                self.open.take_if(|open| *open == outcome.id);
+                self.ready.take_if(|(ready, ..)| *ready == outcome.id);
+            }
+            _ => {}
         }
         self.log.file(&outcome).await;
         sent?;
@@ -363,6 +385,10 @@ impl Conversation<'_> {
         if self.silence.waited(at + unread, expected, Instant::now()) >= FILE_IDLE {
             let message = format!("no byte came for {FILE_IDLE:?} in the middle of a file");
             return Err(End::at(at, Code::IDLE_TIMEOUT, &message));
+        }
+        // It may have lost interest, and others may need the room of the part.
+        if let Some((id, held, _)) = self.ready.take_if(|(.., until)| *until <= Instant::now()) {
+            self.uploads.is_late(id, held);
         }
         if self.open.is_some()
             && can_read

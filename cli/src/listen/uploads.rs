@@ -303,6 +303,20 @@ impl Uploads {
         self.uploads.iter().find(|upload| upload.id == id).map(|upload| upload.name.as_str())
     }
 
+    /// Refuses a file whose sender was told to go on and does not. What is held of it stays for a retry.
+    pub(crate) fn is_late(&mut self, id: u32, held: u64) {
+        let is_wanted = |upload: &&Upload| {
+            upload.id == id && upload.disposition == Disposition::Wanted && upload.done.is_none()
+        };
+        let Some(upload) = self.uploads.iter().find(is_wanted) else { return };
+        let (disposition, kept) =
+            if upload.is_resumable { (Disposition::Kept, held) } else { (Disposition::Dropped, 0) };
+        let refusal = Refusal { kept, ..Refusal::new(Code::TOO_SLOW) };
+        let name = upload.name.clone();
+        self.decided.push(Outcome { id, name, answer: Answer::Refused(refusal) });
+        self.set_disposition(disposition, |upload| upload.id == id);
+    }
+
     /// Removes the part of a file that was cancelled or refused.
     pub(crate) fn drop_part(&mut self, id: u32) {
         self.set_disposition(Disposition::Dropped, |upload| upload.id == id);

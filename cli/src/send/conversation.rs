@@ -318,7 +318,7 @@ impl<'a> Sender<'a> {
             }
             if self.progress() != progress {
                 (progress, gone_on) = (self.progress(), Instant::now());
-            } else if is_late {
+            } else if is_late || gone_on.elapsed() >= after {
                 return Err(Halt::Refused(not_taken(after)));
             }
         }
@@ -344,7 +344,7 @@ impl<'a> Sender<'a> {
             }
             if self.progress() != progress {
                 (progress, gone_on) = (self.progress(), Instant::now());
-            } else if is_late {
+            } else if is_late || gone_on.elapsed() >= after.saturating_add(work) {
                 return Err(late(self));
             }
         }
@@ -388,9 +388,9 @@ impl<'a> Sender<'a> {
     }
 
     /// Returns what changes when the peer goes on: it has answered a message or for a file, or taken
-    /// something.
+    /// something. More messages than were sent are no answers.
     fn progress(&self) -> (u64, u64, usize) {
-        (self.answered, self.statuses, self.connection.unwritten_len())
+        (self.answered.min(self.sent), self.statuses, self.connection.unwritten_len())
     }
 
     /// Waits for the next event. Meanwhile the peer hears of this side now and then.

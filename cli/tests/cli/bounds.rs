@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 #[cfg(target_os = "linux")]
 use rustix::net::sockopt;
 use unstick::Kind;
-use unstick_session::message::{Code, Digest, FileCancel, FileStatus, Message};
+use unstick_session::message::{Close, Code, Digest, FileCancel, FileStatus, Message};
 
 use crate::support::*;
 
@@ -238,13 +238,47 @@ fn signs(sign: Vec<u8>, after: u8) -> (String, thread::JoinHandle<()>) {
     (addr, served)
 }
 
+/// A sender that is told to go on, and only pings, does not keep the part in use for ever.
+#[test]
+fn a_sender_that_does_not_go_on_after_ready_is_refused() {
+    let folder = Folder::new("bounds-ready");
+    let listen = Listen::start(&["--dir", &folder.str("inbox"), "--first-timeout", "1"]);
+    let mut peer = Peer::new(listen.connect());
+    peer.offer(1, 1, Some(5), "file");
+    peer.write(&data(1, 0, b"by")).write(&wire(&Message::Close(Close::ORDINARY)));
+    peer.close_after();
+    let mut peer = Peer::new(listen.connect());
+    let (held, _) = peer.offer(1, 1, Some(5), "file");
+    assert_eq!(held, 2);
+    let began = Instant::now();
+    let (id, status, kept) = loop {
+        peer.write(&wire(&Message::Ping(b"p")));
+        let (kind, payload) = peer.next().unwrap();
+        if let Ok(Message::FileStatus(status)) = Message::decode(Kind::new(kind).unwrap(), &payload)
+        {
+            break (status.id, status.code.to_string(), status.offset);
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!((id, status.as_str(), kept), (1, "too-slow", 2), "{:?}", began.elapsed());
+    // What was held is held still, and free for another try.
+    let mut another = Peer::new(listen.connect());
+    let (held, _) = another.offer(1, 1, Some(5), "file");
+    assert_eq!(held, 2);
+    another.write(&data(1, 2, b"tes")).write(&done(1, b"bytes")).expect(&[(1, "stored")]);
+    another.close();
+}
+
 #[test]
 fn signs_of_life_do_not_keep_a_sender_waiting_for_ever() {
     let folder = Folder::new("bounds-signs");
     let file = folder.write("file", b"bytes");
     let working = Message::FileStatus(FileStatus::new(1, Code(0x0111)));
     let ready = Message::FileStatus(FileStatus::ready(1, 0, Digest([0; 32])));
-    let cases: [(&[&str], Vec<u8>, &str); 4] = [
+    let cases: [(&[&str], Vec<u8>, &str); 6] = [
+        // More messages than were sent are no answers.
+        (&["--text", "hi"], wire(&Message::Text("more")), "did not close within 500ms"),
+        (&[&file], wire(&Message::Text("more")), "said nothing new about a file for 500ms"),
         (&["--text", "hi", "--expect-reply"], wire(&Message::Ping(b"p")), "no answer within 500ms"),
         (&["--text", "hi"], wire(&Message::Ping(b"p")), "did not close within 500ms"),
         (&[&file], wire(&Message::Ping(b"p")), "said nothing new about a file for 500ms"),

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, test_kill_process};
-use unstick_session::message::{Close, Message};
+use unstick_session::message::{Close, Hello, Message};
 
 use crate::support::*;
 
@@ -281,6 +281,17 @@ fn an_answer_over_the_limit_is_not_sent() {
     stream.read_exact(&mut back).unwrap();
     assert_eq!(&back, b"c\n");
     listen.err.line("the answer cannot be sent: ");
+}
+
+/// What the peer takes does not decide how much of a command's output is kept.
+#[test]
+fn an_answer_over_the_listeners_own_limit_is_not_sent() {
+    let listen = listen(&["--limit", "70000"], &["head", "-c", "80000", "/dev/zero"]);
+    let hello = message(Message::Hello(Hello { limit: u32::MAX, name: "" }));
+    let frames = [hello, frame(BINARY, b"more"), frame(CLOSE, b"")].concat();
+    let answers = talk(&listen.connect(), &frames);
+    assert!(answers.iter().all(|(kind, _)| *kind != BINARY), "{}", answers.len());
+    listen.err.line("has an answer of more than 70000 bytes, which is the limit");
 }
 
 #[test]
