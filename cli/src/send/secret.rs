@@ -63,10 +63,13 @@ fn stored(dir: &Path) -> io::Result<Secret> {
         Err(error) => return Err(error),
     };
     let secret = random().map_err(|_| io::ErrorKind::Unsupported)?;
-    let mut file = private().open(&path)?;
+    // It gets its name whole: those who read without the lock see no half of it.
+    let new = dir.join(format!("{NAME}.new"));
+    let mut file = private().truncate(true).open(&new)?;
     file.write_all(&secret)?;
-    file.set_len(secret.len() as u64)?;
     file.sync_all()?;
+    drop(file);
+    fs::rename(&new, &path)?;
     if is_damaged {
         note(&format!(
             "unstick: warning: {} was damaged and is made anew, files that were interrupted start \
@@ -133,7 +136,7 @@ mod tests {
 
     #[test]
     fn all_who_create_a_secret_at_once_get_the_same() {
-        for damaged in [None, Some([7; 5])] {
+        for damaged in [None, Some([7; 5])].repeat(20) {
             let folder = tempfile::tempdir().unwrap();
             if let Some(damaged) = damaged {
                 fs::write(folder.path().join(NAME), damaged).unwrap();
@@ -157,7 +160,7 @@ mod tests {
     #[test]
     fn a_full_disk_keeps_no_secret() {
         let folder = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/dev/full", folder.path().join(NAME)).unwrap();
+        std::os::unix::fs::symlink("/dev/full", folder.path().join(format!("{NAME}.new"))).unwrap();
         let error = stored(folder.path()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
