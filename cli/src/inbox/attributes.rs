@@ -60,7 +60,7 @@ fn mode(_: &cap_std::fs::Metadata) -> u32 {
     0
 }
 
-/// Returns the time of so many nanoseconds since 1970; `None` if the system cannot represent it.
+/// Returns the time from nanoseconds since 1970. `None` if the system cannot represent it.
 fn time(since_1970: i64) -> Option<SystemTime> {
     let distance = Duration::from_nanos(since_1970.unsigned_abs());
     match since_1970 < 0 {

@@ -83,7 +83,7 @@ impl Part {
         Ok(hasher)
     }
 
-    /// Checks whether there could be room for so many bytes more; see [`InUse::check_room`].
+    /// Checks whether there could be room for `more` bytes; see [`InUse::check_room`].
     pub(super) fn check_room(&self, more: u64) -> io::Result<()> {
         self.claim.in_use.check_room(&self.dir, &self.claim.name, more)
     }
