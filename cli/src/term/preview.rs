@@ -39,12 +39,23 @@ fn text(bytes: &[u8], cut: bool) -> Option<&str> {
     }
     // Bytes that are valid UTF-8, but mostly control characters, are better shown in hexadecimal.
     .filter(|text| {
+        if is_plain(text) {
+            return true;
+        }
         let controls = text.chars().filter(|c| c.is_control() && !c.is_ascii_whitespace()).count();
         controls * 2 <= text.chars().count()
     })
 }
 
+/// Whether all characters are of printable ASCII, as in most messages: none of them is unsafe.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 fn quoted(text: &str, cut: bool, width: usize) -> String {
+    if text.len() <= width && is_plain(text) && !text.contains(['"', '\\']) {
+        return ["\"", text, if cut { "\"…" } else { "\"" }].concat();
+    }
     let mut out = String::from("\"");
     let mut used = 0;
     let mut rest = text.chars();
@@ -174,6 +185,20 @@ mod tests {
         assert_eq!(whole(b"\0\0\0\x05hi"), "00 00 00 05 68 69");
         assert_eq!(unquoted(b"a\"b\ncde", 100, 5), "a\"b\nc");
         assert_eq!(unquoted(&[0xff, 0], 100, 5), "ff …");
+    }
+
+    #[test]
+    fn plain_text_is_shown_like_any_other() {
+        for (text, last) in [("plain", 'n'), ("plaiñ", 'ñ')] {
+            let whole = format!("\"plai{last}\"");
+            assert_eq!(quoted(text, false, 6), whole);
+            assert_eq!(quoted(text, false, 5), whole);
+            assert_eq!(quoted(text, true, 5), format!("{whole}…"));
+            assert_eq!(quoted(text, false, 4), "\"plai\"…");
+            assert_eq!(quoted(text, true, 0), "\"\"…");
+        }
+        assert_eq!(quoted("a\"b\\c", false, 9), r#""a\"b\\c""#);
+        assert_eq!(quoted("", true, 0), "\"\"…");
     }
 
     #[test]
