@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf, duplex};
 use tokio::time::{Instant, sleep, timeout};
-use unstick::{Framing, V1};
 use unstick_session::message::{
     Close, Code, Digest, FileData, FileDone, FileOpen, FileStatus, Message, ResumeKey,
 };
 use unstick_session::session::Event;
 use unstick_session::tokio::{Connection, ConnectionError};
+
+use super::io_connection::shown;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -22,15 +23,6 @@ fn sockets() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     (ours, listener.accept().unwrap().0)
-}
-
-fn shown(mut bytes: &[u8]) -> Vec<String> {
-    let mut messages = Vec::new();
-    while let Some(frame) = Framing::new(V1).split_frame(&mut bytes).unwrap() {
-        messages.push(format!("{:?}", Message::decode(frame.meta, frame.payload).unwrap()));
-    }
-    assert!(bytes.is_empty(), "a half frame was written");
-    messages
 }
 
 /// A peer that breaks a rule, sends more than the buffers of a socket hold, and reads only then.

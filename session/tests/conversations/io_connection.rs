@@ -26,7 +26,7 @@ fn wire(message: &Message<'_>) -> Vec<u8> {
 }
 
 /// The messages that these bytes are, shown.
-fn shown(mut bytes: &[u8]) -> Vec<String> {
+pub(super) fn shown(mut bytes: &[u8]) -> Vec<String> {
     let mut messages = Vec::new();
     while let Some(frame) = Framing::new(V1).split_frame(&mut bytes).unwrap() {
         messages.push(format!("{:?}", Message::decode(frame.meta, frame.payload).unwrap()));
