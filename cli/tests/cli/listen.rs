@@ -355,6 +355,18 @@ fn listening_continues_after_running_out_of_file_descriptors() {
     assert_eq!(listen.interrupt().code, 0);
 }
 
+/// A shell's soft limit of open files is raised to what the system allows.
+#[test]
+fn a_soft_limit_of_open_files_does_not_bound_the_peers() {
+    let script = "ulimit -Sn 20; exec \"$0\" listen 127.0.0.1:0 --reply upper";
+    let mut limited = std::process::Command::new("sh");
+    let listen = Listen::of(limited.args(["-c", script, env!("CARGO_BIN_EXE_unstick")]));
+    let peers: Vec<_> = (0..40).map(|_| listen.connect()).collect();
+    peers.iter().for_each(assert_served);
+    drop(peers);
+    assert_eq!(listen.interrupt().stderr.matches("Too many open files").count(), 0);
+}
+
 /// Too few file descriptors are as many places fewer.
 #[test]
 fn an_idle_peer_gives_way_when_file_descriptors_run_out() {
