@@ -4,13 +4,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use unstick::Kind;
 use unstick_session::message::{self, Code, FileAttributes, FileStatus, Hello, Message};
 
 use crate::term::bytes::{count_bytes, in_units};
 use crate::term::preview::{self, preview};
+use crate::term::time;
 
 /// The maximum number of characters of a peer's name that are shown in brief.
 const MAX_NAME: usize = 60;
@@ -119,20 +118,13 @@ pub(crate) fn describe(kind: Kind, payload: &[u8], width: usize) -> Option<Strin
         }
         Message::FileAttributes(FileAttributes { id, modified, is_executable }) => {
             let modified = match modified {
-                Some(time) => format!("modified {}", time_of(time)),
+                Some(time) => format!("modified {}", time::of_unix_nanos(time)),
                 None => "time not known".to_owned(),
             };
             format!("transfer {id}: {modified}{}", if is_executable { ", executable" } else { "" })
         }
         _ => return None,
     })
-}
-
-/// Formats a time that was given in nanoseconds since 1970.
-fn time_of(since_1970: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp_nanos(since_1970.into()).ok();
-    let shown = time.and_then(|time| time.format(&Rfc3339).ok());
-    shown.unwrap_or_else(|| format!("{since_1970} ns after 1970"))
 }
 
 /// Parses a kind, given by name or number.

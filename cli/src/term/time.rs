@@ -31,6 +31,12 @@ pub(crate) fn since_epoch(time: Duration) -> Option<String> {
     OffsetDateTime::UNIX_EPOCH.checked_add(time).map(format)
 }
 
+/// Formats a time in nanoseconds since the Unix epoch, which may be before it.
+pub(crate) fn of_unix_nanos(nanos: i64) -> String {
+    // The years of 64 bits are 1677 to 2262.
+    format(OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::nanoseconds(nanos)))
+}
+
 fn format(time: OffsetDateTime) -> String {
     let (year, month, day) = time.to_calendar_date();
     let (hour, minute, second, nanos) = time.to_hms_nano();
@@ -50,6 +56,10 @@ mod tests {
         assert_eq!(time(1_753_380_000, 4_000_000).unwrap(), "2025-07-24T18:00:00.004000000Z");
         assert_eq!(time(253_402_300_799, 1).unwrap(), "9999-12-31T23:59:59.000000001Z");
         assert_eq!([time(253_402_300_800, 0), time(u64::MAX, 0)], [None, None]);
+        assert_eq!(of_unix_nanos(978_307_200_000_000_001), "2001-01-01T00:00:00.000000001Z");
+        assert_eq!(of_unix_nanos(-1), "1969-12-31T23:59:59.999999999Z");
+        assert_eq!(of_unix_nanos(i64::MIN), "1677-09-21T00:12:43.145224192Z");
+        assert_eq!(of_unix_nanos(i64::MAX), "2262-04-11T23:47:16.854775807Z");
         assert_eq!(now().len(), "1970-01-01T00:00:00.000000000Z".len());
     }
 }
