@@ -104,8 +104,8 @@ pub(crate) struct Args {
     pub(crate) max_connections_per_address: Option<usize>,
     /// How much of what all peers sent, and of the answers, may wait in memory.
     ///
-    /// This is besides 128 KiB for each peer. While there is more, larger frames wait, all but one: any
-    /// frame within --limit is taken, also one that is larger than this.
+    /// This is besides 128 KiB for each peer. While there is more, larger frames wait, all but one, so that
+    /// a frame within --limit can be taken that is larger than this. --frame-timeout bounds the wait.
     #[arg(long, help_heading = help::CONNECTIONS, value_name = "BYTES", default_value = "512MiB",
           value_parser = parse_bytes, hide_short_help = true)]
     pub(crate) max_memory: u64,

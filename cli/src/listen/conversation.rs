@@ -388,7 +388,7 @@ impl Conversation<'_> {
         }
         // It may have lost interest, and others may need the room of the part.
         if let Some((id, held, _)) = self.ready.take_if(|(.., until)| *until <= Instant::now()) {
-            self.uploads.is_late(id, held);
+            self.uploads.refuse_late(id, held);
         }
         if self.open.is_some()
             && can_read

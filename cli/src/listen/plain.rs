@@ -64,13 +64,9 @@ pub(crate) async fn serve<W: Exchange>(
         let found = match next {
             Next::Found(found) => found,
             Next::Said(Ok(Said { meta, payload, .. })) => {
-                match in_time(rules.frame_timeout, send(&mut writer, meta, &payload)).await {
-                    Ok(()) => {}
-                    // It does not fit into a frame.
-                    Err(End::Error { code: Some(code), message, .. }) => {
-                        log.unanswered(code, &message).await;
-                    }
-                    Err(end) => break end,
+                let sent = in_time(rules.frame_timeout, send(&mut writer, meta, &payload)).await;
+                if let Err(end) = or_left_out(sent, &mut log).await {
+                    break end;
                 }
                 continue;
             }
@@ -83,13 +79,9 @@ pub(crate) async fn serve<W: Exchange>(
                     log.command(&line).await;
                 }
                 let Some(answer) = answer else { continue };
-                match in_time(rules.frame_timeout, send(&mut writer, meta, &answer)).await {
-                    Ok(()) => {}
-                    // It does not fit into a frame.
-                    Err(End::Error { code: Some(code), message, .. }) => {
-                        log.unanswered(code, &message).await;
-                    }
-                    Err(end) => break end,
+                let sent = in_time(rules.frame_timeout, send(&mut writer, meta, &answer)).await;
+                if let Err(end) = or_left_out(sent, &mut log).await {
+                    break end;
                 }
                 continue;
             }
@@ -126,4 +118,15 @@ pub(crate) async fn serve<W: Exchange>(
     log.ended(&end).await;
     shut_down(reader.into_inner().0.into_inner(), outgoing).await;
     end.is_clean()
+}
+
+/// Logs what does not fit into a frame, and is left out. Every other error of a write stays.
+async fn or_left_out(sent: Result<(), End>, log: &mut Log<'_>) -> Result<(), End> {
+    match sent {
+        Err(End::Error { code: Some(code), message, .. }) => {
+            log.unanswered(code, &message).await;
+            Ok(())
+        }
+        sent => sent,
+    }
 }

@@ -304,7 +304,7 @@ impl Uploads {
     }
 
     /// Refuses a file whose sender was told to go on and does not. What is held of it stays for a retry.
-    pub(crate) fn is_late(&mut self, id: u32, held: u64) {
+    pub(crate) fn refuse_late(&mut self, id: u32, held: u64) {
         let is_wanted = |upload: &&Upload| {
             upload.id == id && upload.disposition == Disposition::Wanted && upload.done.is_none()
         };

@@ -308,7 +308,6 @@ impl<'a> Sender<'a> {
         loop {
             let left = after.saturating_sub(gone_on.elapsed());
             let turn = timeout(left, self.connection.find_or_room()).await;
-            let is_late = turn.is_err();
             match turn {
                 Ok(Ok(Some(Turn::Room))) => return Ok(()),
                 Ok(Ok(Some(Turn::Event(found)))) => self.event(&found).await?,
@@ -318,7 +317,7 @@ impl<'a> Sender<'a> {
             }
             if self.progress() != progress {
                 (progress, gone_on) = (self.progress(), Instant::now());
-            } else if is_late || gone_on.elapsed() >= after {
+            } else if gone_on.elapsed() >= after {
                 return Err(Halt::Refused(not_taken(after)));
             }
         }
