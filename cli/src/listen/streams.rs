@@ -27,9 +27,6 @@ use crate::term::printer::Printer;
 use crate::tls::{self, Reload, TlsAcceptor};
 use crate::wire::{AnyWire, Exchange};
 
-/// The number of open files that is asked for, if the system allows more.
-#[cfg(unix)]
-const MAX_OPEN_FILES: u64 = 1 << 16;
 /// The pause after a failed accept: a missing resource, such as a file descriptor, does not become
 /// free at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -46,20 +43,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit for printing the last lines when the program ends.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Allows as many open files as the system lets this program have: each peer and each upload needs some.
-fn allow_open_files() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        let wanted = limit.maximum.unwrap_or(MAX_OPEN_FILES).min(MAX_OPEN_FILES);
-        if limit.current.is_some_and(|current| current < wanted) {
-            // If it may not, it goes on with fewer.
-            let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit });
-        }
-    }
-}
-
 pub(crate) async fn listen<W: Exchange>(
     mut args: Args,
     framing: Framing<W>,
@@ -69,7 +52,6 @@ pub(crate) async fn listen<W: Exchange>(
     let tls = args.tls.acceptor(&args.addr)?;
     let own_pin = args.tls.own_pin()?;
     let listener = Listener::bind(&args.addr).await?;
-    allow_open_files();
     if (args.raw || args.null) && io::stdout().is_terminal() {
         return Err(Failure::Usage(
             "a terminal would interpret raw messages; redirect standard output, or leave out --raw"
