@@ -19,8 +19,8 @@ use crate::{Accepted, Framing, KnownLength, OwnedFrame, V1, Wire, WriteBuf, Writ
 /// where it is, without a copy. It needs no `BufWriter`. If the peer does not read, it waits and
 /// does not grow.
 ///
-/// As a [`Sink`] it takes owned frames ([`Framing::frame`] creates one), and copies them, so that a
-/// dropped call never poisons it.
+/// As a [`Sink`] it takes owned frames ([`Framing::frame`] creates one): it copies a small one, and keeps
+/// the payload of a large one until it is written, so that a dropped call never poisons it.
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
 #[derive(Debug)]
@@ -236,7 +236,9 @@ impl<W: AsyncWrite + Unpin, F: Wire + Unpin> Sink<OwnedFrame<F::Meta>> for Frame
     }
 
     fn start_send(self: Pin<&mut Self>, frame: OwnedFrame<F::Meta>) -> Result<(), WriteError> {
-        Ok(self.get_mut().buf.collect(&frame.meta, frame.payload())?)
+        let writer = self.get_mut();
+        let meta = frame.meta.clone();
+        Ok(writer.buf.collect_owned(meta, frame.into_payload())?)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {

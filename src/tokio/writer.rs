@@ -19,8 +19,8 @@ use crate::{Accepted, Framing, KnownLength, OwnedFrame, V1, Wire, WriteBuf, Writ
 /// transport has no vectored write) is written without a copy. It needs no `BufWriter`. If the peer
 /// does not read, the writer waits, and its buffer does not grow.
 ///
-/// As a [`Sink`] it takes owned frames ([`Framing::frame`] creates one), and copies them, so that a
-/// dropped call never poisons it.
+/// As a [`Sink`] it takes owned frames ([`Framing::frame`] creates one): it copies a small one, and keeps
+/// the payload of a large one until it is written, so that a dropped call never poisons it.
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
 #[derive(Debug)]
@@ -219,7 +219,7 @@ impl<W: AsyncWrite + Unpin, F: Wire> FrameWriter<W, F> {
 
     /// Writes as much as the transport takes now; an error is returned by the next call that writes.
     pub(super) fn write_now(&mut self, cx: &mut Context<'_>) {
-        if !self.buf.pending().is_empty() {
+        if !self.buf.is_empty() {
             let _ = self.poll_flush_all(cx);
         }
     }
@@ -257,7 +257,10 @@ where
     }
 
     fn start_send(self: Pin<&mut Self>, frame: OwnedFrame<F::Meta>) -> Result<(), WriteError> {
-        Ok(self.get_mut().buf.collect(&frame.meta, frame.payload())?)
+        let writer = self.get_mut();
+        writer.buf.set_vectored(writer.inner.is_write_vectored());
+        let meta = frame.meta.clone();
+        Ok(writer.buf.collect_owned(meta, frame.into_payload())?)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {

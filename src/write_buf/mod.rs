@@ -80,6 +80,9 @@ pub struct WriteBuf<S, F: Wire = V1> {
     end: usize,
     /// The payload that is being written directly.
     direct: Option<Direct>,
+    /// That payload, if it was accepted with its memory: after it, nothing is accepted until it is written.
+    #[cfg(feature = "alloc")]
+    owned: Option<alloc::vec::Vec<u8>>,
     poisoned: bool,
     /// Whether the transport takes several slices in one write.
     vectored: bool,
@@ -158,6 +161,8 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
             start: 0,
             end: 0,
             direct: None,
+            #[cfg(feature = "alloc")]
+            owned: None,
             poisoned: false,
             vectored: true,
         }
@@ -181,10 +186,15 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
 
     /// Whether a growing buffer holds so much that it should be written before more is accepted.
     pub fn is_full(&self) -> bool {
-        self.end - self.start >= FULL_LEN
+        self.end - self.start >= FULL_LEN || self.owned().is_some()
     }
 
-    /// Returns the bytes accepted and not written.
+    /// Whether nothing was accepted that is not written.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end && self.owned().is_none()
+    }
+
+    /// Returns the bytes accepted and not written, without a payload that was accepted with its memory.
     pub fn pending(&self) -> &[u8] {
         self.storage.bytes().get(self.start..self.end).unwrap_or_default()
     }
@@ -197,6 +207,7 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
     /// Returns the storage, and where in it the bytes are that were accepted and not written; an empty
     /// range if the stream is unusable.
     pub fn into_parts(mut self) -> (S, Range<usize>) {
+        self.copy_owned();
         let pending = if self.check().is_ok() { self.start..self.end } else { 0..0 };
         (self.storage, pending)
     }
@@ -208,6 +219,9 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
     /// # Errors
     /// [`WriteBufError::Poisoned`].
     pub fn check(&mut self) -> Result<(), WriteBufError> {
+        if self.owned().is_some() {
+            return Ok(());
+        }
         if let Some(Direct { mark, begun, .. }) = self.direct.take() {
             self.poisoned |= begun;
             self.truncate(mark);
@@ -317,7 +331,9 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
     pub fn unwritten<'a>(&'a self, payload: &'a [u8]) -> Option<[&'a [u8]; 2]> {
         let pending = self.pending();
         let rest = match self.direct {
-            Some(Direct { taken, .. }) => payload.get(taken..).unwrap_or_default(),
+            Some(Direct { taken, .. }) => {
+                self.owned().unwrap_or(payload).get(taken..).unwrap_or_default()
+            }
             None => &[],
         };
         if pending.is_empty() && rest.is_empty() { None } else { Some([pending, rest]) }
@@ -333,6 +349,7 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
         }
         if self.start == self.end {
             self.truncate(0);
+            self.end_owned();
         }
     }
 
@@ -354,6 +371,35 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
     /// Gives back the memory of a growing buffer that is empty.
     pub fn release_memory(&mut self) {
         self.storage.release(IDLE_LEN);
+    }
+
+    /// The payload that was accepted with its memory and is not written.
+    fn owned(&self) -> Option<&[u8]> {
+        #[cfg(feature = "alloc")]
+        return self.owned.as_deref();
+        #[cfg(not(feature = "alloc"))]
+        None
+    }
+
+    /// Ends a payload that was accepted with its memory, once it is written.
+    fn end_owned(&mut self) {
+        #[cfg(feature = "alloc")]
+        if let (Some(payload), Some(Direct { taken, .. })) = (&self.owned, self.direct) {
+            if taken >= payload.len() {
+                (self.owned, self.direct) = (None, None);
+                self.end_frame();
+            }
+        }
+    }
+
+    /// Copies the unwritten rest of a payload that was accepted with its memory.
+    fn copy_owned(&mut self) {
+        #[cfg(feature = "alloc")]
+        if let Some(payload) = self.owned.take() {
+            let taken = self.direct.take().map_or(0, |direct| direct.taken);
+            self.append(payload.get(taken..).unwrap_or_default());
+            self.end_frame();
+        }
     }
 
     /// Drops what the storage holds from `end` on.
@@ -443,11 +489,41 @@ impl<F: Wire> WriteBuf<alloc::vec::Vec<u8>, F> {
         payload: &[u8],
     ) -> Result<(), WriteBufError> {
         self.check()?;
+        self.copy_owned();
         self.encoder.check_boundary()?;
         self.make_room();
         self.encoder.framing().encode(meta, payload, &mut self.storage)?;
         self.end = self.storage.len();
         self.encoder.end_complete();
+        Ok(())
+    }
+
+    /// Collects a whole frame like [`collect`](Self::collect), and keeps a payload of 32 KiB or more (see
+    /// [`set_vectored`](Self::set_vectored)) as it is, without a copy. Until that payload is written, the
+    /// buffer [is full](Self::is_full).
+    ///
+    /// # Errors
+    /// As [`frame`](Self::frame).
+    pub fn collect_owned(
+        &mut self,
+        meta: impl Borrow<F::Meta>,
+        payload: alloc::vec::Vec<u8>,
+    ) -> Result<(), WriteBufError> {
+        let meta = meta.borrow();
+        if !self.is_direct(payload.len()) {
+            return self.collect(meta, &payload);
+        }
+        self.check()?;
+        self.copy_owned();
+        self.encoder.check_boundary()?;
+        self.make_room();
+        let mark = self.end;
+        let Some(header) = self.head(meta, payload.len() as u64)? else {
+            return self.collect(meta, &payload);
+        };
+        self.begin_digest(header.as_ref(), &payload);
+        self.direct = Some(Direct { run: None, mark, taken: 0, begun: false });
+        self.owned = Some(payload);
         Ok(())
     }
 

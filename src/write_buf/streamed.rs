@@ -113,6 +113,7 @@ impl<F: KnownLength> WriteBuf<alloc::vec::Vec<u8>, F> {
         rest: &[u8],
     ) -> Result<(), WriteBufError> {
         self.check()?;
+        self.copy_owned();
         self.encoder.check_boundary()?;
         self.make_room();
         let payload_len = (first.len() as u64).saturating_add(rest.len() as u64);
