@@ -7,12 +7,15 @@ use crate::format::copy_payload;
 use crate::{framing::Framing, wire::Wire};
 
 /// The length that a growing read buffer begins with, and does not shrink below by itself.
-#[cfg(feature = "alloc")]
-const MIN_LEN: usize = 8 * 1024;
+pub(crate) const MIN_LEN: usize = 8 * 1024;
 /// The max length to which reads that fill a growing read buffer make it grow, in bytes: 64 KiB, on
-/// targets with 16-bit pointers 16 KiB. Larger reads are not faster.
+/// targets with 16-bit pointers 16 KiB. More is for larger frames, and is used in steps of this length.
+pub(crate) const READ_LEN: usize = 1 << if usize::BITS > 16 { 16 } else { 14 };
+
+/// The length of the storage that the readers of a thread share, in bytes. A longer one has grown for a
+/// large frame.
 #[cfg(feature = "alloc")]
-pub const READ_LEN: usize = 1 << if usize::BITS > 16 { 16 } else { 14 };
+pub(crate) const SHARED_LEN: usize = READ_LEN / 2 * 3;
 
 /// The storage of a [`FrameBuf`](crate::FrameBuf) or a [`WriteBuf`](crate::WriteBuf): `[u8; N]`,
 /// `&mut [u8]`, `Box<[u8]>`, or a `Vec<u8>`, which grows. Sealed.
@@ -43,20 +46,21 @@ pub(crate) mod sealed {
             false
         }
 
-        /// Returns the length to shrink to after a large frame.
-        fn usual(&self) -> usize {
+        /// Returns the memory that the storage has, in bytes; a growing one may not use all of it yet.
+        fn capacity(&self) -> usize {
             self.bytes().len()
         }
 
-        /// Returns the next larger length: up to `READ_LEN` bytes, or up to `max` if the storage is
-        /// `full`, since a large frame then needs more.
-        fn larger(&self, full: bool, max: usize) -> usize {
-            let _ = (full, max);
-            self.bytes().len()
+        /// Lets a growing storage have at least `capacity` bytes of memory; its length stays.
+        fn reserve(&mut self, capacity: usize) {
+            let _ = capacity;
         }
 
-        /// Changes the length; a storage of fixed size stays as it is.
-        fn resize(&mut self, len: usize) {
+        /// Makes more of a growing storage's memory usable.
+        fn lengthen(&mut self) {}
+
+        /// Shrinks a growing storage to this length; a storage of fixed size stays as it is.
+        fn shrink(&mut self, len: usize) {
             let _ = len;
         }
 
@@ -157,22 +161,23 @@ impl sealed::Storage for alloc::vec::Vec<u8> {
     }
     #[inline(always)]
     fn is_large(len: usize) -> bool {
-        len > READ_LEN
+        len > SHARED_LEN
     }
-    fn usual(&self) -> usize {
-        READ_LEN
+    #[inline]
+    fn capacity(&self) -> usize {
+        self.capacity()
     }
-    fn larger(&self, full: bool, max: usize) -> usize {
-        let doubled = self.len().saturating_mul(2).max(MIN_LEN).max(self.capacity());
-        let max = if full { max.max(READ_LEN) } else { READ_LEN };
-        doubled.min(max).max(self.len())
+    fn reserve(&mut self, capacity: usize) {
+        self.reserve_exact(capacity.saturating_sub(self.len()));
     }
-    fn resize(&mut self, len: usize) {
-        if len > self.len() {
-            // In place, if the allocator can: that costs less than memory that is zeroed already.
-            self.reserve_exact(len - self.len());
-            self.resize(len, 0);
-        } else if len < self.len() {
+    fn lengthen(&mut self) {
+        // In steps: what is set to zero is in the cache when the next read overwrites it, and memory
+        // that no byte has reached is not touched.
+        let len = self.len().saturating_add(READ_LEN).min(self.capacity());
+        self.resize(len, 0);
+    }
+    fn shrink(&mut self, len: usize) {
+        if len < self.capacity() {
             self.truncate(len);
             self.shrink_to_fit();
         }

@@ -91,6 +91,17 @@ fn one_frame(frames: &Frames, chunk: Chunk) -> Vec<Contender<'_>> {
                 buf.commit(n);
             }
         }),
+        passes("unstick-framebuf-extend", move || {
+            let mut buf = FrameBuf::with_framing(Vec::new(), framing::<U32Be>()).unwrap();
+            let mut feed = Feed::new(wire, chunk);
+            let mut rest: &[u8] = &[];
+            while buf.next_frame().unwrap().map(|frame| see(frame.payload)).is_none() {
+                if rest.is_empty() {
+                    rest = Feed::take(&mut feed, chunk.0);
+                }
+                rest = &rest[buf.extend(rest)..];
+            }
+        }),
         passes("unstick-tokio", move || {
             let feed = Feed::new(wire, chunk);
             let mut reader = unstick::tokio::FrameReader::with_framing(feed, framing::<U32Be>());

@@ -674,7 +674,7 @@ fn gather<F: Format, S: Storage>(
             rest = later;
             still_there(&buf, cut.stream, arrived)?;
             let capacity = buf.capacity();
-            let most = fixed.unwrap_or(FIRST.max(2 * arrived));
+            let most = fixed.unwrap_or(FIRST.max(3 * arrived));
             ensure!(
                 capacity <= most && fixed.is_none_or(|fixed| fixed == capacity),
                 MemoryFollowsArrivals,

@@ -310,7 +310,7 @@ impl<W: Search + Copy> Wired<W> {
                 rest = rest.get(n..).unwrap_or_default();
                 let counted = buf.position() + buf.unread().len() as u64;
                 ensure!(counted == arrived as u64, Progress, &[], "{counted} bytes of {arrived}");
-                let most = fixed.unwrap_or(FIRST.max(2 * arrived));
+                let most = fixed.unwrap_or(FIRST.max(3 * arrived));
                 let capacity = buf.capacity();
                 ensure!(
                     capacity <= most,

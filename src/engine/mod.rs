@@ -39,7 +39,12 @@ mod read;
 mod shared;
 mod timeouts;
 
-#[cfg(feature = "alloc")]
-pub use crate::storage::READ_LEN;
 pub use read::{FrameOrSkipped, Next, ReadEngine};
+#[cfg(feature = "std")]
+pub use shared::SharedReadEngine;
 pub use timeouts::{ReadTimeouts, TimedOut};
+
+/// The max length to which reads that fill a growing read buffer make it grow, in bytes: 64 KiB, on
+/// targets with 16-bit pointers 16 KiB. More is for larger frames.
+#[cfg(feature = "alloc")]
+pub const READ_LEN: usize = crate::storage::READ_LEN;

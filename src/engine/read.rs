@@ -178,6 +178,26 @@ impl<F: Wire> ReadEngine<alloc::vec::Vec<u8>, F> {
     pub fn growing(framing: impl Into<crate::framing::Framing<F>>) -> Self {
         Self::new(FrameBuf::growing(framing))
     }
+
+    /// Lets `read` append to the storage, for a large frame: see [`FrameBuf::append_with`]. What it appends
+    /// counts as read; if it answers [`Poll::Ready`] and has appended nothing, that is the end of the
+    /// stream. `None` if there is other room: read into [`spare`](Self::spare).
+    pub fn append_with<T, E>(
+        &mut self,
+        read: impl FnOnce(&mut alloc::vec::Vec<u8>) -> Poll<Result<T, E>>,
+    ) -> Option<Poll<Result<T, E>>> {
+        let mut appended = 0;
+        let result = self.buf.append_with(|storage| {
+            let len = storage.len();
+            let result = read(storage);
+            appended = storage.len() - len;
+            result
+        })?;
+        if let (Poll::Ready(Ok(_)), 0) = (&result, appended) {
+            self.ended = true;
+        }
+        Some(result)
+    }
 }
 
 impl<S: Storage, F: Search> ReadEngine<S, F> {

@@ -1,15 +1,21 @@
 //! One storage for all readers of a thread.
 
 use core::cell::Cell;
+use core::ops::{Deref, DerefMut};
 use std::vec;
 use std::vec::Vec;
 
-use super::{READ_LEN, ReadEngine};
+use super::ReadEngine;
+use crate::frame_buf::FrameBuf;
+use crate::framing::Framing;
+use crate::storage::SHARED_LEN;
 use crate::wire::Wire;
 
-/// The max number of unread bytes that a waiting reader moves to a small storage; with more it keeps
-/// the large one.
+/// A reader whose storage is at most this long moves what is in it to the shared one, to read.
 const IDLE_LEN: usize = 4 * 1024;
+/// A waiting reader whose storage has more than this many times the memory of its unread bytes moves
+/// them to one of just their length.
+const IDLE_FACTOR: usize = 4;
 
 std::thread_local! {
     /// The storage that the readers of this thread read into, one after the other: those that wait
@@ -17,34 +23,78 @@ std::thread_local! {
     static SHARED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-impl<F: Wire> ReadEngine<Vec<u8>, F> {
-    /// Takes the thread's shared storage, of 64 KiB, unless the buffer has a large one. Call it before
-    /// each read.
+/// A [`ReadEngine`] that reads into a storage of 96 KiB that all engines of a thread share, and has one of
+/// its own only for a larger frame and while it waits in the middle of a frame: at most four times as long as
+/// the bytes in it.
+#[derive(Debug)]
+pub struct SharedReadEngine<F: Wire>(ReadEngine<Vec<u8>, F>);
+
+impl<F: Wire> SharedReadEngine<F> {
+    /// Creates an engine without a storage.
+    pub fn new(framing: impl Into<Framing<F>>) -> Self {
+        Self(ReadEngine::growing(framing))
+    }
+
+    /// Takes the thread's storage, unless the buffer has one of its own. Call it before each read.
     #[inline]
-    pub fn take_shared_storage(&mut self) {
+    pub fn take_storage(&mut self) {
         if self.buf().capacity() <= IDLE_LEN {
-            self.replace_by_shared_storage();
+            self.replace_storage();
         }
     }
 
     #[inline(never)]
-    fn replace_by_shared_storage(&mut self) {
+    fn replace_storage(&mut self) {
         let mut shared = SHARED.try_with(Cell::take).unwrap_or_default();
-        if shared.len() < READ_LEN {
-            shared = vec![0; READ_LEN];
+        if shared.len() < SHARED_LEN {
+            shared = vec![0; SHARED_LEN];
         }
         self.buf_mut().replace_storage(shared);
     }
 
-    /// Gives the thread its storage back, and keeps a small one for the unread bytes. Call it before
-    /// the reader waits.
-    pub fn return_shared_storage(&mut self) {
+    /// Gives the thread its storage back, and keeps one for the unread bytes. Call it before the reader
+    /// waits, and at the end of the stream.
+    pub fn return_storage(&mut self) {
         let buf = self.buf_mut();
-        if buf.capacity() > IDLE_LEN && buf.unread().len() <= IDLE_LEN {
-            let storage = buf.take_storage();
-            if storage.len() <= READ_LEN {
-                let _ = SHARED.try_with(|shared| shared.set(storage));
-            }
+        if buf.capacity() > IDLE_LEN && buf.unread().len() < buf.capacity() / IDLE_FACTOR {
+            keep(buf.take_storage());
         }
+    }
+
+    /// Returns the bytes that were read and are not consumed.
+    pub fn into_unread(mut self) -> Vec<u8> {
+        let unread = self.buf().unread().to_vec();
+        self.reset();
+        unread
+    }
+}
+
+/// Keeps the thread's storage for the next read.
+fn keep(storage: Vec<u8>) {
+    if storage.len() == SHARED_LEN && storage.capacity() == SHARED_LEN {
+        let _ = SHARED.try_with(|shared| shared.set(storage));
+    }
+}
+
+impl<F: Wire> Deref for SharedReadEngine<F> {
+    type Target = ReadEngine<Vec<u8>, F>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<F: Wire> DerefMut for SharedReadEngine<F> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl<F: Wire> Drop for SharedReadEngine<F> {
+    fn drop(&mut self) {
+        self.reset();
+        keep(FrameBuf::replace_storage(self.buf_mut(), Vec::new()));
     }
 }

@@ -1,11 +1,11 @@
 //! A read buffer over a `Vec`.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::FrameBuf;
 use crate::format::copy_payload;
 use crate::framing::Framing;
+use crate::storage::SHARED_LEN;
 use crate::wire::Wire;
 
 impl<F: Wire> FrameBuf<Vec<u8>, F> {
@@ -43,6 +43,22 @@ impl<F: Wire> FrameBuf<Vec<u8>, F> {
         }
     }
 
+    /// Calls `read` with the storage if all of it is in use and it has memory for more, which a large
+    /// frame needs: what `read` appends, up to the capacity, counts as committed. Otherwise returns `None`:
+    /// read into [`spare`](Self::spare).
+    ///
+    /// For readers that can append to a `Vec`, so that memory for a large frame is not set to zero before
+    /// they overwrite it. `read` must leave what is there as it is.
+    pub fn append_with<T>(&mut self, read: impl FnOnce(&mut Vec<u8>) -> T) -> Option<T> {
+        if self.append_room() == 0 {
+            return None;
+        }
+        let result = read(&mut self.storage);
+        self.end = self.storage.len();
+        self.start = self.start.min(self.end);
+        Some(result)
+    }
+
     /// Moves the unread bytes into `storage` and returns the storage that held them; or returns
     /// `storage`, if they do not fit.
     ///
@@ -65,9 +81,9 @@ impl<F: Wire> FrameBuf<Vec<u8>, F> {
     /// Moves the unread bytes into a storage of just their length, and returns the storage that held
     /// them.
     pub fn take_storage(&mut self) -> Vec<u8> {
-        if self.storage.len() > crate::storage::READ_LEN {
-            self.before = self.storage.len();
+        if self.storage.capacity() > SHARED_LEN {
+            self.before = self.storage.capacity();
         }
-        self.replace_storage(vec![0; self.end - self.start])
+        self.replace_storage(self.kept().to_vec())
     }
 }

@@ -13,12 +13,20 @@ use crate::format::{V1, copy_payload};
 use crate::frame::Frame;
 use crate::framing::Framing;
 use crate::scan::{Found, Scan, Scanner};
-use crate::storage::Storage;
+use crate::storage::{MIN_LEN, READ_LEN, Storage};
 use crate::wire::Wire;
 
 /// After this many reads in a row that needed no more than the usual length, a growing buffer shrinks
 /// to it.
 const QUIET_READS: u8 = 8;
+/// A growing buffer that is full of a frame's beginning becomes this many times as long, if the frame is
+/// so long.
+const GROWTH: usize = 3;
+/// A growing buffer reads little after a frame that is at least this long: what it reads is moved to the
+/// front before the next frame has arrived.
+const LARGE_FRAME: usize = 32 * 1024;
+/// What it reads after such a frame, in bytes: the next header, with small frames.
+const READ_AHEAD: usize = 4 * 1024;
 
 /// Collects a stream's bytes and returns the whole frames among them, borrowed.
 ///
@@ -65,9 +73,11 @@ const QUIET_READS: u8 = 8;
 /// [`frame`](Self::frame), which borrows the frame.
 ///
 /// # Memory
-/// A `Vec` begins with 8 KiB. When a read has filled it, it doubles, or returns to the length that it
-/// had before it was shrunk; it never grows because a peer has announced something, unless
-/// `reserve_announced` allows it. After a large frame it shrinks to 64 KiB once eight reads in a row
+/// A `Vec` begins with 8 KiB. When reads have filled it, it doubles, up to 64 KiB; when it is full of the
+/// beginning of a frame, it becomes up to three times as long, but no longer than the frame needs, or
+/// returns to the length that it had before it was shrunk. So it has at most three times as much memory as
+/// what has arrived, and 8 KiB; while it grows, the old memory for a moment too. It never grows because a peer has
+/// announced something, unless `reserve_announced` allows it. After a large frame it shrinks to 64 KiB once eight reads in a row
 /// needed no more; [`shrink`](Self::shrink) gives all of it back at once. Nothing here panics; with a
 /// `Vec`, running out of memory aborts.
 ///
@@ -171,10 +181,19 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     #[inline]
     pub fn spare(&mut self) -> &mut [u8] {
         let len = self.storage.bytes().len();
-        if self.start == self.end || len - self.end <= len / 4 || self.filled || S::is_large(len) {
+        if self.start == self.end
+            || len - self.end <= len / 4
+            || self.need > len
+            || self.filled
+            || S::is_large(len)
+        {
             self.make_room();
         }
-        self.storage.bytes_mut().get_mut(self.end..).unwrap_or_default()
+        let mut end = self.storage.bytes().len();
+        if S::GROWS && self.need.saturating_sub(self.start) >= LARGE_FRAME {
+            end = end.min(self.need.saturating_add(READ_AHEAD));
+        }
+        self.storage.bytes_mut().get_mut(self.end..end).unwrap_or_default()
     }
 
     /// Counts the first `n` bytes of [`spare`](Self::spare) as read; at most all of them.
@@ -182,17 +201,36 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     pub fn commit(&mut self, n: usize) {
         let room = self.storage.bytes().len() - self.end;
         self.end += n.min(room);
-        self.filled = S::GROWS && n >= room;
+        self.filled = S::GROWS && n >= room && self.end == self.storage.capacity();
     }
 
     /// Copies the beginning of `bytes` into the spare room and returns how many bytes were copied:
     /// for bytes that cannot be read in place.
     pub fn extend(&mut self, bytes: &[u8]) -> usize {
+        if S::GROWS && bytes.len() >= READ_AHEAD {
+            let room = self.append_room();
+            if let (1.., Some(bytes)) = (room, bytes.get(..room.min(bytes.len()))) {
+                let taken = self.storage.append(self.end, bytes);
+                self.end += taken;
+                return taken;
+            }
+        }
         let spare = self.spare();
         let taken = bytes.len().min(spare.len());
         copy_payload(spare, bytes);
         self.commit(taken);
         taken
+    }
+
+    /// Returns how many bytes can be appended to a growing storage, all of which is in use; zero if there
+    /// is other room, which [`spare`](Self::spare) returns.
+    fn append_room(&mut self) -> usize {
+        if !S::GROWS || self.end < self.storage.bytes().len() {
+            return 0;
+        }
+        self.reserve_room();
+        let len = self.storage.bytes().len();
+        if self.end < len { 0 } else { self.storage.capacity() - len }
     }
 
     /// Returns the next whole frame, borrowed; `Ok(None)` if more bytes are needed.
@@ -470,10 +508,10 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
         (self.storage, start..self.end)
     }
 
-    /// Returns the length of the storage, in bytes.
+    /// Returns the memory of the storage, in bytes.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.storage.bytes().len()
+        self.storage.capacity()
     }
 
     /// Drops all unread bytes and starts a new stream, at offset 0.
@@ -486,31 +524,42 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     /// Shrinks a growing storage to its unread bytes.
     pub fn shrink(&mut self) {
         if S::GROWS {
-            self.before = self.before.max(self.storage.bytes().len());
+            self.before = self.before.max(self.storage.capacity());
             self.compact();
-            self.storage.resize(self.end);
+            self.storage.shrink(self.end);
             self.quiet = 0;
         }
     }
 
     /// Whether the storage is to grow for the rest of a frame whose header is complete.
     fn is_short_of_reserve(&self) -> bool {
-        let len = self.storage.bytes().len();
-        S::GROWS && self.reserve > len && len > 0 && self.need.saturating_sub(self.start) > len
+        let capacity = self.storage.capacity();
+        let frame = self.need.saturating_sub(self.start);
+        S::GROWS && self.reserve > capacity && capacity > 0 && frame > capacity
     }
 
     fn make_room(&mut self) {
+        self.reserve_room();
         let len = self.storage.bytes().len();
+        if S::GROWS && len < self.storage.capacity() && len - self.end < READ_LEN / 4 {
+            self.storage.lengthen();
+        }
+    }
+
+    /// Moves unread bytes and adapts a growing storage, so that it has memory after them.
+    fn reserve_room(&mut self) {
+        let capacity = self.storage.capacity();
         let unread = self.end - self.start;
-        let tail = len - self.end;
-        // Lazily: only if it frees at least as much as it moves, or there is no room at all, so that
-        // every byte is moved a bounded number of times.
-        if unread == 0 || tail == 0 || (tail < len / 4 && self.start >= unread) {
+        let tail = capacity - self.end;
+        // Lazily: only if it frees at least as much as it moves, or the frame does not fit after its
+        // beginning, so that every byte is moved a bounded number of times.
+        let fits = tail > 0 && self.need <= capacity;
+        if unread == 0 || !fits || (tail < capacity / 4 && self.start >= unread) {
             self.compact();
         }
         if self.is_short_of_reserve() {
             self.compact();
-            self.storage.resize(self.need.min(self.reserve));
+            self.storage.reserve(self.need.min(self.reserve));
             (self.filled, self.quiet) = (false, 0);
         } else if S::GROWS {
             self.adapt(unread);
@@ -527,31 +576,44 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
         }
     }
 
-    /// Adapts the length of a growing storage to what arrives, both ways.
+    /// Adapts a growing storage to what arrives, both ways.
     fn adapt(&mut self, unread: usize) {
-        let len = self.storage.bytes().len();
-        let full = self.end == len;
+        let capacity = self.storage.capacity();
+        let full = self.end == capacity;
         if full || self.filled {
             self.filled = false;
             self.quiet = 0;
-            let max = usize::try_from(self.scanner.max_frame_len()).unwrap_or(usize::MAX);
-            let larger = self.storage.larger(full, max);
-            // A storage that was filled by a read may become as large again as it was before.
-            let larger = if len == 0 { larger } else { larger.max(self.before) };
-            self.storage.resize(larger);
-            if len > 0 {
-                self.before = 0;
-            }
-        } else if S::is_large(len) {
-            // The usual length has room after the unread bytes.
-            self.quiet = if S::is_large(unread.saturating_add(1)) { 0 } else { self.quiet + 1 };
+            let wanted = self.wanted(full, capacity);
+            self.storage.reserve(wanted);
+        } else if S::is_large(capacity) {
+            // The usual length has room after the unread bytes, and for the frame that they begin.
+            let used = unread.saturating_add(1).max(self.need.saturating_sub(self.start));
+            self.quiet = if S::is_large(used) { 0 } else { self.quiet + 1 };
             if self.quiet >= QUIET_READS {
                 self.quiet = 0;
                 self.before = 0;
                 self.compact();
-                self.storage.resize(self.storage.usual().max(self.end));
+                self.storage.shrink(READ_LEN.max(self.end));
             }
         }
+    }
+
+    /// Returns the capacity that a growing storage of `len` bytes needs next.
+    fn wanted(&mut self, full: bool, len: usize) -> usize {
+        let doubled = len.saturating_mul(2).max(MIN_LEN);
+        if !full || len == 0 {
+            return doubled.min(READ_LEN).max(len);
+        }
+        // A storage that was filled by a read may become as large again as it was before.
+        let before = core::mem::take(&mut self.before);
+        let max = usize::try_from(self.scanner.max_frame_len()).unwrap_or(usize::MAX);
+        let frame = self.need.saturating_sub(self.start);
+        if frame <= len {
+            return doubled.max(before).min(max.max(READ_LEN)).max(len);
+        }
+        // No more than the frame needs, and the beginning of the next one, which is moved to the front.
+        let tripled = len.saturating_mul(GROWTH).max(before);
+        tripled.min(frame.saturating_add(READ_AHEAD)).min(max.max(READ_LEN))
     }
 }
 

@@ -9,7 +9,7 @@ use std::vec::Vec;
 use ::futures_core::Stream;
 use ::futures_io::AsyncRead;
 
-use crate::engine::{Next, ReadEngine};
+use crate::engine::{Next, ReadEngine, SharedReadEngine};
 use crate::io::ReadError;
 use crate::{
     DecodeError, Frame, FrameBuf, Framing, Header, KnownLength, OwnedFrame, Search, V1, Wire,
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct FrameReader<R, F: Wire = V1> {
     inner: R,
-    engine: ReadEngine<Vec<u8>, F>,
+    engine: SharedReadEngine<F>,
     /// The `Stream` has yielded its error.
     fused: bool,
 }
@@ -42,7 +42,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 impl<R, F: Wire> FrameReader<R, F> {
     /// Creates a reader of frames of this format and limit.
     pub fn with_framing(inner: R, framing: impl Into<Framing<F>>) -> Self {
-        Self { inner, engine: ReadEngine::growing(framing), fused: false }
+        Self { inner, engine: SharedReadEngine::new(framing), fused: false }
     }
 
     /// Starts with bytes that were read from the transport before, for example by another parser.
@@ -95,7 +95,7 @@ impl<R, F: Wire> FrameReader<R, F> {
 
     /// Returns the transport, and the bytes that were read from it and are not consumed.
     pub fn into_inner(self) -> (R, Vec<u8>) {
-        (self.inner, self.engine.into_buf().into_unread())
+        (self.inner, self.engine.into_unread())
     }
 }
 
@@ -168,10 +168,10 @@ impl<R: AsyncRead + Unpin, F: Wire> FrameReader<R, F> {
 
     /// Reads once. A reader that waits returns the thread's storage, unless it has many unread bytes.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.engine.take_shared_storage();
+        self.engine.take_storage();
         let read = Pin::new(&mut self.inner).poll_read(cx, self.engine.spare());
-        if read.is_pending() {
-            self.engine.return_shared_storage();
+        if matches!(read, Poll::Pending | Poll::Ready(Ok(0))) {
+            self.engine.return_storage();
         }
         match ready!(read) {
             Ok(n) => self.engine.received(n),

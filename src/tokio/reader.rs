@@ -1,18 +1,18 @@
 //! Reading frames from an asynchronous stream.
 
-use core::future::poll_fn;
-use core::pin::Pin;
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::boxed::Box;
 use std::io;
 use std::vec::Vec;
 
-use ::tokio::io::{AsyncRead, ReadBuf};
+use ::tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use futures_core::Stream;
 
 use super::clock::ReadClock;
-use crate::engine::{FrameOrSkipped, Next, ReadEngine, ReadTimeouts};
+use crate::engine::{FrameOrSkipped, Next, ReadEngine, ReadTimeouts, SharedReadEngine};
 use crate::io::ReadError;
 use crate::scan::Found;
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 
 /// Reads frames from anything that is [`AsyncRead`], and returns them borrowed, without a copy.
 ///
-/// It reads into a buffer of 64 KiB that all readers of a thread share, and into one of its own
+/// It reads into a buffer of 96 KiB that all readers of a thread share, and into one of its own
 /// while a larger frame arrives, which grows up to the limit plus a header. While it waits, it holds
 /// only the bytes of the next frame that have arrived. It needs no `BufReader`. [`buf`](Self::buf)
 /// returns the buffer, which has the framing, the position in the stream, and the next header.
@@ -30,7 +30,7 @@ use crate::{
 #[derive(Debug)]
 pub struct FrameReader<R, F: Wire = V1> {
     inner: R,
-    pub(super) engine: ReadEngine<Vec<u8>, F>,
+    pub(super) engine: SharedReadEngine<F>,
     /// Allocated with the first timeout only, since an idle connection should be small.
     clock: Option<Box<ReadClock>>,
     /// The `Stream` has yielded its error.
@@ -51,7 +51,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 impl<R, F: Wire> FrameReader<R, F> {
     /// Creates a reader of frames of this format and limit.
     pub fn with_framing(inner: R, framing: impl Into<Framing<F>>) -> Self {
-        let engine = ReadEngine::growing(framing.into());
+        let engine = SharedReadEngine::new(framing);
         Self { inner, engine, clock: None, fused: false }
     }
 
@@ -158,7 +158,7 @@ impl<R, F: Wire> FrameReader<R, F> {
 
     /// Returns the transport, and the bytes that were read from it and are not consumed.
     pub fn into_inner(self) -> (R, Vec<u8>) {
-        (self.inner, self.engine.into_buf().into_unread())
+        (self.inner, self.engine.into_unread())
     }
 }
 
@@ -319,21 +319,33 @@ impl<R: AsyncRead + Unpin, F: Wire> FrameReader<R, F> {
 
     /// Reads once. If nothing can be read, checks the time limits and waits for the first of them.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
-        self.engine.take_shared_storage();
-        let mut spare = ReadBuf::new(self.engine.spare());
-        match Pin::new(&mut self.inner).poll_read(cx, &mut spare) {
-            Poll::Ready(Ok(())) => {
-                let n = spare.filled().len();
-                self.engine.received(n);
-                self.restart_idle();
-            }
+        self.engine.take_storage();
+        match self.poll_read_bytes(cx) {
+            Poll::Ready(Ok(())) if self.engine.is_ended() => self.engine.return_storage(),
+            Poll::Ready(Ok(())) => self.restart_idle(),
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
             Poll::Pending => {
-                self.engine.return_shared_storage();
+                self.engine.return_storage();
                 return self.poll_timeouts(cx);
             }
         }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once into the buffer.
+    #[inline]
+    fn poll_read_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { inner, engine, .. } = self;
+        // Memory for a large frame is not set to zero first.
+        let append = |storage: &mut Vec<u8>| pin!(inner.read_buf(storage)).poll(cx);
+        if let Some(read) = engine.append_with(append) {
+            return read.map_ok(drop);
+        }
+        let mut spare = ReadBuf::new(engine.spare());
+        ready!(Pin::new(inner).poll_read(cx, &mut spare))?;
+        let n = spare.filled().len();
+        engine.received(n);
         Poll::Ready(Ok(()))
     }
 

@@ -669,8 +669,8 @@ impl tokio::io::AsyncRead for Rooms {
     }
 }
 
-/// Who has waited reads into the thread's 64 KiB first, and a frame that needs more is given at once
-/// what the last such frame needed.
+/// After a wait a reader reads into the thread's 96 KiB first, and a frame that needs more gets at once what
+/// the last such frame needed.
 #[tokio::test]
 async fn after_a_pause_a_large_frame_grows_the_buffer_once() {
     let large = wire_of(&[vec![1; 500_000]]);
@@ -681,12 +681,12 @@ async fn after_a_pause_a_large_frame_grows_the_buffer_once() {
         ours.write_all(&large).await.unwrap();
         assert!(reader.next_frame().await.unwrap().is_some());
         let rooms = std::mem::take(&mut reader.get_mut().rooms);
-        assert_eq!(rooms[0], 64 * 1024);
+        assert_eq!(rooms[0], 96 * 1024);
         if round == 0 {
             assert!(rooms.len() > 2, "{rooms:?}");
             most = rooms.iter().sum();
         } else {
-            assert_eq!(rooms, [64 * 1024, most - 64 * 1024]);
+            assert_eq!(rooms, [96 * 1024, most - 96 * 1024]);
         }
         assert!(attempt(1, reader.next_frame()).is_none());
         reader.get_mut().rooms.clear();

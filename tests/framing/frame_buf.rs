@@ -20,14 +20,14 @@ fn a_growing_buffer_follows_what_arrives() {
         assert_eq!(buf.next_frame(), Ok(None));
         arrived += buf.extend(&[0; 700]);
         buf.spare();
-        assert!(buf.capacity() <= (2 * arrived).max(8192), "{} for {arrived}", buf.capacity());
+        assert!(buf.capacity() <= (3 * arrived).max(8192), "{} for {arrived}", buf.capacity());
     }
     let (storage, unread) = buf.into_parts();
-    assert!(storage.capacity() <= 2 * arrived);
+    assert!(storage.capacity() <= 3 * arrived);
     assert_eq!(unread.len(), arrived);
 }
 
-/// It doubles, but not beyond what the longest frame needs.
+/// It grows, but not beyond what the longest frame needs.
 #[test]
 fn a_growing_buffer_ends_with_the_longest_frame() {
     let framing = Framing::new(V1).with_limit(100_000);
