@@ -102,6 +102,8 @@ pub(crate) struct Log<'a> {
     limit: LogLimit,
     /// Whether the peer was announced.
     announced: bool,
+    /// Whether it was not, because of too many others, and has sent nothing since.
+    is_hidden: bool,
     messages: u64,
     files: u64,
 }
@@ -115,6 +117,7 @@ impl<'a> Log<'a> {
             active,
             limit: LogLimit::new(),
             announced: false,
+            is_hidden: false,
             messages: 0,
             files: 0,
         }
@@ -159,7 +162,11 @@ impl<'a> Log<'a> {
     }
 
     async fn complain(&self, text: &str) {
-        self.note(error_line(text)).await;
+        if !self.is_hidden {
+            self.note(error_line(text)).await;
+        } else if let Some(more) = self.rules.admit_connection() {
+            self.note(error_line(&format!("{text}{}", hidden(more)))).await;
+        }
     }
 
     fn timed(&self, text: String) -> String {
@@ -179,16 +186,20 @@ impl<'a> Log<'a> {
             return;
         }
         self.announced = true;
+        let Some(more) = self.rules.admit_connection() else {
+            self.is_hidden = true;
+            return;
+        };
         if !self.is_json() {
             let hello = hello.map_or_else(String::new, |hello| format!(" ({})", v1::brief(hello)));
-            self.note(format!("{} connected{hello}", self.peer)).await;
+            self.note(format!("{} connected{hello}{}", self.peer, hidden(more))).await;
         }
     }
 
     pub(crate) async fn hello(&mut self, hello: &Hello<'_>) {
         let peer = &self.peer;
         self.event(ListenEvent::Hello { peer, limit: hello.limit, name: hello.name }).await;
-        if self.announced && !self.is_json() {
+        if self.announced && !self.is_hidden && !self.is_json() {
             self.note(format!("{peer} says hello: {}", v1::brief(hello))).await;
         }
         self.announce(Some(hello)).await;
@@ -199,6 +210,7 @@ impl<'a> Log<'a> {
         self.messages += 1;
         self.rules.messages.fetch_add(1, Ordering::Relaxed);
         self.announce(None).await;
+        self.is_hidden = false;
         let peer = &self.peer;
         match self.rules.show {
             Show::Json => {
@@ -228,6 +240,7 @@ impl<'a> Log<'a> {
                 self.files += 1;
                 self.rules.files.fetch_add(1, Ordering::Relaxed);
                 self.announce(None).await;
+                self.is_hidden = false;
                 let peer = &self.peer;
                 if self.is_json() {
                     let event = ListenEvent::File {
@@ -334,6 +347,7 @@ impl<'a> Log<'a> {
     }
 
     pub(crate) async fn ended(&mut self, end: &End) {
+        self.active.end();
         self.announce(None).await;
         if self.limit.hidden() > 0 {
             let more = count(self.limit.hidden(), "more error");
@@ -345,7 +359,7 @@ impl<'a> Log<'a> {
         let (peer, messages, files) = (&self.peer, self.messages, self.files);
         let clean = matches!(end, End::Clean);
         self.event(ListenEvent::Ended { peer, messages, files, clean }).await;
-        if !self.is_json() && clean {
+        if !self.is_json() && !self.is_hidden && clean {
             let mut after = count(messages, "message");
             if files > 0 {
                 after = format!("{after} and {}", count(files, "file"));
