@@ -102,8 +102,8 @@ pub(crate) struct Log<'a> {
     limit: LogLimit,
     /// Whether the peer was announced.
     announced: bool,
-    /// Whether it was not, because of too many others, and has sent nothing since.
-    is_hidden: bool,
+    /// Whether it was not shown, because of too many others.
+    was_hidden: bool,
     messages: u64,
     files: u64,
 }
@@ -117,7 +117,7 @@ impl<'a> Log<'a> {
             active,
             limit: LogLimit::new(),
             announced: false,
-            is_hidden: false,
+            was_hidden: false,
             messages: 0,
             files: 0,
         }
@@ -135,6 +135,11 @@ impl<'a> Log<'a> {
     /// Returns what says when the peer has sent something last.
     pub(crate) fn active(&self) -> &Active {
         &self.active
+    }
+
+    /// Returns whether less is logged of this peer, because it has sent nothing.
+    fn is_hidden(&self) -> bool {
+        self.was_hidden && !self.active.is_useful()
     }
 
     fn is_json(&self) -> bool {
@@ -162,7 +167,7 @@ impl<'a> Log<'a> {
     }
 
     async fn complain(&self, text: &str) {
-        if !self.is_hidden {
+        if !self.is_hidden() {
             self.note(error_line(text)).await;
         } else if let Some(more) = self.rules.admit_connection() {
             self.note(error_line(&format!("{text}{}", hidden(more)))).await;
@@ -187,7 +192,7 @@ impl<'a> Log<'a> {
         }
         self.announced = true;
         let Some(more) = self.rules.admit_connection() else {
-            self.is_hidden = true;
+            self.was_hidden = true;
             return;
         };
         if !self.is_json() {
@@ -199,7 +204,7 @@ impl<'a> Log<'a> {
     pub(crate) async fn hello(&mut self, hello: &Hello<'_>) {
         let peer = &self.peer;
         self.event(ListenEvent::Hello { peer, limit: hello.limit, name: hello.name }).await;
-        if self.announced && !self.is_hidden && !self.is_json() {
+        if self.announced && !self.is_hidden() && !self.is_json() {
             self.note(format!("{peer} says hello: {}", v1::brief(hello))).await;
         }
         self.announce(Some(hello)).await;
@@ -210,7 +215,6 @@ impl<'a> Log<'a> {
         self.messages += 1;
         self.rules.messages.fetch_add(1, Ordering::Relaxed);
         self.announce(None).await;
-        self.is_hidden = false;
         let peer = &self.peer;
         match self.rules.show {
             Show::Json => {
@@ -240,7 +244,6 @@ impl<'a> Log<'a> {
                 self.files += 1;
                 self.rules.files.fetch_add(1, Ordering::Relaxed);
                 self.announce(None).await;
-                self.is_hidden = false;
                 let peer = &self.peer;
                 if self.is_json() {
                     let event = ListenEvent::File {
@@ -359,7 +362,7 @@ impl<'a> Log<'a> {
         let (peer, messages, files) = (&self.peer, self.messages, self.files);
         let clean = matches!(end, End::Clean);
         self.event(ListenEvent::Ended { peer, messages, files, clean }).await;
-        if !self.is_json() && !self.is_hidden && clean {
+        if !self.is_json() && !self.is_hidden() && clean {
             let mut after = count(messages, "message");
             if files > 0 {
                 after = format!("{after} and {}", count(files, "file"));

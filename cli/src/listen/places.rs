@@ -61,13 +61,19 @@ impl Stop {
 #[derive(Clone)]
 pub(crate) struct Active {
     network: Network,
-    /// `None` after its end.
-    last: Arc<Mutex<Option<Instant>>>,
+    last: Arc<Mutex<Last>>,
+}
+
+/// The last time, or that of the connection's begin; `None` after its end.
+struct Last {
+    at: Option<Instant>,
+    is_useful: bool,
 }
 
 impl Active {
     pub(crate) fn new(network: Network) -> Self {
-        Self { network, last: Arc::new(Mutex::new(Some(Instant::now()))) }
+        let last = Last { at: Some(Instant::now()), is_useful: false };
+        Self { network, last: Arc::new(Mutex::new(last)) }
     }
 
     pub(crate) fn network(&self) -> Network {
@@ -76,19 +82,24 @@ impl Active {
 
     /// Notes that the peer has just done so.
     pub(crate) fn touch(&self) {
-        *self.last() = Some(Instant::now());
+        *self.last() = Last { at: Some(Instant::now()), is_useful: true };
     }
 
     /// Notes that the conversation has ended: the peer is the first to give its place away.
     pub(crate) fn end(&self) {
-        *self.last() = None;
+        self.last().at = None;
+    }
+
+    /// Returns whether it has ever done so.
+    pub(crate) fn is_useful(&self) -> bool {
+        self.last().is_useful
     }
 
     fn idle(&self) -> Duration {
-        self.last().map_or(Duration::MAX, |last| last.elapsed())
+        self.last().at.map_or(Duration::MAX, |last| last.elapsed())
     }
 
-    fn last(&self) -> MutexGuard<'_, Option<Instant>> {
+    fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
