@@ -79,7 +79,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = help::ANSWERS, value_name = "SECONDS", default_value = "10", requires = "exec",
           value_parser = parse_seconds, hide_short_help = true)]
     pub(crate) exec_timeout: Duration,
-    /// How many commands may run at a time; more have to wait [default: the number of processors].
+    /// How many commands may run at a time; more wait in turn of addresses [default: the number of processors].
     #[arg(long, help_heading = help::ANSWERS, value_name = "N", requires = "exec", hide_short_help = true)]
     pub(crate) exec_jobs: Option<usize>,
     /// Send each message of a peer to all others.
@@ -96,6 +96,7 @@ pub(crate) struct Args {
     ///
     /// It is the one that has sent no message and no byte of a file for the longest time, of the address
     /// with the most connections first. While none is idle for --first-timeout, the next waits.
+    /// There are fewer if the system allows too few open files.
     #[arg(long, help_heading = help::CONNECTIONS, value_name = "N", default_value_t = 4096)]
     pub(crate) max_connections: usize,
     /// How many of them may have the same address; more are closed at once.
@@ -105,8 +106,9 @@ pub(crate) struct Args {
     pub(crate) max_connections_per_address: Option<usize>,
     /// How much of what all peers sent, and of the answers, may wait in memory.
     ///
-    /// This is besides 128 KiB for each peer. While there is more, larger frames wait, all but one, so that
-    /// a frame within --limit can be taken that is larger than this. --frame-timeout bounds the wait.
+    /// This is besides 64 KiB for each peer. While it is used up, larger frames wait in turn of the
+    /// addresses, all but one, so that a frame within --limit can be taken that is larger than this. A peer
+    /// that is slower than 512 KiB a second then ends, and a command waits for room for its answer.
     #[arg(long, help_heading = help::CONNECTIONS, value_name = "BYTES", default_value = "512MiB",
           value_parser = parse_bytes, hide_short_help = true)]
     pub(crate) max_memory: u64,
