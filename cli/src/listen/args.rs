@@ -79,7 +79,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = help::ANSWERS, value_name = "SECONDS", default_value = "10", requires = "exec",
           value_parser = parse_seconds, hide_short_help = true)]
     pub(crate) exec_timeout: Duration,
-    /// How many commands may run at a time; more wait in turn of addresses [default: the number of processors].
+    /// How many commands may run at a time; more have to wait [default: the number of processors].
     #[arg(long, help_heading = help::ANSWERS, value_name = "N", requires = "exec", hide_short_help = true)]
     pub(crate) exec_jobs: Option<usize>,
     /// Send each message of a peer to all others.
