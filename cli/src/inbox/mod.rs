@@ -206,6 +206,11 @@ impl Inbox {
         self.max_file.unwrap_or(u64::MAX).min(self.in_use.max_bytes())
     }
 
+    /// Returns whether a file has just been refused because the other parts leave no room for it.
+    pub(crate) fn is_room_wanted(&self) -> bool {
+        self.in_use.is_wanted()
+    }
+
     /// Returns how many files may still be digested at the same time.
     pub(crate) fn digesting(&self) -> Arc<Semaphore> {
         Arc::clone(&self.digesting)

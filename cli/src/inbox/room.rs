@@ -20,6 +20,9 @@ const MAX_PARTS: usize = 10_000;
 /// parts that are known are too few.
 const LISTED_FOR: Duration = Duration::from_secs(60);
 
+/// How long it is remembered that a part had no room.
+const WANTED_FOR: Duration = Duration::from_secs(3);
+
 /// Returns how many bytes a part of this length counts for.
 fn room_of(len: u64) -> u64 {
     len.div_ceil(BLOCK).saturating_mul(BLOCK)
@@ -33,6 +36,8 @@ pub(super) struct InUse {
     max_bytes: u64,
     /// Held while old parts are removed, by one thread at a time.
     removal: Mutex<()>,
+    /// When a part had no room last.
+    wanted: Mutex<Option<Instant>>,
     pub(super) disk: Box<dyn Disk>,
 }
 
@@ -101,12 +106,31 @@ impl Parts {
 
 impl InUse {
     pub(super) fn new(max_bytes: u64, disk: Box<dyn Disk>) -> Self {
-        Self { parts: Mutex::default(), max_bytes, removal: Mutex::default(), disk }
+        Self {
+            parts: Mutex::default(),
+            max_bytes,
+            removal: Mutex::default(),
+            wanted: Mutex::default(),
+            disk,
+        }
     }
 
     /// The maximum number of bytes in all parts.
     pub(super) fn max_bytes(&self) -> u64 {
         self.max_bytes
+    }
+
+    /// Returns whether a part has just had no room.
+    pub(super) fn is_wanted(&self) -> bool {
+        let wanted = *self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.is_some_and(|wanted| wanted.elapsed() < WANTED_FOR)
+    }
+
+    /// Returns the error of a part for which the maximum of all parts has no room, and notes it.
+    fn busy(&self) -> io::Error {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let what = "files that are on their way in take all that --max-parts gives them";
+        io::Error::new(io::ErrorKind::ResourceBusy, what)
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -138,7 +162,7 @@ impl InUse {
         if self.try_reserve(name, more) || self.evict(dir, || self.try_reserve(name, more))? {
             return Ok(());
         }
-        Err(busy())
+        Err(self.busy())
     }
 
     /// Lists the folder, and removes unused parts until the total is within the maximum.
@@ -160,7 +184,7 @@ impl InUse {
             let len = parts.len(name);
             let others = parts.room.saturating_sub(parts.unused_room).saturating_sub(room_of(len));
             if others.saturating_add(len).saturating_add(more) > self.max_bytes {
-                return Err(busy());
+                return Err(self.busy());
             }
         }
         let Some(free) = self.disk.free() else { return Ok(()) };
@@ -270,12 +294,6 @@ impl InUse {
         parts.listed = Some(Instant::now());
         Ok(())
     }
-}
-
-/// The error of a part for which the maximum of all parts has no room.
-fn busy() -> io::Error {
-    let what = "files that are on their way in take all that --max-parts gives them";
-    io::Error::new(io::ErrorKind::ResourceBusy, what)
 }
 
 /// Marks a part as in use until dropped.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::mem;
 use std::net::Ipv4Addr;
 use std::num::NonZero;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -95,6 +96,7 @@ pub(crate) struct Args {
     ///
     /// It is the one that has sent no message and no byte of a file for the longest time, of the address
     /// with the most connections first. While none is idle for --first-timeout, the next waits.
+    /// There are fewer if the system allows too few open files.
     #[arg(long, help_heading = help::CONNECTIONS, value_name = "N", default_value_t = 4096)]
     pub(crate) max_connections: usize,
     /// How many of them may have the same address; more are closed at once.
@@ -104,8 +106,9 @@ pub(crate) struct Args {
     pub(crate) max_connections_per_address: Option<usize>,
     /// How much of what all peers sent, and of the answers, may wait in memory.
     ///
-    /// This is besides 128 KiB for each peer. While there is more, larger frames wait, all but one, so that
-    /// a frame within --limit can be taken that is larger than this. --frame-timeout bounds the wait.
+    /// This is besides 64 KiB for each peer. While it is used up, larger frames wait in turn of the
+    /// addresses, all but one, so that a frame within --limit can be taken that is larger than this. A peer
+    /// that is slower than 512 KiB a second then ends, and a command waits for room for its answer.
     #[arg(long, help_heading = help::CONNECTIONS, value_name = "BYTES", default_value = "512MiB",
           value_parser = parse_bytes, hide_short_help = true)]
     pub(crate) max_memory: u64,
@@ -153,14 +156,33 @@ pub(crate) struct Args {
     pub(crate) preview: u16,
 }
 
+/// The open files that are kept for the program itself, and for each command that runs: its pipes.
+const OWN_FILES: usize = 16;
+const FILES_OF_A_COMMAND: usize = 8;
+
 impl Args {
+    /// Returns how many commands may run at a time.
+    fn jobs(&self) -> usize {
+        let processors = || thread::available_parallelism().map_or(1, NonZero::get);
+        if self.exec { self.exec_jobs.unwrap_or_else(processors).max(1) } else { 0 }
+    }
+
+    /// Returns how many connections may be open at a time, so that of this many open files enough stay for
+    /// commands and, with `--dir`, a half for files.
+    pub(crate) fn open_connections(&self, open_files: usize) -> usize {
+        let commands = self.jobs().saturating_mul(FILES_OF_A_COMMAND);
+        let left = open_files.saturating_sub(commands.saturating_add(OWN_FILES));
+        let left = if self.inbox.dir.is_some() { left / 2 } else { left };
+        // With very few open files some have to do without.
+        left.max(open_files / 8).max(2)
+    }
+
     /// Returns how messages are answered.
     pub(crate) fn take_reply(&mut self) -> Option<Reply> {
         if self.exec {
-            let processors = || thread::available_parallelism().map_or(1, NonZero::get);
-            let jobs = self.exec_jobs.unwrap_or_else(processors);
-            let command = mem::take(&mut self.command);
-            return Exec::new(command, self.exec_timeout, jobs).map(Reply::Exec);
+            let (jobs, command) = (self.jobs(), mem::take(&mut self.command));
+            let exec = Exec::new(command, self.exec_timeout, jobs);
+            return exec.map(|exec| Reply::Exec(Arc::new(exec)));
         }
         self.reply.as_deref().map(Reply::parse)
     }

@@ -1,44 +1,74 @@
 //! The memory that all peers together may fill.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
+use unstick_session::message::Code;
+
+use crate::listen::end::End;
+use crate::listen::places::Network;
+use crate::listen::shares::{Share, Shares};
 
 /// What each connection may hold whatever the others hold, so that small messages always pass.
 const OWN_SHARE: u64 = 64 << 10;
 /// How much is read before the budget is asked again.
 const STEP: u64 = 64 << 10;
-/// How long a connection waits before it asks again.
-const PAUSE: Duration = Duration::from_millis(50);
+/// How long a peer may take for a frame or an answer while others wait for its memory: this time, and a
+/// second for each of these bytes.
+const PATIENCE: Duration = Duration::from_secs(1);
+const BYTES_A_SECOND: u64 = 512 << 10;
 /// The allowance after a read was refused and the connection was told.
 const REFUSED: u64 = u64::MAX;
 
 /// The bytes that all connections hold above their own shares.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    max: u64,
-    used: AtomicU64,
-    /// Whether a connection holds more than the maximum, so that its frame is completed. Frames that do
-    /// not fit together, or one that is longer than the maximum, would wait for each other or for ever.
-    is_exceeded: AtomicBool,
+///
+/// One connection at a time may hold more than the maximum, so that its frame is completed. Frames that do
+/// not fit together, or one that is longer than the maximum, would wait for each other or for ever.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget(Arc<Shares>);
+
+/// The number of bytes that a connection holds.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Held {
+    /// What waits for the peer: frames that are not complete, and answers that it has not taken.
+    pub(crate) peer: usize,
+    /// The messages that wait for commands.
+    pub(crate) commands: usize,
+    /// What waits for the disk.
+    pub(crate) disk: usize,
+}
+
+impl Held {
+    fn all(self) -> u64 {
+        (self.peer + self.commands + self.disk) as u64
+    }
+
+    /// Returns what is held with an answer.
+    pub(crate) fn more(self, answer: &[u8]) -> Self {
+        Self { peer: self.peer + answer.len(), ..self }
+    }
 }
 
 /// What one connection holds, and how much it may read. Dropped, it returns what it holds.
 pub(crate) struct Account {
-    budget: Arc<Budget>,
-    charged: u64,
+    share: Share,
     allowance: Arc<AtomicU64>,
-    /// Whether this is the connection that may hold more than the maximum.
-    exceeds: bool,
-    /// Whether nothing may be read until the budget has room.
-    waits: bool,
+    /// Whether the connection reads if it may.
+    reads: bool,
+    /// Whether the allowance is more than its own share.
+    is_extra: bool,
+    /// Since when the budget has waited for the peer, and how long it may.
+    owes: Option<(Instant, Duration)>,
+    /// Since when the peer has waited for the budget, and how long it did before.
+    waits: Option<Instant>,
+    waited: Duration,
 }
 
 /// A reader that reads as much as its account allows.
@@ -48,83 +78,160 @@ pub(crate) struct Budgeted<R> {
 }
 
 impl Budget {
-    pub(crate) fn new(max: u64) -> Arc<Self> {
-        Arc::new(Self { max, used: AtomicU64::new(0), is_exceeded: AtomicBool::new(false) })
+    pub(crate) fn new(max: u64) -> Self {
+        Self(Shares::new(max, true))
     }
 
     /// Opens the account of a connection.
-    pub(crate) fn open<R>(self: &Arc<Self>, inner: R) -> (Budgeted<R>, Account) {
+    pub(crate) fn open<R>(&self, inner: R, network: Network) -> (Budgeted<R>, Account) {
         let allowance = Arc::new(AtomicU64::new(OWN_SHARE));
         let account = Account {
-            budget: Arc::clone(self),
-            charged: 0,
+            share: self.0.open(network),
             allowance: Arc::clone(&allowance),
-            exceeds: false,
-            waits: false,
+            reads: true,
+            is_extra: false,
+            owes: None,
+            waits: None,
+            waited: Duration::ZERO,
         };
         (Budgeted { inner, allowance }, account)
     }
 
-    fn is_full(&self) -> bool {
-        self.used.load(Ordering::Relaxed) >= self.max
+    /// Waits for room for what is not read from a peer.
+    pub(crate) async fn room(&self, network: Network, bytes: u64) -> Share {
+        self.0.get(network, bytes).await
     }
 }
 
 impl Account {
-    /// Sets the number of bytes that the connection holds, and allows it to read more if it has some
-    /// of its share left, or the budget some of its own, or if it is the one that may exceed it.
-    pub(crate) fn hold(&mut self, bytes: usize) {
-        let held = bytes as u64;
-        self.charge(held.saturating_sub(OWN_SHARE));
-        let allowance = match OWN_SHARE.saturating_sub(held) {
-            0 if self.budget.is_full() && !self.may_exceed() => 0,
-            0 => STEP,
-            share => share,
-        };
-        self.allowance.store(allowance, Ordering::Relaxed);
-        self.waits = allowance == 0;
+    /// Sets the number of bytes that the connection holds, and whether it reads. If so, it may read more
+    /// if it has some of its share left, or once the budget has some and it is its turn.
+    pub(crate) fn hold(&mut self, held: Held, reads: bool) {
+        let (all, left) = (held.all(), self.left());
+        let over = all.saturating_sub(OWN_SHARE);
+        // The disk always takes more.
+        let ends_turn = Held { disk: 0, ..held }.all() <= OWN_SHARE;
+        self.reads = reads;
+        if !reads || all < OWN_SHARE {
+            self.share.leave();
+            self.share.set(over, ends_turn);
+            self.allow(OWN_SHARE.saturating_sub(all), false);
+        } else if left > 0 {
+            self.share.set(over.saturating_add(left), false);
+        } else if !self.share.waits() {
+            self.share.set(over, ends_turn);
+            let has_more = self.share.take(STEP);
+            self.allow(if has_more { STEP } else { 0 }, has_more);
+        }
+        let (now, waits) = (Instant::now(), self.share.waits());
+        if waits {
+            self.waits.get_or_insert(now);
+        } else if let Some(since) = self.waits.take() {
+            self.waited += now - since;
+        }
+        self.owes = self.owed_since(held.peer as u64, now).filter(|_| !waits);
     }
 
-    /// Waits until [`hold`](Self::hold) has to be called again, because as much was read as is allowed.
-    pub(crate) async fn used_up(&self) {
-        if self.waits {
-            return sleep(PAUSE).await;
+    /// Returns whether nothing may be read until the budget has room.
+    pub(crate) fn waits(&self) -> bool {
+        self.share.waits()
+    }
+
+    /// Returns how long this peer has waited for the budget in all.
+    pub(crate) fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// Waits until [`hold`](Self::hold) has to be called again, because as much was read as is allowed or
+    /// the budget has room.
+    ///
+    /// # Errors
+    /// The connection has to end: others wait for the memory, and the peer is too slow.
+    pub(crate) async fn changed(&mut self) -> Result<(), End> {
+        let Self { share, allowance, reads, is_extra, owes, .. } = self;
+        if share.waits() {
+            share.granted().await;
+            allowance.store(STEP, Ordering::Relaxed);
+            *is_extra = true;
+            return Ok(());
         }
-        poll_fn(|_| match self.allowance.load(Ordering::Relaxed) {
-            0 | REFUSED => Poll::Ready(()),
+        let used_up = poll_fn(|_| match allowance.load(Ordering::Relaxed) {
+            0 | REFUSED if *reads => Poll::Ready(()),
             // The reader wakes this task.
             _ => Poll::Pending,
-        })
-        .await;
-    }
-
-    /// Holds nothing any more, and allows any read: what comes is discarded.
-    pub(crate) fn close(&mut self) {
-        self.charge(0);
-        self.waits = false;
-        self.allowance.store(REFUSED - 1, Ordering::Relaxed);
-    }
-
-    /// Whether this connection may hold more than the maximum. One may, until it is back in its own share.
-    fn may_exceed(&mut self) -> bool {
-        self.exceeds = self.exceeds || !self.budget.is_exceeded.swap(true, Ordering::Relaxed);
-        self.exceeds
-    }
-
-    fn charge(&mut self, bytes: u64) {
-        if bytes == 0 && std::mem::take(&mut self.exceeds) {
-            self.budget.is_exceeded.store(false, Ordering::Relaxed);
+        });
+        tokio::select! {
+            biased;
+            () = used_up => Ok(()),
+            end = pressed(share, *owes) => Err(end),
         }
-        self.budget.used.fetch_add(bytes, Ordering::Relaxed);
-        self.budget.used.fetch_sub(self.charged, Ordering::Relaxed);
-        self.charged = bytes;
+    }
+
+    /// Waits for a write, for at most this time. Meanwhile so much is held.
+    ///
+    /// # Errors
+    /// The peer does not take it in this time, or too slowly while others wait for the memory.
+    pub(crate) async fn in_time<T>(
+        &mut self,
+        held: Held,
+        after: Duration,
+        written: impl Future<Output = T>,
+    ) -> Result<T, End> {
+        self.share.set(held.all().saturating_sub(OWN_SHARE).saturating_add(self.left()), false);
+        self.owes = self.owed_since(held.peer as u64, Instant::now());
+        tokio::select! {
+            biased;
+            written = written => Ok(written),
+            () = sleep(after) => Err(End::not_taken(after)),
+            end = pressed(&self.share, self.owes) => Err(end),
+        }
+    }
+
+    /// Keeps so much as is still to be written, and allows any read: what comes is discarded.
+    pub(crate) fn close(&mut self, unwritten: usize) {
+        self.hold(Held { peer: unwritten, ..Held::default() }, false);
+        self.allow(REFUSED - 1, false);
+    }
+
+    /// Returns whether it holds more than its own share.
+    pub(crate) fn is_over(&self) -> bool {
+        self.owes.is_some()
+    }
+
+    /// Returns how much more than its own share may still be read.
+    fn left(&self) -> u64 {
+        match self.allowance.load(Ordering::Relaxed) {
+            left if self.is_extra && left != REFUSED => left,
+            _ => 0,
+        }
+    }
+
+    /// Returns since when the peer has been waited for, and how long it may be, with so much held.
+    fn owed_since(&self, held: u64, now: Instant) -> Option<(Instant, Duration)> {
+        let time = PATIENCE + Duration::from_millis(held.saturating_mul(1000) / BYTES_A_SECOND);
+        (held > OWN_SHARE).then(|| (self.owes.map_or(now, |(since, _)| since), time))
+    }
+
+    fn allow(&mut self, bytes: u64, is_extra: bool) {
+        self.allowance.store(bytes, Ordering::Relaxed);
+        self.is_extra = is_extra;
     }
 }
 
-impl Drop for Account {
-    fn drop(&mut self) {
-        self.charge(0);
+/// Waits until others wait for the memory of a peer that has been waited for since this time, and may be
+/// for this long.
+async fn pressed(share: &Share, owes: Option<(Instant, Duration)>) -> End {
+    let Some((since, time)) = owes else { return pending().await };
+    sleep_until(since + time).await;
+    while !share.is_wanted() {
+        sleep(PATIENCE).await;
     }
+    let message = format!(
+        "other peers wait for its memory, and it was slower than {} KiB a second with a frame or in \
+         taking an answer; to keep such peers raise --max-memory",
+        BYTES_A_SECOND >> 10
+    );
+    End::Error { at: None, code: Some(Code::TOO_SLOW), message }
 }
 
 impl<R> Budgeted<R> {
@@ -162,62 +269,78 @@ impl<R: AsyncRead + Unpin> AsyncRead for Budgeted<R> {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt;
+    use tokio::time::timeout;
 
     use super::*;
 
     const MIB: usize = 1 << 20;
     const SHARE: usize = 64 << 10;
 
-    /// Reads until the account refuses, and returns how much.
-    async fn read(reader: &mut Budgeted<&[u8]>, account: &mut Account, held: usize) -> usize {
-        account.hold(held);
-        let (mut read, mut chunk) = (0, [0; 1000]);
-        loop {
+    /// Reads until the account has it wait, or all is read; returns how much is held then.
+    async fn fill(reader: &mut Budgeted<&[u8]>, account: &mut Account, mut held: usize) -> usize {
+        let mut chunk = [0; 1000];
+        while !reader.inner.is_empty() {
+            account.hold(Held { peer: held, ..Held::default() }, true);
+            if account.waits() && timeout(Duration::ZERO, account.changed()).await.is_err() {
+                break;
+            }
             tokio::select! {
                 biased;
-                () = account.used_up() => return read,
-                n = reader.read(&mut chunk) => read += n.unwrap(),
-            }
-        }
-    }
-
-    /// Reads until the account refuses, or all is read; returns how much is held then.
-    async fn fill(reader: &mut Budgeted<&[u8]>, account: &mut Account, mut held: usize) -> usize {
-        while !reader.inner.is_empty() {
-            match read(reader, account, held).await {
-                0 => break,
-                more => held += more,
+                changed = account.changed() => changed.unwrap(),
+                n = reader.read(&mut chunk) => held += n.unwrap(),
             }
         }
         held
+    }
+
+    fn nothing(account: &mut Account) {
+        account.hold(Held::default(), true);
     }
 
     #[tokio::test]
     async fn reading_waits_while_the_budget_is_used_up() {
         let bytes = vec![0; 3 * MIB];
         let budget = Budget::new(MIB as u64);
-        let (mut a, mut a_account) = budget.open(&bytes[..]);
-        let (mut b, mut b_account) = budget.open(&bytes[..]);
-        let (mut c, mut c_account) = budget.open(&bytes[..]);
+        let open = |user| budget.open(&bytes[..], Network::User(user));
+        let ((mut a, mut a_account), (mut b, mut b_account), (mut c, mut c_account)) =
+            (open(1), open(1), open(2));
         // One may hold more than there is: its frame is completed, however long it is.
         assert_eq!(fill(&mut a, &mut a_account, 0).await, 3 * MIB);
         // Others have their shares all the same, and no more.
         assert_eq!(fill(&mut b, &mut b_account, 0).await, SHARE);
         assert_eq!(fill(&mut c, &mut c_account, 0).await, SHARE);
         // Until that one has handled its frame. Then frames that do not fit together come one by one.
-        a_account.hold(0);
-        let c_held = {
-            c_account.hold(SHARE);
-            let held = SHARE + read(&mut c, &mut c_account, SHARE).await;
-            c_account.hold(held);
-            held
-        };
+        nothing(&mut a_account);
         assert_eq!(fill(&mut b, &mut b_account, SHARE).await, 3 * MIB);
-        assert_eq!(fill(&mut c, &mut c_account, c_held).await, c_held);
-        b_account.close();
+        let c_held = fill(&mut c, &mut c_account, SHARE).await;
+        assert!(c_held <= 2 * SHARE, "{c_held}");
+        b_account.close(0);
         assert_eq!(fill(&mut c, &mut c_account, c_held).await, 3 * MIB);
         drop((a_account, c_account));
-        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
-        assert!(!budget.is_exceeded.load(Ordering::Relaxed));
+        let shares = Arc::clone(&budget.0);
+        assert!(shares.open(Network::User(1)).take(MIB as u64));
+    }
+
+    #[tokio::test]
+    async fn a_slow_peer_is_ended_only_while_others_wait() {
+        let bytes = vec![0; 2 * SHARE];
+        let budget = Budget::new(1);
+        let (mut a, mut a_account) = budget.open(&bytes[..], Network::User(1));
+        let (_, mut b_account) = budget.open(&bytes[..], Network::User(2));
+        let held = fill(&mut a, &mut a_account, 0).await;
+        let (a_held, b_held) =
+            (Held { peer: held, ..Held::default() }, Held { peer: SHARE, ..Held::default() });
+        let (short, long) = (Duration::from_millis(1500), Duration::from_secs(60));
+        a_account.hold(a_held, true);
+        assert!(timeout(short, a_account.changed()).await.is_err());
+        // While b waits, its own time does not count.
+        b_account.hold(b_held, true);
+        assert!(b_account.waits() && b_account.owes.is_none());
+        assert!(timeout(long, a_account.changed()).await.unwrap().is_err());
+        assert!(a_account.in_time(a_held, long, pending::<()>()).await.is_err());
+        drop(a_account);
+        assert!(timeout(long, b_account.changed()).await.unwrap().is_ok());
+        b_account.hold(b_held, true);
+        assert!(!b_account.waited().is_zero() && !b_account.waits());
     }
 }

@@ -1,11 +1,11 @@
 //! A conversation of version 1 with one peer.
 
+use std::future::pending;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use tokio::io::Join;
-use tokio::time::error::Elapsed;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 use unstick::tokio::ReadError;
 use unstick::{DecodeError, Kind};
 use unstick_session::message::{Code, FileCancel, Message};
@@ -15,7 +15,7 @@ use unstick_session::tokio::{Connection, ConnectionError, FoundEvent};
 use crate::addr::{BoxedReader, BoxedWriter, CLOSE_TIMEOUT, Halves};
 use crate::advice::reason;
 use crate::format::AnyMeta;
-use crate::listen::budget::{Account, Budgeted};
+use crate::listen::budget::{Account, Budgeted, Held};
 use crate::listen::end::End;
 use crate::listen::log::Log;
 use crate::listen::places::Stop;
@@ -25,6 +25,8 @@ use crate::listen::rules::{Rules, Said};
 use crate::listen::uploads::{Outcome, Uploads};
 use crate::v1::{self, Close, KEEPALIVE, PING_CHECK};
 
+/// The time limit for a close after answers that the peer does not take.
+const SHORT_CLOSE: Duration = Duration::from_millis(200);
 /// How long to wait for a peer's hello before the peer is announced without it.
 const ANNOUNCE: Duration = Duration::from_millis(200);
 /// The interval at which the rate of an upload is checked.
@@ -46,7 +48,7 @@ pub(crate) async fn serve(
     (incoming, outgoing): Halves,
     mut stop: Stop,
 ) -> bool {
-    let (incoming, mut account) = rules.budget.open(incoming);
+    let (incoming, mut account) = rules.budget.open(incoming, log.active().network());
     let session = rules.kinds.iter().fold(Session::new(), |session, kind| session.with_kind(*kind));
     let stream = tokio::io::join(incoming, outgoing);
     let mut connection = Connection::with_limit(stream, u32::try_from(limit).unwrap_or(u32::MAX))
@@ -61,13 +63,13 @@ pub(crate) async fn serve(
         connection = connection.skip_oversize();
     }
     let active = log.active().clone();
-    let peer = log.peer().to_owned();
+    let answers = Answers::new(rules, &log, false);
     let mut conversation = Conversation {
         rules,
         limit,
         connection,
         log,
-        answers: Answers::new(rules.reply.as_ref(), &peer, false),
+        answers,
         uploads: Uploads::new(rules.inbox.clone(), active),
         rate: MinRate::new(rules.min_rate),
         open: None,
@@ -88,10 +90,12 @@ pub(crate) async fn serve(
         log.file(&outcome).await;
     }
     log.ended(&end).await;
-    account.close();
+    account.close(connection.unwritten_len());
     // An error is logged already, or nobody is there to be told.
     let owes = connection.session().owed() > 0;
-    let _ = connection.close(end.close(owes), CLOSE_TIMEOUT).await;
+    let within = if account.is_over() { SHORT_CLOSE } else { CLOSE_TIMEOUT };
+    let closed = connection.close(end.close(owes), within);
+    stop.unless_ordered(&end, async { drop(closed.await) }).await;
     end.is_clean()
 }
 
@@ -124,6 +128,7 @@ enum Wakeup {
     Outcome(Option<Outcome>),
     Answered(Answered),
     Said(Result<Said, u64>),
+    Flushed(Result<(), ConnectionError>),
     Tick,
     Ping,
     Announce,
@@ -148,13 +153,22 @@ impl Conversation<'_> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.reset();
         let mut ticked = 0;
+        // Since when something is written while nothing is read.
+        let mut writing = None;
         loop {
             if self.peer_closed && self.uploads.is_empty() && self.answers.is_empty() {
                 return End::Clean;
             }
             let can_read = self.can_read();
             let has_files = !self.uploads.is_empty() || self.uploads.awaits_data();
-            account.hold(self.held());
+            account.hold(self.held(), can_read);
+            // What the budget has no room for is not late.
+            let can_read = can_read && !account.waits();
+            if can_read {
+                writing = None; // a read writes, too
+            } else if self.connection.unwritten_len() > 0 {
+                writing.get_or_insert(Instant::now());
+            }
             let wakeup = tokio::select! {
                 biased; // a hello that has arrived is part of the announcement
                 end = stop.ordered() => Wakeup::Stop(end),
@@ -162,10 +176,16 @@ impl Conversation<'_> {
                     Wakeup::Outcome(outcome)
                 }
                 answered = self.answers.next() => Wakeup::Answered(answered),
-                _ = ticks.tick(), if has_files => Wakeup::Tick,
+                _ = ticks.tick(), if has_files || !self.answers.is_empty() => Wakeup::Tick,
                 said = others.next(self.log.peer()), if !self.peer_closed => Wakeup::Said(said),
-                () = account.used_up(), if can_read => continue,
-                found = self.connection.find(), if can_read => Wakeup::Found(found),
+                changed = account.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(end) => Wakeup::Stop(end),
+                },
+                () = until(writing, self.rules.frame_timeout), if writing.is_some() => {
+                    Wakeup::Stop(End::not_taken(self.rules.frame_timeout))
+                }
+                moved = move_on(&mut self.connection, can_read, writing.is_some()) => moved,
                 _ = pings.tick(), if !self.peer_closed => Wakeup::Ping,
                 () = &mut announce, if !self.log.is_announced() => Wakeup::Announce,
                 () = &mut first, if self.connection.position() == 0 => Wakeup::Late,
@@ -180,20 +200,24 @@ impl Conversation<'_> {
                 // After a close, which is an event before.
                 Wakeup::Found(Ok(None)) => Err(End::Clean),
                 Wakeup::Found(Err(error)) => self.failed(&error).await,
+                Wakeup::Flushed(flushed) => {
+                    writing = None;
+                    self.written(flushed)
+                }
                 Wakeup::Outcome(Some(outcome)) => self.outcome(outcome).await,
                 Wakeup::Outcome(None) => Ok(()),
                 Wakeup::Answered(answered) => self.answered(answered, account).await,
                 Wakeup::Said(said) => self.said(said, account).await,
                 Wakeup::Tick => {
                     ticked += 1;
-                    self.tick(ticked % TICKS_TO_WORKING == 0, can_read).await
+                    self.tick(ticked % TICKS_TO_WORKING == 0, can_read)
                 }
                 Wakeup::Ping => {
                     // If the peer has not answered the last ones, it gets no more.
                     if !std::mem::take(&mut self.has_sent) {
                         let _ = self.connection.try_feed(&Message::Ping(KEEPALIVE));
                     }
-                    if can_read { Ok(()) } else { self.flush().await }
+                    Ok(())
                 }
                 Wakeup::Announce => {
                     self.log.announce(None).await;
@@ -215,10 +239,13 @@ impl Conversation<'_> {
     }
 
     /// Returns the number of bytes that are held for this peer.
-    fn held(&self) -> usize {
+    fn held(&self) -> Held {
         let Self { connection, uploads, answers, .. } = self;
-        let answering = answers.held_len();
-        connection.unread_len() + connection.unwritten_len() + uploads.held_len() + answering
+        Held {
+            peer: connection.unread_len() + connection.unwritten_len(),
+            commands: answers.held_len(),
+            disk: uploads.held_len(),
+        }
     }
 
     /// Handles an event, and returns the answer to it.
@@ -299,9 +326,10 @@ impl Conversation<'_> {
                 Ok(())
             }
             Answer::Message(kind, payload) => {
-                account.hold(self.held() + payload.len());
                 let message = Message::Other { kind, payload: &payload };
-                let fed = timeout(self.rules.frame_timeout, self.connection.feed(&message)).await;
+                let held = self.held().more(&payload);
+                let fed = self.connection.feed(&message);
+                let fed = account.in_time(held, self.rules.frame_timeout, fed).await?;
                 self.written(fed)
             }
         }
@@ -309,15 +337,16 @@ impl Conversation<'_> {
 
     /// Sends the answer of a command.
     async fn answered(&mut self, answered: Answered, account: &mut Account) -> Result<(), End> {
-        let Answered { meta, answer, said, .. } = answered;
+        let Answered { meta, answer, said, room, .. } = answered;
         for line in said {
             self.log.command(&line).await;
         }
         let kind = meta.kind().unwrap_or(Kind::BINARY);
         if let Some(answer) = answer {
+            drop(room);
             self.answer(Answer::Message(kind, answer), account).await?;
         }
-        if self.can_read() { Ok(()) } else { self.flush().await }
+        Ok(())
     }
 
     /// Passes on what another peer has said, or tells how much was missed. What this peer does not take
@@ -335,7 +364,9 @@ impl Conversation<'_> {
             return Ok(());
         }
         let kind = meta.kind().unwrap_or(Kind::BINARY);
-        self.answer(Answer::Message(kind, payload.to_vec()), account).await
+        self.answer(Answer::Message(kind, payload.to_vec()), account).await?;
+        self.log.active().touch();
+        Ok(())
     }
 
     /// Handles an error of a read. An `Err` ends the conversation.
@@ -373,12 +404,11 @@ impl Conversation<'_> {
             _ => {}
         }
         self.log.file(&outcome).await;
-        sent?;
-        if self.can_read() { Ok(()) } else { self.flush().await }
+        sent
     }
 
     /// Handles a tick: flushes, checks the rate, and with `report_work` sends signs of life.
-    async fn tick(&mut self, report_work: bool, can_read: bool) -> Result<(), End> {
+    fn tick(&mut self, report_work: bool, can_read: bool) -> Result<(), End> {
         self.uploads.flush();
         let (at, unread) = (self.connection.position(), self.connection.unread_len() as u64);
         let expected = can_read && self.uploads.awaits_data();
@@ -388,7 +418,10 @@ impl Conversation<'_> {
         }
         // It may have lost interest, and others may need the room of the part.
         if let Some((id, held, _)) = self.ready.take_if(|(.., until)| *until <= Instant::now()) {
-            self.uploads.refuse_late(id, held);
+            self.uploads.refuse_late(id, held, None);
+        }
+        if can_read {
+            self.uploads.refuse_stalled();
         }
         if self.open.is_some()
             && can_read
@@ -398,28 +431,34 @@ impl Conversation<'_> {
         }
         if report_work {
             self.connection.tick();
-            if !can_read && !self.peer_closed {
-                // The disk is slower than the peer; a ping shows that this side is alive.
-                let _ = self.connection.try_feed(&Message::Ping(KEEPALIVE));
-            }
         }
-        if can_read { Ok(()) } else { self.flush().await }
+        if !can_read && !self.peer_closed && (report_work || !self.answers.is_empty()) {
+            // The disk or a command is slower than the peer; a ping shows that this side is alive, and finds
+            // out whether the peer is.
+            let _ = self.connection.try_feed(&Message::Ping(KEEPALIVE));
+        }
+        Ok(())
     }
 
-    /// Writes what is sent to the peer while nothing is read from it.
-    async fn flush(&mut self) -> Result<(), End> {
-        let flushed = timeout(self.rules.frame_timeout, self.connection.flush()).await;
-        self.written(flushed)
+    fn written(&self, written: Result<(), ConnectionError>) -> Result<(), End> {
+        written.map_err(|error| End::connection(&error, self.connection.event_at(), self.has_hello))
     }
+}
 
-    fn written(&self, written: Result<Result<(), ConnectionError>, Elapsed>) -> Result<(), End> {
-        match written {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                Err(End::connection(&error, self.connection.event_at(), self.has_hello))
-            }
-            Err(_late) => Err(End::not_taken(self.rules.frame_timeout)),
-        }
+/// Reads, or only writes, or does neither.
+async fn move_on(connection: &mut PeerConnection, reads: bool, writes: bool) -> Wakeup {
+    match (reads, writes) {
+        (true, _) => Wakeup::Found(connection.find().await),
+        (false, true) => Wakeup::Flushed(connection.flush().await),
+        (false, false) => pending().await,
+    }
+}
+
+/// Waits until so much time has passed since then.
+async fn until(since: Option<Instant>, time: Duration) {
+    match since.and_then(|since| since.checked_add(time)) {
+        Some(end) => sleep_until(end.into()).await,
+        None => pending().await,
     }
 }
 

@@ -28,9 +28,9 @@ use crate::addr::{BoxedReader, BoxedWriter, Halves, shut_down};
 use crate::advice::explain;
 use crate::format::{AnyFormat, AnyMeta};
 use crate::inbox::{Inbox, Refusal};
-use crate::listen::budget::{Account, Budgeted};
+use crate::listen::budget::{Account, Budgeted, Held};
 use crate::listen::conversation::TICK;
-use crate::listen::end::{End, in_time};
+use crate::listen::end::End;
 use crate::listen::log::Log;
 use crate::listen::places::Stop;
 use crate::listen::rate::MinRate;
@@ -89,15 +89,15 @@ pub(crate) async fn serve(
     (incoming, outgoing): Halves,
     mut stop: Stop,
 ) -> bool {
-    let (mut incoming, mut account) = rules.budget.open(incoming);
+    let (mut incoming, mut account) = rules.budget.open(incoming, log.active().network());
     let active = log.active().clone();
-    let peer = log.peer().to_owned();
+    let answers = Answers::new(rules, &log, true);
     let mut conversation = DialectConversation {
         rules,
         framing,
         log,
         writer: FrameWriter::with_framing(outgoing, framing),
-        answers: Answers::new(rules.reply.as_ref(), &peer, true),
+        answers,
         // Files have their own limit; `begin` checks the limit of the other frames.
         decoder: Decoder::with_framing(framing.with_limit(u64::MAX)),
         uploads: Uploads::new(Some(inbox), active),
@@ -120,7 +120,8 @@ pub(crate) async fn serve(
         log.file(&outcome).await;
     }
     log.ended(&end).await;
-    shut_down(incoming.into_inner(), writer.into_inner().0).await;
+    let last = shut_down(incoming.into_inner(), writer.into_inner().0);
+    stop.unless_ordered(&end, last).await;
     end.is_clean()
 }
 
@@ -156,15 +157,17 @@ impl DialectConversation<'_> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut first = pin!(sleep(self.rules.first_timeout));
         let mut last_read = Instant::now();
-        // When the current frame began to arrive.
+        // When the current frame began to arrive, but for the time in which the budget has no room.
         let mut began: Option<Instant> = None;
         while !(self.closed && self.uploads.is_empty() && self.answers.is_empty()) {
             let can_read = !self.closed && self.uploads.has_room() && self.answers.has_room();
-            account.hold(self.held.len() + self.uploads.held_len() + self.answers.held_len());
+            account.hold(self.held(), can_read);
+            let can_read = can_read && !account.waits();
             let is_content = matches!(self.state, State::Content { .. });
             let late = began
                 .filter(|_| !is_content)
-                .and_then(|began| began.checked_add(self.rules.frame_timeout));
+                .and_then(|began| began.checked_add(self.rules.frame_timeout))
+                .and_then(|late| late.checked_add(account.waited()));
             let idle = self.rules.idle_timeout.and_then(|after| last_read.checked_add(after));
             let wakeup = tokio::select! {
                 biased;
@@ -174,7 +177,10 @@ impl DialectConversation<'_> {
                 }
                 answered = self.answers.next() => Wakeup::Answered(answered),
                 _ = ticks.tick(), if is_content && can_read => Wakeup::Tick,
-                () = account.used_up(), if can_read => continue,
+                changed = account.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(end) => return end,
+                },
                 read = incoming.read(&mut chunk), if can_read => Wakeup::Read(read),
                 () = sleep_until_some(late), if can_read => Wakeup::Late,
                 () = sleep_until_some(idle), if can_read => Wakeup::Idle,
@@ -189,13 +195,14 @@ impl DialectConversation<'_> {
                     }
                     continue;
                 }
-                Wakeup::Answered(Answered { answer, said, .. }) => {
+                Wakeup::Answered(Answered { answer, said, room, .. }) => {
+                    drop(room);
                     for line in said {
                         self.log.command(&line).await;
                     }
                     match answer {
                         None => continue,
-                        Some(answer) => match self.send_text(&answer).await {
+                        Some(answer) => match self.send_text(&answer, account).await {
                             Ok(()) => continue,
                             Err(end) => return end,
                         },
@@ -203,6 +210,7 @@ impl DialectConversation<'_> {
                 }
                 Wakeup::Tick => {
                     self.uploads.flush();
+                    self.uploads.refuse_stalled();
                     match self.rate.waited(TICK, 0) {
                         Ok(()) => continue,
                         Err(slow) => return End::at(self.at, Code::TOO_SLOW, &slow.message()),
@@ -233,7 +241,7 @@ impl DialectConversation<'_> {
                 }
             };
             last_read = Instant::now();
-            match self.bytes(chunk.get(..n).unwrap_or_default()).await {
+            match self.bytes(chunk.get(..n).unwrap_or_default(), account).await {
                 Ok(ended) if ended => began = None,
                 Ok(_) => {}
                 Err(end) => return end,
@@ -241,14 +249,20 @@ impl DialectConversation<'_> {
             if self.decoder.finish().is_ok() {
                 began = None;
             } else {
-                began = began.or(Some(last_read));
+                began = began.or(last_read.checked_sub(account.waited()));
             }
         }
         End::Clean
     }
 
+    /// Returns the number of bytes that are held for this peer.
+    fn held(&self) -> Held {
+        let Self { held, uploads, answers, .. } = self;
+        Held { peer: held.len(), commands: answers.held_len(), disk: uploads.held_len() }
+    }
+
     /// Decodes received bytes. Returns whether a frame ended in them.
-    async fn bytes(&mut self, mut input: &[u8]) -> Result<bool, End> {
+    async fn bytes(&mut self, mut input: &[u8], account: &mut Account) -> Result<bool, End> {
         let mut ended = false;
         while !self.closed {
             let piece = match self.decoder.decode(&mut input) {
@@ -257,12 +271,16 @@ impl DialectConversation<'_> {
                 Err(error) => return Err(self.decode_failed(&error)),
             };
             ended |= piece.last;
-            self.piece(&piece).await?;
+            self.piece(&piece, account).await?;
         }
         Ok(ended)
     }
 
-    async fn piece(&mut self, piece: &Piece<'_, AnyMeta>) -> Result<(), End> {
+    async fn piece(
+        &mut self,
+        piece: &Piece<'_, AnyMeta>,
+        account: &mut Account,
+    ) -> Result<(), End> {
         if let Some(header) = &piece.header {
             let seen = (header.header_len as u64).saturating_add(piece.bytes.len() as u64);
             self.at = self.decoder.position().saturating_sub(seen);
@@ -280,7 +298,7 @@ impl DialectConversation<'_> {
                 }
             }
         }
-        if piece.last { self.end().await } else { Ok(()) }
+        if piece.last { self.end(account).await } else { Ok(()) }
     }
 
     /// Handles the header of a frame.
@@ -316,7 +334,7 @@ impl DialectConversation<'_> {
     }
 
     /// Handles the end of a frame.
-    async fn end(&mut self) -> Result<(), End> {
+    async fn end(&mut self, account: &mut Account) -> Result<(), End> {
         let frame = mem::take(&mut self.held);
         match mem::replace(&mut self.state, State::Item) {
             State::Item if frame == CLOSE => self.closed = true,
@@ -340,7 +358,7 @@ impl DialectConversation<'_> {
                 self.log.message(self.at, AnyMeta::None, &frame).await;
                 let limit = self.framing.limit();
                 if let Some(text) = self.answers.to(AnyMeta::None, &frame, limit) {
-                    return self.send_text(&text).await;
+                    return self.send_text(&text, account).await;
                 }
             }
             State::Content { id, offset } => self.uploads.done(id, offset, None),
@@ -350,14 +368,16 @@ impl DialectConversation<'_> {
     }
 
     /// Sends a text in the dialect: its JSON and the text.
-    async fn send_text(&mut self, text: &[u8]) -> Result<(), End> {
+    async fn send_text(&mut self, text: &[u8], account: &mut Account) -> Result<(), End> {
+        let held = self.held().more(text);
         let meta = self.framing.format().plain_meta(Kind::TEXT);
         let item = crate::term::output::json(&Item::Msg);
         let sent = async {
             self.writer.feed(meta, item.as_bytes()).await?;
             self.writer.send(meta, text).await
         };
-        in_time(self.rules.frame_timeout, sent).await
+        let sent = account.in_time(held, self.rules.frame_timeout, sent).await?;
+        sent.map_err(|error| End::write(&error))
     }
 
     fn end_of_stream(&self) -> Result<(), End> {

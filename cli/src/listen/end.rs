@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
 use unstick::tokio::{ReadError, WriteError};
 use unstick_session::message::{Close, Code};
 use unstick_session::session::{SendError, SessionError};
@@ -107,16 +106,5 @@ impl End {
             }
             Self::Clean | Self::Stopped | Self::Error { code: None, .. } => Close::ORDINARY,
         }
-    }
-}
-
-/// Awaits the write of an answer, within this time.
-pub(crate) async fn in_time(
-    after: Duration,
-    written: impl Future<Output = Result<(), WriteError>>,
-) -> Result<(), End> {
-    match timeout(after, written).await {
-        Ok(written) => written.map_err(|error| End::write(&error)),
-        Err(_late) => Err(End::not_taken(after)),
     }
 }

@@ -6,16 +6,17 @@ use std::io;
 #[cfg(unix)]
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 #[cfg(unix)]
 use std::{env, fs};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::listen::places::Network;
+use crate::listen::shares::{Share, Shares};
 use crate::term::bytes::count_bytes;
 use crate::term::log_limit::{LogLimit, hidden};
 use crate::term::output::Failure;
@@ -31,8 +32,8 @@ pub(crate) struct Exec {
     program: OsString,
     args: Vec<OsString>,
     timeout: Duration,
-    /// A permit for each command that may run at a time.
-    places: Semaphore,
+    /// The commands that may run at a time.
+    places: Arc<Shares>,
     groups: Mutex<Groups>,
     log: Mutex<LogLimit>,
 }
@@ -114,20 +115,23 @@ impl Exec {
             program: command.next()?,
             args: command.collect(),
             timeout,
-            places: Semaphore::new(jobs.clamp(1, Semaphore::MAX_PERMITS)),
+            places: Shares::new(jobs.max(1) as u64, false),
             groups: Mutex::default(),
             log: Mutex::new(LogLimit::new()),
         })
     }
 
-    /// Runs the command once there is a place for it. Returns its answer, if it has one, and what is to
+    /// Waits for a place for a command. It is the turn of the network with the fewest that run.
+    pub(crate) async fn place(&self, network: Network) -> Share {
+        self.places.get(network, 1).await
+    }
+
+    /// Runs the command. Returns its answer, if it has one, and what is to
     /// be logged.
     ///
     /// # Cancel safety
     /// Dropping the future kills the command and what it has started.
     pub(crate) async fn answer(&self, question: Question<'_>) -> (Option<Vec<u8>>, Vec<String>) {
-        // The semaphore is never closed.
-        let _place = self.places.acquire().await;
         let errors = Mutex::new(Vec::new());
         let ran = timeout(self.timeout, self.run(&question, &errors)).await;
         let answer = ran.unwrap_or_else(|_late| {

@@ -8,7 +8,7 @@ use std::task::Poll;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::addr::{Addr, Halves, halves, resolve};
-use crate::listen::places::network;
+use crate::listen::places::Network;
 use crate::term::output::{Failure, note};
 
 /// How many free ports are tried for one that is free at every address.
@@ -93,13 +93,13 @@ impl Listener {
         match self {
             Self::Tcp(listeners) => {
                 let (stream, peer) = accept_any(listeners, number).await?;
-                let network = Some(network(peer.ip()));
+                let network = Network::of(peer.ip());
                 Ok(Accepted { halves: halves(stream), peer: peer.to_string(), network })
             }
             #[cfg(unix)]
             Self::Unix(socket) => {
-                let halves = socket.accept().await?;
-                Ok(Accepted { halves, peer: format!("unix#{number}"), network: None })
+                let (halves, network) = socket.accept().await?;
+                Ok(Accepted { halves, peer: format!("unix#{number}"), network })
             }
         }
     }
@@ -226,8 +226,8 @@ pub(crate) struct Accepted {
     pub(crate) halves: Halves,
     /// The peer's name for the log.
     pub(crate) peer: String,
-    /// What counts as the peer's address, if it has one.
-    pub(crate) network: Option<IpAddr>,
+    /// What counts as the peer's address.
+    pub(crate) network: Network,
 }
 
 #[cfg(unix)]
@@ -245,6 +245,7 @@ mod unix {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     use crate::addr::abstract_addr;
     use crate::addr::{Halves, unix_halves};
+    use crate::listen::places::Network;
 
     /// The maximum number of connections that wait to be accepted; also the default maximum of
     /// Linux.
@@ -285,8 +286,10 @@ mod unix {
             &self.path
         }
 
-        pub(super) async fn accept(&self) -> io::Result<Halves> {
-            self.listener.accept().await.map(|(stream, _)| unix_halves(stream))
+        pub(super) async fn accept(&self) -> io::Result<(Halves, Network)> {
+            let (stream, _) = self.listener.accept().await?;
+            let user = stream.peer_cred().map_or(Network::Local, |peer| Network::User(peer.uid()));
+            Ok((unix_halves(stream), user))
         }
     }
 

@@ -102,6 +102,8 @@ pub(crate) struct Log<'a> {
     limit: LogLimit,
     /// Whether the peer was announced.
     announced: bool,
+    /// Whether it was not shown, because of too many others.
+    was_hidden: bool,
     messages: u64,
     files: u64,
 }
@@ -115,6 +117,7 @@ impl<'a> Log<'a> {
             active,
             limit: LogLimit::new(),
             announced: false,
+            was_hidden: false,
             messages: 0,
             files: 0,
         }
@@ -132,6 +135,11 @@ impl<'a> Log<'a> {
     /// Returns what says when the peer has sent something last.
     pub(crate) fn active(&self) -> &Active {
         &self.active
+    }
+
+    /// Returns whether less is logged of this peer, because it has sent nothing.
+    fn is_hidden(&self) -> bool {
+        self.was_hidden && !self.active.is_useful()
     }
 
     fn is_json(&self) -> bool {
@@ -159,7 +167,11 @@ impl<'a> Log<'a> {
     }
 
     async fn complain(&self, text: &str) {
-        self.note(error_line(text)).await;
+        if !self.is_hidden() {
+            self.note(error_line(text)).await;
+        } else if let Some(more) = self.rules.admit_connection() {
+            self.note(error_line(&format!("{text}{}", hidden(more)))).await;
+        }
     }
 
     fn timed(&self, text: String) -> String {
@@ -179,16 +191,20 @@ impl<'a> Log<'a> {
             return;
         }
         self.announced = true;
+        let Some(more) = self.rules.admit_connection() else {
+            self.was_hidden = true;
+            return;
+        };
         if !self.is_json() {
             let hello = hello.map_or_else(String::new, |hello| format!(" ({})", v1::brief(hello)));
-            self.note(format!("{} connected{hello}", self.peer)).await;
+            self.note(format!("{} connected{hello}{}", self.peer, hidden(more))).await;
         }
     }
 
     pub(crate) async fn hello(&mut self, hello: &Hello<'_>) {
         let peer = &self.peer;
         self.event(ListenEvent::Hello { peer, limit: hello.limit, name: hello.name }).await;
-        if self.announced && !self.is_json() {
+        if self.announced && !self.is_hidden() && !self.is_json() {
             self.note(format!("{peer} says hello: {}", v1::brief(hello))).await;
         }
         self.announce(Some(hello)).await;
@@ -334,6 +350,7 @@ impl<'a> Log<'a> {
     }
 
     pub(crate) async fn ended(&mut self, end: &End) {
+        self.active.end();
         self.announce(None).await;
         if self.limit.hidden() > 0 {
             let more = count(self.limit.hidden(), "more error");
@@ -345,7 +362,7 @@ impl<'a> Log<'a> {
         let (peer, messages, files) = (&self.peer, self.messages, self.files);
         let clean = matches!(end, End::Clean);
         self.event(ListenEvent::Ended { peer, messages, files, clean }).await;
-        if !self.is_json() && clean {
+        if !self.is_json() && !self.is_hidden() && clean {
             let mut after = count(messages, "message");
             if files > 0 {
                 after = format!("{after} and {}", count(files, "file"));

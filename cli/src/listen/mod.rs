@@ -17,8 +17,10 @@ mod pool;
 mod rate;
 mod reply;
 mod rules;
+mod shares;
 mod streams;
 mod typed;
+mod upload_jobs;
 mod uploads;
 
 use crate::addr::Addr;
@@ -56,7 +58,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     if args.multicast_interface.is_some() && !matches!(args.addr, Addr::Udp { .. }) {
         return Err(Failure::Usage("--multicast-interface goes with a udp: address".to_owned()));
     }
-    raise_open_files();
+    let open_files = raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(DISK_THREADS)
@@ -66,15 +68,16 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Addr::Udp { .. } => runtime.block_on(datagrams::listen(args)),
         _ => with_wire!(args.framing.format, |wire| {
             let framing = args.framing.apply(wire);
-            runtime.block_on(streams::listen(args, framing))
+            runtime.block_on(streams::listen(args, framing, open_files))
         }),
     };
     runtime.shutdown_background();
     result
 }
 
-/// Raises the limit of open files to its maximum: every connection needs a file descriptor.
-fn raise_open_files() {
+/// Raises the limit of open files to its maximum, since every connection needs a file descriptor. Returns
+/// the limit.
+fn raise_open_files() -> usize {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, getrlimit, setrlimit};
@@ -82,5 +85,9 @@ fn raise_open_files() {
         limit.current = limit.maximum;
         // On failure the accept loop still works, and reports what is missing.
         let _ = setrlimit(Resource::Nofile, limit);
+        let limit = getrlimit(Resource::Nofile).current;
+        limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
     }
+    #[cfg(not(unix))]
+    usize::MAX
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -43,31 +43,85 @@ impl Stop {
     }
 }
 
-/// When a peer has sent a message, or a byte of a file that is stored, for the last time. Clones are the same.
+impl Stop {
+    /// Waits for the last steps of a connection that ended so. Once the program ends, or another peer needs
+    /// the place, they are left out, unless that is how it ended.
+    pub(crate) async fn unless_ordered(&mut self, end: &End, last: impl Future<Output = ()>) {
+        let is_ordered = *self.0.borrow() != Order::GoOn || matches!(end, End::Stopped);
+        tokio::select! {
+            biased;
+            () = last => {}
+            _ = self.ordered(), if !is_ordered => {}
+        }
+    }
+}
+
+/// Who a peer is, and when it was active for the last time: it has sent a message, or a byte of a file that
+/// is stored, or has taken a message of another peer. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Active(Arc<Mutex<Instant>>);
+pub(crate) struct Active {
+    network: Network,
+    last: Arc<Mutex<Last>>,
+}
+
+/// The last time, or that of the connection's begin; `None` after its end.
+struct Last {
+    at: Option<Instant>,
+    is_useful: bool,
+}
 
 impl Active {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+    pub(crate) fn new(network: Network) -> Self {
+        let last = Last { at: Some(Instant::now()), is_useful: false };
+        Self { network, last: Arc::new(Mutex::new(last)) }
+    }
+
+    pub(crate) fn network(&self) -> Network {
+        self.network
     }
 
     /// Notes that the peer has just done so.
     pub(crate) fn touch(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.last() = Last { at: Some(Instant::now()), is_useful: true };
+    }
+
+    /// Notes that the conversation has ended: the peer is the first to give its place away.
+    pub(crate) fn end(&self) {
+        self.last().at = None;
+    }
+
+    /// Returns whether it has ever done so.
+    pub(crate) fn is_useful(&self) -> bool {
+        self.last().is_useful
     }
 
     fn idle(&self) -> Duration {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.last().at.map_or(Duration::MAX, |last| last.elapsed())
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Returns what counts as one address: of IPv6 the first 64 bits, because whoever has one such address
-/// has all of them. An IPv4 address in IPv6 is that of IPv4.
-pub(crate) fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
-        ip => ip,
+/// What counts as one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Network {
+    Ip(IpAddr),
+    /// A user of this machine, over a Unix socket.
+    User(u32),
+    /// A peer over a Unix socket whose user is not known.
+    Local,
+}
+
+impl Network {
+    /// Returns the network of an address: of IPv6 the first 64 bits, because whoever has one such address
+    /// has all of them. An IPv4 address in IPv6 is that of IPv4.
+    pub(crate) fn of(ip: IpAddr) -> Self {
+        Self::Ip(match ip.to_canonical() {
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+            ip => ip,
+        })
     }
 }
 
@@ -75,29 +129,28 @@ pub(crate) fn network(ip: IpAddr) -> IpAddr {
 #[derive(Default)]
 pub(crate) struct Places {
     peers: HashMap<Id, Peer>,
-    /// The number of peers of each network; those of a Unix socket have none.
-    of: HashMap<Option<IpAddr>, usize>,
+    /// The number of peers of each network.
+    of: HashMap<Network, usize>,
 }
 
 /// A peer, as those who make places for others see it.
 pub(crate) struct Peer {
-    network: Option<IpAddr>,
     active: Active,
     orders: watch::Sender<Order>,
 }
 
 impl Peer {
     /// Returns a peer that has been served for no time yet, and what its task needs.
-    pub(crate) fn new(network: Option<IpAddr>) -> (Self, Active, Stop) {
+    pub(crate) fn new(network: Network) -> (Self, Active, Stop) {
         let (orders, ordered) = watch::channel(Order::GoOn);
-        let active = Active::new();
-        (Self { network, active: active.clone(), orders }, active, Stop(ordered))
+        let active = Active::new(network);
+        (Self { active: active.clone(), orders }, active, Stop(ordered))
     }
 }
 
 impl Places {
     /// Returns how many peers of this network there are.
-    pub(crate) fn of(&self, network: Option<IpAddr>) -> usize {
+    pub(crate) fn of(&self, network: Network) -> usize {
         self.of.get(&network).copied().unwrap_or(0)
     }
 
@@ -108,17 +161,17 @@ impl Places {
 
     /// Takes a place for the peer that this task serves.
     pub(crate) fn take(&mut self, task: Id, peer: Peer) {
-        *self.of.entry(peer.network).or_default() += 1;
+        *self.of.entry(peer.active.network).or_default() += 1;
         self.peers.insert(task, peer);
     }
 
     /// Frees the place of a task that has ended, unless it has given it away.
     pub(crate) fn free(&mut self, task: Id) -> Option<Peer> {
         let peer = self.peers.remove(&task)?;
-        if let Some(peers) = self.of.get_mut(&peer.network) {
+        if let Some(peers) = self.of.get_mut(&peer.active.network) {
             *peers -= 1;
             if *peers == 0 {
-                self.of.remove(&peer.network);
+                self.of.remove(&peer.active.network);
             }
         }
         Some(peer)
@@ -128,12 +181,12 @@ impl Places {
     /// place is free at once: of the network with the most peers, the one that is idle longest. None gives
     /// way to a peer whose network has more than its own, so that nobody can drive out others by many
     /// connections.
-    pub(crate) fn give_way(&mut self, network: Option<IpAddr>, after: Duration) {
+    pub(crate) fn give_way(&mut self, network: Network, after: Duration) {
         let own = self.of(network);
         let all = self
             .peers
             .iter()
-            .map(|(task, peer)| (self.of(peer.network), peer.active.idle(), *task));
+            .map(|(task, peer)| (self.of(peer.active.network), peer.active.idle(), *task));
         let idle = all.filter(|(of, idle, _)| *of >= own && *idle >= after);
         let longest = idle.max_by_key(|(of, idle, _)| (*of, *idle));
         if let Some((_, idle, task)) = longest
@@ -157,7 +210,8 @@ mod tests {
 
     #[test]
     fn an_ipv6_address_counts_as_its_64_bits() {
-        let same = |a: &str, b: &str| network(a.parse().unwrap()) == network(b.parse().unwrap());
+        let network = |ip: &str| Network::of(ip.parse().unwrap());
+        let same = |a: &str, b: &str| network(a) == network(b);
         assert!(same("2001:db8:1:2::3", "2001:db8:1:2:ffff:ffff:ffff:ffff"));
         assert!(!same("2001:db8:1:2::3", "2001:db8:1:3::3"));
         assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
@@ -168,7 +222,7 @@ mod tests {
     /// Makes places for peers of these networks, the first of which are idle longest, and returns whose
     /// has to give way to a new peer.
     async fn gives_way(networks: &[u8], new: u8, after: Duration) -> Option<usize> {
-        let network = |n: u8| Some(IpAddr::from([192, 0, 2, n]));
+        let network = |n: u8| Network::of([192, 0, 2, n].into());
         let (mut places, mut stops) = (Places::default(), Vec::new());
         for n in networks {
             let (peer, _, stop) = Peer::new(network(*n));

@@ -4,12 +4,13 @@ use std::pin::pin;
 
 use tokio::time::sleep;
 use unstick::scan::Found;
-use unstick::tokio::{FrameReader, FrameWriter, ReadError};
+use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, Framing};
 
 use crate::addr::{Halves, shut_down};
 use crate::format::Meta;
-use crate::listen::end::{End, in_time};
+use crate::listen::budget::{Account, Held};
+use crate::listen::end::End;
 use crate::listen::log::Log;
 use crate::listen::places::Stop;
 use crate::listen::reply::{Answered, Answers};
@@ -33,7 +34,7 @@ pub(crate) async fn serve<W: Exchange>(
 ) -> bool {
     log.connected().await;
     log.announce(None).await;
-    let (incoming, mut account) = rules.budget.open(incoming);
+    let (incoming, mut account) = rules.budget.open(incoming, log.active().network());
     let mut reader =
         FrameReader::with_framing(incoming, framing).with_frame_timeout(rules.frame_timeout);
     if let Some(after) = rules.idle_timeout {
@@ -44,42 +45,55 @@ pub(crate) async fn serve<W: Exchange>(
     let mut first = pin!(sleep(rules.first_timeout));
     let mut writer = FrameWriter::with_framing(&mut outgoing, framing);
     let are_lines = matches!(wire, AnyWire::Mark(mark) if mark.has_lines());
-    let mut answers = Answers::new(rules.reply.as_ref(), log.peer(), are_lines);
+    let mut answers = Answers::new(rules, &log, are_lines);
     let mut is_read = false;
     let end = loop {
         if is_read && answers.is_empty() {
             break End::Clean;
         }
         let can_read = !is_read && answers.has_room();
-        account.hold(reader.buf().unread().len() + answers.held_len());
+        let held = Held {
+            peer: reader.buf().unread().len(),
+            commands: answers.held_len(),
+            ..Held::default()
+        };
+        account.hold(held, can_read);
+        let can_read = can_read && !account.waits();
         let next = tokio::select! {
             biased;
             end = stop.ordered() => break end,
             said = others.next(log.peer()) => Next::Said(said),
             answered = answers.next() => Next::Answered(answered),
-            () = account.used_up(), if can_read => continue,
+            changed = account.changed() => match changed {
+                Ok(()) => continue,
+                Err(end) => break end,
+            },
             found = next_found(&mut reader), if can_read => Next::Found(found),
             () = &mut first, if reader.buf().position() == 0 => break rules.no_first_frame(),
         };
         let found = match next {
             Next::Found(found) => found,
             Next::Said(Ok(Said { meta, payload, .. })) => {
-                let sent = in_time(rules.frame_timeout, send(&mut writer, meta, &payload)).await;
+                let sent = send(&mut writer, meta, &payload);
+                let sent = in_time(&mut account, held.more(&payload), rules, sent).await;
                 if let Err(end) = or_left_out(sent, &mut log).await {
                     break end;
                 }
+                log.active().touch();
                 continue;
             }
             Next::Said(Err(missed)) => {
                 log.missed(missed).await;
                 continue;
             }
-            Next::Answered(Answered { meta, answer, said, .. }) => {
+            Next::Answered(Answered { meta, answer, said, room, .. }) => {
                 for line in said {
                     log.command(&line).await;
                 }
                 let Some(answer) = answer else { continue };
-                let sent = in_time(rules.frame_timeout, send(&mut writer, meta, &answer)).await;
+                drop(room);
+                let sent = send(&mut writer, meta, &answer);
+                let sent = in_time(&mut account, held.more(&answer), rules, sent).await;
                 if let Err(end) = or_left_out(sent, &mut log).await {
                     break end;
                 }
@@ -106,8 +120,8 @@ pub(crate) async fn serve<W: Exchange>(
         log.message(found.at(), meta, frame.payload).await;
         rules.say(log.peer(), meta, frame.payload);
         if let Some(answer) = answers.to(meta, frame.payload, framing.limit()) {
-            account.hold(reader.buf().unread().len() + 2 * answer.len());
-            let sent = in_time(rules.frame_timeout, send(&mut writer, meta, &answer)).await;
+            let sent = send(&mut writer, meta, &answer);
+            let sent = in_time(&mut account, held.more(&answer).more(&answer), rules, sent).await;
             if let Err(end) = sent {
                 break end;
             }
@@ -116,8 +130,19 @@ pub(crate) async fn serve<W: Exchange>(
     drop(answers);
     drop(writer);
     log.ended(&end).await;
-    shut_down(reader.into_inner().0.into_inner(), outgoing).await;
+    let last = shut_down(reader.into_inner().0.into_inner(), outgoing);
+    stop.unless_ordered(&end, last).await;
     end.is_clean()
+}
+
+/// Waits until this is written, while so much is held.
+async fn in_time(
+    account: &mut Account,
+    held: Held,
+    rules: &Rules,
+    sent: impl Future<Output = Result<(), WriteError>>,
+) -> Result<(), End> {
+    account.in_time(held, rules.frame_timeout, sent).await?.map_err(|error| End::write(&error))
 }
 
 /// Logs what does not fit into a frame, and is left out. Every other error of a write stays.

@@ -2,12 +2,18 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
-use std::pin::Pin;
+use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use unstick::Kind;
 
 use crate::format::AnyMeta;
+use crate::listen::budget::Budget;
 use crate::listen::exec::{Exec, Question};
+use crate::listen::log::Log;
+use crate::listen::places::Network;
+use crate::listen::rules::Rules;
+use crate::listen::shares::Share;
 
 /// The number of messages of a connection, and of their bytes, that wait for a command while more is
 /// read.
@@ -20,7 +26,7 @@ pub(crate) enum Reply {
     Upper,
     Text(String),
     /// By a command.
-    Exec(Exec),
+    Exec(Arc<Exec>),
 }
 
 impl Reply {
@@ -50,10 +56,13 @@ impl Reply {
 /// answers.
 pub(crate) struct Answers<'a> {
     reply: Option<&'a Reply>,
+    budget: Budget,
     peer: String,
+    network: Network,
     /// Whether the messages are lines: an answer is without the end of its last one.
     are_lines: bool,
-    running: Option<Pin<Box<dyn Future<Output = Answered> + Send + 'a>>>,
+    /// At most one. It goes on while the connection waits for its peer.
+    running: JoinSet<Answered>,
     waiting: VecDeque<Asked>,
     /// The bytes of the messages that wait or are being answered.
     held: usize,
@@ -74,12 +83,22 @@ pub(crate) struct Answered {
     /// What is to be logged.
     pub(crate) said: Vec<String>,
     held: usize,
+    /// The room for the answer, until the connection holds it.
+    pub(crate) room: Share,
 }
 
 impl<'a> Answers<'a> {
-    pub(crate) fn new(reply: Option<&'a Reply>, peer: &str, are_lines: bool) -> Self {
-        let (peer, waiting) = (peer.to_owned(), VecDeque::new());
-        Self { reply, peer, are_lines, running: None, waiting, held: 0 }
+    pub(crate) fn new(rules: &'a Rules, log: &Log<'_>, are_lines: bool) -> Self {
+        Self {
+            reply: rules.reply.as_ref(),
+            budget: rules.budget.clone(),
+            peer: log.peer().to_owned(),
+            network: log.active().network(),
+            are_lines,
+            running: JoinSet::new(),
+            waiting: VecDeque::new(),
+            held: 0,
+        }
     }
 
     /// Returns the answer to a message, if there is one at once. [`next`](Self::next) returns that of a
@@ -95,7 +114,7 @@ impl<'a> Answers<'a> {
 
     /// Returns whether no command has to answer.
     pub(crate) fn is_empty(&self) -> bool {
-        self.running.is_none() && self.waiting.is_empty()
+        self.running.is_empty() && self.waiting.is_empty()
     }
 
     /// Returns whether more messages may be read.
@@ -114,23 +133,34 @@ impl<'a> Answers<'a> {
     /// Dropping the future loses no answer; the command goes on when this is called again.
     pub(crate) async fn next(&mut self) -> Answered {
         let Some(Reply::Exec(exec)) = self.reply else { return pending().await };
-        if self.running.is_none()
+        if self.running.is_empty()
             && let Some(asked) = self.waiting.pop_front()
         {
-            let (peer, are_lines) = (self.peer.clone(), self.are_lines);
-            self.running =
-                Some(Box::pin(async move { asked.answered(exec, &peer, are_lines).await }));
+            let (exec, budget) = (Arc::clone(exec), self.budget.clone());
+            let (peer, network, are_lines) = (self.peer.clone(), self.network, self.are_lines);
+            self.running.spawn(async move {
+                asked.answered(&exec, &budget, (&peer, network), are_lines).await
+            });
         }
-        let Some(running) = &mut self.running else { return pending().await };
-        let answered = running.as_mut().await;
-        self.running = None;
-        self.held = self.held.saturating_sub(answered.held);
-        answered
+        match self.running.join_next().await {
+            Some(Ok(answered)) => {
+                self.held = self.held.saturating_sub(answered.held);
+                answered
+            }
+            // It panics at the end of the program only.
+            Some(Err(_)) | None => pending().await,
+        }
     }
 }
 
 impl Asked {
-    async fn answered(self, exec: &Exec, peer: &str, are_lines: bool) -> Answered {
+    async fn answered(
+        self,
+        exec: &Exec,
+        budget: &Budget,
+        (peer, network): (&str, Network),
+        are_lines: bool,
+    ) -> Answered {
         let Self { meta, payload, limit } = self;
         let is_text = meta.kind() == Some(Kind::TEXT);
         let question = Question {
@@ -141,7 +171,12 @@ impl Asked {
             is_text,
             is_line: is_text || are_lines,
         };
+        let place = exec.place(network).await;
+        // For the longest answer, because nobody knows how long it will be.
+        let mut room = budget.room(network, limit).await;
         let (answer, said) = exec.answer(question).await;
-        Answered { meta, answer, said, held: payload.len() }
+        drop(place);
+        room.set(answer.as_ref().map_or(0, |answer| answer.len() as u64), false);
+        Answered { meta, answer, said, held: payload.len(), room }
     }
 }

@@ -1,9 +1,9 @@
 //! The options that apply to every connection, and what all connections share.
 
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -15,6 +15,7 @@ use crate::inbox::Inbox;
 use crate::listen::budget::Budget;
 use crate::listen::end::End;
 use crate::listen::reply::Reply;
+use crate::term::log_limit::LogLimit;
 
 /// The options that apply to every connection, and counters over all of them.
 pub(crate) struct Rules {
@@ -37,7 +38,9 @@ pub(crate) struct Rules {
     /// The minimum rate of an upload, in bytes a second.
     pub(crate) min_rate: u64,
     /// The memory for what peers have sent and what they are answered.
-    pub(crate) budget: Arc<Budget>,
+    pub(crate) budget: Budget,
+    /// For connections that send nothing.
+    pub(crate) connects: Mutex<LogLimit>,
     /// The number of messages received on all connections.
     pub(crate) messages: AtomicU64,
     /// The number of files stored.
@@ -109,6 +112,11 @@ impl Rules {
             // An error only says that nobody is there.
             let _ = others.send(Said { peer: peer.into(), meta, payload: payload.into() });
         }
+    }
+
+    /// Returns whether a connection is logged that has sent nothing, and how many were not before.
+    pub(crate) fn admit_connection(&self) -> Option<u64> {
+        self.connects.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now())
     }
 
     /// Kills the commands that answer messages. No more can start.

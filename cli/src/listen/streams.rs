@@ -1,8 +1,8 @@
 //! `listen` over TCP and Unix sockets: accepts connections, and serves each in a task.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{broadcast, oneshot};
@@ -15,7 +15,7 @@ use crate::listen::args::Args;
 use crate::listen::budget::Budget;
 use crate::listen::listener::{Accepted, Listener};
 use crate::listen::log::{self, Log};
-use crate::listen::places::{Peer, Places, Stop};
+use crate::listen::places::{Network, Peer, Places, Stop};
 use crate::listen::rules::{MAX_SAID, Rules, Show};
 use crate::listen::typed::{Line, Typed, can_be_typed};
 use crate::listen::{conversation, dialect, plain};
@@ -38,6 +38,9 @@ const FIRST_PLAIN_FRAME: Duration = Duration::from_secs(600);
 const WAIT_INTERVAL: Duration = Duration::from_millis(200);
 /// The interval at which abandoned parts are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// The number of connections that are logged at once; after these it is one a second, but for those that send
+/// something.
+const MAX_CONNECTS: u32 = 256;
 /// The time limit for connections to close when the program ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit for printing the last lines when the program ends.
@@ -46,6 +49,7 @@ const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) async fn listen<W: Exchange>(
     mut args: Args,
     framing: Framing<W>,
+    open_files: usize,
 ) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let inbox = args.inbox.inbox()?;
@@ -79,6 +83,17 @@ pub(crate) async fn listen<W: Exchange>(
         let addr = listener.reachable_at();
         printer.note(format!("senders give: unstick send {addr} --tls-pin {pin}")).await;
     }
+    let max_open = args.open_connections(open_files);
+    // Those that give their places away need a while to end.
+    let max_connections = args.max_connections.clamp(1, max_open - max_open.div_ceil(4));
+    if max_connections < args.max_connections {
+        printer
+            .note(format!(
+                "{open_files} files may be open: {max_connections} peers are served at once, and the \
+                 next wait; allow more open files (`ulimit -n`) or set --max-connections"
+            ))
+            .await;
+    }
     let reload = Reload::new(args.tls.clone(), args.addr.clone(), args.tls.tls_reload);
 
     let rules = Arc::new(Rules {
@@ -97,6 +112,7 @@ pub(crate) async fn listen<W: Exchange>(
         broadcasts: args.broadcast,
         inbox,
         min_rate: args.inbox.min_rate,
+        connects: Mutex::new(LogLimit::of(MAX_CONNECTS)),
         messages: AtomicU64::new(0),
         files: AtomicU64::new(0),
     });
@@ -104,7 +120,8 @@ pub(crate) async fn listen<W: Exchange>(
         listener,
         tls,
         reload,
-        max_connections: args.max_connections.max(1),
+        max_connections,
+        max_open: max_open.min(max_connections.saturating_mul(2)),
         max_per_address: args.max_connections_per_address.map_or(usize::MAX, |max| max.max(1)),
         once: args.once,
         typed,
@@ -136,18 +153,22 @@ fn warn(args: &Args, has_tls: bool) {
 fn without_tls(
     incoming: BoxedReader,
     wire: &AnyWire,
+    rules: &Arc<Rules>,
     printer: &Printer,
     peer: &str,
 ) -> BoxedReader {
     if wire.is_v1() {
         return incoming;
     }
-    let (printer, peer) = (printer.clone(), peer.to_owned());
+    let (rules, printer, peer) = (Arc::clone(rules), printer.clone(), peer.to_owned());
     tls::sniff(incoming, move |seen| {
-        if seen == tls::Seen::Hello {
+        if seen == tls::Seen::Hello
+            && let Some(more) = rules.admit_connection()
+        {
             printer.error_now(&format!(
                 "{peer}: it begins with TLS; give --tls-cert or --tls-self-signed, or leave TLS out \
-                 on its side"
+                 on its side{}",
+                hidden(more)
             ));
         }
     })
@@ -159,6 +180,8 @@ struct Acceptor {
     tls: Option<TlsAcceptor>,
     reload: Reload,
     max_connections: usize,
+    /// The maximum number of those that are served, and of those that have to end for others.
+    max_open: usize,
     max_per_address: usize,
     /// Whether one connection is served only.
     once: bool,
@@ -189,6 +212,7 @@ async fn accept<W: Exchange>(
         mut tls,
         mut reload,
         max_connections,
+        max_open,
         max_per_address,
         once,
         mut typed,
@@ -206,12 +230,12 @@ async fn accept<W: Exchange>(
         // Those that have given their places away need a while to end.
         if let Some(Accepted { network, .. }) = &waiting
             && places.len() >= max_connections
-            && connections.len() < max_connections.saturating_mul(2)
+            && connections.len() < max_open
         {
             places.give_way(*network, rules.first_timeout);
         }
         if let Some(Accepted { halves: (incoming, outgoing), peer, network }) =
-            waiting.take_if(|_| places.len() < max_connections)
+            waiting.take_if(|_| places.len() < max_connections && connections.len() < max_open)
         {
             let (served, active, stop) = Peer::new(network);
             let (rules, print, tls) = (Arc::clone(&rules), printer.clone(), tls.clone());
@@ -221,7 +245,7 @@ async fn accept<W: Exchange>(
                         let within = rules.first_timeout.min(rules.frame_timeout);
                         tls::accept(&tls, incoming, outgoing, within).await
                     }
-                    None => Ok((without_tls(incoming, &wire, &print, &peer), outgoing)),
+                    None => Ok((without_tls(incoming, &wire, &rules, &print, &peer), outgoing)),
                 };
                 match halves {
                     Ok(halves) => {
@@ -229,7 +253,9 @@ async fn accept<W: Exchange>(
                         serve(&rules, framing, log, halves, stop).await
                     }
                     Err(refused) => {
-                        print.error(&format!("{peer}: {}", refused.why)).await;
+                        if let Some(more) = rules.admit_connection() {
+                            print.error(&format!("{peer}: {}{}", refused.why, hidden(more))).await;
+                        }
                         refused.end().await;
                         false
                     }
@@ -248,7 +274,7 @@ async fn accept<W: Exchange>(
                         failing = false;
                         number += 1;
                         let peer = &accepted.peer;
-                        let is_over = accepted.network.is_some()
+                        let is_over = matches!(accepted.network, Network::Ip(_))
                             && places.of(accepted.network) >= max_per_address;
                         let is_full = places.len() >= max_connections;
                         if (is_over || is_full) && let Some(more) = log.admit(Instant::now()) {
@@ -279,7 +305,7 @@ async fn accept<W: Exchange>(
                         failing = true;
                         // Too few files may be open for all the places.
                         if places.len() == connections.len() {
-                            places.give_way(None, rules.first_timeout);
+                            places.give_way(Network::Local, rules.first_timeout);
                         }
                         sleep(ACCEPT_PAUSE).await;
                     }

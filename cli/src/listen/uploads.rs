@@ -1,12 +1,11 @@
 //! The uploads of one connection. Writing and digesting run on other threads while more data
 //! arrives.
 
-use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
@@ -16,10 +15,11 @@ use unstick_session::message::{
     Code, Digest, FileAttributes, FileDone, FileOpen, FileStatus, ResumeKey,
 };
 
-use crate::inbox::{Inbox, Needless, Offer, Part, Refusal, Stored};
+use crate::inbox::{Inbox, Needless, Offer, Part, Refusal};
 use crate::listen::lane::Lane;
 use crate::listen::places::Active;
 use crate::listen::pool::{Chunk, Pool};
+use crate::listen::upload_jobs::{digest, failure, finish, unwritten, write};
 
 /// The minimum number of bytes per write. Fewer are kept until more arrive, or until the next
 /// [`flush`](Uploads::flush).
@@ -33,6 +33,9 @@ const MAX_WAITING_FILES: usize = 64;
 /// sender still holds the part.
 const BUSY_TRIES: u32 = 40;
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long no byte of a file may come while others wait for the room of its part.
+const STALLED: Duration = Duration::from_secs(1);
 
 /// The files of one connection that have no final answer yet.
 pub(crate) struct Uploads {
@@ -102,6 +105,10 @@ struct Upload {
     /// part holds; otherwise they follow it.
     pending: Vec<u8>,
     restart: bool,
+    /// The bytes that its sender may know to be here, and when some came last; not before it was told to
+    /// go on.
+    held: u64,
+    came: Option<Instant>,
     done: Option<Done>,
     attributes: Option<FileAttributes>,
     /// Whether its part is kept for a retry.
@@ -118,7 +125,7 @@ struct Lanes {
 }
 
 #[derive(Clone)]
-enum Task {
+pub(super) enum Task {
     /// Discard what is there.
     Restart,
     Append(Arc<Chunk>),
@@ -126,9 +133,9 @@ enum Task {
 
 /// The sender's `file-done`.
 #[derive(Clone, Copy)]
-struct Done {
-    total: u64,
-    digest: Option<Digest>,
+pub(super) struct Done {
+    pub(super) total: u64,
+    pub(super) digest: Option<Digest>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,7 +149,7 @@ enum Disposition {
 }
 
 /// The result of a job.
-enum Step {
+pub(super) enum Step {
     Offered(Result<Offer, Refusal>),
     /// A lane has run out of tasks.
     Idle,
@@ -268,6 +275,7 @@ impl Uploads {
         }
         if !bytes.is_empty() {
             self.active.touch();
+            (upload.held, upload.came) = (end, Some(Instant::now()));
         }
         if offset == 0 {
             upload.restart = true;
@@ -303,15 +311,30 @@ impl Uploads {
         self.uploads.iter().find(|upload| upload.id == id).map(|upload| upload.name.as_str())
     }
 
+    /// Refuses the files of which no byte has come for a while, if others wait for the room of their parts.
+    pub(crate) fn refuse_stalled(&mut self) {
+        if !self.inbox.as_ref().is_some_and(|inbox| inbox.is_room_wanted()) {
+            return;
+        }
+        let stalled: Vec<_> = (self.uploads.iter())
+            .filter_map(|upload| Some((upload.id, upload.held, upload.came?)))
+            .filter(|(.., came)| came.elapsed() >= STALLED)
+            .collect();
+        for (id, held, _) in stalled {
+            let why = format!("no byte came for {STALLED:?}, and other files need the room");
+            self.refuse_late(id, held, Some(io::Error::other(why)));
+        }
+    }
+
     /// Refuses a file whose sender was told to go on and does not. What is held of it stays for a retry.
-    pub(crate) fn refuse_late(&mut self, id: u32, held: u64) {
+    pub(crate) fn refuse_late(&mut self, id: u32, held: u64, cause: Option<io::Error>) {
         let is_wanted = |upload: &&Upload| {
             upload.id == id && upload.disposition == Disposition::Wanted && upload.done.is_none()
         };
         let Some(upload) = self.uploads.iter().find(is_wanted) else { return };
         let (disposition, kept) =
             if upload.is_resumable { (Disposition::Kept, held) } else { (Disposition::Dropped, 0) };
-        let refusal = Refusal { kept, ..Refusal::new(Code::TOO_SLOW) };
+        let refusal = Refusal { kept, cause, ..Refusal::new(Code::TOO_SLOW) };
         let name = upload.name.clone();
         self.decided.push(Outcome { id, name, answer: Answer::Refused(refusal) });
         self.set_disposition(disposition, |upload| upload.id == id);
@@ -389,6 +412,9 @@ impl Uploads {
             Step::Offered(Ok(Offer::Part(part, hasher))) => {
                 let digest = Digest(hasher.clone().finalize().into());
                 let answer = Answer::Ready { held: part.len(), digest };
+                if upload.came.is_none() {
+                    (upload.held, upload.came) = (part.len(), Some(Instant::now()));
+                }
                 upload.lanes = Some(Lanes { part: Lane::new(part), hasher: Lane::new(hasher) });
                 Some(answer)
             }
@@ -496,6 +522,8 @@ impl Upload {
             lanes: None,
             pending: Vec::new(),
             restart: false,
+            held: 0,
+            came: None,
             done: None,
             attributes: None,
             is_resumable: false,
@@ -523,66 +551,4 @@ impl Upload {
             self.lanes.take_if(|lanes| lanes.part.is_idle() && lanes.hasher.is_idle())?;
         Some((part.into_worker()?, hasher.into_worker()?))
     }
-}
-
-fn digest(hasher: &mut Sha256, task: Task) -> Result<(), Infallible> {
-    match task {
-        Task::Restart => hasher.reset(),
-        Task::Append(chunk) => hasher.update(chunk.bytes()),
-    }
-    Ok(())
-}
-
-fn write(part: &mut Part, task: Task) -> io::Result<()> {
-    match task {
-        Task::Restart => part.restart(),
-        Task::Append(chunk) => {
-            part.write(chunk.bytes())?;
-            if let Some(write_back) = part.write_back() {
-                spawn_blocking(write_back);
-            }
-            Ok(())
-        }
-    }
-}
-
-/// Converts a failed write to a refusal. The part is removed, so that it does not keep the disk full;
-/// only if all parts together have no room now, it is kept for a retry.
-fn unwritten(part: Part, error: io::Error) -> Refusal {
-    if error.kind() == io::ErrorKind::ResourceBusy {
-        return Refusal::io(error, part.len());
-    }
-    part.remove();
-    Refusal::io(error, 0)
-}
-
-/// Runs the last tasks, and stores the file under its name.
-fn finish(
-    inbox: &Inbox,
-    (mut part, mut hasher): (Part, Sha256),
-    tasks: Vec<Task>,
-    (name, attributes): &(String, Option<FileAttributes>),
-    done: Done,
-) -> Step {
-    for task in tasks {
-        let Ok(()) = digest(&mut hasher, task.clone());
-        if let Err(error) = write(&mut part, task) {
-            return Step::Failed(unwritten(part, error));
-        }
-    }
-    let (size, digest) = (part.len(), Digest(hasher.finalize().into()));
-    if size != done.total {
-        part.remove();
-        return Step::Failed(Refusal::new(Code::WRONG_TOTAL));
-    }
-    match inbox.store(part, name, attributes.as_ref(), digest, done.digest) {
-        Ok(Stored::As(to)) => Step::Finished(Answer::Stored { size, digest, to }),
-        Ok(Stored::Exists(there)) => Step::Finished(Answer::Exists(there)),
-        Err(refusal) => Step::Failed(refusal),
-    }
-}
-
-/// The refusal for a job that ended without a result: it panicked, or the program ends.
-fn failure(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Refusal {
-    Refusal::io(io::Error::other(error), 0)
 }

@@ -6,7 +6,9 @@ use std::time::Instant;
 const MAX_BURST: u32 = 8;
 
 /// Limits how often something is logged that a peer can cause at will.
+#[derive(Debug)]
 pub(crate) struct LogLimit {
+    max_burst: u32,
     left: u32,
     since: Option<Instant>,
     hidden: u64,
@@ -14,7 +16,12 @@ pub(crate) struct LogLimit {
 
 impl LogLimit {
     pub(crate) const fn new() -> Self {
-        Self { left: MAX_BURST, since: None, hidden: 0 }
+        Self::of(MAX_BURST)
+    }
+
+    /// Logs this many at once; after these it is one a second.
+    pub(crate) const fn of(max_burst: u32) -> Self {
+        Self { max_burst, left: max_burst, since: None, hidden: 0 }
     }
 
     /// Returns how many events were not logged since the last one that was; `None` if this one is not
@@ -23,8 +30,8 @@ impl LogLimit {
         let since = *self.since.get_or_insert(now);
         let seconds = now.duration_since(since).as_secs();
         if seconds > 0 {
-            self.left = self.left.saturating_add(u32::try_from(seconds).unwrap_or(MAX_BURST));
-            self.left = self.left.min(MAX_BURST);
+            self.left = self.left.saturating_add(u32::try_from(seconds).unwrap_or(u32::MAX));
+            self.left = self.left.min(self.max_burst);
             self.since = Some(now);
         }
         match self.left.checked_sub(1) {

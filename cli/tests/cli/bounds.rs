@@ -1,8 +1,9 @@
 //! What a peer may cause is bounded, in memory and in time.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::process::Stdio;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,150 @@ fn the_memory_of_all_peers_together_is_bounded() {
     let large = frame(BINARY, &[7; 1_000_000]);
     let frames = talk(&listen.connect(), &[hello, large, frame(CLOSE, b"")].concat());
     assert_eq!(frames[1].1.len(), 1_000_000);
+}
+
+/// Peers that fill the memory by frames that do not end wait for a peer of another address, and its time does
+/// not count while the memory is full.
+#[cfg(target_os = "linux")]
+#[test]
+fn slow_peers_of_one_address_do_not_keep_another_from_sending() {
+    let listen = Listen::start(&["--max-memory", "2MiB", "--frame-timeout", "4", "--json"]);
+    let stop = AtomicBool::new(false);
+    let begun = &frame(BINARY, &[7; 1 << 20])[..1_000_000];
+    let attack = || {
+        while !stop.load(Ordering::Relaxed) {
+            let mut peer = connect_from(&listen, [127, 0, 0, 9]);
+            peer.set_nonblocking(true).unwrap();
+            let (mut sent, began) = (0, Instant::now());
+            while began.elapsed() < Duration::from_millis(3500) && !stop.load(Ordering::Relaxed) {
+                // As much as is taken, but for the end.
+                match peer.write(&begun[sent..]) {
+                    Ok(n) => sent += n,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(_) => break,
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..40 {
+            scope.spawn(attack);
+        }
+        thread::sleep(Duration::from_secs(1));
+        let all = [frame(BINARY, &[7; 200_000]), frame(CLOSE, b"")].concat();
+        let times: Vec<_> = (1..=3)
+            .map(|n| {
+                let (peer, began) = (connect_from(&listen, [127, 0, 5, n]), Instant::now());
+                assert_eq!(close_code(&talk(&peer, &all)), Some(0));
+                began.elapsed()
+            })
+            .collect();
+        stop.store(true, Ordering::Relaxed);
+        assert!(times.iter().all(|time| *time < Duration::from_secs(8)), "{times:?}");
+    });
+    listen.err.line("other peers wait for its memory");
+}
+
+/// With few open files, connections wait before commands and files have to do without.
+#[test]
+fn commands_and_files_have_open_files_however_many_peers_there_are() {
+    let folder = Folder::new("bounds-open-files");
+    let mut limited = Command::new("sh");
+    let inbox = folder.str("inbox");
+    limited.args(["-c", "ulimit -n 64; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_unstick")]);
+    limited.args(["listen", "127.0.0.1:0", "--dir", &inbox, "--exec", "--", "cat"]);
+    let listen = Listen::of(&mut limited);
+    listen.err.line("64 files may be open: ");
+    let mut peer = Peer::new(listen.connect());
+    peer.write(&frame(TEXT, b"one"));
+    assert_eq!(peer.next(), Some((TEXT, b"one".to_vec())));
+    let _others: Vec<_> = (0..90)
+        .map(|_| {
+            let mut other = listen.connect();
+            other.write_all(&frame(PING, b"")).unwrap();
+            other
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(300));
+    peer.write(&frame(TEXT, b"two"));
+    assert_eq!(peer.next(), Some((TEXT, b"two".to_vec())));
+    assert_eq!(peer.send(1, 1, "file", b"content"), "stored");
+    assert!(!listen.err.so_far().contains("cannot take a connection"));
+}
+
+/// A part that is open again and gets no byte makes room for one that is sent.
+#[test]
+fn a_part_without_progress_gives_its_room_to_another() {
+    let folder = Folder::new("bounds-stalled");
+    let args = ["--dir", &folder.str("inbox"), "--max-parts", "1MiB"];
+    let listen = Listen::start(&args);
+    let half = content(900_000, 1);
+    let mut first = Peer::new(listen.connect());
+    first.offer(1, 1, Some(1_000_000), "large");
+    for (at, bytes) in half.chunks(50_000).enumerate() {
+        first.write(&data(1, at as u64 * 50_000, bytes));
+    }
+    drop(first);
+    listen.err.line("without a close");
+    let mut idle = Peer::new(listen.connect());
+    idle.offer(1, 1, Some(1_000_000), "large");
+    idle.write(&frame(PING, b""));
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(Peer::new(listen.connect()).send(1, 2, "other", &content(200_000, 2)), "stored");
+    listen.err.line("no byte came for 1s, and other files need the room");
+}
+
+/// A peer that has closed and does not end does not keep the listener.
+#[test]
+fn finished_connections_do_not_delay_the_end() {
+    for format in [&[][..], &["--format", "u32be", "--limit", "10"]] {
+        let listen = Listen::start(format);
+        let mut peer = listen.connect();
+        let last = if format.is_empty() { frame(CLOSE, b"") } else { vec![0xff; 4] };
+        peer.write_all(&last).unwrap();
+        // What the listener says at its end of the connection.
+        let mut byte = [0];
+        while peer.read(&mut byte).is_ok_and(|n| n > 0) {}
+        let began = Instant::now();
+        listen.interrupt();
+        assert!(began.elapsed() < Duration::from_millis(1000), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn a_flood_of_connections_does_not_fill_the_log() {
+    let listen = Listen::start(&[]);
+    for _ in 0..600 {
+        let mut peer = listen.connect();
+        peer.write_all(b"garbage!").unwrap();
+        let _ = peer.shutdown(Shutdown::Write);
+        let _ = peer.read_to_end(&mut Vec::new());
+    }
+    let mut peer = Peer::new(listen.connect());
+    peer.write(&frame(TEXT, b"last"));
+    listen.out.line("\"last\"");
+    let lines = listen.err.so_far().lines().count();
+    assert!((256..600).contains(&lines), "{lines}");
+}
+
+/// A peer that takes the messages of others is not idle.
+#[test]
+fn a_peer_that_only_reads_what_others_say_keeps_its_place() {
+    let args = ["--broadcast", "--max-connections", "2", "--first-timeout", "0.5"];
+    let listen = Listen::start(&args);
+    let mut reads = Peer::new(listen.connect());
+    reads.write(&frame(TEXT, b"here"));
+    listen.out.line("\"here\"");
+    let mut says = Peer::new(listen.connect());
+    let _new = listen.connect();
+    listen.err.line("all 2 places are taken");
+    for _ in 0..20 {
+        says.write(&frame(TEXT, b"news"));
+        assert_eq!(reads.next(), Some((TEXT, b"news".to_vec())));
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(!listen.err.so_far().contains("gave its place"), "{}", listen.err.so_far());
 }
 
 /// Frames larger than the memory for all, or that do not fit into it together, come one by one.

@@ -316,6 +316,72 @@ fn only_so_many_commands_run_at_a_time() {
     assert!(counts.contains(&3), "{counts:?}");
 }
 
+/// Whoever has many connections waits for those of other addresses.
+#[cfg(target_os = "linux")]
+#[test]
+fn commands_start_in_turn_of_the_addresses() {
+    let listen = listen(&["--exec-jobs", "1"], &shell("sleep 0.1; cat"));
+    let many: Vec<_> = (0..60)
+        .map(|_| {
+            let mut stream = connect_from(&listen, [127, 0, 0, 9]);
+            stream.write_all(&frame(TEXT, b"x").repeat(4)).unwrap();
+            stream
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(300));
+    let began = Instant::now();
+    let mut peer = Peer::new(connect_from(&listen, [127, 0, 5, 1]));
+    peer.write(&frame(TEXT, b"one"));
+    assert_eq!(peer.next(), Some((TEXT, b"one".to_vec())));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    drop(many);
+}
+
+/// Answers that are not taken keep no room from others for long.
+#[cfg(target_os = "linux")]
+#[test]
+fn answers_that_are_not_read_do_not_stop_commands_for_others() {
+    let options = ["--exec-jobs", "2", "--max-memory", "4MiB", "--limit", "1MiB"];
+    let listen = listen(&options, &["head", "-c", "1000000", "/dev/zero"]);
+    let before = listen.peak_memory();
+    let hello = message(Message::Hello(Hello { limit: 1 << 20, name: "" }));
+    let ask = [hello, frame(BINARY, b"x").repeat(16)].concat();
+    let many: Vec<_> = (0..60)
+        .map(|_| {
+            let mut stream = connect_from(&listen, [127, 0, 0, 9]);
+            rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096).unwrap();
+            stream.write_all(&ask).unwrap();
+            stream
+        })
+        .collect();
+    thread::sleep(Duration::from_secs(4));
+    let began = Instant::now();
+    let stream = connect_from(&listen, [127, 0, 5, 1]);
+    let hello = message(Message::Hello(Hello { limit: 1 << 20, name: "" }));
+    let answers = talk(&stream, &[hello, frame(BINARY, b"x"), frame(CLOSE, b"")].concat());
+    assert!(answers.iter().any(|(_, payload)| payload.len() == 1_000_000), "{}", answers.len());
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    let grown = listen.peak_memory() - before;
+    assert!(grown < 32 << 20, "{} KiB", grown >> 10);
+    drop(many);
+}
+
+/// A peer that is gone is noticed although nothing is read from it: its messages wait for nobody.
+#[test]
+fn messages_of_a_peer_that_is_gone_are_not_answered() {
+    let folder = Folder::new("exec-left");
+    let script = format!("echo >> {}; sleep 1000", folder.str("started"));
+    let listen = listen(&["--exec-jobs", "1", "--exec-timeout", "500"], &shell(&script));
+    let mut stream = listen.connect();
+    stream.write_all(&frame(TEXT, b"x").repeat(40)).unwrap();
+    eventually("it starts", || fs::read(folder.path("started")).is_ok());
+    drop(stream);
+    listen.err.line("127.0.0.1:");
+    let mut peer = Peer::new(listen.connect());
+    peer.write(&frame(TEXT, b"x"));
+    eventually("the next", || fs::read(folder.path("started")).is_ok_and(|text| text == b"\n\n"));
+}
+
 /// The messages that wait are bounded: the peer waits with the rest.
 #[test]
 fn a_peer_waits_while_its_messages_wait_for_commands() {

@@ -440,10 +440,18 @@ fn the_oldest_parts_are_removed_to_stay_within_max_parts() {
     // A part in use is not removed for another file, which is refused with `busy` and may be
     // retried.
     let mut other = receiver.peer();
-    assert_eq!(other.send(1, 8, "late", &content(14_000, 8)), "busy");
-    receiver.listen.err.line("--max-parts");
     let rest = content(4_500 + 5_500, 2);
-    peer.write(&data(4, 4_500, &rest[4_500..])).write(&done(4, &rest)).expect(&[(4, "stored")]);
+    thread::scope(|scope| {
+        let late = scope.spawn(|| other.send(1, 8, "late", &content(14_000, 8)));
+        // It goes on meanwhile.
+        for (at, bytes) in rest[4_500..].chunks(500).enumerate() {
+            peer.write(&data(4, 4_500 + at as u64 * 500, bytes));
+            thread::sleep(Duration::from_millis(300));
+        }
+        assert_eq!(late.join().unwrap(), "busy");
+    });
+    receiver.listen.err.line("--max-parts");
+    peer.write(&done(4, &rest)).expect(&[(4, "stored")]);
     assert!(receiver.read("newer") == rest);
     assert_eq!(other.send(2, 8, "late", &content(14_000, 8)), "stored");
     // A file larger than the maximum is refused at once.

@@ -261,6 +261,18 @@ impl Drop for Listen {
     }
 }
 
+/// Connects from this address of this machine.
+#[cfg(target_os = "linux")]
+pub fn connect_from(listen: &Listen, from: [u8; 4]) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &std::net::SocketAddr::from((from, 0))).unwrap();
+    connect(&socket, &listen.addr.parse::<std::net::SocketAddr>().unwrap()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream
+}
+
 pub fn hex(text: &str) -> Vec<u8> {
     text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
 }

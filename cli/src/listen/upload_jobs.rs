@@ -1,0 +1,73 @@
+//! What is done with the data of uploads on other threads: it is digested, written and stored.
+
+use std::convert::Infallible;
+use std::io;
+
+use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
+use unstick_session::message::{Code, Digest, FileAttributes};
+
+use crate::inbox::{Inbox, Part, Refusal, Stored};
+use crate::listen::uploads::{Answer, Done, Step, Task};
+
+pub(super) fn digest(hasher: &mut Sha256, task: Task) -> Result<(), Infallible> {
+    match task {
+        Task::Restart => hasher.reset(),
+        Task::Append(chunk) => hasher.update(chunk.bytes()),
+    }
+    Ok(())
+}
+
+pub(super) fn write(part: &mut Part, task: Task) -> io::Result<()> {
+    match task {
+        Task::Restart => part.restart(),
+        Task::Append(chunk) => {
+            part.write(chunk.bytes())?;
+            if let Some(write_back) = part.write_back() {
+                spawn_blocking(write_back);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Converts a failed write to a refusal. The part is removed, so that it does not keep the disk full;
+/// only if all parts together have no room now, it is kept for a retry.
+pub(super) fn unwritten(part: Part, error: io::Error) -> Refusal {
+    if error.kind() == io::ErrorKind::ResourceBusy {
+        return Refusal::io(error, part.len());
+    }
+    part.remove();
+    Refusal::io(error, 0)
+}
+
+/// Runs the last tasks, and stores the file under its name.
+pub(super) fn finish(
+    inbox: &Inbox,
+    (mut part, mut hasher): (Part, Sha256),
+    tasks: Vec<Task>,
+    (name, attributes): &(String, Option<FileAttributes>),
+    done: Done,
+) -> Step {
+    for task in tasks {
+        let Ok(()) = digest(&mut hasher, task.clone());
+        if let Err(error) = write(&mut part, task) {
+            return Step::Failed(unwritten(part, error));
+        }
+    }
+    let (size, digest) = (part.len(), Digest(hasher.finalize().into()));
+    if size != done.total {
+        part.remove();
+        return Step::Failed(Refusal::new(Code::WRONG_TOTAL));
+    }
+    match inbox.store(part, name, attributes.as_ref(), digest, done.digest) {
+        Ok(Stored::As(to)) => Step::Finished(Answer::Stored { size, digest, to }),
+        Ok(Stored::Exists(there)) => Step::Finished(Answer::Exists(there)),
+        Err(refusal) => Step::Failed(refusal),
+    }
+}
+
+/// The refusal for a job that ended without a result: it panicked, or the program ends.
+pub(super) fn failure(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Refusal {
+    Refusal::io(io::Error::other(error), 0)
+}
