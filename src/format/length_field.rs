@@ -199,6 +199,15 @@ impl LengthField {
         }) as u64
     }
 
+    /// Decodes a header that few bytes follow.
+    #[inline(never)]
+    fn last_header(&self, bytes: &[u8]) -> Option<Header<FieldMeta>> {
+        match self.decode_header(bytes) {
+            Ok(Parsed::Header(header)) => Some(header),
+            _ => None,
+        }
+    }
+
     /// Returns the greatest number that the field can hold.
     fn field_max(&self) -> u64 {
         u64::MAX >> (64 - 8 * self.layout.width)
@@ -252,6 +261,28 @@ impl Format for LengthField {
             Some(Ok(meta)) => Ok(Parsed::Header(Header { meta, payload_len, header_len })),
             _ => Ok(Parsed::Need(header_len)),
         }
+    }
+
+    /// The same result without a loop over bytes, if enough bytes follow the field and the header.
+    #[inline(always)]
+    fn whole_header(&self, bytes: &[u8]) -> Option<Header<FieldMeta>> {
+        let Layout { header_len, offset, width, order, .. } = self.layout;
+        let field = bytes.get(offset..).and_then(<[u8]>::first_chunk);
+        let (Some(&header), Some(&field)) = (bytes.first_chunk(), field) else {
+            return self.last_header(bytes);
+        };
+        let found = match order {
+            ByteOrder::Big => u64::from_be_bytes(field) >> (64 - 8 * width),
+            ByteOrder::Little => u64::from_le_bytes(field) & self.field_max(),
+        };
+        let payload_len = found.checked_sub(self.covered())?;
+        let mut meta = FieldMeta { bytes: header, len: header_len };
+        for (i, byte) in meta.bytes.iter_mut().enumerate() {
+            if i >= header_len || (offset..offset + width).contains(&i) {
+                *byte = 0;
+            }
+        }
+        Some(Header { meta, payload_len, header_len })
     }
 
     #[inline]
