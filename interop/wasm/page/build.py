@@ -28,7 +28,7 @@ code = inline("\n".join(parts))
 module = base64.b64encode((script / "unstick_bg.wasm").read_bytes()).decode()
 policy = (
     f"default-src 'none'; style-src {digest(style)}; script-src {digest(code)} 'wasm-unsafe-eval'; "
-    "base-uri 'none'; form-action 'none'"
+    "img-src data:; base-uri 'none'; form-action 'none'"
 )
 page = (here / "index.html").read_text()
 for name, value in (("POLICY", policy), ("STYLE", style), ("MODULE", module), ("CODE", code)):

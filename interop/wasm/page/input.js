@@ -6,11 +6,7 @@ const MAX_TEXT = 4096;
 let formats = [];
 let streams = [];
 
-const toHex = (bytes) => {
-  const lines = [];
-  for (let at = 0; at < bytes.length; at += 32) lines.push(Array.from(bytes.subarray(at, at + 32), hexOf).join(" "));
-  return lines.join("\n");
-};
+const toHex = (bytes) => Array.from(bytes, hexOf).join(" ");
 
 function trouble(text) {
   byId("trouble").textContent = text;

@@ -125,7 +125,7 @@ fn conversation(out: &mut Vec<u8>) {
     let messages = [
         Message::Hello(Hello { limit: 1 << 20, name: "page" }),
         Message::Text("hello"),
-        Message::Text("粘包: two messages, one read"),
+        Message::Text("a naïve read takes two for one"),
         Message::Binary(&[0, 1, 2, 0xf5, 1, 0xff]),
         Message::Ping(b"?"),
         Message::Close(Close { code: Code::NO_ERROR, reason: "done" }),
