@@ -244,11 +244,9 @@ impl Listing {
         let marks = self.shape.has_marks();
         let skip = oversize && self.goes_on && (marks || source.skip_frame());
         let guessed = wire.and_then(|wire| guess(&error, wire));
-        if !skip && looks.is_none() && guessed.is_none() && !source.can_search() {
-            if let DecodeError::Header { .. } = error {
-                message
-                    .push_str("; in this format the place of the next frame cannot be found again");
-            }
+        let is_lost = matches!(error, DecodeError::Header { .. }) && !source.can_search();
+        if is_lost && looks.is_none() && guessed.is_none() {
+            message.push_str("; in this format the place of the next frame cannot be found again");
         }
         let (at, byte, code) = (error.at(), byte_of(&error), error.code());
         let name = code_name(Code(code));

@@ -57,13 +57,11 @@ pub(crate) fn parts(shape: Shape, frame: &Frame, bytes: &[u8]) -> Vec<Part> {
         Shape::Wire(AnyWire::Format(_)) => of_lengths(frame, wire, 0),
     };
     let mut out: Vec<Part> = Vec::new();
-    let mut at = frame.at;
-    for kind in kinds {
+    for (at, kind) in (frame.at..).zip(kinds) {
         match out.last_mut() {
             Some(last) if last.kind == kind => last.to += 1,
             _ => out.push(Part { kind, from: at, to: at + 1 }),
         }
-        at += 1;
     }
     out
 }

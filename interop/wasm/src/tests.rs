@@ -70,8 +70,8 @@ fn the_parts_of_a_frame_are_all_of_its_bytes_and_its_payload() {
             assert_eq!(at, frame.end, "{} {parts:?}", format.name);
             let of = |kind| parts.iter().filter(move |part| part.kind == kind);
             let payload: Vec<u8> = of(Kind::Payload)
-                .flat_map(|part| &format.example[part.from as usize..part.to as usize])
-                .copied()
+                .flat_map(|part| part.from..part.to)
+                .map(|at| format.example[usize::try_from(at).unwrap()])
                 .collect();
             // Escaped and masked payloads stand there in another form.
             if of(Kind::Escape).next().is_none() && format.name != "websocket" {
