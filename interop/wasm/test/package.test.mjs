@@ -109,3 +109,11 @@ test("dumps are read as tools print them", () => {
   const [file] = readFile(Uint8Array.of(0xf5, 1, 1));
   assert.equal(hex(file.bytes), "f50101");
 });
+
+test("the README states the module's size", () => {
+  const readme = readFileSync(new URL("interop/wasm/README.md", root), "utf8");
+  const stated = Number(/`unstick_bg.wasm` \| ([\d,]+)/.exec(readme)[1].replaceAll(",", ""));
+  const size = readFileSync(new URL("unstick_bg.wasm", built)).length;
+  // Compilers differ a little.
+  assert.ok(Math.abs(size - stated) < stated * 0.1, `${size}, and the README says ${stated}`);
+});
