@@ -1,10 +1,7 @@
 //! Error messages of a stream with a hint: the command knows all formats, so it can guess more than
 //! the library does.
 
-use unstick::tokio::ReadError;
 use unstick::{DecodeError, Format, HeaderError, Kind, Parsed};
-use unstick_session::session::SessionError;
-use unstick_session::tokio::ConnectionError;
 
 use crate::format::AnyFormat;
 use crate::v1::without_advice;
@@ -24,6 +21,34 @@ pub(crate) fn explain(error: &DecodeError, wire: impl Into<AnyWire>) -> String {
     match guess(error, wire.into()) {
         Some(guess) => format!("{}; {guess}", without_advice(&text)),
         None => text,
+    }
+}
+
+/// Returns the stream offset of the byte that caused the error.
+pub(crate) fn byte_of(error: &DecodeError) -> u64 {
+    let index = match error {
+        DecodeError::Header { error, .. } => match error {
+            HeaderError::UnsupportedVersion { .. } => 1,
+            HeaderError::InvalidKind => 2,
+            HeaderError::BadCheck { .. } => 7,
+            _ => 0,
+        },
+        _ => 0,
+    };
+    error.at().saturating_add(index)
+}
+
+/// Formats the error with the offset of its byte, and with that of its frame if it differs. `wire` is the
+/// stream's format, if the command exchanges it.
+pub(crate) fn explain_at(error: &DecodeError, wire: Option<AnyWire>) -> String {
+    let text = match wire {
+        Some(wire) => explain(error, wire),
+        None => without_code(error),
+    };
+    let (at, byte) = (error.at(), byte_of(error));
+    match text.strip_prefix(&format!("byte {byte}: ")) {
+        Some(what) if byte != at => format!("byte {byte}, in the frame at byte {at}: {what}"),
+        _ => text,
     }
 }
 
@@ -100,43 +125,6 @@ pub(crate) fn guess(error: &DecodeError, wire: AnyWire) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// Formats an error of a connection, with a hint if it is a decode error.
-pub(crate) fn explain_read(error: &ReadError, wire: AnyWire) -> String {
-    match error {
-        ReadError::Decode(error) => explain(error, wire),
-        error => error.to_string(),
-    }
-}
-
-/// Formats an error of a session, with a hint if there is one.
-fn explain_session(error: SessionError) -> String {
-    let text = error.to_string();
-    match error {
-        SessionError::UnknownKind { kind } if kind.is_application() => {
-            format!("{}; is it an application's, to be named with --kind?", without_advice(&text))
-        }
-        _ => text,
-    }
-}
-
-/// Explains an error of a conversation that was found at this offset.
-pub(crate) fn explain_connection(error: &ConnectionError, at: u64) -> String {
-    match error {
-        ConnectionError::Read(error) => explain_read(error, AnyWire::V1),
-        ConnectionError::Session(SessionError::Unclosed) => format!(
-            "byte {at}: the stream ended without a close, which is no clean end; \
-             did the peer crash, or forget to send one?"
-        ),
-        ConnectionError::Session(error) => format!("byte {at}: {}", explain_session(*error)),
-        error => error.to_string(),
-    }
-}
-
-/// Returns what the peer is told about an error: without the hint, which is for this side's user.
-pub(crate) fn reason(error: &ConnectionError, at: u64) -> String {
-    without_advice(&explain_connection(error, at)).to_owned()
 }
 
 /// Guesses the actual protocol from a length over the limit, for formats in which such a length

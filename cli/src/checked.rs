@@ -257,10 +257,10 @@ impl AnyChecked {
 
 #[cfg(test)]
 mod tests {
-    use unstick::{DecodeError, FrameBuf, FrameError, Framing, Part, Search};
+    use unstick::{DecodeError, FrameBuf, FrameError, Framing, Part, Search, Wire};
 
     use super::*;
-    use crate::wire::{AnyWire, Exchange, with_wire};
+    use crate::wire::{AnyWire, with_wire};
 
     /// A header with fields and a payload for each framing. The payload fits into all of Modbus.
     const HEADERS: &[(&str, &[u8], &[u8])] = &[
@@ -275,8 +275,12 @@ mod tests {
     ];
 
     /// Encodes two frames, and checks what is found in them, whole, damaged and cut.
-    fn round_trip<W: Exchange + Search>(name: &str, wire: W, meta: AnyMeta, payload: &[u8])
-    where
+    fn round_trip<W: Search<Meta: crate::format::Meta> + Copy>(
+        name: &str,
+        wire: W,
+        meta: AnyMeta,
+        payload: &[u8],
+    ) where
         W::Meta: PartialEq,
     {
         let meta = crate::format::Meta::from_any(&meta).unwrap();
@@ -350,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_macro_selects_the_length_of_the_check() {
-        fn wire_len<W: Exchange>(_: W) -> usize {
+        fn wire_len<W: Wire>(_: W) -> usize {
             W::Trailer::LEN
         }
         for (name, checked) in NAMED {

@@ -13,8 +13,8 @@ use crate::framing_args::FramingArgs;
 use crate::shown::Shown;
 use crate::term::log_limit::{hidden, is_zero};
 use crate::term::output::Failure;
+use crate::term::output::json_now;
 use crate::term::printer::Printer;
-use crate::term::time::json_now;
 use crate::v1;
 
 /// The size of the receive buffer to request, so that bursts are not lost. The system may grant

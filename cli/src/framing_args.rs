@@ -1,6 +1,6 @@
 //! The options for the frames.
 
-use unstick::{DEFAULT_LIMIT, Format, Framing, Wire};
+use unstick::{DEFAULT_LIMIT, Framing, Wire};
 
 use crate::format::AnyFormat;
 use crate::help::{self, FormatParser};
@@ -24,15 +24,6 @@ pub(crate) struct FramingArgs {
 }
 
 impl FramingArgs {
-    /// Returns the framing for `inspect`: without `--limit` the limit is the protocol's own.
-    pub(crate) fn inspecting<W: Wire>(&self, wire: W) -> Framing<W> {
-        let framing = self.apply(wire);
-        match (self.limit, self.format.own_limit()) {
-            (None, Some(limit)) => framing.with_limit(limit),
-            _ => framing,
-        }
-    }
-
     /// Returns an error if frames of the format cannot be sent and answered.
     pub(crate) fn check_exchange(&self) -> Result<(), Failure> {
         let named = named().find(|(_, wire)| *wire == self.format);
@@ -47,13 +38,7 @@ impl FramingArgs {
 
     /// Returns the framing with the given limit and this format.
     pub(crate) fn apply<W: Wire>(&self, wire: W) -> Framing<W> {
-        let framing = Framing::new(wire);
-        match (self.limit, self.format.format()) {
-            (Some(limit), _) => framing.with_limit(limit),
-            // The user has given the length of the frames.
-            (None, Some(AnyFormat::Fixed(fixed))) => framing.with_limit(fixed.max_payload_len()),
-            _ => framing,
-        }
+        self.format.limited(wire, self.limit)
     }
 
     /// Returns the maximum length of a line of standard input that is a message, in bytes.

@@ -11,6 +11,7 @@ use unstick::scan::Found;
 use unstick::{EncodeError, Framing, Kind};
 
 use crate::advice::explain;
+use crate::exchange::Exchange;
 use crate::format::{AnyMeta, Meta};
 use crate::framing_args::FramingArgs;
 use crate::help::{self, Hinted};
@@ -22,7 +23,7 @@ use crate::term::bytes::count_bytes;
 use crate::term::output::{Failure, json};
 use crate::term::preview::{self, preview};
 use crate::v1::{kind_names, parse_kind};
-use crate::wire::{Exchange, with_wire};
+use crate::wire::with_wire;
 
 /// The maximum number of characters of a message that are shown on a terminal.
 const MAX_SHOWN: usize = 1000;

@@ -1,16 +1,11 @@
 //! What `--format` selects: any of the library's framings, with a header, a check or a mark.
 
-use std::future::poll_fn;
 use std::str::FromStr;
-use std::task::{Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite};
-use unstick::scan::Found;
-use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
-use unstick::{EncodeError, Hdlc, Kind, Marked, Wire};
+use unstick::{Format, Framing, Hdlc, Kind, Marked, Wire};
 
 use crate::checked::{self, AnyChecked, AnyCheckedWire};
-use crate::format::{self, AnyFormat, AnyMeta, FIELD_HELP, Meta};
+use crate::format::{self, AnyFormat, AnyMeta, FIELD_HELP};
 use crate::mark::{self, AnyMark};
 
 /// Any of the library's framings.
@@ -101,6 +96,26 @@ impl AnyWire {
         }
     }
 
+    /// Returns the framing with the given limit; without one, with the default limit.
+    pub(crate) fn limited<W: Wire>(&self, wire: W, limit: Option<u64>) -> Framing<W> {
+        let framing = Framing::new(wire);
+        match (limit, self.format()) {
+            (Some(limit), _) => framing.with_limit(limit),
+            // The user has given the length of the frames.
+            (None, Some(AnyFormat::Fixed(fixed))) => framing.with_limit(fixed.max_payload_len()),
+            _ => framing,
+        }
+    }
+
+    /// Returns the framing for `inspect`: without a limit it is the protocol's own.
+    pub(crate) fn inspected<W: Wire>(&self, wire: W, limit: Option<u64>) -> Framing<W> {
+        let framing = self.limited(wire, limit);
+        match (limit, self.own_limit()) {
+            (None, Some(limit)) => framing.with_limit(limit),
+            _ => framing,
+        }
+    }
+
     /// Returns the width of the column for the headers' other fields; `None` if there are none.
     pub(crate) fn meta_width(&self) -> Option<usize> {
         match self {
@@ -168,29 +183,6 @@ impl FromStr for AnyWire {
     }
 }
 
-/// A framing in which `listen` and `send` exchange messages.
-pub(crate) trait Exchange:
-    Wire<Meta: Meta + Send + Sync, Head: Send, Trailer: Send>
-    + Copy
-    + Into<AnyWire>
-    + Send
-    + Sync
-    + Unpin
-    + 'static
-{
-}
-
-impl<W> Exchange for W where
-    W: Wire<Meta: Meta + Send + Sync, Head: Send, Trailer: Send>
-        + Copy
-        + Into<AnyWire>
-        + Send
-        + Sync
-        + Unpin
-        + 'static
-{
-}
-
 impl From<Marked<AnyMark>> for AnyWire {
     fn from(marked: Marked<AnyMark>) -> Self {
         Self::Mark(*marked.mark())
@@ -206,60 +198,6 @@ impl From<Hdlc> for AnyWire {
 impl<const N: usize> From<AnyCheckedWire<N>> for AnyWire {
     fn from(wire: AnyCheckedWire<N>) -> Self {
         Self::Checked(wire.format().framing())
-    }
-}
-
-/// Accepts a frame with this meta.
-pub(crate) async fn feed<T: AsyncWrite + Unpin, W: Exchange>(
-    writer: &mut FrameWriter<T, W>,
-    meta: AnyMeta,
-    payload: &[u8],
-) -> Result<(), WriteError> {
-    let meta = W::Meta::from_any(&meta).ok_or(EncodeError::Meta)?;
-    writer.feed(meta, payload).await
-}
-
-/// Accepts a frame with this meta, and flushes.
-pub(crate) async fn send<T: AsyncWrite + Unpin, W: Exchange>(
-    writer: &mut FrameWriter<T, W>,
-    meta: AnyMeta,
-    payload: &[u8],
-) -> Result<(), WriteError> {
-    feed(writer, meta, payload).await?;
-    writer.flush().await
-}
-
-/// Waits for the next frame, which the reader's buffer borrows: like [`FrameReader::next_frame`], but
-/// with the frame's offset and length in the stream.
-pub(crate) async fn next_found<R: AsyncRead + Unpin, W: Wire>(
-    reader: &mut FrameReader<R, W>,
-) -> Result<Option<Found<W::Meta>>, ReadError> {
-    if let Some(found) = reader.buf_mut().find()? {
-        return Ok(Some(found));
-    }
-    let waiting = Waiting(reader);
-    poll_fn(|cx| {
-        let reader = &mut *waiting.0;
-        reader.resume();
-        loop {
-            let has_more = ready!(reader.poll_fill(cx))?;
-            if let Some(found) = reader.buf_mut().find()? {
-                return Poll::Ready(Ok(Some(found)));
-            }
-            if !has_more {
-                return Poll::Ready(Ok(reader.buf_mut().find_end()?));
-            }
-        }
-    })
-    .await
-}
-
-/// A call that waits. The time limits stop when it ends or is dropped.
-struct Waiting<'a, R, W: Wire>(&'a mut FrameReader<R, W>);
-
-impl<R, W: Wire> Drop for Waiting<'_, R, W> {
-    fn drop(&mut self) {
-        self.0.pause();
     }
 }
 

@@ -139,7 +139,7 @@ impl<F: Format> FrameSocket<F> {
     ///
     /// # Errors
     /// The system's own.
-    #[cfg(feature = "udp")]
+    #[cfg(all(feature = "udp", not(target_family = "wasm")))]
     pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<usize> {
         let socket = socket2::SockRef::from(self.get_ref());
         socket.set_recv_buffer_size(bytes)?;
@@ -150,7 +150,7 @@ impl<F: Format> FrameSocket<F> {
     ///
     /// # Errors
     /// The system's own.
-    #[cfg(feature = "udp")]
+    #[cfg(all(feature = "udp", not(target_family = "wasm")))]
     pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<usize> {
         let socket = socket2::SockRef::from(self.get_ref());
         socket.set_send_buffer_size(bytes)?;

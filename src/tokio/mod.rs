@@ -29,16 +29,24 @@
 //! These are frames. The messages of the protocol, and its rules, are in the package
 //! `unstick-session`.
 //!
+//! # WebAssembly
+//! There are no sockets, so the types for datagrams are not there. Streams are; time limits need a target
+//! whose `std` has a clock.
+//!
 //! # Cancel safety
 //! A read that is dropped before it ends loses nothing. A frame whose payload has fewer than 32 KiB is
 //! accepted whole or not at all. The call that writes a larger one can be dropped without harm only
 //! before its first byte is written; later it poisons the writer. Each method states it.
 
 mod clock;
+#[cfg(not(target_family = "wasm"))]
 mod datagram_socket;
 mod reader;
+#[cfg(not(target_family = "wasm"))]
 mod receiver;
+#[cfg(not(target_family = "wasm"))]
 mod sender;
+#[cfg(not(target_family = "wasm"))]
 mod socket;
 mod stream;
 mod writer;
@@ -46,8 +54,11 @@ mod writer;
 pub use crate::io::{ReadError, WriteError};
 pub use crate::udp::{DatagramSendError, Frames, Lost, Received, RecvStats, Refusals, SendStats};
 pub use reader::FrameReader;
+#[cfg(not(target_family = "wasm"))]
 pub use receiver::FrameReceiver;
+#[cfg(not(target_family = "wasm"))]
 pub use sender::FrameSender;
+#[cfg(not(target_family = "wasm"))]
 pub use socket::FrameSocket;
 pub use stream::FrameStream;
 pub use writer::FrameWriter;

@@ -1,6 +1,6 @@
 //! Frames over tokio's UDP socket.
 
-#[cfg(feature = "udp")]
+#[cfg(all(feature = "udp", not(target_family = "wasm")))]
 use std::io;
 use std::sync::Arc;
 
@@ -141,7 +141,7 @@ impl<F: Format> FrameSocket<F> {
     ///
     /// # Errors
     /// The system's own.
-    #[cfg(feature = "udp")]
+    #[cfg(all(feature = "udp", not(target_family = "wasm")))]
     pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<usize> {
         let socket = socket2::SockRef::from(self.get_ref());
         socket.set_recv_buffer_size(bytes)?;
@@ -152,7 +152,7 @@ impl<F: Format> FrameSocket<F> {
     ///
     /// # Errors
     /// The system's own.
-    #[cfg(feature = "udp")]
+    #[cfg(all(feature = "udp", not(target_family = "wasm")))]
     pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<usize> {
         let socket = socket2::SockRef::from(self.get_ref());
         socket.set_send_buffer_size(bytes)?;

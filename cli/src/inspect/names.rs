@@ -1,5 +1,7 @@
 //! The names of the messages of a protocol, where the header has only a number or a letter.
 
+use std::time::Duration;
+
 /// The side that has sent a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -29,6 +31,16 @@ impl Side {
             Self::Server => "server",
         }
     }
+}
+
+/// Where a frame of a capture comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) flow: u32,
+    /// The side that has sent it.
+    pub(crate) side: Side,
+    /// The time since the Unix epoch at which it was complete.
+    pub(crate) time: Option<Duration>,
 }
 
 /// The width of the longest names of PostgreSQL's messages that are frequent.

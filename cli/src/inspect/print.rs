@@ -9,7 +9,7 @@ use serde::Serialize;
 use unstick_session::message::Code;
 
 use super::frames::Label;
-use super::names::Side;
+use super::names::{Place, Side};
 use super::shape::{self, Shape};
 use super::{Args, MAX_WHOLE};
 use crate::format::AnyMeta;
@@ -27,16 +27,6 @@ const PLAIN: &str = "\x1b[0m";
 
 /// The maximum number of kinds that are named.
 const MAX_NAMED: usize = 20;
-
-/// Where a frame of a capture comes from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    pub(crate) flow: u32,
-    /// The side that has sent it.
-    pub(crate) side: Side,
-    /// The time since the Unix epoch at which it was complete.
-    pub(crate) time: Option<Duration>,
-}
 
 /// A frame to print.
 pub(crate) struct Row<'a> {

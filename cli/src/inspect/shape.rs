@@ -11,7 +11,6 @@ use super::names::{self, Side};
 use super::opening::{self, AfterOpening};
 use super::resp;
 use crate::format::{AnyFormat, AnyMeta};
-use crate::framing_args::FramingArgs;
 use crate::recipe::{First, RecipeMeta};
 use crate::wire::AnyWire;
 
@@ -110,14 +109,13 @@ impl Shape {
             Self::Http => return Box::new(Http::new(limit)),
             Self::Wire(format) => format,
         };
-        let framing = FramingArgs { format, limit };
         match format {
-            AnyWire::Format(AnyFormat::V1(format)) => {
-                Box::new(Streamed::v1(framing.inspecting(format)))
+            AnyWire::Format(AnyFormat::V1(v1)) => {
+                Box::new(Streamed::v1(format.inspected(v1, limit)))
             }
-            AnyWire::Format(format) => {
-                let source = Box::new(Streamed::format(framing.inspecting(format)));
-                match format {
+            AnyWire::Format(inner) => {
+                let source = Box::new(Streamed::format(format.inspected(inner, limit)));
+                match inner {
                     AnyFormat::WebSocket(_) => Box::new(AfterOpening::new(source, opening::http)),
                     AnyFormat::Postgres(_) => {
                         Box::new(AfterOpening::new(source, opening::postgres))
@@ -126,13 +124,13 @@ impl Shape {
                 }
             }
             AnyWire::Mark(mark) => {
-                Box::new(Streamed::mark(framing.inspecting(Marked::new(mark.of_file()))))
+                Box::new(Streamed::mark(format.inspected(Marked::new(mark.of_file()), limit)))
             }
-            AnyWire::Hdlc => Box::new(Streamed::hdlc(framing.inspecting(Hdlc::new()))),
+            AnyWire::Hdlc => Box::new(Streamed::hdlc(format.inspected(Hdlc::new(), limit))),
             AnyWire::Checked(checked) => match checked.check_len() {
-                1 => Box::new(Kept::new(framing.inspecting(checked.wire::<1>()))),
-                2 => Box::new(Kept::new(framing.inspecting(checked.wire::<2>()))),
-                _ => Box::new(Kept::new(framing.inspecting(checked.wire::<4>()))),
+                1 => Box::new(Kept::new(format.inspected(checked.wire::<1>(), limit))),
+                2 => Box::new(Kept::new(format.inspected(checked.wire::<2>(), limit))),
+                _ => Box::new(Kept::new(format.inspected(checked.wire::<4>(), limit))),
             },
         }
     }

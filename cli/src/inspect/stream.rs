@@ -1,13 +1,13 @@
 //! The frames of one stream: decoding, errors, and the search after them.
 
-use unstick::{DecodeError, HeaderError};
+use unstick::DecodeError;
 
 use super::frames::{Begin, Label, Run, Source};
-use super::names::Side;
-use super::print::{At, Event, Place, Printer, Row};
+use super::names::{Place, Side};
+use super::print::{At, Event, Printer, Row};
 use super::shape::Shape;
 use super::{Args, MAX_WHOLE};
-use crate::advice::{explain, guess, looks_like, without_code};
+use crate::advice::{byte_of, explain_at, guess, looks_like};
 use crate::format::AnyMeta;
 use crate::recipe::{First, RecipeMeta};
 use crate::term::bytes::count_bytes;
@@ -74,20 +74,6 @@ pub(crate) struct Stream<'a> {
     pub(crate) errors: u64,
     /// The offset of the error that ended the listing.
     pub(crate) stopped: Option<u64>,
-}
-
-/// Returns the stream offset of the byte that caused the error.
-fn byte_of(error: &DecodeError) -> u64 {
-    let index = match error {
-        DecodeError::Header { error, .. } => match error {
-            HeaderError::UnsupportedVersion { .. } => 1,
-            HeaderError::InvalidKind => 2,
-            HeaderError::BadCheck { .. } => 7,
-            _ => 0,
-        },
-        _ => 0,
-    };
-    error.at().saturating_add(index)
 }
 
 impl<'a> Stream<'a> {
@@ -274,7 +260,7 @@ impl<'a> Stream<'a> {
         }
         let error = error.shifted(self.base);
         let byte = byte_of(&error);
-        let mut message = self.explain(&error);
+        let mut message = explain_at(&error, self.shape.wire());
         let starts_wrong =
             self.frames == 0 && (error.at() == 0 || matches!(error, DecodeError::Truncated { .. }));
         let looks = looks_like(&self.opening)
@@ -323,19 +309,6 @@ impl<'a> Stream<'a> {
             self.stopped = Some(byte);
         }
         Ok(())
-    }
-
-    /// Formats the error with the offset of its byte, and with that of its frame if it differs.
-    fn explain(&self, error: &DecodeError) -> String {
-        let text = match self.shape.wire() {
-            Some(wire) => explain(error, wire),
-            None => without_code(error),
-        };
-        let (at, byte) = (error.at(), byte_of(error));
-        match text.strip_prefix(&format!("byte {byte}: ")) {
-            Some(what) if byte != at => format!("byte {byte}, in the frame at byte {at}: {what}"),
-            _ => text,
-        }
     }
 
     /// Reports where the next header was found. Without `--resync` this ends the listing.

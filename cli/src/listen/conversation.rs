@@ -13,7 +13,7 @@ use unstick_session::session::{Event, Session};
 use unstick_session::tokio::{Connection, ConnectionError, FoundEvent};
 
 use crate::addr::{BoxedReader, BoxedWriter, CLOSE_TIMEOUT, Halves};
-use crate::advice::reason;
+use crate::connection_errors::reason;
 use crate::format::AnyMeta;
 use crate::listen::budget::{Account, Budgeted, Held};
 use crate::listen::end::End;

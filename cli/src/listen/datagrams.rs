@@ -28,10 +28,10 @@ use crate::listen::reply::Reply;
 use crate::shown::Shown;
 use crate::signals::Signals;
 use crate::term::log_limit::{LogLimit, hidden};
+use crate::term::output::json_now;
 use crate::term::output::{Failure, note};
 use crate::term::preview::preview;
 use crate::term::printer::Printer;
-use crate::term::time::json_now;
 
 pub(crate) async fn listen(args: Args) -> Result<(), Failure> {
     if args.idle_timeout.is_some() || args.skip_oversize {

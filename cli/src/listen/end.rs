@@ -7,7 +7,7 @@ use unstick_session::message::{Close, Code};
 use unstick_session::session::{SendError, SessionError};
 use unstick_session::tokio::ConnectionError;
 
-use crate::advice::{explain_connection, explain_read};
+use crate::connection_errors::{explain_connection, explain_read};
 use crate::term::bytes::count_bytes;
 use crate::v1::without_advice;
 use crate::wire::AnyWire;

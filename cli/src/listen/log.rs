@@ -16,9 +16,10 @@ use crate::shown::Shown;
 use crate::term::bytes::count;
 use crate::term::log_limit::{LogLimit, hidden, is_zero};
 use crate::term::output::error_line;
+use crate::term::output::json_now;
 use crate::term::preview::{self, preview};
 use crate::term::printer::Printer;
-use crate::term::time::{json_now, now};
+use crate::term::time::now;
 use crate::v1::{self, without_advice};
 
 /// An event of `--json`.

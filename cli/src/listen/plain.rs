@@ -8,6 +8,7 @@ use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, Framing};
 
 use crate::addr::{Halves, shut_down};
+use crate::exchange::{Exchange, next_found, send};
 use crate::format::Meta;
 use crate::listen::budget::{Account, Held};
 use crate::listen::end::End;
@@ -15,7 +16,7 @@ use crate::listen::log::Log;
 use crate::listen::places::Stop;
 use crate::listen::reply::{Answered, Answers};
 use crate::listen::rules::{Rules, Said};
-use crate::wire::{AnyWire, Exchange, next_found, send};
+use crate::wire::AnyWire;
 
 /// What the loop of a connection does next.
 enum Next<M> {

@@ -11,6 +11,7 @@ use tokio::time::{interval, sleep, timeout};
 use unstick::{Framing, Kind};
 
 use crate::addr::{BoxedReader, Halves};
+use crate::exchange::Exchange;
 use crate::listen::args::Args;
 use crate::listen::budget::Budget;
 use crate::listen::listener::{Accepted, Listener};
@@ -25,7 +26,7 @@ use crate::term::log_limit::{LogLimit, hidden};
 use crate::term::output::{Failure, note};
 use crate::term::printer::Printer;
 use crate::tls::{self, Reload, TlsAcceptor};
-use crate::wire::{AnyWire, Exchange};
+use crate::wire::AnyWire;
 
 /// The pause after a failed accept: a missing resource, such as a file descriptor, does not become
 /// free at once.

@@ -12,7 +12,7 @@ use unstick_session::session::{Event, LIMIT_WITHOUT_HELLO, MAX_PINGS, SendError,
 use unstick_session::tokio::{Connection, ConnectionError, FoundEvent, Turn};
 
 use crate::addr::{BoxedReader, BoxedWriter, CLOSE_TIMEOUT, Halves};
-use crate::advice::{explain_connection, reason};
+use crate::connection_errors::{explain_connection, reason};
 use crate::format::AnyMeta;
 use crate::send::job::{
     Answers, Job, broken, ended_early, not_sent, not_taken, over_limit, unanswered,

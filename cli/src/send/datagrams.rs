@@ -25,10 +25,10 @@ use crate::shown::Shown;
 use crate::signals::Signals;
 use crate::term::bytes::{count, count_bytes};
 use crate::term::log_limit::{LogLimit, hidden};
+use crate::term::output::json_now;
 use crate::term::output::{Failure, note};
 use crate::term::preview::plain_hex;
 use crate::term::printer::Printer;
-use crate::term::time::json_now;
 
 /// How long to wait, after the last message, for the system's report that nothing listens there.
 const ERROR_WAIT: Duration = Duration::from_millis(200);

@@ -12,9 +12,9 @@ use crate::send::shape::Shape;
 use crate::shown::Shown;
 use crate::term::bytes::count;
 use crate::term::output::Failure;
+use crate::term::output::json_now;
 use crate::term::preview::plain_hex;
 use crate::term::printer::Printer;
-use crate::term::time::json_now;
 use crate::tls::is_alert;
 
 /// What the options say about the conversation.

@@ -10,7 +10,8 @@ use unstick::Framing;
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 
 use crate::addr::{BoxedReader, BoxedWriter, Halves};
-use crate::advice::explain_read;
+use crate::connection_errors::explain_read;
+use crate::exchange::{Exchange, feed, next_found};
 use crate::format::Meta;
 use crate::send::job::{
     Answers, Job, broken, ended_early, not_sent, not_taken, over_limit, unanswered,
@@ -18,7 +19,6 @@ use crate::send::job::{
 use crate::send::source::{Item, Items};
 use crate::term::bytes::count_bytes;
 use crate::term::output::Failure;
-use crate::wire::{Exchange, feed, next_found};
 
 /// What both directions count.
 #[derive(Default)]

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use unstick::Framing;
 
 use crate::addr::{Addr, Halves};
+use crate::exchange::Exchange;
 use crate::send::args::Args;
 use crate::send::conversation::Sender;
 use crate::send::job::{Answers, Job};
@@ -23,7 +24,6 @@ use crate::signals::Signals;
 use crate::term::output::{Failure, note};
 use crate::term::printer::Printer;
 use crate::tls::{Seen, SendTls, sniff};
-use crate::wire::Exchange;
 
 /// After an error, how long the prompt has to print the answers that it was given.
 const PRINT_WAIT: Duration = Duration::from_millis(100);

@@ -9,8 +9,8 @@ use unstick_session::message::{Code, Digest, FileStatus};
 use crate::send::transfer::FileItem;
 use crate::term::bytes::count;
 use crate::term::output::Failure;
+use crate::term::output::json_now;
 use crate::term::preview;
-use crate::term::time::json_now;
 
 /// The maximum number of files of which each has a row.
 const MAX_ROWS: usize = 100;

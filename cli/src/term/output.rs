@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use serde::Serialize;
 
 use crate::term::preview::json_line;
+use crate::term::time::now;
 
 /// The reason why a command ends early.
 #[derive(Debug)]
@@ -125,4 +126,16 @@ pub(crate) fn json(value: &impl Serialize) -> String {
     // Every value that this program serializes has string keys and an infallible `Serialize`, so
     // this cannot fail.
     json_line(serde_json::to_string(value).unwrap_or_default())
+}
+/// An event of `--json`, with the time at which its line was made.
+#[derive(Serialize)]
+struct Timed<E> {
+    #[serde(flatten)]
+    event: E,
+    time: String,
+}
+
+/// Formats an event as a line of `--json`, with the current time.
+pub(crate) fn json_now(event: &impl Serialize) -> String {
+    json(&Timed { event, time: now() })
 }

@@ -2,23 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use time::OffsetDateTime;
-
-use crate::term::output::json;
-
-/// An event of `--json`, with the time at which its line was made.
-#[derive(Serialize)]
-struct Timed<E> {
-    #[serde(flatten)]
-    event: E,
-    time: String,
-}
-
-/// Formats an event as a line of `--json`, with the current time.
-pub(crate) fn json_now(event: &impl Serialize) -> String {
-    json(&Timed { event, time: now() })
-}
 
 /// Returns the current time.
 pub(crate) fn now() -> String {

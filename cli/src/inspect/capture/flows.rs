@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::file::Packet;
 use super::link::{self, Content, Segment};
 use super::reassembly::{Direction, Event};
-use crate::inspect::names::Side;
-use crate::inspect::print::Place;
+use crate::inspect::names::{Place, Side};
 use crate::term::bytes::count;
 use crate::term::output::Failure;
 

@@ -7,7 +7,7 @@ use super::file::{CaptureError, CaptureFile, Packet};
 use super::flows::{At, Flow, Flows, Sink};
 use super::reassembly::Event;
 use crate::inspect::Args;
-use crate::inspect::names::Side;
+use crate::inspect::names::{Place, Side};
 use crate::inspect::print::{self, Directions, Printer};
 use crate::inspect::stream::Stream;
 use crate::term::bytes::{count, count_bytes};
@@ -136,7 +136,7 @@ impl Sink for Follower<'_, '_> {
         let Some(streams) = self.streams.remove(&flow.number) else { return Ok(()) };
         for (side, stream) in [Side::Client, Side::Server].into_iter().zip(streams) {
             let Some(mut stream) = stream else { continue };
-            let place = print::Place { flow: flow.number, side, time: flow.ended };
+            let place = Place { flow: flow.number, side, time: flow.ended };
             stream.end(self.printer, Some(&place))?;
             self.add(flow.number, side, &stream);
         }
@@ -283,7 +283,7 @@ pub(crate) fn sides(args: &Args, parts: &[(Side, Vec<u8>)]) -> Result<(), Failur
     let mut printer = Printer::new(args);
     printer.heading(true)?;
     let mut streams = [Stream::new(args), Stream::new(args)];
-    let place = |side| print::Place { flow: 1, side, time: None };
+    let place = |side| Place { flow: 1, side, time: None };
     for (side, bytes) in parts {
         if let Some(stream) = streams.get_mut(side.of()) {
             stream.push(&mut printer, Some(&place(*side)), bytes)?;
