@@ -190,7 +190,7 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
             self.make_room();
         }
         let mut end = self.storage.bytes().len();
-        if S::GROWS && self.need.saturating_sub(self.start) >= LARGE_FRAME {
+        if S::GROWS && end > LARGE_FRAME && self.need.saturating_sub(self.start) >= LARGE_FRAME {
             end = end.min(self.need.saturating_add(READ_AHEAD));
         }
         self.storage.bytes_mut().get_mut(self.end..end).unwrap_or_default()

@@ -21,6 +21,8 @@ const DIRECT_LEN: usize = 32 * 1024;
 /// A growing buffer that holds at least this many bytes accepts no more before they are written. It
 /// is also the min length of a direct payload if the transport takes one slice per write.
 const FULL_LEN: usize = 64 * 1024;
+/// The same while the transport takes all of it at once, time after time: a write has a cost of its own.
+const BUSY_LEN: usize = 4 * FULL_LEN;
 /// The memory that a growing buffer may keep while it is idle, in bytes.
 const IDLE_LEN: usize = 256;
 
@@ -64,7 +66,9 @@ const IDLE_LEN: usize = 256;
 ///
 /// # Storage
 /// A storage of fixed size collects what fits into it. A `Vec` grows: it collects up to 64 KiB and
-/// one frame, and lets a payload of 32 KiB or more be written directly.
+/// one frame, and lets a payload of 32 KiB or more be written directly. While [`poll_write`](Self::poll_write)
+/// finds that the transport takes all that was collected at once, it collects more, up to 256 KiB and one
+/// frame, until the buffer is empty and [released](Self::release_memory), or the transport does not take it.
 ///
 /// A frame that ends with a mark is always collected: it must fit into a storage of fixed size.
 ///
@@ -84,6 +88,8 @@ pub struct WriteBuf<S, F: Wire = V1> {
     #[cfg(feature = "alloc")]
     owned: Option<alloc::vec::Vec<u8>>,
     poisoned: bool,
+    /// From this many bytes on a growing buffer is full: `FULL_LEN` to `BUSY_LEN`.
+    full_len: usize,
     /// Whether the transport takes several slices in one write.
     vectored: bool,
     /// The digest of the frame that is being accepted, after the payload that is written directly.
@@ -164,6 +170,7 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
             #[cfg(feature = "alloc")]
             owned: None,
             poisoned: false,
+            full_len: FULL_LEN,
             vectored: true,
         }
     }
@@ -186,7 +193,7 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
 
     /// Whether a growing buffer holds so much that it should be written before more is accepted.
     pub fn is_full(&self) -> bool {
-        self.end - self.start >= FULL_LEN || self.owned().is_some()
+        self.end - self.start >= self.full_len || self.owned().is_some()
     }
 
     /// Whether nothing was accepted that is not written.
@@ -247,7 +254,7 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
         if self.direct.is_some()
             || self.poisoned
             || self.start > 0
-            || (S::GROWS && (self.end >= FULL_LEN || payload.len() >= DIRECT_LEN))
+            || (S::GROWS && (self.end >= self.full_len || payload.len() >= DIRECT_LEN))
             || self.encoder.missing().is_some()
         {
             return false;
@@ -370,6 +377,7 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
 
     /// Gives back the memory of a growing buffer that is empty.
     pub fn release_memory(&mut self) {
+        self.full_len = FULL_LEN;
         self.storage.release(IDLE_LEN);
     }
 
@@ -572,7 +580,15 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
                 (_, true) => slices.get(..1),
                 _ => Some(&slices[..]),
             };
-            match ready!(write(slices.unwrap_or_default())) {
+            let (len, written) = (pending.len(), write(slices.unwrap_or_default()));
+            match &written {
+                Poll::Ready(Ok(n)) if len >= self.full_len && *n >= len => {
+                    self.full_len = BUSY_LEN.min(2 * self.full_len);
+                }
+                Poll::Pending => self.full_len = FULL_LEN.max(self.full_len / 2),
+                Poll::Ready(_) => {}
+            }
+            match ready!(written) {
                 Ok(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
                 Ok(n) => self.wrote(n),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

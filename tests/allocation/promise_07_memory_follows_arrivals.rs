@@ -111,6 +111,57 @@ fn memory_follows_arrivals() {
     }
 }
 
+/// Gives one chunk, and then nothing more for a long time.
+#[cfg(feature = "tokio")]
+struct OneChunk<'a>(&'a [u8]);
+
+#[cfg(feature = "tokio")]
+impl tokio::io::AsyncRead for OneChunk<'_> {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        if self.0.is_empty() {
+            return std::task::Poll::Pending;
+        }
+        let (now, later) = self.0.split_at(self.0.len().min(buf.remaining()));
+        buf.put_slice(now);
+        self.0 = later;
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+/// 10,000 peers that announce the limit and send one chunk each cost three times what they have sent, and
+/// the readers' own values.
+// spec: LIM-7
+#[test]
+#[cfg(feature = "tokio")]
+fn ten_thousand_peers_that_announce_much_cost_what_they_send() {
+    use futures::FutureExt;
+    use unstick::tokio::FrameReader;
+
+    let (peers, limit) = (10_000, 64 << 20);
+    let framing = Framing::new(V1).with_limit(limit);
+    let mut wire = framing.encode_header(Kind::BINARY, limit).unwrap().as_bytes().to_vec();
+    for chunk in [100, 1_460, 9_000, 24_000, 100_000] {
+        wire.resize(chunk, 1);
+        // The last ones are so many bytes that a hundred peers show it.
+        let peers = if chunk > 10_000 { peers / 100 } else { peers };
+        let mut readers = Vec::with_capacity(peers);
+        let counted = measure(|| {
+            for _ in 0..peers {
+                let mut reader = FrameReader::with_framing(OneChunk(&wire), framing);
+                assert!(reader.next_frame().now_or_never().is_none());
+                readers.push(reader);
+            }
+        });
+        // The storage that the readers share is among what was allocated.
+        let most = (3 * peers * chunk) as u64 + 128 * 1024;
+        assert!(counted.bytes_max <= most, "{counted:?}, at most {most}, of {chunk} bytes each");
+    }
+}
+
 /// A frame that a caller keeps keeps its own bytes, and no buffer.
 #[test]
 fn an_owned_frame_is_as_large_as_it_is() {
