@@ -182,6 +182,7 @@ impl<F: Wire> ReadEngine<alloc::vec::Vec<u8>, F> {
     /// Lets `read` append to the storage, for a large frame: see [`FrameBuf::append_with`]. What it appends
     /// counts as read; if it answers [`Poll::Ready`] and has appended nothing, that is the end of the
     /// stream. `None` if there is other room: read into [`spare`](Self::spare).
+    #[inline]
     pub fn append_with<T, E>(
         &mut self,
         read: impl FnOnce(&mut alloc::vec::Vec<u8>) -> Poll<Result<T, E>>,

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::FrameBuf;
+use super::{FILLED, FrameBuf, LARGE};
 use crate::format::copy_payload;
 use crate::framing::Framing;
 use crate::storage::SHARED_LEN;
@@ -49,8 +49,9 @@ impl<F: Wire> FrameBuf<Vec<u8>, F> {
     ///
     /// For readers that can append to a `Vec`, so that memory for a large frame is not set to zero before
     /// they overwrite it. `read` must leave what is there as it is.
+    #[inline]
     pub fn append_with<T>(&mut self, read: impl FnOnce(&mut Vec<u8>) -> T) -> Option<T> {
-        if self.append_room() == 0 {
+        if self.end < self.storage.len() || self.append_room() == 0 {
             return None;
         }
         let result = read(&mut self.storage);
@@ -74,7 +75,7 @@ impl<F: Wire> FrameBuf<Vec<u8>, F> {
         self.need = self.need.saturating_sub(self.start);
         (self.start, self.quiet) = (0, 0);
         let old = core::mem::replace(&mut self.storage, storage);
-        self.filled = self.is_short_of_reserve();
+        self.look_first = if self.is_short_of_reserve() { FILLED } else { LARGE };
         old
     }
 

@@ -19,6 +19,10 @@ use crate::wire::Wire;
 /// After this many reads in a row that needed no more than the usual length, a growing buffer shrinks
 /// to it.
 const QUIET_READS: u8 = 8;
+/// The last read filled all the room, or the reserve has room to make.
+const FILLED: u8 = 1;
+/// The next frame is large.
+const LARGE: u8 = 2;
 /// A growing buffer that is full of a frame's beginning becomes this many times as long, if the frame is
 /// so long.
 const GROWTH: usize = 3;
@@ -100,9 +104,8 @@ pub struct FrameBuf<S, F: Wire = V1> {
     no_room: usize,
     /// The number of reads in a row that needed little of a growing storage.
     quiet: u8,
-    /// The last read filled all the room, or the reserve has room to make: a growing storage is looked
-    /// at before the next read.
-    filled: bool,
+    /// Why a growing storage is looked at before the next read: `FILLED`, `LARGE`; zero if it is not.
+    look_first: u8,
     /// The length of a growing storage before it was given back.
     before: usize,
     /// The max number of bytes of a frame for which a growing storage makes room once its header is
@@ -153,7 +156,7 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
             need: 0,
             no_room,
             quiet: 0,
-            filled: false,
+            look_first: 0,
             before: 0,
             reserve: 0,
         }
@@ -183,15 +186,26 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
         let len = self.storage.bytes().len();
         if self.start == self.end
             || len - self.end <= len / 4
-            || self.need > len
-            || self.filled
+            || self.look_first != 0
             || S::is_large(len)
         {
+            if S::GROWS && self.look_first & LARGE != 0 {
+                return self.spare_for_large();
+            }
             self.make_room();
         }
+        self.storage.bytes_mut().get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Returns the room for a large frame, and little more.
+    #[inline(never)]
+    fn spare_for_large(&mut self) -> &mut [u8] {
+        self.make_room();
         let mut end = self.storage.bytes().len();
-        if S::GROWS && end > LARGE_FRAME && self.need.saturating_sub(self.start) >= LARGE_FRAME {
+        if self.end < self.need && self.need - self.start >= LARGE_FRAME {
             end = end.min(self.need.saturating_add(READ_AHEAD));
+        } else {
+            self.look_first &= !LARGE;
         }
         self.storage.bytes_mut().get_mut(self.end..end).unwrap_or_default()
     }
@@ -201,7 +215,9 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     pub fn commit(&mut self, n: usize) {
         let room = self.storage.bytes().len() - self.end;
         self.end += n.min(room);
-        self.filled = S::GROWS && n >= room && self.end == self.storage.capacity();
+        if S::GROWS && n >= room && self.end == self.storage.capacity() {
+            self.look_first |= FILLED;
+        }
     }
 
     /// Copies the beginning of `bytes` into the spare room and returns how many bytes were copied:
@@ -362,7 +378,12 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
                     if self.scanner.needs_more(kept.len()) {
                         self.need = self.start.saturating_add(needed);
                         // So that the next `spare` makes the room.
-                        self.filled |= self.is_short_of_reserve();
+                        if S::GROWS && self.is_short_of_reserve() {
+                            self.look_first |= FILLED;
+                        }
+                        if S::GROWS && needed >= LARGE_FRAME {
+                            self.look_first |= LARGE;
+                        }
                     }
                     // A frame within the limit always fits, so this is a header, or a mark breaks its
                     // laws.
@@ -560,7 +581,8 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
         if self.is_short_of_reserve() {
             self.compact();
             self.storage.reserve(self.need.min(self.reserve));
-            (self.filled, self.quiet) = (false, 0);
+            self.look_first &= !FILLED;
+            self.quiet = 0;
         } else if S::GROWS {
             self.adapt(unread);
         }
@@ -569,7 +591,9 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     /// Moves the unread bytes to the storage's beginning.
     fn compact(&mut self) {
         if self.start > 0 {
-            self.storage.move_to_front(self.start, self.end);
+            if self.start < self.end {
+                self.storage.move_to_front(self.start, self.end);
+            }
             self.end -= self.start;
             self.need = self.need.saturating_sub(self.start);
             self.start = 0;
@@ -580,8 +604,8 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     fn adapt(&mut self, unread: usize) {
         let capacity = self.storage.capacity();
         let full = self.end == capacity;
-        if full || self.filled {
-            self.filled = false;
+        if full || self.look_first & FILLED != 0 {
+            self.look_first &= !FILLED;
             self.quiet = 0;
             let wanted = self.wanted(full, capacity);
             self.storage.reserve(wanted);
