@@ -56,7 +56,8 @@
 //! has no dependency, and does not panic. Features only add: `alloc` (a [`FrameBuf`] that grows,
 //! owned frames), `std` (the default: `io` and `udp`), `tokio`, `futures-io` (the module `futures`),
 //! `tokio-util`, `embedded-io` and `embedded-io-async` (`no_std`, without an allocator), `udp` (many
-//! datagrams with one system call), `memchr` (a faster search for marks), `serde`, and `defmt`.
+//! datagrams with one system call), `memchr` (a faster search for marks), `small` (less code, without
+//! effect beside `std`), `serde`, and `defmt`.
 //!
 //! This crate has frames. The crate `unstick-session` has messages, conversations and file transfer,
 //! `unstick-cookbook` the framing of existing protocols, and `unstick-conformance` tests for a

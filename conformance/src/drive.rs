@@ -73,6 +73,9 @@ impl Path {
     /// Returns the limit in force on this path. It is lower than that of the framing if a storage
     /// of fixed size holds less.
     pub fn limit<F: Format>(self, framing: &Framing<F>) -> u64 {
+        if matches!(self, Self::Decode | Self::Pieces | Self::ForEach | Self::Split) {
+            return framing.limit(); // they keep nothing
+        }
         let room = self.room().saturating_sub(framing.format().max_header_len());
         framing.limit().min(room as u64)
     }
@@ -98,7 +101,8 @@ impl Path {
         match self {
             Self::Array => ARRAY,
             Self::Slice | Self::Boxed => SLICE,
-            _ => usize::MAX,
+            // No storage is longer.
+            _ => isize::MAX.unsigned_abs(),
         }
     }
 }

@@ -3,13 +3,19 @@
 use crate::check::Check;
 
 /// The number of tables of a CRC that was not given another one: 16 on targets with 64-bit pointers, 1
-/// on all others.
+/// on all others, and none with the feature `small`.
 ///
 /// A table has 256 entries of the CRC's width, in read-only memory: 256 bytes for [`Crc8`], 512 for
 /// [`Crc16`], 1 KiB for [`Crc32`]. On a 64-bit processor 16 tables are several times faster than
 /// one, for runs of 64 bytes as for long ones; on a microcontroller they need flash. `with_tables`
 /// changes the number, and so does the last parameter of each type: `Crc32Iscsi<1>`.
-pub const DEFAULT_TABLES: usize = if cfg!(target_pointer_width = "64") { 16 } else { 1 };
+pub const DEFAULT_TABLES: usize = if cfg!(all(feature = "small", not(feature = "std"))) {
+    0
+} else if cfg!(target_pointer_width = "64") {
+    16
+} else {
+    1
+};
 
 /// CRC-8/SMBUS: the PEC byte of SMBus, ATM's HEC without its mask.
 pub type Crc8Smbus<const TABLES: usize = DEFAULT_TABLES> = Crc8<0x07, 0x00, false, 0x00, TABLES>;

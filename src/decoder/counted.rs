@@ -299,7 +299,8 @@ impl<W: KnownLength> CountedState<W> {
     }
 
     /// Returns the next piece of a frame, with `header` if it is the first one; `bytes` follow it.
-    #[inline(always)]
+    #[cfg_attr(not(all(feature = "small", not(feature = "std"))), inline(always))]
+    #[cfg_attr(all(feature = "small", not(feature = "std")), inline(never))]
     fn payload<'a>(
         &mut self,
         header: Option<Header<MetaOf<W>>>,
@@ -409,7 +410,7 @@ impl<W: KnownLength> CountedState<W> {
                     need = more;
                 }
                 Err(_) => {
-                    let (refused, _) =
+                    let refused =
                         shortest_refused(wire.header_format(), self.limit, self.held(now), held);
                     self.pos += (refused - held) as u64;
                     self.phase = Phase::failed(refused);

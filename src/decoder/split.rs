@@ -3,7 +3,7 @@
 use super::CountedState;
 use crate::check::TrailerBuf;
 use crate::error::{DecodeError, Part};
-use crate::format::{Parsed, inspect, shortest_refused};
+use crate::format::{Parsed, inspect, shortest_refused, why};
 use crate::frame::Frame;
 use crate::framing::Framing;
 use crate::wire::{Decoding, KnownLength, Wire};
@@ -36,8 +36,10 @@ impl<F: KnownLength> Framing<F> {
     /// Returns an error if `bytes` do not start with a header within the limit.
     pub fn decode_header(&self, bytes: &[u8]) -> Result<Parsed<<F as Wire>::Meta>, DecodeError> {
         let (format, limit) = (self.format().header_format(), self.limit());
-        inspect(format, limit, bytes, 0)
-            .map_err(|_| shortest_refused(format, limit, bytes, 0).1.at(0))
+        inspect(format, limit, bytes, 0).map_err(|_| {
+            let len = shortest_refused(format, limit, bytes, 0);
+            why(format, limit, bytes, len).at(0)
+        })
     }
 
     /// Splits off a frame like `split_frame`, with an error if the frame is incomplete.

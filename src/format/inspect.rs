@@ -38,7 +38,8 @@ pub(crate) fn has_no_header<F: Format>(format: &F, payload_len: u64) -> bool {
 
 /// Returns the header that `bytes` begin with, and the bytes after it, if the header is complete
 /// and within the limit: the common case.
-#[inline(always)]
+#[cfg_attr(not(all(feature = "small", not(feature = "std"))), inline(always))]
+#[cfg_attr(all(feature = "small", not(feature = "std")), inline(never))]
 pub(crate) fn whole_header<'a, F: Format>(
     format: &F,
     limit: u64,
@@ -88,13 +89,17 @@ pub(crate) fn inspect<F: Format>(
         Ok(Parsed::Need(need)) if need > room => {
             Err(Refusal::Header(HeaderError::TooLong { room }))
         }
-        Ok(parsed) => Ok(parsed),
+        // Built anew, since a move of the whole is a call of `memmove` in small code.
+        Ok(Parsed::Header(Header { meta, payload_len, header_len })) => {
+            Ok(Parsed::Header(Header { meta, payload_len, header_len }))
+        }
+        Ok(Parsed::Need(need)) => Ok(Parsed::Need(need)),
         Err(error) => Err(Refusal::Header(error)),
     }
 }
 
-/// Returns the length of the shortest refused prefix of `bytes`, and why it is refused. All of
-/// `bytes` are; the first `seen` are known not to be.
+/// Returns the length of the shortest refused prefix of `bytes`. All of `bytes` are refused; the first
+/// `seen` are known not to be. [`why`] says why.
 ///
 /// The replay, byte by byte, makes the error independent of the cuts, even if a format checks its
 /// fields in another order than they arrive in.
@@ -104,12 +109,21 @@ pub(crate) fn shortest_refused<F: Format>(
     limit: u64,
     bytes: &[u8],
     seen: usize,
-) -> (usize, Refusal) {
+) -> usize {
     let max = bytes.len().min(F::HeaderBuf::LEN);
-    let refusal = |len| inspect(format, limit, bytes.get(..len).unwrap_or_default(), 0).err();
     // Only a header of zero bytes is refused without any.
-    let min = if format.max_header_len() == 0 { 0 } else { seen + 1 };
-    (min..=max)
-        .find_map(|len| Some((len, refusal(len)?)))
-        .unwrap_or((max, Refusal::Header(HeaderError::BrokenFormat)))
+    let mut len = if format.max_header_len() == 0 { 0 } else { seen + 1 };
+    while len < max && inspect(format, limit, bytes.get(..len).unwrap_or_default(), 0).is_ok() {
+        len += 1;
+    }
+    len.min(max)
+}
+
+/// Returns why the first `len` bytes are refused.
+#[cold]
+pub(crate) fn why<F: Format>(format: &F, limit: u64, bytes: &[u8], len: usize) -> Refusal {
+    match inspect(format, limit, bytes.get(..len).unwrap_or(bytes), 0) {
+        Err(refusal) => refusal,
+        Ok(_) => Refusal::Header(HeaderError::BrokenFormat),
+    }
 }

@@ -14,7 +14,7 @@ use core::fmt::Debug;
 use crate::error::{EncodeError, HeaderError};
 
 pub use fixed::Fixed;
-pub(crate) use inspect::{Refusal, has_no_header, inspect, shortest_refused, whole_header};
+pub(crate) use inspect::{Refusal, has_no_header, inspect, shortest_refused, whole_header, why};
 pub use length_field::{ByteOrder, Covers, FieldMeta, Layout, LayoutError, LengthField};
 pub use limited::LimitedBy;
 pub use prefix::{I32Be, I32Le, U8, U16Be, U16Le, U24Be, U24Le, U32Be, U32Le, U64Be, U64Le};

@@ -3,7 +3,7 @@
 use crate::check::{Check, TrailerBuf};
 use crate::decoder::CountedState;
 use crate::error::{DecodeError, FrameError, Part, RecoverError};
-use crate::format::{Format, Header, Parsed, inspect, shortest_refused, whole_header};
+use crate::format::{Format, Header, Parsed, inspect, shortest_refused, whole_header, why};
 use crate::wire::{Decoding, Found, KnownLength, Scan, ScanPayload, Scanning, Searched};
 
 type MetaOf<W> = <<W as KnownLength>::Header as Format>::Meta;
@@ -395,7 +395,8 @@ impl<W: KnownLength> CountedScan<W> {
 
     #[cold]
     fn refuse(&mut self, wire: &W, kept: &[u8], seen: usize) -> DecodeError {
-        let (refused, refusal) = shortest_refused(wire.header_format(), self.limit, kept, seen);
+        let refused = shortest_refused(wire.header_format(), self.limit, kept, seen);
+        let refusal = why(wire.header_format(), self.limit, kept, refused);
         self.fail(refusal.at(self.position), refused)
     }
 

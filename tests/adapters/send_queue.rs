@@ -547,7 +547,7 @@ fn errors_say_what_to_try() {
         DatagramSendError::NotConnected.to_string(),
         "the socket is not connected; name a peer, or connect it first"
     );
-    assert_eq!(size_of::<Result<(), DatagramSendError>>(), 2 * size_of::<usize>());
+    assert!(size_of::<Result<(), DatagramSendError>>() <= 16);
     assert!(DatagramSendError::Blocked(io::ErrorKind::WouldBlock.into()).source().is_none());
 }
 

@@ -565,7 +565,7 @@ async fn a_peer_that_announces_and_sends_nothing_costs_a_header_and_ends() {
     // spec: LIM-7
     let framing = Framing::new(U32Be).with_limit(u64::MAX);
     let (mut ours, theirs) = tokio::io::duplex(100);
-    ours.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
+    ours.write_all(&(1_u32 << 30).to_be_bytes()).await.unwrap();
     let mut reader = FrameReader::with_framing(theirs, framing)
         .with_frame_timeout(Duration::from_secs(10))
         .with_idle_timeout(Duration::from_secs(20));

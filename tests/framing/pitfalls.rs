@@ -91,7 +91,7 @@ fn p05_what_the_length_covers_changes_no_limit() {
 fn p06_four_bytes_reserve_no_megabytes() {
     let framing = Framing::new(U32Be).with_limit(u64::MAX);
     let mut buf = FrameBuf::with_framing(Vec::new(), framing).unwrap();
-    buf.extend(&[0x7F, 0xFF, 0xFF, 0xFF]);
+    buf.extend(&[0x3F, 0xFF, 0xFF, 0xFF]);
     for _ in 0..20 {
         assert_eq!(buf.next_frame(), Ok(None));
         assert!(!buf.spare().is_empty());
@@ -342,7 +342,7 @@ mod in_a_codec {
     #[test]
     fn p06_four_bytes_reserve_no_megabytes() {
         let mut codec = PayloadCodec::new(Framing::new(U32Be).with_limit(u64::MAX));
-        let mut buf = BytesMut::from(&[0x7F, 0xFF, 0xFF, 0xFF][..]);
+        let mut buf = BytesMut::from(&[0x3F, 0xFF, 0xFF, 0xFF][..]);
         for _ in 0..20 {
             assert!(codec.decode(&mut buf).unwrap().is_none());
             buf.reserve(1);

@@ -11,6 +11,7 @@ use unstick_session::message::FileAttributes;
 pub(super) struct Preserve {
     /// The permissions that this program may give to a program: those of a new file for which all were
     /// asked. The rest is masked by the umask.
+    #[cfg_attr(not(unix), expect(dead_code))]
     allowed: u32,
 }
 

@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use cap_fs_ext::MetadataExt;
-use cap_std::fs::{Dir, File, Metadata, OpenOptions};
+use cap_std::fs::{Dir, File, Metadata};
 use sha2::{Digest as _, Sha256};
 use unstick_session::message::Digest;
 
-use super::system::{CHUNK, open_in};
+use super::system::{CHUNK, open_to_sync};
 
 /// The maximum number of digests that are kept.
 const MAX_KNOWN: usize = 16_384;
@@ -94,7 +94,7 @@ impl Digests {
     ) -> Option<Found> {
         let mut tries = TRIES;
         loop {
-            let mut file = open_in(dir, name, &mut OpenOptions::new()).ok()?;
+            let mut file = open_to_sync(dir, name).ok()?;
             let version = Version::of(&file.metadata().ok()?);
             let began = SystemTime::now();
             let mut digest = None;

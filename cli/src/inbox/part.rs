@@ -10,7 +10,7 @@ use unstick_session::message::{Digest, FileAttributes};
 
 use super::attributes::Preserve;
 use super::room::{Claim, InUse};
-use super::system::{CHUNK, open_in, open_locked, rename_new};
+use super::system::{CHUNK, open_locked, open_to_sync, rename_new};
 
 /// The number of new bytes after which the disk starts to write them.
 const WRITE_BACK: u64 = 32 << 20;
@@ -135,7 +135,7 @@ impl Part {
         // A separate handle, because the system reports a failed write once for each handle, and
         // the last sync has to receive it.
         Some(move || {
-            if let Ok(file) = open_in(&dir, &name, &mut OpenOptions::new()) {
+            if let Ok(file) = open_to_sync(&dir, &name) {
                 _ = file.sync_data();
             }
             writes_back.store(false, Ordering::Relaxed);

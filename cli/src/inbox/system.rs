@@ -1,6 +1,8 @@
 //! What an inbox asks of the file system, and the next best way where it has no such thing.
 
 use std::fmt::Debug;
+#[cfg(not(unix))]
+use std::fs::TryLockError;
 use std::io::{self, Write};
 
 use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
@@ -83,6 +85,13 @@ pub(super) fn open_in(dir: &Dir, name: &str, options: &mut OpenOptions) -> io::R
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("no regular file")) }
 }
 
+/// Opens a file like [`open_in`], so that it can be synced. Windows syncs only a file that is open for
+/// writing: one that nobody may write is opened all the same there, and its sync fails.
+pub(super) fn open_to_sync(dir: &Dir, name: &str) -> io::Result<File> {
+    let open = |write| open_in(dir, name, OpenOptions::new().write(write));
+    if cfg!(windows) { open(true).or_else(|_| open(false)) } else { open(false) }
+}
+
 /// Opens a file like [`open_in`], and locks it. Returns `None` if another program has it.
 ///
 /// # Errors
@@ -147,9 +156,16 @@ pub(super) fn lock(file: &File) -> io::Result<Lock> {
     }
 }
 
+/// The same. The lock is mandatory there: others can neither read nor write the file.
 #[cfg(not(unix))]
-pub(super) fn lock(_file: &File) -> io::Result<Lock> {
-    Ok(Lock::Unsupported)
+pub(super) fn lock(file: &File) -> io::Result<Lock> {
+    use cap_std::io_lifetimes::AsFilelike;
+    match file.as_filelike_view::<std::fs::File>().try_lock() {
+        Ok(()) => Ok(Lock::Locked),
+        Err(TryLockError::WouldBlock) => Ok(Lock::Taken),
+        Err(TryLockError::Error(error)) if is_error_unsupported(&error) => Ok(Lock::Unsupported),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// Renames a file; fails if the new name is taken.
@@ -261,6 +277,39 @@ mod tests {
         std::fs::write(folder.path().join(left), "of an earlier run").unwrap();
         assert_eq!(probe(&dir, &disk).unwrap(), [""; 0]);
         assert_eq!(dir.entries().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_exists_can_be_synced() {
+        let (_folder, dir) = folder();
+        dir.write("a", "old").unwrap();
+        let file = open_to_sync(&dir, "a").unwrap();
+        System::of(&dir).unwrap().sync(&file).unwrap();
+    }
+
+    /// Windows cannot sync it then, and says so at the sync.
+    #[test]
+    fn a_file_that_nobody_may_write_can_be_opened() {
+        let (folder, dir) = folder();
+        dir.write("a", "old").unwrap();
+        let path = folder.path().join("a");
+        let permissions = std::fs::metadata(&path).unwrap().permissions();
+        let mut read_only = permissions.clone();
+        read_only.set_readonly(true);
+        std::fs::set_permissions(&path, read_only).unwrap();
+        let opened = open_to_sync(&dir, "a");
+        std::fs::set_permissions(&path, permissions).unwrap();
+        assert_eq!(opened.unwrap().metadata().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_file_is_locked_once() {
+        let (_folder, dir) = folder();
+        let open = || open_locked(&dir, "a", OpenOptions::new().write(true).create(true)).unwrap();
+        let first = open().unwrap();
+        assert!(open().is_none());
+        drop(first);
+        assert!(open().is_some());
     }
 
     /// Each way to rename leaves another file as it is.

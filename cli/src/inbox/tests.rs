@@ -50,7 +50,7 @@ impl Disk for Small {
     fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<usize> {
         use std::io::{Seek as _, SeekFrom, Write as _};
         let room = self.0.bytes.load(Ordering::Relaxed).saturating_sub(self.used());
-        let room = usize::try_from(room).unwrap();
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
         if room == 0 {
             if self.0.losses.load(Ordering::Relaxed) > 0 {
                 self.0.losses.fetch_sub(1, Ordering::Relaxed);

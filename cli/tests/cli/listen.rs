@@ -211,7 +211,7 @@ fn an_announced_length_allocates_nothing_and_times_out() {
     let began = Instant::now();
     let mut peers: Vec<_> = (0..50).map(|_| listen.connect()).collect();
     for peer in &mut peers {
-        peer.write_all(&[0xff; 4]).unwrap();
+        peer.write_all(&(1_u32 << 30).to_be_bytes()).unwrap();
     }
     for mut peer in peers {
         assert_eq!(peer.read(&mut [0; 16]).unwrap(), 0);

@@ -19,6 +19,7 @@ const CRC_POLY: u8 = 0x2F;
 const CRC_INIT: u8 = 0xFF;
 const CRC_XOROUT: u8 = 0xFF;
 
+#[cfg(not(all(feature = "small", not(feature = "std"))))]
 const CRC_TABLE: [u8; 256] = crc_table();
 
 /// The kind of a frame, which says what its payload is: the third byte of a version 1 header (spec,
@@ -262,6 +263,7 @@ impl<const V: u8> Version<V> {
 
 /// Looks up a table entry without indexing, so that no bounds check remains at any optimisation
 /// level.
+#[cfg(not(all(feature = "small", not(feature = "std"))))]
 #[inline]
 const fn crc_step(crc: u8, byte: u8) -> u8 {
     match CRC_TABLE.split_at_checked((crc ^ byte) as usize) {
@@ -270,18 +272,29 @@ const fn crc_step(crc: u8, byte: u8) -> u8 {
     }
 }
 
+/// The same, bit by bit.
+#[cfg(all(feature = "small", not(feature = "std")))]
+#[inline(never)]
+const fn crc_step(crc: u8, byte: u8) -> u8 {
+    crc_of_bits(crc ^ byte)
+}
+
+const fn crc_of_bits(mut crc: u8) -> u8 {
+    let mut bit = 0;
+    while bit < 8 {
+        crc = (crc << 1) ^ if crc & 0x80 != 0 { CRC_POLY } else { 0 };
+        bit += 1;
+    }
+    crc
+}
+
+#[cfg(not(all(feature = "small", not(feature = "std"))))]
 #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)] // run by the compiler only
 const fn crc_table() -> [u8; 256] {
     let mut table = [0; 256];
     let mut i = 0;
     while i < 256 {
-        let mut crc = i as u8;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = (crc << 1) ^ if crc & 0x80 != 0 { CRC_POLY } else { 0 };
-            bit += 1;
-        }
-        table[i] = crc;
+        table[i] = crc_of_bits(i as u8);
         i += 1;
     }
     table

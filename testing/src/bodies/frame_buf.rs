@@ -100,7 +100,9 @@ fn check<F: Subject, S: Storage>(
         }
     };
     let asked = if refused.is_some() { framing.limit() } else { wanted.limit() };
-    let fits = room.map_or(u64::MAX, |room| room.saturating_sub(header) as u64);
+    // No storage is longer.
+    let longest = room.unwrap_or(isize::MAX.unsigned_abs());
+    let fits = longest.saturating_sub(header) as u64;
     let limit = asked.min(fits);
     assert_eq!(buf.framing().limit(), limit);
     // A storage that grows may begin with some room.
