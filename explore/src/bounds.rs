@@ -1,0 +1,93 @@
+//! How far is explored: what two sides do, and what happens to them.
+
+use crate::world::Left;
+
+/// The limit of both sides, in payload bytes: the least with which files can be sent.
+pub const LIMIT: u64 = 46;
+
+/// When a sender begins with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sends {
+    /// When ready has arrived: it resumes.
+    AfterReady,
+    /// With the open, at 0.
+    AtOnce,
+    /// Either.
+    Either,
+}
+
+/// What is explored: all interleavings of all that this allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// The bytes of each file, for each side.
+    pub files: [&'static [u8]; 2],
+    pub sends: Sends,
+    /// Whether an open has the size of its file, and a resume key.
+    pub sized: bool,
+    pub keyed: bool,
+    /// Whether the disk takes its time: its answers are steps of their own.
+    pub slow: bool,
+    /// Whether the session is asked late for its own messages: in a step of its own.
+    pub late: bool,
+    /// Whether streams deliver single bytes, through the real buffer.
+    pub bytes: bool,
+    /// Whether the receivers are the library's `FileReceiver`.
+    pub plain: bool,
+    /// Whether a crash may lose the last bytes of a part.
+    pub power: bool,
+    /// How many frames a stream takes before its writer waits.
+    pub room: Option<usize>,
+    /// Whether a side that cannot write does not read either: against the rules.
+    pub reads_wait: bool,
+    /// The length of a part that is there from the beginning.
+    pub leftover: u8,
+    /// How many files without a status there are from the beginning.
+    pub fillers: u32,
+    pub left: Left,
+}
+
+const NOTHING: Left = Left {
+    cuts: 0,
+    crashes: [0; 2],
+    cancels: [0; 2],
+    closes: [0; 2],
+    pings: [0; 2],
+    ticks: [0; 2],
+    changes: 0,
+};
+
+const PLAIN: Bound = Bound {
+    name: "",
+    about: "",
+    files: [&[], &[]],
+    sends: Sends::AfterReady,
+    sized: true,
+    keyed: true,
+    slow: false,
+    late: false,
+    bytes: false,
+    plain: false,
+    power: false,
+    room: None,
+    reads_wait: false,
+    leftover: 0,
+    fillers: 0,
+    left: NOTHING,
+};
+
+/// What the checks of every change explore.
+pub const SMALL: &[Bound] = &[
+    Bound {
+        name: "retry",
+        about: "one file that is resumed, cut and killed on both sides, with lost bytes",
+        files: [&[3], &[]],
+        power: true,
+        left: Left { cuts: 1, crashes: [1, 1], ..NOTHING },
+        ..PLAIN
+    },
+];
+
+/// What is explored by hand.
+pub const LARGE: &[Bound] = &[];
