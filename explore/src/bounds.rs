@@ -81,13 +81,109 @@ const PLAIN: Bound = Bound {
 pub const SMALL: &[Bound] = &[
     Bound {
         name: "retry",
-        about: "one file that is resumed, cut and killed on both sides, with lost bytes",
+        about: "a file of three chunks, resumed; a cut, and a crash of each side that loses bytes",
         files: [&[3], &[]],
         power: true,
         left: Left { cuts: 1, crashes: [1, 1], ..NOTHING },
         ..PLAIN
     },
+    Bound {
+        name: "change",
+        about: "two files, of which one changes at any time; a cut, a crash of each side",
+        files: [&[3, 1], &[]],
+        left: Left { cuts: 1, crashes: [1, 1], changes: 1, ..NOTHING },
+        ..PLAIN
+    },
+    Bound {
+        name: "either",
+        about: "two files, resumed or sent at once; a slow disk, a cancel, a cut",
+        files: [&[2, 1], &[]],
+        sends: Sends::Either,
+        slow: true,
+        leftover: 1,
+        left: Left { cuts: 1, cancels: [1, 0], ..NOTHING },
+        ..PLAIN
+    },
+    Bound {
+        name: "closes",
+        about: "a file each way; each side drains or closes early, a cut",
+        files: [&[1], &[1]],
+        sends: Sends::AtOnce,
+        left: Left { cuts: 1, closes: [1, 1], ..NOTHING },
+        ..PLAIN
+    },
+    Bound {
+        name: "pings",
+        about: "a file, a ping each way, a tick; own messages late, a close",
+        files: [&[1], &[]],
+        late: true,
+        slow: true,
+        left: Left { pings: [1, 1], ticks: [0, 1], closes: [1, 0], cancels: [1, 0], ..NOTHING },
+        ..PLAIN
+    },
+    Bound {
+        name: "bytes",
+        about: "a file, each byte of the stream a step; a cut, a close",
+        files: [&[1], &[]],
+        bytes: true,
+        left: Left { cuts: 1, closes: [1, 1], ..NOTHING },
+        ..PLAIN
+    },
+    Bound {
+        name: "plain",
+        about: "two files to a FileReceiver, without sizes and keys; a cancel, a cut, crashes",
+        files: [&[2, 1], &[]],
+        sends: Sends::AtOnce,
+        sized: false,
+        keyed: false,
+        plain: true,
+        left: Left { cuts: 1, crashes: [1, 1], cancels: [1, 0], changes: 1, ..NOTHING },
+        ..PLAIN
+    },
+    Bound {
+        name: "full",
+        about: "63 files without a status, and two more",
+        files: [&[1, 1], &[]],
+        sends: Sends::AtOnce,
+        slow: true,
+        fillers: 63,
+        ..PLAIN
+    },
+    Bound {
+        name: "narrow",
+        about: "two files each way, streams of one frame",
+        files: [&[2, 1], &[2, 1]],
+        sends: Sends::AtOnce,
+        room: Some(1),
+        ..PLAIN
+    },
 ];
 
 /// What is explored by hand.
-pub const LARGE: &[Bound] = &[];
+pub const LARGE: &[Bound] = &[Bound {
+    name: "all",
+    about: "everything at once",
+    files: [&[3, 1], &[]],
+    slow: true,
+    left: Left {
+        cuts: 1,
+        crashes: [1, 1],
+        cancels: [1, 0],
+        closes: [1, 1],
+        pings: [1, 0],
+        ticks: [0, 0],
+        changes: 0,
+    },
+    ..PLAIN
+}];
+
+/// What must break a law.
+pub const CONTROL: &[Bound] = &[Bound {
+    name: "lockstep",
+    about: "a file each way, streams of one frame, and no side reads before it has written",
+    files: [&[1], &[1]],
+    sends: Sends::AtOnce,
+    room: Some(1),
+    reads_wait: true,
+    ..PLAIN
+}];

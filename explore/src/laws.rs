@@ -51,6 +51,8 @@ laws! {
     NoUndueError "no-error-without-cause"
     /// No file is refused, but while the receiver drains, or because another one has the name.
     NoUndueRefusal "no-refusal-without-cause"
+    /// While it drains, a side is offered no file.
+    DrainRefuses "drain-refuses"
     /// The session refuses nothing that the rules allow.
     RulesSuffice "allowed-sends-accepted"
     /// Bytes arrive once and in order: none is missing where data begins.

@@ -10,6 +10,7 @@ pub mod bounds;
 pub mod laws;
 pub mod plain;
 pub mod reached;
+pub mod run;
 pub mod steps;
 pub mod turn;
 pub mod world;

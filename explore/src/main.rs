@@ -1,21 +1,22 @@
-use std::time::Instant;
-use stateright::{Checker, HasDiscoveries, Model};
-use unstick_explore::bounds::{LARGE, SMALL};
-use unstick_explore::steps::Explore;
+//! `explore NAME…`: explores the bounds with these names. `small`, `large`: those of the group.
 
-fn main() {
+use std::process::ExitCode;
+
+use unstick_explore::bounds::{CONTROL, LARGE, SMALL};
+use unstick_explore::run;
+
+fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    for bound in SMALL.iter().chain(LARGE) {
-        if !wanted.is_empty() && !wanted.iter().any(|w| w == bound.name) { continue; }
-        let begin = Instant::now();
-        let checker = Explore::new(*bound).checker().finish_when(HasDiscoveries::Any).threads(2).spawn_bfs().join();
-        println!("{:12} {:>9} states, depth {:>3}, {:.1} s", bound.name, checker.unique_state_count(), checker.max_depth(), begin.elapsed().as_secs_f64());
-        for (name, path) in checker.discoveries() {
-            println!("BROKEN {name}:");
-            for (state, step) in path.into_vec() {
-                println!("  {step:?}");
-                if step.is_none() { println!("{:#?}", state.lines); println!("{:?}", state.disks);  for s in &state.sides { println!("{:?}", (&s.jobs, &s.incoming, &s.asked, &s.owes, s.is_up, s.has_closed, s.saw_close)); } }
-            }
-        }
+    let groups = [("small", SMALL), ("large", LARGE), ("control", CONTROL)];
+    let chosen: Vec<_> = groups
+        .iter()
+        .flat_map(|(group, bounds)| bounds.iter().map(move |bound| (group, bound)))
+        .filter(|(group, bound)| wanted.iter().any(|name| name == *group || name == bound.name))
+        .map(|(_, bound)| bound)
+        .collect();
+    if chosen.is_empty() {
+        eprintln!("give names of bounds, or small, large or control");
+        return ExitCode::from(2);
     }
+    if run::run(&chosen, false) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

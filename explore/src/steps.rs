@@ -64,8 +64,7 @@ impl Explore {
             let is_blocked = bound.reads_wait
                 && bound.room.is_some_and(|room| world.lines[me].items.len() > room);
             if !world.lines[1 - me].items.is_empty() && !is_blocked {
-                let whole = !bound.bytes
-                    || !matches!(world.lines[1 - me].items[0], Item::Frame(_));
+                let whole = !bound.bytes || !matches!(world.lines[1 - me].items[0], Item::Frame(_));
                 steps.push(if whole { Step::Receive(me) } else { Step::ReceiveByte(me) });
             }
             if let Some(job) = Turn::next_job(bound, me, side, &world.lines) {

@@ -43,9 +43,42 @@ impl<'a> Turn<'a> {
             let counts = [side.session.unanswered(), side.session.owed()];
             let seen = [side.asked.len(), side.owes.len()];
             self.check(counts == seen && seen.iter().all(|n| *n <= 64), Law::Memory);
+            self.probe();
         }
         self.world.sides[self.me] = Hashed::new(self.side);
         self.world
+    }
+
+    /// Checks what the session says to messages that are against the rules here: of the application,
+    /// or of a peer that breaks them. Each is tried on a copy.
+    fn probe(&mut self) {
+        let session = self.side.session.clone();
+        let stored = |id| Message::FileStatus(FileStatus::new(id, Code::STORED));
+        let sends = |message: &Message<'_>| session.clone().send(message).is_ok();
+        let takes = |message: &Message<'_>| {
+            let payload = message.encode().map(|encoded| encoded.to_payload()).unwrap_or_default();
+            session.clone().handle_frame(message.kind(), &payload).is_ok()
+        };
+        let side = &self.side;
+        let is_silent = !side.has_closed
+            || !sends(&Message::Text("")) && session.clone().poll_transmit().is_none();
+        let is_deaf = !side.saw_close || !takes(&Message::Text(""));
+        let paid = side.paid.iter().rev().take(2).any(|id| sends(&stored(*id)));
+        let answered = side.answered.iter().rev().take(2).any(|id| takes(&stored(*id)));
+        let mut owes = side.owes.iter().filter(|(_, debt)| *debt != Debt::Done);
+        let early = owes.any(|(id, _)| sends(&stored(*id)));
+        let is_done = |id: &u32| {
+            let mut phases = side.jobs.iter().map(|job| &job.phase);
+            !phases.any(|phase| match phase {
+                Phase::Waits { id: open, .. } | Phase::Sends { id: open, .. } => open == id,
+                _ => false,
+            })
+        };
+        let undone = side.asked.iter().filter(|id| !is_done(id)).any(|id| takes(&stored(*id)));
+        self.check(is_silent, Law::SilentAfterClose);
+        self.check(is_deaf, Law::DeafAfterClose);
+        self.check(!paid && !answered, Law::FinalOnce);
+        self.check(!early && !undone, Law::StoredIsOnDisk);
     }
 
     fn check(&mut self, holds: bool, law: Law) {
@@ -126,8 +159,10 @@ impl<'a> Turn<'a> {
             pongs += usize::from(frame.kind == Kind::PONG);
             statuses += usize::from(frame.kind == Kind::FILE_STATUS);
             self.put(frame);
+            if pongs > 1 || statuses > 64 {
+                return self.check(false, Law::Memory);
+            }
         }
-        self.check(pongs <= 1 && statuses <= 64, Law::Memory);
     }
 
     /// Puts a frame into the stream, seen by the observer.
@@ -159,7 +194,7 @@ impl<'a> Turn<'a> {
         if !side.is_up || side.has_closed {
             return None;
         }
-        if bound.room.is_some_and(|room| lines[me].items.len() >= room) {
+        if bound.room.is_some_and(|room| lines[me].items.len() > room) {
             return None;
         }
         if let Some(job) = side.jobs.iter().position(|job| matches!(job.phase, Phase::Sends { .. }))
@@ -229,7 +264,11 @@ impl<'a> Turn<'a> {
     pub fn cancel(&mut self, job: usize) {
         self.world.left.cancels[self.me] -= 1;
         if let Phase::Waits { id, .. } | Phase::Sends { id, .. } = self.side.jobs[job].phase {
-            let cancel = FileCancel { id, code: Code::GIVEN_UP, reason: "no longer needed" };
+            let cancel = FileCancel {
+                id,
+                code: Code::GIVEN_UP,
+                reason: "no longer needed, by anyone, for any purpose",
+            };
             self.must_send(&Message::FileCancel(cancel));
             self.side.jobs[job].phase = Phase::Cancelled { id };
         }
@@ -358,19 +397,9 @@ impl<'a> Turn<'a> {
     }
 
     fn handle(&mut self, frame: &Frame) {
-        let mut session = self.side.session.clone();
-        let event = session.handle_frame(frame.kind, &frame.payload);
-        self.side.session = session;
-        let event = match event {
+        let event = match self.side.session.handle_frame(frame.kind, &frame.payload) {
             Ok(event) => event,
-            Err(error) => {
-                let late = self.side.saw_close;
-                self.check(late, Law::NoUndueError);
-                if std::env::var_os("EXPLORE_ERRORS").is_some() {
-                    eprintln!("{error:?}");
-                }
-                return;
-            }
+            Err(_) => return self.check(false, Law::NoUndueError),
         };
         self.check(!self.side.saw_close || event == Event::Nothing, Law::DeafAfterClose);
         if let Some(mut receiver) = self.side.plain.take() {
@@ -392,7 +421,10 @@ impl<'a> Turn<'a> {
     /// Counts what is owed.
     fn observe(&mut self, event: &Event<'_>) {
         match *event {
-            Event::FileOpen(open) => self.side.owes.push((open.id, Debt::Open)),
+            Event::FileOpen(open) => {
+                self.check(!self.side.wants_close, Law::DrainRefuses);
+                self.side.owes.push((open.id, Debt::Open));
+            }
             Event::FileRefused { id, code } => {
                 let is_draining = self.side.wants_close && code == Code::SHUTTING_DOWN;
                 self.check(is_draining, Law::NoUndueRefusal);
@@ -481,9 +513,7 @@ impl<'a> Turn<'a> {
             let status = match there {
                 _ if answer.code != Code::STORED => answer,
                 Some(there) if there == part => answer,
-                Some(there) => {
-                    FileStatus::exists(id, Some((there.len() as u64, digest(&there))))
-                }
+                Some(there) => FileStatus::exists(id, Some((there.len() as u64, digest(&there)))),
                 None => {
                     self.disk().files[file] = Some(part);
                     answer
@@ -642,7 +672,9 @@ impl<'a> Turn<'a> {
 fn has(disk: &Disk, status: &FileStatus<'_>) -> bool {
     // Fillers are files of no bytes, and have no name here.
     status.offset == 0
-        || disk.files.iter().flatten().any(|file| {
-            file.len() as u64 == status.offset && digest(file) == status.digest
-        })
+        || disk
+            .files
+            .iter()
+            .flatten()
+            .any(|file| file.len() as u64 == status.offset && digest(file) == status.digest)
 }

@@ -2,7 +2,7 @@
 //! still go wrong.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use unstick::Kind;
@@ -76,11 +76,23 @@ pub enum Phase {
     /// Not in this conversation.
     Later,
     /// Opened, and waits for ready.
-    Waits { id: u32, version: u8 },
+    Waits {
+        id: u32,
+        version: u8,
+    },
     /// What was sent, or skipped because the receiver holds it.
-    Sends { id: u32, version: u8, sent: Vec<u8> },
-    Done { id: u32, sent: Vec<u8> },
-    Cancelled { id: u32 },
+    Sends {
+        id: u32,
+        version: u8,
+        sent: Vec<u8>,
+    },
+    Done {
+        id: u32,
+        sent: Vec<u8>,
+    },
+    Cancelled {
+        id: u32,
+    },
     Over(Outcome),
 }
 
@@ -239,7 +251,7 @@ pub struct Hashed<T> {
 
 impl<T: Hash> Hashed<T> {
     pub fn new(value: T) -> Self {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = Fold(0);
         value.hash(&mut hasher);
         Self { hash: hasher.finish(), value: Arc::new(value) }
     }
@@ -270,5 +282,47 @@ impl<T: Eq> Eq for Hashed<T> {}
 impl<T: fmt::Debug> fmt::Debug for Hashed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.value.fmt(f)
+    }
+}
+
+/// A quick hash: a multiplication for each number, of which both halves are used.
+struct Fold(u64);
+
+impl Fold {
+    fn add(&mut self, n: u64) {
+        let product = u128::from(self.0 ^ n ^ 0x9E37_79B9_7F4A_7C15) * 0xD6E8_FEB8_6659_FD93;
+        self.0 = (product as u64) ^ ((product >> 64) as u64).rotate_left(29);
+    }
+}
+
+impl Hasher for Fold {
+    fn finish(&self) -> u64 {
+        let mut last = Self(self.0);
+        last.add(0x5851_F42D_4C95_7F2D);
+        last.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for eight in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..eight.len()].copy_from_slice(eight);
+            self.add(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, n: u8) {
+        self.add(n.into());
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.add(n.into());
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.add(n);
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        self.add(n as u64);
     }
 }
