@@ -130,6 +130,15 @@ pub const SMALL: &[Bound] = &[
         ..PLAIN
     },
     Bound {
+        name: "pipeline",
+        about: "two files without waiting for ready, a slow disk, a crash of each side",
+        files: [&[2, 1], &[]],
+        sends: Sends::AtOnce,
+        slow: true,
+        left: Left { crashes: [1, 1], ..NOTHING },
+        ..PLAIN
+    },
+    Bound {
         name: "plain",
         about: "two files to a FileReceiver, without sizes and keys; a cancel, a cut, crashes",
         files: [&[2, 1], &[]],
@@ -160,22 +169,71 @@ pub const SMALL: &[Bound] = &[
 ];
 
 /// What is explored by hand.
-pub const LARGE: &[Bound] = &[Bound {
-    name: "all",
-    about: "everything at once",
-    files: [&[3, 1], &[]],
-    slow: true,
-    left: Left {
-        cuts: 1,
-        crashes: [1, 1],
-        cancels: [1, 0],
-        closes: [1, 1],
-        pings: [1, 0],
-        ticks: [0, 0],
-        changes: 0,
+pub const LARGE: &[Bound] = &[
+    Bound {
+        name: "all",
+        about: "two files, resumed; slow disk, cut, crashes, cancel, closes, ping",
+        files: [&[3, 1], &[]],
+        slow: true,
+        left: Left {
+            cuts: 1,
+            crashes: [1, 1],
+            cancels: [1, 0],
+            closes: [1, 1],
+            pings: [1, 0],
+            ..NOTHING
+        },
+        ..PLAIN
     },
-    ..PLAIN
-}];
+    Bound {
+        name: "at-once",
+        about: "two files sent at once; slow disk, cut, crashes, cancel, closes",
+        files: [&[1, 1], &[]],
+        sends: Sends::AtOnce,
+        slow: true,
+        left: Left {
+            cuts: 1,
+            crashes: [1, 1],
+            cancels: [1, 0],
+            closes: [1, 1],
+            ..NOTHING
+        },
+        ..PLAIN
+    },
+    Bound {
+        name: "changes",
+        about: "two files, resumed or at once, that change; slow disk, cut, crashes, lost bytes",
+        files: [&[3, 1], &[]],
+        sends: Sends::Either,
+        slow: true,
+        power: true,
+        left: Left { cuts: 1, crashes: [1, 1], changes: 1, cancels: [1, 0], ..NOTHING },
+        ..PLAIN
+    },
+    Bound {
+        name: "both-ways",
+        about: "a file each way; cut, a crash, cancels, closes",
+        files: [&[1], &[1]],
+        left: Left { cuts: 1, crashes: [0, 1], cancels: [1, 0], closes: [1, 1], ..NOTHING },
+        ..PLAIN
+    },
+    Bound {
+        name: "late",
+        about: "a file, own messages late; pings, a tick, a cancel, closes, a cut",
+        files: [&[2], &[]],
+        late: true,
+        slow: true,
+        left: Left {
+            cuts: 1,
+            cancels: [1, 0],
+            closes: [1, 1],
+            pings: [1, 1],
+            ticks: [0, 1],
+            ..NOTHING
+        },
+        ..PLAIN
+    },
+];
 
 /// What must break a law.
 pub const CONTROL: &[Bound] = &[Bound {

@@ -75,6 +75,11 @@ impl<'a> Turn<'a> {
             })
         };
         let undone = side.asked.iter().filter(|id| !is_done(id)).any(|id| takes(&stored(*id)));
+        let sending = |phase: &Phase| matches!(phase, Phase::Waits { .. } | Phase::Sends { .. });
+        let is_sending = side.jobs.iter().any(|job| sending(&job.phase));
+        let knows = is_sending == session.open_transfer().is_some();
+        let knows = knows || side.has_closed || side.saw_close;
+        self.check(knows, Law::RulesSuffice);
         self.check(is_silent, Law::SilentAfterClose);
         self.check(is_deaf, Law::DeafAfterClose);
         self.check(!paid && !answered, Law::FinalOnce);
