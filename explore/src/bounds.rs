@@ -191,13 +191,7 @@ pub const LARGE: &[Bound] = &[
         files: [&[1, 1], &[]],
         sends: Sends::AtOnce,
         slow: true,
-        left: Left {
-            cuts: 1,
-            crashes: [1, 1],
-            cancels: [1, 0],
-            closes: [1, 1],
-            ..NOTHING
-        },
+        left: Left { cuts: 1, crashes: [1, 1], cancels: [1, 0], closes: [1, 1], ..NOTHING },
         ..PLAIN
     },
     Bound {

@@ -7,8 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod bounds;
-#[cfg(feature = "framing")]
-pub mod framing;
 pub mod laws;
 pub mod plain;
 pub mod reached;

@@ -1,13 +1,16 @@
-//! Drives the framing core through every order of bytes and requests, up to a bound, and compares
+//! Promises 1 to 5 and 10 in every framing: drives the framing core through every order of bytes and requests, up to a bound, and compares
 //! each answer with the oracle's reading of all bytes so far.
 //!
 //! The oracle keeps no state but the bytes, the offset at which the present frame begins, and the
 //! request that was accepted last. It reads everything anew for each answer, so it cannot depend on how
 //! the bytes were cut.
 
-use unstick::{DecodeError, Decoder, FrameBuf, RecoverError, Wire};
+use std::time::Instant;
+
+use unstick::{DecodeError, Decoder, FrameBuf, LengthField, RecoverError, Wire};
 use unstick_testing::chunks::Subject;
-use unstick_testing::families::{Case, ResyncBuf, ResyncDecoder, Resynced, Subjected};
+use unstick_testing::families::{Case, ResyncBuf, ResyncDecoder, Resynced, Subjected, every_case};
+use unstick_testing::formats;
 use unstick_testing::oracle::families::{Counted, Family, Front, Rest, Search};
 use unstick_testing::oracle::sums::Sum;
 
@@ -52,7 +55,7 @@ trait Receiver {
 // The crate: pieces.
 
 #[derive(Clone)]
-pub struct Pieces<W: Wire> {
+struct Pieces<W: Wire> {
     decoder: Decoder<W>,
     describe: fn(&W::Meta) -> Vec<u8>,
     search: Option<ResyncDecoder<W>>,
@@ -120,18 +123,21 @@ where
         self.decoder.skip_frame().inspect(|()| self.open = None)
     }
 
-    fn resync(&mut self, _: &mut Vec<Report>) -> Option<Result<(), RecoverError>> {
+    fn resync(&mut self, out: &mut Vec<Report>) -> Option<Result<(), RecoverError>> {
         let search = self.search?;
         if self.searches {
             return Some(Ok(()));
         }
-        // Without a byte it shows only whether a search is allowed.
+        // Without a byte: it shows whether a search is allowed, and whether it ends at once.
         Some(match search(&mut self.decoder, &mut &[][..]) {
             Ok(None) => {
                 self.searches = true;
                 Ok(())
             }
-            Ok(Some(skipped)) => panic!("found after {skipped} bytes of none"),
+            Ok(Some(skipped)) => {
+                out.push(Report::Found { skipped });
+                Ok(())
+            }
             Err(error) => Err(error),
         })
     }
@@ -173,7 +179,7 @@ where
 // The crate: whole frames.
 
 #[derive(Clone)]
-pub struct Whole<W: Wire> {
+struct Whole<W: Wire> {
     buf: FrameBuf<Vec<u8>, W>,
     describe: fn(&W::Meta) -> Vec<u8>,
     search: Option<ResyncBuf<Vec<u8>, W>>,
@@ -397,9 +403,7 @@ impl Naive<'_> {
             },
             (Mode::Failed, _) => Err(self.error().expect("it has failed").0),
             (Mode::SkipsFailed, Front::Failed(failed)) => dropped(failed.skip),
-            (Mode::SkipsBegun, _) => {
-                dropped(Some(self.family.skip_begun(self.limit, self.rest())))
-            }
+            (Mode::SkipsBegun, _) => dropped(Some(self.family.skip_begun(self.limit, self.rest()))),
             (Mode::Searching, Front::Failed(failed)) => {
                 let skipped = at - (self.start + failed.at) as u64;
                 Err(DecodeError::Unsynchronized { at, skipped })
@@ -522,15 +526,15 @@ impl Walk<'_> {
 
 /// How far to go.
 #[derive(Clone, Copy, Debug)]
-pub struct Depth {
+struct Depth {
     /// The number of steps from the beginning, of few bytes and all requests.
-    pub steps: usize,
+    steps: usize,
     /// The number of such steps after a byte of 256 in every state of some frames.
-    pub after: usize,
+    after: usize,
 }
 
 /// Explores one framing, on both paths. Returns the number of compared steps.
-pub fn explore<W: Subjected + 'static, M: Family>(case: &Case<W, M>, depth: Depth) -> u64
+fn explore<W: Subjected + 'static, M: Family>(case: &Case<W, M>, depth: Depth) -> u64
 where
     Pieces<W>: Clone,
     Whole<W>: Clone,
@@ -553,7 +557,7 @@ where
             queue: Vec::new(),
             open: None,
             searches: false,
-            marks: case.ends_at_mark() && case.known_length.is_none(),
+            marks: case.ends_at_mark() && case.name != VERSION_1,
         };
         let whole = Whole {
             buf: FrameBuf::growing(case.framing(limit)),
@@ -595,7 +599,7 @@ fn streams<W: Subjected, M: Family>(case: &Case<W, M>, limit: u64) -> Vec<Vec<u8
 }
 
 /// A format without a check.
-pub fn plain<F: Subject>(name: &'static str, format: &F) -> Case<F, Counted<F>>
+fn plain<F: Subject>(name: &'static str, format: &F) -> Case<F, Counted<F>>
 where
     F: Subjected + Wire<Meta = <F as unstick::Format>::Meta>,
 {
@@ -615,13 +619,59 @@ where
     }
 }
 
+const VERSION_1: &str = "version 1";
+
 /// Version 1, which can search.
-pub fn version_1() -> Case<unstick::V1, Counted<unstick::V1>> {
+fn version_1() -> Case<unstick::V1, Counted<unstick::V1>> {
     Case {
         special: b"\xF5\x01\0".to_vec(),
         resync: Some(|decoder, input| decoder.resync(input)),
         resync_vec: Some(|buf| buf.resync()),
-        ..plain("version 1", &unstick::V1)
+        ..plain(VERSION_1, &unstick::V1)
     }
 }
 
+/// What was explored so far.
+struct Total {
+    depth: Depth,
+    steps: u64,
+    failed: Vec<&'static str>,
+}
+
+fn add<W: Subjected + 'static, M: Family>(case: &Case<W, M>, total: &mut Total) {
+    let run = std::panic::AssertUnwindSafe(|| explore(case, total.depth));
+    let Ok(steps) = std::panic::catch_unwind(run) else {
+        total.failed.push(case.name);
+        return;
+    };
+    println!("{:<32}{steps:>12}", case.name);
+    total.steps += steps;
+}
+
+fn every_framing(depth: Depth) {
+    let begin = Instant::now();
+    let mut total = Total { depth, steps: 0, failed: Vec::new() };
+    add(&version_1(), &mut total);
+    add(&plain("a byte", &unstick::U8), &mut total);
+    add(&plain("two bytes", &unstick::U16Be), &mut total);
+    add(&plain("four bytes", &unstick::U32Le), &mut total);
+    add(&plain("a varint", &unstick::Varint), &mut total);
+    for layout in formats::some_layouts() {
+        add(&plain("a field", &LengthField::new(layout).unwrap()), &mut total);
+    }
+    every_case!(add, &mut total);
+    println!("{:<32}{:>12}  {:.1} s", "all", total.steps, begin.elapsed().as_secs_f64());
+    assert!(total.failed.is_empty(), "{:?}", total.failed);
+}
+
+// spec: STR-2, STR-3, STR-7, ERR-1, ERR-4, ERR-5, ERR-7, END-1, SKP-1, SKP-2, SYN-8
+#[test]
+fn every_order_of_bytes_and_requests_is_answered_as_the_oracle_says() {
+    every_framing(Depth { steps: 3, after: 0 });
+}
+
+#[test]
+#[ignore = "minutes, even optimised: cargo test --release"]
+fn every_longer_order_of_bytes_and_requests_is_answered_as_the_oracle_says() {
+    every_framing(Depth { steps: 6, after: 1 });
+}
