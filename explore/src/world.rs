@@ -130,7 +130,7 @@ pub struct Line {
     pub items: Vec<Item>,
     /// The number of bytes of the first item that have arrived.
     pub arrived: u8,
-    /// Whether the header of the first item was handled.
+    /// Whether what is written from now on goes nowhere.
     pub is_cut: bool,
 }
 
