@@ -499,7 +499,7 @@ impl Walk<'_> {
 
     /// From the state after each beginning of this stream: every byte, every request, and then all
     /// orders.
-    fn from_beginnings(
+    fn after_beginnings(
         &mut self,
         stream: &[u8],
         depth: usize,
@@ -573,8 +573,8 @@ where
             walk.walk(depth.steps, &whole, &naive);
         }
         for stream in streams(case, limit) {
-            walk.from_beginnings(&stream, depth.after, &pieces, &naive);
-            walk.from_beginnings(&stream, depth.after, &whole, &naive);
+            walk.after_beginnings(&stream, depth.after, &pieces, &naive);
+            walk.after_beginnings(&stream, depth.after, &whole, &naive);
         }
         cases += walk.cases;
     }
@@ -599,9 +599,9 @@ fn streams<W: Subjected, M: Family>(case: &Case<W, M>, limit: u64) -> Vec<Vec<u8
 }
 
 /// A format without a check.
-fn plain<F: Subject>(name: &'static str, format: &F) -> Case<F, Counted<F>>
+fn plain<F>(name: &'static str, format: &F) -> Case<F, Counted<F>>
 where
-    F: Subjected + Wire<Meta = <F as unstick::Format>::Meta>,
+    F: Subject + Subjected + Wire<Meta = <F as unstick::Format>::Meta>,
 {
     Case {
         name,
