@@ -195,10 +195,8 @@ impl Explore {
                     }
                 }
                 world.sides[me] = Hashed::new(fresh);
-                if lost > 0 {
-                    if let Some(part) = &mut world.disks[me].parts[0] {
-                        part.truncate(part.len() - usize::from(lost));
-                    }
+                if let Some(part) = &mut world.disks[me].parts[0] {
+                    part.truncate(part.len() - usize::from(lost));
                 }
                 if !self.bound.keyed {
                     world.disks[me].parts = Default::default();

@@ -121,7 +121,7 @@ impl<'a> Turn<'a> {
         let bound = self.bound;
         let jobs = std::mem::take(&mut self.side.jobs);
         self.side = Side {
-            session: Session::new().with_peer_limit(LIMIT.into()),
+            session: Session::new().with_peer_limit(LIMIT),
             is_up: true,
             jobs,
             plain: bound.plain.then(plain::receiver),
@@ -308,13 +308,7 @@ impl<'a> Turn<'a> {
     /// Returns whether nothing prevents the close any more.
     pub fn may_close(side: &Side) -> bool {
         let waits = side.session.unanswered() > 0 && !side.saw_close;
-        let is_sending = side.jobs.iter().any(|job| matches!(job.phase, Phase::Sends { .. }));
-        side.is_up
-            && side.wants_close
-            && !side.has_closed
-            && !waits
-            && !(is_sending && !side.saw_close)
-            && side.session.owed() == 0
+        side.is_up && side.wants_close && !side.has_closed && !waits && side.session.owed() == 0
     }
 
     pub fn close(&mut self) {

@@ -78,10 +78,8 @@ impl Turn<'_> {
             let status = plain::handle(&mut receiver, self.disk(), &event);
             self.side.plain = Some(receiver);
             self.observe(&event);
-            if let Some(status) = status {
-                if !self.side.has_closed {
-                    self.must_send(&Message::FileStatus(status));
-                }
+            if let Some(status) = status.filter(|_| !self.side.has_closed) {
+                self.must_send(&Message::FileStatus(status));
             }
         } else {
             self.observe(&event);
