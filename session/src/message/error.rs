@@ -10,7 +10,7 @@ use super::{Code, FileOpen};
 /// The error for a payload that is malformed for its kind (spec, chapter 13).
 ///
 /// Offsets count from the payload's first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum MessageError {
@@ -151,7 +151,7 @@ impl fmt::Display for Bytes {
 /// into a valid one.
 ///
 /// Offsets count from the name's first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum NameError {

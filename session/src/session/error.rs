@@ -11,7 +11,7 @@ use crate::message::{Code, FileStatus, MessageError};
 /// The error that ended a conversation: the peer broke a rule.
 ///
 /// The error latches. The peer receives a close with its [`code`](Self::code).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SessionError {

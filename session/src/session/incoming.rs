@@ -8,7 +8,7 @@ use super::{Event, FileOpen};
 use crate::message::{Code, FileAttributes, FileCancel, FileData, FileDone, FileStatus};
 
 /// The receiver's state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Incoming {
     /// The greatest id that was opened.
     last: Option<u32>,
@@ -19,7 +19,7 @@ pub(super) struct Incoming {
 }
 
 /// Who owes the final status of a transfer, and the state of that answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Owed {
     /// The application, which has received the open.
     Answer {

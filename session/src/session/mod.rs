@@ -112,7 +112,7 @@ pub const MAX_PINGS: usize = 4;
 /// that the protocol requires.
 ///
 /// It does not wait, allocate or panic.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
     /// The known application kinds, one bit for each.
     known: u128,

@@ -8,7 +8,7 @@ use super::{Event, FileOpen};
 use crate::message::{Code, FileAttributes, FileCancel, FileData, FileDone, FileStatus};
 
 /// The sender's state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Outgoing {
     /// The greatest id that was opened.
     last: Option<u32>,

@@ -5,7 +5,7 @@ use crate::bytes::copy;
 use crate::message::MAX_PING_LEN;
 
 /// The payload of a ping.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ping {
     bytes: [u8; MAX_PING_LEN],
     len: u8,
@@ -28,7 +28,7 @@ impl Ping {
 }
 
 /// This side's open pings, from the oldest to the newest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct OpenPings {
     pings: [Ping; MAX_PINGS],
     count: usize,

@@ -76,12 +76,14 @@ pub trait IncomingFile: Sized {
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FileReceiver<F, O> {
     begin: O,
     max_size: u64,
     open: Option<Open<F>>,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Open<F> {
     id: u32,
     file: F,

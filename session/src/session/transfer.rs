@@ -5,7 +5,7 @@ use super::{FileOpen, MAX_TRANSFERS};
 use crate::message::ResumeKey;
 
 /// The open file of one direction.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Open {
     pub(super) id: u32,
     size: Option<u64>,
@@ -14,7 +14,7 @@ pub(super) struct Open {
     position: Position,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Position {
     /// No data yet. The data may start at 0, or at `held`, the offset in ready.
     Start { held: Option<u64> },
@@ -105,7 +105,7 @@ impl Open {
 }
 
 /// The transfers without a final status, each with its state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Waiting<T> {
     slots: [Option<(u32, T)>; MAX_TRANSFERS],
 }

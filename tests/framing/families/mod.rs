@@ -4,6 +4,7 @@ mod cuts;
 mod damage;
 mod encode;
 mod ends;
+mod orders;
 mod recover;
 mod the_oracle;
 
