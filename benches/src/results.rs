@@ -50,6 +50,29 @@ pub struct Machine {
     pub date: String,
 }
 
+/// How quiet the machine was, as `benches/quiet.py` found: percentages of the processors' time.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Quiet {
+    /// What other programs used before the run.
+    pub busy_before: f64,
+    /// What the host gave to others before the run.
+    pub steal_before: f64,
+    /// The load average before the run.
+    pub load_before: f64,
+    /// What the host gave to others during the run.
+    pub steal_during: f64,
+    /// Whether the run counts as quiet.
+    pub quiet: bool,
+}
+
+impl Quiet {
+    /// What was found for the last run of `benches/run`; `None` after a short one.
+    #[must_use]
+    pub fn load() -> Option<Self> {
+        serde_json::from_str(&fs::read_to_string(path("quiet")).ok()?).ok()
+    }
+}
+
 impl Machine {
     /// This one, today.
     #[must_use]

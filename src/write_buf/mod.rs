@@ -22,6 +22,7 @@ const DIRECT_LEN: usize = 32 * 1024;
 /// is also the min length of a direct payload if the transport takes one slice per write.
 const FULL_LEN: usize = 64 * 1024;
 /// The same while the transport takes all of it at once, time after time: a write has a cost of its own.
+#[cfg(feature = "std")]
 const BUSY_LEN: usize = 4 * FULL_LEN;
 /// The memory that a growing buffer may keep while it is idle, in bytes.
 const IDLE_LEN: usize = 256;
