@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::{FILLED, FrameBuf, LARGE};
+use super::FrameBuf;
+use super::room::{FILLED, LARGE};
 use crate::format::copy_payload;
 use crate::framing::Framing;
 use crate::storage::SHARED_LEN;

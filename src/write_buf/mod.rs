@@ -1,5 +1,6 @@
 //! The write buffer: what a writer has accepted and not written yet.
 
+mod owned;
 mod streamed;
 
 use core::borrow::Borrow;
@@ -382,35 +383,6 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
         self.storage.release(IDLE_LEN);
     }
 
-    /// The payload that was accepted with its memory and is not written.
-    fn owned(&self) -> Option<&[u8]> {
-        #[cfg(feature = "alloc")]
-        return self.owned.as_deref();
-        #[cfg(not(feature = "alloc"))]
-        None
-    }
-
-    /// Ends a payload that was accepted with its memory, once it is written.
-    fn end_owned(&mut self) {
-        #[cfg(feature = "alloc")]
-        if let (Some(payload), Some(Direct { taken, .. })) = (&self.owned, self.direct) {
-            if taken >= payload.len() {
-                (self.owned, self.direct) = (None, None);
-                self.end_frame();
-            }
-        }
-    }
-
-    /// Copies the unwritten rest of a payload that was accepted with its memory.
-    fn copy_owned(&mut self) {
-        #[cfg(feature = "alloc")]
-        if let Some(payload) = self.owned.take() {
-            let taken = self.direct.take().map_or(0, |direct| direct.taken);
-            self.append(payload.get(taken..).unwrap_or_default());
-            self.end_frame();
-        }
-    }
-
     /// Drops what the storage holds from `end` on.
     fn truncate(&mut self, end: usize) {
         let end = end.min(self.end);
@@ -504,35 +476,6 @@ impl<F: Wire> WriteBuf<alloc::vec::Vec<u8>, F> {
         self.encoder.framing().encode(meta, payload, &mut self.storage)?;
         self.end = self.storage.len();
         self.encoder.end_complete();
-        Ok(())
-    }
-
-    /// Collects a whole frame like [`collect`](Self::collect), and keeps a payload of 32 KiB or more (see
-    /// [`set_vectored`](Self::set_vectored)) as it is, without a copy. Until that payload is written, the
-    /// buffer [is full](Self::is_full).
-    ///
-    /// # Errors
-    /// As [`frame`](Self::frame).
-    pub fn collect_owned(
-        &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: alloc::vec::Vec<u8>,
-    ) -> Result<(), WriteBufError> {
-        let meta = meta.borrow();
-        if !self.is_direct(payload.len()) {
-            return self.collect(meta, &payload);
-        }
-        self.check()?;
-        self.copy_owned();
-        self.encoder.check_boundary()?;
-        self.make_room();
-        let mark = self.end;
-        let Some(header) = self.head(meta, payload.len() as u64)? else {
-            return self.collect(meta, &payload);
-        };
-        self.begin_digest(header.as_ref(), &payload);
-        self.direct = Some(Direct { run: None, mark, taken: 0, begun: false });
-        self.owned = Some(payload);
         Ok(())
     }
 
