@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::Join;
@@ -70,7 +71,7 @@ pub(crate) async fn serve(
         connection,
         log,
         answers,
-        uploads: Uploads::new(rules.inbox.clone(), active),
+        uploads: Uploads::new(rules.inbox.clone(), active, Arc::clone(&rules.open_files)),
         rate: MinRate::new(rules.min_rate),
         open: None,
         ready: None,

@@ -100,7 +100,7 @@ pub(crate) async fn serve(
         answers,
         // Files have their own limit; `begin` checks the limit of the other frames.
         decoder: Decoder::with_framing(framing.with_limit(u64::MAX)),
-        uploads: Uploads::new(Some(inbox), active),
+        uploads: Uploads::new(Some(inbox), active, Arc::clone(&rules.open_files)),
         rate: MinRate::new(rules.min_rate),
         state: State::Item,
         held: Vec::new(),

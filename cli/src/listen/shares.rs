@@ -81,6 +81,11 @@ impl Shares {
         share
     }
 
+    /// Returns whether somebody waits for some.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.state().line.is_empty()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -17,8 +18,9 @@ use unstick_session::message::{
 
 use crate::inbox::{Inbox, Needless, Offer, Part, Refusal};
 use crate::listen::lane::Lane;
-use crate::listen::places::Active;
+use crate::listen::places::{Active, Network};
 use crate::listen::pool::{Chunk, Pool};
+use crate::listen::shares::{Share, Shares};
 use crate::listen::upload_jobs::{digest, failure, finish, unwritten, write};
 
 /// The minimum number of bytes per write. Fewer are kept until more arrive, or until the next
@@ -33,6 +35,10 @@ const MAX_WAITING_FILES: usize = 64;
 /// sender still holds the part.
 const BUSY_TRIES: u32 = 40;
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
+/// How long an offer waits for open files that others use, and how often it is checked whether it is
+/// still wanted.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(60);
+const PLACE_CHECK: Duration = Duration::from_millis(250);
 
 /// How long no byte of a file may come while others wait for the room of its part.
 const STALLED: Duration = Duration::from_secs(1);
@@ -42,6 +48,8 @@ pub(crate) struct Uploads {
     /// Without an inbox every file is refused.
     inbox: Option<Arc<Inbox>>,
     active: Active,
+    /// The files that all connections may have open at the same time.
+    places: Arc<Shares>,
     uploads: Vec<Upload>,
     jobs: JoinSet<(u32, Step)>,
     /// Outcomes that need no job.
@@ -101,6 +109,8 @@ struct Upload {
     name: String,
     /// `None` until the inbox has opened a part, and while a last job owns it.
     lanes: Option<Lanes>,
+    /// One of the files that may be open, from before the part is opened until it is closed.
+    place: Option<Share>,
     /// The received bytes that are not in a lane yet. If `restart` is set, they replace what the
     /// part holds; otherwise they follow it.
     pending: Vec<u8>,
@@ -150,7 +160,7 @@ enum Disposition {
 
 /// The result of a job.
 pub(super) enum Step {
-    Offered(Result<Offer, Refusal>),
+    Offered(Result<(Offer, Share), Refusal>),
     /// A lane has run out of tasks.
     Idle,
     Failed(Refusal),
@@ -160,10 +170,11 @@ pub(super) enum Step {
 }
 
 impl Uploads {
-    pub(crate) fn new(inbox: Option<Arc<Inbox>>, active: Active) -> Self {
+    pub(crate) fn new(inbox: Option<Arc<Inbox>>, active: Active, places: Arc<Shares>) -> Self {
         Self {
             inbox,
             active,
+            places,
             uploads: Vec::new(),
             jobs: JoinSet::new(),
             decided: Vec::new(),
@@ -209,7 +220,12 @@ impl Uploads {
         let (name, needless) = (name.to_owned(), Arc::clone(&upload.needless));
         self.uploads.push(upload);
         let digesting = Arc::clone(&self.digesting);
+        let (places, network) = (Arc::clone(&self.places), self.active.network());
         self.jobs.spawn(async move {
+            let place = match place(&places, network, &needless).await {
+                Ok(place) => place,
+                Err(refusal) => return (id, Step::Offered(Err(refusal))),
+            };
             let mut tries = BUSY_TRIES;
             loop {
                 let (inbox, name) = (Arc::clone(&inbox), name.clone());
@@ -228,11 +244,11 @@ impl Uploads {
                         let digest = move || shared.digest(undigested, &needless);
                         let offered = spawn_blocking(digest).await;
                         let offered = offered.unwrap_or_else(|error| Err(failure(error)));
-                        return (id, Step::Offered(offered));
+                        return (id, Step::Offered(offered.map(|offer| (offer, place))));
                     }
                     offered => {
                         let offered = offered.unwrap_or_else(|error| Err(failure(error)));
-                        return (id, Step::Offered(offered));
+                        return (id, Step::Offered(offered.map(|offer| (offer, place))));
                     }
                 }
             }
@@ -243,11 +259,20 @@ impl Uploads {
     /// case.
     pub(crate) fn open_once(&mut self, id: u32, name: &str, size: u64) {
         let Some(inbox) = self.inbox_for(id, name) else { return };
-        self.uploads.push(Upload::new(id, name));
-        let name = name.to_owned();
-        self.spawn(id, move || {
-            let part = inbox.offer_once(&name, size);
-            Step::Offered(part.map(|part| Offer::Part(part, Sha256::new())))
+        let upload = Upload::new(id, name);
+        let (name, needless) = (name.to_owned(), Arc::clone(&upload.needless));
+        self.uploads.push(upload);
+        let (places, network) = (Arc::clone(&self.places), self.active.network());
+        self.jobs.spawn(async move {
+            let offered = match place(&places, network, &needless).await {
+                Ok(place) => {
+                    let part = spawn_blocking(move || inbox.offer_once(&name, size)).await;
+                    let part = part.unwrap_or_else(|error| Err(failure(error)));
+                    part.map(|part| (Offer::Part(part, Sha256::new()), place))
+                }
+                Err(refusal) => Err(refusal),
+            };
+            (id, Step::Offered(offered))
         });
     }
 
@@ -313,7 +338,8 @@ impl Uploads {
 
     /// Refuses the files of which no byte has come for a while, if others wait for the room of their parts.
     pub(crate) fn refuse_stalled(&mut self) {
-        if !self.inbox.as_ref().is_some_and(|inbox| inbox.is_room_wanted()) {
+        let wants_room = self.inbox.as_ref().is_some_and(|inbox| inbox.is_room_wanted());
+        if !wants_room && !self.places.is_awaited() {
             return;
         }
         let stalled: Vec<_> = (self.uploads.iter())
@@ -409,7 +435,8 @@ impl Uploads {
         let at = self.uploads.iter().position(|upload| upload.id == id)?;
         let upload = self.uploads.get_mut(at)?;
         let answer = match step {
-            Step::Offered(Ok(Offer::Part(part, hasher))) => {
+            Step::Offered(Ok((Offer::Part(part, hasher), place))) => {
+                upload.place = Some(place);
                 let digest = Digest(hasher.clone().finalize().into());
                 let answer = Answer::Ready { held: part.len(), digest };
                 if upload.came.is_none() {
@@ -418,9 +445,9 @@ impl Uploads {
                 upload.lanes = Some(Lanes { part: Lane::new(part), hasher: Lane::new(hasher) });
                 Some(answer)
             }
-            Step::Offered(Ok(Offer::Exists(there))) => Some(Answer::Exists(there)),
+            Step::Offered(Ok((Offer::Exists(there), _))) => Some(Answer::Exists(there)),
             // It is digested by the job.
-            Step::Offered(Ok(Offer::Undigested(_))) => return None,
+            Step::Offered(Ok((Offer::Undigested(_), _))) => return None,
             Step::Offered(Err(refusal)) | Step::Failed(refusal) => Some(Answer::Refused(refusal)),
             Step::Idle => None,
             Step::Finished(answer) => Some(answer),
@@ -508,6 +535,35 @@ impl Uploads {
     }
 }
 
+/// Waits for one of the files that may be open at the same time. The job holds no other one, and files
+/// that are complete are stored without a further one, so uploads do not wait for each other in a circle.
+///
+/// # Errors
+/// [`Code::BUSY`] if none is free in that time, and [`Code::CANCELLED`] once the file is not wanted.
+async fn place(
+    places: &Arc<Shares>,
+    network: Network,
+    needless: &Needless,
+) -> Result<Share, Refusal> {
+    let began = Instant::now();
+    let mut place = pin!(places.get(network, 1));
+    loop {
+        tokio::select! {
+            biased;
+            place = &mut place => return Ok(place),
+            () = sleep(PLACE_CHECK) => {}
+        }
+        if needless.unwanted.load(Ordering::Relaxed) {
+            return Err(Refusal::new(Code::CANCELLED));
+        }
+        if began.elapsed() >= PLACE_TIMEOUT {
+            let what = "other uploads have all the files open that the system allows";
+            let cause = io::Error::new(io::ErrorKind::ResourceBusy, what);
+            return Err(Refusal::io(cause, 0));
+        }
+    }
+}
+
 impl Drop for Upload {
     fn drop(&mut self) {
         self.needless.unwanted.store(true, Ordering::Relaxed);
@@ -520,6 +576,7 @@ impl Upload {
             id,
             name: name.to_owned(),
             lanes: None,
+            place: None,
             pending: Vec::new(),
             restart: false,
             held: 0,

@@ -128,6 +128,35 @@ fn commands_and_files_have_open_files_however_many_peers_there_are() {
     assert!(!listen.err.so_far().contains("cannot take a connection"));
 }
 
+/// Uploads wait for open files, of which there are few; none is refused.
+#[test]
+fn many_small_files_at_the_same_time_are_stored_with_few_open_files() {
+    let folder = Folder::new("bounds-small-files");
+    let mut limited = Command::new("sh");
+    let inbox = folder.str("inbox");
+    limited.args(["-c", "ulimit -n 64; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_unstick")]);
+    limited.args(["listen", "127.0.0.1:0", "--dir", &inbox]);
+    let listen = Listen::of(&mut limited);
+    thread::scope(|scope| {
+        for peer in 0..8 {
+            let listen = &listen;
+            scope.spawn(move || {
+                let mut stream = listen.connect();
+                for id in 1..=60 {
+                    let content = content(100, peer * 100 + u64::from(id));
+                    stream.write_all(&open(id, 1, Some(100), &format!("{peer}-{id}"))).unwrap();
+                    stream.write_all(&data(id, 0, &content)).unwrap();
+                    stream.write_all(&done(id, &content)).unwrap();
+                }
+                stream.write_all(&frame(CLOSE, b"")).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+                assert_eq!(close_code(&read_frames(&mut stream)), Some(0));
+            });
+        }
+    });
+    assert_eq!(folder.files("inbox").len(), 480, "{}", listen.err.so_far());
+}
+
 /// A part that is open again and gets no byte makes room for one that is sent.
 #[test]
 fn a_part_without_progress_gives_its_room_to_another() {
