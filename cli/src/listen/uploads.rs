@@ -16,7 +16,7 @@ use unstick_session::message::{
     Code, Digest, FileAttributes, FileDone, FileOpen, FileStatus, ResumeKey,
 };
 
-use crate::inbox::{Inbox, Needless, Offer, Part, Refusal};
+use crate::inbox::{Inbox, Needless, Offer, Part, Refusal, STALLED};
 use crate::listen::lane::Lane;
 use crate::listen::places::{Active, Network};
 use crate::listen::pool::{Chunk, Pool};
@@ -39,9 +39,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// still wanted.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(60);
 const PLACE_CHECK: Duration = Duration::from_millis(250);
-
-/// How long no byte of a file may come while others wait for the room of its part.
-const STALLED: Duration = Duration::from_secs(1);
 
 /// The files of one connection that have no final answer yet.
 pub(crate) struct Uploads {
@@ -334,6 +331,15 @@ impl Uploads {
     /// Returns the name of a file that has no final answer yet.
     pub(crate) fn name(&self, id: u32) -> Option<&str> {
         self.uploads.iter().find(|upload| upload.id == id).map(|upload| upload.name.as_str())
+    }
+
+    /// Notes that bytes of the file that is being received came, though its frame is not complete, or that
+    /// its peer could send none.
+    pub(crate) fn goes_on(&mut self) {
+        let open = self.uploads.iter_mut().filter(|upload| upload.done.is_none());
+        for came in open.filter_map(|upload| upload.came.as_mut()) {
+            *came = Instant::now();
+        }
     }
 
     /// Refuses the files of which no byte has come for a while, if others wait for the room of their parts.

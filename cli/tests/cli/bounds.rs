@@ -157,11 +157,12 @@ fn many_small_files_at_the_same_time_are_stored_with_few_open_files() {
     assert_eq!(folder.files("inbox").len(), 480, "{}", listen.err.so_far());
 }
 
-/// A part that is open again and gets no byte makes room for one that is sent.
+/// A part that is open again and gets no byte makes room for one that is sent. One whose frame comes slowly
+/// does not.
 #[test]
 fn a_part_without_progress_gives_its_room_to_another() {
     let folder = Folder::new("bounds-stalled");
-    let args = ["--dir", &folder.str("inbox"), "--max-parts", "1MiB"];
+    let args = ["--dir", &folder.str("inbox"), "--max-parts", "1MiB", "--min-rate", "0"];
     let listen = Listen::start(&args);
     let half = content(900_000, 1);
     let mut first = Peer::new(listen.connect());
@@ -174,9 +175,24 @@ fn a_part_without_progress_gives_its_room_to_another() {
     let mut idle = Peer::new(listen.connect());
     idle.offer(1, 1, Some(1_000_000), "large");
     idle.write(&frame(PING, b""));
-    thread::sleep(Duration::from_secs(1));
-    assert_eq!(Peer::new(listen.connect()).send(1, 2, "other", &content(200_000, 2)), "stored");
-    listen.err.line("no byte came for 1s, and other files need the room");
+    let slowly = content(5_000, 3);
+    let mut slow = Peer::new(listen.connect());
+    slow.offer(1, 3, Some(5_000), "slow");
+    let begun = data(1, 0, &slowly);
+    let step = begun.len().div_ceil(60);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for bytes in begun.chunks(step) {
+                slow.write(bytes);
+                thread::sleep(Duration::from_millis(200));
+            }
+        });
+        thread::sleep(Duration::from_secs(10));
+        let other = Peer::new(listen.connect()).send(1, 2, "other", &content(200_000, 2));
+        assert_eq!(other, "stored");
+    });
+    listen.err.line("no byte came for 10s, and other files need the room");
+    slow.write(&done(1, &slowly)).expect(&[(1, "stored")]);
 }
 
 /// A peer that has closed and does not end does not keep the listener.
