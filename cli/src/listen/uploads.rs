@@ -19,7 +19,7 @@ use unstick_session::message::{
 use crate::inbox::{Inbox, Needless, Offer, Part, Refusal, STALLED};
 use crate::listen::lane::Lane;
 use crate::listen::places::{Active, Network};
-use crate::listen::pool::{Chunk, Pool};
+use crate::listen::pool::{Chunk, Pool, spare};
 use crate::listen::shares::{Share, Shares};
 use crate::listen::upload_jobs::{digest, failure, finish, unwritten, write};
 
@@ -304,7 +304,7 @@ impl Uploads {
             upload.needless.begun.store(true, Ordering::Relaxed);
         }
         if upload.pending.capacity() == 0 {
-            upload.pending = self.pool.spare();
+            upload.pending = spare();
         }
         upload.pending.extend_from_slice(bytes);
         self.advance(id);
@@ -419,11 +419,7 @@ impl Uploads {
             () = self.pool.fewer(), if self.is_full => return None,
         };
         let (id, step) = joined.ok()?; // an error only at the end of the program
-        let outcome = self.finish_job(id, step);
-        if self.uploads.is_empty() {
-            self.pool.release();
-        }
-        outcome
+        self.finish_job(id, step)
     }
 
     /// Waits for the next outcome when no more data comes; `None` after the last.

@@ -128,6 +128,33 @@ fn commands_and_files_have_open_files_however_many_peers_there_are() {
     assert!(!listen.err.so_far().contains("cannot take a connection"));
 }
 
+/// The memory of what was written is not kept for each file that is open.
+#[test]
+fn open_files_that_get_no_more_bytes_take_no_memory() {
+    let folder = Folder::new("bounds-open-uploads");
+    let listen = Listen::start(&["--max-memory", "2MiB", "--dir", &folder.str("inbox")]);
+    let before = listen.peak_memory();
+    let half = content(3_000_000, 1);
+    let peers: Vec<_> = (0..40)
+        .map(|n| {
+            let mut peer = Peer::new(listen.connect());
+            peer.offer(1, n, Some(6_000_000), &format!("large-{n}"));
+            for (at, bytes) in half.chunks(250_000).enumerate() {
+                peer.write(&data(1, at as u64 * 250_000, bytes));
+            }
+            peer
+        })
+        .collect();
+    eventually("written", || {
+        let names = folder.names("inbox").into_iter();
+        let lens = names.map(|name| folder.path("inbox").join(name).metadata().unwrap().len());
+        lens.sum::<u64>() == 40 * 3_000_000
+    });
+    let grown = listen.peak_memory() - before;
+    assert!(grown < 28 << 20, "{} KiB", grown >> 10);
+    drop(peers);
+}
+
 /// Uploads wait for open files, of which there are few; none is refused.
 #[test]
 fn many_small_files_at_the_same_time_are_stored_with_few_open_files() {
