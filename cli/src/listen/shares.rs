@@ -9,8 +9,10 @@ use crate::listen::places::Network;
 
 /// A number of units that all connections share.
 ///
-/// Those that wait for some are served by network: first the network that has the fewest, and of networks
-/// with the same number each in its turn. Within a network it is the order in which they came.
+/// Those that wait for some are served by network, each in its turn: first the network that has waited
+/// longest since it came or was served. How many it has does not count: otherwise one that waits for more
+/// would never be served while others come that have none. Within a network it is the order in which they
+/// came.
 #[derive(Debug)]
 pub(crate) struct Shares {
     max: u64,
@@ -125,8 +127,8 @@ impl State {
 
     /// Returns the network that is served next.
     fn next(&self) -> Option<Network> {
-        let order = |(network, waiting): &(&Network, &Waiting)| (self.of(**network), waiting.at);
-        self.line.iter().min_by_key(order).map(|(network, _)| *network)
+        let next = self.line.iter().min_by_key(|(_, waiting)| waiting.at);
+        next.map(|(network, _)| *network)
     }
 
     fn change(&mut self, network: Network, from: u64, to: u64) {
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn networks_are_served_in_turn_and_the_one_that_has_the_least_first() {
+    async fn networks_are_served_in_turn_however_much_they_have() {
         let shares = Shares::new(1, false);
         let first = shares.get(from(9), 1).await;
         // Four of one network were there before those of others.
@@ -278,7 +280,12 @@ mod tests {
         let (mut a, mut b) = (shares.open(from(1)), shares.open(from(2)));
         assert!(!a.take(1) && !b.take(1));
         drop(first);
-        assert!(b.has_got_it() && !a.has_got_it());
+        assert!(a.has_got_it() && !b.has_got_it());
+        // Those of other networks that come later do not keep it from its turn.
+        let mut others: Vec<_> = (3..9).map(|n| shares.open(from(n))).collect();
+        assert!(others.iter_mut().all(|other| !other.take(1)));
+        a.set(0, true);
+        assert!(b.has_got_it() && !others[0].has_got_it());
     }
 
     #[tokio::test]
@@ -310,9 +317,9 @@ mod tests {
         assert!(!a.take(1) && !c.take(20));
         assert!(b.is_wanted());
         b.set(88, true);
-        // The one whose network has less is next, though the other was there before.
-        assert!(c.has_got_it() && !a.has_got_it());
-        drop(c);
-        assert!(a.has_got_it());
+        // The one that was there before is next, though the other's network has less.
+        assert!(a.has_got_it() && !c.has_got_it());
+        drop(a);
+        assert!(c.has_got_it());
     }
 }
