@@ -53,6 +53,8 @@ pub(crate) struct Share {
     network: Network,
     id: u64,
     taken: u64,
+    /// Whether it has waited, and may have had the turn since.
+    may_have_turn: bool,
     /// What it waits for.
     wanted: Option<(u64, oneshot::Receiver<()>)>,
 }
@@ -68,7 +70,14 @@ impl Shares {
     pub(crate) fn open(self: &Arc<Self>, network: Network) -> Share {
         let mut state = self.state();
         state.last += 1;
-        Share { shares: Arc::clone(self), network, id: state.last, taken: 0, wanted: None }
+        Share {
+            shares: Arc::clone(self),
+            network,
+            id: state.last,
+            taken: 0,
+            may_have_turn: false,
+            wanted: None,
+        }
     }
 
     /// Waits for these units.
@@ -146,8 +155,11 @@ impl Share {
     /// Sets what it has, without a wait. If `ends_turn` is set, it does not need more than there is any
     /// longer.
     pub(crate) fn set(&mut self, units: u64, ends_turn: bool) {
-        if units == self.taken && (units == 0 || !ends_turn) {
+        if units == self.taken && !(ends_turn && self.may_have_turn) {
             return;
+        }
+        if ends_turn && self.wanted.is_none() {
+            self.may_have_turn = false;
         }
         let mut state = self.shares.state();
         state.change(self.network, self.taken, units);
@@ -179,6 +191,7 @@ impl Share {
         }
         waiting.queue.push_back(Waiter { id: self.id, need: units, granted });
         self.wanted = Some((units, receiver));
+        self.may_have_turn = true;
         self.shares.serve(&mut state);
         drop(state);
         self.has_got_it()
@@ -320,6 +333,20 @@ mod tests {
         // The one that was there before is next, though the other's network has less.
         assert!(a.has_got_it() && !c.has_got_it());
         drop(a);
+        assert!(c.has_got_it());
+    }
+
+    #[tokio::test]
+    async fn who_has_returned_all_and_ends_its_turn_leaves_it_to_the_next() {
+        let shares = Shares::new(10, true);
+        let (mut a, mut b, mut c) =
+            (shares.open(from(1)), shares.open(from(2)), shares.open(from(3)));
+        assert!(a.take(8) && b.take(8) && !c.take(1));
+        // More than there is without b, too.
+        a.set(20, false);
+        b.set(0, false);
+        assert!(!c.has_got_it(), "it is the turn of b");
+        b.set(0, true);
         assert!(c.has_got_it());
     }
 }
