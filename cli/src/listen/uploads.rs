@@ -3,7 +3,6 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -18,10 +17,10 @@ use unstick_session::message::{
 
 use crate::inbox::{Inbox, Needless, Offer, Part, Refusal, STALLED};
 use crate::listen::lane::Lane;
-use crate::listen::places::{Active, Network};
+use crate::listen::places::Active;
 use crate::listen::pool::{Chunk, Pool, spare};
 use crate::listen::shares::{Share, Shares};
-use crate::listen::upload_jobs::{digest, failure, finish, unwritten, write};
+use crate::listen::upload_jobs::{digest, failure, finish, place, unwritten, write};
 
 /// The minimum number of bytes per write. Fewer are kept until more arrive, or until the next
 /// [`flush`](Uploads::flush).
@@ -35,10 +34,6 @@ const MAX_WAITING_FILES: usize = 64;
 /// sender still holds the part.
 const BUSY_TRIES: u32 = 40;
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
-/// How long an offer waits for open files that others use, and how often it is checked whether it is
-/// still wanted.
-const PLACE_TIMEOUT: Duration = Duration::from_secs(60);
-const PLACE_CHECK: Duration = Duration::from_millis(250);
 
 /// The files of one connection that have no final answer yet.
 pub(crate) struct Uploads {
@@ -534,35 +529,6 @@ impl Uploads {
             let step = catch_unwind(AssertUnwindSafe(job));
             (id, step.unwrap_or_else(|_panic| Step::Failed(failure("it panicked"))))
         });
-    }
-}
-
-/// Waits for one of the files that may be open at the same time. The job holds no other one, and files
-/// that are complete are stored without a further one, so uploads do not wait for each other in a circle.
-///
-/// # Errors
-/// [`Code::BUSY`] if none is free in that time, and [`Code::CANCELLED`] once the file is not wanted.
-async fn place(
-    places: &Arc<Shares>,
-    network: Network,
-    needless: &Needless,
-) -> Result<Share, Refusal> {
-    let began = Instant::now();
-    let mut place = pin!(places.get(network, 1));
-    loop {
-        tokio::select! {
-            biased;
-            place = &mut place => return Ok(place),
-            () = sleep(PLACE_CHECK) => {}
-        }
-        if needless.unwanted.load(Ordering::Relaxed) {
-            return Err(Refusal::new(Code::CANCELLED));
-        }
-        if began.elapsed() >= PLACE_TIMEOUT {
-            let what = "other uploads have all the files open that the system allows";
-            let cause = io::Error::new(io::ErrorKind::ResourceBusy, what);
-            return Err(Refusal::io(cause, 0));
-        }
     }
 }
 
