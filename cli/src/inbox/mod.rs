@@ -36,6 +36,7 @@ use attributes::Preserve;
 use digests::{Digests, Found};
 use numbers::Numbers;
 use room::InUse;
+pub(crate) use room::STALLED;
 use system::{Disk, System};
 
 /// The age at which abandoned parts are removed.
@@ -206,7 +207,8 @@ impl Inbox {
         self.max_file.unwrap_or(u64::MAX).min(self.in_use.max_bytes())
     }
 
-    /// Returns whether a file has just been refused because the other parts leave no room for it.
+    /// Returns whether a file has just been refused because the other parts leave no room for it, and would
+    /// have had room without those that do not grow.
     pub(crate) fn is_room_wanted(&self) -> bool {
         self.in_use.is_wanted()
     }

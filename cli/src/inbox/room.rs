@@ -20,12 +20,21 @@ const MAX_PARTS: usize = 10_000;
 /// parts that are known are too few.
 const LISTED_FOR: Duration = Duration::from_secs(60);
 
+/// How long no byte of a file may come while others wait for the room of its part.
+pub(crate) const STALLED: Duration = Duration::from_secs(10);
+
 /// How long it is remembered that a part had no room.
 const WANTED_FOR: Duration = Duration::from_secs(3);
 
 /// Returns how many bytes a part of this length counts for.
 fn room_of(len: u64) -> u64 {
     len.div_ceil(BLOCK).saturating_mul(BLOCK)
+}
+
+/// Returns the error of a part for which the maximum of all parts has no room.
+fn no_room() -> io::Error {
+    let what = "files that are on their way in take all that --max-parts gives them";
+    io::Error::new(io::ErrorKind::ResourceBusy, what)
 }
 
 /// The parts in use by this program, and the total size of all parts in the folder.
@@ -61,6 +70,8 @@ struct Parts {
 #[derive(Debug)]
 struct Known {
     len: u64,
+    /// When its length changed last.
+    changed: Instant,
     /// The place of an unused part in the order of their ages.
     unused: Option<u64>,
 }
@@ -75,13 +86,23 @@ impl Parts {
             self.room = self.room.saturating_sub(room_of(part.len)).saturating_add(room_of(len));
             self.count = self.count + usize::from(len > 0) - usize::from(part.len > 0);
             part.len = len;
+            part.changed = Instant::now();
         }
+    }
+
+    /// Returns the room of the parts in use that have not grown for a while, but for the one of this name.
+    fn stalled_room(&self, name: &str) -> u64 {
+        let stalled = self.by_name.iter().filter(|(other, part)| {
+            part.unused.is_none() && part.changed.elapsed() >= STALLED && *other != name
+        });
+        stalled.map(|(_, part)| room_of(part.len)).sum()
     }
 
     /// Marks a part as in use. Returns `false` if it is already.
     fn take(&mut self, name: &str) -> bool {
         let Some(part) = self.by_name.get_mut(name) else {
-            self.by_name.insert(name.to_owned(), Known { len: 0, unused: None });
+            self.by_name
+                .insert(name.to_owned(), Known { len: 0, changed: Instant::now(), unused: None });
             return true;
         };
         let Some(age) = part.unused.take() else { return false };
@@ -129,8 +150,7 @@ impl InUse {
     /// Returns the error of a part for which the maximum of all parts has no room, and notes it.
     fn busy(&self) -> io::Error {
         *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        let what = "files that are on their way in take all that --max-parts gives them";
-        io::Error::new(io::ErrorKind::ResourceBusy, what)
+        no_room()
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -183,8 +203,11 @@ impl InUse {
             let parts = self.parts();
             let len = parts.len(name);
             let others = parts.room.saturating_sub(parts.unused_room).saturating_sub(room_of(len));
-            if others.saturating_add(len).saturating_add(more) > self.max_bytes {
-                return Err(self.busy());
+            let total = others.saturating_add(len).saturating_add(more);
+            if total > self.max_bytes {
+                // An announcement costs nothing: it is no reason to refuse files that would not help it.
+                let helps = total - self.max_bytes <= parts.stalled_room(name);
+                return Err(if helps { self.busy() } else { no_room() });
             }
         }
         let Some(free) = self.disk.free() else { return Ok(()) };

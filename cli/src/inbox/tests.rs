@@ -211,6 +211,20 @@ fn what_is_only_announced_removes_no_part() {
     }
 }
 
+/// Files that grow are not refused for an announcement, which could have no room without them either.
+#[test]
+fn an_announcement_asks_for_no_room_of_files_that_grow() {
+    let (disk, inbox) = inbox_of(3 * 4096);
+    disk.0.bytes.store(u64::MAX >> 1, Ordering::Relaxed);
+    let mut part = begin(&inbox, "a", Some(2 * 4096)).unwrap();
+    part.write(&[1; 4096]).unwrap();
+    let refusal = begin(&inbox, "bb", Some(3 * 4096)).unwrap_err();
+    assert_eq!((refusal.code, inbox.is_room_wanted()), (Code::BUSY, false));
+    // Bytes that have arrived do ask for it.
+    let mut other = begin(&inbox, "ccc", None).unwrap();
+    assert!(other.write(&[2; 3 * 4096]).is_err() && inbox.is_room_wanted());
+}
+
 /// With all the parts that there may be, each new part takes the place of one, and the folder is not listed
 /// for it.
 #[test]

@@ -159,6 +159,8 @@ pub(crate) struct Args {
 /// The open files that are kept for the program itself, and for each command that runs: its pipes.
 const OWN_FILES: usize = 16;
 const FILES_OF_A_COMMAND: usize = 8;
+/// The open files of an upload: its part, a file of its name, and a handle that writes the part back.
+const FILES_OF_AN_UPLOAD: usize = 3;
 
 impl Args {
     /// Returns how many commands may run at a time.
@@ -175,6 +177,13 @@ impl Args {
         let left = if self.inbox.dir.is_some() { left / 2 } else { left };
         // With very few open files some have to do without.
         left.max(open_files / 8).max(2)
+    }
+
+    /// Returns how many uploads may have open files at a time, besides so many connections.
+    pub(crate) fn open_uploads(&self, open_files: usize, connections: usize) -> usize {
+        let commands = self.jobs().saturating_mul(FILES_OF_A_COMMAND);
+        let others = commands.saturating_add(OWN_FILES).saturating_add(connections);
+        (open_files.saturating_sub(others) / FILES_OF_AN_UPLOAD).max(1)
     }
 
     /// Returns how messages are answered.

@@ -18,8 +18,9 @@ use crate::listen::shares::{Share, Shares};
 
 /// What each connection may hold whatever the others hold, so that small messages always pass.
 const OWN_SHARE: u64 = 64 << 10;
-/// How much is read before the budget is asked again.
-const STEP: u64 = 64 << 10;
+/// How much is read before the budget is asked again. With its own share a connection has room for a frame
+/// of 128 KiB of a file, so that such a frame waits once.
+const STEP: u64 = 128 << 10;
 /// How long a peer may take for a frame or an answer while others wait for its memory: this time, and a
 /// second for each of these bytes.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -129,7 +130,9 @@ impl Account {
         } else if let Some(since) = self.waits.take() {
             self.waited += now - since;
         }
-        self.owes = self.owed_since(held.peer as u64, now).filter(|_| !waits);
+        // What it may read is kept for it, too.
+        let kept = self.left().saturating_add(held.peer as u64);
+        self.owes = self.owed_since(kept, now).filter(|_| !waits);
     }
 
     /// Returns whether nothing may be read until the budget has room.
@@ -313,12 +316,29 @@ mod tests {
         nothing(&mut a_account);
         assert_eq!(fill(&mut b, &mut b_account, SHARE).await, 3 * MIB);
         let c_held = fill(&mut c, &mut c_account, SHARE).await;
-        assert!(c_held <= 2 * SHARE, "{c_held}");
+        assert!(c_held <= 3 * SHARE, "{c_held}");
         b_account.close(0);
         assert_eq!(fill(&mut c, &mut c_account, c_held).await, 3 * MIB);
         drop((a_account, c_account));
         let shares = Arc::clone(&budget.0);
         assert!(shares.open(Network::User(1)).take(MIB as u64));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_use_what_it_may_read_is_ended_while_others_wait() {
+        let bytes = vec![0; 2 * SHARE];
+        let budget = Budget::new(STEP);
+        let (_, mut a) = budget.open(&bytes[..], Network::User(1));
+        let (_, mut b) = budget.open(&bytes[..], Network::User(2));
+        let held = Held { peer: SHARE, ..Held::default() };
+        a.hold(held, true);
+        assert!(!a.waits(), "it may read more, and does not");
+        // The first over the maximum has its turn.
+        b.hold(held, true);
+        let (_, mut c) = budget.open(&bytes[..], Network::User(3));
+        c.hold(held, true);
+        assert!(!b.waits() && c.waits());
+        assert!(timeout(Duration::from_secs(10), a.changed()).await.unwrap().is_err());
     }
 
     #[tokio::test]

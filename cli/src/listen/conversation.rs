@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::Join;
@@ -70,11 +71,12 @@ pub(crate) async fn serve(
         connection,
         log,
         answers,
-        uploads: Uploads::new(rules.inbox.clone(), active),
+        uploads: Uploads::new(rules.inbox.clone(), active, Arc::clone(&rules.open_files)),
         rate: MinRate::new(rules.min_rate),
         open: None,
         ready: None,
         silence: Silence::new(Instant::now()),
+        arrived: 0,
         has_hello: false,
         has_sent: false,
         peer_closed: false,
@@ -115,6 +117,8 @@ struct Conversation<'a> {
     /// to.
     ready: Option<(u32, u64, Instant)>,
     silence: Silence,
+    /// The bytes that had arrived at the last tick.
+    arrived: u64,
     has_hello: bool,
     /// Whether something was sent since a ping was due last.
     has_sent: bool,
@@ -419,6 +423,12 @@ impl Conversation<'_> {
         // It may have lost interest, and others may need the room of the part.
         if let Some((id, held, _)) = self.ready.take_if(|(.., until)| *until <= Instant::now()) {
             self.uploads.refuse_late(id, held, None);
+        }
+        let arrived = at + unread;
+        let more = std::mem::replace(&mut self.arrived, arrived) != arrived;
+        // The incomplete frame is likely one of the file. Were it not, the minimum rate would end it.
+        if more && unread > 0 || !can_read {
+            self.uploads.goes_on();
         }
         if can_read {
             self.uploads.refuse_stalled();

@@ -100,7 +100,7 @@ pub(crate) async fn serve(
         answers,
         // Files have their own limit; `begin` checks the limit of the other frames.
         decoder: Decoder::with_framing(framing.with_limit(u64::MAX)),
-        uploads: Uploads::new(Some(inbox), active),
+        uploads: Uploads::new(Some(inbox), active, Arc::clone(&rules.open_files)),
         rate: MinRate::new(rules.min_rate),
         state: State::Item,
         held: Vec::new(),
@@ -159,10 +159,15 @@ impl DialectConversation<'_> {
         let mut last_read = Instant::now();
         // When the current frame began to arrive, but for the time in which the budget has no room.
         let mut began: Option<Instant> = None;
+        let mut could_read = true;
         while !(self.closed && self.uploads.is_empty() && self.answers.is_empty()) {
             let can_read = !self.closed && self.uploads.has_room() && self.answers.has_room();
             account.hold(self.held(), can_read);
             let can_read = can_read && !account.waits();
+            if !(could_read && can_read) {
+                self.uploads.goes_on();
+            }
+            could_read = can_read;
             let is_content = matches!(self.state, State::Content { .. });
             let late = began
                 .filter(|_| !is_content)

@@ -121,7 +121,7 @@ impl Exec {
         })
     }
 
-    /// Waits for a place for a command. It is the turn of the network with the fewest that run.
+    /// Waits for a place for a command. The networks have them in turn.
     pub(crate) async fn place(&self, network: Network) -> Share {
         self.places.get(network, 1).await
     }

@@ -1,13 +1,17 @@
 //! The memory of bytes that wait for the disk.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-/// The number of chunks whose memory is kept for reuse, and their minimum capacity.
-const MAX_SPARES: usize = 3;
-const MIN_SPARE_CAPACITY: usize = 64 << 10;
+/// The number of chunks of all connections whose memory is kept for reuse, and their capacities.
+const MAX_SPARES: usize = 4;
+const SPARE_CAPACITY: RangeInclusive<usize> = 64 << 10..=1 << 20;
+
+/// Memory of dropped chunks, for reuse. It is not of a connection, of which there may be thousands.
+static SPARES: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// Bytes that wait to be written and digested. Dropping the chunk releases their share of the
 /// limit.
@@ -23,8 +27,6 @@ pub(crate) struct Pool {
     waiting: AtomicUsize,
     /// Notified when `waiting` decreases.
     fewer: Notify,
-    /// Memory of dropped chunks, for reuse.
-    spares: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Pool {
@@ -37,16 +39,11 @@ impl Pool {
     pub(crate) async fn fewer(&self) {
         self.fewer.notified().await;
     }
+}
 
-    /// Returns memory for a chunk: that of a dropped one, if there is some.
-    pub(crate) fn spare(&self) -> Vec<u8> {
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    /// Releases the memory that is kept for reuse: a peer without files takes none.
-    pub(crate) fn release(&self) {
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
+/// Returns memory for a chunk: that of a dropped one, if there is some.
+pub(crate) fn spare() -> Vec<u8> {
+    SPARES.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
 }
 
 impl Chunk {
@@ -65,8 +62,8 @@ impl Drop for Chunk {
         let Self { bytes, pool } = self;
         pool.waiting.fetch_sub(bytes.len(), Ordering::AcqRel);
         pool.fewer.notify_one();
-        let mut spares = pool.spares.lock().unwrap_or_else(PoisonError::into_inner);
-        if bytes.capacity() >= MIN_SPARE_CAPACITY && spares.len() < MAX_SPARES {
+        let mut spares = SPARES.lock().unwrap_or_else(PoisonError::into_inner);
+        if SPARE_CAPACITY.contains(&bytes.capacity()) && spares.len() < MAX_SPARES {
             bytes.clear();
             spares.push(std::mem::take(bytes));
         }

@@ -171,12 +171,38 @@ impl Asked {
             is_text,
             is_line: is_text || are_lines,
         };
-        let place = exec.place(network).await;
-        // For the longest answer, because nobody knows how long it will be.
+        // For the longest answer, because nobody knows how long it will be. A command that waits for it takes
+        // no place of those that could run.
         let mut room = budget.room(network, limit).await;
+        let place = exec.place(network).await;
         let (answer, said) = exec.answer(question).await;
         drop(place);
         room.set(answer.as_ref().map_or(0, |answer| answer.len() as u64), false);
         Answered { meta, answer, said, held: payload.len(), room }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_that_waits_for_memory_takes_no_place() {
+        let budget = Budget::new(10);
+        let exec = Exec::new(vec!["cat".into()], Duration::from_secs(10), 1).unwrap();
+        let used = budget.room(Network::User(1), 10).await;
+        let asked = Asked { meta: AnyMeta::Kind(Kind::TEXT), payload: vec![], limit: 5 };
+        let turn = budget.room(Network::User(1), 1).await;
+        let waits = asked.answered(&exec, &budget, ("", Network::User(2)), false);
+        tokio::pin!(waits);
+        assert!(timeout(Duration::from_millis(50), &mut waits).await.is_err(), "there is no room");
+        let place = timeout(Duration::from_millis(50), exec.place(Network::User(3))).await;
+        drop(place.expect("the place is free"));
+        drop((used, turn));
+        assert_eq!(waits.await.answer, None, "the command had its turn");
     }
 }

@@ -15,6 +15,7 @@ use crate::inbox::Inbox;
 use crate::listen::budget::Budget;
 use crate::listen::end::End;
 use crate::listen::reply::Reply;
+use crate::listen::shares::Shares;
 use crate::term::log_limit::LogLimit;
 
 /// The options that apply to every connection, and counters over all of them.
@@ -35,6 +36,8 @@ pub(crate) struct Rules {
     pub(crate) broadcasts: bool,
     /// The folder for files; `None` refuses them.
     pub(crate) inbox: Option<Arc<Inbox>>,
+    /// The files that uploads may have open at the same time.
+    pub(crate) open_files: Arc<Shares>,
     /// The minimum rate of an upload, in bytes a second.
     pub(crate) min_rate: u64,
     /// The memory for what peers have sent and what they are answered.

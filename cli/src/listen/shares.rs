@@ -9,8 +9,10 @@ use crate::listen::places::Network;
 
 /// A number of units that all connections share.
 ///
-/// Those that wait for some are served by network: first the network that has the fewest, and of networks
-/// with the same number each in its turn. Within a network it is the order in which they came.
+/// Those that wait for some are served by network, each in its turn: first the network that has waited
+/// longest since it came or was served. How many it has does not count: otherwise one that waits for more
+/// would never be served while others come that have none. Within a network it is the order in which they
+/// came.
 #[derive(Debug)]
 pub(crate) struct Shares {
     max: u64,
@@ -51,6 +53,8 @@ pub(crate) struct Share {
     network: Network,
     id: u64,
     taken: u64,
+    /// Whether it has waited, and may have had the turn since.
+    may_have_turn: bool,
     /// What it waits for.
     wanted: Option<(u64, oneshot::Receiver<()>)>,
 }
@@ -66,7 +70,14 @@ impl Shares {
     pub(crate) fn open(self: &Arc<Self>, network: Network) -> Share {
         let mut state = self.state();
         state.last += 1;
-        Share { shares: Arc::clone(self), network, id: state.last, taken: 0, wanted: None }
+        Share {
+            shares: Arc::clone(self),
+            network,
+            id: state.last,
+            taken: 0,
+            may_have_turn: false,
+            wanted: None,
+        }
     }
 
     /// Waits for these units.
@@ -79,6 +90,11 @@ impl Shares {
             share.granted().await;
         }
         share
+    }
+
+    /// Returns whether somebody waits for some.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.state().line.is_empty()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -120,8 +136,8 @@ impl State {
 
     /// Returns the network that is served next.
     fn next(&self) -> Option<Network> {
-        let order = |(network, waiting): &(&Network, &Waiting)| (self.of(**network), waiting.at);
-        self.line.iter().min_by_key(order).map(|(network, _)| *network)
+        let next = self.line.iter().min_by_key(|(_, waiting)| waiting.at);
+        next.map(|(network, _)| *network)
     }
 
     fn change(&mut self, network: Network, from: u64, to: u64) {
@@ -139,8 +155,11 @@ impl Share {
     /// Sets what it has, without a wait. If `ends_turn` is set, it does not need more than there is any
     /// longer.
     pub(crate) fn set(&mut self, units: u64, ends_turn: bool) {
-        if units == self.taken && (units == 0 || !ends_turn) {
+        if units == self.taken && !(ends_turn && self.may_have_turn) {
             return;
+        }
+        if ends_turn && self.wanted.is_none() {
+            self.may_have_turn = false;
         }
         let mut state = self.shares.state();
         state.change(self.network, self.taken, units);
@@ -172,6 +191,7 @@ impl Share {
         }
         waiting.queue.push_back(Waiter { id: self.id, need: units, granted });
         self.wanted = Some((units, receiver));
+        self.may_have_turn = true;
         self.shares.serve(&mut state);
         drop(state);
         self.has_got_it()
@@ -249,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn networks_are_served_in_turn_and_the_one_that_has_the_least_first() {
+    async fn networks_are_served_in_turn_however_much_they_have() {
         let shares = Shares::new(1, false);
         let first = shares.get(from(9), 1).await;
         // Four of one network were there before those of others.
@@ -273,7 +293,12 @@ mod tests {
         let (mut a, mut b) = (shares.open(from(1)), shares.open(from(2)));
         assert!(!a.take(1) && !b.take(1));
         drop(first);
-        assert!(b.has_got_it() && !a.has_got_it());
+        assert!(a.has_got_it() && !b.has_got_it());
+        // Those of other networks that come later do not keep it from its turn.
+        let mut others: Vec<_> = (3..9).map(|n| shares.open(from(n))).collect();
+        assert!(others.iter_mut().all(|other| !other.take(1)));
+        a.set(0, true);
+        assert!(b.has_got_it() && !others[0].has_got_it());
     }
 
     #[tokio::test]
@@ -305,9 +330,23 @@ mod tests {
         assert!(!a.take(1) && !c.take(20));
         assert!(b.is_wanted());
         b.set(88, true);
-        // The one whose network has less is next, though the other was there before.
-        assert!(c.has_got_it() && !a.has_got_it());
-        drop(c);
-        assert!(a.has_got_it());
+        // The one that was there before is next, though the other's network has less.
+        assert!(a.has_got_it() && !c.has_got_it());
+        drop(a);
+        assert!(c.has_got_it());
+    }
+
+    #[tokio::test]
+    async fn who_has_returned_all_and_ends_its_turn_leaves_it_to_the_next() {
+        let shares = Shares::new(10, true);
+        let (mut a, mut b, mut c) =
+            (shares.open(from(1)), shares.open(from(2)), shares.open(from(3)));
+        assert!(a.take(8) && b.take(8) && !c.take(1));
+        // More than there is without b, too.
+        a.set(20, false);
+        b.set(0, false);
+        assert!(!c.has_got_it(), "it is the turn of b");
+        b.set(0, true);
+        assert!(c.has_got_it());
     }
 }

@@ -18,6 +18,7 @@ use crate::listen::listener::{Accepted, Listener};
 use crate::listen::log::{self, Log};
 use crate::listen::places::{Network, Peer, Places, Stop};
 use crate::listen::rules::{MAX_SAID, Rules, Show};
+use crate::listen::shares::Shares;
 use crate::listen::typed::{Line, Typed, can_be_typed};
 use crate::listen::{conversation, dialect, plain};
 use crate::signals::{Ending, Signals};
@@ -95,6 +96,8 @@ pub(crate) async fn listen<W: Exchange>(
             ))
             .await;
     }
+    let max_open = max_open.min(max_connections.saturating_mul(2));
+    let uploads = args.open_uploads(open_files, max_open);
     let reload = Reload::new(args.tls.clone(), args.addr.clone(), args.tls.tls_reload);
 
     let rules = Arc::new(Rules {
@@ -112,6 +115,7 @@ pub(crate) async fn listen<W: Exchange>(
         others: (args.broadcast || has_prompt).then(|| broadcast::channel(MAX_SAID).0),
         broadcasts: args.broadcast,
         inbox,
+        open_files: Shares::new(uploads as u64, false),
         min_rate: args.inbox.min_rate,
         connects: Mutex::new(LogLimit::of(MAX_CONNECTS)),
         messages: AtomicU64::new(0),
@@ -122,7 +126,7 @@ pub(crate) async fn listen<W: Exchange>(
         tls,
         reload,
         max_connections,
-        max_open: max_open.min(max_connections.saturating_mul(2)),
+        max_open,
         max_per_address: args.max_connections_per_address.map_or(usize::MAX, |max| max.max(1)),
         once: args.once,
         typed,

@@ -2,13 +2,54 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use unstick_session::message::{Code, Digest, FileAttributes};
 
-use crate::inbox::{Inbox, Part, Refusal, Stored};
+use crate::inbox::{Inbox, Needless, Part, Refusal, Stored};
+use crate::listen::places::Network;
+use crate::listen::shares::{Share, Shares};
 use crate::listen::uploads::{Answer, Done, Step, Task};
+
+/// How long an offer waits for open files that others use, and how often it is checked whether it is
+/// still wanted.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(60);
+const PLACE_CHECK: Duration = Duration::from_millis(250);
+
+/// Waits for one of the files that may be open at the same time. The job holds no other one, and files
+/// that are complete are stored without a further one, so uploads do not wait for each other in a circle.
+///
+/// # Errors
+/// [`Code::BUSY`] if none is free in that time, and [`Code::CANCELLED`] once the file is not wanted.
+pub(super) async fn place(
+    places: &Arc<Shares>,
+    network: Network,
+    needless: &Needless,
+) -> Result<Share, Refusal> {
+    let began = Instant::now();
+    let mut place = pin!(places.get(network, 1));
+    loop {
+        tokio::select! {
+            biased;
+            place = &mut place => return Ok(place),
+            () = sleep(PLACE_CHECK) => {}
+        }
+        if needless.unwanted.load(Ordering::Relaxed) {
+            return Err(Refusal::new(Code::CANCELLED));
+        }
+        if began.elapsed() >= PLACE_TIMEOUT {
+            let what = "other uploads have all the files open that the system allows";
+            let cause = io::Error::new(io::ErrorKind::ResourceBusy, what);
+            return Err(Refusal::io(cause, 0));
+        }
+    }
+}
 
 pub(super) fn digest(hasher: &mut Sha256, task: Task) -> Result<(), Infallible> {
     match task {

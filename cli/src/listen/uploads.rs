@@ -15,11 +15,12 @@ use unstick_session::message::{
     Code, Digest, FileAttributes, FileDone, FileOpen, FileStatus, ResumeKey,
 };
 
-use crate::inbox::{Inbox, Needless, Offer, Part, Refusal};
+use crate::inbox::{Inbox, Needless, Offer, Part, Refusal, STALLED};
 use crate::listen::lane::Lane;
 use crate::listen::places::Active;
-use crate::listen::pool::{Chunk, Pool};
-use crate::listen::upload_jobs::{digest, failure, finish, unwritten, write};
+use crate::listen::pool::{Chunk, Pool, spare};
+use crate::listen::shares::{Share, Shares};
+use crate::listen::upload_jobs::{digest, failure, finish, place, unwritten, write};
 
 /// The minimum number of bytes per write. Fewer are kept until more arrive, or until the next
 /// [`flush`](Uploads::flush).
@@ -34,14 +35,13 @@ const MAX_WAITING_FILES: usize = 64;
 const BUSY_TRIES: u32 = 40;
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long no byte of a file may come while others wait for the room of its part.
-const STALLED: Duration = Duration::from_secs(1);
-
 /// The files of one connection that have no final answer yet.
 pub(crate) struct Uploads {
     /// Without an inbox every file is refused.
     inbox: Option<Arc<Inbox>>,
     active: Active,
+    /// The files that all connections may have open at the same time.
+    places: Arc<Shares>,
     uploads: Vec<Upload>,
     jobs: JoinSet<(u32, Step)>,
     /// Outcomes that need no job.
@@ -101,6 +101,8 @@ struct Upload {
     name: String,
     /// `None` until the inbox has opened a part, and while a last job owns it.
     lanes: Option<Lanes>,
+    /// One of the files that may be open, from before the part is opened until it is closed.
+    place: Option<Share>,
     /// The received bytes that are not in a lane yet. If `restart` is set, they replace what the
     /// part holds; otherwise they follow it.
     pending: Vec<u8>,
@@ -150,7 +152,7 @@ enum Disposition {
 
 /// The result of a job.
 pub(super) enum Step {
-    Offered(Result<Offer, Refusal>),
+    Offered(Result<(Offer, Share), Refusal>),
     /// A lane has run out of tasks.
     Idle,
     Failed(Refusal),
@@ -160,10 +162,11 @@ pub(super) enum Step {
 }
 
 impl Uploads {
-    pub(crate) fn new(inbox: Option<Arc<Inbox>>, active: Active) -> Self {
+    pub(crate) fn new(inbox: Option<Arc<Inbox>>, active: Active, places: Arc<Shares>) -> Self {
         Self {
             inbox,
             active,
+            places,
             uploads: Vec::new(),
             jobs: JoinSet::new(),
             decided: Vec::new(),
@@ -209,7 +212,12 @@ impl Uploads {
         let (name, needless) = (name.to_owned(), Arc::clone(&upload.needless));
         self.uploads.push(upload);
         let digesting = Arc::clone(&self.digesting);
+        let (places, network) = (Arc::clone(&self.places), self.active.network());
         self.jobs.spawn(async move {
+            let place = match place(&places, network, &needless).await {
+                Ok(place) => place,
+                Err(refusal) => return (id, Step::Offered(Err(refusal))),
+            };
             let mut tries = BUSY_TRIES;
             loop {
                 let (inbox, name) = (Arc::clone(&inbox), name.clone());
@@ -228,11 +236,11 @@ impl Uploads {
                         let digest = move || shared.digest(undigested, &needless);
                         let offered = spawn_blocking(digest).await;
                         let offered = offered.unwrap_or_else(|error| Err(failure(error)));
-                        return (id, Step::Offered(offered));
+                        return (id, Step::Offered(offered.map(|offer| (offer, place))));
                     }
                     offered => {
                         let offered = offered.unwrap_or_else(|error| Err(failure(error)));
-                        return (id, Step::Offered(offered));
+                        return (id, Step::Offered(offered.map(|offer| (offer, place))));
                     }
                 }
             }
@@ -243,11 +251,20 @@ impl Uploads {
     /// case.
     pub(crate) fn open_once(&mut self, id: u32, name: &str, size: u64) {
         let Some(inbox) = self.inbox_for(id, name) else { return };
-        self.uploads.push(Upload::new(id, name));
-        let name = name.to_owned();
-        self.spawn(id, move || {
-            let part = inbox.offer_once(&name, size);
-            Step::Offered(part.map(|part| Offer::Part(part, Sha256::new())))
+        let upload = Upload::new(id, name);
+        let (name, needless) = (name.to_owned(), Arc::clone(&upload.needless));
+        self.uploads.push(upload);
+        let (places, network) = (Arc::clone(&self.places), self.active.network());
+        self.jobs.spawn(async move {
+            let offered = match place(&places, network, &needless).await {
+                Ok(place) => {
+                    let part = spawn_blocking(move || inbox.offer_once(&name, size)).await;
+                    let part = part.unwrap_or_else(|error| Err(failure(error)));
+                    part.map(|part| (Offer::Part(part, Sha256::new()), place))
+                }
+                Err(refusal) => Err(refusal),
+            };
+            (id, Step::Offered(offered))
         });
     }
 
@@ -282,7 +299,7 @@ impl Uploads {
             upload.needless.begun.store(true, Ordering::Relaxed);
         }
         if upload.pending.capacity() == 0 {
-            upload.pending = self.pool.spare();
+            upload.pending = spare();
         }
         upload.pending.extend_from_slice(bytes);
         self.advance(id);
@@ -311,9 +328,19 @@ impl Uploads {
         self.uploads.iter().find(|upload| upload.id == id).map(|upload| upload.name.as_str())
     }
 
+    /// Notes that bytes of the file that is being received came, though its frame is not complete, or that
+    /// its peer could send none.
+    pub(crate) fn goes_on(&mut self) {
+        let open = self.uploads.iter_mut().filter(|upload| upload.done.is_none());
+        for came in open.filter_map(|upload| upload.came.as_mut()) {
+            *came = Instant::now();
+        }
+    }
+
     /// Refuses the files of which no byte has come for a while, if others wait for the room of their parts.
     pub(crate) fn refuse_stalled(&mut self) {
-        if !self.inbox.as_ref().is_some_and(|inbox| inbox.is_room_wanted()) {
+        let wants_room = self.inbox.as_ref().is_some_and(|inbox| inbox.is_room_wanted());
+        if !wants_room && !self.places.is_awaited() {
             return;
         }
         let stalled: Vec<_> = (self.uploads.iter())
@@ -387,11 +414,7 @@ impl Uploads {
             () = self.pool.fewer(), if self.is_full => return None,
         };
         let (id, step) = joined.ok()?; // an error only at the end of the program
-        let outcome = self.finish_job(id, step);
-        if self.uploads.is_empty() {
-            self.pool.release();
-        }
-        outcome
+        self.finish_job(id, step)
     }
 
     /// Waits for the next outcome when no more data comes; `None` after the last.
@@ -409,7 +432,8 @@ impl Uploads {
         let at = self.uploads.iter().position(|upload| upload.id == id)?;
         let upload = self.uploads.get_mut(at)?;
         let answer = match step {
-            Step::Offered(Ok(Offer::Part(part, hasher))) => {
+            Step::Offered(Ok((Offer::Part(part, hasher), place))) => {
+                upload.place = Some(place);
                 let digest = Digest(hasher.clone().finalize().into());
                 let answer = Answer::Ready { held: part.len(), digest };
                 if upload.came.is_none() {
@@ -418,9 +442,9 @@ impl Uploads {
                 upload.lanes = Some(Lanes { part: Lane::new(part), hasher: Lane::new(hasher) });
                 Some(answer)
             }
-            Step::Offered(Ok(Offer::Exists(there))) => Some(Answer::Exists(there)),
+            Step::Offered(Ok((Offer::Exists(there), _))) => Some(Answer::Exists(there)),
             // It is digested by the job.
-            Step::Offered(Ok(Offer::Undigested(_))) => return None,
+            Step::Offered(Ok((Offer::Undigested(_), _))) => return None,
             Step::Offered(Err(refusal)) | Step::Failed(refusal) => Some(Answer::Refused(refusal)),
             Step::Idle => None,
             Step::Finished(answer) => Some(answer),
@@ -520,6 +544,7 @@ impl Upload {
             id,
             name: name.to_owned(),
             lanes: None,
+            place: None,
             pending: Vec::new(),
             restart: false,
             held: 0,

@@ -128,11 +128,68 @@ fn commands_and_files_have_open_files_however_many_peers_there_are() {
     assert!(!listen.err.so_far().contains("cannot take a connection"));
 }
 
-/// A part that is open again and gets no byte makes room for one that is sent.
+/// The memory of what was written is not kept for each file that is open.
+#[test]
+fn open_files_that_get_no_more_bytes_take_no_memory() {
+    let folder = Folder::new("bounds-open-uploads");
+    let listen = Listen::start(&["--max-memory", "2MiB", "--dir", &folder.str("inbox")]);
+    let before = listen.peak_memory();
+    let half = content(3_000_000, 1);
+    let peers: Vec<_> = (0..40)
+        .map(|n| {
+            let mut peer = Peer::new(listen.connect());
+            peer.offer(1, n, Some(6_000_000), &format!("large-{n}"));
+            for (at, bytes) in half.chunks(250_000).enumerate() {
+                peer.write(&data(1, at as u64 * 250_000, bytes));
+            }
+            peer
+        })
+        .collect();
+    eventually("written", || {
+        let names = folder.names("inbox").into_iter();
+        let lens = names.map(|name| folder.path("inbox").join(name).metadata().unwrap().len());
+        lens.sum::<u64>() == 40 * 3_000_000
+    });
+    let grown = listen.peak_memory() - before;
+    assert!(grown < 28 << 20, "{} KiB", grown >> 10);
+    drop(peers);
+}
+
+/// Uploads wait for open files, of which there are few; none is refused.
+#[test]
+fn many_small_files_at_the_same_time_are_stored_with_few_open_files() {
+    let folder = Folder::new("bounds-small-files");
+    let mut limited = Command::new("sh");
+    let inbox = folder.str("inbox");
+    limited.args(["-c", "ulimit -n 64; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_unstick")]);
+    limited.args(["listen", "127.0.0.1:0", "--dir", &inbox]);
+    let listen = Listen::of(&mut limited);
+    thread::scope(|scope| {
+        for peer in 0..8 {
+            let listen = &listen;
+            scope.spawn(move || {
+                let mut stream = listen.connect();
+                for id in 1..=60 {
+                    let content = content(100, peer * 100 + u64::from(id));
+                    stream.write_all(&open(id, 1, Some(100), &format!("{peer}-{id}"))).unwrap();
+                    stream.write_all(&data(id, 0, &content)).unwrap();
+                    stream.write_all(&done(id, &content)).unwrap();
+                }
+                stream.write_all(&frame(CLOSE, b"")).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+                assert_eq!(close_code(&read_frames(&mut stream)), Some(0));
+            });
+        }
+    });
+    assert_eq!(folder.files("inbox").len(), 480, "{}", listen.err.so_far());
+}
+
+/// A part that is open again and gets no byte makes room for one that is sent. One whose frame comes slowly
+/// does not.
 #[test]
 fn a_part_without_progress_gives_its_room_to_another() {
     let folder = Folder::new("bounds-stalled");
-    let args = ["--dir", &folder.str("inbox"), "--max-parts", "1MiB"];
+    let args = ["--dir", &folder.str("inbox"), "--max-parts", "1MiB", "--min-rate", "0"];
     let listen = Listen::start(&args);
     let half = content(900_000, 1);
     let mut first = Peer::new(listen.connect());
@@ -145,9 +202,24 @@ fn a_part_without_progress_gives_its_room_to_another() {
     let mut idle = Peer::new(listen.connect());
     idle.offer(1, 1, Some(1_000_000), "large");
     idle.write(&frame(PING, b""));
-    thread::sleep(Duration::from_secs(1));
-    assert_eq!(Peer::new(listen.connect()).send(1, 2, "other", &content(200_000, 2)), "stored");
-    listen.err.line("no byte came for 1s, and other files need the room");
+    let slowly = content(5_000, 3);
+    let mut slow = Peer::new(listen.connect());
+    slow.offer(1, 3, Some(5_000), "slow");
+    let begun = data(1, 0, &slowly);
+    let step = begun.len().div_ceil(60);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for bytes in begun.chunks(step) {
+                slow.write(bytes);
+                thread::sleep(Duration::from_millis(200));
+            }
+        });
+        thread::sleep(Duration::from_secs(10));
+        let other = Peer::new(listen.connect()).send(1, 2, "other", &content(200_000, 2));
+        assert_eq!(other, "stored");
+    });
+    listen.err.line("no byte came for 10s, and other files need the room");
+    slow.write(&done(1, &slowly)).expect(&[(1, "stored")]);
 }
 
 /// A peer that has closed and does not end does not keep the listener.
