@@ -2,8 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::FrameBuf;
-use super::room::{FILLED, LARGE};
+use super::{FILLED, FrameBuf, LARGE};
 use crate::format::copy_payload;
 use crate::framing::Framing;
 use crate::storage::SHARED_LEN;

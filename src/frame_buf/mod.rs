@@ -16,7 +16,14 @@ use crate::framing::Framing;
 use crate::scan::{Found, Scan, Scanner};
 use crate::storage::Storage;
 use crate::wire::Wire;
-use room::{FILLED, LARGE, LARGE_FRAME};
+
+/// The last read filled all the room, or the reserve has room to make.
+const FILLED: u8 = 1;
+/// The next frame is large.
+const LARGE: u8 = 2;
+/// A growing buffer reads little after a frame that is at least this long: what it reads is moved to the
+/// front before the next frame has arrived.
+const LARGE_FRAME: usize = 32 * 1024;
 
 /// Collects a stream's bytes and returns the whole frames among them, borrowed.
 ///

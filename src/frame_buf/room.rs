@@ -1,6 +1,6 @@
 //! The room to read into: where it is, and how a growing storage follows what arrives.
 
-use super::FrameBuf;
+use super::{FILLED, FrameBuf, LARGE, LARGE_FRAME};
 use crate::format::copy_payload;
 use crate::storage::{MIN_LEN, READ_LEN, Storage};
 use crate::wire::Wire;
@@ -8,16 +8,9 @@ use crate::wire::Wire;
 /// After this many reads in a row that needed no more than the usual length, a growing buffer shrinks
 /// to it.
 const QUIET_READS: u8 = 8;
-/// The last read filled all the room, or the reserve has room to make.
-pub(super) const FILLED: u8 = 1;
-/// The next frame is large.
-pub(super) const LARGE: u8 = 2;
 /// A growing buffer that is full of a frame's beginning becomes this many times as long, if the frame is
 /// so long.
 const GROWTH: usize = 3;
-/// A growing buffer reads little after a frame that is at least this long: what it reads is moved to the
-/// front before the next frame has arrived.
-pub(super) const LARGE_FRAME: usize = 32 * 1024;
 /// What it reads after such a frame, in bytes: the next header, with small frames.
 const READ_AHEAD: usize = 4 * 1024;
 
