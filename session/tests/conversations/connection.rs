@@ -620,7 +620,7 @@ fn room_and_events_come_in_turn() {
         }
     }
     assert_eq!(events, 100_000);
-    let reads = said.len() / (64 * 1024);
+    let reads = said.len() / (96 * 1024);
     assert!((reads..reads + 10).contains(&rooms), "{rooms} in about {reads} reads");
 }
 
