@@ -43,7 +43,10 @@ def in_repository(folder):
 def expected(folder, parts):
     for part in parts + IN_EACH:
         if part.endswith("/"):
-            yield from (part + path for path in in_repository(os.path.join(folder, part[:-1])))
+            paths = list(in_repository(os.path.join(folder, part[:-1])))
+            # A package inside is not part of this one.
+            inner = tuple(path.removesuffix("Cargo.toml") for path in paths if path.endswith("/Cargo.toml"))
+            yield from (part + path for path in paths if not path.startswith(inner))
         else:
             yield part
 
