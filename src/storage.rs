@@ -179,7 +179,7 @@ impl sealed::Storage for alloc::vec::Vec<u8> {
     fn shrink(&mut self, len: usize) {
         if len < self.capacity() {
             self.truncate(len);
-            self.shrink_to_fit();
+            self.shrink_to(len);
         }
     }
 

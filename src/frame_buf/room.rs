@@ -153,7 +153,7 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
                 self.quiet = 0;
                 self.before = 0;
                 self.compact();
-                self.storage.shrink(READ_LEN.max(self.end));
+                self.storage.shrink(READ_LEN.max(used));
             }
         }
     }

@@ -370,3 +370,31 @@ fn a_buffer_that_shrinks_has_room_for_more() {
         assert_eq!(payloads(&mut buf), [vec![1; 100_000]]);
     }
 }
+
+/// The same with whole frames that the caller has not taken, of up to the length above which a buffer is
+/// large.
+#[test]
+fn a_buffer_that_shrinks_has_room_after_whole_frames() {
+    let frame = text(&[1; 1_000]);
+    let sent = frame.repeat(200);
+    for kept in 64..=97 {
+        let mut buf = FrameBuf::new(Vec::new());
+        let mut rest = &sent[..];
+        while !rest.is_empty() {
+            feed(&mut buf, &mut rest);
+        }
+        for _ in kept..200 {
+            assert!(buf.next_frame().unwrap().is_some());
+        }
+        let before = buf.capacity();
+        for polls in 0..30 {
+            assert!(!buf.spare().is_empty(), "{kept} frames, {polls} polls");
+        }
+        assert!(buf.capacity() < before, "{kept} frames: {} bytes", buf.capacity());
+        let mut rest = &sent[..10 * frame.len()];
+        while !rest.is_empty() {
+            feed(&mut buf, &mut rest);
+        }
+        assert_eq!(payloads(&mut buf).len(), kept + 10);
+    }
+}
