@@ -6,7 +6,6 @@ use std::vec;
 use std::vec::Vec;
 
 use super::ReadEngine;
-use crate::frame_buf::FrameBuf;
 use crate::framing::Framing;
 use crate::storage::SHARED_LEN;
 use crate::wire::Wire;
@@ -95,6 +94,6 @@ impl<F: Wire> DerefMut for SharedReadEngine<F> {
 impl<F: Wire> Drop for SharedReadEngine<F> {
     fn drop(&mut self) {
         self.reset();
-        keep(FrameBuf::replace_storage(self.buf_mut(), Vec::new()));
+        keep(self.buf_mut().replace_storage(Vec::new()));
     }
 }

@@ -11,7 +11,8 @@ const QUIET_READS: u8 = 8;
 /// A growing buffer that is full of a frame's beginning becomes this many times as long, if the frame is
 /// so long.
 const GROWTH: usize = 3;
-/// What it reads after such a frame, in bytes: the next header, with small frames.
+/// A growing buffer reads at most this many bytes after the end of a large frame: the next header, with small
+/// frames.
 const READ_AHEAD: usize = 4 * 1024;
 
 impl<S: Storage, F: Wire> FrameBuf<S, F> {
