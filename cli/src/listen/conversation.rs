@@ -163,11 +163,12 @@ impl Conversation<'_> {
             if self.peer_closed && self.uploads.is_empty() && self.answers.is_empty() {
                 return End::Clean;
             }
-            let can_read = self.can_read();
+            let can_read = self.can_read(account);
             let has_files = !self.uploads.is_empty() || self.uploads.awaits_data();
             account.hold(self.held(), can_read);
             // What the budget has no room for is not late.
             let can_read = can_read && !account.waits();
+            let can_answer = !account.must_wait_to_answer();
             if can_read {
                 writing = None; // a read writes, too
             } else if self.connection.unwritten_len() > 0 {
@@ -179,7 +180,7 @@ impl Conversation<'_> {
                 outcome = self.uploads.next(), if !self.uploads.is_empty() => {
                     Wakeup::Outcome(outcome)
                 }
-                answered = self.answers.next() => Wakeup::Answered(answered),
+                answered = self.answers.next(), if can_answer => Wakeup::Answered(answered),
                 _ = ticks.tick(), if has_files || !self.answers.is_empty() => Wakeup::Tick,
                 said = others.next(self.log.peer()), if !self.peer_closed => Wakeup::Said(said),
                 changed = account.changed() => match changed {
@@ -238,8 +239,9 @@ impl Conversation<'_> {
 
     /// Returns whether more is read from the peer now. While it is not, the peer waits for the disk, or
     /// for commands.
-    fn can_read(&mut self) -> bool {
-        !self.peer_closed && self.uploads.has_room() && self.answers.has_room()
+    fn can_read(&mut self, account: &Account) -> bool {
+        let has_room = self.answers.has_room(account.has_turn());
+        !self.peer_closed && self.uploads.has_room() && has_room
     }
 
     /// Returns the number of bytes that are held for this peer.
@@ -248,6 +250,7 @@ impl Conversation<'_> {
         Held {
             peer: connection.unread_len() + connection.unwritten_len(),
             commands: answers.held_len(),
+            answer: answers.next_len(),
             disk: uploads.held_len(),
         }
     }
@@ -341,13 +344,13 @@ impl Conversation<'_> {
 
     /// Sends the answer of a command.
     async fn answered(&mut self, answered: Answered, account: &mut Account) -> Result<(), End> {
-        let Answered { meta, answer, said, room, .. } = answered;
+        let Answered { meta, answer, said, .. } = answered;
+        account.answered();
         for line in said {
             self.log.command(&line).await;
         }
         let kind = meta.kind().unwrap_or(Kind::BINARY);
         if let Some(answer) = answer {
-            drop(room);
             self.answer(Answer::Message(kind, answer), account).await?;
         }
         Ok(())
