@@ -228,9 +228,10 @@ impl Account {
         }
     }
 
-    /// Keeps so much as is still to be written, and allows any read: what comes is discarded.
-    pub(crate) fn close(&mut self, unwritten: usize) {
-        self.hold(Held { peer: unwritten, ..Held::default() }, false);
+    /// Keeps so much as is still to be written to the peer and to the disk, and allows any read: what comes
+    /// is discarded.
+    pub(crate) fn close(&mut self, unwritten: usize, disk: usize) {
+        self.hold(Held { peer: unwritten, disk, ..Held::default() }, false);
         self.allow(REFUSED - 1, false);
     }
 
@@ -355,7 +356,7 @@ mod tests {
         assert_eq!(fill(&mut b, &mut b_account, SHARE).await, 3 * MIB);
         let c_held = fill(&mut c, &mut c_account, SHARE).await;
         assert!(c_held <= 3 * SHARE, "{c_held}");
-        b_account.close(0);
+        b_account.close(0, 0);
         assert_eq!(fill(&mut c, &mut c_account, c_held).await, 3 * MIB);
         drop((a_account, c_account));
         let shares = Arc::clone(&budget.0);
@@ -379,7 +380,7 @@ mod tests {
         a.hold(Held { commands: 0, ..asked }, true);
         assert!(a.must_wait_to_answer() && !a.has_turn());
         assert!(b.changed().await.is_ok() && !b.must_wait_to_answer());
-        b.close(0);
+        b.close(0, 0);
         assert!(a.changed().await.is_ok() && !a.must_wait_to_answer());
         drop((a, b));
         assert!(budget.0.open(Network::User(3)).take(MIB as u64));

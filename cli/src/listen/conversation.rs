@@ -88,11 +88,12 @@ pub(crate) async fn serve(
     drop(answers);
     // Complete files are stored and parts of the others kept, even if the peer cannot be informed.
     uploads.keep_parts();
+    account.close(connection.unwritten_len(), uploads.held_len());
     while let Some(outcome) = uploads.next_until_done().await {
         log.file(&outcome).await;
+        account.close(connection.unwritten_len(), uploads.held_len());
     }
     log.ended(&end).await;
-    account.close(connection.unwritten_len());
     // An error is logged already, or nobody is there to be told.
     let owes = connection.session().owed() > 0;
     let within = if account.is_over() { SHORT_CLOSE } else { CLOSE_TIMEOUT };

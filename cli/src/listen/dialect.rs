@@ -111,13 +111,16 @@ pub(crate) async fn serve(
     conversation.log.connected().await;
     conversation.log.announce(None).await;
     let end = conversation.run(&mut incoming, &mut account, &mut stop).await;
-    let DialectConversation { mut log, mut uploads, writer, state, answers, .. } = conversation;
-    drop(answers);
+    let DialectConversation { mut log, mut uploads, writer, state, answers, held, .. } =
+        conversation;
+    drop((answers, held));
     if let State::Content { id, .. } = state {
         uploads.drop_part(id);
     }
+    account.close(0, uploads.held_len());
     while let Some(outcome) = uploads.next_until_done().await {
         log.file(&outcome).await;
+        account.close(0, uploads.held_len());
     }
     log.ended(&end).await;
     let last = shut_down(incoming.into_inner(), writer.into_inner().0);
