@@ -164,7 +164,9 @@ impl Conversation<'_> {
             if self.peer_closed && self.uploads.is_empty() && self.answers.is_empty() {
                 return End::Clean;
             }
-            let can_read = self.can_read(account);
+            let has_room = self.uploads.has_room();
+            let can_read =
+                has_room && !self.peer_closed && self.answers.has_room(account.has_turn());
             let has_files = !self.uploads.is_empty() || self.uploads.awaits_data();
             account.hold(self.held(), can_read);
             // What the budget has no room for is not late.
@@ -216,7 +218,11 @@ impl Conversation<'_> {
                 Wakeup::Said(said) => self.said(said, account).await,
                 Wakeup::Tick => {
                     ticked += 1;
-                    self.tick(ticked % TICKS_TO_WORKING == 0, can_read)
+                    self.tick(
+                        ticked % TICKS_TO_WORKING == 0,
+                        can_read,
+                        has_room && !account.waits(),
+                    )
                 }
                 Wakeup::Ping => {
                     // If the peer has not answered the last ones, it gets no more.
@@ -236,13 +242,6 @@ impl Conversation<'_> {
                 return end;
             }
         }
-    }
-
-    /// Returns whether more is read from the peer now. While it is not, the peer waits for the disk, or
-    /// for commands.
-    fn can_read(&mut self, account: &Account) -> bool {
-        let has_room = self.answers.has_room(account.has_turn());
-        !self.peer_closed && self.uploads.has_room() && has_room
     }
 
     /// Returns the number of bytes that are held for this peer.
@@ -415,8 +414,9 @@ impl Conversation<'_> {
         sent
     }
 
-    /// Handles a tick: flushes, checks the rate, and with `report_work` sends signs of life.
-    fn tick(&mut self, report_work: bool, can_read: bool) -> Result<(), End> {
+    /// Handles a tick: flushes, checks the rate, and with `report_work` sends signs of life. `has_room` is
+    /// whether data of files could be read, were it not for the peer's messages.
+    fn tick(&mut self, report_work: bool, can_read: bool, has_room: bool) -> Result<(), End> {
         self.uploads.flush();
         let (at, unread) = (self.connection.position(), self.connection.unread_len() as u64);
         let expected = can_read && self.uploads.awaits_data();
@@ -430,14 +430,14 @@ impl Conversation<'_> {
         }
         let arrived = at + unread;
         let more = std::mem::replace(&mut self.arrived, arrived) != arrived;
-        // The incomplete frame is likely one of the file. Were it not, the minimum rate would end it.
-        if more && unread > 0 || !can_read {
+        // Data of a file whose frame is incomplete.
+        let next = self.connection.next_header();
+        let has_data = next.is_some_and(|header| header.meta == Kind::FILE_DATA);
+        if more && has_data || !has_room {
             self.uploads.goes_on();
         }
-        if can_read {
-            self.uploads.refuse_stalled();
-        }
-        if self.open.is_some()
+        self.uploads.refuse_stalled();
+        if (self.open.is_some() || has_data)
             && can_read
             && let Err(slow) = self.rate.waited(TICK, unread)
         {
