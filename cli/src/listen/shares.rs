@@ -28,7 +28,7 @@ struct State {
     line: HashMap<Network, Waiting>,
     /// Counts the places in the line, and those who take something.
     last: u64,
-    /// Who has more than there is.
+    /// The id of the share that may have more than there is.
     turn: Option<u64>,
 }
 
@@ -122,7 +122,7 @@ impl Shares {
             }
             state.change(network, 0, need);
             if let Some(waiter) = waiter {
-                // Who is gone returns it when it is dropped.
+                // If its future was dropped, the share returns the units when it is dropped.
                 let _ = waiter.granted.send(());
             }
         }
