@@ -106,9 +106,10 @@ pub(crate) struct Args {
     pub(crate) max_connections_per_address: Option<usize>,
     /// How much of what all peers sent, and of the answers, may wait in memory.
     ///
-    /// This is besides 64 KiB for each peer. While it is used up, larger frames wait in turn of the
-    /// addresses, all but one, so that a frame within --limit can be taken that is larger than this. A peer
-    /// that is slower than 512 KiB a second then ends, and a command waits for room for its answer.
+    /// Each peer has 64 KiB in addition, and up to 4 MiB of buffers are kept for reuse. While it is used
+    /// up, larger frames wait in turn of the addresses, all but one, so that a frame within --limit can be
+    /// taken that is larger than this. A peer that is slower than 512 KiB a second then ends, and a command
+    /// waits for room for its answer.
     #[arg(long, help_heading = help::CONNECTIONS, value_name = "BYTES", default_value = "512MiB",
           value_parser = parse_bytes, hide_short_help = true)]
     pub(crate) max_memory: u64,
@@ -179,7 +180,7 @@ impl Args {
         left.max(open_files / 8).max(2)
     }
 
-    /// Returns how many uploads may have open files at a time, besides so many connections.
+    /// Returns how many uploads may have open files at a time, in addition to this number of connections.
     pub(crate) fn open_uploads(&self, open_files: usize, connections: usize) -> usize {
         let commands = self.jobs().saturating_mul(FILES_OF_A_COMMAND);
         let others = commands.saturating_add(OWN_FILES).saturating_add(connections);

@@ -42,11 +42,14 @@ pub(crate) struct Held {
     pub(crate) peer: usize,
     /// The messages that wait for commands.
     pub(crate) commands: usize,
+    /// The max length of the answer that a command makes, or is to make next.
+    pub(crate) answer: u64,
     /// What waits for the disk.
     pub(crate) disk: usize,
 }
 
 impl Held {
+    /// Returns the number of all bytes that are there.
     fn all(self) -> u64 {
         (self.peer + self.commands + self.disk) as u64
     }
@@ -60,6 +63,10 @@ impl Held {
 /// What one connection holds, and how much it may read. Dropped, it returns what it holds.
 pub(crate) struct Account {
     share: Share,
+    /// The part of the share that is for the answer of a command.
+    room: u64,
+    /// Whether it waits for that, if it waits.
+    waits_for_room: bool,
     allowance: Arc<AtomicU64>,
     /// Whether the connection reads if it may.
     reads: bool,
@@ -88,6 +95,8 @@ impl Budget {
         let allowance = Arc::new(AtomicU64::new(OWN_SHARE));
         let account = Account {
             share: self.0.open(network),
+            room: 0,
+            waits_for_room: false,
             allowance: Arc::clone(&allowance),
             reads: true,
             is_extra: false,
@@ -97,23 +106,28 @@ impl Budget {
         };
         (Budgeted { inner, allowance }, account)
     }
-
-    /// Waits for room for what is not read from a peer.
-    pub(crate) async fn room(&self, network: Network, bytes: u64) -> Share {
-        self.0.get(network, bytes).await
-    }
 }
 
 impl Account {
     /// Sets the number of bytes that the connection holds, and whether it reads. If so, it may read more
-    /// if it has some of its share left, or once the budget has some and it is its turn.
+    /// if it has some of its share left, or once the budget has some and it is its turn. The room for an
+    /// answer comes first.
     pub(crate) fn hold(&mut self, held: Held, reads: bool) {
         let (all, left) = (held.all(), self.left());
-        let over = all.saturating_sub(OWN_SHARE);
+        self.room = self.room.min(held.answer);
+        let over = all.saturating_sub(OWN_SHARE).saturating_add(self.room);
         // The disk always takes more.
-        let ends_turn = Held { disk: 0, ..held }.all() <= OWN_SHARE;
+        let ends_turn = self.room == 0 && Held { disk: 0, ..held }.all() <= OWN_SHARE;
         self.reads = reads;
-        if !reads || all < OWN_SHARE {
+        if held.answer > self.room {
+            self.share.set(over.saturating_add(left), ends_turn);
+            if !self.must_wait_to_answer() {
+                self.waits_for_room = true;
+                if self.share.take(held.answer) {
+                    self.room = held.answer;
+                }
+            }
+        } else if !reads || all < OWN_SHARE {
             self.share.leave();
             self.share.set(over, ends_turn);
             self.allow(OWN_SHARE.saturating_sub(all), false);
@@ -121,6 +135,7 @@ impl Account {
             self.share.set(over.saturating_add(left), false);
         } else if !self.share.waits() {
             self.share.set(over, ends_turn);
+            self.waits_for_room = false;
             let has_more = self.share.take(STEP);
             self.allow(if has_more { STEP } else { 0 }, has_more);
         }
@@ -140,6 +155,21 @@ impl Account {
         self.share.waits()
     }
 
+    /// Returns whether the budget has no room yet for the next answer.
+    pub(crate) fn must_wait_to_answer(&self) -> bool {
+        self.waits_for_room && self.share.waits()
+    }
+
+    /// Notes that the answer of a command is there. From now on it counts as held.
+    pub(crate) fn answered(&mut self) {
+        self.room = 0;
+    }
+
+    /// Returns whether it holds more than the budget has. Then the others wait.
+    pub(crate) fn has_turn(&self) -> bool {
+        self.share.has_turn()
+    }
+
     /// Returns how long this peer has waited for the budget in all.
     pub(crate) fn waited(&self) -> Duration {
         self.waited
@@ -151,11 +181,15 @@ impl Account {
     /// # Errors
     /// The connection has to end: others wait for the memory, and the peer is too slow.
     pub(crate) async fn changed(&mut self) -> Result<(), End> {
-        let Self { share, allowance, reads, is_extra, owes, .. } = self;
+        let Self { share, room, waits_for_room, allowance, reads, is_extra, owes, .. } = self;
         if share.waits() {
-            share.granted().await;
-            allowance.store(STEP, Ordering::Relaxed);
-            *is_extra = true;
+            let units = share.granted().await;
+            if *waits_for_room {
+                *room = units;
+            } else {
+                allowance.store(units, Ordering::Relaxed);
+                *is_extra = true;
+            }
             return Ok(());
         }
         let used_up = poll_fn(|_| match allowance.load(Ordering::Relaxed) {
@@ -170,7 +204,8 @@ impl Account {
         }
     }
 
-    /// Waits for a write, for at most this time. Meanwhile so much is held.
+    /// Waits for a write, for at most this time. Meanwhile so much is held, all of it because of the peer:
+    /// nothing else goes on.
     ///
     /// # Errors
     /// The peer does not take it in this time, or too slowly while others wait for the memory.
@@ -180,8 +215,11 @@ impl Account {
         after: Duration,
         written: impl Future<Output = T>,
     ) -> Result<T, End> {
-        self.share.set(held.all().saturating_sub(OWN_SHARE).saturating_add(self.left()), false);
-        self.owes = self.owed_since(held.peer as u64, Instant::now());
+        let over = held.all().saturating_sub(OWN_SHARE);
+        self.share.set(over.saturating_add(self.left()).saturating_add(self.room), false);
+        // What it waits for may be granted meanwhile.
+        let kept = held.all().saturating_add(self.room).saturating_add(self.share.awaited());
+        self.owes = self.owed_since(kept, Instant::now());
         tokio::select! {
             biased;
             written = written => Ok(written),
@@ -190,9 +228,10 @@ impl Account {
         }
     }
 
-    /// Keeps so much as is still to be written, and allows any read: what comes is discarded.
-    pub(crate) fn close(&mut self, unwritten: usize) {
-        self.hold(Held { peer: unwritten, ..Held::default() }, false);
+    /// Keeps so much as is still to be written to the peer and to the disk, and allows any read: what comes
+    /// is discarded.
+    pub(crate) fn close(&mut self, unwritten: usize, disk: usize) {
+        self.hold(Held { peer: unwritten, disk, ..Held::default() }, false);
         self.allow(REFUSED - 1, false);
     }
 
@@ -317,11 +356,55 @@ mod tests {
         assert_eq!(fill(&mut b, &mut b_account, SHARE).await, 3 * MIB);
         let c_held = fill(&mut c, &mut c_account, SHARE).await;
         assert!(c_held <= 3 * SHARE, "{c_held}");
-        b_account.close(0);
+        b_account.close(0, 0);
         assert_eq!(fill(&mut c, &mut c_account, c_held).await, 3 * MIB);
         drop((a_account, c_account));
         let shares = Arc::clone(&budget.0);
         assert!(shares.open(Network::User(1)).take(MIB as u64));
+    }
+
+    #[tokio::test]
+    async fn room_for_an_answer_is_there_in_the_turn_of_its_connection() {
+        let budget = Budget::new(MIB as u64);
+        let (_, mut a) = budget.open((), Network::User(1));
+        let (_, mut b) = budget.open((), Network::User(2));
+        let asked = Held { commands: MIB, answer: MIB as u64, ..Held::default() };
+        a.hold(Held { peer: 2 * MIB, ..Held::default() }, true);
+        b.hold(asked, true);
+        assert!(a.has_turn() && b.must_wait_to_answer() && b.waits());
+        // The frame is complete.
+        a.hold(asked, true);
+        assert!(!a.must_wait_to_answer() && b.must_wait_to_answer());
+        // The next message waits in the line.
+        a.answered();
+        a.hold(Held { commands: 0, ..asked }, true);
+        assert!(a.must_wait_to_answer() && !a.has_turn());
+        assert!(b.changed().await.is_ok() && !b.must_wait_to_answer());
+        b.close(0, 0);
+        assert!(a.changed().await.is_ok() && !a.must_wait_to_answer());
+        drop((a, b));
+        assert!(budget.0.open(Network::User(3)).take(MIB as u64));
+    }
+
+    #[tokio::test]
+    async fn all_that_a_connection_has_waits_for_a_peer_that_takes_nothing() {
+        let budget = Budget::new(STEP);
+        let (_, mut a) = budget.open((), Network::User(1));
+        let (_, mut b) = budget.open((), Network::User(2));
+        let long = Duration::from_secs(60);
+        for is_granted in [true, false] {
+            let asked = Held { answer: MIB as u64, ..Held::default() };
+            let (first, second) = if is_granted { (&mut a, &mut b) } else { (&mut b, &mut a) };
+            first.hold(asked, true);
+            second.hold(asked, true);
+            assert!(!first.must_wait_to_answer() && second.must_wait_to_answer());
+            let (_, mut c) = budget.open((), Network::User(3));
+            c.hold(asked, true);
+            let written = a.in_time(Held::default(), long, pending::<()>());
+            assert!(timeout(Duration::from_secs(10), written).await.unwrap().is_err());
+            nothing(&mut a);
+            nothing(&mut b);
+        }
     }
 
     #[tokio::test]

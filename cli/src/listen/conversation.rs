@@ -88,11 +88,12 @@ pub(crate) async fn serve(
     drop(answers);
     // Complete files are stored and parts of the others kept, even if the peer cannot be informed.
     uploads.keep_parts();
+    account.close(connection.unwritten_len(), uploads.held_len());
     while let Some(outcome) = uploads.next_until_done().await {
         log.file(&outcome).await;
+        account.close(connection.unwritten_len(), uploads.held_len());
     }
     log.ended(&end).await;
-    account.close(connection.unwritten_len());
     // An error is logged already, or nobody is there to be told.
     let owes = connection.session().owed() > 0;
     let within = if account.is_over() { SHORT_CLOSE } else { CLOSE_TIMEOUT };
@@ -163,11 +164,14 @@ impl Conversation<'_> {
             if self.peer_closed && self.uploads.is_empty() && self.answers.is_empty() {
                 return End::Clean;
             }
-            let can_read = self.can_read();
+            let has_room = self.uploads.has_room();
+            let can_read =
+                has_room && !self.peer_closed && self.answers.has_room(account.has_turn());
             let has_files = !self.uploads.is_empty() || self.uploads.awaits_data();
             account.hold(self.held(), can_read);
             // What the budget has no room for is not late.
             let can_read = can_read && !account.waits();
+            let can_answer = !account.must_wait_to_answer();
             if can_read {
                 writing = None; // a read writes, too
             } else if self.connection.unwritten_len() > 0 {
@@ -179,7 +183,7 @@ impl Conversation<'_> {
                 outcome = self.uploads.next(), if !self.uploads.is_empty() => {
                     Wakeup::Outcome(outcome)
                 }
-                answered = self.answers.next() => Wakeup::Answered(answered),
+                answered = self.answers.next(), if can_answer => Wakeup::Answered(answered),
                 _ = ticks.tick(), if has_files || !self.answers.is_empty() => Wakeup::Tick,
                 said = others.next(self.log.peer()), if !self.peer_closed => Wakeup::Said(said),
                 changed = account.changed() => match changed {
@@ -214,7 +218,11 @@ impl Conversation<'_> {
                 Wakeup::Said(said) => self.said(said, account).await,
                 Wakeup::Tick => {
                     ticked += 1;
-                    self.tick(ticked % TICKS_TO_WORKING == 0, can_read)
+                    self.tick(
+                        ticked % TICKS_TO_WORKING == 0,
+                        can_read,
+                        has_room && !account.waits(),
+                    )
                 }
                 Wakeup::Ping => {
                     // If the peer has not answered the last ones, it gets no more.
@@ -236,18 +244,13 @@ impl Conversation<'_> {
         }
     }
 
-    /// Returns whether more is read from the peer now. While it is not, the peer waits for the disk, or
-    /// for commands.
-    fn can_read(&mut self) -> bool {
-        !self.peer_closed && self.uploads.has_room() && self.answers.has_room()
-    }
-
     /// Returns the number of bytes that are held for this peer.
     fn held(&self) -> Held {
         let Self { connection, uploads, answers, .. } = self;
         Held {
             peer: connection.unread_len() + connection.unwritten_len(),
             commands: answers.held_len(),
+            answer: answers.next_len(),
             disk: uploads.held_len(),
         }
     }
@@ -341,13 +344,13 @@ impl Conversation<'_> {
 
     /// Sends the answer of a command.
     async fn answered(&mut self, answered: Answered, account: &mut Account) -> Result<(), End> {
-        let Answered { meta, answer, said, room, .. } = answered;
+        let Answered { meta, answer, said, .. } = answered;
+        account.answered();
         for line in said {
             self.log.command(&line).await;
         }
         let kind = meta.kind().unwrap_or(Kind::BINARY);
         if let Some(answer) = answer {
-            drop(room);
             self.answer(Answer::Message(kind, answer), account).await?;
         }
         Ok(())
@@ -411,8 +414,9 @@ impl Conversation<'_> {
         sent
     }
 
-    /// Handles a tick: flushes, checks the rate, and with `report_work` sends signs of life.
-    fn tick(&mut self, report_work: bool, can_read: bool) -> Result<(), End> {
+    /// Handles a tick: flushes, checks the rate, and with `report_work` sends signs of life. `has_room` is
+    /// whether data of files could be read, were it not for the peer's messages.
+    fn tick(&mut self, report_work: bool, can_read: bool, has_room: bool) -> Result<(), End> {
         self.uploads.flush();
         let (at, unread) = (self.connection.position(), self.connection.unread_len() as u64);
         let expected = can_read && self.uploads.awaits_data();
@@ -426,14 +430,14 @@ impl Conversation<'_> {
         }
         let arrived = at + unread;
         let more = std::mem::replace(&mut self.arrived, arrived) != arrived;
-        // The incomplete frame is likely one of the file. Were it not, the minimum rate would end it.
-        if more && unread > 0 || !can_read {
+        // Data of a file whose frame is incomplete.
+        let next = self.connection.next_header();
+        let has_data = next.is_some_and(|header| header.meta == Kind::FILE_DATA);
+        if more && has_data || !has_room {
             self.uploads.goes_on();
         }
-        if can_read {
-            self.uploads.refuse_stalled();
-        }
-        if self.open.is_some()
+        self.uploads.refuse_stalled();
+        if (self.open.is_some() || has_data)
             && can_read
             && let Err(slow) = self.rate.waited(TICK, unread)
         {

@@ -111,13 +111,16 @@ pub(crate) async fn serve(
     conversation.log.connected().await;
     conversation.log.announce(None).await;
     let end = conversation.run(&mut incoming, &mut account, &mut stop).await;
-    let DialectConversation { mut log, mut uploads, writer, state, answers, .. } = conversation;
-    drop(answers);
+    let DialectConversation { mut log, mut uploads, writer, state, answers, held, .. } =
+        conversation;
+    drop((answers, held));
     if let State::Content { id, .. } = state {
         uploads.drop_part(id);
     }
+    account.close(0, uploads.held_len());
     while let Some(outcome) = uploads.next_until_done().await {
         log.file(&outcome).await;
+        account.close(0, uploads.held_len());
     }
     log.ended(&end).await;
     let last = shut_down(incoming.into_inner(), writer.into_inner().0);
@@ -161,9 +164,11 @@ impl DialectConversation<'_> {
         let mut began: Option<Instant> = None;
         let mut could_read = true;
         while !(self.closed && self.uploads.is_empty() && self.answers.is_empty()) {
-            let can_read = !self.closed && self.uploads.has_room() && self.answers.has_room();
+            let has_room = self.answers.has_room(account.has_turn());
+            let can_read = !self.closed && self.uploads.has_room() && has_room;
             account.hold(self.held(), can_read);
             let can_read = can_read && !account.waits();
+            let can_answer = !account.must_wait_to_answer();
             if !(could_read && can_read) {
                 self.uploads.goes_on();
             }
@@ -180,7 +185,7 @@ impl DialectConversation<'_> {
                 outcome = self.uploads.next(), if !self.uploads.is_empty() => {
                     Wakeup::Outcome(outcome)
                 }
-                answered = self.answers.next() => Wakeup::Answered(answered),
+                answered = self.answers.next(), if can_answer => Wakeup::Answered(answered),
                 _ = ticks.tick(), if is_content && can_read => Wakeup::Tick,
                 changed = account.changed() => match changed {
                     Ok(()) => continue,
@@ -200,8 +205,8 @@ impl DialectConversation<'_> {
                     }
                     continue;
                 }
-                Wakeup::Answered(Answered { answer, said, room, .. }) => {
-                    drop(room);
+                Wakeup::Answered(Answered { answer, said, .. }) => {
+                    account.answered();
                     for line in said {
                         self.log.command(&line).await;
                     }
@@ -263,7 +268,12 @@ impl DialectConversation<'_> {
     /// Returns the number of bytes that are held for this peer.
     fn held(&self) -> Held {
         let Self { held, uploads, answers, .. } = self;
-        Held { peer: held.len(), commands: answers.held_len(), disk: uploads.held_len() }
+        Held {
+            peer: held.len(),
+            commands: answers.held_len(),
+            answer: answers.next_len(),
+            disk: uploads.held_len(),
+        }
     }
 
     /// Decodes received bytes. Returns whether a frame ended in them.

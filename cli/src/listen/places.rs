@@ -56,7 +56,7 @@ impl Stop {
     }
 }
 
-/// Who a peer is, and when it was active for the last time: it has sent a message, or a byte of a file that
+/// The network of a peer, and the time of its last activity: it has sent a message, or a byte of a file that
 /// is stored, or has taken a message of another peer. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Active {

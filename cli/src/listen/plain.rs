@@ -52,19 +52,21 @@ pub(crate) async fn serve<W: Exchange>(
         if is_read && answers.is_empty() {
             break End::Clean;
         }
-        let can_read = !is_read && answers.has_room();
+        let can_read = !is_read && answers.has_room(account.has_turn());
         let held = Held {
             peer: reader.buf().unread().len(),
             commands: answers.held_len(),
+            answer: answers.next_len(),
             ..Held::default()
         };
         account.hold(held, can_read);
         let can_read = can_read && !account.waits();
+        let can_answer = !account.must_wait_to_answer();
         let next = tokio::select! {
             biased;
             end = stop.ordered() => break end,
+            answered = answers.next(), if can_answer => Next::Answered(answered),
             said = others.next(log.peer()) => Next::Said(said),
-            answered = answers.next() => Next::Answered(answered),
             changed = account.changed() => match changed {
                 Ok(()) => continue,
                 Err(end) => break end,
@@ -87,12 +89,13 @@ pub(crate) async fn serve<W: Exchange>(
                 log.missed(missed).await;
                 continue;
             }
-            Next::Answered(Answered { meta, answer, said, room, .. }) => {
+            Next::Answered(Answered { meta, answer, said, .. }) => {
+                account.answered();
                 for line in said {
                     log.command(&line).await;
                 }
                 let Some(answer) = answer else { continue };
-                drop(room);
+                let held = Held { commands: answers.held_len(), ..held };
                 let sent = send(&mut writer, meta, &answer);
                 let sent = in_time(&mut account, held.more(&answer), rules, sent).await;
                 if let Err(end) = or_left_out(sent, &mut log).await {

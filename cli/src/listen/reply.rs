@@ -8,12 +8,10 @@ use tokio::task::JoinSet;
 use unstick::Kind;
 
 use crate::format::AnyMeta;
-use crate::listen::budget::Budget;
 use crate::listen::exec::{Exec, Question};
 use crate::listen::log::Log;
 use crate::listen::places::Network;
 use crate::listen::rules::Rules;
-use crate::listen::shares::Share;
 
 /// The number of messages of a connection, and of their bytes, that wait for a command while more is
 /// read.
@@ -56,13 +54,14 @@ impl Reply {
 /// answers.
 pub(crate) struct Answers<'a> {
     reply: Option<&'a Reply>,
-    budget: Budget,
     peer: String,
     network: Network,
     /// Whether the messages are lines: an answer is without the end of its last one.
     are_lines: bool,
     /// At most one. It goes on while the connection waits for its peer.
     running: JoinSet<Answered>,
+    /// The max length of its answer.
+    running_limit: u64,
     waiting: VecDeque<Asked>,
     /// The bytes of the messages that wait or are being answered.
     held: usize,
@@ -83,19 +82,17 @@ pub(crate) struct Answered {
     /// What is to be logged.
     pub(crate) said: Vec<String>,
     held: usize,
-    /// The room for the answer, until the connection holds it.
-    pub(crate) room: Share,
 }
 
 impl<'a> Answers<'a> {
     pub(crate) fn new(rules: &'a Rules, log: &Log<'_>, are_lines: bool) -> Self {
         Self {
             reply: rules.reply.as_ref(),
-            budget: rules.budget.clone(),
             peer: log.peer().to_owned(),
             network: log.active().network(),
             are_lines,
             running: JoinSet::new(),
+            running_limit: 0,
             waiting: VecDeque::new(),
             held: 0,
         }
@@ -117,9 +114,11 @@ impl<'a> Answers<'a> {
         self.running.is_empty() && self.waiting.is_empty()
     }
 
-    /// Returns whether more messages may be read.
-    pub(crate) fn has_room(&self) -> bool {
-        self.waiting.len() < MAX_WAITING && (self.held < MAX_WAITING_BYTES || self.is_empty())
+    /// Returns whether more messages may be read; none while the connection has the turn, for which others
+    /// wait.
+    pub(crate) fn has_room(&self, has_turn: bool) -> bool {
+        let has_room = self.waiting.len() < MAX_WAITING && self.held < MAX_WAITING_BYTES;
+        self.is_empty() || has_room && !has_turn
     }
 
     /// Returns the number of bytes of messages that are held.
@@ -127,7 +126,14 @@ impl<'a> Answers<'a> {
         self.held
     }
 
-    /// Waits for the next answer of a command; forever if none has to answer.
+    /// Returns the max length of the next answer, because nobody knows how long it will be.
+    pub(crate) fn next_len(&self) -> u64 {
+        let next = self.waiting.front().filter(|_| self.running.is_empty());
+        next.map_or(self.running_limit, |asked| asked.limit)
+    }
+
+    /// Waits for the next answer of a command; forever if none has to answer. There has to be room for its
+    /// [length](Self::next_len).
     ///
     /// # Cancel safety
     /// Dropping the future loses no answer; the command goes on when this is called again.
@@ -136,15 +142,16 @@ impl<'a> Answers<'a> {
         if self.running.is_empty()
             && let Some(asked) = self.waiting.pop_front()
         {
-            let (exec, budget) = (Arc::clone(exec), self.budget.clone());
-            let (peer, network, are_lines) = (self.peer.clone(), self.network, self.are_lines);
-            self.running.spawn(async move {
-                asked.answered(&exec, &budget, (&peer, network), are_lines).await
-            });
+            let (exec, peer) = (Arc::clone(exec), self.peer.clone());
+            let (network, are_lines) = (self.network, self.are_lines);
+            self.running_limit = asked.limit;
+            self.running
+                .spawn(async move { asked.answered(&exec, (&peer, network), are_lines).await });
         }
         match self.running.join_next().await {
             Some(Ok(answered)) => {
                 self.held = self.held.saturating_sub(answered.held);
+                self.running_limit = 0;
                 answered
             }
             // It panics at the end of the program only.
@@ -157,7 +164,6 @@ impl Asked {
     async fn answered(
         self,
         exec: &Exec,
-        budget: &Budget,
         (peer, network): (&str, Network),
         are_lines: bool,
     ) -> Answered {
@@ -171,38 +177,9 @@ impl Asked {
             is_text,
             is_line: is_text || are_lines,
         };
-        // For the longest answer, because nobody knows how long it will be. A command that waits for it takes
-        // no place of those that could run.
-        let mut room = budget.room(network, limit).await;
         let place = exec.place(network).await;
         let (answer, said) = exec.answer(question).await;
         drop(place);
-        room.set(answer.as_ref().map_or(0, |answer| answer.len() as u64), false);
-        Answered { meta, answer, said, held: payload.len(), room }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::time::timeout;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_command_that_waits_for_memory_takes_no_place() {
-        let budget = Budget::new(10);
-        let exec = Exec::new(vec!["cat".into()], Duration::from_secs(10), 1).unwrap();
-        let used = budget.room(Network::User(1), 10).await;
-        let asked = Asked { meta: AnyMeta::Kind(Kind::TEXT), payload: vec![], limit: 5 };
-        let turn = budget.room(Network::User(1), 1).await;
-        let waits = asked.answered(&exec, &budget, ("", Network::User(2)), false);
-        tokio::pin!(waits);
-        assert!(timeout(Duration::from_millis(50), &mut waits).await.is_err(), "there is no room");
-        let place = timeout(Duration::from_millis(50), exec.place(Network::User(3))).await;
-        drop(place.expect("the place is free"));
-        drop((used, turn));
-        assert_eq!(waits.await.answer, None, "the command had its turn");
+        Answered { meta, answer, said, held: payload.len() }
     }
 }

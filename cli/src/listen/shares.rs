@@ -28,7 +28,7 @@ struct State {
     line: HashMap<Network, Waiting>,
     /// Counts the places in the line, and those who take something.
     last: u64,
-    /// Who has more than there is.
+    /// The id of the share that may have more than there is.
     turn: Option<u64>,
 }
 
@@ -122,7 +122,7 @@ impl Shares {
             }
             state.change(network, 0, need);
             if let Some(waiter) = waiter {
-                // Who is gone returns it when it is dropped.
+                // If its future was dropped, the share returns the units when it is dropped.
                 let _ = waiter.granted.send(());
             }
         }
@@ -197,17 +197,23 @@ impl Share {
         self.has_got_it()
     }
 
-    /// Waits for what [`take`](Self::take) did not get; forever if there is nothing.
+    /// Waits for what [`take`](Self::take) did not get, and returns it; forever if there is nothing.
     ///
     /// # Cancel safety
     /// Dropping the future keeps the place in the line.
-    pub(crate) async fn granted(&mut self) {
+    pub(crate) async fn granted(&mut self) -> u64 {
         let Some((units, receiver)) = &mut self.wanted else {
             return std::future::pending().await;
         };
-        let _ = receiver.await;
-        self.taken += *units;
+        let (_, units) = (receiver.await, *units);
+        self.taken += units;
         self.wanted = None;
+        units
+    }
+
+    /// Returns how much more it waits for.
+    pub(crate) fn awaited(&self) -> u64 {
+        self.wanted.as_ref().map_or(0, |(units, _)| *units)
     }
 
     /// Returns whether it waits for more.
@@ -245,11 +251,17 @@ impl Share {
         self.shares.serve(&mut state);
     }
 
+    /// Returns whether it may have more than there is.
+    pub(crate) fn has_turn(&self) -> bool {
+        self.may_have_turn && self.shares.state().turn == Some(self.id)
+    }
+
     /// Returns whether another waits whose network has no more than this one's.
     pub(crate) fn is_wanted(&self) -> bool {
         let state = self.shares.state();
         let own = state.of(self.network);
-        state.line.keys().any(|network| state.of(*network) <= own)
+        let mut poorer = state.line.iter().filter(|(network, _)| state.of(**network) <= own);
+        poorer.any(|(_, waiting)| waiting.queue.iter().any(|waiter| waiter.id != self.id))
     }
 }
 

@@ -222,6 +222,69 @@ fn a_part_without_progress_gives_its_room_to_another() {
     slow.write(&done(1, &slowly)).expect(&[(1, "stored")]);
 }
 
+/// A listener that has places for eight open files, and peers that have all of them.
+#[cfg(target_os = "linux")]
+fn with_all_places_taken(folder: &Folder, options: &[&str]) -> (Listen, Vec<Peer>) {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 64; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_unstick")]);
+    limited.args(["listen", "127.0.0.1:0", "--dir", &folder.str("inbox")]).args(options);
+    let listen = Listen::of(&mut limited);
+    let peers = (1..=8).map(|n| {
+        let mut peer = Peer::new(connect_from(&listen, [127, 0, 0, 9]));
+        peer.offer(1, n, Some(100), &format!("taken-{n}"));
+        peer
+    });
+    let peers = peers.collect();
+    (listen, peers)
+}
+
+/// Bytes of a message are no progress of a file.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_slow_message_keeps_no_open_files_from_others() {
+    let folder = Folder::new("bounds-trickle");
+    let (listen, mut slow) = with_all_places_taken(&folder, &["--min-rate", "0"]);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for byte in frame(TEXT, &[b'x'; 1000]) {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                for peer in &mut slow {
+                    let _ = peer.stream.write_all(&[byte]); // it may be ended meanwhile
+                }
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let began = Instant::now();
+        let mut peer = Peer::new(listen.connect());
+        let status = peer.send(1, 20, "file", b"content");
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(status, "stored");
+        assert!(began.elapsed() < Duration::from_secs(16), "{:?}", began.elapsed());
+    });
+    listen.err.line("no byte came for 10s, and other files need the room");
+}
+
+/// The memory of a peer that is gone is free, though its files are not stored yet.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_peer_that_is_gone_keeps_no_memory_while_its_files_wait() {
+    let folder = Folder::new("bounds-gone");
+    let (listen, _taken) = with_all_places_taken(&folder, &["--max-memory", "64KiB"]);
+    let mut gone = connect_from(&listen, [127, 0, 0, 8]);
+    let file = [open(1, 20, Some(5), "file"), data(1, 0, b"bytes"), done(1, b"bytes")].concat();
+    gone.write_all(&[&file[..], &frame(BINARY, &[7; 1 << 20])[..900_000]].concat()).unwrap();
+    thread::sleep(Duration::from_millis(300));
+    drop(gone);
+    thread::sleep(Duration::from_millis(300));
+    let began = Instant::now();
+    let all = [frame(BINARY, &[7; 200_000]), frame(CLOSE, b"")].concat();
+    assert_eq!(close_code(&talk(&listen.connect(), &all)), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
 /// A peer that has closed and does not end does not keep the listener.
 #[test]
 fn finished_connections_do_not_delay_the_end() {

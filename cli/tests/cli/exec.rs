@@ -366,6 +366,56 @@ fn answers_that_are_not_read_do_not_stop_commands_for_others() {
     drop(many);
 }
 
+/// Messages that do not fit into the memory together, each with the room for its answer, are answered one by one.
+#[cfg(target_os = "linux")]
+#[test]
+fn large_messages_are_answered_however_small_the_memory_is() {
+    let listen = listen(&["--max-memory", "4MiB"], &["cat"]);
+    let hello = message(Message::Hello(Hello { limit: 1 << 20, name: "" }));
+    let large = frame(TEXT, &[b'x'; 1 << 20]);
+    let all = [&hello[..], &large, &large, &frame(CLOSE, b"")].concat();
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for n in 1..=12 {
+            let (listen, all) = (&listen, &all);
+            scope.spawn(move || {
+                let answers = talk(&connect_from(listen, [127, 0, 0, n]), all);
+                let lens = answers.iter().map(|(kind, payload)| (*kind, payload.len()));
+                assert_eq!(lens.filter(|(kind, _)| *kind == TEXT).count(), 2);
+            });
+        }
+    });
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
+/// The answer for a peer that does not take the messages of others keeps no memory from others for long.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_peer_that_takes_no_message_of_others_does_not_stop_commands() {
+    let options = ["--format", "u32be", "--broadcast", "--max-memory", "64KiB", "--limit", "1MiB"];
+    let script = "test $(head -c 4) = slow && sleep 2 && head -c 1000000 /dev/zero; echo";
+    let listen = listen(&[&options[..], &["--frame-timeout", "25"]].concat(), &shell(script));
+    let plain = |text: &[u8]| [&u32::try_from(text.len()).unwrap().to_be_bytes(), text].concat();
+    let mut slow = connect_from(&listen, [127, 0, 0, 9]);
+    rustix::net::sockopt::set_socket_recv_buffer_size(&slow, 4096).unwrap();
+    slow.write_all(&plain(b"slow")).unwrap();
+    listen.out.line("\"slow\"");
+    let _others: Vec<_> = (0..150)
+        .map(|_| {
+            let mut other = listen.connect();
+            other.write_all(&plain(&[b'x'; 50_000])).unwrap();
+            other
+        })
+        .collect();
+    listen.out.lines(" 50000  ", 150);
+    let (peer, began) = (connect_from(&listen, [127, 0, 5, 1]), Instant::now());
+    (&peer).write_all(&plain(b"ask")).unwrap();
+    let mut answer = [0; 4];
+    (&peer).read_exact(&mut answer).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    listen.err.line("other peers wait for its memory");
+}
+
 /// A peer that is gone is noticed although nothing is read from it: its messages wait for nobody.
 #[test]
 fn messages_of_a_peer_that_is_gone_are_not_answered() {

@@ -9,7 +9,7 @@ use std::vec::Vec;
 use ::tokio::io::{AsyncRead, AsyncWrite};
 use unstick::scan::Found;
 use unstick::tokio::FrameReader;
-use unstick::{DEFAULT_LIMIT, Framing, Kind, V1};
+use unstick::{DEFAULT_LIMIT, Framing, Header, Kind, V1};
 
 use super::ending::Ending;
 use super::poll::Waiting;
@@ -269,6 +269,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// begun at [`position`](Self::position), and of frames after it.
     pub fn unread_len(&self) -> usize {
         self.reader.buf().unread().len()
+    }
+
+    /// Returns the header of the frame that has begun at [`position`](Self::position), if the header
+    /// has arrived.
+    pub fn next_header(&self) -> Option<Header<Kind>> {
+        self.reader.buf().next_header()
     }
 
     /// Returns the number of bytes that were accepted and not written.

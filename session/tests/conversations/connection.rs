@@ -897,6 +897,8 @@ fn a_found_event_is_borrowed_later() {
     let Some(Turn::Event(two)) = run(connection.find_or_room()).unwrap() else { panic!("room") };
     assert_eq!((two.at(), connection.event(&two)), (11, Some(Event::Text("two"))));
     assert_eq!((connection.position(), connection.unread_len()), (22, begun.len()));
+    let header = connection.next_header().unwrap();
+    assert_eq!((header.meta, header.payload_len), (Kind::TEXT, 5));
     run(connection.flush()).unwrap();
     assert_eq!(connection.unwritten_len(), 0);
 }
