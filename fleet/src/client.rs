@@ -10,7 +10,7 @@ use crate::config::{
     MILLISECOND, Micros, SECOND, SHORT_ABSENCE,
 };
 use crate::contents;
-use crate::net::Link;
+use crate::net::{Conns, Link};
 use crate::queue::{ConnId, Event, Queue};
 use crate::side::{self, Side};
 use crate::stats::{Stats, Uploaded};
@@ -83,9 +83,10 @@ impl Client {
         self.acked == self.made && self.files_done == self.files_made
     }
 
-    /// Begins to measure how long it takes to be connected again.
-    pub fn recover(&mut self) {
-        self.is_recovering = !self.is_off;
+    /// Begins to measure how long it takes to be connected again, if it is connected now.
+    pub fn recover(&mut self, conns: &mut Conns) {
+        let conn = self.conn.filter(|_| self.is_up).and_then(|id| conns.get(id));
+        self.is_recovering = conn.is_some_and(|conn| conn.dead.is_none());
     }
 
     fn handle(
@@ -97,11 +98,9 @@ impl Client {
     ) {
         match event {
             Heard::Text(text) => {
-                let Some(number) = text.strip_prefix("ack ").and_then(|n| n.parse().ok()) else {
-                    return;
-                };
-                self.acked = self.acked.max(number);
-                if !self.is_up {
+                if let Some(number) = text.strip_prefix("ack ").and_then(|n| n.parse().ok()) {
+                    self.acked = self.acked.max(number);
+                } else if *text == "welcome" {
                     self.connected(session, out, around);
                 }
             }

@@ -49,8 +49,8 @@ pub enum Fault {
     NoResend,
     /// The listener delivers a message that it has already delivered.
     NoDedupe,
-    /// The listener gives a file its name without comparing digests, and does not cut the part that
-    /// it resumes to the length that it has told.
+    /// The listener asks for the second half of a part again, appends it, and gives a file its name
+    /// without comparing digests.
     NoDigest,
 }
 

@@ -55,7 +55,7 @@ const ROWS: &[Row] = &[
     ("messages made", |run| number(run.made)),
     ("**messages lost**", |run| number(run.lost)),
     ("**messages doubled**", |run| number(run.ledger.doubled)),
-    ("messages that came again, and were recognised", |run| number(run.stats.recognised)),
+    ("messages that came again, and were recognised", |run| number(run.ledger.recognised)),
     ("files made", |run| number(run.files_made)),
     ("**files missing**", |run| number(run.files_missing)),
     ("**files wrong**", |run| number(run.ledger.files_wrong)),

@@ -13,6 +13,8 @@ pub struct Ledger {
     pub last: Vec<u32>,
     pub delivered: u64,
     pub doubled: u64,
+    /// Those that came again, and were not delivered again.
+    pub recognised: u64,
     /// Numbers that were left out.
     pub gaps: u64,
     pub files_stored: u64,
@@ -88,8 +90,6 @@ pub struct Stats {
     pub idle_ended: u64,
     pub cuts: u64,
     pub crashes: u64,
-    /// Messages that came again and were recognised.
-    pub recognised: u64,
     /// Files that went on from a part, and refusals.
     pub resumed: u64,
     pub refusals: u64,
