@@ -6,8 +6,8 @@ use unstick_session::message::{
 use unstick_session::session::{Event as Heard, Session};
 
 use crate::config::{
-    ANSWER_TIMEOUT, CONNECT_TIMEOUT, FIRST_BACKOFF, Fault, LONG_ABSENCE, MAX_BACKOFF,
-    MILLISECOND, Micros, SECOND, SHORT_ABSENCE,
+    ANSWER_TIMEOUT, CONNECT_TIMEOUT, FIRST_BACKOFF, Fault, LONG_ABSENCE, MAX_BACKOFF, MILLISECOND,
+    Micros, SECOND, SHORT_ABSENCE,
 };
 use crate::contents;
 use crate::net::{Conns, Link};
@@ -261,7 +261,11 @@ impl World {
     }
 
     /// Lets a connected client send something.
-    fn client_sends(&mut self, index: u32, send: impl FnOnce(&mut Client, &mut Side, &mut Vec<u8>)) {
+    fn client_sends(
+        &mut self,
+        index: u32,
+        send: impl FnOnce(&mut Client, &mut Side, &mut Vec<u8>),
+    ) {
         let client = &mut self.clients[index as usize];
         let (true, Some(id), Some(mut side)) = (client.is_up, client.conn, client.side.take())
         else {
@@ -360,9 +364,7 @@ impl World {
                 upload.is_sending = false;
             }
         });
-        if is_sending
-            && let Some(conn) = self.conns.get(id).filter(|conn| conn.dead.is_none())
-        {
+        if is_sending && let Some(conn) = self.conns.get(id).filter(|conn| conn.dead.is_none()) {
             self.queue.at(conn.up.free_at, Event::Go(id));
         }
     }

@@ -8,6 +8,8 @@ pub const SECOND: Micros = 1_000 * MILLISECOND;
 pub const MINUTE: Micros = 60 * SECOND;
 pub const HOUR: Micros = 60 * MINUTE;
 pub const DAY: Micros = 24 * HOUR;
+/// Of the mean time between two events: so long that none is in a run.
+const NEVER: Micros = 1_000_000 * DAY;
 
 /// The maximum payload length that the listener accepts, in bytes.
 pub const LIMIT: u32 = 65_536;
@@ -110,13 +112,14 @@ impl Config {
         }
     }
 
-    /// A year of clients that are mostly idle.
+    /// A year of clients that are mostly idle, without hostile peers.
     pub fn year(seed: u64, clients: u32) -> Self {
         Self {
-            heartbeat: 12 * HOUR,
-            text_every: 2 * DAY,
-            file_every: 30 * DAY,
-            cut_every: 14 * DAY,
+            hostile_each: 0,
+            heartbeat: DAY,
+            text_every: 7 * DAY,
+            file_every: 60 * DAY,
+            cut_every: 30 * DAY,
             crash_every: 60 * DAY,
             drain: 2 * DAY,
             ..Self::traffic(seed, clients, 365 * DAY)
@@ -130,10 +133,10 @@ impl Config {
             restarts: vec![10 * MINUTE],
             backlog,
             jitter,
-            text_every: 100 * DAY,
-            file_every: 100 * DAY,
-            cut_every: 100 * DAY,
-            crash_every: 100 * DAY,
+            text_every: NEVER,
+            file_every: NEVER,
+            cut_every: NEVER,
+            crash_every: NEVER,
             cut_busy: 0,
             ..Self::traffic(seed, clients, 40 * MINUTE)
         }

@@ -48,7 +48,9 @@ fn run(what: &str, config: Config) -> Outcome {
 
 fn write(folder: &Path, name: &str, text: &str) -> bool {
     let path = folder.join(name);
-    std::fs::write(&path, text).inspect_err(|error| eprintln!("{}: {error}", path.display())).is_ok()
+    std::fs::write(&path, text)
+        .inspect_err(|error| eprintln!("{}: {error}", path.display()))
+        .is_ok()
 }
 
 fn is_right(run: &Outcome) -> bool {
@@ -74,8 +76,10 @@ fn main() -> ExitCode {
     }
     let (sizes, until): (&[u32], _) =
         if is_short { (&[100, 1_000], 6 * HOUR) } else { (&[1_000, 10_000, 100_000], 2 * DAY) };
-    let growth: Vec<_> =
-        sizes.iter().map(|clients| run("traffic", Config::traffic(seed, *clients, until))).collect();
+    let growth: Vec<_> = sizes
+        .iter()
+        .map(|clients| run("traffic", Config::traffic(seed, *clients, until)))
+        .collect();
     let largest = sizes.iter().copied().max().unwrap_or(1);
     let queues = [128, 4_096, 65_536].iter().flat_map(|queue| [(*queue, false), (*queue, true)]);
     let restarts = queues

@@ -61,7 +61,8 @@ pub fn draw(runs: &[Outcome]) -> String {
         HEIGHT + 110.0
     );
     for (at, panel) in panels.iter().enumerate() {
-        let _ = writeln!(svg, "<g transform=\"translate({} 40)\">", 60.0 + at as f64 * (WIDTH + 80.0));
+        let _ =
+            writeln!(svg, "<g transform=\"translate({} 40)\">", 60.0 + at as f64 * (WIDTH + 80.0));
         draw_panel(&mut svg, panel, &clients);
         svg.push_str("</g>\n");
     }

@@ -163,7 +163,7 @@ fn restarts(out: &mut String, runs: &[Outcome]) {
          The listener is killed, is away for 30 seconds, and then accepts {} connections a second. Each\n\
          client waits 1, 2, 4, … up to 64 seconds before its next try, exactly, or with jitter: at random between\n\
          0 and twice as long. It gives a try up after {}.\n\n\
-         | clients | jitter | accept queue | tries | refused | dropped by the full queue | given up | accepted too late | queue, at most | back: median, 99 %, last | not back |\n\
+         | clients | jitter | accept queue | tries | refused | dropped by the full queue | given up | accepted too late | queue, at most | back: median, 99 %, last | not back after 30 min |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         number(rate),
         time(CONNECT_TIMEOUT),
@@ -207,7 +207,8 @@ fn hostile(out: &mut String, run: &Outcome) {
         let cost = &run.stats.hostile[trick as usize];
         let codes = cost.ended.iter().filter(|(_, count)| **count * 20 > cost.connections);
         let codes: Vec<_> = codes.map(|(code, _)| code.to_string()).collect();
-        let ended = if codes.is_empty() { "the listener's restarts".into() } else { codes.join(", ") };
+        let ended =
+            if codes.is_empty() { "the listener's restarts".into() } else { codes.join(", ") };
         let _ = writeln!(
             out,
             "| {} | {} | {}, {} | {ended} | {} B | {} B | {} B |",

@@ -46,9 +46,9 @@ impl World {
         let mut rng = fastrand::Rng::with_seed(config.seed);
         let clients: Vec<_> =
             (0..config.clients).map(|_| Client::new(Link::random(&mut rng))).collect();
-        let tricks = Trick::ALL.iter().flat_map(|trick| {
-            std::iter::repeat_n(*trick, config.hostile_each as usize)
-        });
+        let tricks = Trick::ALL
+            .iter()
+            .flat_map(|trick| std::iter::repeat_n(*trick, config.hostile_each as usize));
         let hostiles = tricks.map(|trick| Hostile::new(trick, Link::random(&mut rng))).collect();
         let listener = Listener::new(clients.len());
         let ledger = Ledger { last: vec![0; clients.len()], ..Ledger::default() };
@@ -161,11 +161,9 @@ impl World {
             Event::TryEnds(_) => self.try_ends(peer, id),
             Event::Unanswered(_) => self.unanswered(peer, id),
             Event::Reset(_) => self.client_drops(peer, id, false),
-            Event::Arrive { len, .. } => {
-                if conn.dead.is_none() {
-                    conn.down.arrived += len as usize;
-                    self.client_read(peer, id);
-                }
+            Event::Arrive { len, .. } if conn.dead.is_none() => {
+                conn.down.arrived += len as usize;
+                self.client_read(peer, id);
             }
             Event::End { .. } => self.client_drops(peer, id, true),
             _ => {}

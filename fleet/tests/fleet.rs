@@ -20,7 +20,11 @@ fn rough(seed: u64, fault: Fault) -> Config {
 
 fn runs(seed: u64) -> Runs {
     let restart = Config::restart(seed, 200, 16, false);
-    Runs { seed, growth: vec![World::run(rough(seed, Fault::None))], restarts: vec![World::run(restart)] }
+    Runs {
+        seed,
+        growth: vec![World::run(rough(seed, Fault::None))],
+        restarts: vec![World::run(restart)],
+    }
 }
 
 /// Lost, doubled, missing and wrong.
