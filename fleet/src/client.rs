@@ -448,6 +448,8 @@ impl World {
         }
         self.stats.crashes += 1;
         (client.is_off, client.is_recovering) = (true, false);
+        // How long it is away is no matter of the listener's fairness.
+        client.offered_at = None;
         if let Some(id) = client.conn {
             if is_silent && let Some(conn) = self.conns.get(id).filter(|conn| conn.dead.is_none()) {
                 conn.dead = Some(now);
