@@ -87,7 +87,7 @@ const ROWS: &[Row] = &[
     ("the same, after the last restart", |run| {
         run.stats.recovery.last().map_or_else(String::new, |times| three(times))
     }),
-    ("upload: median, 99 %, slowest", |run| {
+    ("upload, unless its client crashed: median, 99 %, slowest", |run| {
         three(&run.stats.uploads.iter().map(|upload| upload.took).collect::<Vec<_>>())
     }),
     ("upload, in times of what its link needs: median, 99 %, slowest", |run| {
