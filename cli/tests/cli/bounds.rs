@@ -58,6 +58,32 @@ fn the_memory_of_all_peers_together_is_bounded() {
     assert_eq!(frames[1].1.len(), 1_000_000);
 }
 
+#[test]
+fn a_connection_that_ended_by_an_error_keeps_no_memory_while_it_closes() {
+    let listen = Listen::start(&["--max-memory", "2MiB"]);
+    let before = listen.peak_memory();
+    // A large frame, and then no frame: the peers are told, and do not end.
+    let sent =
+        [frame(HELLO, b"\0\x20\0\0"), frame(BINARY, &[7; 1_000_000]), vec![7; 400_000]].concat();
+    let peers: Vec<_> = (0..30)
+        .map(|_| {
+            let mut peer = listen.connect();
+            peer.write_all(&sent).unwrap();
+            peer
+        })
+        .collect();
+    for mut peer in &peers {
+        let (mut answer, mut buf) = (Vec::new(), [0; 4096]);
+        while !answer.windows(10).any(|bytes| bytes == b"found 0x07") {
+            let n = peer.read(&mut buf).unwrap();
+            assert_ne!(n, 0, "{}", String::from_utf8_lossy(&answer));
+            answer.extend(&buf[..n]);
+        }
+    }
+    let grown = listen.peak_memory() - before;
+    assert!(grown < 16 << 20, "{} KiB", grown >> 10);
+}
+
 /// Peers that fill the memory by frames that do not end wait for a peer of another address, and its time does
 /// not count while the memory is full.
 #[cfg(target_os = "linux")]

@@ -239,7 +239,7 @@ impl<S: Transport> Connection<S> {
 
     /// Returns the stream offset after the last frame that was handled.
     pub fn position(&self) -> u64 {
-        self.reader.buf().position()
+        self.ending.position.unwrap_or_else(|| self.reader.buf().position())
     }
 
     /// Returns the stream offset of the last handled frame's first byte: the frame of an event, or

@@ -27,11 +27,13 @@ pub(super) struct Ending {
     is_over: bool,
     /// Whether the stream has ended while its bytes were discarded.
     is_drained: bool,
+    /// The stream offset after the last frame, once the bytes after it were discarded.
+    pub(super) position: Option<u64>,
 }
 
 impl Ending {
     pub(super) fn new() -> Self {
-        Self { linger: LINGER, is_over: false, is_drained: false }
+        Self { linger: LINGER, is_over: false, is_drained: false, position: None }
     }
 }
 
@@ -203,8 +205,19 @@ impl<S: Transport> Connection<S> {
         self.reader.get_mut().limit_waits(at_most).is_ok()
     }
 
+    /// Discards what was read and is no frame, with its memory, before more is discarded.
+    fn discard_unread(&mut self) {
+        if self.ending.position.is_none() {
+            self.ending.position = Some(self.position());
+            let buf = self.reader.buf_mut();
+            buf.reset();
+            buf.shrink();
+        }
+    }
+
     /// Reads once and discards the bytes. Returns `false` if the stream has ended.
     fn discard(&mut self) -> io::Result<bool> {
+        self.discard_unread();
         if !self.reader.is_ended() && !self.ending.is_drained {
             match self.reader.get_mut().read(&mut [0; 4096]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

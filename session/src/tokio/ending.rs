@@ -34,11 +34,13 @@ pub(super) struct Ending {
     is_over: bool,
     /// Whether the stream has ended while its bytes were discarded.
     is_drained: bool,
+    /// The stream offset after the last frame, once the bytes after it were discarded.
+    pub(super) position: Option<u64>,
 }
 
 impl Ending {
     pub(super) fn new() -> Self {
-        Self { linger: LINGER, deadline: None, is_over: false, is_drained: false }
+        Self { linger: LINGER, deadline: None, is_over: false, is_drained: false, position: None }
     }
 }
 
@@ -190,9 +192,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Ready(())
     }
 
+    /// Discards what was read and is no frame, with its memory, before more is discarded.
+    fn discard_unread(&mut self) {
+        if self.ending.position.is_none() {
+            self.ending.position = Some(self.position());
+            let buf = self.reader.buf_mut();
+            buf.reset();
+            buf.shrink();
+        }
+    }
+
     /// Reads to the end of the stream and discards the bytes. After some reads it lets other tasks
     /// and clocks have a turn, also if the peer never stops sending.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.discard_unread();
         let mut scratch = [0; 4096];
         for _ in 0..READS {
             if self.reader.is_ended() || self.ending.is_drained {
