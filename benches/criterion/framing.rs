@@ -72,7 +72,7 @@ fn connections(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("tcp-oneway/{}", bytes_name(len)));
         for who in tcp::OneWay::ALL {
             group.bench_function(who.name(), |bencher| {
-                bencher.iter_custom(|iterations| who.run(len, count(iterations)).wall);
+                bencher.iter_custom(|iterations| who.run(&[len], count(iterations)).wall);
             });
         }
         group.finish();

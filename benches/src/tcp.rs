@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use bytes::Buf;
 use futures::{FutureExt, SinkExt, StreamExt};
 use nix::sys::resource::{UsageWho, getrusage};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_rustls::{client, server};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 use unstick::tokio::{FrameReader, FrameWriter};
 use unstick::{Decoder, Framing, U32Be};
@@ -24,11 +24,16 @@ use unstick::{Decoder, Framing, U32Be};
 use crate::case::{LIMIT, framing};
 use crate::decode::tokio_util_length_codec;
 use crate::rounds::Turn;
+use crate::tls;
 
 /// The payload sizes that one direction is measured with.
 pub const SIZES: [usize; 8] = [64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
+/// The payload sizes that one direction over TLS is measured with.
+pub const TLS_SIZES: [usize; 3] = [64, 4 << 10, 64 << 10];
 /// How many requests are on their way at once.
 pub const WINDOWS: [usize; 4] = [1, 8, 64, 512];
+/// The same over TLS.
+pub const TLS_WINDOWS: [usize; 2] = [1, 64];
 /// The payload of a request and of its response.
 pub const REQUEST_LEN: usize = 64;
 
@@ -88,25 +93,41 @@ impl OneWay {
         }
     }
 
-    /// Sends `count` frames with payloads of `len` bytes.
+    /// Sends `count` frames with payloads of these lengths, again and again.
     ///
     /// # Panics
     /// Something else arrived.
     #[must_use]
-    pub fn run(self, len: usize, count: usize) -> Turn {
+    pub fn run(self, lens: &[usize], count: usize) -> Turn {
         between(
-            move |stream| async move { self.send(stream, len, count).await.unwrap() },
-            move |stream| async move { self.receive(stream, len, count).await },
+            move |stream| async move { self.send(stream, lens, count).await.unwrap() },
+            move |stream| async move { self.receive(stream, lens, count).await },
         )
     }
 
-    async fn send(self, mut stream: TcpStream, len: usize, count: usize) -> io::Result<()> {
-        let payload = vec![0x5A; len];
+    /// The same over TLS.
+    ///
+    /// # Panics
+    /// Something else arrived.
+    #[must_use]
+    pub fn run_over_tls(self, lens: &[usize], count: usize) -> Turn {
+        between_over_tls(
+            move |stream| async move { self.send(stream, lens, count).await.unwrap() },
+            move |stream| async move { self.receive(stream, lens, count).await },
+        )
+    }
+
+    async fn send<S>(self, mut stream: S, lens: &[usize], count: usize) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let payload = vec![0x5A; lens.iter().copied().max().unwrap_or(0)];
+        let lens = lens.iter().copied().cycle().take(count);
         match self {
             Self::Unstick | Self::UnstickFlushEach => {
                 let mut writer = FrameWriter::with_framing(stream, framing::<U32Be>());
-                for _ in 0..count {
-                    let payload = black_box(&payload[..]);
+                for len in lens {
+                    let payload = black_box(&payload[..len]);
                     if self == Self::Unstick {
                         writer.feed((), payload).await.unwrap();
                     } else {
@@ -118,8 +139,8 @@ impl OneWay {
             }
             Self::UnstickCore => {
                 let (framing, mut out) = (framing::<U32Be>(), Vec::with_capacity(BLOCK));
-                for _ in 0..count {
-                    let payload = black_box(&payload[..]);
+                for len in lens {
+                    let payload = black_box(&payload[..len]);
                     if len >= LARGE {
                         let header = framing.encode_header((), len as u64).unwrap();
                         stream.write_all_buf(&mut Buf::chain(header.as_bytes(), payload)).await?;
@@ -136,8 +157,8 @@ impl OneWay {
             }
             Self::TokioUtil | Self::TokioUtilTuned | Self::TokioUtilFlushEach => {
                 let mut writer = tokio_util_writer(stream, self == Self::TokioUtilTuned);
-                for _ in 0..count {
-                    let payload = black_box(&payload[..]);
+                for len in lens {
+                    let payload = black_box(&payload[..len]);
                     if self == Self::TokioUtilFlushEach {
                         writer.send(payload).await?;
                     } else {
@@ -149,7 +170,7 @@ impl OneWay {
             }
             Self::Raw | Self::Raw256 => {
                 let block = vec![0x5A; self.block()];
-                let mut left = count * (len + 4);
+                let mut left = wire_len(lens);
                 while left > 0 {
                     let n = left.min(block.len());
                     stream.write_all(black_box(&block[..n])).await?;
@@ -160,14 +181,15 @@ impl OneWay {
         }
     }
 
-    async fn receive(self, mut stream: TcpStream, len: usize, count: usize) {
+    async fn receive<S: AsyncRead + Unpin>(self, mut stream: S, lens: &[usize], count: usize) {
+        let lens = lens.iter().copied().cycle().take(count);
         let see = |payload: &[u8]| {
             black_box((payload.as_ptr(), payload.len()));
         };
         match self {
             Self::Unstick | Self::UnstickFlushEach => {
                 let mut reader = FrameReader::with_framing(stream, framing::<U32Be>());
-                for _ in 0..count {
+                for len in lens {
                     let frame = reader.next_frame().await.unwrap().unwrap();
                     assert_eq!(frame.payload.len(), len);
                     see(frame.payload);
@@ -185,11 +207,11 @@ impl OneWay {
                     };
                     decoder.for_each(&buf[..n], each).unwrap();
                 }
-                assert_eq!(decoder.position(), (count * (len + 4)) as u64);
+                assert_eq!(decoder.position(), wire_len(lens) as u64);
             }
             Self::TokioUtil | Self::TokioUtilTuned | Self::TokioUtilFlushEach => {
                 let mut reader = tokio_util_reader(stream, self == Self::TokioUtilTuned);
-                for _ in 0..count {
+                for len in lens {
                     let frame = reader.next().await.unwrap().unwrap();
                     assert_eq!(frame.len(), len);
                     see(&frame);
@@ -197,7 +219,7 @@ impl OneWay {
             }
             Self::Raw | Self::Raw256 => {
                 let mut buf = vec![0; self.block()];
-                let mut left = count * (len + 4);
+                let mut left = wire_len(lens);
                 while left > 0 {
                     let n = stream.read(&mut buf).await.unwrap();
                     assert_ne!(n, 0);
@@ -211,6 +233,11 @@ impl OneWay {
     fn block(self) -> usize {
         if self == Self::Raw { BLOCK } else { TUNED }
     }
+}
+
+/// The bytes of frames with payloads of these lengths.
+fn wire_len(lens: impl Iterator<Item = usize>) -> usize {
+    lens.map(|len| len + 4).sum()
 }
 
 /// Who asks and who answers: the server sends every payload back.
@@ -246,28 +273,53 @@ impl Request {
     #[must_use]
     pub fn run(self, window: usize, count: usize) -> Turn {
         between(
-            move |stream| async move {
-                if self.is_unstick() {
-                    self.unstick_server(Ends::new(stream)).await;
-                } else {
-                    self.tokio_util_server(Framed::new(stream)).await;
-                }
-            },
-            move |stream| async move {
-                if self.is_unstick() {
-                    self.unstick_client(Ends::new(stream), window, count).await;
-                } else {
-                    self.tokio_util_client(Framed::new(stream), window, count).await;
-                }
-            },
+            move |stream| self.serve(stream.into_split()),
+            move |stream| self.ask(stream.into_split(), window, count),
         )
+    }
+
+    /// The same over TLS.
+    #[must_use]
+    pub fn run_over_tls(self, window: usize, count: usize) -> Turn {
+        between_over_tls(
+            move |stream| self.serve(split(stream)),
+            move |stream| self.ask(split(stream), window, count),
+        )
+    }
+
+    async fn serve<R, W>(self, (read, write): (R, W))
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        if self.is_unstick() {
+            self.unstick_server(Ends::new(read, write)).await;
+        } else {
+            self.tokio_util_server(Framed::new(read, write)).await;
+        }
+    }
+
+    async fn ask<R, W>(self, (read, write): (R, W), window: usize, count: usize)
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        if self.is_unstick() {
+            self.unstick_client(Ends::new(read, write), window, count).await;
+        } else {
+            self.tokio_util_client(Framed::new(read, write), window, count).await;
+        }
     }
 
     fn is_unstick(self) -> bool {
         matches!(self, Self::Unstick | Self::UnstickFlushEach)
     }
 
-    async fn unstick_server(self, Ends { mut reader, mut writer }: Ends) {
+    async fn unstick_server<R, W>(self, Ends { mut reader, mut writer }: Ends<R, W>)
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
         loop {
             let frame = match reader.next_frame().now_or_never() {
                 Some(frame) => frame,
@@ -285,12 +337,15 @@ impl Request {
         }
     }
 
-    async fn unstick_client(
+    async fn unstick_client<R, W>(
         self,
-        Ends { mut reader, mut writer }: Ends,
+        Ends { mut reader, mut writer }: Ends<R, W>,
         window: usize,
         count: usize,
-    ) {
+    ) where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
         let payload = [0x5A; REQUEST_LEN];
         let (mut asked, mut answered) = (0, 0);
         while answered < count {
@@ -316,7 +371,11 @@ impl Request {
         }
     }
 
-    async fn tokio_util_server(self, Framed { mut reader, mut writer }: Framed) {
+    async fn tokio_util_server<R, W>(self, Framed { mut reader, mut writer }: Framed<R, W>)
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
         loop {
             let frame = match reader.next().now_or_never() {
                 Some(frame) => frame,
@@ -335,12 +394,15 @@ impl Request {
         }
     }
 
-    async fn tokio_util_client(
+    async fn tokio_util_client<R, W>(
         self,
-        Framed { mut reader, mut writer }: Framed,
+        Framed { mut reader, mut writer }: Framed<R, W>,
         window: usize,
         count: usize,
-    ) {
+    ) where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
         let payload = [0x5A; REQUEST_LEN];
         let (mut asked, mut answered) = (0, 0);
         while answered < count {
@@ -367,14 +429,14 @@ impl Request {
     }
 }
 
-struct Ends {
-    reader: FrameReader<OwnedReadHalf, U32Be>,
-    writer: FrameWriter<OwnedWriteHalf, U32Be>,
+struct Ends<R, W> {
+    reader: FrameReader<R, U32Be>,
+    writer: FrameWriter<W, U32Be>,
 }
 
-impl Ends {
-    fn new(stream: TcpStream) -> Self {
-        let ((read, write), framing): (_, Framing<U32Be>) = (stream.into_split(), framing());
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Ends<R, W> {
+    fn new(read: R, write: W) -> Self {
+        let framing: Framing<U32Be> = framing();
         Self {
             reader: FrameReader::with_framing(read, framing),
             writer: FrameWriter::with_framing(write, framing),
@@ -382,14 +444,13 @@ impl Ends {
     }
 }
 
-struct Framed {
-    reader: FramedRead<OwnedReadHalf, LengthDelimitedCodec>,
-    writer: FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>,
+struct Framed<R, W> {
+    reader: FramedRead<R, LengthDelimitedCodec>,
+    writer: FramedWrite<W, LengthDelimitedCodec>,
 }
 
-impl Framed {
-    fn new(stream: TcpStream) -> Self {
-        let (read, write) = stream.into_split();
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Framed<R, W> {
+    fn new(read: R, write: W) -> Self {
         Self {
             reader: FramedRead::new(read, tokio_util_length_codec()),
             writer: FramedWrite::new(write, tokio_util_length_codec()),
@@ -397,10 +458,10 @@ impl Framed {
     }
 }
 
-fn tokio_util_writer(
-    stream: TcpStream,
+fn tokio_util_writer<S: AsyncWrite>(
+    stream: S,
     tuned: bool,
-) -> FramedWrite<TcpStream, LengthDelimitedCodec> {
+) -> FramedWrite<S, LengthDelimitedCodec> {
     let codec = tokio_util_length_codec();
     if !tuned {
         return FramedWrite::new(stream, codec);
@@ -410,10 +471,7 @@ fn tokio_util_writer(
     writer
 }
 
-fn tokio_util_reader(
-    stream: TcpStream,
-    tuned: bool,
-) -> FramedRead<TcpStream, LengthDelimitedCodec> {
+fn tokio_util_reader<S: AsyncRead>(stream: S, tuned: bool) -> FramedRead<S, LengthDelimitedCodec> {
     let codec = tokio_util_length_codec();
     if tuned {
         FramedRead::with_capacity(stream, codec, TUNED)
@@ -423,7 +481,7 @@ fn tokio_util_reader(
 }
 
 /// Says that nothing more comes, and waits until the peer has gone.
-async fn finish(mut stream: TcpStream) -> io::Result<()> {
+async fn finish(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     stream.shutdown().await?;
     let n = stream.read(&mut [0]).await?;
     assert_eq!(n, 0);
@@ -439,18 +497,50 @@ where
     T: Future<Output = ()>,
     H: Future<Output = ()>,
 {
+    between_connected(async |stream| stream, there, async |stream| stream, here)
+}
+
+/// The same over TLS 1.3, after the handshake.
+fn between_over_tls<T, H>(
+    there: impl FnOnce(server::TlsStream<TcpStream>) -> T + Send,
+    here: impl FnOnce(client::TlsStream<TcpStream>) -> H,
+) -> Turn
+where
+    T: Future<Output = ()>,
+    H: Future<Output = ()>,
+{
+    let (acceptor, connector) = tls::ends();
+    between_connected(
+        async |stream| acceptor.accept(stream).await.unwrap(),
+        there,
+        async |stream| connector.connect(tls::NAME.try_into().unwrap(), stream).await.unwrap(),
+        here,
+    )
+}
+
+/// Connects two threads, lets each do what its transport needs first, and measures the rest.
+fn between_connected<A, B, T, H>(
+    accept: impl AsyncFnOnce(TcpStream) -> A + Send,
+    there: impl FnOnce(A) -> T + Send,
+    connect: impl AsyncFnOnce(TcpStream) -> B,
+    here: impl FnOnce(B) -> H,
+) -> Turn
+where
+    T: Future<Output = ()>,
+    H: Future<Output = ()>,
+{
     let (theirs, ours) = pair().unwrap();
     let both = Barrier::new(2);
     thread::scope(|scope| {
         let peer = scope.spawn(|| {
             runtime().block_on(async {
-                let stream = TcpStream::from_std(theirs).unwrap();
+                let stream = accept(TcpStream::from_std(theirs).unwrap()).await;
                 both.wait();
                 there(stream).await;
             });
         });
         let (wall, user) = runtime().block_on(async {
-            let stream = TcpStream::from_std(ours).unwrap();
+            let stream = connect(TcpStream::from_std(ours).unwrap()).await;
             both.wait();
             let (start, user) = (Instant::now(), user_time());
             here(stream).await;

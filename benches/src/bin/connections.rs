@@ -9,10 +9,10 @@ use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use futures::{SinkExt, StreamExt};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use peak_alloc::PeakAlloc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, yield_now};
@@ -21,6 +21,7 @@ use unstick::U32Be;
 use unstick::tokio::FrameStream;
 use unstick_bench::case::framing;
 use unstick_bench::decode::tokio_util_length_codec;
+use unstick_bench::many::raise_open_files;
 use unstick_bench::results::{Results, Rounds};
 
 #[global_allocator]
@@ -30,6 +31,9 @@ static HEAP: PeakAlloc = PeakAlloc;
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 /// A frame of this size goes there and back, before the second count.
 const LEN: usize = 1024;
+/// The same of a few connections, which then wait.
+const LARGE_LEN: usize = 16 * 1024 * 1024;
+const LARGE_COUNT: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Server {
@@ -40,10 +44,12 @@ enum Server {
 }
 
 fn main() {
-    raise_limit();
+    raise_open_files(COUNTS[COUNTS.len() - 1]); // each connection is one in each process
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["client", address, count] => client(address.parse().unwrap(), count.parse().unwrap()),
+        ["client", address, count, len] => {
+            client(address.parse().unwrap(), count.parse().unwrap(), len.parse().unwrap());
+        }
         ["--quick"] => serve(&COUNTS[..4], true),
         [] => serve(&COUNTS, false),
         _ => panic!("usage: connections [--quick]"),
@@ -54,15 +60,19 @@ fn serve(counts: &[usize], quick: bool) {
     let (start, mut results) = (Instant::now(), Results::new(quick));
     let servers =
         [(Server::Raw, "raw"), (Server::Unstick, "unstick"), (Server::TokioUtil, "tokio-util")];
-    for &count in counts {
+    let large = (LARGE_COUNT, LARGE_LEN, "large");
+    for (count, len, state) in counts.iter().map(|&count| (count, LEN, "used")).chain([large]) {
         for (server, name) in servers {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let [new, used] = runtime.block_on(idle(server, count));
+            let [new, used] = runtime.block_on(idle(server, count, len));
             println!(
-                "{count:6} connections  {name:10}  {new:8.0} B new  {used:8.0} B after a frame"
+                "{count:6} connections  {name:10}  {new:8.0} B new  {used:8.0} B after {len} B"
             );
-            for (state, bytes) in [("new", new), ("used", used)] {
+            for (state, bytes) in [("new", new), (state, used)] {
+                if (state, len) == ("new", LARGE_LEN) {
+                    continue; // it is as with any other count
+                }
                 let rounds = Rounds { heap: vec![bytes], ..Rounds::default() };
                 let case = format!("idle-{state}/{count}");
                 results.cases.entry(case).or_default().insert(name.into(), rounds);
@@ -73,16 +83,16 @@ fn serve(counts: &[usize], quick: bool) {
     results.save("connections", false);
 }
 
-/// Heap bytes for each connection: when none has sent anything, and after a frame went there and
-/// back on each.
-async fn idle(server: Server, count: usize) -> [f64; 2] {
+/// Heap bytes for each connection: when none has sent anything, and after a frame of this length went
+/// there and back on each.
+async fn idle(server: Server, count: usize, len: usize) -> [f64; 2] {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let mut tasks = JoinSet::new();
     // The first connection of a runtime makes what all of them share.
     let first = StdStream::connect(listener.local_addr().unwrap()).unwrap();
     let (warm, _) = listener.accept().await.unwrap();
     yield_now().await;
-    let mut clients = Clients::start(listener.local_addr().unwrap(), count);
+    let mut clients = Clients::start(listener.local_addr().unwrap(), count, len);
 
     let before = HEAP.current_usage();
     for _ in 0..count {
@@ -164,9 +174,9 @@ struct Clients {
 }
 
 impl Clients {
-    fn start(address: SocketAddr, count: usize) -> Self {
+    fn start(address: SocketAddr, count: usize, len: usize) -> Self {
         let mut process = Command::new(env::current_exe().unwrap())
-            .args(["client", &address.to_string(), &count.to_string()])
+            .args(["client", &address.to_string(), &count.to_string(), &len.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -186,27 +196,23 @@ impl Clients {
     }
 }
 
-fn client(address: SocketAddr, count: usize) {
+fn client(address: SocketAddr, count: usize, len: usize) {
     let connect = |_| StdStream::connect(address).unwrap();
     let mut streams: Vec<StdStream> = (0..count).map(connect).collect();
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
-    let mut frame = vec![0; 4 + LEN];
-    frame[..4].copy_from_slice(&u32::try_from(LEN).unwrap().to_be_bytes());
+    let mut frame = vec![0; 4 + len];
+    frame[..4].copy_from_slice(&u32::try_from(len).unwrap().to_be_bytes());
     let mut back = frame.clone();
     for stream in &mut streams {
-        stream.write_all(&frame).unwrap();
-        stream.read_exact(&mut back).unwrap();
+        // The answer to a large frame may begin before all of it is sent.
+        let mut sender = stream.try_clone().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| sender.write_all(&frame).unwrap());
+            stream.read_exact(&mut back).unwrap();
+        });
         assert!(back == frame);
     }
     println!("idle");
     std::io::stdin().read_line(&mut line).unwrap();
-}
-
-/// As many open files as this user may have; each connection is one in each process.
-fn raise_limit() {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-    let needed = COUNTS[COUNTS.len() - 1] as u64 + 64;
-    assert!(most >= needed, "{needed} open files are needed, and {most} allowed");
 }

@@ -6,11 +6,11 @@
 
 use std::time::Instant;
 
-use unstick_bench::case::{CHUNKS, Chunk, Frames, PAYLOADS, bytes_name, cold_payloads};
+use unstick_bench::case::{CHUNKS, Chunk, Frames, PAYLOADS, Payload, bytes_name, cold_payloads};
 use unstick_bench::decode::{self, Counted, Timed};
 use unstick_bench::results::Results;
-use unstick_bench::rounds::{Contender, Plan, measure, passes};
-use unstick_bench::{encode, framed, scaling, tcp, udp};
+use unstick_bench::rounds::{Contender, Plan, Turn, measure, passes};
+use unstick_bench::{encode, framed, many, scaling, tcp, udp};
 
 fn main() {
     let (mut plan, mut name) = (Plan::ordinary(), "measure".to_owned());
@@ -23,6 +23,7 @@ fn main() {
             other => panic!("unknown option {other}"),
         }
     }
+    many::raise_open_files(6 * many::CONNECTIONS);
     let (start, mut results) = (Instant::now(), Results::new(plan.quick));
     decoding(&mut results, &plan);
     cold_decoding(&mut results, &plan);
@@ -105,35 +106,61 @@ fn codecs(results: &mut Results, plan: &Plan) {
 }
 
 fn connections(results: &mut Results, plan: &Plan) {
-    for len in tcp::SIZES {
-        let case = format!("tcp-oneway/{}", unstick_bench::case::bytes_name(len));
-        if plan.wants(&case) {
-            let run = |who: tcp::OneWay| -> Contender<'_> {
-                (who.name().into(), Box::new(move |count| who.run(len, count)))
-            };
-            let contenders = tcp::OneWay::ALL.map(run).into();
-            measure(results, plan, plan.tcp_turn, &case, 1, contenders);
+    use tcp::{OneWay, Request};
+
+    let mut tcp_case = |case: &str, contenders: &dyn Fn() -> Vec<Contender<'static>>| {
+        if plan.wants(case) {
+            measure(results, plan, plan.tcp_turn, case, 1, contenders());
         }
+    };
+    let mix = ("mix".to_owned(), Frames::hot(Payload::Mix).lens);
+    for (name, lens) in tcp::SIZES.map(|len| (bytes_name(len), vec![len])).into_iter().chain([mix])
+    {
+        tcp_case(&format!("tcp-oneway/{name}"), &|| {
+            let lens = lens.clone();
+            each(OneWay::ALL, OneWay::name, move |who, count| who.run(&lens, count))
+        });
+    }
+    for len in tcp::TLS_SIZES {
+        tcp_case(&format!("tls-oneway/{}", bytes_name(len)), &|| {
+            each(OneWay::ALL, OneWay::name, move |who, count| who.run_over_tls(&[len], count))
+        });
     }
     for window in tcp::WINDOWS {
-        let case = format!("tcp-request/window-{window}");
-        if plan.wants(&case) {
-            let run = |who: tcp::Request| -> Contender<'_> {
-                (who.name().into(), Box::new(move |count| who.run(window, count)))
-            };
-            let contenders = tcp::Request::ALL.map(run).into();
-            measure(results, plan, plan.tcp_turn, &case, 1, contenders);
-        }
+        tcp_case(&format!("tcp-request/window-{window}"), &|| {
+            each(Request::ALL, Request::name, move |who, count| who.run(window, count))
+        });
     }
+    for window in tcp::TLS_WINDOWS {
+        tcp_case(&format!("tls-request/window-{window}"), &|| {
+            each(Request::ALL, Request::name, move |who, count| who.run_over_tls(window, count))
+        });
+    }
+    let case = format!("tcp-many/{}", many::CONNECTIONS);
+    if plan.wants(&case) {
+        let contenders = many::Echo::ALL.map(many::Echo::contender).into();
+        measure(results, plan, plan.tcp_turn, &case, many::CONNECTIONS, contenders);
+    }
+}
+
+/// A contender for each of these ways.
+fn each<W: Copy + 'static, const N: usize>(
+    ways: [W; N],
+    name: fn(W) -> &'static str,
+    run: impl Fn(W, usize) -> Turn + Clone + 'static,
+) -> Vec<Contender<'static>> {
+    let contender = |who| -> Contender<'static> {
+        let run = run.clone();
+        (name(who).into(), Box::new(move |count| run(who, count)))
+    };
+    ways.map(contender).into()
 }
 
 fn datagrams(results: &mut Results, plan: &Plan) {
     let case = format!("udp-oneway/{}", unstick_bench::case::bytes_name(udp::LEN));
     if plan.wants(&case) {
-        let run = |who: udp::Way| -> Contender<'_> {
-            (who.name().into(), Box::new(move |count| who.run(count)))
-        };
-        measure(results, plan, plan.tcp_turn, &case, 1, udp::Way::ALL.map(run).into());
+        let contenders = each(udp::Way::ALL, udp::Way::name, udp::Way::run);
+        measure(results, plan, plan.tcp_turn, &case, 1, contenders);
     }
 }
 

@@ -14,7 +14,7 @@ use unstick_bench::case::{CHUNKS, PAYLOADS, bytes_name};
 use unstick_bench::hostile::Hostile;
 use unstick_bench::plot;
 use unstick_bench::results::{Quiet, Results, median, package, ratio, rustc_version, target};
-use unstick_bench::{framed, scaling, tcp, udp};
+use unstick_bench::{framed, many, scaling, tcp, udp};
 
 /// A difference below this is not called a loss.
 const NOISE: f64 = 1.02;
@@ -323,7 +323,7 @@ impl Report {
     }
 
     fn memory_target(&self, rows: &mut Vec<Row>) {
-        for state in ["new", "used"] {
+        for state in ["new", "used", "large"] {
             let heap = |who: &str| {
                 Some(
                     self.connections
@@ -333,7 +333,11 @@ impl Report {
                 )
             };
             let found = heap("unstick").zip(heap("raw")).map(|(ours, raw)| [ours - raw; 3]);
-            let after = if state == "new" { "never used" } else { "after a frame" };
+            let after = match state {
+                "new" => "never used",
+                "used" => "after a frame",
+                _ => "after a frame of 16 MiB",
+            };
             let what = format!(
                 "idle connection, {after}: heap beyond that of a task that waits on a bare socket"
             );
@@ -533,13 +537,36 @@ impl Report {
         out.push_str(
             "\n## TCP, one way: frames a second, and nanoseconds of user CPU time a frame\n\n",
         );
-        let cases =
-            tcp::SIZES.map(|len| (bytes_name(len), format!("tcp-oneway/{}", bytes_name(len))));
+        let one_way = |over: &str, name: String| {
+            let case = format!("{over}-oneway/{name}");
+            (name, case)
+        };
+        let mut cases = tcp::SIZES.map(|len| one_way("tcp", bytes_name(len))).to_vec();
+        cases.push(one_way("tcp", "mix".into()));
+        self.rate_table(out, &cases, &tcp::OneWay::ALL.map(tcp::OneWay::name));
+        out.push_str("\n## TLS (rustls), one way\n\n");
+        let cases = tcp::TLS_SIZES.map(|len| one_way("tls", bytes_name(len)));
         self.rate_table(out, &cases, &tcp::OneWay::ALL.map(tcp::OneWay::name));
         out.push_str("\n## TCP, requests of 64 bytes: answers a second, and nanoseconds of user CPU time each\n\n");
-        let cases = tcp::WINDOWS
-            .map(|window| (format!("window {window}"), format!("tcp-request/window-{window}")));
-        self.rate_table(out, &cases, &tcp::Request::ALL.map(tcp::Request::name));
+        for (over, windows) in [("tcp", &tcp::WINDOWS[..]), ("tls", &tcp::TLS_WINDOWS)] {
+            if over == "tls" {
+                out.push_str("\n## TLS (rustls), requests\n\n");
+            }
+            let case =
+                |window| (format!("window {window}"), format!("{over}-request/window-{window}"));
+            let cases: Vec<_> = windows.iter().map(case).collect();
+            self.rate_table(out, &cases, &tcp::Request::ALL.map(tcp::Request::name));
+        }
+        writeln!(
+            out,
+            "\n## TCP, a message of {} bytes on each of {} connections in turn, and its answer\n",
+            many::LEN,
+            many::CONNECTIONS
+        )
+        .unwrap();
+        let case = format!("tcp-many/{}", many::CONNECTIONS);
+        let who = many::Echo::ALL.map(many::Echo::name);
+        self.rate_table(out, &[("answers".into(), case)], &who);
 
         let Some(connections) = &self.connections else { return };
         out.push_str("\n## Idle connections: heap bytes for each\n\n| connections | state | a bare socket's task | unstick | tokio-util |\n| --- | --- | --- | --- | --- |\n");
@@ -556,7 +583,11 @@ impl Report {
             write!(
                 out,
                 "| {count} | {} |",
-                if state == "new" { "never used" } else { "after a frame" }
+                match state {
+                    "new" => "never used",
+                    "used" => "after a frame of 1 KiB",
+                    _ => "after a frame of 16 MiB",
+                }
             )
             .unwrap();
             for who in ["raw", "unstick", "tokio-util"] {
@@ -667,7 +698,7 @@ fn comparable(case: &str, ours: &str, peer: &str) -> bool {
     {
         return false;
     }
-    if case.starts_with("tcp") {
+    if case.starts_with("tcp") || case.starts_with("tls") {
         return ours.ends_with("flush-each") == peer.ends_with("flush-each");
     }
     let copies =
