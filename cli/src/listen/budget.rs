@@ -204,8 +204,8 @@ impl Account {
         }
     }
 
-    /// Waits for a write, for at most this time. Meanwhile so much is held, all of it because of the peer:
-    /// nothing else goes on.
+    /// Waits for a write, for at most this time. Meanwhile the connection holds `held`, all of it because
+    /// of the peer: nothing else goes on.
     ///
     /// # Errors
     /// The peer does not take it in this time, or too slowly while others wait for the memory.
@@ -228,8 +228,8 @@ impl Account {
         }
     }
 
-    /// Keeps so much as is still to be written to the peer and to the disk, and allows any read: what comes
-    /// is discarded.
+    /// Keeps the number of bytes that are still to be written to the peer and to the disk, and allows any
+    /// read: what comes is discarded.
     pub(crate) fn close(&mut self, unwritten: usize, disk: usize) {
         self.hold(Held { peer: unwritten, disk, ..Held::default() }, false);
         self.allow(REFUSED - 1, false);

@@ -139,7 +139,7 @@ pub(crate) async fn serve<W: Exchange>(
     end.is_clean()
 }
 
-/// Waits until this is written, while so much is held.
+/// Waits until this is written. Meanwhile the connection holds `held`.
 async fn in_time(
     account: &mut Account,
     held: Held,
