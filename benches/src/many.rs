@@ -135,14 +135,22 @@ async fn raw(mut stream: TokioStream) {
     }
 }
 
-async fn unstick(stream: TokioStream) {
+/// Sends every frame back until the peer has gone, with a `FrameStream`.
+///
+/// # Panics
+/// The peer sent something else, or did not take an answer.
+pub async fn unstick(stream: TokioStream) {
     let mut stream = FrameStream::with_framing(stream, framing::<U32Be>());
     while let Some((frame, writer)) = stream.next_with_writer().await.unwrap() {
         writer.send((), frame.payload).await.unwrap();
     }
 }
 
-async fn tokio_util(stream: TokioStream) {
+/// The same with a `Framed`.
+///
+/// # Panics
+/// As [`unstick`].
+pub async fn tokio_util(stream: TokioStream) {
     let mut stream = Framed::new(stream, tokio_util_length_codec());
     while let Some(frame) = stream.next().await {
         stream.send(&frame.unwrap()[..]).await.unwrap();

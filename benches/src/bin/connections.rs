@@ -12,16 +12,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use futures::{SinkExt, StreamExt};
 use peak_alloc::PeakAlloc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, yield_now};
-use tokio_util::codec::Framed;
-use unstick::U32Be;
-use unstick::tokio::FrameStream;
-use unstick_bench::case::framing;
-use unstick_bench::decode::tokio_util_length_codec;
-use unstick_bench::many::raise_open_files;
+use unstick_bench::many::{self, raise_open_files};
 use unstick_bench::results::{Results, Rounds};
 
 #[global_allocator]
@@ -99,8 +93,8 @@ async fn idle(server: Server, count: usize, len: usize) -> [f64; 2] {
         let (stream, _) = listener.accept().await.unwrap();
         match server {
             Server::Raw => tasks.spawn(raw(stream)),
-            Server::Unstick => tasks.spawn(unstick(stream)),
-            Server::TokioUtil => tasks.spawn(tokio_util(stream)),
+            Server::Unstick => tasks.spawn(many::unstick(stream)),
+            Server::TokioUtil => tasks.spawn(many::tokio_util(stream)),
         };
     }
     settle().await;
@@ -149,20 +143,6 @@ async fn raw(stream: TcpStream) {
             Ok(n) => _ = stream.try_write(&buf[..n]).unwrap(),
             Err(_) => {} // not readable after all
         }
-    }
-}
-
-async fn unstick(stream: TcpStream) {
-    let mut stream = FrameStream::with_framing(stream, framing::<U32Be>());
-    while let Some((frame, writer)) = stream.next_with_writer().await.unwrap() {
-        writer.send((), frame.payload).await.unwrap();
-    }
-}
-
-async fn tokio_util(stream: TcpStream) {
-    let mut stream = Framed::new(stream, tokio_util_length_codec());
-    while let Some(frame) = stream.next().await {
-        stream.send(&frame.unwrap()[..]).await.unwrap();
     }
 }
 
