@@ -72,21 +72,6 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The migration page's examples, as tests.
-#[cfg(all(doctest, feature = "tokio", feature = "tokio-util"))]
-#[doc = include_str!("../docs/migration.md")]
-struct Migration;
-
-/// The embedding page's programs, as tests.
-#[cfg(all(doctest, feature = "tokio", feature = "tokio-util", feature = "futures-io"))]
-#[doc = include_str!("../docs/embedding.md")]
-struct Embedding;
-
-/// The programs of the page about framings, as tests.
-#[cfg(all(doctest, feature = "std"))]
-#[doc = include_str!("../docs/framings.md")]
-struct Framings;
-
 #[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(feature = "std")]

@@ -10,9 +10,9 @@ import tomllib
 
 # By package: its folder, and what of it is packed; a folder means every file in it.
 PACKED = {
-    "unstick": (".", ["src/", "examples/", "docs/", "spec.md", "CHANGELOG.md"]),
+    "unstick": (".", ["src/", "examples/", "spec.md", "CHANGELOG.md"]),
     "unstick-conformance": ("conformance", ["src/", "examples/"]),
-    "unstick-cookbook": ("cookbook", ["src/", "docs/cookbook.md"]),
+    "unstick-cookbook": ("cookbook", ["src/"]),
     "unstick-session": ("session", ["src/", "examples/"]),
     "unstick-cli": ("cli", ["src/", "vectors/"]),
 }

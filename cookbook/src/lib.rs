@@ -98,11 +98,6 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The cookbook page's example, as a test.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/cookbook.md")]
-struct Cookbook;
-
 pub mod chunked;
 pub mod dns;
 pub mod grpc;

@@ -752,7 +752,7 @@ fn every_protocol_is_listed_and_tested() {
     assert_eq!(missing(PROTOCOLS, module, source), none);
     assert_eq!(missing(CHECKED, module, source), none);
     assert_eq!(source.matches("\npub mod ").count(), 20);
-    let page = include_str!("../docs/cookbook.md");
+    let page = include_str!("../../docs/cookbook.md");
     let cells = |(name, module, _): &Row| vec![format!("[`{module}`]("), format!("`{name}`")];
     assert_eq!(missing(PROTOCOLS, cells, page), none);
     assert_eq!(missing(CHECKED, cells, page), none);
