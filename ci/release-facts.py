@@ -44,9 +44,11 @@ for name, package in published.items():
         problems.append("%s has no repository in its Cargo.toml: the links of its README lead nowhere" % name)
 
 for file in lines("git", "ls-files", "Cargo.lock", "*/Cargo.lock"):
-    for package in tomllib.loads(Path(file).read_text(encoding="utf-8")).get("package", []):
-        if package["name"] in published and package["version"] != version:
-            problems.append("%s has %s %s: cargo update --workspace" % (file, package["name"], package["version"]))
+    locked = tomllib.loads(Path(file).read_text(encoding="utf-8")).get("package", [])
+    old = ["%s %s" % (p["name"], p["version"]) for p in locked if p["name"] in published and p["version"] != version]
+    if old:
+        manifest = file.replace("Cargo.lock", "Cargo.toml")
+        problems.append("%s has %s: cargo update --workspace --manifest-path %s" % (file, ", ".join(old), manifest))
 
 changelog = Path("CHANGELOG.md").read_text(encoding="utf-8")
 chapters = re.findall(r"^## (.*)$", changelog, flags=re.M)
