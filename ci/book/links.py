@@ -8,7 +8,7 @@ done here too. Then it exits with 1 if
 
 - a relative link, in a Markdown file of the repository or in a page of the book, leads to no file,
   or to no heading or other anchor of the file;
-- a page in docs/ is not in docs/SUMMARY.md, or has a program and is not in docs/lib.rs.
+- a page in docs/ is not in docs/SUMMARY.md, or has a program and is not in docs/programs/lib.rs.
 
 It makes no request: links with a host are not checked. It needs markdown-it-py, Debian's
 python3-markdown-it.
@@ -151,13 +151,13 @@ def check_pages():
     """Each page is a chapter, and its programs run."""
     docs = ROOT / "docs"
     summary = (docs / "SUMMARY.md").read_text(encoding="utf-8")
-    tested = (docs / "lib.rs").read_text(encoding="utf-8")
+    tested = (docs / "programs/lib.rs").read_text(encoding="utf-8")
     for page in sorted(docs.rglob("*.md")):
         name = page.relative_to(docs).as_posix()
         if name != "SUMMARY.md" and "](%s)" % name not in summary:
             problems.append("docs/%s: it is not in docs/SUMMARY.md" % name)
-        if "\n```rust" in page.read_text(encoding="utf-8") and '"%s"' % name not in tested:
-            problems.append("docs/%s: its programs are not in docs/lib.rs" % name)
+        if "\n```rust" in page.read_text(encoding="utf-8") and '"../%s"' % name not in tested:
+            problems.append("docs/%s: its programs are not in docs/programs/lib.rs" % name)
 
 
 def main():
