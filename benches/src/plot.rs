@@ -1,8 +1,8 @@
 //! The plot of the report: how long a small frame takes here and with each peer, and what a byte costs
 //! over TCP.
 //!
-//! The axes of the second are logarithmic: the coordinates are logarithms, and the labels say what they
-//! are of.
+//! The sizes of the second are on a logarithmic axis: the coordinates are logarithms, and the labels say
+//! what they are of.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -130,7 +130,7 @@ fn one_way(area: &Area<'_>, results: &Results, theme: &Theme) {
         let points = tcp::SIZES.into_iter().filter_map(|len| {
             let rounds = results.get(&format!("tcp-oneway/{}", bytes_name(len)), who)?;
             let of_a_byte = median(&rounds.wall) / len as f64;
-            Some(((len as f64).log2(), of_a_byte.log10()))
+            Some(((len as f64).log2(), of_a_byte))
         });
         (name, colour, points.collect())
     };
@@ -140,34 +140,17 @@ fn one_way(area: &Area<'_>, results: &Results, theme: &Theme) {
         line("unstick", 0, "unstick"),
         line("no frames: write_all and read", 5, "raw"),
     ];
-    panel(
-        area,
-        theme,
-        "TCP loopback: time for a byte, by frame size (less is better)",
-        &lines,
-        &nanoseconds,
-        SeriesLabelPosition::UpperRight,
-    );
+    panel(area, theme, "TCP loopback: time for a byte, by frame size (less is better)", &lines);
 }
 
-fn panel(
-    area: &Area<'_>,
-    theme: &Theme,
-    title: &str,
-    lines: &[Line],
-    label: &dyn Fn(&f64) -> String,
-    legend: SeriesLabelPosition,
-) {
+fn panel(area: &Area<'_>, theme: &Theme, title: &str, lines: &[Line]) {
     let points = || lines.iter().flat_map(|(_, _, points)| points.iter().copied());
     if points().next().is_none() {
         return;
     }
-    let range = |of: fn((f64, f64)) -> f64| {
-        points().map(of).fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), it| {
-            (least.min(it), most.max(it))
-        })
-    };
-    let ((left, right), (bottom, top)) = (range(|point| point.0), range(|point| point.1));
+    let xs = || points().map(|point| point.0);
+    let (left, right) = (xs().fold(f64::INFINITY, f64::min), xs().fold(0.0, f64::max));
+    let top = points().map(|point| point.1).fold(0.0, f64::max);
     let text = |size: i32| ("sans-serif", size).into_font().color(&theme.text);
     let mut chart = ChartBuilder::on(area)
         .caption(title, text(15))
@@ -175,7 +158,7 @@ fn panel(
         .margin_right(24)
         .x_label_area_size(28)
         .y_label_area_size(64)
-        .build_cartesian_2d((left..right + 0.01).step(2.0), (bottom.floor()..top.ceil()).step(1.0))
+        .build_cartesian_2d((left..right + 0.01).step(2.0), (0.0..1.1 * top).step(0.2))
         .unwrap();
     chart
         .configure_mesh()
@@ -185,7 +168,7 @@ fn panel(
         .axis_style(theme.text)
         .label_style(text(12))
         .x_label_formatter(&|log2: &f64| size(*log2))
-        .y_label_formatter(&|log10: &f64| label(log10))
+        .y_label_formatter(&|time: &f64| format!("{time:.1} ns"))
         .draw()
         .unwrap();
     for (name, colour, points) in lines {
@@ -201,7 +184,7 @@ fn panel(
     }
     chart
         .configure_series_labels()
-        .position(legend)
+        .position(SeriesLabelPosition::UpperRight)
         .label_font(text(12))
         .background_style(theme.background.mix(0.8))
         .draw()
@@ -211,9 +194,4 @@ fn panel(
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // powers of two within the plot
 fn size(log2: f64) -> String {
     bytes_name(log2.exp2() as usize)
-}
-
-fn nanoseconds(log10: &f64) -> String {
-    let value = 10_f64.powf(*log10);
-    if value >= 999.0 { format!("{:.0} µs", value / 1e3) } else { format!("{value} ns") }
 }
