@@ -1,6 +1,8 @@
-//! The plot of the report.
+//! The plot of the report: how long a small frame takes here and with each peer, and what a byte costs
+//! over TCP.
 //!
-//! Both axes are logarithmic: the coordinates are logarithms, and the labels say what they are of.
+//! The sizes of the second are on a logarithmic axis: the coordinates are logarithms, and the labels say
+//! what they are of.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -73,76 +75,82 @@ pub fn draw(results: &Results, theme: &Theme) -> String {
     svg
 }
 
+/// The contenders of the bars: a name, a colour in the theme, and the name in the results.
+const BARS: [(&str, usize, &str); 8] = [
+    ("tokio-util FramedRead", 2, "tokio-util-framed"),
+    ("tokio-util decode", 2, "tokio-util-codec"),
+    ("wire-codec", 4, "wire-codec-codec"),
+    ("asynchronous-codec", 4, "asynchronous-codec"),
+    ("framez", 6, "framez"),
+    ("unstick tokio reader", 1, "unstick-u32be-tokio"),
+    ("unstick FrameBuf", 1, "unstick-u32be-framebuf"),
+    ("unstick pieces, for_each", 0, "unstick-u32be-for_each"),
+];
+/// What the factors of the bars are relative to.
+const BASE: &str = "unstick-u32be-framebuf";
+
+/// Bars from zero, each with its time and, for a peer, how many times that of [`BASE`] it is.
+#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // pixels
 fn decoding(area: &Area<'_>, results: &Results, theme: &Theme) {
-    let line = |name, colour, who: &str| -> Line {
-        let points =
-            [16, 64, 256, 1 << 10, 16 << 10, 64 << 10].into_iter().filter_map(|len: usize| {
-                let rounds =
-                    results.get(&format!("decode/{}/chunk-64KiB", bytes_name(len)), who)?;
-                Some(((len as f64).log2(), median(&rounds.wall).log10()))
-            });
-        (name, colour, points.collect())
+    let (left, right, top, step) = (172, 108, 56, 44);
+    let time = |who: &str| {
+        let rounds = results.get("decode/64B/chunk-64KiB", who)?;
+        Some(median(&rounds.wall))
     };
-    let lines = [
-        line("tokio-util FramedRead", 2, "tokio-util-framed"),
-        line("asynchronous-codec", 4, "asynchronous-codec"),
-        line("framez", 6, "framez"),
-        line("unstick FrameBuf (copies)", 1, "unstick-u32be-framebuf"),
-        line("unstick pieces (borrows)", 0, "unstick-u32be-for_each"),
-        line("memcpy", 5, "memcpy"),
-    ];
-    panel(
-        area,
-        theme,
-        "Decoding, 64 KiB chunks: time a frame (less is better)",
-        &lines,
-        &nanoseconds,
-        SeriesLabelPosition::UpperLeft,
-    );
+    let text = |size: i32| ("sans-serif", size).into_font().color(&theme.text);
+    let (width, _) = area.dim_in_pixel();
+    let (Some(base), Some(longest)) =
+        (time(BASE), BARS.iter().filter_map(|bar| time(bar.2)).max_by(f64::total_cmp))
+    else {
+        return;
+    };
+    let title = "Time to decode a frame of 64 bytes (shorter is better)";
+    area.draw(&Text::new(title, (16, 16), text(15))).unwrap();
+    let scale = f64::from(width as i32 - left - right) / longest;
+    for (row, (name, colour, who)) in BARS.iter().enumerate() {
+        let Some(time) = time(who) else { continue };
+        let top = top + step * row as i32;
+        let end = left + (time * scale).round().max(1.0) as i32;
+        area.draw(&Text::new(*name, (16, top + 7), text(13))).unwrap();
+        let bar = [(left, top), (end, top + 26)];
+        area.draw(&Rectangle::new(bar, theme.series[*colour].filled())).unwrap();
+        let label = if name.starts_with("unstick") {
+            format!("{time:.1} ns")
+        } else {
+            format!("{time:.1} ns, {:.1} ×", time / base)
+        };
+        area.draw(&Text::new(label, (end + 6, top + 7), text(13))).unwrap();
+    }
+    let note = "4-byte prefixes in chunks of 64 KiB; × is relative to unstick FrameBuf";
+    area.draw(&Text::new(note, (16, top + step * BARS.len() as i32 + 4), text(12))).unwrap();
 }
 
 fn one_way(area: &Area<'_>, results: &Results, theme: &Theme) {
     let line = |name, colour, who: &str| -> Line {
         let points = tcp::SIZES.into_iter().filter_map(|len| {
             let rounds = results.get(&format!("tcp-oneway/{}", bytes_name(len)), who)?;
-            Some(((len as f64).log2(), (1e9 / median(&rounds.wall)).log10()))
+            let of_a_byte = median(&rounds.wall) / len as f64;
+            Some(((len as f64).log2(), of_a_byte))
         });
         (name, colour, points.collect())
     };
     let lines = [
-        line("raw write_all and read", 5, "raw"),
-        line("unstick", 0, "unstick"),
-        line("tokio-util, 256 KiB buffers", 3, "tokio-util-tuned"),
         line("tokio-util", 2, "tokio-util"),
+        line("tokio-util, 256 KiB buffers", 3, "tokio-util-tuned"),
+        line("unstick", 0, "unstick"),
+        line("no frames: write_all and read", 5, "raw"),
     ];
-    panel(
-        area,
-        theme,
-        "TCP loopback, one way: frames a second (more is better)",
-        &lines,
-        &frames_a_second,
-        SeriesLabelPosition::UpperRight,
-    );
+    panel(area, theme, "TCP loopback: time for a byte, by frame size (less is better)", &lines);
 }
 
-fn panel(
-    area: &Area<'_>,
-    theme: &Theme,
-    title: &str,
-    lines: &[Line],
-    label: &dyn Fn(&f64) -> String,
-    legend: SeriesLabelPosition,
-) {
+fn panel(area: &Area<'_>, theme: &Theme, title: &str, lines: &[Line]) {
     let points = || lines.iter().flat_map(|(_, _, points)| points.iter().copied());
     if points().next().is_none() {
         return;
     }
-    let range = |of: fn((f64, f64)) -> f64| {
-        points().map(of).fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), it| {
-            (least.min(it), most.max(it))
-        })
-    };
-    let ((left, right), (bottom, top)) = (range(|point| point.0), range(|point| point.1));
+    let xs = || points().map(|point| point.0);
+    let (left, right) = (xs().fold(f64::INFINITY, f64::min), xs().fold(0.0, f64::max));
+    let top = points().map(|point| point.1).fold(0.0, f64::max);
     let text = |size: i32| ("sans-serif", size).into_font().color(&theme.text);
     let mut chart = ChartBuilder::on(area)
         .caption(title, text(15))
@@ -150,7 +158,7 @@ fn panel(
         .margin_right(24)
         .x_label_area_size(28)
         .y_label_area_size(64)
-        .build_cartesian_2d((left..right + 0.01).step(2.0), (bottom.floor()..top.ceil()).step(1.0))
+        .build_cartesian_2d((left..right + 0.01).step(2.0), (0.0..1.1 * top).step(0.2))
         .unwrap();
     chart
         .configure_mesh()
@@ -160,7 +168,7 @@ fn panel(
         .axis_style(theme.text)
         .label_style(text(12))
         .x_label_formatter(&|log2: &f64| size(*log2))
-        .y_label_formatter(&|log10: &f64| label(log10))
+        .y_label_formatter(&|time: &f64| format!("{time:.1} ns"))
         .draw()
         .unwrap();
     for (name, colour, points) in lines {
@@ -176,7 +184,7 @@ fn panel(
     }
     chart
         .configure_series_labels()
-        .position(legend)
+        .position(SeriesLabelPosition::UpperRight)
         .label_font(text(12))
         .background_style(theme.background.mix(0.8))
         .draw()
@@ -186,18 +194,4 @@ fn panel(
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // powers of two within the plot
 fn size(log2: f64) -> String {
     bytes_name(log2.exp2() as usize)
-}
-
-fn nanoseconds(log10: &f64) -> String {
-    let value = 10_f64.powf(*log10);
-    if value >= 999.0 { format!("{:.0} µs", value / 1e3) } else { format!("{value} ns") }
-}
-
-fn frames_a_second(log10: &f64) -> String {
-    let value = 10_f64.powf(*log10);
-    match value {
-        999_999.0.. => format!("{:.0} M/s", value / 1e6),
-        999.0.. => format!("{:.0} k/s", value / 1e3),
-        _ => format!("{value:.0} /s"),
-    }
 }

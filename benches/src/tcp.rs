@@ -194,6 +194,7 @@ impl OneWay {
                     assert_eq!(frame.payload.len(), len);
                     see(frame.payload);
                 }
+                assert!(reader.next_frame().await.unwrap().is_none());
             }
             Self::UnstickCore => {
                 let mut decoder = Decoder::with_framing(framing::<U32Be>());
@@ -208,6 +209,7 @@ impl OneWay {
                     decoder.for_each(&buf[..n], each).unwrap();
                 }
                 assert_eq!(decoder.position(), wire_len(lens) as u64);
+                assert_eq!(stream.read(&mut buf).await.unwrap(), 0);
             }
             Self::TokioUtil | Self::TokioUtilTuned | Self::TokioUtilFlushEach => {
                 let mut reader = tokio_util_reader(stream, self == Self::TokioUtilTuned);
@@ -216,6 +218,7 @@ impl OneWay {
                     assert_eq!(frame.len(), len);
                     see(&frame);
                 }
+                assert!(reader.next().await.is_none());
             }
             Self::Raw | Self::Raw256 => {
                 let mut buf = vec![0; self.block()];
@@ -226,6 +229,7 @@ impl OneWay {
                     see(&buf[..n]);
                     left -= n;
                 }
+                assert_eq!(stream.read(&mut buf).await.unwrap(), 0);
             }
         }
     }
@@ -369,6 +373,7 @@ impl Request {
             assert_eq!(black_box(frame.payload).len(), REQUEST_LEN);
             answered += 1;
         }
+        writer.into_inner().0.shutdown().await.unwrap();
     }
 
     async fn tokio_util_server<R, W>(self, Framed { mut reader, mut writer }: Framed<R, W>)
@@ -426,6 +431,7 @@ impl Request {
             assert_eq!(black_box(&frame).len(), REQUEST_LEN);
             answered += 1;
         }
+        writer.into_inner().shutdown().await.unwrap();
     }
 }
 
@@ -480,11 +486,15 @@ fn tokio_util_reader<S: AsyncRead>(stream: S, tuned: bool) -> FramedRead<S, Leng
     }
 }
 
-/// Says that nothing more comes, and waits until the peer has gone.
+/// Says that nothing more comes, and waits until the peer has gone. Over TLS it goes without a word of
+/// its end, which is an error that says so.
 async fn finish(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     stream.shutdown().await?;
-    let n = stream.read(&mut [0]).await?;
-    assert_eq!(n, 0);
+    match stream.read(&mut [0]).await {
+        Ok(n) => assert_eq!(n, 0),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+        Err(error) => return Err(error),
+    }
     Ok(())
 }
 

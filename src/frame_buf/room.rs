@@ -40,7 +40,10 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
     /// Returns the room for a large frame, and little more.
     #[inline(never)]
     fn spare_for_large(&mut self) -> &mut [u8] {
-        self.make_room();
+        // The rest of a frame that fits needs no other room, however small its parts are.
+        if self.end >= self.need || self.need > self.storage.bytes().len() {
+            self.make_room();
+        }
         let mut end = self.storage.bytes().len();
         if self.end < self.need && self.need - self.start >= LARGE_FRAME {
             end = end.min(self.need.saturating_add(READ_AHEAD));

@@ -109,7 +109,7 @@ impl Report {
             .unwrap();
         }
         out += "<picture>\n  <source media=\"(prefers-color-scheme: dark)\" srcset=\"report-dark.svg\">\n  \
-                <img alt=\"Time for each frame, and frames a second over TCP\" src=\"report-light.svg\">\n</picture>\n";
+                <img alt=\"Time of a small frame, next to other crates, and of a byte over TCP\" src=\"report-light.svg\">\n</picture>\n";
         self.targets(&mut out);
         self.losses(&mut out);
         self.decoding(&mut out);
