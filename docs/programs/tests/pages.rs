@@ -83,7 +83,8 @@ fn programs_differ_by_comments_alone() {
 
 #[test]
 fn every_program_is_whole_and_runs() {
-    let doctests = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("lib.rs")).unwrap();
+    let doctests =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("lib.rs")).unwrap();
     for folder in LANGUAGES {
         for step in steps(folder) {
             let include = format!("include_str!(\"../{folder}/{step}\")");
