@@ -1,6 +1,7 @@
 //! The picture of the README, `docs/cuts.svg`, drawn from what the decoder returns.
 //!
 //! The test fails if the committed picture differs; `UNSTICK_BLESS=1 cargo test --test picture` writes it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fmt::Write;
 use std::{env, fs};
@@ -59,17 +60,26 @@ fn row_of_messages<M: AsRef<[u8]>>(svg: &mut String, y: usize, label: &str, mess
     text(svg, "", 8, y + 20, label);
     let mut x = LEFT;
     for (index, message) in messages.iter().enumerate() {
-        let message = str::from_utf8(message.as_ref()).unwrap();
+        let message = std::str::from_utf8(message.as_ref()).unwrap();
         let width = (message.len() + 4) * CELL - 4;
-        writeln!(svg, r#"<rect class="f{index}" x="{x}" y="{y}" width="{width}" height="30" rx="6"/>"#)
-            .unwrap();
+        writeln!(
+            svg,
+            r#"<rect class="f{index}" x="{x}" y="{y}" width="{width}" height="30" rx="6"/>"#
+        )
+        .unwrap();
         text(svg, "message", x + width / 2, y + 20, message);
         x += width + 4;
     }
 }
 
 /// Draws each byte as a cell in its frame's colour, and a box around those of one read.
-fn row_of_bytes(svg: &mut String, y: usize, label: &str, bytes: &[(usize, bool, u8)], reads: &[usize]) {
+fn row_of_bytes(
+    svg: &mut String,
+    y: usize,
+    label: &str,
+    bytes: &[(usize, bool, u8)],
+    reads: &[usize],
+) {
     text(svg, "", 8, y + 20, label);
     let (mut x, mut rest) = (LEFT, bytes);
     for len in reads {
@@ -77,13 +87,19 @@ fn row_of_bytes(svg: &mut String, y: usize, label: &str, bytes: &[(usize, bool, 
         rest = after;
         let width = len * CELL + 4;
         let left = x - 3;
-        writeln!(svg, r#"<rect class="read" x="{left}" y="{y}" width="{width}" height="32" rx="5"/>"#)
-            .unwrap();
+        writeln!(
+            svg,
+            r#"<rect class="read" x="{left}" y="{y}" width="{width}" height="32" rx="5"/>"#
+        )
+        .unwrap();
         for &(frame, header, byte) in read {
             let class = if header { 'h' } else { 'f' };
             let top = y + 4;
-            writeln!(svg, r#"<rect class="{class}{frame}" x="{x}" y="{top}" width="26" height="24"/>"#)
-                .unwrap();
+            writeln!(
+                svg,
+                r#"<rect class="{class}{frame}" x="{x}" y="{top}" width="26" height="24"/>"#
+            )
+            .unwrap();
             let content = match char::from(byte) {
                 letter @ 'a'..='z' if !header => letter.to_string(),
                 _ => format!("{byte:02x}"),
