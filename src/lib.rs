@@ -147,5 +147,5 @@ pub use mark::{
     AnyDelimiter, Cobs, Delimited, Hdlc, HdlcOctets, Lines, Mark, Marked, Shape, Slip, Unit,
 };
 pub use storage::Storage;
-pub use wire::{KnownLength, Piece, Resync, Search, Wire};
+pub use wire::{AsMeta, KnownLength, Piece, Resync, Search, Wire};
 pub use write_buf::{Accepted, WriteBuf, WriteBufError};

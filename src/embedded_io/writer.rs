@@ -1,13 +1,12 @@
 //! Writing frames to a blocking transport.
 
-use core::borrow::Borrow;
 use core::ops::Range;
 
 use ::embedded_io::Write;
 
 use super::error::WriteError;
 use super::is_interrupted;
-use crate::{Accepted, Framing, KnownLength, Storage, V1, Wire, WriteBuf, WriteBufError};
+use crate::{Accepted, AsMeta, Framing, KnownLength, Storage, V1, Wire, WriteBuf, WriteBufError};
 
 /// Writes frames to anything that is [`Write`].
 ///
@@ -77,8 +76,8 @@ impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
     /// [`flush`](Self::flush) tries again.
     pub fn send(
         &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> Result<(), WriteError<W::Error>> {
         self.feed(meta, payload)?;
         self.flush()
@@ -96,11 +95,10 @@ impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
     /// poisoned.
     pub fn feed(
         &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> Result<(), WriteError<W::Error>> {
-        let meta = meta.borrow();
-        self.accept(payload, |buf| buf.frame(meta, payload))
+        self.feed_bytes(meta.as_meta(), payload.as_ref())
     }
 
     /// Begins a frame whose payload comes in pieces: `payload_len` bytes in all, by
@@ -110,13 +108,13 @@ impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
     /// As [`feed`](Self::feed).
     pub fn begin(
         &mut self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl AsMeta<F::Meta>,
         payload_len: u64,
     ) -> Result<(), WriteError<W::Error>>
     where
         F: KnownLength,
     {
-        let meta = meta.borrow();
+        let meta = meta.as_meta();
         self.accept(&[], |buf| buf.begin(meta, payload_len))
     }
 
@@ -154,6 +152,11 @@ impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
         self.buf.check()?;
         self.write(&[]).map_err(WriteError::after_accepting)?;
         self.inner.flush().map_err(WriteError::Flush)
+    }
+
+    /// The same code for payloads of every type.
+    fn feed_bytes(&mut self, meta: &F::Meta, payload: &[u8]) -> Result<(), WriteError<W::Error>> {
+        self.accept(payload, |buf| buf.frame(meta, payload))
     }
 
     /// Writes until `accept` has taken the bytes.

@@ -1,13 +1,12 @@
 //! Writing frames to an asynchronous transport.
 
-use core::borrow::Borrow;
 use core::ops::Range;
 
 use ::embedded_io_async::Write;
 
 use super::WriteError;
 use super::is_interrupted;
-use crate::{Accepted, Framing, KnownLength, Storage, V1, Wire, WriteBuf, WriteBufError};
+use crate::{Accepted, AsMeta, Framing, KnownLength, Storage, V1, Wire, WriteBuf, WriteBufError};
 
 /// Writes frames to anything that is [`Write`].
 ///
@@ -81,8 +80,8 @@ impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
     /// [`flush`](Self::flush) tries again.
     pub async fn send(
         &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> Result<(), WriteError<W::Error>> {
         self.feed(meta, payload).await?;
         self.flush().await
@@ -105,11 +104,10 @@ impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
     /// poisoned.
     pub async fn feed(
         &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> Result<(), WriteError<W::Error>> {
-        let meta = meta.borrow();
-        self.accept(payload, |buf| buf.frame(meta, payload)).await
+        self.feed_bytes(meta.as_meta(), payload.as_ref()).await
     }
 
     /// Begins a frame whose payload comes in pieces: `payload_len` bytes in all, by
@@ -122,13 +120,13 @@ impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
     /// As [`feed`](Self::feed).
     pub async fn begin(
         &mut self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl AsMeta<F::Meta>,
         payload_len: u64,
     ) -> Result<(), WriteError<W::Error>>
     where
         F: KnownLength,
     {
-        let meta = meta.borrow();
+        let meta = meta.as_meta();
         self.accept(&[], |buf| buf.begin(meta, payload_len)).await
     }
 
@@ -173,6 +171,15 @@ impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
         self.buf.check()?;
         self.write(&[]).await.map_err(WriteError::after_accepting)?;
         self.inner.flush().await.map_err(WriteError::Flush)
+    }
+
+    /// The same code for payloads of every type.
+    async fn feed_bytes(
+        &mut self,
+        meta: &F::Meta,
+        payload: &[u8],
+    ) -> Result<(), WriteError<W::Error>> {
+        self.accept(payload, |buf| buf.frame(meta, payload)).await
     }
 
     /// Writes until `accept` has taken the bytes.

@@ -1,6 +1,5 @@
 //! Frames over a blocking UDP socket.
 
-use core::borrow::Borrow;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use crate::udp::{
     Arrival, DatagramSendError, Frames, ReceiveSlots, Received, RecvStats, SLOT_LEN, SendQueue,
     SendStats, UdpEndpoint,
 };
-use crate::{Format, Framing, OwnedFrame, V1};
+use crate::{AsMeta, Format, Framing, OwnedFrame, V1};
 
 /// Sends and receives frames in datagrams over a [`UdpSocket`], bound or connected, IPv4 or IPv6.
 ///
@@ -239,7 +238,7 @@ impl<F: Format> FrameSender<F> {
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to), and [`DatagramSendError::NotConnected`].
-    pub fn send(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> SendResult {
+    pub fn send(&mut self, meta: impl AsMeta<F::Meta>, payload: impl AsRef<[u8]>) -> SendResult {
         self.feed(meta, payload)?;
         self.flush()
     }
@@ -252,8 +251,8 @@ impl<F: Format> FrameSender<F> {
     pub fn send_to(
         &mut self,
         peer: SocketAddr,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> SendResult {
         self.feed_to(peer, meta, payload)?;
         self.flush()
@@ -264,7 +263,7 @@ impl<F: Format> FrameSender<F> {
     /// # Errors
     /// As [`feed_to`](Self::feed_to), and [`DatagramSendError::NotConnected`].
     #[inline]
-    pub fn feed(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> SendResult {
+    pub fn feed(&mut self, meta: impl AsMeta<F::Meta>, payload: impl AsRef<[u8]>) -> SendResult {
         let peer = self.endpoint.peer().ok_or(DatagramSendError::NotConnected)?;
         self.feed_to(peer, meta, payload)
     }
@@ -282,10 +281,10 @@ impl<F: Format> FrameSender<F> {
     pub fn feed_to(
         &mut self,
         peer: SocketAddr,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> SendResult {
-        let meta = meta.borrow();
+        let (meta, payload) = (meta.as_meta(), payload.as_ref());
         if self.queue.try_push(&peer, meta, payload) {
             return Ok(());
         }
@@ -297,7 +296,7 @@ impl<F: Format> FrameSender<F> {
     ///
     /// # Errors
     /// As [`feed_all_to`](Self::feed_all_to), and [`DatagramSendError::NotConnected`].
-    pub fn feed_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+    pub fn feed_all<M: AsMeta<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         frames: impl IntoIterator<Item = (M, P)>,
     ) -> SendResult {
@@ -316,7 +315,7 @@ impl<F: Format> FrameSender<F> {
     /// iterator, and not accepted. [`DatagramSendError::Full`] if the socket takes nothing now,
     /// [`DatagramSendError::Lost`] if the system did not send what was accepted before: all frames
     /// that were taken were accepted.
-    pub fn feed_all_to<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+    pub fn feed_all_to<M: AsMeta<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         peer: SocketAddr,
         frames: impl IntoIterator<Item = (M, P)>,

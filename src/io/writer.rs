@@ -1,12 +1,11 @@
 //! Writing frames to a blocking stream.
 
-use core::borrow::Borrow;
 use core::task::Poll;
 use std::io::{self, Write};
 use std::vec::Vec;
 
 use super::error::WriteError;
-use crate::{Accepted, Framing, KnownLength, V1, Wire, WriteBuf, WriteBufError};
+use crate::{Accepted, AsMeta, Framing, KnownLength, V1, Wire, WriteBuf, WriteBufError};
 
 /// Writes frames to anything that is [`Write`].
 ///
@@ -51,7 +50,11 @@ impl<W: Write, F: Wire> FrameWriter<W, F> {
     /// # Errors
     /// As [`feed`](Self::feed); [`WriteError::Flush`] if the frame was accepted and not written:
     /// [`flush`](Self::flush) tries again.
-    pub fn send(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> Result<(), WriteError> {
+    pub fn send(
+        &mut self,
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
+    ) -> Result<(), WriteError> {
         self.feed(meta, payload)?;
         self.flush()
     }
@@ -65,8 +68,12 @@ impl<W: Write, F: Wire> FrameWriter<W, F> {
     /// [`WriteError::Io`] if the transport failed: frames accepted before are kept, and the next call
     /// tries again to write them. This one was not accepted; if a part of it was written, the writer
     /// is poisoned.
-    pub fn feed(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> Result<(), WriteError> {
-        let meta = meta.borrow();
+    pub fn feed(
+        &mut self,
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
+    ) -> Result<(), WriteError> {
+        let (meta, payload) = (meta.as_meta(), payload.as_ref());
         if self.buf.try_frame(meta, payload) {
             return Ok(());
         }
@@ -78,11 +85,11 @@ impl<W: Write, F: Wire> FrameWriter<W, F> {
     ///
     /// # Errors
     /// As [`feed`](Self::feed).
-    pub fn begin(&mut self, meta: impl Borrow<F::Meta>, payload_len: u64) -> Result<(), WriteError>
+    pub fn begin(&mut self, meta: impl AsMeta<F::Meta>, payload_len: u64) -> Result<(), WriteError>
     where
         F: KnownLength,
     {
-        let meta = meta.borrow();
+        let meta = meta.as_meta();
         self.accept(&[], |buf| buf.begin(meta, payload_len))
     }
 

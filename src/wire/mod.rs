@@ -5,6 +5,7 @@
 //! `families`. The hidden items connect a wire with the state of its decoder and of its scanner.
 
 mod found;
+mod meta;
 mod piece;
 
 use core::fmt::Debug;
@@ -17,6 +18,7 @@ use crate::frame::Frame;
 use crate::mark::Mark;
 
 pub use found::{Found, PayloadRun, Scan, ScanPayload, Searched};
+pub use meta::AsMeta;
 pub use piece::Piece;
 
 /// How frames follow each other in a stream. Decoders, buffers, writers and adapters work with every

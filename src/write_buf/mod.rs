@@ -3,7 +3,6 @@
 mod owned;
 mod streamed;
 
-use core::borrow::Borrow;
 use core::fmt;
 use core::ops::Range;
 
@@ -13,7 +12,7 @@ use crate::error::EncodeError;
 use crate::format::V1;
 use crate::framing::Framing;
 use crate::storage::Storage;
-use crate::wire::Wire;
+use crate::wire::{AsMeta, Wire};
 
 /// A growing buffer lets a payload of at least this many bytes be written directly, without a copy,
 /// if the transport takes several slices in one write. Copying a smaller one costs less than a write
@@ -277,15 +276,15 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
     /// storage is shorter than a header. Nothing changes then.
     pub fn frame(
         &mut self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl AsMeta<F::Meta>,
         payload: &[u8],
     ) -> Result<Accepted, WriteBufError> {
         self.check()?;
         self.encoder.check_boundary()?;
         if S::GROWS {
-            return self.grow_by_frame(meta.borrow(), &[], payload);
+            return self.grow_by_frame(meta.as_meta(), &[], payload);
         }
-        let meta = meta.borrow();
+        let meta = meta.as_meta();
         match self.storage.encode(self.end, self.encoder.framing(), meta, payload) {
             Ok(end) => {
                 self.end = end;
@@ -466,7 +465,7 @@ impl<F: Wire> WriteBuf<alloc::vec::Vec<u8>, F> {
     /// As [`frame`](Self::frame).
     pub fn collect(
         &mut self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl AsMeta<F::Meta>,
         payload: &[u8],
     ) -> Result<(), WriteBufError> {
         self.check()?;
