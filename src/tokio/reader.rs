@@ -11,7 +11,7 @@ use std::vec::Vec;
 use ::tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use futures_core::Stream;
 
-use super::clock::ReadClock;
+use super::clock::Clock;
 use crate::engine::{FrameOrSkipped, Next, ReadEngine, ReadTimeouts, SharedReadEngine};
 use crate::io::ReadError;
 use crate::scan::Found;
@@ -32,7 +32,7 @@ pub struct FrameReader<R, F: Wire = V1> {
     inner: R,
     pub(super) engine: SharedReadEngine<F>,
     /// Allocated with the first timeout only, since an idle connection should be small.
-    clock: Option<Box<ReadClock>>,
+    clock: Option<Box<Clock>>,
     /// The `Stream` has yielded its error.
     fused: bool,
 }
@@ -138,7 +138,7 @@ impl<R, F: Wire> FrameReader<R, F> {
     }
 
     fn timeouts_mut(&mut self) -> &mut ReadTimeouts {
-        &mut self.clock.get_or_insert_with(|| Box::new(ReadClock::new())).timeouts
+        &mut self.clock.get_or_insert_with(|| Box::new(Clock::new())).timeouts
     }
 
     /// Sets the limit, in payload bytes, from the next header on: see [`FrameBuf::set_limit`].

@@ -73,6 +73,13 @@ impl<S: AsyncRead + AsyncWrite, F: Wire> FrameStream<S, F> {
         Self { reader: self.reader.with_idle_timeout(after), ..self }
     }
 
+    /// As [`FrameWriter::with_write_timeout`]. It does not apply to what [`next_frame`](Self::next_frame)
+    /// writes while it waits for the peer: the idle timeout does.
+    #[must_use]
+    pub fn with_write_timeout(self, after: Duration) -> Self {
+        Self { writer: self.writer.with_write_timeout(after), ..self }
+    }
+
     /// As [`FrameReader::with_unread`].
     #[must_use]
     pub fn with_unread(self, bytes: &[u8]) -> Self {
