@@ -215,6 +215,16 @@ pub(crate) fn check_place<F: Wire>(
 }
 
 /// The outcome of [`DatagramPacker::push`].
+///
+/// ```
+/// use unstick::{DatagramPacker, Pushed, U8};
+///
+/// let mut storage = [0; 6];
+/// let mut packer = DatagramPacker::new(U8, &mut storage);
+/// assert_eq!(packer.push((), "one")?, Pushed::Added);
+/// assert_eq!(packer.push((), "two")?, Pushed::Full); // send `as_bytes()`, and `clear()`
+/// # Ok::<(), unstick::EncodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a frame that found no room was not added"]
 pub enum Pushed {

@@ -11,6 +11,18 @@ use crate::framing::Framing;
 use crate::wire::{AsMeta, KnownLength, Wire};
 
 /// An encoded header. Borrows as `&[u8]`, for a vectored write together with the payload.
+///
+/// ```
+/// use std::io::{IoSlice, Write};
+/// use unstick::{Framing, U32Be};
+///
+/// let payload = b"hello";
+/// let header = Framing::new(U32Be).encode_header((), 5)?;
+/// assert_eq!(header.as_bytes(), b"\0\0\0\x05");
+/// let written = Vec::new().write_vectored(&[IoSlice::new(header.as_bytes()), IoSlice::new(payload)])?;
+/// assert_eq!(written, 9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct EncodedHeader<F: Format = V1> {
     buf: F::HeaderBuf,
     len: usize,

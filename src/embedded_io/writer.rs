@@ -16,6 +16,19 @@ use crate::{Accepted, AsMeta, Framing, KnownLength, Storage, V1, Wire, WriteBuf,
 /// [`WriteBuf`]).
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
+///
+/// ```
+/// use unstick::Cobs;
+/// use unstick::embedded_io::FrameWriter;
+///
+/// let mut line = [0; 64]; // a UART
+/// let mut tx = &mut line[..];
+/// let mut writer = FrameWriter::with_framing(&mut tx, [0; 32], Cobs);
+/// writer.feed((), "21.5")?; // collected
+/// writer.send((), [1, 0, 2])?; // and flushed
+/// assert_eq!(line[..11], *b"\x0521.5\0\x02\x01\x02\x02\0");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct FrameWriter<W, S, F: Wire = V1> {
     inner: W,

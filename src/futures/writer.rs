@@ -24,6 +24,23 @@ use crate::{
 /// the payload of a large one until it is written, so that a dropped call never poisons it.
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
+///
+/// To read from the same stream, give the reader one half of it, or a clone if it has one, as the streams of smol do.
+///
+/// ```
+/// use unstick::U32Be;
+/// use unstick::futures::FrameWriter;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # smol::block_on(async {
+/// let mut writer = FrameWriter::with_framing(Vec::new(), U32Be); // or a socket
+/// writer.feed((), "one").await?; // collected
+/// writer.send((), b"two").await?; // and flushed
+/// assert_eq!(writer.get_ref(), b"\0\0\0\x03one\0\0\0\x03two");
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameWriter<W, F: Wire = V1> {
     inner: W,

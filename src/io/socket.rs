@@ -158,6 +158,29 @@ impl<F: Format> FrameSocket<F> {
 }
 
 /// The receiving half of a [`FrameSocket`].
+///
+/// ```
+/// use std::net::UdpSocket;
+/// use unstick::U16Be;
+/// use unstick::io::{FrameReceiver, FrameSocket, Received};
+///
+/// /// Returns the payloads of one datagram; none if it was refused.
+/// fn payloads(receiver: &mut FrameReceiver<U16Be>) -> std::io::Result<Vec<Vec<u8>>> {
+///     match receiver.recv()? {
+///         Received::Datagram { frames, .. } => Ok(frames.map(|frame| frame.payload.to_vec()).collect()),
+///         Received::Refused { .. } | Received::Undelivered(_) => Ok(Vec::new()),
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut socket = FrameSocket::with_framing(UdpSocket::bind("127.0.0.1:0")?, U16Be);
+/// let own = socket.get_ref().local_addr()?;
+/// socket.sender.feed_to(own, (), "one")?;
+/// socket.sender.send_to(own, (), "two")?;
+/// assert_eq!(payloads(&mut socket.receiver)?, [b"one", b"two"]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameReceiver<F: Format = V1> {
     endpoint: Arc<UdpEndpoint<UdpSocket>>,
@@ -226,6 +249,23 @@ type SendResult = Result<(), DatagramSendError>;
 /// The sending half of a [`FrameSocket`].
 ///
 /// Frames that were accepted and not sent yet are lost when it is dropped: flush it before.
+///
+/// ```
+/// use std::net::UdpSocket;
+/// use unstick::U16Be;
+/// use unstick::io::FrameSocket;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let peer = UdpSocket::bind("127.0.0.1:0")?;
+/// let mut socket = FrameSocket::with_framing(UdpSocket::bind("127.0.0.1:0")?, U16Be);
+/// socket.sender.feed_to(peer.local_addr()?, (), "one")?; // collected
+/// socket.sender.send_to(peer.local_addr()?, (), "two")?; // and sent, in one datagram
+/// let mut datagram = [0; 100];
+/// let len = peer.recv(&mut datagram)?;
+/// assert_eq!(datagram[..len], *b"\0\x03one\0\x03two");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameSender<F: Format = V1> {
     endpoint: Arc<UdpEndpoint<UdpSocket>>,

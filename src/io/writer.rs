@@ -13,6 +13,49 @@ use crate::{Accepted, AsMeta, Framing, KnownLength, V1, Wire, WriteBuf, WriteBuf
 /// a copy. It needs no `BufWriter`.
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
+///
+/// ```
+/// use unstick::U32Be;
+/// use unstick::io::FrameWriter;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut writer = FrameWriter::with_framing(Vec::new(), U32Be); // or a `TcpStream`
+/// writer.feed((), "one")?; // collected
+/// writer.send((), b"two")?; // and flushed; a payload is anything that is `AsRef<[u8]>`
+/// assert_eq!(writer.get_ref(), b"\0\0\0\x03one\0\0\0\x03two");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// To read frames from the same stream, see
+/// [`FrameReader`](super::FrameReader#a-reader-and-a-writer-of-one-stream).
+///
+/// # Time limits
+/// A write waits as long as the stream lets it: set the socket's own write timeout
+/// ([`TcpStream::set_write_timeout`](std::net::TcpStream::set_write_timeout)). When it has passed, a call returns
+/// [`WriteError::Flush`] or [`WriteError::Io`], of which [`is_socket_timeout`](WriteError::is_socket_timeout) is true, and the
+/// writer keeps what is not written: the next call continues with it. Only a payload of 32 KiB or more that was
+/// written in part and not accepted poisons the writer.
+///
+/// ```
+/// use std::time::Duration;
+/// use unstick::U32Be;
+/// use unstick::io::FrameWriter;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// stream.set_write_timeout(Some(Duration::from_millis(50)))?;
+/// let mut writer = FrameWriter::with_framing(&stream, U32Be);
+/// let late = loop {
+///     if let Err(error) = writer.send((), [7; 10_000]) {
+///         break error; // the peer does not read, and the buffers of the system are full
+///     }
+/// };
+/// assert!(late.is_socket_timeout(), "{late}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameWriter<W, F: Wire = V1> {
     inner: W,

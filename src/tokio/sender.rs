@@ -18,6 +18,24 @@ type SendResult = Result<(), DatagramSendError>;
 /// The sending half of a [`FrameSocket`](super::FrameSocket).
 ///
 /// Frames that were accepted and not sent yet are lost when it is dropped: flush it before.
+///
+/// ```
+/// use tokio::net::UdpSocket;
+/// use unstick::U16Be;
+/// use unstick::tokio::FrameSocket;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let peer = UdpSocket::bind("127.0.0.1:0").await?;
+/// let mut socket = FrameSocket::with_framing(UdpSocket::bind("127.0.0.1:0").await?, U16Be);
+/// socket.sender.feed_to(peer.local_addr()?, (), "one").await?; // collected
+/// socket.sender.send_to(peer.local_addr()?, (), "two").await?; // and sent, in one datagram
+/// let mut datagram = [0; 100];
+/// let len = peer.recv(&mut datagram).await?;
+/// assert_eq!(datagram[..len], *b"\0\x03one\0\x03two");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameSender<F: Format = V1> {
     pub(super) endpoint: Arc<UdpEndpoint<TokioSocket>>,

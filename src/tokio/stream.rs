@@ -90,6 +90,8 @@ impl<S: AsyncRead + AsyncWrite, F: Wire> FrameStream<S, F> {
     /// frame, feeds the answer, and calls this again flushes as rarely as possible and never too
     /// late.
     ///
+    /// The frame is borrowed until the next call: to collect frames, take [`next_owned`](Self::next_owned).
+    ///
     /// # Cancel safety
     /// A dropped call loses nothing, in neither direction.
     ///

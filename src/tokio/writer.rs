@@ -27,6 +27,30 @@ use crate::{
 /// the payload of a large one until it is written, so that a dropped call never poisons it.
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
+///
+/// ```
+/// use std::time::Duration;
+/// use tokio::net::{TcpListener, TcpStream};
+/// use unstick::U32Be;
+/// use unstick::tokio::{FrameReader, FrameWriter};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let stream = TcpStream::connect(listener.local_addr()?).await?;
+/// let mut writer = FrameWriter::with_framing(stream, U32Be)
+///     .with_write_timeout(Duration::from_secs(10));
+/// writer.feed((), "one").await?; // collected
+/// writer.send((), format!("{}", 2)).await?; // and flushed
+/// writer.shutdown().await?;
+///
+/// let mut reader = FrameReader::with_framing(listener.accept().await?.0, U32Be);
+/// while let Some(frame) = reader.next_frame().await? {
+///     assert!(frame.payload == b"one" || frame.payload == b"2");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameWriter<W, F: Wire = V1> {
     inner: W,

@@ -110,6 +110,15 @@ struct Direct {
 }
 
 /// What a [`WriteBuf`] did with a frame or a run of payload bytes.
+///
+/// ```
+/// use unstick::{Accepted, U8, WriteBuf};
+///
+/// let mut buf = WriteBuf::new([0; 8], U8);
+/// assert_eq!(buf.frame((), b"hello")?, Accepted::Collected);
+/// assert_eq!(buf.frame((), b"again")?, Accepted::Nothing); // write what is there first
+/// # Ok::<(), unstick::WriteBufError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "only `Collected` is done"]
 pub enum Accepted {
@@ -123,6 +132,14 @@ pub enum Accepted {
 }
 
 /// Why a [`WriteBuf`] accepts nothing.
+///
+/// ```
+/// use unstick::{EncodeError, U8, WriteBuf, WriteBufError};
+///
+/// let mut buf = WriteBuf::growing(U8);
+/// let error = buf.frame((), &[0; 256]).unwrap_err();
+/// assert_eq!(error, WriteBufError::Encode(EncodeError::Oversize { len: 256, limit: 255 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteBufError {

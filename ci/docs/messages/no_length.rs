@@ -1,4 +1,4 @@
-//~ frames of `Lines` do not announce the length of their payload
+//~ do not announce the length of their payload
 //~ this needs a length at the beginning of the frame
 use unstick::{Lines, io::FrameWriter};
 
