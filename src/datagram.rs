@@ -1,6 +1,5 @@
 //! Datagrams: received as a whole or refused, and packed (spec, chapter 8).
 
-use core::borrow::Borrow;
 use core::fmt;
 
 use crate::check::TrailerBuf;
@@ -9,7 +8,7 @@ use crate::error::{DatagramError, EncodeError};
 use crate::format::{Format, Header, HeaderBuf, InDatagram, V1};
 use crate::frame::{Escaped, Frame};
 use crate::framing::Framing;
-use crate::wire::{Decoding, KnownLength, Wire};
+use crate::wire::{AsMeta, Decoding, KnownLength, Wire};
 
 /// The default maximum length of a datagram in bytes. Nearly every network carries datagrams of
 /// this length without fragmentation.
@@ -216,6 +215,16 @@ pub(crate) fn check_place<F: Wire>(
 }
 
 /// The outcome of [`DatagramPacker::push`].
+///
+/// ```
+/// use unstick::{DatagramPacker, Pushed, U8};
+///
+/// let mut storage = [0; 6];
+/// let mut packer = DatagramPacker::new(U8, &mut storage);
+/// assert_eq!(packer.push((), "one")?, Pushed::Added);
+/// assert_eq!(packer.push((), "two")?, Pushed::Full); // send `as_bytes()`, and `clear()`
+/// # Ok::<(), unstick::EncodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a frame that found no room was not added"]
 pub enum Pushed {
@@ -277,10 +286,10 @@ impl<'b, F: Wire> DatagramPacker<'b, F> {
     /// [`Framing::encode_header`]. The datagram is unchanged then.
     pub fn push(
         &mut self,
-        meta: impl Borrow<<F as Wire>::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<<F as Wire>::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> Result<Pushed, EncodeError> {
-        let meta = meta.borrow();
+        let (meta, payload) = (meta.as_meta(), payload.as_ref());
         check_place(self.framing.format(), meta)?;
         let room = self.storage.len();
         let spare = self.storage.get_mut(self.len..).unwrap_or_default();

@@ -1,6 +1,5 @@
 //! Encoding frames: whole, header only, or streamed.
 
-use core::borrow::Borrow;
 use core::fmt;
 
 use crate::check::TrailerBuf;
@@ -9,9 +8,21 @@ use crate::format::{Format, HeaderBuf, MAX_PAYLOAD_LEN, V1, copy, copy_payload, 
 #[cfg(feature = "alloc")]
 use crate::frame::OwnedFrame;
 use crate::framing::Framing;
-use crate::wire::{KnownLength, Wire};
+use crate::wire::{AsMeta, KnownLength, Wire};
 
 /// An encoded header. Borrows as `&[u8]`, for a vectored write together with the payload.
+///
+/// ```
+/// use std::io::{IoSlice, Write};
+/// use unstick::{Framing, U32Be};
+///
+/// let payload = b"hello";
+/// let header = Framing::new(U32Be).encode_header((), 5)?;
+/// assert_eq!(header.as_bytes(), b"\0\0\0\x05");
+/// let written = Vec::new().write_vectored(&[IoSlice::new(header.as_bytes()), IoSlice::new(payload)])?;
+/// assert_eq!(written, 9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct EncodedHeader<F: Format = V1> {
     buf: F::HeaderBuf,
     len: usize,
@@ -158,11 +169,11 @@ impl<W: KnownLength> Framing<W> {
     #[inline]
     pub fn encode_header(
         &self,
-        meta: impl Borrow<<W as Wire>::Meta>,
+        meta: impl AsMeta<<W as Wire>::Meta>,
         payload_len: u64,
     ) -> Result<EncodedHeader<W::Header>, EncodeError> {
         let format = self.format().header_format();
-        encode_header(format, self.raw_send_limit(), meta.borrow(), payload_len)
+        encode_header(format, self.raw_send_limit(), meta.as_meta(), payload_len)
     }
 }
 
@@ -175,11 +186,11 @@ impl<W: Wire> Framing<W> {
     #[inline]
     pub fn encode_into(
         &self,
-        meta: impl Borrow<W::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<W::Meta>,
+        payload: impl AsRef<[u8]>,
         out: &mut [u8],
     ) -> Result<usize, EncodeError> {
-        self.format().write_frame(self.raw_send_limit(), meta.borrow(), payload, out)
+        self.format().write_frame(self.raw_send_limit(), meta.as_meta(), payload.as_ref(), out)
     }
 
     /// Appends a frame to `out`.
@@ -191,11 +202,11 @@ impl<W: Wire> Framing<W> {
     #[inline]
     pub fn encode(
         &self,
-        meta: impl Borrow<W::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<W::Meta>,
+        payload: impl AsRef<[u8]>,
         out: &mut alloc::vec::Vec<u8>,
     ) -> Result<(), EncodeError> {
-        self.format().append_frame(self.raw_send_limit(), meta.borrow(), payload, out)
+        self.format().append_frame(self.raw_send_limit(), meta.as_meta(), payload.as_ref(), out)
     }
 }
 
@@ -205,8 +216,12 @@ impl<W: Wire> Framing<W> {
     ///
     /// # Errors
     /// The same as [`encode`](Self::encode).
-    pub fn frame(&self, meta: W::Meta, payload: &[u8]) -> Result<OwnedFrame<W::Meta>, EncodeError> {
-        self.format().own_frame(self.raw_send_limit(), meta, payload)
+    pub fn frame(
+        &self,
+        meta: W::Meta,
+        payload: impl AsRef<[u8]>,
+    ) -> Result<OwnedFrame<W::Meta>, EncodeError> {
+        self.format().own_frame(self.raw_send_limit(), meta, payload.as_ref())
     }
 }
 
@@ -364,7 +379,7 @@ impl<W: KnownLength> Encoder<W> {
     /// frame still lacks payload or its check. The encoder is unchanged then.
     pub fn begin(
         &mut self,
-        meta: impl Borrow<<W as Wire>::Meta>,
+        meta: impl AsMeta<<W as Wire>::Meta>,
         payload_len: u64,
     ) -> Result<EncodedHeader<W::Header>, EncodeError> {
         self.check_boundary()?;

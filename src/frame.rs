@@ -5,6 +5,16 @@ use core::fmt;
 use crate::format::header::Kind;
 
 /// A whole frame, borrowed from the bytes from which it was decoded.
+///
+/// ```
+/// use unstick::{Framing, U16Be};
+///
+/// let mut bytes = &b"\0\x02hi\0\x05hello"[..];
+/// let frame = Framing::new(U16Be).split_frame(&mut bytes)?.ok_or("all of it is here")?;
+/// assert_eq!((frame.meta, frame.payload), ((), &b"hi"[..]));
+/// assert_eq!((frame.header_bytes(), frame.bytes()), (&b"\0\x02"[..], &b"\0\x02hi"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame<'a, M = Kind> {
     /// The header's fields other than the length.
@@ -77,6 +87,21 @@ impl<M: fmt::Debug> fmt::Debug for Frame<'_, M> {
 
 /// A whole frame that owns its bytes. The payload is an allocation of exactly its length; the bytes
 /// before and after it are in the value itself, or a second allocation if there are more than 21.
+///
+/// Readers return one by `next_owned`, and [`Framing::frame`](crate::Framing::frame) creates one to be sent.
+///
+/// ```
+/// use unstick::io::FrameReader;
+/// use unstick::{OwnedFrame, U16Be};
+///
+/// let mut reader = FrameReader::with_framing(&b"\0\x02hi\0\x05hello"[..], U16Be);
+/// let mut frames: Vec<OwnedFrame<()>> = Vec::new();
+/// while let Some(frame) = reader.next_owned()? {
+///     frames.push(frame); // it does not borrow the reader
+/// }
+/// assert_eq!(frames[1].payload(), b"hello");
+/// # Ok::<(), unstick::io::ReadError>(())
+/// ```
 #[cfg(feature = "alloc")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnedFrame<M = Kind> {

@@ -19,6 +19,19 @@ pub(crate) const SHARED_LEN: usize = READ_LEN / 2 * 3;
 
 /// The storage of a [`FrameBuf`](crate::FrameBuf) or a [`WriteBuf`](crate::WriteBuf): `[u8; N]`,
 /// `&mut [u8]`, `Box<[u8]>`, or a `Vec<u8>`, which grows. Sealed.
+///
+/// ```
+/// use unstick::{FrameBuf, Storage, U8};
+///
+/// fn payloads(storage: impl Storage) -> usize {
+///     let mut buf = FrameBuf::with_framing(storage, U8).unwrap();
+///     buf.extend(b"\x02hi\x03you");
+///     std::iter::from_fn(|| buf.next_frame().unwrap().map(|frame| frame.payload.len())).count()
+/// }
+/// assert_eq!(payloads([0; 16]), 2);
+/// assert_eq!(payloads(&mut [0; 16][..]), 2);
+/// assert_eq!(payloads(Vec::new()), 2);
+/// ```
 pub trait Storage: sealed::Storage {}
 
 pub(crate) mod sealed {

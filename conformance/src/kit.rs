@@ -20,6 +20,17 @@ const ONE_BYTE: u64 = 0xFF;
 /// Tests a format. The [module documentation](super) shows how to use it.
 ///
 /// Every check returns the first [`Violation`] that it finds. All checks are deterministic.
+///
+/// ```
+/// use unstick::{Framing, U16Be};
+/// use unstick_conformance::Kit;
+///
+/// let kit = Kit::new(Framing::new(U16Be).with_limit(1_000), [()])
+///     .example((), b"hello", b"\0\x05hello")
+///     .header((), 0x0102, b"\x01\x02");
+/// kit.check_all()?;
+/// # Ok::<(), unstick_conformance::Violation>(())
+/// ```
 pub struct Kit<F: Format> {
     framing: Framing<Probe<F>>,
     metas: Vec<F::Meta>,

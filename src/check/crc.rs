@@ -18,35 +18,84 @@ pub const DEFAULT_TABLES: usize = if cfg!(all(feature = "small", not(feature = "
 };
 
 /// CRC-8/SMBUS: the PEC byte of SMBus, ATM's HEC without its mask.
+///
+/// ```
+/// use unstick::check::{Check, Crc8Smbus};
+///
+/// const CRC: Crc8Smbus = Crc8Smbus::new();
+/// assert_eq!(CRC.trailer(CRC.update(CRC.begin(b""), b"123456789")), [0xF4]);
+/// ```
 pub type Crc8Smbus<const TABLES: usize = DEFAULT_TABLES> = Crc8<0x07, 0x00, false, 0x00, TABLES>;
 
 /// CRC-16/IBM-3740, also known as CRC-16/CCITT-FALSE and CRC-16/AUTOSAR.
+///
+/// ```
+/// use unstick::check::{Check, Crc16Ibm3740};
+///
+/// const CRC: Crc16Ibm3740 = Crc16Ibm3740::new();
+/// assert_eq!(CRC.trailer(CRC.update(CRC.begin(b""), b"123456789")), [0x29, 0xB1]);
+/// ```
 #[doc(alias = "CCITT-FALSE")]
 pub type Crc16Ibm3740<const TABLES: usize = DEFAULT_TABLES> =
     Crc16<0x1021, 0xFFFF, false, 0x0000, TABLES>;
 
 /// CRC-16/IBM-SDLC, also known as CRC-16/X-25: the FCS-16 of HDLC and PPP.
+///
+/// ```
+/// use unstick::check::{Check, Crc16X25};
+///
+/// const CRC: Crc16X25 = Crc16X25::new();
+/// assert_eq!(CRC.trailer(CRC.update(CRC.begin(b""), b"123456789")), [0x6E, 0x90]);
+/// ```
 #[doc(alias = "IBM-SDLC")]
 pub type Crc16X25<const TABLES: usize = DEFAULT_TABLES> =
     Crc16<0x1021, 0xFFFF, true, 0xFFFF, TABLES>;
 
 /// CRC-16/MODBUS.
+///
+/// ```
+/// use unstick::check::{Check, Crc16Modbus};
+///
+/// const CRC: Crc16Modbus = Crc16Modbus::new();
+/// assert_eq!(CRC.trailer(CRC.update(CRC.begin(b""), b"123456789")), [0x37, 0x4B]);
+/// ```
 pub type Crc16Modbus<const TABLES: usize = DEFAULT_TABLES> =
     Crc16<0x8005, 0xFFFF, true, 0x0000, TABLES>;
 
 /// CRC-16/MCRF4XX: what MAVLink calls X.25. MAVLink leaves out the first byte of the header and adds a
 /// byte that depends on the message after the payload, so it needs a [`Check`] of its own over this
 /// one, whose `trailer` calls `update` with that byte.
+///
+/// ```
+/// use unstick::check::{Check, Crc16Mcrf4xx};
+///
+/// const CRC: Crc16Mcrf4xx = Crc16Mcrf4xx::new();
+/// assert_eq!(CRC.trailer(CRC.update(CRC.begin(b""), b"123456789")), [0x91, 0x6F]);
+/// ```
 #[doc(alias = "MAVLink")]
 pub type Crc16Mcrf4xx<const TABLES: usize = DEFAULT_TABLES> =
     Crc16<0x1021, 0xFFFF, true, 0x0000, TABLES>;
 
 /// CRC-32/ISO-HDLC, known as CRC-32: Ethernet, PNG, zip, the FCS-32 of HDLC.
+///
+/// ```
+/// use unstick::check::{Check, Crc32IsoHdlc};
+///
+/// const CRC: Crc32IsoHdlc = Crc32IsoHdlc::new();
+/// assert_eq!(CRC.trailer(CRC.update(CRC.begin(b""), b"123456789")), [0x26, 0x39, 0xF4, 0xCB]);
+/// ```
 #[doc(alias = "ISO-HDLC")]
 pub type Crc32IsoHdlc<const TABLES: usize = DEFAULT_TABLES> =
     Crc32<0x04C1_1DB7, 0xFFFF_FFFF, true, 0xFFFF_FFFF, TABLES>;
 
 /// CRC-32/ISCSI, known as CRC-32C (Castagnoli).
+///
+/// ```
+/// use unstick::check::{Check, Crc32Iscsi};
+///
+/// const CRC: Crc32Iscsi = Crc32Iscsi::new();
+/// assert_eq!(CRC.trailer(CRC.update(CRC.begin(b""), b"123456789")), [0x83, 0x92, 0x06, 0xE3]);
+/// ```
 #[doc(alias = "CRC-32C")]
 #[doc(alias = "Castagnoli")]
 pub type Crc32Iscsi<const TABLES: usize = DEFAULT_TABLES> =
@@ -267,6 +316,15 @@ macro_rules! order {
 
 crc! {
     /// A CRC of 8 bits. A table has 256 bytes.
+    ///
+    /// ```
+    /// use unstick::check::{Check, Crc8};
+    ///
+    /// type OneWire = Crc8<0x31, 0x00, true, 0x00>;
+    ///
+    /// let check = OneWire::new();
+    /// assert_eq!(check.trailer(check.update(check.begin(b""), b"123456789")), [0xA1]);
+    /// ```
     Crc8, u8, 1
 }
 crc! {
@@ -286,6 +344,16 @@ crc! {
 }
 crc! {
     /// A CRC of 32 bits. A table has 1 KiB, the default of a 64-bit target 16 KiB.
+    ///
+    /// ```
+    /// use unstick::check::{Check, Crc32};
+    ///
+    /// type Cksum = Crc32<0x04C1_1DB7, 0x0000_0000, false, 0xFFFF_FFFF>;
+    ///
+    /// let check = Cksum::new();
+    /// let digest = check.update(check.begin(b""), b"123456789");
+    /// assert_eq!(check.trailer(digest), 0x765E_7680_u32.to_be_bytes());
+    /// ```
     Crc32, u32, 4
 }
 order!(Crc16, u16);

@@ -110,6 +110,13 @@ impl<C: Check + ?Sized> Check for &C {
 }
 
 /// A buffer for a trailer: any `[u8; N]` of up to 255 bytes. Sealed.
+///
+/// ```
+/// use unstick::check::{Check, Crc32Iscsi, TrailerBuf};
+///
+/// assert_eq!(<Crc32Iscsi as Check>::Trailer::LEN, 4);
+/// assert_eq!(<[u8; 4]>::ZERO, [0; 4]);
+/// ```
 pub trait TrailerBuf:
     AsRef<[u8]> + AsMut<[u8]> + Copy + Eq + Debug + Send + Sync + Unpin + sealed::Sealed + 'static
 {
@@ -133,6 +140,17 @@ mod sealed {
 }
 
 /// No check.
+///
+/// ```
+/// use unstick::{Checked, Framing, NoCheck, U16Be};
+///
+/// // For code that is generic over the check.
+/// let framing = Framing::new(Checked::new(U16Be, NoCheck));
+/// let mut wire = Vec::new();
+/// framing.encode((), "hi", &mut wire)?;
+/// assert_eq!(wire, b"\0\x02hi");
+/// # Ok::<(), unstick::EncodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NoCheck;
 

@@ -3,11 +3,23 @@
 use crate::check::Check;
 
 /// The sum of all bytes, modulo 256.
+///
+/// ```
+/// use unstick::check::{Check, Sum8};
+///
+/// assert_eq!(Sum8.trailer(Sum8.update(Sum8.begin(b"1234"), b"56789")), [0xDD]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sum8;
 
 /// The two's complement of the sum of all bytes, modulo 256: the LRC of ISO 1155. The sum of all bytes
 /// and the check is zero.
+///
+/// ```
+/// use unstick::check::{Check, Lrc8};
+///
+/// assert_eq!(Lrc8.trailer(Lrc8.update(Lrc8.begin(b"1234"), b"56789")), [0x23]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Lrc8;
 
@@ -46,11 +58,23 @@ pub struct Xor8;
 /// The sum of the bytes and the sum of these sums, both modulo 256: the 8-bit Fletcher checksum of
 /// u-blox (UBX), which leaves out the first two bytes of the header: see
 /// [`SkipHeader`](crate::check::SkipHeader).
+///
+/// ```
+/// use unstick::check::{Check, Fletcher8};
+///
+/// assert_eq!(Fletcher8.trailer(Fletcher8.update(Fletcher8.begin(b"1234"), b"56789")), [0xDD, 0x15]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fletcher8;
 
 /// Fletcher-16: the same sums modulo 255, as a 16-bit number, most significant byte first. The sum of
 /// sums is its upper byte.
+///
+/// ```
+/// use unstick::check::{Check, Fletcher16};
+///
+/// assert_eq!(Fletcher16.trailer(Fletcher16.update(Fletcher16.begin(b"1234"), b"56789")), [0x1E, 0xDE]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fletcher16;
 

@@ -7,6 +7,17 @@ use std::io;
 use crate::{DecodeError, EncodeError};
 
 /// Why a codec yields no next frame, or did not take a frame.
+///
+/// ```
+/// use tokio_util::bytes::BytesMut;
+/// use tokio_util::codec::Decoder;
+/// use unstick::codec::{CodecError, PayloadCodec};
+/// use unstick::{DecodeError, Framing, U32Be};
+///
+/// let mut codec = PayloadCodec::new(Framing::new(U32Be).with_limit(4));
+/// let error = codec.decode(&mut BytesMut::from(&b"\0\0\0\x05"[..])).unwrap_err();
+/// assert!(matches!(error, CodecError::Decode(DecodeError::Oversize { len: 5, .. })), "{error}");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CodecError {

@@ -10,6 +10,20 @@ use super::scan::{CodecState, Split};
 use crate::{DecodeError, EncodeError, Escaped, Framing, Kind, RecoverError, Search, V1, Wire};
 
 /// A whole frame whose payload is reference-counted.
+///
+/// ```
+/// use tokio_util::bytes::BytesMut;
+/// use tokio_util::codec::{Decoder, Encoder};
+/// use unstick::Kind;
+/// use unstick::codec::{BytesFrame, FrameCodec};
+///
+/// let mut codec = FrameCodec::new();
+/// let mut wire = BytesMut::new();
+/// codec.encode(BytesFrame::new(Kind::TEXT, "hello"), &mut wire)?;
+/// let frame = codec.decode(&mut wire)?.ok_or("all of it is here")?;
+/// assert_eq!((frame.meta, &frame.payload[..]), (Kind::TEXT, &b"hello"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct BytesFrame<M = Kind> {
     /// What the header says beside the length.

@@ -92,6 +92,19 @@ pub use whole::WholeFrameCodec;
 
 /// A `LengthDelimitedCodec` as its `new` creates it: payloads of at most 8 MiB after a length of four
 /// bytes in big-endian order, with [`std::io::Error`] as the error.
+///
+/// ```
+/// use tokio_util::bytes::BytesMut;
+/// use tokio_util::codec::{Decoder, Encoder};
+/// use unstick::codec::LengthDelimited;
+///
+/// let mut codec = LengthDelimited::new();
+/// let mut wire = BytesMut::new();
+/// codec.encode("hello", &mut wire)?;
+/// assert_eq!(wire, &b"\0\0\0\x05hello"[..]);
+/// assert_eq!(codec.decode(&mut wire)?.as_deref(), Some(&b"hello"[..]));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub type LengthDelimited = IoErrors<PayloadCodec<U32Be>>;
 
 impl LengthDelimited {

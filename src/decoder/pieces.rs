@@ -19,6 +19,19 @@ impl<W: Wire> Decoder<W> {
 }
 
 /// An iterator over the pieces of one chunk. See [`Decoder::pieces`].
+///
+/// ```
+/// use unstick::{Decoder, U8};
+///
+/// let mut decoder = Decoder::with_framing(U8);
+/// let mut pieces = decoder.pieces(b"\x02hi\x03yo");
+/// let first = pieces.next().ok_or("a piece")??;
+/// assert_eq!((first.bytes, first.last), (&b"hi"[..], true));
+/// assert_eq!(pieces.rest(), b"\x03yo");
+/// let second = pieces.next().ok_or("a piece")??;
+/// assert_eq!((second.bytes, second.last), (&b"yo"[..], false)); // a byte is missing
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Pieces<'d, 'a, W: Wire = V1> {
     decoder: &'d mut Decoder<W>,
     input: &'a [u8],

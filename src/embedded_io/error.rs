@@ -8,6 +8,16 @@ use ::embedded_io::ErrorKind;
 use crate::{DecodeError, EncodeError, WriteBufError};
 
 /// Why there is no next frame.
+///
+/// ```
+/// use unstick::embedded_io::{FrameReader, ReadError};
+/// use unstick::{DecodeError, U8};
+///
+/// let mut reader = FrameReader::with_framing(&b"\x05he"[..], [0; 260], U8)?;
+/// let error = reader.next_frame().unwrap_err();
+/// assert!(matches!(error, ReadError::Decode(DecodeError::Truncated { missing: 3, .. })), "{error}");
+/// # Ok::<(), unstick::StorageError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -85,6 +95,17 @@ impl<E> From<DecodeError> for ReadError<E> {
 }
 
 /// Why a frame was not written.
+///
+/// ```
+/// use unstick::embedded_io::{FrameWriter, WriteError};
+/// use unstick::{EncodeError, U8};
+///
+/// let mut full = [0; 2];
+/// let mut writer = FrameWriter::with_framing(&mut full[..], [0; 16], U8);
+/// let error = writer.send((), [0; 256]).unwrap_err();
+/// assert!(matches!(error, WriteError::Encode(EncodeError::Oversize { limit: 255, .. })), "{error}");
+/// assert!(matches!(writer.send((), "hello"), Err(WriteError::Flush(_))));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

@@ -17,6 +17,19 @@ use crate::{
 ///
 /// The storage is an array, a `&mut [u8]`, or anything else that a [`FrameBuf`] takes. It holds at
 /// least the longest frame, header included.
+///
+/// ```
+/// use unstick::embedded_io::FrameReader;
+/// use unstick::{Cobs, Framing};
+///
+/// let uart = &b"\x0521.5\0\x02\x01\x02\x02\0"[..];
+/// let framing = Framing::new(Cobs).with_limit(16);
+/// let mut reader = FrameReader::with_framing(uart, [0; 32], framing)?;
+/// while let Some(frame) = reader.next_frame()? {
+///     assert!(frame.payload == b"21.5" || frame.payload == [1, 0, 2]);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct FrameReader<R, S, F: Wire = V1> {
     inner: R,
@@ -93,7 +106,7 @@ impl<R, S: Storage, F: Wire> FrameReader<R, S, F> {
 
 impl<R: Read, S: Storage, F: Wire> FrameReader<R, S, F> {
     /// Waits for the next frame. Returns `Ok(None)` if the stream ended between two frames: the
-    /// transport's read returned no byte.
+    /// transport's read returned no byte. The frame is borrowed from the reader until the next call.
     ///
     /// # Errors
     /// [`ReadError::Decode`] if the stream has failed: every further call returns it again.

@@ -1,13 +1,12 @@
 //! Writing frames to an asynchronous transport.
 
-use core::borrow::Borrow;
 use core::ops::Range;
 
 use ::embedded_io_async::Write;
 
 use super::WriteError;
 use super::is_interrupted;
-use crate::{Accepted, Framing, KnownLength, Storage, V1, Wire, WriteBuf, WriteBufError};
+use crate::{Accepted, AsMeta, Framing, KnownLength, Storage, V1, Wire, WriteBuf, WriteBufError};
 
 /// Writes frames to anything that is [`Write`].
 ///
@@ -17,6 +16,21 @@ use crate::{Accepted, Framing, KnownLength, Storage, V1, Wire, WriteBuf, WriteBu
 /// [`WriteBuf`]).
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
+///
+/// ```
+/// use unstick::Cobs;
+/// use unstick::embedded_io_async::FrameWriter;
+///
+/// # smol::block_on(async {
+/// let mut line = [0; 64]; // a UART
+/// let mut tx = &mut line[..];
+/// let mut writer = FrameWriter::with_framing(&mut tx, [0; 32], Cobs);
+/// writer.feed((), "21.5").await?; // collected
+/// writer.send((), [1, 0, 2]).await?; // and flushed
+/// assert_eq!(line[..11], *b"\x0521.5\0\x02\x01\x02\x02\0");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct FrameWriter<W, S, F: Wire = V1> {
     inner: W,
@@ -81,8 +95,8 @@ impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
     /// [`flush`](Self::flush) tries again.
     pub async fn send(
         &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> Result<(), WriteError<W::Error>> {
         self.feed(meta, payload).await?;
         self.flush().await
@@ -105,11 +119,10 @@ impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
     /// poisoned.
     pub async fn feed(
         &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> Result<(), WriteError<W::Error>> {
-        let meta = meta.borrow();
-        self.accept(payload, |buf| buf.frame(meta, payload)).await
+        self.feed_bytes(meta.as_meta(), payload.as_ref()).await
     }
 
     /// Begins a frame whose payload comes in pieces: `payload_len` bytes in all, by
@@ -122,13 +135,13 @@ impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
     /// As [`feed`](Self::feed).
     pub async fn begin(
         &mut self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl AsMeta<F::Meta>,
         payload_len: u64,
     ) -> Result<(), WriteError<W::Error>>
     where
         F: KnownLength,
     {
-        let meta = meta.borrow();
+        let meta = meta.as_meta();
         self.accept(&[], |buf| buf.begin(meta, payload_len)).await
     }
 
@@ -173,6 +186,15 @@ impl<W: Write, S: Storage, F: Wire> FrameWriter<W, S, F> {
         self.buf.check()?;
         self.write(&[]).await.map_err(WriteError::after_accepting)?;
         self.inner.flush().await.map_err(WriteError::Flush)
+    }
+
+    /// The same code for payloads of every type.
+    async fn feed_bytes(
+        &mut self,
+        meta: &F::Meta,
+        payload: &[u8],
+    ) -> Result<(), WriteError<W::Error>> {
+        self.accept(payload, |buf| buf.frame(meta, payload)).await
     }
 
     /// Writes until `accept` has taken the bytes.

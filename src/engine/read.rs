@@ -12,6 +12,19 @@ use crate::storage::Storage;
 use crate::wire::{KnownLength, Search, Wire};
 
 /// The next item on a line that loses and damages bytes.
+///
+/// ```
+/// use unstick::engine::Next;
+/// use unstick::io::FrameReader;
+///
+/// let line = &b"noise\xf5\x01\x01\0\0\0\x02\xf2hi"[..];
+/// let mut reader = FrameReader::new(line);
+/// match reader.next_or_resync()?.ok_or("the line has ended")? {
+///     Next::Frame(frame) => println!("{frame:?}"),
+///     Next::Skipped { error, bytes } => assert_eq!((error.at(), bytes), (0, 5)),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next<'a, M = Kind> {
     /// A frame.
@@ -27,6 +40,19 @@ pub enum Next<'a, M = Kind> {
 }
 
 /// A [`Next`] without a borrow: see [`ReadEngine::next`].
+///
+/// ```
+/// use core::task::Poll;
+/// use unstick::Lines;
+/// use unstick::engine::{FrameOrSkipped, ReadEngine};
+///
+/// let mut engine = ReadEngine::<Vec<u8>, Lines>::growing(Lines::new());
+/// engine.buf_mut().extend(b"hello\n");
+/// let Poll::Ready(found) = engine.poll_next_or_resync() else { panic!("a line is here") };
+/// let found = found?.ok_or("a line is here")?;
+/// assert!(matches!(found, FrameOrSkipped::Frame(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameOrSkipped<M> {
     /// A frame.
@@ -46,6 +72,20 @@ pub enum FrameOrSkipped<M> {
 /// The `poll_*` methods return [`Poll::Pending`] if another read is needed first: read into
 /// [`spare`](Self::spare), report the result to [`received`](Self::received), and call again. The
 /// engine keeps all bytes read, so a caller loses none if it stops or is dropped between two calls.
+///
+/// ```
+/// use core::task::Poll;
+/// use unstick::U16Be;
+/// use unstick::engine::ReadEngine;
+///
+/// let mut engine = ReadEngine::growing(U16Be);
+/// assert!(engine.poll_frame().is_pending()); // read first
+/// let read = b"\0\x02hi";
+/// engine.spare()[..4].copy_from_slice(read);
+/// engine.received(4);
+/// let Poll::Ready(Ok(Some(found))) = engine.poll_frame() else { panic!("a frame is here") };
+/// assert_eq!(engine.frame(&found).map(|frame| frame.payload), Some(&b"hi"[..]));
+/// ```
 #[derive(Clone, Debug)]
 pub struct ReadEngine<S, F: Wire = V1> {
     buf: FrameBuf<S, F>,

@@ -25,6 +25,20 @@ std::thread_local! {
 /// A [`ReadEngine`] that reads into a storage of 96 KiB that all engines of a thread share, and has one of
 /// its own only for a larger frame and while it waits in the middle of a frame: at most four times as long as
 /// the bytes in it.
+///
+/// ```
+/// use core::task::Poll;
+/// use unstick::U16Be;
+/// use unstick::engine::SharedReadEngine;
+///
+/// let mut engine = SharedReadEngine::new(U16Be);
+/// engine.take_storage(); // before each read
+/// engine.spare()[..4].copy_from_slice(b"\0\x02hi");
+/// engine.received(4);
+/// let Poll::Ready(Ok(Some(found))) = engine.poll_frame() else { panic!("a frame is here") };
+/// assert_eq!(engine.frame(&found).map(|frame| frame.payload), Some(&b"hi"[..]));
+/// engine.return_storage(); // before the reader waits
+/// ```
 #[derive(Debug)]
 pub struct SharedReadEngine<F: Wire>(ReadEngine<Vec<u8>, F>);
 

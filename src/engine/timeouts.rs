@@ -10,6 +10,20 @@ use core::time::Duration;
 /// time by which to call [`handle_timeout`]. Only the time in which a call waits counts, from
 /// [`resume`] to [`pause`], so a peer is not late because the caller is busy with something else.
 ///
+/// ```
+/// use core::time::Duration;
+/// use unstick::engine::{ReadTimeouts, TimedOut};
+///
+/// let second = Duration::from_secs;
+/// let mut timeouts = ReadTimeouts::new();
+/// timeouts.set_idle_timeout(second(60));
+/// timeouts.resume(second(100)); // a call begins to wait, and nothing can be read
+/// timeouts.handle_nothing(second(100));
+/// assert_eq!(timeouts.poll_timeout(), Some(second(160)));
+/// let late = timeouts.handle_timeout(second(160), 0).unwrap_err();
+/// assert_eq!(late, TimedOut::Idle { at: 0, after: second(60) });
+/// ```
+///
 /// [`poll_timeout`]: Self::poll_timeout
 /// [`handle_timeout`]: Self::handle_timeout
 /// [`resume`]: Self::resume
@@ -27,6 +41,14 @@ pub struct ReadTimeouts {
 }
 
 /// The error for a time limit that has passed.
+///
+/// ```
+/// use core::time::Duration;
+/// use unstick::engine::TimedOut;
+///
+/// let late = TimedOut::Frame { at: 8, after: Duration::from_secs(10) };
+/// assert!(late.to_string().starts_with("byte 8: the frame was not complete after 10s"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimedOut {
     /// A frame took too long.

@@ -9,6 +9,13 @@ crate::__io_errors! {
 }
 
 /// The error for a frame that cannot be encoded.
+///
+/// ```
+/// use unstick::{EncodeError, Framing, U8};
+///
+/// let error = Framing::new(U8).encode((), [0; 300], &mut Vec::new()).unwrap_err();
+/// assert_eq!(error, EncodeError::Oversize { len: 300, limit: 255 });
+/// ```
 // The tag is a whole word, so that a result is moved in whole words even if it is `Ok`: partial,
 // overlapping stores would stall the next load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

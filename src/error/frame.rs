@@ -11,6 +11,16 @@ crate::__io_errors! {
 /// Why a frame is invalid after its header, or without one: its check, its escapes, or its end.
 ///
 /// It does not hold a position in the stream: [`DecodeError::Frame`](crate::DecodeError::Frame) adds it.
+///
+/// ```
+/// use unstick::check::Xor8;
+/// use unstick::{Checked, DecodeError, FrameError, Framing, U8};
+///
+/// let framing = Framing::new(Checked::new(U8, Xor8));
+/// let error = framing.split_frame(&mut &b"\x02hi\x00"[..]).unwrap_err();
+/// let bad = FrameError::BadCheck { found: 0, expected: 0x02 ^ 0x68 ^ 0x69 };
+/// assert_eq!(error, DecodeError::Frame { at: 0, error: bad });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

@@ -12,6 +12,13 @@ crate::__io_errors! {
 ///
 /// It does not hold a position in the stream: [`DecodeError::Header`](crate::DecodeError::Header) adds
 /// it.
+///
+/// ```
+/// use unstick::{DecodeError, Framing, HeaderError, V1};
+///
+/// let error = Framing::new(V1).split_frame(&mut &b"GET / HTTP/1.1"[..]).unwrap_err();
+/// assert_eq!(error, DecodeError::Header { at: 0, error: HeaderError::BadMagic { found: b'G' } });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

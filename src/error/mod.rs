@@ -22,6 +22,16 @@ crate::__io_errors! {
 }
 
 /// The part of a frame in which a stream ended.
+///
+/// ```
+/// use unstick::{DecodeError, Decoder, Part, U32Be};
+///
+/// let mut decoder = Decoder::with_framing(U32Be);
+/// decoder.for_each(b"\0\0\0\x05he", |_| {})?;
+/// let cut = DecodeError::Truncated { at: 6, missing: 3, part: Part::Payload };
+/// assert_eq!(decoder.finish(), Err(cut));
+/// # Ok::<(), unstick::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -42,6 +52,15 @@ pub enum Part {
 /// The error that ended a stream.
 ///
 /// Offsets count bytes from the start of the stream, or of the slice that was decoded.
+///
+/// ```
+/// use unstick::{DecodeError, Framing, U32Be};
+///
+/// let framing = Framing::new(U32Be).with_limit(1_000);
+/// let error = framing.split_frame(&mut &b"\0\0\x10\0"[..]).unwrap_err();
+/// assert_eq!(error, DecodeError::Oversize { at: 0, len: 4_096, limit: 1_000 });
+/// println!("{error}"); // what was found, at which byte, and what to try
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -201,6 +220,13 @@ impl Error for DecodeError {}
 /// delivered.
 ///
 /// Offsets count bytes from the start of the datagram.
+///
+/// ```
+/// use unstick::{DatagramError, Framing, V1};
+///
+/// let error = Framing::new(V1).datagram(b"").unwrap_err();
+/// assert_eq!(error, DatagramError::Empty);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -270,6 +296,15 @@ impl Error for DatagramError {}
 /// What can be skipped is a frame whose end is known: one over the limit, one that failed the check
 /// after its payload, one that ends with a mark, whatever its error, and one that has begun. A frame
 /// whose header is invalid, or needs more room than the storage has, cannot be skipped.
+///
+/// ```
+/// use unstick::{Decoder, RecoverError, V1};
+///
+/// let mut decoder = Decoder::with_framing(V1);
+/// assert!(decoder.for_each(b"GET", |_| {}).is_err());
+/// // The length of a bad header is not known, so no frame can be skipped.
+/// assert!(matches!(decoder.skip_frame(), Err(RecoverError::Failed(_))));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -297,6 +332,13 @@ impl fmt::Display for RecoverError {
 impl Error for RecoverError {}
 
 /// The error for a read buffer whose storage is too small.
+///
+/// ```
+/// use unstick::{FrameBuf, Framing, U16Be};
+///
+/// let error = FrameBuf::with_framing([0; 64], Framing::new(U16Be).with_limit(100)).unwrap_err();
+/// assert_eq!((error.needed, error.room), (102, 64));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]

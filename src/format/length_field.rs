@@ -12,6 +12,16 @@ const MAX_HEADER_LEN: usize = 32;
 const MAX_WIDTH: usize = 8;
 
 /// The byte order of an integer.
+///
+/// ```
+/// use unstick::{ByteOrder, Covers, Framing, Layout, LengthField};
+///
+/// let layout = Layout { header_len: 2, offset: 0, width: 2, order: ByteOrder::Little, covers: Covers::Payload };
+/// let framing = Framing::new(LengthField::new(layout)?);
+/// let frame = framing.split_frame(&mut &b"\x05\0hello"[..])?.ok_or("all of it is here")?;
+/// assert_eq!(frame.payload, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -24,6 +34,17 @@ pub enum ByteOrder {
 }
 
 /// What the number in a length field counts.
+///
+/// ```
+/// use unstick::{ByteOrder, Covers, Framing, Layout, LengthField};
+///
+/// // A length that counts itself.
+/// let layout = Layout { header_len: 2, offset: 0, width: 2, order: ByteOrder::Big, covers: Covers::Frame };
+/// let framing = Framing::new(LengthField::new(layout)?);
+/// let frame = framing.split_frame(&mut &b"\0\x07hello"[..])?.ok_or("all of it is here")?;
+/// assert_eq!(frame.payload, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -38,6 +59,17 @@ pub enum Covers {
 }
 
 /// The layout of a header of fixed size with a length field.
+///
+/// ```
+/// use unstick::{ByteOrder, Covers, Framing, Layout, LengthField};
+///
+/// // A type, flags, and the length of the payload: T F 0 5 h e l l o
+/// let layout = Layout { header_len: 4, offset: 2, width: 2, order: ByteOrder::Big, covers: Covers::Payload };
+/// let framing = Framing::new(LengthField::new(layout)?);
+/// let frame = framing.split_frame(&mut &b"TF\0\x05hello"[..])?.ok_or("all of it is here")?;
+/// assert_eq!((frame.meta.bytes(), frame.payload), (&b"TF\0\0"[..], &b"hello"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -56,6 +88,14 @@ pub struct Layout {
 }
 
 /// The error for an invalid [`Layout`].
+///
+/// ```
+/// use unstick::{ByteOrder, Covers, Layout, LayoutError, LengthField};
+///
+/// let layout = Layout { header_len: 4, offset: 3, width: 2, order: ByteOrder::Big, covers: Covers::Payload };
+/// let error = LengthField::new(layout).unwrap_err();
+/// assert_eq!(error, LayoutError::FieldOutside { offset: 3, width: 2, header_len: 4 });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -317,6 +357,18 @@ impl Format for LengthField {
 /// The bytes of a [`LengthField`] header, with zeros in place of the length.
 ///
 /// Created by [`LengthField::meta`].
+///
+/// ```
+/// use unstick::{ByteOrder, Covers, Framing, Layout, LengthField};
+///
+/// let layout = Layout { header_len: 3, offset: 1, width: 2, order: ByteOrder::Big, covers: Covers::Payload };
+/// let format = LengthField::new(layout)?;
+/// let meta = format.meta(b"T\0\0")?; // the header without its length
+/// let mut wire = Vec::new();
+/// Framing::new(format).encode(meta, "hello", &mut wire)?;
+/// assert_eq!(wire, b"T\0\x05hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FieldMeta {
     bytes: [u8; MAX_HEADER_LEN],

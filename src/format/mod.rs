@@ -176,6 +176,13 @@ pub trait Format {
 }
 
 /// How a frame in a datagram is handled, depending on its kind (spec, chapter 8).
+///
+/// ```
+/// use unstick::{Format, InDatagram, Kind, V1};
+///
+/// assert_eq!(V1.in_datagram(&Kind::TEXT), InDatagram::Delivered);
+/// assert!(matches!(V1.in_datagram(&Kind::HELLO), InDatagram::Misplaced { .. }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum InDatagram {
@@ -211,9 +218,31 @@ pub enum InDatagram {
 ///
 /// The trait has no methods: implementing it is a promise. The check should detect every changed
 /// bit in a header, and if possible every short burst. A fixed mark alone is not a check.
+///
+/// ```
+/// use unstick::{FrameBuf, SelfChecking};
+///
+/// /// Skips to the next valid header: this compiles for formats whose headers have a check.
+/// fn skip<F: SelfChecking>(buf: &mut FrameBuf<Vec<u8>, F>) -> Option<u64> {
+///     buf.resync().ok()?
+/// }
+/// let mut buf = FrameBuf::growing(unstick::V1);
+/// buf.extend(b"noise\xf5\x01\x01\0\0\0\x02\xf2hi");
+/// assert!(buf.next_frame().is_err());
+/// assert_eq!(skip(&mut buf), Some(5));
+/// ```
 pub trait SelfChecking: Format {}
 
 /// The result of [`Format::decode_header`].
+///
+/// ```
+/// use unstick::{Format, Parsed, U16Be};
+///
+/// assert_eq!(U16Be.decode_header(b"\0")?, Parsed::Need(2));
+/// let Parsed::Header(header) = U16Be.decode_header(b"\0\x05he")? else { panic!("it is whole") };
+/// assert_eq!((header.payload_len, header.header_len), (5, 2));
+/// # Ok::<(), unstick::HeaderError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Parsed<M> {
@@ -225,6 +254,16 @@ pub enum Parsed<M> {
 }
 
 /// A complete header.
+///
+/// ```
+/// use unstick::U16Be;
+/// use unstick::io::FrameReader;
+///
+/// let mut reader = FrameReader::with_framing(&b"\0\x05hello"[..], U16Be);
+/// let header = reader.next_header()?.ok_or("the stream has ended")?;
+/// assert_eq!((header.payload_len, header.frame_len()), (5, 7)); // nothing of it is consumed
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -247,6 +286,13 @@ impl<M> Header<M> {
 }
 
 /// A buffer for a header: any `[u8; N]` from 1 to 65,535 bytes. Sealed.
+///
+/// ```
+/// use unstick::{Format, HeaderBuf, U32Be};
+///
+/// assert_eq!(<U32Be as Format>::HeaderBuf::LEN, 4);
+/// assert_eq!(<[u8; 4]>::ZERO, [0; 4]);
+/// ```
 pub trait HeaderBuf:
     AsRef<[u8]> + AsMut<[u8]> + Copy + Eq + Debug + Send + Sync + Unpin + sealed::Sealed + 'static
 {

@@ -39,11 +39,25 @@ mod le {
     }
 }
 
-/// Declares a prefix format: its name, width, byte order, maximum length, and, if it is signed, the
-/// index of the byte with the sign bit.
+/// Declares a prefix format: its name, width, byte order, maximum length, if it is signed the index of
+/// the byte with the sign bit, and for its example the length 5.
 macro_rules! prefix {
-    ($(#[$doc:meta])* $name:ident, $width:literal, $order:ident, max: $max:expr $(, sign: $sign:literal)?) => {
+    ($(#[$doc:meta])* $name:ident, $width:literal, $order:ident, max: $max:expr $(, sign: $sign:literal)?, five: $five:literal) => {
         $(#[$doc])*
+        ///
+        /// Its meta is `()`: a frame has nothing but its payload.
+        ///
+        /// ```
+        #[doc = concat!("use unstick::{Framing, ", stringify!($name), "};")]
+        ///
+        #[doc = concat!("let framing = Framing::new(", stringify!($name), ").with_limit(100); // bytes of payload")]
+        /// let mut wire = Vec::new();
+        /// framing.encode((), "hello", &mut wire)?;
+        #[doc = concat!("assert_eq!(wire, b\"", $five, "hello\");")]
+        /// let frame = framing.split_frame(&mut &wire[..])?.ok_or("all of it is here")?;
+        /// assert_eq!((frame.meta, frame.payload), ((), &b"hello"[..]));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub struct $name;
 
@@ -94,47 +108,47 @@ macro_rules! prefix {
 
 prefix!(
     /// A length of one byte.
-    U8, 1, be, max: 0xFF
+    U8, 1, be, max: 0xFF, five: r"\x05"
 );
 prefix!(
     /// A length of two bytes, most significant first.
-    U16Be, 2, be, max: 0xFFFF
+    U16Be, 2, be, max: 0xFFFF, five: r"\0\x05"
 );
 prefix!(
     /// A length of two bytes, least significant first.
-    U16Le, 2, le, max: 0xFFFF
+    U16Le, 2, le, max: 0xFFFF, five: r"\x05\0"
 );
 prefix!(
     /// A length of three bytes, most significant first.
-    U24Be, 3, be, max: 0xFF_FFFF
+    U24Be, 3, be, max: 0xFF_FFFF, five: r"\0\0\x05"
 );
 prefix!(
     /// A length of three bytes, least significant first.
-    U24Le, 3, le, max: 0xFF_FFFF
+    U24Le, 3, le, max: 0xFF_FFFF, five: r"\x05\0\0"
 );
 prefix!(
     /// A length of four bytes, most significant first: the usual choice.
-    U32Be, 4, be, max: 0xFFFF_FFFF
+    U32Be, 4, be, max: 0xFFFF_FFFF, five: r"\0\0\0\x05"
 );
 prefix!(
     /// A length of four bytes, least significant first.
-    U32Le, 4, le, max: 0xFFFF_FFFF
+    U32Le, 4, le, max: 0xFFFF_FFFF, five: r"\x05\0\0\0"
 );
 prefix!(
     /// A length of eight bytes, most significant first.
-    U64Be, 8, be, max: u64::MAX
+    U64Be, 8, be, max: u64::MAX, five: r"\0\0\0\0\0\0\0\x05"
 );
 prefix!(
     /// A length of eight bytes, least significant first.
-    U64Le, 8, le, max: u64::MAX
+    U64Le, 8, le, max: u64::MAX, five: r"\x05\0\0\0\0\0\0\0"
 );
 prefix!(
     /// A signed length of four bytes, most significant first, like Java's `writeInt` and Python's
     /// `struct.pack('>i', n)`. A negative length is refused at its first byte.
-    I32Be, 4, be, max: 0x7FFF_FFFF, sign: 0
+    I32Be, 4, be, max: 0x7FFF_FFFF, sign: 0, five: r"\0\0\0\x05"
 );
 prefix!(
     /// A signed length of four bytes, least significant first, like Python's
     /// `struct.pack('<i', n)`. A negative length is refused.
-    I32Le, 4, le, max: 0x7FFF_FFFF, sign: 3
+    I32Le, 4, le, max: 0x7FFF_FFFF, sign: 3, five: r"\x05\0\0\0"
 );

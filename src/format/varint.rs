@@ -10,6 +10,20 @@ const MAX_LEN: usize = 10;
 /// delimited protobuf messages.
 ///
 /// Only the shortest encoding is accepted: a length in more bytes than it needs is refused.
+///
+/// Its meta is `()`.
+///
+/// ```
+/// use unstick::{Framing, Varint};
+///
+/// let framing = Framing::new(Varint);
+/// let mut wire = Vec::new();
+/// framing.encode((), [7; 300], &mut wire)?;
+/// assert_eq!(wire[..2], [0xAC, 0x02]); // 300
+/// let frame = framing.split_frame(&mut &wire[..])?.ok_or("all of it is here")?;
+/// assert_eq!(frame.payload, [7; 300]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Varint;
 

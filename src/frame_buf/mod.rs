@@ -169,7 +169,8 @@ impl<S: Storage, F: Wire> FrameBuf<S, F> {
         self.scanner.set_limit(payload_bytes.min(fits));
     }
 
-    /// Returns the next whole frame, borrowed; `Ok(None)` if more bytes are needed.
+    /// Returns the next whole frame, borrowed until the next call; `Ok(None)` if more bytes are needed. To
+    /// keep it longer, call [`Frame::to_owned`].
     ///
     /// # Errors
     /// Returns an error if the stream has failed. [`unread`](Self::unread) then begins after the

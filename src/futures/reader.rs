@@ -23,6 +23,27 @@ use crate::{
 /// returns the buffer, which knows the framing, the position in the stream, and the next header.
 ///
 /// As a [`Stream`] it yields owned frames, and ends after the first error.
+///
+/// ```
+/// use smol::net::{TcpListener, TcpStream};
+/// use unstick::U32Be;
+/// use unstick::futures::{FrameReader, FrameWriter};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # smol::block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let client = TcpStream::connect(listener.local_addr()?).await?;
+/// FrameWriter::with_framing(client, U32Be).send((), "hello").await?;
+///
+/// let (stream, _) = listener.accept().await?;
+/// let mut reader = FrameReader::with_framing(stream, U32Be);
+/// while let Some(frame) = reader.next_frame().await? {
+///     assert_eq!(frame.payload, b"hello"); // borrowed from the reader, until the next call
+/// }
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameReader<R, F: Wire = V1> {
     inner: R,
@@ -101,6 +122,10 @@ impl<R, F: Wire> FrameReader<R, F> {
 
 impl<R: AsyncRead + Unpin, F: Wire> FrameReader<R, F> {
     /// Waits for the next frame. Returns `Ok(None)` if the stream ended between two frames.
+    ///
+    /// The frame is borrowed from the reader until the next call: to collect frames, or to send one to
+    /// another task, take [`next_owned`](Self::next_owned). The compiler's "cannot borrow as mutable more
+    /// than once" means the same.
     ///
     /// # Cancel safety
     /// A dropped call loses nothing: the next one continues with the bytes that it read.

@@ -1,6 +1,5 @@
 //! Writing frames to a stream of `futures_io`.
 
-use core::borrow::Borrow;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -11,7 +10,9 @@ use ::futures_io::AsyncWrite;
 use ::futures_sink::Sink;
 
 use crate::io::WriteError;
-use crate::{Accepted, Framing, KnownLength, OwnedFrame, V1, Wire, WriteBuf, WriteBufError};
+use crate::{
+    Accepted, AsMeta, Framing, KnownLength, OwnedFrame, V1, Wire, WriteBuf, WriteBufError,
+};
 
 /// Writes frames to anything that is [`AsyncWrite`].
 ///
@@ -23,6 +24,23 @@ use crate::{Accepted, Framing, KnownLength, OwnedFrame, V1, Wire, WriteBuf, Writ
 /// the payload of a large one until it is written, so that a dropped call never poisons it.
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
+///
+/// To read from the same stream, give the reader one half of it, or a clone if it has one, as the streams of smol do.
+///
+/// ```
+/// use unstick::U32Be;
+/// use unstick::futures::FrameWriter;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # smol::block_on(async {
+/// let mut writer = FrameWriter::with_framing(Vec::new(), U32Be); // or a socket
+/// writer.feed((), "one").await?; // collected
+/// writer.send((), b"two").await?; // and flushed
+/// assert_eq!(writer.get_ref(), b"\0\0\0\x03one\0\0\0\x03two");
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameWriter<W, F: Wire = V1> {
     inner: W,
@@ -66,8 +84,8 @@ impl<W: AsyncWrite + Unpin, F: Wire> FrameWriter<W, F> {
     /// [`flush`](Self::flush) tries again.
     pub async fn send(
         &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> Result<(), WriteError> {
         self.feed(meta, payload).await?;
         self.flush().await
@@ -84,10 +102,10 @@ impl<W: AsyncWrite + Unpin, F: Wire> FrameWriter<W, F> {
     /// As [`io::FrameWriter::feed`](crate::io::FrameWriter::feed).
     pub async fn feed(
         &mut self,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> Result<(), WriteError> {
-        let meta = meta.borrow();
+        let (meta, payload) = (meta.as_meta(), payload.as_ref());
         if self.buf.try_frame(meta, payload) {
             return Ok(());
         }
@@ -104,13 +122,13 @@ impl<W: AsyncWrite + Unpin, F: Wire> FrameWriter<W, F> {
     /// As [`feed`](Self::feed).
     pub async fn begin(
         &mut self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl AsMeta<F::Meta>,
         payload_len: u64,
     ) -> Result<(), WriteError>
     where
         F: KnownLength,
     {
-        let meta = meta.borrow();
+        let meta = meta.as_meta();
         self.accept(&[], |buf| buf.begin(meta, payload_len)).await
     }
 

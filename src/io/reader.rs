@@ -17,6 +17,85 @@ use crate::{
 /// It reads into a buffer that grows with what arrives, up to the limit plus a header, or 64 KiB if
 /// the limit is smaller. It needs no `BufReader`. [`buf`](Self::buf) returns the buffer, which has
 /// the framing, the position in the stream, and the next header.
+///
+/// ```
+/// use std::net::{TcpListener, TcpStream};
+/// use unstick::U32Be;
+/// use unstick::io::{FrameReader, FrameWriter};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let client = TcpStream::connect(listener.local_addr()?)?;
+/// FrameWriter::with_framing(&client, U32Be).send((), "hello")?;
+/// drop(client);
+///
+/// let (stream, _) = listener.accept()?;
+/// let mut reader = FrameReader::with_framing(stream, U32Be);
+/// while let Some(frame) = reader.next_frame()? {
+///     assert_eq!(frame.payload, b"hello"); // borrowed from the reader, until the next call
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # A reader and a writer of one stream
+/// `&TcpStream` is [`Read`] and [`Write`](std::io::Write), and so are references to Unix sockets and files: give one
+/// reference to the reader, and one to the writer. For two threads, or two fields of a struct, give them the
+/// stream and its [`try_clone`](std::net::TcpStream::try_clone).
+///
+/// ```
+/// use std::net::{TcpListener, TcpStream};
+/// use unstick::U32Be;
+/// use unstick::io::{FrameReader, FrameWriter};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let addr = listener.local_addr()?;
+/// # let server = std::thread::spawn(move || {
+/// #     let stream = listener.accept()?.0;
+/// #     std::io::copy(&mut &stream, &mut &stream) // an echo
+/// # });
+/// let stream = TcpStream::connect(addr)?;
+/// let mut reader = FrameReader::with_framing(&stream, U32Be);
+/// let mut writer = FrameWriter::with_framing(&stream, U32Be);
+/// writer.send((), "a request")?;
+/// let answer = reader.next_frame()?.ok_or("the server has gone")?;
+/// assert_eq!(answer.payload, b"a request");
+/// # stream.shutdown(std::net::Shutdown::Both)?;
+/// # server.join().unwrap()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Time limits
+/// A read waits as long as the stream lets it: set the socket's own read timeout
+/// ([`TcpStream::set_read_timeout`](std::net::TcpStream::set_read_timeout)). When it has passed, a call returns
+/// [`ReadError::Io`], of which [`is_socket_timeout`](ReadError::is_socket_timeout) is true; the next call continues. The limits
+/// of the reader are checked whenever a read ends.
+///
+/// ```
+/// use std::net::TcpStream;
+/// use std::time::Duration;
+/// use unstick::U32Be;
+/// use unstick::io::{FrameReader, ReadError};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let addr = listener.local_addr()?;
+/// let stream = TcpStream::connect(addr)?;
+/// stream.set_read_timeout(Some(Duration::from_millis(20)))?; // how often limits are checked
+/// let mut reader =
+///     FrameReader::with_framing(stream, U32Be).with_idle_timeout(Duration::from_millis(100));
+/// let error = loop {
+///     match reader.next_frame() {
+///         Err(ReadError::IdleTimeout { at, .. }) => break at,
+///         Err(error) if error.is_socket_timeout() => {} // nothing yet, and nothing is lost
+///         other => panic!("the peer sends nothing: {other:?}"),
+///     }
+/// };
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameReader<R, F: Wire = V1> {
     inner: R,
@@ -125,6 +204,10 @@ impl<R, F: Wire> FrameReader<R, F> {
 impl<R: Read, F: Wire> FrameReader<R, F> {
     /// Waits for the next frame. Returns `Ok(None)` if the stream ended between two frames.
     ///
+    /// The frame is borrowed from the reader until the next call: to collect frames, or to send one to
+    /// another thread, take [`next_owned`](Self::next_owned). The compiler's "cannot borrow as mutable more
+    /// than once" means the same.
+    ///
     /// # Errors
     /// [`ReadError::Decode`] if the stream has failed: every further call returns it again.
     /// [`ReadError::Io`] if a read failed: nothing is lost, and the call can be repeated.
@@ -139,6 +222,19 @@ impl<R: Read, F: Wire> FrameReader<R, F> {
     }
 
     /// Waits for the next frame and returns a copy that does not borrow the reader.
+    ///
+    /// ```
+    /// use unstick::U8;
+    /// use unstick::io::FrameReader;
+    ///
+    /// let mut reader = FrameReader::with_framing(&b"\x03one\x03two"[..], U8);
+    /// let mut frames = Vec::new();
+    /// while let Some(frame) = reader.next_owned()? {
+    ///     frames.push(frame);
+    /// }
+    /// assert_eq!((frames[0].payload(), frames[1].payload()), (&b"one"[..], &b"two"[..]));
+    /// # Ok::<(), unstick::io::ReadError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`next_frame`](Self::next_frame).

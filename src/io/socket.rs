@@ -1,6 +1,5 @@
 //! Frames over a blocking UDP socket.
 
-use core::borrow::Borrow;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use crate::udp::{
     Arrival, DatagramSendError, Frames, ReceiveSlots, Received, RecvStats, SLOT_LEN, SendQueue,
     SendStats, UdpEndpoint,
 };
-use crate::{Format, Framing, OwnedFrame, V1};
+use crate::{AsMeta, Format, Framing, OwnedFrame, V1};
 
 /// Sends and receives frames in datagrams over a [`UdpSocket`], bound or connected, IPv4 or IPv6.
 ///
@@ -159,6 +158,29 @@ impl<F: Format> FrameSocket<F> {
 }
 
 /// The receiving half of a [`FrameSocket`].
+///
+/// ```
+/// use std::net::UdpSocket;
+/// use unstick::U16Be;
+/// use unstick::io::{FrameReceiver, FrameSocket, Received};
+///
+/// /// Returns the payloads of one datagram; none if it was refused.
+/// fn payloads(receiver: &mut FrameReceiver<U16Be>) -> std::io::Result<Vec<Vec<u8>>> {
+///     match receiver.recv()? {
+///         Received::Datagram { frames, .. } => Ok(frames.map(|frame| frame.payload.to_vec()).collect()),
+///         Received::Refused { .. } | Received::Undelivered(_) => Ok(Vec::new()),
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut socket = FrameSocket::with_framing(UdpSocket::bind("127.0.0.1:0")?, U16Be);
+/// let own = socket.get_ref().local_addr()?;
+/// socket.sender.feed_to(own, (), "one")?;
+/// socket.sender.send_to(own, (), "two")?;
+/// assert_eq!(payloads(&mut socket.receiver)?, [b"one", b"two"]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameReceiver<F: Format = V1> {
     endpoint: Arc<UdpEndpoint<UdpSocket>>,
@@ -227,6 +249,23 @@ type SendResult = Result<(), DatagramSendError>;
 /// The sending half of a [`FrameSocket`].
 ///
 /// Frames that were accepted and not sent yet are lost when it is dropped: flush it before.
+///
+/// ```
+/// use std::net::UdpSocket;
+/// use unstick::U16Be;
+/// use unstick::io::FrameSocket;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let peer = UdpSocket::bind("127.0.0.1:0")?;
+/// let mut socket = FrameSocket::with_framing(UdpSocket::bind("127.0.0.1:0")?, U16Be);
+/// socket.sender.feed_to(peer.local_addr()?, (), "one")?; // collected
+/// socket.sender.send_to(peer.local_addr()?, (), "two")?; // and sent, in one datagram
+/// let mut datagram = [0; 100];
+/// let len = peer.recv(&mut datagram)?;
+/// assert_eq!(datagram[..len], *b"\0\x03one\0\x03two");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameSender<F: Format = V1> {
     endpoint: Arc<UdpEndpoint<UdpSocket>>,
@@ -239,7 +278,7 @@ impl<F: Format> FrameSender<F> {
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to), and [`DatagramSendError::NotConnected`].
-    pub fn send(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> SendResult {
+    pub fn send(&mut self, meta: impl AsMeta<F::Meta>, payload: impl AsRef<[u8]>) -> SendResult {
         self.feed(meta, payload)?;
         self.flush()
     }
@@ -252,8 +291,8 @@ impl<F: Format> FrameSender<F> {
     pub fn send_to(
         &mut self,
         peer: SocketAddr,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> SendResult {
         self.feed_to(peer, meta, payload)?;
         self.flush()
@@ -264,7 +303,7 @@ impl<F: Format> FrameSender<F> {
     /// # Errors
     /// As [`feed_to`](Self::feed_to), and [`DatagramSendError::NotConnected`].
     #[inline]
-    pub fn feed(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> SendResult {
+    pub fn feed(&mut self, meta: impl AsMeta<F::Meta>, payload: impl AsRef<[u8]>) -> SendResult {
         let peer = self.endpoint.peer().ok_or(DatagramSendError::NotConnected)?;
         self.feed_to(peer, meta, payload)
     }
@@ -282,10 +321,10 @@ impl<F: Format> FrameSender<F> {
     pub fn feed_to(
         &mut self,
         peer: SocketAddr,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> SendResult {
-        let meta = meta.borrow();
+        let (meta, payload) = (meta.as_meta(), payload.as_ref());
         if self.queue.try_push(&peer, meta, payload) {
             return Ok(());
         }
@@ -297,7 +336,7 @@ impl<F: Format> FrameSender<F> {
     ///
     /// # Errors
     /// As [`feed_all_to`](Self::feed_all_to), and [`DatagramSendError::NotConnected`].
-    pub fn feed_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+    pub fn feed_all<M: AsMeta<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         frames: impl IntoIterator<Item = (M, P)>,
     ) -> SendResult {
@@ -316,7 +355,7 @@ impl<F: Format> FrameSender<F> {
     /// iterator, and not accepted. [`DatagramSendError::Full`] if the socket takes nothing now,
     /// [`DatagramSendError::Lost`] if the system did not send what was accepted before: all frames
     /// that were taken were accepted.
-    pub fn feed_all_to<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+    pub fn feed_all_to<M: AsMeta<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         peer: SocketAddr,
         frames: impl IntoIterator<Item = (M, P)>,

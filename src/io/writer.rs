@@ -1,12 +1,11 @@
 //! Writing frames to a blocking stream.
 
-use core::borrow::Borrow;
 use core::task::Poll;
 use std::io::{self, Write};
 use std::vec::Vec;
 
 use super::error::WriteError;
-use crate::{Accepted, Framing, KnownLength, V1, Wire, WriteBuf, WriteBufError};
+use crate::{Accepted, AsMeta, Framing, KnownLength, V1, Wire, WriteBuf, WriteBufError};
 
 /// Writes frames to anything that is [`Write`].
 ///
@@ -14,6 +13,49 @@ use crate::{Accepted, Framing, KnownLength, V1, Wire, WriteBuf, WriteBufError};
 /// a copy. It needs no `BufWriter`.
 ///
 /// Frames that were accepted and not flushed are lost when the writer is dropped.
+///
+/// ```
+/// use unstick::U32Be;
+/// use unstick::io::FrameWriter;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut writer = FrameWriter::with_framing(Vec::new(), U32Be); // or a `TcpStream`
+/// writer.feed((), "one")?; // collected
+/// writer.send((), b"two")?; // and flushed; a payload is anything that is `AsRef<[u8]>`
+/// assert_eq!(writer.get_ref(), b"\0\0\0\x03one\0\0\0\x03two");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// To read frames from the same stream, see
+/// [`FrameReader`](super::FrameReader#a-reader-and-a-writer-of-one-stream).
+///
+/// # Time limits
+/// A write waits as long as the stream lets it: set the socket's own write timeout
+/// ([`TcpStream::set_write_timeout`](std::net::TcpStream::set_write_timeout)). When it has passed, a call returns
+/// [`WriteError::Flush`] or [`WriteError::Io`], of which [`is_socket_timeout`](WriteError::is_socket_timeout) is true, and the
+/// writer keeps what is not written: the next call continues with it. Only a payload of 32 KiB or more that was
+/// written in part and not accepted poisons the writer.
+///
+/// ```
+/// use std::time::Duration;
+/// use unstick::U32Be;
+/// use unstick::io::FrameWriter;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// stream.set_write_timeout(Some(Duration::from_millis(50)))?;
+/// let mut writer = FrameWriter::with_framing(&stream, U32Be);
+/// let late = loop {
+///     if let Err(error) = writer.send((), [7; 10_000]) {
+///         break error; // the peer does not read, and the buffers of the system are full
+///     }
+/// };
+/// assert!(late.is_socket_timeout(), "{late}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameWriter<W, F: Wire = V1> {
     inner: W,
@@ -51,7 +93,11 @@ impl<W: Write, F: Wire> FrameWriter<W, F> {
     /// # Errors
     /// As [`feed`](Self::feed); [`WriteError::Flush`] if the frame was accepted and not written:
     /// [`flush`](Self::flush) tries again.
-    pub fn send(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> Result<(), WriteError> {
+    pub fn send(
+        &mut self,
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
+    ) -> Result<(), WriteError> {
         self.feed(meta, payload)?;
         self.flush()
     }
@@ -65,8 +111,12 @@ impl<W: Write, F: Wire> FrameWriter<W, F> {
     /// [`WriteError::Io`] if the transport failed: frames accepted before are kept, and the next call
     /// tries again to write them. This one was not accepted; if a part of it was written, the writer
     /// is poisoned.
-    pub fn feed(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> Result<(), WriteError> {
-        let meta = meta.borrow();
+    pub fn feed(
+        &mut self,
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
+    ) -> Result<(), WriteError> {
+        let (meta, payload) = (meta.as_meta(), payload.as_ref());
         if self.buf.try_frame(meta, payload) {
             return Ok(());
         }
@@ -78,11 +128,11 @@ impl<W: Write, F: Wire> FrameWriter<W, F> {
     ///
     /// # Errors
     /// As [`feed`](Self::feed).
-    pub fn begin(&mut self, meta: impl Borrow<F::Meta>, payload_len: u64) -> Result<(), WriteError>
+    pub fn begin(&mut self, meta: impl AsMeta<F::Meta>, payload_len: u64) -> Result<(), WriteError>
     where
         F: KnownLength,
     {
-        let meta = meta.borrow();
+        let meta = meta.as_meta();
         self.accept(&[], |buf| buf.begin(meta, payload_len))
     }
 

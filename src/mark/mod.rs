@@ -170,6 +170,15 @@ pub trait Mark {
 }
 
 /// What a byte means to a [`Mark`].
+///
+/// ```
+/// use unstick::{Lines, Mark, Unit};
+///
+/// let lines = Lines::new();
+/// let mut state = Default::default();
+/// assert_eq!(lines.push(&mut state, b'a'), Unit::Byte(b'a'));
+/// assert_eq!(lines.push(&mut state, b'\n'), Unit::End);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Nothing yet: half of an escape, or the beginning of what may be a mark.
@@ -194,6 +203,13 @@ pub enum Unit {
 }
 
 /// Where the content of a whole frame is: see [`Mark::whole`].
+///
+/// ```
+/// use unstick::{Cobs, Mark};
+///
+/// let shape = Cobs.whole(b"\x03hi\0").unwrap();
+/// assert_eq!((shape.start, shape.content_len, shape.frame_len, shape.plain), (1, 2, 4, true));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// The number of bytes before the content; after [`Mark::unescape`] it begins there too.
@@ -207,6 +223,19 @@ pub struct Shape {
 }
 
 /// Frames that end with a mark, with a check at the end of their content or without.
+///
+/// ```
+/// use unstick::check::Crc16X25;
+/// use unstick::{Cobs, FrameBuf, Framing, Marked};
+///
+/// let framing = Framing::new(Marked::new(Cobs).with_check(Crc16X25::new())).with_limit(100);
+/// let mut wire = Vec::new();
+/// framing.encode((), "hello", &mut wire)?;
+/// let mut buf = FrameBuf::with_framing([0; 128], framing)?;
+/// buf.extend(&wire);
+/// assert_eq!(buf.next_frame()?.map(|frame| frame.payload), Some(&b"hello"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Marked<M, C = NoCheck> {
     mark: M,

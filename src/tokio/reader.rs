@@ -11,7 +11,7 @@ use std::vec::Vec;
 use ::tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use futures_core::Stream;
 
-use super::clock::ReadClock;
+use super::clock::Clock;
 use crate::engine::{FrameOrSkipped, Next, ReadEngine, ReadTimeouts, SharedReadEngine};
 use crate::io::ReadError;
 use crate::scan::Found;
@@ -27,12 +27,37 @@ use crate::{
 /// returns the buffer, which has the framing, the position in the stream, and the next header.
 ///
 /// As a [`Stream`] it yields owned frames, and ends after the first error.
+///
+/// To read and write on one stream, split it (`TcpStream::into_split`), or use a [`FrameStream`](super::FrameStream).
+///
+/// ```
+/// use std::time::Duration;
+/// use tokio::net::{TcpListener, TcpStream};
+/// use unstick::U32Be;
+/// use unstick::tokio::{FrameReader, FrameWriter};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let client = TcpStream::connect(listener.local_addr()?).await?;
+/// FrameWriter::with_framing(client, U32Be).send((), "hello").await?;
+///
+/// let (stream, _) = listener.accept().await?;
+/// let mut reader = FrameReader::with_framing(stream, U32Be)
+///     .with_frame_timeout(Duration::from_secs(10))
+///     .with_idle_timeout(Duration::from_secs(60));
+/// while let Some(frame) = reader.next_frame().await? {
+///     assert_eq!(frame.payload, b"hello"); // borrowed from the reader, until the next call
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameReader<R, F: Wire = V1> {
     inner: R,
     pub(super) engine: SharedReadEngine<F>,
     /// Allocated with the first timeout only, since an idle connection should be small.
-    clock: Option<Box<ReadClock>>,
+    clock: Option<Box<Clock>>,
     /// The `Stream` has yielded its error.
     fused: bool,
 }
@@ -138,7 +163,7 @@ impl<R, F: Wire> FrameReader<R, F> {
     }
 
     fn timeouts_mut(&mut self) -> &mut ReadTimeouts {
-        &mut self.clock.get_or_insert_with(|| Box::new(ReadClock::new())).timeouts
+        &mut self.clock.get_or_insert_with(|| Box::new(Clock::new())).timeouts
     }
 
     /// Sets the limit, in payload bytes, from the next header on: see [`FrameBuf::set_limit`].
@@ -165,6 +190,10 @@ impl<R, F: Wire> FrameReader<R, F> {
 impl<R: AsyncRead + Unpin, F: Wire> FrameReader<R, F> {
     /// Waits for the next frame. Returns `Ok(None)` if the stream ended between two frames.
     ///
+    /// The frame is borrowed from the reader until the next call: to collect frames, or to send one to
+    /// another task, take [`next_owned`](Self::next_owned). The compiler's "cannot borrow as mutable more
+    /// than once" means the same.
+    ///
     /// # Cancel safety
     /// A dropped call loses nothing: what it read is there for the next one. Its wait counts for the
     /// time limits.
@@ -188,6 +217,22 @@ impl<R: AsyncRead + Unpin, F: Wire> FrameReader<R, F> {
     }
 
     /// Waits for the next frame and returns a copy that does not borrow the reader.
+    ///
+    /// ```
+    /// use unstick::U8;
+    /// use unstick::tokio::FrameReader;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), unstick::io::ReadError> {
+    /// let mut reader = FrameReader::with_framing(&b"\x03one\x03two"[..], U8);
+    /// let mut frames = Vec::new();
+    /// while let Some(frame) = reader.next_owned().await? {
+    ///     frames.push(frame);
+    /// }
+    /// assert_eq!((frames[0].payload(), frames[1].payload()), (&b"one"[..], &b"two"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     /// As [`next_frame`](Self::next_frame).

@@ -31,6 +31,28 @@ std::thread_local! {
 /// The receiving half of a [`FrameSocket`](super::FrameSocket).
 ///
 /// As a [`Stream`] it yields what [`recv_owned`](Self::recv_owned) does, and never ends.
+///
+/// ```
+/// use tokio::net::UdpSocket;
+/// use unstick::U16Be;
+/// use unstick::tokio::{FrameSocket, Received};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut socket = FrameSocket::with_framing(UdpSocket::bind("127.0.0.1:0").await?, U16Be);
+/// let own = socket.get_ref().local_addr()?;
+/// socket.sender.send_to(own, (), "hello").await?;
+/// match socket.receiver.recv().await? {
+///     Received::Datagram { source, frames } => {
+///         assert_eq!(source, own);
+///         assert!(frames.map(|frame| frame.payload).eq([b"hello"]));
+///     }
+///     Received::Refused { source, error } => eprintln!("{source}: {error}"),
+///     Received::Undelivered(error) => eprintln!("{error}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameReceiver<F: Format = V1> {
     pub(super) endpoint: Arc<UdpEndpoint<TokioSocket>>,

@@ -1,6 +1,5 @@
 //! The sending half of a datagram socket.
 
-use core::borrow::Borrow;
 use core::future::{Future, poll_fn};
 use core::task::{Context, Poll, ready};
 use std::io;
@@ -12,13 +11,31 @@ use ::tokio::net::UdpSocket;
 
 use super::datagram_socket::TokioSocket;
 use crate::udp::{DatagramSendError, SendQueue, SendStats, UdpEndpoint};
-use crate::{Format, Framing, V1};
+use crate::{AsMeta, Format, Framing, V1};
 
 type SendResult = Result<(), DatagramSendError>;
 
 /// The sending half of a [`FrameSocket`](super::FrameSocket).
 ///
 /// Frames that were accepted and not sent yet are lost when it is dropped: flush it before.
+///
+/// ```
+/// use tokio::net::UdpSocket;
+/// use unstick::U16Be;
+/// use unstick::tokio::FrameSocket;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let peer = UdpSocket::bind("127.0.0.1:0").await?;
+/// let mut socket = FrameSocket::with_framing(UdpSocket::bind("127.0.0.1:0").await?, U16Be);
+/// socket.sender.feed_to(peer.local_addr()?, (), "one").await?; // collected
+/// socket.sender.send_to(peer.local_addr()?, (), "two").await?; // and sent, in one datagram
+/// let mut datagram = [0; 100];
+/// let len = peer.recv(&mut datagram).await?;
+/// assert_eq!(datagram[..len], *b"\0\x03one\0\x03two");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FrameSender<F: Format = V1> {
     pub(super) endpoint: Arc<UdpEndpoint<TokioSocket>>,
@@ -34,7 +51,11 @@ impl<F: Format> FrameSender<F> {
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to), and [`DatagramSendError::NotConnected`].
-    pub async fn send(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> SendResult {
+    pub async fn send(
+        &mut self,
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
+    ) -> SendResult {
         self.feed(meta, payload).await?;
         self.flush().await
     }
@@ -51,8 +72,8 @@ impl<F: Format> FrameSender<F> {
     pub async fn send_to(
         &mut self,
         peer: SocketAddr,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> SendResult {
         self.feed_to(peer, meta, payload).await?;
         self.flush().await
@@ -66,7 +87,11 @@ impl<F: Format> FrameSender<F> {
     /// # Errors
     /// As [`feed_to`](Self::feed_to), and [`DatagramSendError::NotConnected`].
     #[inline]
-    pub async fn feed(&mut self, meta: impl Borrow<F::Meta>, payload: &[u8]) -> SendResult {
+    pub async fn feed(
+        &mut self,
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
+    ) -> SendResult {
         let peer = self.endpoint.peer().ok_or(DatagramSendError::NotConnected)?;
         self.feed_to(peer, meta, payload).await
     }
@@ -90,11 +115,11 @@ impl<F: Format> FrameSender<F> {
     pub fn feed_to(
         &mut self,
         peer: SocketAddr,
-        meta: impl Borrow<F::Meta>,
-        payload: &[u8],
+        meta: impl AsMeta<F::Meta>,
+        payload: impl AsRef<[u8]>,
     ) -> impl Future<Output = SendResult> {
         async move {
-            let meta = meta.borrow();
+            let (meta, payload) = (meta.as_meta(), payload.as_ref());
             if self.queue.try_push(&peer, meta, payload) {
                 return Ok(());
             }
@@ -110,7 +135,7 @@ impl<F: Format> FrameSender<F> {
     ///
     /// # Errors
     /// As [`feed_all_to`](Self::feed_all_to), and [`DatagramSendError::NotConnected`].
-    pub async fn feed_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+    pub async fn feed_all<M: AsMeta<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         frames: impl IntoIterator<Item = (M, P)>,
     ) -> SendResult {
@@ -132,7 +157,7 @@ impl<F: Format> FrameSender<F> {
     /// iterator, and not accepted. [`DatagramSendError::Full`] if the runtime is shutting down,
     /// [`DatagramSendError::Lost`] if the system did not send what was accepted before: all frames
     /// that were taken were accepted.
-    pub async fn feed_all_to<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+    pub async fn feed_all_to<M: AsMeta<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         peer: SocketAddr,
         frames: impl IntoIterator<Item = (M, P)>,

@@ -73,6 +73,13 @@ impl<S: AsyncRead + AsyncWrite, F: Wire> FrameStream<S, F> {
         Self { reader: self.reader.with_idle_timeout(after), ..self }
     }
 
+    /// As [`FrameWriter::with_write_timeout`]. It does not apply to what [`next_frame`](Self::next_frame)
+    /// writes while it waits for the peer: the idle timeout does.
+    #[must_use]
+    pub fn with_write_timeout(self, after: Duration) -> Self {
+        Self { writer: self.writer.with_write_timeout(after), ..self }
+    }
+
     /// As [`FrameReader::with_unread`].
     #[must_use]
     pub fn with_unread(self, bytes: &[u8]) -> Self {
@@ -82,6 +89,8 @@ impl<S: AsyncRead + AsyncWrite, F: Wire> FrameStream<S, F> {
     /// As [`FrameReader::next_frame`]. Before it waits it writes what was fed: a loop that takes a
     /// frame, feeds the answer, and calls this again flushes as rarely as possible and never too
     /// late.
+    ///
+    /// The frame is borrowed until the next call: to collect frames, take [`next_owned`](Self::next_owned).
     ///
     /// # Cancel safety
     /// A dropped call loses nothing, in neither direction.

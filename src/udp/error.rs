@@ -11,6 +11,22 @@ use crate::error::EncodeError;
 /// Why a frame, or datagrams that were accepted before, could not be sent.
 ///
 /// It has the size of two pointers, so that a call that does not fail returns no more than that.
+///
+/// ```
+/// use std::net::UdpSocket;
+/// use unstick::U16Be;
+/// use unstick::io::{DatagramSendError, FrameSocket};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut socket = FrameSocket::with_framing(UdpSocket::bind("127.0.0.1:0")?, U16Be);
+/// let error = socket.sender.send((), "hello").unwrap_err();
+/// assert!(matches!(error, DatagramSendError::NotConnected), "{error}");
+/// let own = socket.get_ref().local_addr()?;
+/// let error = socket.sender.send_to(own, (), [0; 2_000]).unwrap_err();
+/// assert!(matches!(error, DatagramSendError::Encode(_)), "{error}"); // 1,200 bytes is the limit
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DatagramSendError {
@@ -40,6 +56,21 @@ impl From<EncodeError> for DatagramSendError {
 }
 
 /// Datagrams to one peer that the system did not send.
+///
+/// ```
+/// use unstick::io::DatagramSendError;
+///
+/// /// Returns how many datagrams were lost: a sender continues after them.
+/// fn lost(result: Result<(), DatagramSendError>) -> Result<usize, DatagramSendError> {
+///     match result {
+///         Ok(()) => Ok(0),
+///         Err(DatagramSendError::Lost(lost)) => Ok(lost.datagrams),
+///         Err(other) => Err(other),
+///     }
+/// }
+/// assert_eq!(lost(Ok(()))?, 0);
+/// # Ok::<(), DatagramSendError>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Lost {

@@ -13,11 +13,38 @@ use crate::frame::OwnedFrame;
 pub(super) type Known<F> = dyn Fn(&<F as Format>::Meta) -> bool + Send + Sync;
 
 /// The frames of a received datagram, borrowed from the socket's buffer.
+///
+/// ```
+/// use unstick::U16Be;
+/// use unstick::udp::Frames;
+///
+/// fn total(frames: Frames<'_, U16Be>) -> usize {
+///     frames.map(|frame| frame.payload.len()).sum()
+/// }
+/// # let _ = total;
+/// ```
 pub type Frames<'a, F = V1> = Datagram<'a, 'a, F, &'a Known<F>>;
 
 /// What a socket received: one datagram, or a report about one that it sent.
 ///
 /// `T` is the type of an accepted datagram's frames: [`Frames`], or a `Vec` of owned ones.
+///
+/// ```
+/// use std::net::UdpSocket;
+/// use unstick::io::{FrameSocket, Received};
+/// use unstick::{DatagramError, Kind};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut socket = FrameSocket::new(UdpSocket::bind("127.0.0.1:0")?);
+/// UdpSocket::bind("127.0.0.1:0")?.send_to(b"", socket.get_ref().local_addr()?)?;
+/// match socket.receiver.recv()? {
+///     Received::Datagram { frames, .. } => println!("{}", frames.count()),
+///     Received::Refused { error, .. } => assert_eq!(error, DatagramError::Empty),
+///     Received::Undelivered(error) => println!("{error}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum Received<T> {
     /// A datagram that consists of whole frames.

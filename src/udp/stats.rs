@@ -3,6 +3,20 @@
 use crate::error::DatagramError;
 
 /// What a receiver counted since it was created.
+///
+/// ```
+/// use std::net::UdpSocket;
+/// use unstick::io::FrameSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut socket = FrameSocket::new(UdpSocket::bind("127.0.0.1:0")?);
+/// UdpSocket::bind("127.0.0.1:0")?.send_to(b"junk", socket.get_ref().local_addr()?)?;
+/// socket.receiver.recv()?;
+/// let stats = socket.receiver.stats();
+/// assert_eq!((stats.datagrams, stats.refused.malformed, stats.refused_bytes), (0, 1, 4));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecvStats {
@@ -23,6 +37,12 @@ pub struct RecvStats {
 }
 
 /// Refused datagrams, by reason: see [`DatagramError`].
+///
+/// ```
+/// use unstick::udp::RecvStats;
+///
+/// assert_eq!(RecvStats::default().refused.malformed, 0);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusals {
@@ -59,6 +79,22 @@ impl Refusals {
 }
 
 /// What a sender counted since it was created.
+///
+/// ```
+/// use std::net::UdpSocket;
+/// use unstick::Kind;
+/// use unstick::io::FrameSocket;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut socket = FrameSocket::new(UdpSocket::bind("127.0.0.1:0")?);
+/// let own = socket.get_ref().local_addr()?;
+/// socket.sender.feed_to(own, Kind::TEXT, "one")?;
+/// socket.sender.send_to(own, Kind::TEXT, "two")?;
+/// let stats = socket.sender.stats();
+/// assert_eq!((stats.frames, stats.datagrams), (2, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SendStats {

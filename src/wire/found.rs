@@ -3,6 +3,16 @@
 use crate::format::Header;
 
 /// What [`Scanner::find`](crate::scan::Scanner::find) found at the front of the kept bytes.
+///
+/// ```
+/// use unstick::U8;
+/// use unstick::scan::{Scan, Scanner};
+///
+/// let mut scanner = Scanner::new(U8);
+/// assert_eq!(scanner.find(b"\x02h")?, Scan::Incomplete { needed: 3 });
+/// assert!(matches!(scanner.find(b"\x02hi")?, Scan::Frame(found) if found.frame_len() == 3));
+/// # Ok::<(), unstick::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan<M> {
     /// A whole frame. It counts as consumed: use [`Scanner::frame`](crate::scan::Scanner::frame), and then drop
@@ -23,6 +33,17 @@ pub enum Scan<M> {
 ///
 /// It can be found first and borrowed later, which `async` code needs if it may have to wait in
 /// between.
+///
+/// ```
+/// use unstick::{FrameBuf, U8};
+///
+/// let mut buf = FrameBuf::growing(U8);
+/// buf.extend(b"\x02hi");
+/// let found = buf.find()?.ok_or("all of it is here")?;
+/// assert_eq!((found.at(), found.frame_len()), (0, 3));
+/// assert_eq!(buf.frame(&found).map(|frame| frame.payload), Some(&b"hi"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found<M> {
     /// The frame's header. For a frame that ends with a mark, `header_len` is the number of bytes
@@ -49,6 +70,17 @@ impl<M> Found<M> {
 }
 
 /// Consecutive payload bytes of one frame, without a borrow of them.
+///
+/// ```
+/// use unstick::{FrameBuf, U8};
+///
+/// let mut buf = FrameBuf::growing(U8);
+/// buf.extend(b"\x05he"); // the rest has not arrived
+/// let run = buf.find_payload()?.ok_or("two bytes are here")?;
+/// assert_eq!((run.at, run.len), (1, 2));
+/// assert_eq!(buf.payload(&run), Some(&b"he"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PayloadRun {
     /// The stream offset of the first byte.
@@ -58,6 +90,19 @@ pub struct PayloadRun {
 }
 
 /// What [`Scanner::find_payload`](crate::scan::Scanner::find_payload) found at the front of the kept bytes.
+///
+/// ```
+/// use unstick::U8;
+/// use unstick::scan::{ScanPayload, Scanner};
+///
+/// let mut scanner = Scanner::new(U8);
+/// let found = scanner.find_payload(b"\x05he")?;
+/// let ScanPayload::Discard(header) = found else { panic!("{found:?}") };
+/// assert_eq!(header, 1);
+/// let found = scanner.find_payload(b"he")?;
+/// assert!(matches!(found, ScanPayload::Run(run) if run.len == 2));
+/// # Ok::<(), unstick::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanPayload {
     /// The next bytes of the payload, or its end. They count as consumed: use them, and then drop
@@ -74,6 +119,19 @@ pub enum ScanPayload {
 }
 
 /// A step of [`Scanner::search`](crate::scan::Scanner::search).
+///
+/// ```
+/// use unstick::scan::Scanner;
+/// use unstick::{Framing, Lines};
+///
+/// let mut scanner = Scanner::new(Framing::new(Lines::new()).with_limit(4));
+/// let kept = b"too long\nok\n";
+/// assert!(scanner.find(kept).is_err());
+/// scanner.begin_search()?;
+/// let searched = scanner.search(kept)?;
+/// assert_eq!((searched.discard, searched.skipped), (9, Some(9)));
+/// # Ok::<(), unstick::RecoverError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Searched {
     /// The number of bytes to drop from the front of the kept bytes.

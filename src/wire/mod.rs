@@ -5,6 +5,7 @@
 //! `families`. The hidden items connect a wire with the state of its decoder and of its scanner.
 
 mod found;
+mod meta;
 mod piece;
 
 use core::fmt::Debug;
@@ -17,6 +18,7 @@ use crate::frame::Frame;
 use crate::mark::Mark;
 
 pub use found::{Found, PayloadRun, Scan, ScanPayload, Searched};
+pub use meta::AsMeta;
 pub use piece::Piece;
 
 /// How frames follow each other in a stream. Decoders, buffers, writers and adapters work with every
@@ -30,6 +32,20 @@ pub use piece::Piece;
 /// | a header that announces the payload's length | [`Format`] | the format itself |
 /// | the same, and a check after the payload | [`Check`] | [`Checked`](crate::Checked) |
 /// | a mark, with or without escapes | [`Mark`] | [`Marked`](crate::Marked) |
+///
+/// ```
+/// use unstick::{EncodeError, Framing, Lines, U32Be, Wire};
+///
+/// /// Works with every framing whose meta is `()`.
+/// fn encode<F: Wire<Meta = ()>>(framing: &Framing<F>, text: &str) -> Result<Vec<u8>, EncodeError> {
+///     let mut wire = Vec::new();
+///     framing.encode((), text, &mut wire)?;
+///     Ok(wire)
+/// }
+/// assert_eq!(encode(&Framing::new(U32Be), "hi")?, b"\0\0\0\x02hi");
+/// assert_eq!(encode(&Framing::new(Lines::new()), "hi")?, b"hi\n");
+/// # Ok::<(), unstick::EncodeError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say how frames follow each other in a stream",
     note = "implement `Format` for a header that announces the payload's length, or use `Checked`, `Marked`, or a framing of this crate"
@@ -208,6 +224,19 @@ pub trait Scanning<W: Wire>: Clone + Send + Sync + Unpin {
 /// payload ([`Checked`](crate::Checked)), and marks.
 ///
 /// Other formats have none of these: any bytes may be a header of theirs.
+///
+/// ```
+/// use unstick::{FrameBuf, Framing, Lines, Search};
+///
+/// fn skipped<F: Search>(framing: Framing<F>, bytes: &[u8]) -> Option<u64> {
+///     let mut buf = FrameBuf::growing(framing);
+///     buf.extend(bytes);
+///     buf.next_frame().err()?;
+///     buf.resync().ok()?
+/// }
+/// let short = Framing::new(Lines::new()).with_limit(4);
+/// assert_eq!(skipped(short, b"too long\nok\n"), Some(9));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "frames of `{Self}` cannot be found again after an error",
     label = "there is neither a check nor a mark to find a frame by",
@@ -226,6 +255,17 @@ pub trait Search: Wire {
 ///
 /// [`Checked`](crate::Checked) formats and [`V2`] are not among them: their search begins in the failed frame, of
 /// which a decoder keeps no payload.
+///
+/// ```
+/// use unstick::{Decoder, Resync, V1};
+///
+/// fn skipped<F: Resync>(decoder: &mut Decoder<F>, mut bytes: &[u8]) -> Option<u64> {
+///     decoder.decode(&mut bytes).err()?;
+///     decoder.resync(&mut bytes).ok()?
+/// }
+/// let stream = b"noise\xf5\x01\x01\0\0\0\x02\xf2hi";
+/// assert_eq!(skipped(&mut Decoder::with_framing(V1), stream), Some(5));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "frames of `{Self}` cannot be found again without the bytes of the failed frame",
     label = "a decoder keeps no payload",
@@ -245,6 +285,21 @@ pub trait Resync: Search {
 ///
 /// It is needed to see a header before its payload, to read or write a payload in pieces that
 /// need not fit into memory, to split a frame off a slice, and for datagrams.
+///
+/// ```
+/// use unstick::{DecodeError, Framing, KnownLength, U16Be, Wire};
+///
+/// /// Counts the whole frames at the beginning of these bytes.
+/// fn count<F: Wire + KnownLength>(framing: &Framing<F>, mut bytes: &[u8]) -> Result<usize, DecodeError> {
+///     let mut frames = 0;
+///     while framing.split_frame(&mut bytes)?.is_some() {
+///         frames += 1;
+///     }
+///     Ok(frames)
+/// }
+/// assert_eq!(count(&Framing::new(U16Be), b"\0\x02hi\0\x05hel")?, 1);
+/// # Ok::<(), unstick::DecodeError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "frames of `{Self}` do not announce the length of their payload",
     label = "this needs a length at the beginning of the frame",

@@ -17,6 +17,18 @@ use crate::frame::Escaped;
 /// borrowed from the input. So are bytes that were held back because they could begin a mark.
 ///
 /// A check after the payload arrives last. Until the last piece, the payload is unchecked.
+///
+/// ```
+/// use unstick::{Decoder, U8};
+///
+/// let mut decoder = Decoder::with_framing(U8);
+/// let piece = decoder.decode(&mut &b"\x05he"[..])?.unwrap();
+/// assert_eq!(piece.header.map(|header| header.payload_len), Some(5));
+/// assert_eq!((piece.bytes, piece.last), (&b"he"[..], false));
+/// let piece = decoder.decode(&mut &b"llo"[..])?.unwrap();
+/// assert_eq!((piece.header, piece.bytes, piece.last), (None, &b"llo"[..], true));
+/// # Ok::<(), unstick::DecodeError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Piece<'a, M, L = u64> {
     /// The frame's header, in its first piece.

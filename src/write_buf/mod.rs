@@ -3,7 +3,6 @@
 mod owned;
 mod streamed;
 
-use core::borrow::Borrow;
 use core::fmt;
 use core::ops::Range;
 
@@ -13,7 +12,7 @@ use crate::error::EncodeError;
 use crate::format::V1;
 use crate::framing::Framing;
 use crate::storage::Storage;
-use crate::wire::Wire;
+use crate::wire::{AsMeta, Wire};
 
 /// A growing buffer lets a payload of at least this many bytes be written directly, without a copy,
 /// if the transport takes several slices in one write. Copying a smaller one costs less than a write
@@ -111,6 +110,15 @@ struct Direct {
 }
 
 /// What a [`WriteBuf`] did with a frame or a run of payload bytes.
+///
+/// ```
+/// use unstick::{Accepted, U8, WriteBuf};
+///
+/// let mut buf = WriteBuf::new([0; 8], U8);
+/// assert_eq!(buf.frame((), b"hello")?, Accepted::Collected);
+/// assert_eq!(buf.frame((), b"again")?, Accepted::Nothing); // write what is there first
+/// # Ok::<(), unstick::WriteBufError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "only `Collected` is done"]
 pub enum Accepted {
@@ -124,6 +132,14 @@ pub enum Accepted {
 }
 
 /// Why a [`WriteBuf`] accepts nothing.
+///
+/// ```
+/// use unstick::{EncodeError, U8, WriteBuf, WriteBufError};
+///
+/// let mut buf = WriteBuf::growing(U8);
+/// let error = buf.frame((), &[0; 256]).unwrap_err();
+/// assert_eq!(error, WriteBufError::Encode(EncodeError::Oversize { len: 256, limit: 255 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteBufError {
@@ -277,15 +293,15 @@ impl<S: Storage, F: Wire> WriteBuf<S, F> {
     /// storage is shorter than a header. Nothing changes then.
     pub fn frame(
         &mut self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl AsMeta<F::Meta>,
         payload: &[u8],
     ) -> Result<Accepted, WriteBufError> {
         self.check()?;
         self.encoder.check_boundary()?;
         if S::GROWS {
-            return self.grow_by_frame(meta.borrow(), &[], payload);
+            return self.grow_by_frame(meta.as_meta(), &[], payload);
         }
-        let meta = meta.borrow();
+        let meta = meta.as_meta();
         match self.storage.encode(self.end, self.encoder.framing(), meta, payload) {
             Ok(end) => {
                 self.end = end;
@@ -466,7 +482,7 @@ impl<F: Wire> WriteBuf<alloc::vec::Vec<u8>, F> {
     /// As [`frame`](Self::frame).
     pub fn collect(
         &mut self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl AsMeta<F::Meta>,
         payload: &[u8],
     ) -> Result<(), WriteBufError> {
         self.check()?;

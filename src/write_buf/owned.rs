@@ -1,13 +1,11 @@
 //! Large payloads that are accepted with their memory.
 
 #[cfg(feature = "alloc")]
-use core::borrow::Borrow;
-
 use super::WriteBuf;
 #[cfg(feature = "alloc")]
 use super::{Direct, WriteBufError};
 use crate::storage::Storage;
-use crate::wire::Wire;
+use crate::wire::{AsMeta, Wire};
 
 impl<S: Storage, F: Wire> WriteBuf<S, F> {
     /// The payload that was accepted with its memory and is not written.
@@ -50,10 +48,10 @@ impl<F: Wire> WriteBuf<alloc::vec::Vec<u8>, F> {
     /// As [`frame`](Self::frame).
     pub fn collect_owned(
         &mut self,
-        meta: impl Borrow<F::Meta>,
+        meta: impl AsMeta<F::Meta>,
         payload: alloc::vec::Vec<u8>,
     ) -> Result<(), WriteBufError> {
-        let meta = meta.borrow();
+        let meta = meta.as_meta();
         if !self.is_direct(payload.len()) {
             return self.collect(meta, &payload);
         }

@@ -1,12 +1,10 @@
 //! Frames whose payload comes in pieces.
 
-use core::borrow::Borrow;
-
 use super::{Accepted, Direct, WriteBuf, WriteBufError};
 use crate::check::TrailerBuf;
 use crate::error::EncodeError;
 use crate::storage::Storage;
-use crate::wire::{KnownLength, Wire};
+use crate::wire::{AsMeta, KnownLength, Wire};
 
 impl<S: Storage, F: KnownLength> WriteBuf<S, F> {
     /// Begins a streamed frame with a payload of `payload_len` bytes, which the caller passes to
@@ -16,7 +14,7 @@ impl<S: Storage, F: KnownLength> WriteBuf<S, F> {
     /// As [`frame`](Self::frame).
     pub fn begin(
         &mut self,
-        meta: impl Borrow<<F as Wire>::Meta>,
+        meta: impl AsMeta<<F as Wire>::Meta>,
         payload_len: u64,
     ) -> Result<Accepted, WriteBufError> {
         self.check()?;
@@ -27,7 +25,7 @@ impl<S: Storage, F: KnownLength> WriteBuf<S, F> {
             }
             self.make_room();
         }
-        let meta = meta.borrow();
+        let meta = meta.as_meta();
         match self.head(meta, payload_len) {
             Ok(head) => {
                 let head = head.as_ref().map(AsRef::as_ref).unwrap_or_default();
@@ -92,13 +90,13 @@ impl<F: KnownLength> WriteBuf<alloc::vec::Vec<u8>, F> {
     /// As [`frame`](Self::frame).
     pub fn frame_in_parts(
         &mut self,
-        meta: impl Borrow<<F as Wire>::Meta>,
+        meta: impl AsMeta<<F as Wire>::Meta>,
         first: &[u8],
         rest: &[u8],
     ) -> Result<Accepted, WriteBufError> {
         self.check()?;
         self.encoder.check_boundary()?;
-        self.grow_by_frame(meta.borrow(), first, rest)
+        self.grow_by_frame(meta.as_meta(), first, rest)
     }
 
     /// Collects a whole frame whose payload has two parts, however long they are and however full the
@@ -108,7 +106,7 @@ impl<F: KnownLength> WriteBuf<alloc::vec::Vec<u8>, F> {
     /// As [`frame`](Self::frame).
     pub fn collect_in_parts(
         &mut self,
-        meta: impl Borrow<<F as Wire>::Meta>,
+        meta: impl AsMeta<<F as Wire>::Meta>,
         first: &[u8],
         rest: &[u8],
     ) -> Result<(), WriteBufError> {
@@ -117,7 +115,7 @@ impl<F: KnownLength> WriteBuf<alloc::vec::Vec<u8>, F> {
         self.encoder.check_boundary()?;
         self.make_room();
         let payload_len = (first.len() as u64).saturating_add(rest.len() as u64);
-        if let Some(head) = self.head(meta.borrow(), payload_len)? {
+        if let Some(head) = self.head(meta.as_meta(), payload_len)? {
             self.begin_digest(head.as_ref(), first);
             self.digest = self.update_digest(rest);
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use unstick::io::{FrameReader, FrameWriter, ReadError, WriteError};
-use unstick::{DecodeError, Decoder, EncodeError, Framing, I32Le, Kind, U64Be, V1};
+use unstick::{DecodeError, Decoder, EncodeError, Framing, I32Le, Kind, U32Be, U64Be, V1};
 use unstick_testing::script::{Drain, Source, Step};
 
 fn frame(payload: &[u8]) -> Vec<u8> {
@@ -170,6 +170,87 @@ fn times_are_kept_between_the_reads_of_a_real_socket() {
         }
     };
     assert!(matches!(error, ReadError::IdleTimeout { at: 0, .. }), "{error}");
+}
+
+/// The text names the timeout, not the resource that is "temporarily unavailable".
+#[test]
+fn a_read_timeout_of_the_socket_says_what_happened_and_the_call_can_be_repeated() {
+    let (mut ours, theirs) = tcp_pair();
+    let mut reader = FrameReader::with_framing(&theirs, U32Be);
+    ours.write_all(b"\0\0\0\x05he").unwrap();
+    let error = reader.next_frame().unwrap_err();
+    assert!(error.is_socket_timeout(), "{error:?}");
+    let text = error.to_string();
+    assert!(text.starts_with("no byte arrived within the stream's read timeout"), "{text}");
+    assert!(text.ends_with("nothing is lost, call again, or end the connection"), "{text}");
+    // The system's own error is in it, and has its kind.
+    let system = std::io::Error::from(error);
+    assert!(matches!(system.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{system}");
+
+    ours.write_all(b"llo").unwrap();
+    assert_eq!(reader.next_frame().unwrap().unwrap().payload, b"hello");
+    // A peer that is gone is no timeout.
+    drop(ours);
+    assert!(reader.next_frame().unwrap().is_none());
+    assert!(!ReadError::Io(ErrorKind::ConnectionReset.into()).is_socket_timeout());
+    #[cfg(target_os = "linux")] // ETIMEDOUT
+    assert!(!ReadError::Io(std::io::Error::from_raw_os_error(110)).is_socket_timeout());
+}
+
+#[test]
+fn a_write_timeout_of_the_socket_says_so_and_the_writer_continues_where_it_stopped() {
+    let (ours, mut theirs) = tcp_pair();
+    theirs.set_read_timeout(None).unwrap();
+    ours.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut writer = FrameWriter::with_framing(&ours, U32Be);
+    // Until the buffers of the system are full: frames of many sizes below 32 KiB, which are never
+    // written before they are accepted.
+    let mut sent = Vec::new();
+    let error = loop {
+        let payload = vec![u8::try_from(sent.len() % 251).unwrap(); 1 + sent.len() % 20_000];
+        let result = writer.send((), &payload);
+        sent.push(payload);
+        if let Err(error) = result {
+            break error;
+        }
+    };
+    assert!(error.is_socket_timeout(), "{error:?}");
+    let text = error.to_string();
+    assert!(text.starts_with("no byte was taken within the stream's write timeout"), "{text}");
+    match error {
+        WriteError::Flush(_) => assert!(text.ends_with("flush again, or end the connection")),
+        WriteError::Io(_) => drop(sent.pop()), // it was not accepted
+        other => panic!("{other}"),
+    }
+
+    let want = sent.clone();
+    let reads = std::thread::spawn(move || {
+        let mut reader = FrameReader::with_framing(&mut theirs, U32Be);
+        for payload in want {
+            assert_eq!(reader.next_frame().unwrap().unwrap().payload, payload);
+        }
+        assert!(reader.next_frame().unwrap().is_none());
+    });
+    while let Err(error) = writer.flush() {
+        assert!(error.is_socket_timeout(), "{error}");
+    }
+    ours.shutdown(std::net::Shutdown::Write).unwrap();
+    reads.join().unwrap();
+}
+
+/// A writer and a reader of one socket need no second handle: a reference reads and writes.
+#[test]
+fn a_reader_and_a_writer_share_one_socket() {
+    let (ours, theirs) = tcp_pair();
+    let mut reader = FrameReader::with_framing(&ours, U32Be);
+    let mut writer = FrameWriter::with_framing(&ours, U32Be);
+    for payload in ["one", "", "three"] {
+        writer.send((), payload).unwrap();
+        let mut echo = FrameReader::with_framing(&theirs, U32Be);
+        let frame = echo.next_frame().unwrap().unwrap();
+        FrameWriter::with_framing(&theirs, U32Be).send((), frame.payload).unwrap();
+        assert_eq!(reader.next_frame().unwrap().unwrap().payload, payload.as_bytes());
+    }
 }
 
 #[test]

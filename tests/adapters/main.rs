@@ -32,6 +32,8 @@ mod threads;
 #[cfg(feature = "tokio")]
 mod tokio;
 #[cfg(feature = "tokio")]
+mod tokio_write_timeout;
+#[cfg(feature = "tokio")]
 mod udp;
 #[cfg(feature = "std")]
 mod udp_network;

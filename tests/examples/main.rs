@@ -8,8 +8,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use unstick::Kind;
 use unstick::io::{FrameReader, FrameWriter};
+use unstick::{Kind, U32Be};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -229,4 +229,130 @@ fn udp_readings() {
         let line = format!("sensor {sensor}: reading 1000 is the newest\n");
         assert!(printed.contains(&line), "{printed}");
     }
+}
+
+/// A client of the chat, which speaks JSON after a length of four bytes.
+struct Guest {
+    reader: FrameReader<TcpStream, U32Be>,
+    writer: FrameWriter<TcpStream, U32Be>,
+}
+
+impl Guest {
+    fn join(server: &Server, name: &str) -> Self {
+        let socket = server.socket();
+        let reader = FrameReader::with_framing(socket.try_clone().unwrap(), U32Be);
+        let mut guest = Self { reader, writer: FrameWriter::with_framing(socket, U32Be) };
+        guest.writer.send((), format!(r#"{{"join":"{name}"}}"#)).unwrap();
+        assert_eq!(guest.hears(), format!(r#"{{"joined":{{"name":"{name}"}}}}"#));
+        guest
+    }
+
+    fn says(&mut self, text: &str) {
+        self.writer.send((), format!(r#"{{"say":"{text}"}}"#)).unwrap();
+    }
+
+    /// The next event; nothing at the end of the stream.
+    fn hears(&mut self) -> String {
+        let frame = self.reader.next_frame().unwrap();
+        frame.map(|frame| String::from_utf8(frame.payload.to_vec()).unwrap()).unwrap_or_default()
+    }
+}
+
+#[test]
+fn a_chat_tells_everybody_and_says_goodbye() {
+    let mut server = Server::start("chat");
+    let mut ann = Guest::join(&server, "ann");
+    let mut bob = Guest::join(&server, "bob");
+    assert_eq!(ann.hears(), r#"{"joined":{"name":"bob"}}"#);
+    for (text, speaker) in [("hello", true), ("", false), ("粘包", true)] {
+        let name = if speaker { "ann" } else { "bob" };
+        if speaker { &mut ann } else { &mut bob }.says(text);
+        let said = format!(r#"{{"said":{{"name":"{name}","text":"{text}"}}}}"#);
+        assert_eq!((ann.hears(), bob.hears()), (said.clone(), said));
+    }
+
+    // One that is not understood leaves, and nobody else.
+    let mut eve = Guest::join(&server, "eve");
+    assert_eq!(ann.hears(), r#"{"joined":{"name":"eve"}}"#);
+    eve.writer.send((), "no JSON").unwrap();
+    assert_eq!(ann.hears(), r#"{"left":{"name":"eve"}}"#);
+    let mut silent = server.socket(); // never joins
+    silent.write_all(b"\xff\xff\xff\xff").unwrap(); // over the limit
+    assert_eq!(silent.read(&mut [0]).unwrap_or_default(), 0);
+
+    // One that ends its stream leaves too.
+    assert_eq!(bob.hears(), r#"{"joined":{"name":"eve"}}"#);
+    assert_eq!(bob.hears(), r#"{"left":{"name":"eve"}}"#);
+    bob.writer.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!((bob.hears(), bob.hears()), (r#""bye""#.into(), String::new()));
+    assert_eq!(ann.hears(), r#"{"left":{"name":"bob"}}"#);
+
+    #[cfg(unix)]
+    {
+        let id = server.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        assert_eq!((ann.hears(), ann.hears()), (r#""bye""#.into(), String::new()));
+        assert!(server.child.wait().unwrap().success());
+    }
+    #[cfg(not(unix))]
+    let _ = &mut server;
+}
+
+/// The others hear everything while one of them reads nothing, and that one is dropped.
+#[test]
+fn a_slow_client_of_the_chat_is_dropped_and_delays_nobody() {
+    let server = Server::start("chat");
+    let mut ann = Guest::join(&server, "ann");
+    let slow = Guest::join(&server, "slow"); // reads nothing from here on
+    assert_eq!(ann.hears(), r#"{"joined":{"name":"slow"}}"#);
+    let text = "x".repeat(60_000);
+    let said = format!(r#"{{"said":{{"name":"ann","text":"{text}"}}}}"#);
+    let began = std::time::Instant::now();
+    let mut left = false;
+    // More than the buffers of the system and the queue hold.
+    for _ in 0..2_000 {
+        ann.says(&text);
+        let mut event = ann.hears();
+        if event == r#"{"left":{"name":"slow"}}"# {
+            left = true;
+            event = ann.hears();
+        }
+        assert_eq!(event.len(), said.len());
+        if left {
+            break;
+        }
+    }
+    if !left {
+        assert_eq!(ann.hears(), r#"{"left":{"name":"slow"}}"#);
+    }
+    assert!(began.elapsed() < 3 * SOON);
+    drop(slow);
+}
+
+#[test]
+fn responses_come_in_any_order_and_a_slow_one_is_not_waited_for() {
+    let server = Server::start("request_response");
+    let addr = server.addr.to_string();
+    let got = output(program("request_response").args([&addr, "hello", "slow one", "", "goodbye"]));
+    assert!(got.status.success() && got.stderr.is_empty(), "{got:?}");
+    let said = String::from_utf8(got.stdout).unwrap();
+    assert_eq!(said, "hello: HELLO\nslow one: no response within 500ms\n: \ngoodbye: GOODBYE\n");
+
+    // The ids of a client come back with their responses, the slow one last.
+    let socket = server.socket();
+    let mut writer = FrameWriter::with_framing(&socket, U32Be);
+    for (id, text) in [(7, "slow"), (9, "a"), (8, "b")] {
+        writer.feed((), [&u32::to_be_bytes(id), text.as_bytes()].concat()).unwrap();
+    }
+    writer.flush().unwrap();
+    let mut reader = FrameReader::with_framing(&socket, U32Be);
+    let mut ids: Vec<u8> =
+        (0..3).map(|_| reader.next_frame().unwrap().unwrap().payload[3]).collect();
+    assert_eq!(ids.pop(), Some(7));
+    ids.sort_unstable();
+    assert_eq!(ids, [8, 9]);
+
+    // A payload without an id ends the connection.
+    writer.send((), "no").unwrap();
+    assert!(matches!(reader.next_frame(), Ok(None) | Err(unstick::io::ReadError::Io(_))));
 }

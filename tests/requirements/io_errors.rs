@@ -75,6 +75,7 @@ fn errors_of_blocking_and_tokio_streams() {
     check_transport(WriteError::Io(reset()));
     check_transport(WriteError::Flush(reset()));
     check(WriteError::Encode(EncodeError::Meta), ErrorKind::InvalidInput, &EncodeError::Meta);
+    check_own(ErrorKind::TimedOut, || WriteError::Timeout { after: AFTER, accepted: true });
     check_own(ErrorKind::BrokenPipe, || WriteError::Poisoned);
 }
 

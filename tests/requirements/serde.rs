@@ -234,6 +234,11 @@ fn errors_of_the_adapters_are_records_too() {
             to_value(WriteError::Encode(EncodeError::NoFrame)),
             json!({ "error": "encode", "encode": { "error": "no_frame" } }),
         ),
+        (
+            to_value(WriteError::Timeout { after, accepted: true }),
+            json!({ "error": "timeout", "accepted": true,
+                "after": { "secs": 1, "nanos": 500_000_000 } }),
+        ),
     ];
     for (record, is) in records {
         assert_eq!(record.unwrap(), is);

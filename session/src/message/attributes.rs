@@ -8,6 +8,20 @@ use super::{Encoded, MessageError, split};
 ///
 /// It is optional: a receiver that does not know this message skips it, and one that knows it may
 /// ignore it. It never says who may read or write the file; the receiver decides that.
+///
+/// ```
+/// use unstick_session::message::{FileAttributes, Message};
+///
+/// let message = Message::FileAttributes(FileAttributes {
+///     id: 1,
+///     modified: None,
+///     is_executable: true,
+/// });
+/// let encoded = message.encode()?;
+/// let payload = [encoded.head(), encoded.tail()].concat();
+/// assert_eq!(Message::decode(encoded.kind(), &payload)?, message);
+/// # Ok::<(), unstick_session::message::MessageError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileAttributes {
     /// The transfer id.

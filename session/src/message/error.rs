@@ -10,6 +10,14 @@ use super::{Code, FileOpen};
 /// The error for a payload that is malformed for its kind (spec, chapter 13).
 ///
 /// Offsets count from the payload's first byte.
+///
+/// ```
+/// use unstick::Kind;
+/// use unstick_session::message::{Message, MessageError};
+///
+/// let error = Message::decode(Kind::PING, &[0; 65]).unwrap_err();
+/// assert_eq!(error, MessageError::TooLong { kind: Kind::PING, len: 65, max: 64 });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -151,6 +159,14 @@ impl fmt::Display for Bytes {
 /// into a valid one.
 ///
 /// Offsets count from the name's first byte.
+///
+/// ```
+/// use unstick_session::message::check_name;
+///
+/// assert!(check_name("report.pdf").is_ok());
+/// let error = check_name("../report.pdf").unwrap_err();
+/// println!("{error}"); // what is wrong with the name
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

@@ -7,6 +7,21 @@ use unstick::Escaped;
 use super::Code;
 
 /// An offer of a file (spec, 13.1; the name, 13.6).
+///
+/// ```
+/// use unstick_session::message::{FileOpen, Message, ResumeKey};
+///
+/// let message = Message::FileOpen(FileOpen {
+///     id: 1,
+///     key: ResumeKey::NONE,
+///     size: Some(5),
+///     name: "hello.txt",
+/// });
+/// let encoded = message.encode()?;
+/// let payload = [encoded.head(), encoded.tail()].concat();
+/// assert_eq!(Message::decode(encoded.kind(), &payload)?, message);
+/// # Ok::<(), unstick_session::message::MessageError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileOpen<'a> {
     /// The transfer id: greater than every id that this sender used before in this conversation.
@@ -31,6 +46,16 @@ impl FileOpen<'_> {
 }
 
 /// A run of the open file's bytes (spec, 13.1 and 15.3).
+///
+/// ```
+/// use unstick_session::message::{FileData, Message};
+///
+/// let message = Message::FileData(FileData { id: 1, offset: 0, bytes: b"hello" });
+/// let encoded = message.encode()?;
+/// let payload = [encoded.head(), encoded.tail()].concat();
+/// assert_eq!(Message::decode(encoded.kind(), &payload)?, message);
+/// # Ok::<(), unstick_session::message::MessageError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FileData<'a> {
     /// The transfer id.
@@ -47,6 +72,14 @@ impl FileData<'_> {
 }
 
 /// The end of the open file (spec, 13.1 and 15.3).
+///
+/// ```
+/// use unstick_session::message::{Code, Digest, FileDone};
+///
+/// let done = FileDone { id: 1, total: 0, digest: Digest::OF_NOTHING };
+/// assert_eq!(done.answer(Digest::OF_NOTHING).code, Code::STORED); // of the bytes that were received
+/// assert_eq!(done.answer(Digest([7; 32])).code, Code::BAD_DIGEST);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileDone {
     /// The transfer id.
@@ -78,6 +111,16 @@ impl FileDone {
 }
 
 /// The receiver's answer for a file (spec, 13.1 and 15.6).
+///
+/// ```
+/// use unstick_session::message::{Code, Digest, FileStatus};
+///
+/// // The receiver has four bytes of an earlier attempt.
+/// let status = FileStatus::ready(1, 4, Digest([7; 32]));
+/// assert_eq!(status.code, Code::READY);
+/// assert_eq!(status.begin_at(Digest([7; 32])), 4); // the sender's first four bytes are the same
+/// assert_eq!(status.begin_at(Digest([8; 32])), 0); // another file: from its beginning
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStatus<'a> {
     /// The transfer id, chosen by the side that receives this message.
@@ -156,6 +199,16 @@ impl<'a> FileStatus<'a> {
 }
 
 /// The sender abandons the open file (spec, 13.1 and 15.3).
+///
+/// ```
+/// use unstick_session::message::{Code, FileCancel, Message};
+///
+/// let message = Message::FileCancel(FileCancel { id: 1, code: Code::GIVEN_UP, reason: "" });
+/// let encoded = message.encode()?;
+/// let payload = [encoded.head(), encoded.tail()].concat();
+/// assert_eq!(Message::decode(encoded.kind(), &payload)?, message);
+/// # Ok::<(), unstick_session::message::MessageError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileCancel<'a> {
     /// The transfer id.
@@ -168,6 +221,12 @@ pub struct FileCancel<'a> {
 }
 
 /// A SHA-256 digest. `Display` and `Debug` print it in hexadecimal.
+///
+/// ```
+/// use unstick_session::message::{Digest};
+///
+/// assert!(Digest::OF_NOTHING.to_string().starts_with("e3b0c44298fc1c14"));
+/// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
 
@@ -199,6 +258,13 @@ impl fmt::Debug for Digest {
 /// Anyone who knows the key can resume those transfers. Take it from a cryptographic random generator,
 /// or derive it from a secret and from what the file is; never use one key for two files. `Debug` does
 /// not print it.
+///
+/// ```
+/// use unstick_session::message::{ResumeKey};
+///
+/// let key = ResumeKey([7; 16]); // of a random generator
+/// assert_eq!(format!("{key:?}"), "ResumeKey(..)");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResumeKey(pub [u8; 16]);
 

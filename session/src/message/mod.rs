@@ -46,6 +46,19 @@ pub use name::{MAX_NAME_LEN, check_name};
 pub const MAX_PING_LEN: usize = 64;
 
 /// A message, borrowed from a frame's payload.
+///
+/// ```
+/// use unstick::{Framing, Kind, V1};
+/// use unstick_session::message::Message;
+///
+/// let framing = Framing::new(V1);
+/// let mut wire = Vec::new();
+/// framing.encode(Kind::TEXT, "hello", &mut wire)?;
+/// let frame = framing.split_frame(&mut &wire[..])?.ok_or("all of it is here")?;
+/// assert_eq!(Message::decode(frame.meta, frame.payload)?, Message::Text("hello"));
+/// assert!(Message::decode(Kind::TEXT, b"\xff").is_err()); // not UTF-8
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message<'a> {
@@ -84,6 +97,17 @@ pub enum Message<'a> {
 }
 
 /// The limit and the name of a side (spec, 13.1 and 14.1).
+///
+/// ```
+/// use unstick_session::message::{Hello, Message};
+///
+/// let message = Message::Hello(Hello { limit: 1 << 20, name: "example" });
+/// let encoded = message.encode()?;
+/// let payload = [encoded.head(), encoded.tail()].concat();
+/// assert_eq!(payload, b"\0\x10\0\0example");
+/// assert_eq!(Message::decode(encoded.kind(), &payload)?, message);
+/// # Ok::<(), unstick_session::message::MessageError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello<'a> {
     /// The limit of this side: the maximum payload length that it accepts, in bytes.
@@ -100,6 +124,16 @@ pub struct Hello<'a> {
 /// The last message of a stream (spec, 13.4 and 14.4).
 ///
 /// [`Code::NO_ERROR`] without a reason is the ordinary close. It is encoded as an empty payload.
+///
+/// ```
+/// use unstick_session::message::{Close, Code, Message};
+///
+/// let message = Message::Close(Close { code: Code::BUSY, reason: "try again later" });
+/// let encoded = message.encode()?;
+/// let payload = [encoded.head(), encoded.tail()].concat();
+/// assert_eq!(Message::decode(encoded.kind(), &payload)?, message);
+/// # Ok::<(), unstick_session::message::MessageError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Close<'a> {
     /// Why the stream ends.

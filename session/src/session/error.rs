@@ -11,6 +11,17 @@ use crate::message::{Code, FileStatus, MessageError};
 /// The error that ended a conversation: the peer broke a rule.
 ///
 /// The error latches. The peer receives a close with its [`code`](Self::code).
+///
+/// ```
+/// use unstick::Kind;
+/// use unstick_session::session::{Session, SessionError};
+///
+/// let mut session = Session::new();
+/// session.handle_frame(Kind::CLOSE, b"")?;
+/// let error: SessionError = session.handle_frame(Kind::TEXT, b"more").unwrap_err();
+/// println!("{error}"); // what the peer did, and which rule forbids it
+/// # Ok::<(), SessionError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -164,6 +175,16 @@ unstick::__io_errors! {
 
 /// The error for a message that cannot be sent now. The session's state is unchanged, and nothing
 /// of the message may be written.
+///
+/// ```
+/// use unstick_session::message::{Close, Message};
+/// use unstick_session::session::{SendError, Session};
+///
+/// let mut session = Session::new();
+/// session.send(&Message::Close(Close::ORDINARY))?;
+/// assert_eq!(session.send(&Message::Text("more")), Err(SendError::Closed));
+/// # Ok::<(), SendError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

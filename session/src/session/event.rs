@@ -7,6 +7,19 @@ use crate::message::{
 };
 
 /// What a received frame means for the application.
+///
+/// ```
+/// use unstick::Kind;
+/// use unstick_session::session::{Event, Session};
+///
+/// let mut session = Session::new();
+/// match session.handle_frame(Kind::TEXT, b"hello")? {
+///     Event::Text(text) => assert_eq!(text, "hello"),
+///     Event::Close(close) => println!("the peer ends: {}", close.code),
+///     _ => {} // files, for example, which this application does not take
+/// }
+/// # Ok::<(), unstick_session::session::SessionError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {

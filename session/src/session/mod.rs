@@ -112,6 +112,18 @@ pub const MAX_PINGS: usize = 4;
 /// that the protocol requires.
 ///
 /// It does not wait, allocate or panic.
+///
+/// ```
+/// use unstick::Kind;
+/// use unstick_session::message::Message;
+/// use unstick_session::session::{Event, Session};
+///
+/// let mut session = Session::new();
+/// assert_eq!(session.handle_frame(Kind::TEXT, b"hello")?, Event::Text("hello"));
+/// let answer = session.send(&Message::Text("HELLO"))?;
+/// assert_eq!((answer.kind(), answer.tail()), (Kind::TEXT, &b"HELLO"[..])); // write it as a frame
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
     /// The known application kinds, one bit for each.

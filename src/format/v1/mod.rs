@@ -10,6 +10,18 @@ use header::{HEADER_LEN, Kind, VERSION, Version};
 /// The format of this project's own protocol: magic, version, kind, a 32-bit length and a check.
 ///
 /// The [`header`](crate::header) module describes its layout, `spec.md` the protocol.
+///
+/// ```
+/// use unstick::{Framing, Kind, V1};
+///
+/// let framing = Framing::new(V1);
+/// let mut wire = Vec::new();
+/// framing.encode(Kind::TEXT, "hi", &mut wire)?;
+/// assert_eq!(wire, b"\xF5\x01\x01\0\0\0\x02\xF2hi");
+/// let frame = framing.split_frame(&mut &wire[..])?.ok_or("all of it is here")?;
+/// assert_eq!((frame.meta, frame.payload), (Kind::TEXT, &b"hi"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct V1;
 

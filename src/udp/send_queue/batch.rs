@@ -1,6 +1,5 @@
 //! The datagrams of one peer.
 
-use core::borrow::Borrow;
 use std::net::SocketAddr;
 use std::vec::Vec;
 
@@ -10,6 +9,7 @@ use crate::encode::EncodedHeader;
 use crate::error::EncodeError;
 use crate::format::Format;
 use crate::framing::Framing;
+use crate::wire::AsMeta;
 
 /// How many bytes one system call can send at most: what a datagram over IPv4 has room for.
 pub(super) const MAX_RUN_BYTES: usize = 65_507;
@@ -87,7 +87,7 @@ impl Batch {
 
     /// Adds frames. Returns `true` if there are no more, and `false` if the batch may be full now.
     #[inline(always)]
-    pub(super) fn fill<F: Format, M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+    pub(super) fn fill<F: Format, M: AsMeta<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         framing: &Framing<F>,
         limit: usize,
@@ -98,7 +98,7 @@ impl Batch {
         let mut place = place.get_mut(..room).unwrap_or_default();
         loop {
             let Some((meta, payload)) = frames.next() else { return Ok(true) };
-            let (meta, payload) = (meta.borrow(), payload.as_ref());
+            let (meta, payload) = (meta.as_meta(), payload.as_ref());
             check_place(framing.format(), meta)?;
             let header = framing.encode_header(meta, payload.len() as u64)?;
             let len = header.as_bytes().len().saturating_add(payload.len());

@@ -2,7 +2,6 @@
 
 mod batch;
 
-use core::borrow::Borrow;
 use core::fmt;
 use std::boxed::Box;
 use std::collections::{HashMap, VecDeque};
@@ -19,6 +18,7 @@ use crate::encode::EncodedHeader;
 use crate::error::EncodeError;
 use crate::format::Format;
 use crate::framing::Framing;
+use crate::wire::AsMeta;
 
 /// How many bytes for all peers are held, about, before all of it is sent.
 const MAX_HELD_BYTES: usize = 4 << 20;
@@ -160,7 +160,7 @@ impl<F: Format> SendQueue<F> {
     ///
     /// # Errors
     /// As [`check`](Self::check), for a frame that was taken from `frames` and not accepted.
-    pub fn push_all<M: Borrow<F::Meta>, P: AsRef<[u8]>>(
+    pub fn push_all<M: AsMeta<F::Meta>, P: AsRef<[u8]>>(
         &mut self,
         peer: &SocketAddr,
         frames: &mut impl Iterator<Item = (M, P)>,

@@ -1,0 +1,136 @@
+//! A chat server: messages in JSON, each after its length as four bytes, for many clients.
+//!
+//! A client that reads too slowly is dropped, and nobody waits for it: each has a bounded queue, and a
+//! write that makes no progress ends with a timeout. Ctrl-C says goodbye to all, and waits for them.
+//!
+//! ```console
+//! cargo run --example chat --features tokio -- 127.0.0.1:7000
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+use unstick::tokio::{FrameReader, FrameWriter};
+use unstick::{Framing, U32Be};
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// A length of four bytes, and at most 64 KiB of JSON.
+const FRAMING: Framing<U32Be> = Framing::new(U32Be).with_limit(64 * 1024);
+/// How many messages a client may be behind the others.
+const QUEUE: usize = 64;
+
+/// What a client sends: first `{"join":"ann"}`, then `{"say":"hello"}`.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Request {
+    Join(String),
+    Say(String),
+}
+
+/// What all clients get.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Event<'a> {
+    Joined { name: &'a str },
+    Said { name: &'a str, text: &'a str },
+    Left { name: &'a str },
+    Bye,
+}
+
+/// Events for all clients, each encoded once.
+type Room = broadcast::Sender<Arc<[u8]>>;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:7000".into());
+    let listener = TcpListener::bind(addr).await?;
+    println!("listening on {}", listener.local_addr()?);
+
+    let room = Room::new(QUEUE);
+    let (stop, stopped) = watch::channel(false);
+    let mut clients = JoinSet::new();
+    loop {
+        let (socket, peer) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            interrupted = tokio::signal::ctrl_c() => break interrupted?,
+        };
+        let (room, stopped) = (room.clone(), stopped.clone());
+        clients.spawn(async move {
+            if let Err(error) = serve(socket, &room, stopped).await {
+                eprintln!("{peer}: {error}"); // what was found, at which byte, what to try
+            }
+        });
+    }
+    drop(listener); // nobody else connects
+    stop.send(true)?;
+    // Longer than the timeout of a write, so that each client has had its goodbye or is gone.
+    tokio::time::timeout(Duration::from_secs(10), clients.join_all()).await?;
+    Ok(())
+}
+
+async fn serve(
+    socket: TcpStream,
+    room: &Room,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let (read, write) = socket.into_split();
+    let mut reader = FrameReader::with_framing(read, FRAMING)
+        .with_frame_timeout(Duration::from_secs(10)) // a frame takes no longer
+        .with_idle_timeout(Duration::from_secs(600)); // nor does a silence
+    let writer =
+        FrameWriter::with_framing(write, FRAMING).with_write_timeout(Duration::from_secs(5)); // nor does a write of which nothing is taken
+    let Some(first) = reader.next_frame().await? else { return Ok(()) };
+    let Request::Join(name) = serde_json::from_slice(first.payload)? else {
+        return Err("the first message is not a join".into());
+    };
+    let events = room.subscribe(); // from here on
+    tell(room, &Event::Joined { name: &name })?;
+    let end = talk(&name, reader, writer, room, events, stopped).await;
+    tell(room, &Event::Left { name: &name })?;
+    end
+}
+
+/// Until the client ends, or the server does.
+async fn talk(
+    name: &str,
+    mut reader: FrameReader<OwnedReadHalf, U32Be>,
+    mut writer: FrameWriter<tokio::net::tcp::OwnedWriteHalf, U32Be>,
+    room: &Room,
+    mut events: broadcast::Receiver<Arc<[u8]>>,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    loop {
+        // Each of these can be dropped before its end, and loses nothing.
+        tokio::select! {
+            frame = reader.next_frame() => {
+                let Some(frame) = frame? else { break };
+                match serde_json::from_slice(frame.payload)? {
+                    Request::Say(text) => tell(room, &Event::Said { name, text: &text })?,
+                    Request::Join(_) => return Err("a second join".into()),
+                }
+            }
+            event = events.recv() => {
+                writer.feed((), event?).await?; // an error if the client is too far behind
+                while let Ok(event) = events.try_recv() {
+                    writer.feed((), event).await?;
+                }
+                writer.flush().await?; // one write for all that was there
+            }
+            _ = stopped.changed() => break,
+        }
+    }
+    writer.send((), serde_json::to_vec(&Event::Bye)?).await?;
+    Ok(writer.shutdown().await?)
+}
+
+/// Puts an event into the queue of every client.
+fn tell(room: &Room, event: &Event<'_>) -> Result<(), Error> {
+    let _ = room.send(serde_json::to_vec(event)?.into()); // an error says that nobody listens
+    Ok(())
+}
