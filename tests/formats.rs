@@ -67,8 +67,8 @@ fn a_format_that_is_not_named_is_found() {
     let prose = "`u8`, and `u16be` to `u32be`; u40be";
     assert_eq!(missing(&list, &quoted(prose, &list)), ["u40be"]);
     assert_eq!(missing(&list, &words("u8, u24be, u32be, u40be2")), ["u16be", "u40be"]);
-    let readme = include_str!("../README.md");
-    assert_eq!(missing(&["V1", "U40Be"], &quoted(readme, &types())), ["U40Be"]);
+    let page = include_str!("../docs/framings.md");
+    assert_eq!(missing(&["V1", "U40Be"], &quoted(page, &types())), ["U40Be"]);
     assert_eq!(missing(&["u8", "u40be"], &python()), ["u40be"]);
     assert_eq!(missing(&["u8", "u40be"], &words(annex())), ["u40be"]);
 }
@@ -176,9 +176,9 @@ fn python_has_every_format_and_no_other() {
 }
 
 #[test]
-fn the_readme_names_every_format() {
-    let readme = include_str!("../README.md");
-    let list = between(readme, "\nFormats that ship: ", "\n\n");
+fn the_page_about_framings_names_every_format() {
+    let page = include_str!("../docs/framings.md");
+    let list = between(page, "\nFormats that ship: ", "\n\n");
     assert_eq!(missing(&types(), &quoted(list, &types())), NONE);
 }
 

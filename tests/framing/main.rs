@@ -1,4 +1,4 @@
-//! The framing core: a file for each promise of the README, named after it, and what is tested next to
+//! The framing core: a file for each promise of `docs/promises.md`, named after it, and what is tested next to
 //! them. Promise 7 is in `tests/allocation`, which counts allocations.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
