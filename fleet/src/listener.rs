@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use unstick::engine::{ReadTimeouts, TimedOut};
 use unstick_session::message::{Close, Code, Digest, FileDone, FileOpen, FileStatus, Message};
-use unstick_session::session::{Event as Heard, Session};
+use unstick_session::session::Event as Heard;
 
 use crate::config::{
     BYTE_COST_NANOS, END_TIMEOUT, FIRST_TIMEOUT, FRAME_TIMEOUT, Fault, MAX_FILE, Micros, READ_COST,
@@ -14,7 +14,7 @@ use crate::config::{
 use crate::contents;
 use crate::net::Place;
 use crate::queue::{ConnId, Event, Queue};
-use crate::side::{self, Side};
+use crate::side::{self, Outgoing, Side};
 use crate::stats::Ledger;
 use crate::world::World;
 
@@ -134,16 +134,8 @@ impl Served {
 }
 
 impl App<'_> {
-    fn handle(
-        &mut self,
-        session: &mut Session,
-        event: &Heard<'_>,
-        out: &mut Vec<u8>,
-        around: &mut Around<'_>,
-    ) {
-        let mut answer = |message: &Message<'_>| {
-            side::send(session, message, out).expect("an answer is allowed");
-        };
+    fn handle(&mut self, out: &mut Outgoing<'_>, event: &Heard<'_>, around: &mut Around<'_>) {
+        let mut answer = |message: &Message<'_>| out.send(message).expect("an answer is allowed");
         match event {
             Heard::Hello(hello) => {
                 let number = hello.name.strip_prefix('c').and_then(|n| n.parse().ok());
@@ -307,9 +299,9 @@ impl World {
         let mut app = App { client, timeouts, receiving, syncing };
         let mut out = Vec::new();
         let mut owed_max = 0;
-        side.read(&mut bytes, arrived, &mut out, |session, event, out| {
-            owed_max = owed_max.max(session.owed());
-            app.handle(session, &event, out, &mut around);
+        side.read(&mut bytes, arrived, &mut out, |out, event| {
+            owed_max = owed_max.max(out.session.owed());
+            app.handle(out, event, &mut around);
         });
         let (replaced, is_closed) = (around.replaced, around.is_closed);
         self.stats.owed_max = self.stats.owed_max.max(owed_max);
@@ -327,8 +319,7 @@ impl World {
         }
         if !served.is_closing {
             if is_closed && served.side.session.owed() == 0 {
-                let close = Message::Close(Close::ORDINARY);
-                let _ = side::send(&mut served.side.session, &close, &mut out);
+                let _ = served.side.outgoing(&mut out).send(&Message::Close(Close::ORDINARY));
             }
             served.arm(id, &mut self.queue);
         }
@@ -401,7 +392,6 @@ impl World {
         else {
             return;
         };
-        let session = &mut served.side.session;
         let mut answer = done.answer(found);
         if fault == Fault::NoDigest {
             answer = done.answer(done.digest);
@@ -416,7 +406,7 @@ impl World {
             (shelf.stored, shelf.newest) = (number + 1, Some((done.total, answer.digest)));
         }
         let mut out = Vec::new();
-        let _ = side::send(session, &Message::FileStatus(answer), &mut out);
+        let _ = served.side.outgoing(&mut out).send(&Message::FileStatus(answer));
         self.ship(id, false, &out);
     }
 
