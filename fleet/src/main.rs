@@ -69,9 +69,7 @@ fn main() -> ExitCode {
     if is_year {
         let clients = if is_short { 1_000 } else { 100_000 };
         let year = [run("a year", Config::year(seed, clients))];
-        let mut text = format!("# A year\n\n`fleet/run --year --seed {seed}` has made this.\n\n");
-        report::growth(&mut text, &year);
-        let is_written = write(&folder, "year.md", text.trim_end()) && is_right(&year[0]);
+        let is_written = write(&folder, "year.md", &report::year(seed, &year)) && is_right(&year[0]);
         return if is_written { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let (sizes, until): (&[u32], _) =

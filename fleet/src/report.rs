@@ -121,6 +121,20 @@ pub fn report(runs: &Runs) -> String {
     out
 }
 
+/// The report of a year.
+pub fn year(seed: u64, runs: &[Outcome]) -> String {
+    let mut out = format!(
+        "# A year of clients that are mostly idle\n\n\
+         `fleet/run --year --seed {seed}` has made this report, and makes it again, byte for byte.\n\
+         [`docs/running-for-many-clients.md`](../docs/running-for-many-clients.md) says what it teaches.\n\
+         There were no hostile peers.\n\n"
+    );
+    growth(&mut out, runs);
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
+}
+
 /// The table of a run, or of several side by side.
 pub fn growth(out: &mut String, runs: &[Outcome]) {
     let Some(Config { heartbeat, text_every, file_every, cut_every, crash_every, .. }) =
