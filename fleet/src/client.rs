@@ -1,5 +1,7 @@
 //! What a client does: it keeps its messages and files until the listener has acknowledged them.
 
+use std::collections::VecDeque;
+
 use unstick_session::message::{
     Digest, FileData, FileDone, FileOpen, FileStatus, Message, ResumeKey,
 };
@@ -35,9 +37,11 @@ pub struct Client {
     pub acked: u32,
     pub files_made: u32,
     pub files_done: u32,
+    /// The file that is sent now, and those before it that have no final status: ids and numbers.
     upload: Option<Upload>,
-    /// When the next file was first offered.
-    offered_at: Option<Micros>,
+    sent: VecDeque<(u32, u32)>,
+    /// When the next files, from the first without a final status on, were first offered.
+    offered_at: VecDeque<Micros>,
     is_recovering: bool,
 }
 
@@ -54,6 +58,7 @@ struct Around<'a> {
     conn: ConnId,
     up_at: Micros,
     fault: Fault,
+    in_flight: usize,
     queue: &'a mut Queue,
     stats: &'a mut Stats,
 }
@@ -73,7 +78,8 @@ impl Client {
             files_made: 0,
             files_done: 0,
             upload: None,
-            offered_at: None,
+            sent: VecDeque::new(),
+            offered_at: VecDeque::new(),
             is_recovering: false,
         }
     }
@@ -127,14 +133,17 @@ impl Client {
                 let _ = out.send(&Message::Text(&format!("n {number}")));
             }
         }
-        self.start_upload(out, around.index, around.queue.now());
+        self.start_upload(out, around.index, around.in_flight, around.queue.now());
     }
 
-    fn start_upload(&mut self, out: &mut Outgoing<'_>, index: u32, now: Micros) {
-        if !self.is_up || self.upload.is_some() || self.files_done == self.files_made {
+    /// Offers the next file, if none is being sent and not too many have no final status.
+    fn start_upload(&mut self, out: &mut Outgoing<'_>, index: u32, in_flight: usize, now: Micros) {
+        let number = self.sent.back().map_or(self.files_done, |(_, last)| last + 1);
+        let is_free = self.upload.is_none() && self.sent.len() < in_flight;
+        if !self.is_up || !is_free || number >= self.files_made {
             return;
         }
-        let (Some(id), number) = (out.session.next_transfer_id(), self.files_done) else { return };
+        let Some(id) = out.session.next_transfer_id() else { return };
         let size = contents::size(index, number) as u64;
         let mut key = [1; 16];
         key[..4].copy_from_slice(&index.to_be_bytes());
@@ -143,7 +152,9 @@ impl Client {
         let open = FileOpen { id, key: ResumeKey(key), size: Some(size), name: &name };
         if out.send(&Message::FileOpen(open)).is_ok() {
             self.upload = Some(Upload { id, number, offset: 0, is_sending: false });
-            self.offered_at.get_or_insert(now);
+            if self.offered_at.len() <= (number - self.files_done) as usize {
+                self.offered_at.push_back(now);
+            }
         }
     }
 
@@ -153,13 +164,19 @@ impl Client {
         status: &FileStatus<'_>,
         around: &mut Around<'_>,
     ) {
-        let Some(upload) = self.upload.take_if(|upload| upload.id == status.id) else { return };
-        let size = contents::size(around.index, upload.number);
+        let upload = self.upload.take_if(|upload| upload.id == status.id);
+        let place = self.sent.iter().position(|(id, _)| *id == status.id);
+        let sent = place.and_then(|place| self.sent.remove(place));
+        let Some(number) = upload.map(|upload| upload.number).or(sent.map(|(_, number)| number))
+        else {
+            return;
+        };
+        let size = contents::size(around.index, number);
         let mut file = Vec::new();
-        contents::append(around.index, upload.number, 0, size, &mut file);
-        if status.is_there(contents::digest(&file)) {
+        contents::append(around.index, number, 0, size, &mut file);
+        if status.is_there(contents::digest(&file)) && number == self.files_done {
             self.files_done += 1;
-            if let Some(offered_at) = self.offered_at.take() {
+            if let Some(offered_at) = self.offered_at.pop_front() {
                 let took = around.queue.now() - offered_at;
                 let at_best = 4 * self.link.latency + size as u64 * SECOND / self.link.rate;
                 around.stats.uploads.push(Uploaded { took, at_best });
@@ -167,7 +184,7 @@ impl Client {
         } else {
             around.stats.refusals += 1;
         }
-        self.start_upload(out, around.index, around.queue.now());
+        self.start_upload(out, around.index, around.in_flight, around.queue.now());
     }
 }
 
@@ -222,6 +239,7 @@ impl World {
             conn: id,
             up_at: self.listener.up_at,
             fault: self.config.fault,
+            in_flight: self.config.in_flight,
             queue: &mut self.queue,
             stats: &mut self.stats,
         };
@@ -254,11 +272,7 @@ impl World {
     }
 
     /// Lets a connected client send something.
-    fn client_sends(
-        &mut self,
-        index: u32,
-        send: impl FnOnce(&mut Client, &mut Outgoing<'_>),
-    ) {
+    fn client_sends(&mut self, index: u32, send: impl FnOnce(&mut Client, &mut Outgoing<'_>)) {
         let client = &mut self.clients[index as usize];
         let (true, Some(id), Some(mut side)) = (client.is_up, client.conn, client.side.take())
         else {
@@ -307,16 +321,16 @@ impl World {
         let goes_on = self.goes_on(self.config.file_every, Event::File(index));
         let client = &mut self.clients[index as usize];
         if goes_on && !client.is_off {
-            client.files_made += 1;
-            let now = self.queue.now();
-            self.client_sends(index, |client, out| client.start_upload(out, index, now));
+            client.files_made += self.config.files_each;
+            let (now, in_flight) = (self.queue.now(), self.config.in_flight);
+            self.client_sends(index, |client, out| client.start_upload(out, index, in_flight, now));
         }
     }
 
     /// Sends the next chunk of the file, when the link has taken the one before.
     pub fn client_go(&mut self, index: u32, id: ConnId) {
         let most = self.rng.usize(1..=CHUNK);
-        let mut is_sending = false;
+        let (mut is_sending, in_flight, now) = (false, self.config.in_flight, self.queue.now());
         self.client_sends(index, |client, out| {
             let Some(upload) = client.upload.as_mut().filter(|upload| upload.is_sending) else {
                 return;
@@ -335,7 +349,9 @@ impl World {
                 let digest = contents::digest(&bytes);
                 let done = FileDone { id, total: size as u64, digest };
                 let _ = out.send(&Message::FileDone(done));
-                upload.is_sending = false;
+                client.upload = None;
+                client.sent.push_back((id, number));
+                client.start_upload(out, index, in_flight, now);
             }
         });
         if is_sending && let Some(conn) = self.conns.get(id).filter(|conn| conn.dead.is_none()) {
@@ -359,6 +375,7 @@ impl World {
     fn forget_conn(&mut self, index: u32, id: ConnId, tells: bool) {
         let client = &mut self.clients[index as usize];
         (client.conn, client.side, client.upload) = (None, None, None);
+        client.sent.clear();
         (client.is_up, client.awaits) = (false, false);
         let Some(conn) = self.conns.get(id) else { return };
         conn.is_held = false;
@@ -402,7 +419,7 @@ impl World {
             self.count_half_open();
         }
         let client = &self.clients[index as usize];
-        if client.awaits || client.upload.is_some() {
+        if client.awaits || client.upload.is_some() || !client.sent.is_empty() {
             self.queue.after(ANSWER_TIMEOUT, Event::Unanswered(id));
         }
     }
@@ -421,7 +438,7 @@ impl World {
         self.stats.crashes += 1;
         (client.is_off, client.is_recovering) = (true, false);
         // How long it is away is no matter of the listener's fairness.
-        client.offered_at = None;
+        client.offered_at.clear();
         if let Some(id) = client.conn {
             if is_silent && let Some(conn) = self.conns.get(id).filter(|conn| conn.dead.is_none()) {
                 conn.dead = Some(now);

@@ -65,7 +65,10 @@ impl Side {
                     match self.session.handle_frame(frame.meta, frame.payload) {
                         Ok(Event::Nothing) => {}
                         Ok(event) => {
-                            handle(&mut Outgoing { session: &mut self.session, bytes: out }, &event);
+                            handle(
+                                &mut Outgoing { session: &mut self.session, bytes: out },
+                                &event,
+                            );
                         }
                         Err(_) => break,
                     }
