@@ -54,7 +54,8 @@ pub fn draw(runs: &[Outcome]) -> String {
             lines: vec![("state and heap of all connections", of(&memory))],
         },
     ];
-    let width = panels.len() as f64 * (WIDTH + 80.0);
+    // Half of the last number stands to the right of its panel.
+    let width = panels.len() as f64 * (WIDTH + 80.0) + 20.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {}\" role=\"img\" \
          aria-label=\"Growth with the number of clients\">\n<style>{STYLE}</style>\n\
