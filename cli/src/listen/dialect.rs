@@ -37,19 +37,30 @@ use crate::listen::rate::MinRate;
 use crate::listen::reply::{Answered, Answers};
 use crate::listen::rules::Rules;
 use crate::listen::uploads::{Answer, Outcome, Uploads};
-use crate::term::preview::preview;
+use crate::term::preview::{preview, reason};
 
 /// The size of the read buffer.
 const CHUNK: usize = 64 << 10;
 /// The payload of the frame that ends a connection.
 const CLOSE: &[u8] = b"close";
 
-/// The JSON that describes the next frame.
+/// The JSON that describes the next frame. What else is in it may be as long as a frame, and is not kept.
 #[derive(Debug, Deserialize, Serialize)]
-#[serde(tag = "msg_type", rename_all = "lowercase")]
-enum Item {
+struct Item {
+    msg_type: ItemType,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum ItemType {
     Msg,
-    File { file_name: String },
+    File,
+}
+
+/// What is in the JSON of a file besides.
+#[derive(Debug, Deserialize)]
+struct FileItem {
+    file_name: String,
 }
 
 /// The role of the current frame.
@@ -353,11 +364,11 @@ impl DialectConversation<'_> {
         let frame = mem::take(&mut self.held);
         match mem::replace(&mut self.state, State::Item) {
             State::Item if frame == CLOSE => self.closed = true,
-            State::Item => match serde_json::from_slice(&frame) {
-                Ok(Item::Msg) => self.state = State::Text,
-                Ok(Item::File { file_name }) => self.state = State::File(file_name),
+            State::Item => match item_state(&frame) {
+                Ok(state) => self.state = state,
                 Err(error) => {
                     let shown = preview(&frame, frame.len() as u64, 60);
+                    let error = reason(&error.to_string());
                     return Err(End::at(
                         self.at,
                         Code::BAD_MESSAGE,
@@ -386,7 +397,7 @@ impl DialectConversation<'_> {
     async fn send_text(&mut self, text: &[u8], account: &mut Account) -> Result<(), End> {
         let held = self.held().more(text);
         let meta = self.framing.format().plain_meta(Kind::TEXT);
-        let item = crate::term::output::json(&Item::Msg);
+        let item = crate::term::output::json(&Item { msg_type: ItemType::Msg });
         let sent = async {
             self.writer.feed(meta, item.as_bytes()).await?;
             self.writer.send(meta, text).await
@@ -414,6 +425,14 @@ impl DialectConversation<'_> {
         let message = explain(error, *self.framing.format());
         End::Error { at: Some(error.at()), code: Some(Code(error.code())), message }
     }
+}
+
+/// Returns the role of the frame after this JSON.
+fn item_state(json: &[u8]) -> serde_json::Result<State> {
+    Ok(match serde_json::from_slice::<Item>(json)?.msg_type {
+        ItemType::Msg => State::Text,
+        ItemType::File => State::File(serde_json::from_slice::<FileItem>(json)?.file_name),
+    })
 }
 
 /// Waits until this time; indefinitely if there is none.
