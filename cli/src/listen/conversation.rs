@@ -19,10 +19,11 @@ use crate::format::AnyMeta;
 use crate::listen::budget::{Account, Budgeted, Held};
 use crate::listen::end::End;
 use crate::listen::log::Log;
+use crate::listen::others::Said;
 use crate::listen::places::Stop;
 use crate::listen::rate::{MinRate, Silence};
 use crate::listen::reply::{Answered, Answers};
-use crate::listen::rules::{Rules, Said};
+use crate::listen::rules::Rules;
 use crate::listen::uploads::{Outcome, Uploads};
 use crate::v1::{self, Close, KEEPALIVE, PING_CHECK};
 
@@ -359,7 +360,7 @@ impl Conversation<'_> {
     /// Passes on what another peer has said, or tells how much was missed. What this peer does not take
     /// is left out.
     async fn said(&mut self, said: Result<Said, u64>, account: &mut Account) -> Result<(), End> {
-        let Said { meta, payload, .. } = match said {
+        let Said { meta, payload } = match said {
             Ok(said) => said,
             Err(missed) => {
                 self.log.missed(missed).await;

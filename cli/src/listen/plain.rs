@@ -13,9 +13,10 @@ use crate::format::Meta;
 use crate::listen::budget::{Account, Held};
 use crate::listen::end::End;
 use crate::listen::log::Log;
+use crate::listen::others::Said;
 use crate::listen::places::Stop;
 use crate::listen::reply::{Answered, Answers};
-use crate::listen::rules::{Rules, Said};
+use crate::listen::rules::Rules;
 use crate::wire::AnyWire;
 
 /// What the loop of a connection does next.
@@ -76,7 +77,7 @@ pub(crate) async fn serve<W: Exchange>(
         };
         let found = match next {
             Next::Found(found) => found,
-            Next::Said(Ok(Said { meta, payload, .. })) => {
+            Next::Said(Ok(Said { meta, payload })) => {
                 let sent = send(&mut writer, meta, &payload);
                 let sent = in_time(&mut account, held.more(&payload), rules, sent).await;
                 if let Err(end) = or_left_out(sent, &mut log).await {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 use unstick::{Framing, Kind};
@@ -16,8 +16,9 @@ use crate::listen::args::Args;
 use crate::listen::budget::Budget;
 use crate::listen::listener::{Accepted, Listener};
 use crate::listen::log::{self, Log};
+use crate::listen::others::Speaker;
 use crate::listen::places::{Network, Peer, Places, Stop};
-use crate::listen::rules::{MAX_SAID, Rules, Show};
+use crate::listen::rules::{Rules, Show};
 use crate::listen::shares::Shares;
 use crate::listen::typed::{Line, Typed, can_be_typed};
 use crate::listen::{conversation, dialect, plain};
@@ -112,7 +113,7 @@ pub(crate) async fn listen<W: Exchange>(
         kinds: args.kinds,
         preview: args.preview.into(),
         show,
-        others: (args.broadcast || has_prompt).then(|| broadcast::channel(MAX_SAID).0),
+        speaker: (args.broadcast || has_prompt).then(|| Speaker::new(args.max_memory / 8)),
         broadcasts: args.broadcast,
         inbox,
         open_files: Shares::new(uploads as u64, false),

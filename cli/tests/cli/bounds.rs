@@ -344,6 +344,43 @@ fn a_flood_of_connections_does_not_fill_the_log() {
     assert!((256..600).contains(&lines), "{lines}");
 }
 
+/// Messages that wait for a peer that does not read are a part of the memory of all.
+#[test]
+fn messages_that_wait_for_slow_peers_are_bounded() {
+    for format in ["v1", "u32be"] {
+        let args = ["--broadcast", "--limit", "4MiB", "--max-memory", "8MiB", "--format", format];
+        let listen = Listen::start(&args);
+        let large = vec![7; 4 << 20];
+        let (first, message) = match format {
+            "v1" => (frame(HELLO, &[0, 0x40, 0, 0]), frame(BINARY, &large)),
+            _ => (vec![0, 0, 0, 1, b'x'], [&[0, 0x40, 0, 0][..], &large].concat()),
+        };
+        let mut slow = listen.connect();
+        slow.write_all(&first).unwrap();
+        listen.err.line("connected");
+        thread::sleep(Duration::from_millis(300));
+        let before = listen.peak_memory();
+        let mut talks = listen.connect();
+        for _ in 0..40 {
+            talks.write_all(&message).unwrap();
+        }
+        listen.out.lines("  4194304  ", 40);
+        let grown = listen.peak_memory() - before;
+        assert!(grown < 40 << 20, "{format}: {} KiB", grown >> 10);
+    }
+}
+
+/// Of a reason as long as a frame the log has the beginning.
+#[test]
+fn a_long_reason_does_not_fill_the_log() {
+    let listen = Listen::start(&[]);
+    let reason = "\u{1b}".repeat(60_000);
+    let close = Close { code: Code(0x8001), reason: &reason };
+    talk(&listen.connect(), &wire(&Message::Close(close)));
+    listen.err.line("gave up: code 0x8001");
+    assert!(listen.err.so_far().len() < 3000, "{}", listen.err.so_far().len());
+}
+
 /// A peer that takes the messages of others is not idle.
 #[test]
 fn a_peer_that_only_reads_what_others_say_keeps_its_place() {
