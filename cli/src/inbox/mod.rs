@@ -36,7 +36,7 @@ use attributes::Preserve;
 use digests::{Digests, Found};
 use numbers::Numbers;
 use room::InUse;
-pub(crate) use room::STALLED;
+pub(crate) use room::{MIN_PROGRESS, STALLED};
 use system::{Disk, System};
 
 /// The age at which abandoned parts are removed.

@@ -222,7 +222,7 @@ impl Conversation<'_> {
                     self.tick(
                         ticked % TICKS_TO_WORKING == 0,
                         can_read,
-                        has_room && !account.waits(),
+                        (!has_room, account.waits()),
                     )
                 }
                 Wakeup::Ping => {
@@ -415,9 +415,14 @@ impl Conversation<'_> {
         sent
     }
 
-    /// Handles a tick: flushes, checks the rate, and with `report_work` sends signs of life. `has_room` is
-    /// whether data of files could be read, were it not for the peer's messages.
-    fn tick(&mut self, report_work: bool, can_read: bool, has_room: bool) -> Result<(), End> {
+    /// Handles a tick: flushes, checks the rate, and with `report_work` sends signs of life. It gets
+    /// whether the files wait for the disk, and whether the peer waits for memory.
+    fn tick(
+        &mut self,
+        report_work: bool,
+        can_read: bool,
+        (disk_waits, waits): (bool, bool),
+    ) -> Result<(), End> {
         self.uploads.flush();
         let (at, unread) = (self.connection.position(), self.connection.unread_len() as u64);
         let expected = can_read && self.uploads.awaits_data();
@@ -430,12 +435,15 @@ impl Conversation<'_> {
             self.uploads.refuse_late(id, held, None);
         }
         let arrived = at + unread;
-        let more = std::mem::replace(&mut self.arrived, arrived) != arrived;
+        let more = arrived.saturating_sub(std::mem::replace(&mut self.arrived, arrived));
         // Data of a file whose frame is incomplete.
         let next = self.connection.next_header();
         let has_data = next.is_some_and(|header| header.meta == Kind::FILE_DATA);
-        if more && has_data || !has_room {
-            self.uploads.goes_on();
+        if has_data {
+            self.uploads.arrives(more);
+        }
+        if disk_waits || waits && (has_data || next.is_none()) {
+            self.uploads.could_not_arrive();
         }
         self.uploads.refuse_stalled();
         if (self.open.is_some() || has_data)

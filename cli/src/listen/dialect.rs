@@ -181,7 +181,7 @@ impl DialectConversation<'_> {
             let can_read = can_read && !account.waits();
             let can_answer = !account.must_wait_to_answer();
             if !(could_read && can_read) {
-                self.uploads.goes_on();
+                self.uploads.could_not_arrive();
             }
             could_read = can_read;
             let is_content = matches!(self.state, State::Content { .. });

@@ -244,7 +244,7 @@ fn a_part_without_progress_gives_its_room_to_another() {
         let other = Peer::new(listen.connect()).send(1, 2, "other", &content(200_000, 2));
         assert_eq!(other, "stored");
     });
-    listen.err.line("no byte came for 10s, and other files need the room");
+    listen.err.line("fewer than 2048 bytes came in 10s, and other files need");
     slow.write(&done(1, &slowly)).expect(&[(1, "stored")]);
 }
 
@@ -262,6 +262,34 @@ fn with_all_places_taken(folder: &Folder, options: &[&str]) -> (Listen, Vec<Peer
     });
     let peers = peers.collect();
     (listen, peers)
+}
+
+/// Hardly any bytes of a file are no progress of it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_trickle_of_bytes_keeps_no_open_files_from_others() {
+    let folder = Folder::new("bounds-trickled-data");
+    let (listen, mut slow) = with_all_places_taken(&folder, &["--min-rate", "0"]);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for at in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                for peer in &mut slow {
+                    let _ = peer.stream.write_all(&data(1, at, b"x")); // it may be ended meanwhile
+                }
+                thread::sleep(Duration::from_secs(1));
+            }
+        });
+        let began = Instant::now();
+        let status = Peer::new(listen.connect()).send(1, 20, "file", b"content");
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(status, "stored");
+        assert!(began.elapsed() < Duration::from_secs(16), "{:?}", began.elapsed());
+    });
+    listen.err.line("fewer than 2048 bytes came in 10s, and other files need the room");
 }
 
 /// Bytes of a message are no progress of a file.
@@ -290,7 +318,7 @@ fn a_slow_message_keeps_no_open_files_from_others() {
         assert_eq!(status, "stored");
         assert!(began.elapsed() < Duration::from_secs(16), "{:?}", began.elapsed());
     });
-    listen.err.line("no byte came for 10s, and other files need the room");
+    listen.err.line("fewer than 2048 bytes came in 10s, and other files need");
 }
 
 /// The memory of a peer that is gone is free, though its files are not stored yet.
