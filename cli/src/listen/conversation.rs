@@ -2,7 +2,6 @@
 
 use std::future::pending;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::Join;
@@ -72,7 +71,7 @@ pub(crate) async fn serve(
         connection,
         log,
         answers,
-        uploads: Uploads::new(rules.inbox.clone(), active, Arc::clone(&rules.open_files)),
+        uploads: Uploads::new(rules, active),
         rate: MinRate::new(rules.min_rate),
         open: None,
         ready: None,

@@ -14,7 +14,6 @@
 use std::future::pending;
 use std::mem;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,7 +26,7 @@ use unstick_session::message::{Code, check_name};
 use crate::addr::{BoxedReader, BoxedWriter, Halves, shut_down};
 use crate::advice::explain;
 use crate::format::{AnyFormat, AnyMeta};
-use crate::inbox::{Inbox, Refusal};
+use crate::inbox::Refusal;
 use crate::listen::budget::{Account, Budgeted, Held};
 use crate::listen::conversation::TICK;
 use crate::listen::end::End;
@@ -95,7 +94,6 @@ enum Wakeup {
 pub(crate) async fn serve(
     rules: &Rules,
     framing: Framing<AnyFormat>,
-    inbox: Arc<Inbox>,
     log: Log<'_>,
     (incoming, outgoing): Halves,
     mut stop: Stop,
@@ -111,7 +109,7 @@ pub(crate) async fn serve(
         answers,
         // Files have their own limit; `begin` checks the limit of the other frames.
         decoder: Decoder::with_framing(framing.with_limit(u64::MAX)),
-        uploads: Uploads::new(Some(inbox), active, Arc::clone(&rules.open_files)),
+        uploads: Uploads::new(rules, active),
         rate: MinRate::new(rules.min_rate),
         state: State::Item,
         held: Vec::new(),

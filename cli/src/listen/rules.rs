@@ -36,6 +36,10 @@ pub(crate) struct Rules {
     pub(crate) inbox: Option<Arc<Inbox>>,
     /// The files that uploads may have open at the same time.
     pub(crate) open_files: Arc<Shares>,
+    /// The files that are digested at the same time for the answers to their offers.
+    pub(crate) digests: Arc<Shares>,
+    /// The other jobs of uploads that run at the same time.
+    pub(crate) disk: Arc<Shares>,
     /// The minimum rate of an upload, in bytes a second.
     pub(crate) min_rate: u64,
     /// The memory for what peers have sent and what they are answered.

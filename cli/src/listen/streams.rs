@@ -21,7 +21,7 @@ use crate::listen::places::{Network, Peer, Places, Stop};
 use crate::listen::rules::{Rules, Show};
 use crate::listen::shares::Shares;
 use crate::listen::typed::{Line, Typed, can_be_typed};
-use crate::listen::{conversation, dialect, plain};
+use crate::listen::{DISK_THREADS, conversation, dialect, plain};
 use crate::signals::{Ending, Signals};
 use crate::term::bytes::count;
 use crate::term::log_limit::{LogLimit, hidden};
@@ -44,6 +44,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The number of connections that are logged at once; after these it is one a second, but for those that send
 /// something.
 const MAX_CONNECTS: u32 = 256;
+/// The maximum number of files that are digested at the same time for offers. The other threads write
+/// what arrives.
+const MAX_DIGESTING: u64 = 4;
 /// The time limit for connections to close when the program ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit for printing the last lines when the program ends.
@@ -117,6 +120,8 @@ pub(crate) async fn listen<W: Exchange>(
         broadcasts: args.broadcast,
         inbox,
         open_files: Shares::new(uploads as u64, false),
+        digests: Shares::new(MAX_DIGESTING, false),
+        disk: Shares::new(DISK_THREADS as u64, false),
         min_rate: args.inbox.min_rate,
         connects: Mutex::new(LogLimit::of(MAX_CONNECTS)),
         messages: AtomicU64::new(0),
@@ -393,9 +398,9 @@ async fn serve<W: Exchange>(
     let wire: AnyWire = (*framing.format()).into();
     match (wire, &rules.inbox) {
         (AnyWire::V1, _) => conversation::serve(rules, framing.limit(), log, halves, stop).await,
-        (AnyWire::Format(format), Some(inbox)) => {
+        (AnyWire::Format(format), Some(_)) => {
             let framing = Framing::new(format).with_limit(framing.limit());
-            dialect::serve(rules, framing, Arc::clone(inbox), log, halves, stop).await
+            dialect::serve(rules, framing, log, halves, stop).await
         }
         _ => plain::serve(rules, framing, log, halves, stop).await,
     }

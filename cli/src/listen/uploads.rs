@@ -2,7 +2,6 @@
 //! arrives.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,7 +21,7 @@ use crate::listen::pool::{Chunk, Pool, spare};
 use crate::listen::rate::Progress;
 use crate::listen::rules::Rules;
 use crate::listen::shares::{Share, Shares};
-use crate::listen::upload_jobs::{digest, failure, finish, place, unwritten, write};
+use crate::listen::upload_jobs::{digest, failure, finish, in_turn, place, unwritten, write};
 
 /// The minimum number of bytes per write. Fewer are kept until more arrive, or until the next
 /// [`flush`](Uploads::flush).
@@ -51,6 +50,9 @@ pub(crate) struct Uploads {
     pool: Arc<Pool>,
     /// One digest at a time.
     digesting: Arc<Semaphore>,
+    /// The files of all connections that are digested at the same time, and their other jobs.
+    digests: Arc<Shares>,
+    disk: Arc<Shares>,
     /// Whether the caller waits until fewer bytes or files are waiting.
     is_full: bool,
 }
@@ -164,11 +166,13 @@ pub(super) enum Step {
 }
 
 impl Uploads {
-    pub(crate) fn new(inbox: Option<Arc<Inbox>>, active: Active, places: Arc<Shares>) -> Self {
+    pub(crate) fn new(rules: &Rules, active: Active) -> Self {
         Self {
-            inbox,
+            inbox: rules.inbox.clone(),
             active,
-            places,
+            places: Arc::clone(&rules.open_files),
+            digests: Arc::clone(&rules.digests),
+            disk: Arc::clone(&rules.disk),
             uploads: Vec::new(),
             jobs: JoinSet::new(),
             decided: Vec::new(),
@@ -213,7 +217,8 @@ impl Uploads {
         upload.is_resumable = key != ResumeKey::NONE;
         let (name, needless) = (name.to_owned(), Arc::clone(&upload.needless));
         self.uploads.push(upload);
-        let digesting = Arc::clone(&self.digesting);
+        let (digesting, digests) = (Arc::clone(&self.digesting), Arc::clone(&self.digests));
+        let disk = Arc::clone(&self.disk);
         let (places, network) = (Arc::clone(&self.places), self.active.network());
         self.jobs.spawn(async move {
             let place = match place(&places, network, &needless).await {
@@ -225,16 +230,15 @@ impl Uploads {
                 let (inbox, name) = (Arc::clone(&inbox), name.clone());
                 let shared = Arc::clone(&inbox);
                 let offer = move || inbox.offer(&name, &key, size);
-                match spawn_blocking(offer).await {
+                match in_turn(&disk, network, offer).await {
                     Ok(Err(refusal)) if refusal.code == Code::BUSY && tries > 0 => {
                         tries -= 1;
                         sleep(BUSY_PAUSE).await;
                     }
                     Ok(Ok(Offer::Undigested(undigested))) => {
-                        // One for each connection, and a few in all.
+                        // One for each connection, and a few in all, in turn of the addresses.
                         let _own = digesting.acquire().await;
-                        let all = shared.digesting();
-                        let _one = all.acquire().await;
+                        let _one = digests.get(network, 1).await;
                         let digest = move || shared.digest(undigested, &needless);
                         let offered = spawn_blocking(digest).await;
                         let offered = offered.unwrap_or_else(|error| Err(failure(error)));
@@ -257,10 +261,12 @@ impl Uploads {
         let (name, needless) = (name.to_owned(), Arc::clone(&upload.needless));
         self.uploads.push(upload);
         let (places, network) = (Arc::clone(&self.places), self.active.network());
+        let disk = Arc::clone(&self.disk);
         self.jobs.spawn(async move {
             let offered = match place(&places, network, &needless).await {
                 Ok(place) => {
-                    let part = spawn_blocking(move || inbox.offer_once(&name, size)).await;
+                    let offer = move || inbox.offer_once(&name, size);
+                    let part = in_turn(&disk, network, offer).await;
                     let part = part.unwrap_or_else(|error| Err(failure(error)));
                     part.map(|part| (Offer::Part(part, Sha256::new()), place))
                 }
@@ -537,9 +543,10 @@ impl Uploads {
     }
 
     fn spawn(&mut self, id: u32, job: impl FnOnce() -> Step + Send + 'static) {
-        self.jobs.spawn_blocking(move || {
-            let step = catch_unwind(AssertUnwindSafe(job));
-            (id, step.unwrap_or_else(|_panic| Step::Failed(failure("it panicked"))))
+        let (disk, network) = (Arc::clone(&self.disk), self.active.network());
+        self.jobs.spawn(async move {
+            let step = in_turn(&disk, network, job).await;
+            (id, step.unwrap_or_else(|error| Step::Failed(failure(error))))
         });
     }
 }

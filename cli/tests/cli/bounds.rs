@@ -210,6 +210,29 @@ fn many_small_files_at_the_same_time_are_stored_with_few_open_files() {
     assert_eq!(folder.files("inbox").len(), 480, "{}", listen.err.so_far());
 }
 
+/// The files of an address are stored in turn with those of others, however many wait.
+#[cfg(target_os = "linux")]
+#[test]
+fn many_small_files_of_one_address_do_not_delay_another() {
+    let folder = Folder::new("bounds-many-files");
+    let listen = Listen::start(&["--dir", &folder.str("inbox")]);
+    let _many: Vec<_> = (0..300)
+        .map(|peer| {
+            let mut stream = connect_from(&listen, [127, 0, 0, 9]);
+            let files = (1..=60).map(|id| {
+                let name = format!("{peer}-{id}");
+                let bytes = name.as_bytes();
+                [open(id, 1, None, &name), data(id, 0, bytes), done(id, bytes)].concat()
+            });
+            stream.write_all(&files.collect::<Vec<_>>().concat()).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(Peer::new(listen.connect()).send(1, 2, "file", b"content"), "stored");
+    let stored = folder.files("inbox").len();
+    assert!(stored < 1500, "{stored} of 18000 came first");
+}
+
 /// A part that is open again and gets no byte makes room for one that is sent. One whose frame comes slowly
 /// does not.
 #[test]
