@@ -6,6 +6,7 @@ use tokio::time::sleep;
 use unstick::scan::Found;
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, Framing};
+use unstick_session::message::Code;
 
 use crate::addr::{Halves, shut_down};
 use crate::exchange::{Exchange, next_found, send};
@@ -153,8 +154,8 @@ async fn in_time(
 /// Logs what does not fit into a frame, and is left out. Every other error of a write stays.
 async fn or_left_out(sent: Result<(), End>, log: &mut Log<'_>) -> Result<(), End> {
     match sent {
-        Err(End::Error { code: Some(code), message, .. }) => {
-            log.unanswered(code, &message).await;
+        Err(End::Error { code: Some(Code::OVERSIZE), message, .. }) => {
+            log.unanswered(Code::OVERSIZE, &message).await;
             Ok(())
         }
         sent => sent,
