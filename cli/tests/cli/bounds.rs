@@ -739,3 +739,25 @@ fn a_slow_line_is_not_given_up_while_it_goes_on() {
         assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
     }
 }
+
+/// A peer that sends messages that nothing asked for, and takes nothing, is given up.
+#[test]
+#[cfg(target_os = "linux")]
+fn messages_of_a_peer_that_takes_nothing_are_no_progress() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    sockopt::set_socket_recv_buffer_size(&listener, 4 << 10).unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let talks = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        while stream.write_all(b"\0\0\0\x01x").is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    // One message, which is too long for the buffers of the system.
+    let message = vec![b'y'; 30 << 20];
+    let args = ["send", &addr, "--format", "u32be", "--limit", "32MiB", "--timeout", "0.5"];
+    let began = Instant::now();
+    run(&args, &message).fails(1, "took nothing for 500ms");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    talks.join().unwrap();
+}
