@@ -169,6 +169,10 @@ impl Conversation<'_> {
                 has_room && !self.peer_closed && self.answers.has_room(account.has_turn());
             let has_files = !self.uploads.is_empty() || self.uploads.awaits_data();
             account.hold(self.held(), can_read);
+            if account.waits() {
+                // Data of a file goes on in its own share, once what is there is on the disk.
+                self.uploads.flush();
+            }
             // What the budget has no room for is not late.
             let can_read = can_read && !account.waits();
             let can_answer = !account.must_wait_to_answer();

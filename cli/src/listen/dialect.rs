@@ -176,6 +176,9 @@ impl DialectConversation<'_> {
             let has_room = self.answers.has_room(account.has_turn());
             let can_read = !self.closed && self.uploads.has_room() && has_room;
             account.hold(self.held(), can_read);
+            if account.waits() {
+                self.uploads.flush();
+            }
             let can_read = can_read && !account.waits();
             let can_answer = !account.must_wait_to_answer();
             if !(could_read && can_read) {

@@ -127,6 +127,49 @@ fn slow_peers_of_one_address_do_not_keep_another_from_sending() {
     listen.err.line("other peers wait for its memory");
 }
 
+/// A large file goes on though peers of many addresses use up the memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_large_file_is_stored_while_many_addresses_fill_the_memory() {
+    let folder = Folder::new("bounds-large-file");
+    let args = ["--max-memory", "1MiB", "--dir", &folder.str("inbox")];
+    let listen = Listen::start(&args);
+    let stop = AtomicBool::new(false);
+    let begun = &frame(BINARY, &[7; 1 << 20])[..1_000_000];
+    let attack = |n: u8| {
+        while !stop.load(Ordering::Relaxed) {
+            let mut peer = connect_from(&listen, [127, 0, 9, n]);
+            peer.set_nonblocking(true).unwrap();
+            let mut sent = 0;
+            while sent < begun.len() && !stop.load(Ordering::Relaxed) {
+                match peer.write(&begun[sent..]) {
+                    Ok(n) => sent += n,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(_) => break,
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+            while !stop.load(Ordering::Relaxed) && peer.peek(&mut [0]).is_err() {
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    };
+    let file = folder.write("large", &content(8_000_000, 1));
+    thread::scope(|scope| {
+        for n in 1..=60 {
+            let attack = &attack;
+            scope.spawn(move || attack(n));
+        }
+        thread::sleep(Duration::from_secs(1));
+        let began = Instant::now();
+        let done = run(&["send", &listen.addr, &file], b"");
+        let took = began.elapsed();
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(done.code, 0, "{done:?}");
+        assert!(took < Duration::from_secs(10), "{took:?}");
+    });
+}
+
 /// With few open files, connections wait before commands and files have to do without.
 #[test]
 fn commands_and_files_have_open_files_however_many_peers_there_are() {
