@@ -14,6 +14,7 @@ use crate::addr::{BoxedReader, Halves};
 use crate::exchange::Exchange;
 use crate::listen::args::Args;
 use crate::listen::budget::Budget;
+use crate::listen::end::End;
 use crate::listen::listener::{Accepted, Listener};
 use crate::listen::log::{self, Log};
 use crate::listen::others::Speaker;
@@ -248,13 +249,17 @@ async fn accept<W: Exchange>(
         if let Some(Accepted { halves: (incoming, outgoing), peer, network }) =
             waiting.take_if(|_| places.len() < max_connections && connections.len() < max_open)
         {
-            let (served, active, stop) = Peer::new(network);
+            let (served, active, mut stop) = Peer::new(network);
             let (rules, print, tls) = (Arc::clone(&rules), printer.clone(), tls.clone());
             let task = connections.spawn(async move {
                 let halves = match tls {
                     Some(tls) => {
                         let within = rules.first_timeout.min(rules.frame_timeout);
-                        tls::accept(&tls, incoming, outgoing, within).await
+                        tokio::select! {
+                            biased;
+                            _ = stop.ordered() => return false,
+                            halves = tls::accept(&tls, incoming, outgoing, within) => halves,
+                        }
                     }
                     None => Ok((without_tls(incoming, &wire, &rules, &print, &peer), outgoing)),
                 };
@@ -267,7 +272,7 @@ async fn accept<W: Exchange>(
                         if let Some(more) = rules.admit_connection() {
                             print.error(&format!("{peer}: {}{}", refused.why, hidden(more))).await;
                         }
-                        refused.end().await;
+                        stop.unless_ordered(&End::Clean, refused.end()).await;
                         false
                     }
                 }

@@ -422,6 +422,20 @@ fn finished_connections_do_not_delay_the_end() {
     }
 }
 
+/// A peer in the middle of its handshake does not keep the listener, nor does one that there is no TLS with.
+#[test]
+fn handshakes_do_not_delay_the_end() {
+    for beginning in [&b"\x16\x03\x01"[..], b"GET / HTTP/1.1\r\n\r\n"] {
+        let listen = Listen::start(&["--tls-self-signed"]);
+        let mut peer = listen.connect();
+        peer.write_all(beginning).unwrap();
+        thread::sleep(Duration::from_millis(300));
+        let began = Instant::now();
+        listen.interrupt();
+        assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+    }
+}
+
 #[test]
 fn a_flood_of_connections_does_not_fill_the_log() {
     let listen = Listen::start(&[]);
