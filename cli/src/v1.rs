@@ -35,7 +35,7 @@ pub(crate) fn code_name(code: Code) -> &'static str {
     }
 }
 
-/// An owned close.
+/// An owned close, with the beginning of its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Close {
     pub(crate) code: Code,
@@ -50,7 +50,7 @@ impl Close {
 
 impl From<message::Close<'_>> for Close {
     fn from(close: message::Close<'_>) -> Self {
-        Self { code: close.code, reason: close.reason.to_owned() }
+        Self { code: close.code, reason: preview::reason(close.reason) }
     }
 }
 
@@ -110,11 +110,13 @@ pub(crate) fn describe(kind: Kind, payload: &[u8], width: usize) -> Option<Strin
             let colon = if reason.is_empty() { "" } else { ": " };
             let has_digest = matches!(code, Code::READY | Code::STORED | Code::EXISTS);
             let digest = if has_digest { format!(", SHA-256 {digest}") } else { String::new() };
+            let reason = preview::reason(reason);
             format!("transfer {id}: {code}, {offset}{digest}{colon}{reason}")
         }
         Message::FileCancel(cancel) => {
             let colon = if cancel.reason.is_empty() { "" } else { ": " };
-            format!("transfer {}: {}{colon}{}", cancel.id, cancel.code, cancel.reason)
+            let reason = preview::reason(cancel.reason);
+            format!("transfer {}: {}{colon}{reason}", cancel.id, cancel.code)
         }
         Message::FileAttributes(FileAttributes { id, modified, is_executable }) => {
             let modified = match modified {

@@ -1,9 +1,11 @@
 //! What a client does: it keeps its messages and files until the listener has acknowledged them.
 
+use std::collections::VecDeque;
+
 use unstick_session::message::{
     Digest, FileData, FileDone, FileOpen, FileStatus, Message, ResumeKey,
 };
-use unstick_session::session::{Event as Heard, Session};
+use unstick_session::session::Event as Heard;
 
 use crate::config::{
     ANSWER_TIMEOUT, CONNECT_TIMEOUT, FIRST_BACKOFF, Fault, LONG_ABSENCE, MAX_BACKOFF, MILLISECOND,
@@ -12,7 +14,7 @@ use crate::config::{
 use crate::contents;
 use crate::net::{Conns, Link};
 use crate::queue::{ConnId, Event, Queue};
-use crate::side::{self, Side};
+use crate::side::{Outgoing, Side};
 use crate::stats::{Stats, Uploaded};
 use crate::world::World;
 
@@ -35,9 +37,11 @@ pub struct Client {
     pub acked: u32,
     pub files_made: u32,
     pub files_done: u32,
+    /// The file that is sent now, and those before it that have no final status: ids and numbers.
     upload: Option<Upload>,
-    /// When the next file was first offered.
-    offered_at: Option<Micros>,
+    sent: VecDeque<(u32, u32)>,
+    /// When the next files, from the first without a final status on, were first offered.
+    offered_at: VecDeque<Micros>,
     is_recovering: bool,
 }
 
@@ -54,6 +58,7 @@ struct Around<'a> {
     conn: ConnId,
     up_at: Micros,
     fault: Fault,
+    in_flight: usize,
     queue: &'a mut Queue,
     stats: &'a mut Stats,
 }
@@ -73,7 +78,8 @@ impl Client {
             files_made: 0,
             files_done: 0,
             upload: None,
-            offered_at: None,
+            sent: VecDeque::new(),
+            offered_at: VecDeque::new(),
             is_recovering: false,
         }
     }
@@ -89,19 +95,13 @@ impl Client {
         self.is_recovering = conn.is_some_and(|conn| conn.dead.is_none());
     }
 
-    fn handle(
-        &mut self,
-        session: &mut Session,
-        event: &Heard<'_>,
-        out: &mut Vec<u8>,
-        around: &mut Around<'_>,
-    ) {
+    fn handle(&mut self, out: &mut Outgoing<'_>, event: &Heard<'_>, around: &mut Around<'_>) {
         match event {
             Heard::Text(text) => {
                 if let Some(number) = text.strip_prefix("ack ").and_then(|n| n.parse().ok()) {
                     self.acked = self.acked.max(number);
                 } else if *text == "welcome" {
-                    self.connected(session, out, around);
+                    self.connected(out, around);
                 }
             }
             Heard::Pong(_) => around.stats.pongs += 1,
@@ -116,12 +116,12 @@ impl Client {
                 around.stats.resumed += u64::from(begin > 0);
                 around.queue.after(0, Event::Go(around.conn));
             }
-            Heard::FileEnd(status) => self.file_ended(session, status, out, around),
+            Heard::FileEnd(status) => self.file_ended(out, status, around),
             _ => {}
         }
     }
 
-    fn connected(&mut self, session: &mut Session, out: &mut Vec<u8>, around: &mut Around<'_>) {
+    fn connected(&mut self, out: &mut Outgoing<'_>, around: &mut Around<'_>) {
         (self.is_up, self.tries) = (true, 0);
         if std::mem::take(&mut self.is_recovering)
             && let Some(recovered) = around.stats.recovery.last_mut()
@@ -130,43 +130,53 @@ impl Client {
         }
         if around.fault != Fault::NoResend {
             for number in self.acked + 1..=self.made {
-                let _ = side::send(session, &Message::Text(&format!("n {number}")), out);
+                let _ = out.send(&Message::Text(&format!("n {number}")));
             }
         }
-        self.start_upload(session, out, around);
+        self.start_upload(out, around.index, around.in_flight, around.queue.now());
     }
 
-    fn start_upload(&mut self, session: &mut Session, out: &mut Vec<u8>, around: &Around<'_>) {
-        if !self.is_up || self.upload.is_some() || self.files_done == self.files_made {
+    /// Offers the next file, if none is being sent and not too many have no final status.
+    fn start_upload(&mut self, out: &mut Outgoing<'_>, index: u32, in_flight: usize, now: Micros) {
+        let number = self.sent.back().map_or(self.files_done, |(_, last)| last + 1);
+        let is_free = self.upload.is_none() && self.sent.len() < in_flight;
+        if !self.is_up || !is_free || number >= self.files_made {
             return;
         }
-        let (Some(id), number) = (session.next_transfer_id(), self.files_done) else { return };
-        let size = contents::size(around.index, number) as u64;
+        let Some(id) = out.session.next_transfer_id() else { return };
+        let size = contents::size(index, number) as u64;
         let mut key = [1; 16];
-        key[..4].copy_from_slice(&around.index.to_be_bytes());
+        key[..4].copy_from_slice(&index.to_be_bytes());
         key[4..8].copy_from_slice(&number.to_be_bytes());
         let name = format!("f{number}");
         let open = FileOpen { id, key: ResumeKey(key), size: Some(size), name: &name };
-        if side::send(session, &Message::FileOpen(open), out).is_ok() {
+        if out.send(&Message::FileOpen(open)).is_ok() {
             self.upload = Some(Upload { id, number, offset: 0, is_sending: false });
-            self.offered_at.get_or_insert(around.queue.now());
+            if self.offered_at.len() <= (number - self.files_done) as usize {
+                self.offered_at.push_back(now);
+            }
         }
     }
 
     fn file_ended(
         &mut self,
-        session: &mut Session,
+        out: &mut Outgoing<'_>,
         status: &FileStatus<'_>,
-        out: &mut Vec<u8>,
         around: &mut Around<'_>,
     ) {
-        let Some(upload) = self.upload.take_if(|upload| upload.id == status.id) else { return };
-        let size = contents::size(around.index, upload.number);
+        let upload = self.upload.take_if(|upload| upload.id == status.id);
+        let place = self.sent.iter().position(|(id, _)| *id == status.id);
+        let sent = place.and_then(|place| self.sent.remove(place));
+        let Some(number) = upload.map(|upload| upload.number).or(sent.map(|(_, number)| number))
+        else {
+            return;
+        };
+        let size = contents::size(around.index, number);
         let mut file = Vec::new();
-        contents::append(around.index, upload.number, 0, size, &mut file);
-        if status.is_there(contents::digest(&file)) {
+        contents::append(around.index, number, 0, size, &mut file);
+        if status.is_there(contents::digest(&file)) && number == self.files_done {
             self.files_done += 1;
-            if let Some(offered_at) = self.offered_at.take() {
+            if let Some(offered_at) = self.offered_at.pop_front() {
                 let took = around.queue.now() - offered_at;
                 let at_best = 4 * self.link.latency + size as u64 * SECOND / self.link.rate;
                 around.stats.uploads.push(Uploaded { took, at_best });
@@ -174,7 +184,7 @@ impl Client {
         } else {
             around.stats.refusals += 1;
         }
-        self.start_upload(session, out, around);
+        self.start_upload(out, around.index, around.in_flight, around.queue.now());
     }
 }
 
@@ -229,12 +239,13 @@ impl World {
             conn: id,
             up_at: self.listener.up_at,
             fault: self.config.fault,
+            in_flight: self.config.in_flight,
             queue: &mut self.queue,
             stats: &mut self.stats,
         };
         let mut out = Vec::new();
-        side.read(&mut bytes, arrived, &mut out, |session, event, out| {
-            client.handle(session, &event, out, &mut around);
+        side.read(&mut bytes, arrived, &mut out, |out, event| {
+            client.handle(out, event, &mut around);
         });
         client.side = Some(side);
         if let Some(conn) = self.conns.get(id) {
@@ -261,18 +272,14 @@ impl World {
     }
 
     /// Lets a connected client send something.
-    fn client_sends(
-        &mut self,
-        index: u32,
-        send: impl FnOnce(&mut Client, &mut Side, &mut Vec<u8>),
-    ) {
+    fn client_sends(&mut self, index: u32, send: impl FnOnce(&mut Client, &mut Outgoing<'_>)) {
         let client = &mut self.clients[index as usize];
         let (true, Some(id), Some(mut side)) = (client.is_up, client.conn, client.side.take())
         else {
             return;
         };
         let mut out = Vec::new();
-        send(client, &mut side, &mut out);
+        send(client, &mut side.outgoing(&mut out));
         client.side = Some(side);
         if !out.is_empty() {
             self.client_sent(index, id, &out);
@@ -282,68 +289,49 @@ impl World {
     pub fn beat(&mut self, index: u32) {
         self.queue.after(self.config.heartbeat, Event::Beat(index));
         let payload = self.queue.now().to_be_bytes();
-        if self.clients[index as usize].is_up {
-            self.client_sends(index, |_, side, out| {
-                // A fifth one without an answer is not sent.
-                let _ = side::send(&mut side.session, &Message::Ping(&payload), out);
-            });
+        self.client_sends(index, |_, out| {
+            // A fifth one without an answer is not sent.
+            let _ = out.send(&Message::Ping(&payload));
+        });
+    }
+
+    /// Plans when this happens again to a client. Returns `false` if it happens no more, not even now.
+    fn goes_on(&mut self, mean: Micros, event: Event) -> bool {
+        let goes_on = self.queue.now() < self.config.until;
+        if goes_on {
+            let next = self.around(mean);
+            self.queue.after(next, event);
         }
+        goes_on
     }
 
     pub fn make_text(&mut self, index: u32) {
-        if self.queue.now() >= self.config.until {
-            return;
-        }
-        let next = self.around(self.config.text_every);
-        self.queue.after(next, Event::Text(index));
+        let goes_on = self.goes_on(self.config.text_every, Event::Text(index));
         let client = &mut self.clients[index as usize];
-        if client.is_off {
-            return;
-        }
-        client.made += 1;
-        let text = format!("n {}", client.made);
-        if client.is_up {
-            self.client_sends(index, |_, side, out| {
-                let _ = side::send(&mut side.session, &Message::Text(&text), out);
+        if goes_on && !client.is_off {
+            client.made += 1;
+            let text = format!("n {}", client.made);
+            self.client_sends(index, |_, out| {
+                let _ = out.send(&Message::Text(&text));
             });
         }
     }
 
     pub fn make_file(&mut self, index: u32) {
-        if self.queue.now() >= self.config.until {
-            return;
-        }
-        let next = self.around(self.config.file_every);
-        self.queue.after(next, Event::File(index));
+        let goes_on = self.goes_on(self.config.file_every, Event::File(index));
         let client = &mut self.clients[index as usize];
-        if client.is_off {
-            return;
-        }
-        client.files_made += 1;
-        let Some(id) = client.conn.filter(|_| client.is_up) else { return };
-        let client = &mut self.clients[index as usize];
-        let Some(mut side) = client.side.take() else { return };
-        let around = Around {
-            index,
-            conn: id,
-            up_at: 0,
-            fault: self.config.fault,
-            queue: &mut self.queue,
-            stats: &mut self.stats,
-        };
-        let mut out = Vec::new();
-        client.start_upload(&mut side.session, &mut out, &around);
-        client.side = Some(side);
-        if !out.is_empty() {
-            self.client_sent(index, id, &out);
+        if goes_on && !client.is_off {
+            client.files_made += self.config.files_each;
+            let (now, in_flight) = (self.queue.now(), self.config.in_flight);
+            self.client_sends(index, |client, out| client.start_upload(out, index, in_flight, now));
         }
     }
 
     /// Sends the next chunk of the file, when the link has taken the one before.
     pub fn client_go(&mut self, index: u32, id: ConnId) {
         let most = self.rng.usize(1..=CHUNK);
-        let mut is_sending = false;
-        self.client_sends(index, |client, side, out| {
+        let (mut is_sending, in_flight, now) = (false, self.config.in_flight, self.queue.now());
+        self.client_sends(index, |client, out| {
             let Some(upload) = client.upload.as_mut().filter(|upload| upload.is_sending) else {
                 return;
             };
@@ -354,14 +342,16 @@ impl World {
                 let end = size.min(upload.offset + most);
                 contents::append(index, number, upload.offset, end, &mut bytes);
                 let data = FileData { id, offset: upload.offset as u64, bytes: &bytes };
-                is_sending = side::send(&mut side.session, &Message::FileData(data), out).is_ok();
+                is_sending = out.send(&Message::FileData(data)).is_ok();
                 upload.offset = end;
             } else {
                 contents::append(index, number, 0, size, &mut bytes);
                 let digest = contents::digest(&bytes);
                 let done = FileDone { id, total: size as u64, digest };
-                let _ = side::send(&mut side.session, &Message::FileDone(done), out);
-                upload.is_sending = false;
+                let _ = out.send(&Message::FileDone(done));
+                client.upload = None;
+                client.sent.push_back((id, number));
+                client.start_upload(out, index, in_flight, now);
             }
         });
         if is_sending && let Some(conn) = self.conns.get(id).filter(|conn| conn.dead.is_none()) {
@@ -385,6 +375,7 @@ impl World {
     fn forget_conn(&mut self, index: u32, id: ConnId, tells: bool) {
         let client = &mut self.clients[index as usize];
         (client.conn, client.side, client.upload) = (None, None, None);
+        client.sent.clear();
         (client.is_up, client.awaits) = (false, false);
         let Some(conn) = self.conns.get(id) else { return };
         conn.is_held = false;
@@ -428,19 +419,17 @@ impl World {
             self.count_half_open();
         }
         let client = &self.clients[index as usize];
-        if client.awaits || client.upload.is_some() {
+        if client.awaits || client.upload.is_some() || !client.sent.is_empty() {
             self.queue.after(ANSWER_TIMEOUT, Event::Unanswered(id));
         }
     }
 
     /// A client's program, or its machine, crashes. What it has not sent is on its disk.
     pub fn crash(&mut self, index: u32) {
-        let now = self.queue.now();
-        if now >= self.config.until {
+        if !self.goes_on(self.config.crash_every, Event::Crash(index)) {
             return;
         }
-        let next = self.around(self.config.crash_every);
-        self.queue.after(next, Event::Crash(index));
+        let now = self.queue.now();
         let is_silent = self.rng.bool();
         let client = &mut self.clients[index as usize];
         if client.is_off {
@@ -449,7 +438,7 @@ impl World {
         self.stats.crashes += 1;
         (client.is_off, client.is_recovering) = (true, false);
         // How long it is away is no matter of the listener's fairness.
-        client.offered_at = None;
+        client.offered_at.clear();
         if let Some(id) = client.conn {
             if is_silent && let Some(conn) = self.conns.get(id).filter(|conn| conn.dead.is_none()) {
                 conn.dead = Some(now);

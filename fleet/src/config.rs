@@ -36,8 +36,7 @@ pub const LONG_ABSENCE: Micros = 4 * HOUR;
 /// The processor time of the listener for one read, and for each byte (in nanoseconds).
 pub const READ_COST: Micros = 15;
 pub const BYTE_COST_NANOS: u64 = 2;
-/// The time in which the listener's disk syncs a file, and each of its bytes (in nanoseconds).
-pub const SYNC_COST: Micros = MILLISECOND;
+/// The time in which the listener's disk syncs each byte of a file (in nanoseconds).
 pub const SYNCED_BYTE_COST_NANOS: u64 = 5;
 /// How many of a part's last bytes a crash of the listener can lose.
 pub const UNSYNCED: usize = 8_192;
@@ -74,6 +73,11 @@ pub struct Config {
     pub file_every: Micros,
     pub cut_every: Micros,
     pub crash_every: Micros,
+    /// How many files a client makes at a time, and how many it sends without a final status.
+    pub files_each: u32,
+    pub in_flight: usize,
+    /// The time in which the listener's disk syncs a file, its bytes aside. It syncs one after the other.
+    pub sync_cost: Micros,
     /// Of a thousand times that a client sends, how often the connection is cut directly after it.
     pub cut_busy: u32,
     /// When the listener is killed, and for how long it is away.
@@ -102,6 +106,9 @@ impl Config {
             file_every: DAY,
             cut_every: DAY,
             crash_every: 7 * DAY,
+            files_each: 1,
+            in_flight: 1,
+            sync_cost: MILLISECOND,
             cut_busy: 5,
             restarts: vec![until / 3, until * 2 / 3],
             down: 30 * SECOND,
@@ -123,6 +130,20 @@ impl Config {
             crash_every: 60 * DAY,
             drain: 2 * DAY,
             ..Self::traffic(seed, clients, 365 * DAY)
+        }
+    }
+
+    /// Clients that make 16 files at a time, twice a day, over connections that are often cut. The disk is
+    /// slow.
+    pub fn batches(seed: u64, clients: u32, in_flight: usize) -> Self {
+        Self {
+            hostile_each: 0,
+            file_every: 12 * HOUR,
+            files_each: 16,
+            in_flight,
+            sync_cost: 300 * MILLISECOND,
+            cut_busy: 20,
+            ..Self::traffic(seed, clients, DAY)
         }
     }
 

@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use unstick::engine::{ReadTimeouts, TimedOut};
 use unstick_session::message::{Close, Code, Digest, FileDone, FileOpen, FileStatus, Message};
-use unstick_session::session::{Event as Heard, Session};
+use unstick_session::session::Event as Heard;
 
 use crate::config::{
     BYTE_COST_NANOS, END_TIMEOUT, FIRST_TIMEOUT, FRAME_TIMEOUT, Fault, MAX_FILE, Micros, READ_COST,
-    SECOND, SYNC_COST, SYNCED_BYTE_COST_NANOS, UNSYNCED,
+    SECOND, SYNCED_BYTE_COST_NANOS, UNSYNCED,
 };
 use crate::contents;
 use crate::net::Place;
 use crate::queue::{ConnId, Event, Queue};
-use crate::side::{self, Side};
+use crate::side::{self, Outgoing, Side};
 use crate::stats::Ledger;
 use crate::world::World;
+
+/// How many files of a peer may have no final status: the maximum of the protocol.
+const MAX_IN_FLIGHT: usize = 64;
 
 /// The listener's state of a connection.
 pub struct Served {
@@ -28,10 +31,17 @@ pub struct Served {
     client: Option<u32>,
     /// The file of which data arrives, with its number.
     receiving: Option<(u32, u32)>,
-    /// The file that the disk syncs.
-    syncing: Option<(u32, FileDone, Digest)>,
+    /// The files that the disk syncs, in order.
+    syncing: VecDeque<Syncing>,
     /// Whether this side has closed.
     is_closing: bool,
+}
+
+struct Syncing {
+    number: u32,
+    done: FileDone,
+    digest: Digest,
+    bytes: Vec<u8>,
 }
 
 /// What is on the listener's disk of a client.
@@ -39,11 +49,25 @@ pub struct Served {
 pub struct Shelf {
     /// The number of the last message.
     last: u32,
-    /// The number of files, and the size and digest of the newest one.
+    /// The number of files, and the sizes and digests of the newest ones, from the newest on.
     stored: u32,
-    newest: Option<(u64, Digest)>,
+    newest: VecDeque<(u64, Digest)>,
     /// The part of the next file.
     part: Vec<u8>,
+}
+
+impl Shelf {
+    /// Returns the size and digest of a file that is stored.
+    fn stored(&self, number: u32) -> Option<(u64, Digest)> {
+        self.newest.get((self.stored - 1 - number) as usize).copied()
+    }
+
+    /// Keeps the first file that was not synced as a part: its client has no answer.
+    fn keep(&mut self, syncing: &mut VecDeque<Syncing>) {
+        if let Some(first) = syncing.pop_front() {
+            self.part = first.bytes;
+        }
+    }
 }
 
 #[derive(Default)]
@@ -78,6 +102,7 @@ struct Around<'a> {
     clients: usize,
     idle_timeout: Duration,
     fault: Fault,
+    sync_cost: Micros,
     on: &'a mut [Option<ConnId>],
     shelves: &'a mut [Shelf],
     disk_free_at: &'a mut Micros,
@@ -93,7 +118,7 @@ struct App<'a> {
     client: &'a mut Option<u32>,
     timeouts: &'a mut ReadTimeouts,
     receiving: &'a mut Option<(u32, u32)>,
-    syncing: &'a mut Option<(u32, FileDone, Digest)>,
+    syncing: &'a mut VecDeque<Syncing>,
 }
 
 fn duration(micros: Micros) -> Duration {
@@ -112,7 +137,7 @@ impl Served {
             timer_at: Micros::MAX,
             client: None,
             receiving: None,
-            syncing: None,
+            syncing: VecDeque::new(),
             is_closing: false,
         }
     }
@@ -134,16 +159,8 @@ impl Served {
 }
 
 impl App<'_> {
-    fn handle(
-        &mut self,
-        session: &mut Session,
-        event: &Heard<'_>,
-        out: &mut Vec<u8>,
-        around: &mut Around<'_>,
-    ) {
-        let mut answer = |message: &Message<'_>| {
-            side::send(session, message, out).expect("an answer is allowed");
-        };
+    fn handle(&mut self, out: &mut Outgoing<'_>, event: &Heard<'_>, around: &mut Around<'_>) {
+        let mut answer = |message: &Message<'_>| out.send(message).expect("an answer is allowed");
         match event {
             Heard::Hello(hello) => {
                 let number = hello.name.strip_prefix('c').and_then(|n| n.parse().ok());
@@ -198,7 +215,7 @@ impl App<'_> {
         };
         let shelf = &around.shelves[client as usize];
         if number < shelf.stored {
-            return FileStatus::exists(open.id, shelf.newest);
+            return FileStatus::exists(open.id, shelf.stored(number));
         }
         *self.receiving = Some((open.id, number));
         let told = match around.fault {
@@ -216,10 +233,13 @@ impl App<'_> {
             part.truncate(usize::try_from(done.total).unwrap_or(usize::MAX));
         }
         let (digest, len) = (contents::digest(part), part.len() as u64);
-        let Some((_, number)) = self.receiving.take() else { return };
-        *self.syncing = Some((number, *done, digest));
+        let (Some((_, number)), Some(client)) = (self.receiving.take(), *self.client) else {
+            return;
+        };
+        let bytes = std::mem::take(&mut around.shelves[client as usize].part);
+        self.syncing.push_back(Syncing { number, done: *done, digest, bytes });
         let begins = around.queue.now().max(*around.disk_free_at);
-        *around.disk_free_at = begins + SYNC_COST + len * SYNCED_BYTE_COST_NANOS / 1_000;
+        *around.disk_free_at = begins + around.sync_cost + len * SYNCED_BYTE_COST_NANOS / 1_000;
         around.queue.at(*around.disk_free_at, Event::Synced(around.conn));
     }
 }
@@ -295,6 +315,7 @@ impl World {
             clients: self.clients.len(),
             idle_timeout: duration(self.config.heartbeat * 5 / 2),
             fault: self.config.fault,
+            sync_cost: self.config.sync_cost,
             on: &mut self.listener.on,
             shelves: &mut self.listener.shelves,
             disk_free_at: &mut self.listener.disk_free_at,
@@ -307,9 +328,9 @@ impl World {
         let mut app = App { client, timeouts, receiving, syncing };
         let mut out = Vec::new();
         let mut owed_max = 0;
-        side.read(&mut bytes, arrived, &mut out, |session, event, out| {
-            owed_max = owed_max.max(session.owed());
-            app.handle(session, &event, out, &mut around);
+        side.read(&mut bytes, arrived, &mut out, |out, event| {
+            owed_max = owed_max.max(out.session.owed());
+            app.handle(out, event, &mut around);
         });
         let (replaced, is_closed) = (around.replaced, around.is_closed);
         self.stats.owed_max = self.stats.owed_max.max(owed_max);
@@ -327,8 +348,7 @@ impl World {
         }
         if !served.is_closing {
             if is_closed && served.side.session.owed() == 0 {
-                let close = Message::Close(Close::ORDINARY);
-                let _ = side::send(&mut served.side.session, &close, &mut out);
+                let _ = served.side.outgoing(&mut out).send(&Message::Close(Close::ORDINARY));
             }
             served.arm(id, &mut self.queue);
         }
@@ -397,26 +417,30 @@ impl World {
         let fault = self.config.fault;
         let Some(conn) = self.conns.get(id) else { return };
         let Some(served) = conn.served.as_mut() else { return };
-        let (Some(client), Some((number, done, found))) = (served.client, served.syncing.take())
-        else {
+        let (Some(client), Some(synced)) = (served.client, served.syncing.pop_front()) else {
             return;
         };
-        let session = &mut served.side.session;
-        let mut answer = done.answer(found);
+        let Syncing { number, done, digest, bytes } = synced;
+        let mut answer = done.answer(digest);
         if fault == Fault::NoDigest {
             answer = done.answer(done.digest);
         }
         let shelf = &mut self.listener.shelves[client as usize];
-        let part = std::mem::take(&mut shelf.part);
+        // Files are stored in their order.
+        if number != shelf.stored && fault != Fault::NoDigest {
+            answer = FileStatus::new(done.id, Code::NOT_ACCEPTED);
+        }
         if answer.code == Code::STORED {
             let mut source = Vec::new();
             contents::append(client, number, 0, contents::size(client, number), &mut source);
             self.ledger.files_stored += 1;
-            self.ledger.files_wrong += u64::from(part != source || number != shelf.stored);
-            (shelf.stored, shelf.newest) = (number + 1, Some((done.total, answer.digest)));
+            self.ledger.files_wrong += u64::from(bytes != source || number != shelf.stored);
+            shelf.stored = number + 1;
+            shelf.newest.push_front((done.total, answer.digest));
+            shelf.newest.truncate(MAX_IN_FLIGHT);
         }
         let mut out = Vec::new();
-        let _ = side::send(session, &Message::FileStatus(answer), &mut out);
+        let _ = served.side.outgoing(&mut out).send(&Message::FileStatus(answer));
         self.ship(id, false, &out);
     }
 
@@ -433,7 +457,7 @@ impl World {
     pub fn release(&mut self, id: ConnId) {
         let now = self.queue.now();
         let Some(conn) = self.conns.get(id) else { return };
-        let Some(served) = conn.served.take() else { return };
+        let Some(mut served) = conn.served.take() else { return };
         conn.place = Place::Gone;
         let (peer, dead) = (conn.peer, conn.dead);
         if conn.is_held && dead.is_none() {
@@ -443,6 +467,9 @@ impl World {
         if let Some(since) = dead.filter(|since| *since < now) {
             self.stats.half_open -= 1;
             self.stats.half_open_time_max = self.stats.half_open_time_max.max(now - since);
+        }
+        if let Some(client) = served.client {
+            self.listener.shelves[client as usize].keep(&mut served.syncing);
         }
         if let Some(on) = served.client.map(|client| &mut self.listener.on[client as usize])
             && *on == Some(id)
@@ -473,7 +500,12 @@ impl World {
             let (latency, peer) = (conn.link.latency, conn.peer);
             let was_dead = conn.dead.is_some();
             conn.place = Place::Gone;
-            let served = conn.served.take();
+            let mut served = conn.served.take();
+            if let Some(served) = &mut served
+                && let Some(client) = served.client
+            {
+                self.listener.shelves[client as usize].keep(&mut served.syncing);
+            }
             if conn.is_held && !was_dead {
                 self.queue.after(latency, Event::Reset(id));
             }

@@ -69,9 +69,8 @@ fn main() -> ExitCode {
     if is_year {
         let clients = if is_short { 1_000 } else { 100_000 };
         let year = [run("a year", Config::year(seed, clients))];
-        let mut text = format!("# A year\n\n`fleet/run --year --seed {seed}` has made this.\n\n");
-        report::growth(&mut text, &year);
-        let is_written = write(&folder, "year.md", text.trim_end()) && is_right(&year[0]);
+        let is_written =
+            write(&folder, "year.md", &report::year(seed, &year)) && is_right(&year[0]);
         return if is_written { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let (sizes, until): (&[u32], _) =
@@ -85,10 +84,15 @@ fn main() -> ExitCode {
     let restarts = queues
         .map(|(queue, jitter)| run("restart", Config::restart(seed, largest, queue, jitter)))
         .collect();
-    let runs = Runs { seed, growth, restarts };
+    let batches: Vec<_> = [1, 4, 16]
+        .iter()
+        .map(|in_flight| run("batches", Config::batches(seed, sizes[0], *in_flight)))
+        .collect();
+    let runs = Runs { seed, growth, restarts, batches };
     let is_written = write(&folder, "report.md", &report::report(&runs))
         && write(&folder, "report.svg", &plot::draw(&runs.growth));
     // Each run counts, also where clients were kept from coming back.
-    let is_right = runs.growth.iter().filter(|run| !is_right(run)).count() == 0;
+    let all = runs.growth.iter().chain(&runs.batches);
+    let is_right = all.filter(|run| !is_right(run)).count() == 0;
     if is_written && is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

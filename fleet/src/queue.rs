@@ -1,9 +1,9 @@
 //! What will happen, in the order of its time.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
-use crate::config::Micros;
+use crate::config::{MINUTE, Micros};
 
 /// A connection: its place in the table, and how often the place was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,9 +89,16 @@ impl Ord for Entry {
     }
 }
 
+/// The length of a slot of the later events.
+const SLOT: Micros = 10 * MINUTE;
+
 #[derive(Default)]
 pub struct Queue {
+    /// The events of the slots up to `slot`. They are few, so the heap stays in the processor's cache.
     heap: BinaryHeap<Entry>,
+    slot: u64,
+    /// All others, by their slots.
+    later: BTreeMap<u64, Vec<Entry>>,
     order: u64,
     now: Micros,
     /// A hash of all that has happened.
@@ -114,7 +121,13 @@ impl Queue {
 
     pub fn at(&mut self, at: Micros, event: Event) {
         self.order += 1;
-        self.heap.push(Entry { at: at.max(self.now), order: self.order, event });
+        let entry = Entry { at: at.max(self.now), order: self.order, event };
+        let slot = entry.at / SLOT;
+        if slot <= self.slot {
+            self.heap.push(entry);
+        } else {
+            self.later.entry(slot).or_default().push(entry);
+        }
     }
 
     pub fn after(&mut self, after: Micros, event: Event) {
@@ -122,6 +135,12 @@ impl Queue {
     }
 
     pub fn next(&mut self) -> Option<Event> {
+        if self.heap.is_empty()
+            && let Some((slot, entries)) = self.later.pop_first()
+        {
+            self.slot = slot;
+            self.heap.extend(entries);
+        }
         let Entry { at, order, event } = self.heap.pop()?;
         self.now = at;
         let number = at ^ order.rotate_left(32);

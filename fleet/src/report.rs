@@ -101,6 +101,7 @@ pub struct Runs {
     pub seed: u64,
     pub growth: Vec<Outcome>,
     pub restarts: Vec<Outcome>,
+    pub batches: Vec<Outcome>,
 }
 
 pub fn report(runs: &Runs) -> String {
@@ -114,10 +115,25 @@ pub fn report(runs: &Runs) -> String {
          ![Growth with the number of clients](report.svg)\n\n"
     );
     growth(&mut out, &runs.growth);
+    batches(&mut out, &runs.batches);
     restarts(&mut out, &runs.restarts);
     if let Some(last) = runs.growth.last() {
         hostile(&mut out, last);
     }
+    out
+}
+
+/// The report of a year.
+pub fn year(seed: u64, runs: &[Outcome]) -> String {
+    let mut out = format!(
+        "# A year of clients that are mostly idle\n\n\
+         `fleet/run --year --seed {seed}` has made this report, and makes it again, byte for byte.\n\
+         [`docs/running-for-many-clients.md`](../docs/running-for-many-clients.md) says what it teaches.\n\
+         There were no hostile peers.\n\n"
+    );
+    growth(&mut out, runs);
+    out.truncate(out.trim_end().len());
+    out.push('\n');
     out
 }
 
@@ -151,6 +167,43 @@ pub fn growth(out: &mut String, runs: &[Outcome]) {
             let _ = write!(out, " {} |", value(run));
         }
         out.push('\n');
+    }
+    out.push('\n');
+}
+
+fn batches(out: &mut String, runs: &[Outcome]) {
+    let Some(config) = runs.first().map(|run| &run.config) else { return };
+    let _ = write!(
+        out,
+        "## Several files at once\n\n\
+         Each of {} clients makes {} files at a time, every {} in the mean, for {}. It sends the next file while as many as\n\
+         the first column says have no final status. Of what it sends, {}.{} % is followed by a cut. The listener's disk\n\
+         syncs one file after the other, in {} each.\n\n\
+         | without a final status, at most | files made | missing | wrong | went on from a part | statuses owed to one peer, at most | heap of a connection, at most | from first offer to stored: median, 99 %, slowest | trace |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        number(config.clients),
+        config.files_each,
+        time(config.file_every),
+        time(config.until),
+        config.cut_busy / 10,
+        config.cut_busy % 10,
+        time(config.sync_cost),
+    );
+    for run in runs {
+        let Outcome { config, stats, .. } = run;
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} B | {} | `{:016x}` |",
+            config.in_flight,
+            number(run.files_made),
+            number(run.files_missing),
+            number(run.ledger.files_wrong),
+            number(stats.resumed),
+            number(stats.owed_max),
+            number(stats.heap_max),
+            three(&stats.uploads.iter().map(|upload| upload.took).collect::<Vec<_>>()),
+            run.trace,
+        );
     }
     out.push('\n');
 }

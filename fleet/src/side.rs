@@ -29,7 +29,7 @@ impl Side {
         pipe: &mut VecDeque<u8>,
         mut arrived: usize,
         out: &mut Vec<u8>,
-        mut handle: impl FnMut(&mut Session, Event<'_>, &mut Vec<u8>),
+        mut handle: impl FnMut(&mut Outgoing<'_>, &Event<'_>),
     ) {
         while arrived > 0 && self.session.error().is_none() {
             self.reader.take_storage();
@@ -56,7 +56,7 @@ impl Side {
     fn take_frames(
         &mut self,
         out: &mut Vec<u8>,
-        handle: &mut impl FnMut(&mut Session, Event<'_>, &mut Vec<u8>),
+        handle: &mut impl FnMut(&mut Outgoing<'_>, &Event<'_>),
     ) {
         loop {
             match self.reader.poll_frame() {
@@ -64,7 +64,12 @@ impl Side {
                     let frame = self.reader.frame(&found).expect("nothing was read since");
                     match self.session.handle_frame(frame.meta, frame.payload) {
                         Ok(Event::Nothing) => {}
-                        Ok(event) => handle(&mut self.session, event, out),
+                        Ok(event) => {
+                            handle(
+                                &mut Outgoing { session: &mut self.session, bytes: out },
+                                &event,
+                            );
+                        }
                         Err(_) => break,
                     }
                     poll(&mut self.session, out);
@@ -87,8 +92,28 @@ impl Side {
     }
 
     pub fn hello(&mut self, name: &str, out: &mut Vec<u8>) {
-        send(&mut self.session, &Message::Hello(Hello { limit: LIMIT, name }), out)
+        self.outgoing(out)
+            .send(&Message::Hello(Hello { limit: LIMIT, name }))
             .expect("a hello is the first message");
+    }
+
+    pub fn outgoing<'a>(&'a mut self, bytes: &'a mut Vec<u8>) -> Outgoing<'a> {
+        Outgoing { session: &mut self.session, bytes }
+    }
+}
+
+/// A session, and where the bytes go that it sends.
+pub struct Outgoing<'a> {
+    pub session: &'a mut Session,
+    bytes: &'a mut Vec<u8>,
+}
+
+impl Outgoing<'_> {
+    pub fn send(&mut self, message: &Message<'_>) -> Result<(), SendError> {
+        poll(self.session, self.bytes);
+        let encoded = self.session.send(message)?;
+        put(&encoded, self.bytes);
+        Ok(())
     }
 }
 
@@ -97,17 +122,6 @@ pub fn poll(session: &mut Session, out: &mut Vec<u8>) {
     while let Some(encoded) = session.poll_transmit() {
         put(&encoded, out);
     }
-}
-
-pub fn send(
-    session: &mut Session,
-    message: &Message<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), SendError> {
-    poll(session, out);
-    let encoded = session.send(message)?;
-    put(&encoded, out);
-    Ok(())
 }
 
 pub fn put(encoded: &Encoded<'_>, out: &mut Vec<u8>) {

@@ -1,7 +1,7 @@
 //! A run repeats for its seed, loses nothing, and a planted fault is found.
 
 use unstick_fleet::config::{Config, DAY, Fault, HOUR};
-use unstick_fleet::report::{Runs, report};
+use unstick_fleet::report::{Runs, report, year};
 use unstick_fleet::world::{Outcome, World};
 use unstick_fleet::{plot, stats};
 use unstick_session::message::Code;
@@ -24,6 +24,7 @@ fn runs(seed: u64) -> Runs {
         seed,
         growth: vec![World::run(rough(seed, Fault::None))],
         restarts: vec![World::run(restart)],
+        batches: vec![World::run(Config::batches(seed, 20, 4))],
     }
 }
 
@@ -40,6 +41,8 @@ fn a_seed_repeats_its_report_and_another_has_another_trace() {
     assert_eq!(one.growth[0].trace, same.growth[0].trace);
     assert_ne!(one.growth[0].trace, other.growth[0].trace);
     assert_ne!(report(&one), report(&other));
+    let years = [7, 7].map(|seed| year(seed, &[World::run(Config::year(seed, 20))]));
+    assert_eq!(years[0], years[1]);
 }
 
 #[test]
@@ -62,6 +65,27 @@ fn nothing_is_lost_doubled_or_wrong() {
         ];
         assert!(happened.iter().all(|count| *count > 0), "seed {seed}: {happened:?}");
     }
+}
+
+/// A client that makes 16 files at a time sends as many as it may before the first is stored.
+#[test]
+fn several_files_in_flight_are_stored_once_and_in_order() {
+    for in_flight in [1, 3, 16] {
+        let run = World::run(Config { cut_busy: 150, ..Config::batches(1, 100, in_flight) });
+        assert_eq!(wrong(&run), [0; 4], "{in_flight} in flight");
+        assert!(run.stats.resumed > 0 && run.stats.cuts > 0);
+        assert!(run.stats.owed_max <= in_flight);
+        assert_eq!(run.stats.owed_max > 1, in_flight > 1, "{in_flight} in flight");
+    }
+}
+
+/// `fleet/report.md` says that it repeats: its smallest run is repeated here.
+#[test]
+fn the_report_in_the_repository_is_that_of_this_code() {
+    let report = include_str!("../report.md");
+    let traces = report.lines().find(|line| line.starts_with("| trace |")).unwrap();
+    let run = World::run(Config::traffic(1, 1_000, 2 * DAY));
+    assert_eq!(traces.split('`').nth(1).unwrap(), format!("{:016x}", run.trace));
 }
 
 #[test]

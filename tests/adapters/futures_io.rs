@@ -698,7 +698,9 @@ fn a_real_socket_carries_every_size_both_ways_at_once() {
 fn a_call_that_a_timer_ends_loses_nothing() {
     use smol::future::FutureExt;
     smol::block_on(async {
-        let (mut ours, theirs) = smol::net::unix::UnixStream::pair().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let theirs = listener.accept().await.unwrap().0;
         let mut reader = FrameReader::new(theirs);
         let wire = wire_of(&[b"slow".to_vec()]);
         ours.write_all(&wire[..9]).await.unwrap();

@@ -25,7 +25,6 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, OpenOptions};
 use clap::ValueEnum;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 use unstick_session::message::{Code, Digest, FileAttributes, ResumeKey};
 
 pub(crate) use part::Part;
@@ -36,7 +35,7 @@ use attributes::Preserve;
 use digests::{Digests, Found};
 use numbers::Numbers;
 use room::InUse;
-pub(crate) use room::STALLED;
+pub(crate) use room::{MIN_PROGRESS, STALLED};
 use system::{Disk, System};
 
 /// The age at which abandoned parts are removed.
@@ -47,10 +46,6 @@ const EARLIEST: Duration = Duration::from_secs(1_577_836_800);
 const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 /// The maximum number that is tried for a file whose name is taken.
 const MAX_NUMBER: u32 = 9_999;
-
-/// The maximum number of files that are digested at the same time for offers. The other threads write
-/// what arrives.
-const MAX_DIGESTING: usize = 4;
 
 /// How to handle a file whose name is taken by another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -73,8 +68,6 @@ pub(crate) struct Inbox {
     preserve: Option<Preserve>,
     digests: Digests,
     numbers: Numbers,
-    /// The files that may be digested at the same time, before their senders have sent a byte.
-    digesting: Arc<Semaphore>,
     /// The number of files that got their names, and how many of these names are synced to disk.
     named: AtomicU64,
     synced: Mutex<u64>,
@@ -190,7 +183,6 @@ impl Inbox {
             preserve: None,
             digests: Digests::default(),
             numbers: Numbers::default(),
-            digesting: Arc::new(Semaphore::new(MAX_DIGESTING)),
             named: AtomicU64::new(0),
             synced: Mutex::new(0),
         }
@@ -211,11 +203,6 @@ impl Inbox {
     /// have had room without those that do not grow.
     pub(crate) fn is_room_wanted(&self) -> bool {
         self.in_use.is_wanted()
-    }
-
-    /// Returns how many files may still be digested at the same time.
-    pub(crate) fn digesting(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.digesting)
     }
 
     /// Answers an offer, or says what has to be [digested](Self::digest) for the answer.

@@ -20,8 +20,9 @@ const MAX_PARTS: usize = 10_000;
 /// parts that are known are too few.
 const LISTED_FOR: Duration = Duration::from_secs(60);
 
-/// How long no byte of a file may come while others wait for the room of its part.
+/// In how long this many bytes of a file have to come while others wait for the room of its part.
 pub(crate) const STALLED: Duration = Duration::from_secs(10);
+pub(crate) const MIN_PROGRESS: u64 = 2 << 10;
 
 /// How long it is remembered that a part had no room.
 const WANTED_FOR: Duration = Duration::from_secs(3);
@@ -70,8 +71,9 @@ struct Parts {
 #[derive(Debug)]
 struct Known {
     len: u64,
-    /// When its length changed last.
+    /// When it had this length, since which it has grown by less than [`MIN_PROGRESS`].
     changed: Instant,
+    changed_len: u64,
     /// The place of an unused part in the order of their ages.
     unused: Option<u64>,
 }
@@ -86,11 +88,13 @@ impl Parts {
             self.room = self.room.saturating_sub(room_of(part.len)).saturating_add(room_of(len));
             self.count = self.count + usize::from(len > 0) - usize::from(part.len > 0);
             part.len = len;
-            part.changed = Instant::now();
+            if len.checked_sub(part.changed_len).is_none_or(|more| more >= MIN_PROGRESS) {
+                (part.changed, part.changed_len) = (Instant::now(), len);
+            }
         }
     }
 
-    /// Returns the room of the parts in use that have not grown for a while, but for the one of this name.
+    /// Returns the room of the parts in use that have hardly grown for a while, but for the one of this name.
     fn stalled_room(&self, name: &str) -> u64 {
         let stalled = self.by_name.iter().filter(|(other, part)| {
             part.unused.is_none() && part.changed.elapsed() >= STALLED && *other != name
@@ -101,8 +105,9 @@ impl Parts {
     /// Marks a part as in use. Returns `false` if it is already.
     fn take(&mut self, name: &str) -> bool {
         let Some(part) = self.by_name.get_mut(name) else {
-            self.by_name
-                .insert(name.to_owned(), Known { len: 0, changed: Instant::now(), unused: None });
+            let (len, unused) = (0, None);
+            let part = Known { len, changed: Instant::now(), changed_len: len, unused };
+            self.by_name.insert(name.to_owned(), part);
             return true;
         };
         let Some(age) = part.unused.take() else { return false };

@@ -10,6 +10,9 @@ use super::frames::{Begin, Label, Run, Source};
 /// The maximum length of the head of a message, and of a line of the chunked coding.
 const MAX_HEAD_LEN: usize = 64 << 10;
 const MAX_LINE_LEN: usize = 4 << 10;
+/// The maximum length of a method, and the length that tells whether a message begins well.
+const MAX_METHOD_LEN: usize = 32;
+const MAX_BEGINNING: usize = MAX_METHOD_LEN + 1;
 const MAX_TARGET_LEN: usize = 200;
 
 /// The messages of HTTP/1.
@@ -66,7 +69,8 @@ impl Http {
             if byte == b'\n' {
                 return Ok(true);
             }
-            if self.state == State::Head && !begins_well(&self.line) {
+            let is_beginning = self.line.len() <= MAX_BEGINNING;
+            if self.state == State::Head && is_beginning && !begins_well(&self.line) {
                 return Err(refused(self.begun, "no message of HTTP/1 begins like this"));
             }
         }
@@ -215,7 +219,7 @@ fn begins_well(line: &[u8]) -> bool {
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.!#$%&'*+^`|~".contains(byte);
     let version = b"HTTP/1.";
     version.starts_with(word.get(..version.len()).unwrap_or(word))
-        || (word.len() <= 32 && !word.is_empty() && word.iter().all(token))
+        || (word.len() <= MAX_METHOD_LEN && !word.is_empty() && word.iter().all(token))
         || line.contains(&b'\r')
         || line.contains(&b'\n')
 }
@@ -269,5 +273,21 @@ impl Source for Http {
 
     fn takes_any_payload(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Each byte of a head is looked at a few times only.
+    #[test]
+    fn a_long_first_word_is_read_in_linear_time() {
+        let head = [&b"HTTP/1."[..], &[b'x'; MAX_HEAD_LEN - 20]].concat();
+        let began = Instant::now();
+        assert!(matches!(Http::new(None).decode(&mut &head[..]), Ok(None)));
+        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
     }
 }

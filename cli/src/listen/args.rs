@@ -106,10 +106,11 @@ pub(crate) struct Args {
     pub(crate) max_connections_per_address: Option<usize>,
     /// How much of what all peers sent, and of the answers, may wait in memory.
     ///
-    /// Each peer has 64 KiB in addition, and up to 4 MiB of buffers are kept for reuse. While it is used
-    /// up, larger frames wait in turn of the addresses, all but one, so that a frame within --limit can be
-    /// taken that is larger than this. A peer that is slower than 512 KiB a second then ends, and a command
-    /// waits for room for its answer.
+    /// Each peer has 64 KiB in addition, up to 4 MiB of buffers are kept for reuse, and messages of
+    /// --broadcast that wait for slow peers take up to an eighth of it. While it is used up, larger frames
+    /// wait in turn of the addresses, all but one, so that a frame within --limit can be taken that is
+    /// larger than this. A peer that is slower than 512 KiB a second then ends, and a command waits for room
+    /// for its answer.
     #[arg(long, help_heading = help::CONNECTIONS, value_name = "BYTES", default_value = "512MiB",
           value_parser = parse_bytes, hide_short_help = true)]
     pub(crate) max_memory: u64,

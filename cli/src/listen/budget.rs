@@ -16,10 +16,10 @@ use crate::listen::end::End;
 use crate::listen::places::Network;
 use crate::listen::shares::{Share, Shares};
 
-/// What each connection may hold whatever the others hold, so that small messages always pass.
-const OWN_SHARE: u64 = 64 << 10;
-/// How much is read before the budget is asked again. With its own share a connection has room for a frame
-/// of 128 KiB of a file, so that such a frame waits once.
+/// What each connection may hold whatever the others hold, so that small messages always pass, and data of
+/// files: it is a frame with 64 KiB of a file.
+const OWN_SHARE: u64 = (64 << 10) + 32;
+/// How much is read before the budget is asked again.
 const STEP: u64 = 128 << 10;
 /// How long a peer may take for a frame or an answer while others wait for its memory: this time, and a
 /// second for each of these bytes.
@@ -316,7 +316,7 @@ mod tests {
     use super::*;
 
     const MIB: usize = 1 << 20;
-    const SHARE: usize = 64 << 10;
+    const SHARE: usize = OWN_SHARE as usize;
 
     /// Reads until the account has it wait, or all is read; returns how much is held then.
     async fn fill(reader: &mut Budgeted<&[u8]>, account: &mut Account, mut held: usize) -> usize {

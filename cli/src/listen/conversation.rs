@@ -2,7 +2,6 @@
 
 use std::future::pending;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::Join;
@@ -19,10 +18,11 @@ use crate::format::AnyMeta;
 use crate::listen::budget::{Account, Budgeted, Held};
 use crate::listen::end::End;
 use crate::listen::log::Log;
+use crate::listen::others::Said;
 use crate::listen::places::Stop;
 use crate::listen::rate::{MinRate, Silence};
 use crate::listen::reply::{Answered, Answers};
-use crate::listen::rules::{Rules, Said};
+use crate::listen::rules::Rules;
 use crate::listen::uploads::{Outcome, Uploads};
 use crate::v1::{self, Close, KEEPALIVE, PING_CHECK};
 
@@ -71,7 +71,7 @@ pub(crate) async fn serve(
         connection,
         log,
         answers,
-        uploads: Uploads::new(rules.inbox.clone(), active, Arc::clone(&rules.open_files)),
+        uploads: Uploads::new(rules, active),
         rate: MinRate::new(rules.min_rate),
         open: None,
         ready: None,
@@ -169,6 +169,10 @@ impl Conversation<'_> {
                 has_room && !self.peer_closed && self.answers.has_room(account.has_turn());
             let has_files = !self.uploads.is_empty() || self.uploads.awaits_data();
             account.hold(self.held(), can_read);
+            if account.waits() {
+                // Data of a file goes on in its own share, once what is there is on the disk.
+                self.uploads.flush();
+            }
             // What the budget has no room for is not late.
             let can_read = can_read && !account.waits();
             let can_answer = !account.must_wait_to_answer();
@@ -221,7 +225,7 @@ impl Conversation<'_> {
                     self.tick(
                         ticked % TICKS_TO_WORKING == 0,
                         can_read,
-                        has_room && !account.waits(),
+                        (!has_room, account.waits()),
                     )
                 }
                 Wakeup::Ping => {
@@ -359,7 +363,7 @@ impl Conversation<'_> {
     /// Passes on what another peer has said, or tells how much was missed. What this peer does not take
     /// is left out.
     async fn said(&mut self, said: Result<Said, u64>, account: &mut Account) -> Result<(), End> {
-        let Said { meta, payload, .. } = match said {
+        let Said { meta, payload } = match said {
             Ok(said) => said,
             Err(missed) => {
                 self.log.missed(missed).await;
@@ -414,9 +418,14 @@ impl Conversation<'_> {
         sent
     }
 
-    /// Handles a tick: flushes, checks the rate, and with `report_work` sends signs of life. `has_room` is
-    /// whether data of files could be read, were it not for the peer's messages.
-    fn tick(&mut self, report_work: bool, can_read: bool, has_room: bool) -> Result<(), End> {
+    /// Handles a tick: flushes, checks the rate, and with `report_work` sends signs of life. It gets
+    /// whether the files wait for the disk, and whether the peer waits for memory.
+    fn tick(
+        &mut self,
+        report_work: bool,
+        can_read: bool,
+        (disk_waits, waits): (bool, bool),
+    ) -> Result<(), End> {
         self.uploads.flush();
         let (at, unread) = (self.connection.position(), self.connection.unread_len() as u64);
         let expected = can_read && self.uploads.awaits_data();
@@ -429,12 +438,15 @@ impl Conversation<'_> {
             self.uploads.refuse_late(id, held, None);
         }
         let arrived = at + unread;
-        let more = std::mem::replace(&mut self.arrived, arrived) != arrived;
+        let more = arrived.saturating_sub(std::mem::replace(&mut self.arrived, arrived));
         // Data of a file whose frame is incomplete.
         let next = self.connection.next_header();
         let has_data = next.is_some_and(|header| header.meta == Kind::FILE_DATA);
-        if more && has_data || !has_room {
-            self.uploads.goes_on();
+        if has_data {
+            self.uploads.arrives(more);
+        }
+        if disk_waits || waits && (has_data || next.is_none()) {
+            self.uploads.could_not_arrive();
         }
         self.uploads.refuse_stalled();
         if (self.open.is_some() || has_data)

@@ -14,7 +14,6 @@
 use std::future::pending;
 use std::mem;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,7 +26,7 @@ use unstick_session::message::{Code, check_name};
 use crate::addr::{BoxedReader, BoxedWriter, Halves, shut_down};
 use crate::advice::explain;
 use crate::format::{AnyFormat, AnyMeta};
-use crate::inbox::{Inbox, Refusal};
+use crate::inbox::Refusal;
 use crate::listen::budget::{Account, Budgeted, Held};
 use crate::listen::conversation::TICK;
 use crate::listen::end::End;
@@ -37,19 +36,30 @@ use crate::listen::rate::MinRate;
 use crate::listen::reply::{Answered, Answers};
 use crate::listen::rules::Rules;
 use crate::listen::uploads::{Answer, Outcome, Uploads};
-use crate::term::preview::preview;
+use crate::term::preview::{preview, reason};
 
 /// The size of the read buffer.
 const CHUNK: usize = 64 << 10;
 /// The payload of the frame that ends a connection.
 const CLOSE: &[u8] = b"close";
 
-/// The JSON that describes the next frame.
+/// The JSON that describes the next frame. What else is in it may be as long as a frame, and is not kept.
 #[derive(Debug, Deserialize, Serialize)]
-#[serde(tag = "msg_type", rename_all = "lowercase")]
-enum Item {
+struct Item {
+    msg_type: ItemType,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum ItemType {
     Msg,
-    File { file_name: String },
+    File,
+}
+
+/// What is in the JSON of a file besides.
+#[derive(Debug, Deserialize)]
+struct FileItem {
+    file_name: String,
 }
 
 /// The role of the current frame.
@@ -84,7 +94,6 @@ enum Wakeup {
 pub(crate) async fn serve(
     rules: &Rules,
     framing: Framing<AnyFormat>,
-    inbox: Arc<Inbox>,
     log: Log<'_>,
     (incoming, outgoing): Halves,
     mut stop: Stop,
@@ -100,7 +109,7 @@ pub(crate) async fn serve(
         answers,
         // Files have their own limit; `begin` checks the limit of the other frames.
         decoder: Decoder::with_framing(framing.with_limit(u64::MAX)),
-        uploads: Uploads::new(Some(inbox), active, Arc::clone(&rules.open_files)),
+        uploads: Uploads::new(rules, active),
         rate: MinRate::new(rules.min_rate),
         state: State::Item,
         held: Vec::new(),
@@ -167,10 +176,13 @@ impl DialectConversation<'_> {
             let has_room = self.answers.has_room(account.has_turn());
             let can_read = !self.closed && self.uploads.has_room() && has_room;
             account.hold(self.held(), can_read);
+            if account.waits() {
+                self.uploads.flush();
+            }
             let can_read = can_read && !account.waits();
             let can_answer = !account.must_wait_to_answer();
             if !(could_read && can_read) {
-                self.uploads.goes_on();
+                self.uploads.could_not_arrive();
             }
             could_read = can_read;
             let is_content = matches!(self.state, State::Content { .. });
@@ -353,11 +365,11 @@ impl DialectConversation<'_> {
         let frame = mem::take(&mut self.held);
         match mem::replace(&mut self.state, State::Item) {
             State::Item if frame == CLOSE => self.closed = true,
-            State::Item => match serde_json::from_slice(&frame) {
-                Ok(Item::Msg) => self.state = State::Text,
-                Ok(Item::File { file_name }) => self.state = State::File(file_name),
+            State::Item => match item_state(&frame) {
+                Ok(state) => self.state = state,
                 Err(error) => {
                     let shown = preview(&frame, frame.len() as u64, 60);
+                    let error = reason(&error.to_string());
                     return Err(End::at(
                         self.at,
                         Code::BAD_MESSAGE,
@@ -386,7 +398,7 @@ impl DialectConversation<'_> {
     async fn send_text(&mut self, text: &[u8], account: &mut Account) -> Result<(), End> {
         let held = self.held().more(text);
         let meta = self.framing.format().plain_meta(Kind::TEXT);
-        let item = crate::term::output::json(&Item::Msg);
+        let item = crate::term::output::json(&Item { msg_type: ItemType::Msg });
         let sent = async {
             self.writer.feed(meta, item.as_bytes()).await?;
             self.writer.send(meta, text).await
@@ -414,6 +426,14 @@ impl DialectConversation<'_> {
         let message = explain(error, *self.framing.format());
         End::Error { at: Some(error.at()), code: Some(Code(error.code())), message }
     }
+}
+
+/// Returns the role of the frame after this JSON.
+fn item_state(json: &[u8]) -> serde_json::Result<State> {
+    Ok(match serde_json::from_slice::<Item>(json)?.msg_type {
+        ItemType::Msg => State::Text,
+        ItemType::File => State::File(serde_json::from_slice::<FileItem>(json)?.file_name),
+    })
 }
 
 /// Waits until this time; indefinitely if there is none.

@@ -90,9 +90,6 @@ pub(crate) async fn listening(show: Show, printer: &Printer, addr: &str) {
     }
 }
 
-/// The maximum number of characters of a peer's reason in the log.
-const MAX_REASON: usize = 200;
-
 /// Logs the events of one connection.
 pub(crate) struct Log<'a> {
     rules: &'a Rules,
@@ -290,8 +287,7 @@ impl<'a> Log<'a> {
     }
 
     pub(crate) async fn cancelled(&mut self, name: Option<&str>, code: Code, reason: &str) {
-        // A peer may choose a reason as long as a frame.
-        let reason: String = reason.chars().take(MAX_REASON).collect();
+        let reason = preview::reason(reason);
         let what = if reason.is_empty() { code.meaning() } else { &reason };
         self.refused(name, code, what).await;
     }

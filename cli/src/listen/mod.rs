@@ -11,6 +11,7 @@ mod exec;
 mod lane;
 mod listener;
 mod log;
+mod others;
 mod places;
 mod plain;
 mod pool;

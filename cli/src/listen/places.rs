@@ -109,6 +109,7 @@ impl Active {
 pub(crate) enum Network {
     Ip(IpAddr),
     /// A user of this machine, over a Unix socket.
+    #[cfg_attr(not(any(unix, test)), expect(dead_code, reason = "the system has no such sockets"))]
     User(u32),
     /// A peer over a Unix socket whose user is not known.
     Local,

@@ -6,6 +6,7 @@ use tokio::time::sleep;
 use unstick::scan::Found;
 use unstick::tokio::{FrameReader, FrameWriter, ReadError, WriteError};
 use unstick::{DecodeError, Framing};
+use unstick_session::message::Code;
 
 use crate::addr::{Halves, shut_down};
 use crate::exchange::{Exchange, next_found, send};
@@ -13,9 +14,10 @@ use crate::format::Meta;
 use crate::listen::budget::{Account, Held};
 use crate::listen::end::End;
 use crate::listen::log::Log;
+use crate::listen::others::Said;
 use crate::listen::places::Stop;
 use crate::listen::reply::{Answered, Answers};
-use crate::listen::rules::{Rules, Said};
+use crate::listen::rules::Rules;
 use crate::wire::AnyWire;
 
 /// What the loop of a connection does next.
@@ -76,7 +78,7 @@ pub(crate) async fn serve<W: Exchange>(
         };
         let found = match next {
             Next::Found(found) => found,
-            Next::Said(Ok(Said { meta, payload, .. })) => {
+            Next::Said(Ok(Said { meta, payload })) => {
                 let sent = send(&mut writer, meta, &payload);
                 let sent = in_time(&mut account, held.more(&payload), rules, sent).await;
                 if let Err(end) = or_left_out(sent, &mut log).await {
@@ -152,8 +154,8 @@ async fn in_time(
 /// Logs what does not fit into a frame, and is left out. Every other error of a write stays.
 async fn or_left_out(sent: Result<(), End>, log: &mut Log<'_>) -> Result<(), End> {
     match sent {
-        Err(End::Error { code: Some(code), message, .. }) => {
-            log.unanswered(code, &message).await;
+        Err(End::Error { code: Some(Code::OVERSIZE), message, .. }) => {
+            log.unanswered(Code::OVERSIZE, &message).await;
             Ok(())
         }
         sent => sent,

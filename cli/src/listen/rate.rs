@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::inbox::{MIN_PROGRESS, STALLED};
+
 /// The time over which the rate is measured, so that a short pause of the network does not count.
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -87,6 +89,37 @@ impl Silence {
             *self = Self { received, since: now };
         }
         now.saturating_duration_since(self.since)
+    }
+}
+
+/// How a file goes on while others wait for the room of its part.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// Since when fewer than [`MIN_PROGRESS`] bytes came.
+    since: Instant,
+    bytes: u64,
+}
+
+impl Progress {
+    pub(crate) fn begin() -> Self {
+        Self { since: Instant::now(), bytes: 0 }
+    }
+
+    /// Counts bytes of the file.
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes >= MIN_PROGRESS {
+            *self = Self::begin();
+        }
+    }
+
+    /// Notes that no byte could come until now.
+    pub(crate) fn wait(&mut self) {
+        self.since = Instant::now();
+    }
+
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.since.elapsed() >= STALLED
     }
 }
 

@@ -1,12 +1,9 @@
 //! The options that apply to every connection, and what all connections share.
 
-use std::future::pending;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
 use unstick::Kind;
 use unstick_session::message::Code;
 
@@ -14,6 +11,7 @@ use crate::format::AnyMeta;
 use crate::inbox::Inbox;
 use crate::listen::budget::Budget;
 use crate::listen::end::End;
+use crate::listen::others::{Others, Speaker};
 use crate::listen::reply::Reply;
 use crate::listen::shares::Shares;
 use crate::term::log_limit::LogLimit;
@@ -30,14 +28,18 @@ pub(crate) struct Rules {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) preview: usize,
     pub(crate) show: Show,
-    /// What is said to all peers, if anything is.
-    pub(crate) others: Option<broadcast::Sender<Said>>,
+    /// What says messages to all peers, if anything is said.
+    pub(crate) speaker: Option<Speaker>,
     /// Whether what one peer says is said to all others.
     pub(crate) broadcasts: bool,
     /// The folder for files; `None` refuses them.
     pub(crate) inbox: Option<Arc<Inbox>>,
     /// The files that uploads may have open at the same time.
     pub(crate) open_files: Arc<Shares>,
+    /// The files that are digested at the same time for the answers to their offers.
+    pub(crate) digests: Arc<Shares>,
+    /// The other jobs of uploads that run at the same time.
+    pub(crate) disk: Arc<Shares>,
     /// The minimum rate of an upload, in bytes a second.
     pub(crate) min_rate: u64,
     /// The memory for what peers have sent and what they are answered.
@@ -63,43 +65,10 @@ pub(crate) enum Show {
     Raw(&'static [u8]),
 }
 
-/// The maximum number of messages that wait for a slow peer.
-pub(crate) const MAX_SAID: usize = 64;
-
-/// What a peer has said, for all others.
-#[derive(Clone, Debug)]
-pub(crate) struct Said {
-    pub(crate) peer: Arc<str>,
-    pub(crate) meta: AnyMeta,
-    pub(crate) payload: Arc<[u8]>,
-}
-
-/// What the other peers say.
-pub(crate) struct Others(Option<broadcast::Receiver<Said>>);
-
-impl Others {
-    /// Waits for a message; forever if there are none for this peer. An error is the number of messages
-    /// that this peer has missed.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses no message.
-    pub(crate) async fn next(&mut self, own: &str) -> Result<Said, u64> {
-        let Some(said) = &mut self.0 else { return pending().await };
-        loop {
-            match said.recv().await {
-                Ok(said) if *said.peer == *own => {}
-                Ok(said) => return Ok(said),
-                Err(RecvError::Lagged(missed)) => return Err(missed),
-                Err(RecvError::Closed) => return pending().await,
-            }
-        }
-    }
-}
-
 impl Rules {
     /// Returns what the others will say from now on.
     pub(crate) fn others(&self) -> Others {
-        Others(self.others.as_ref().map(broadcast::Sender::subscribe))
+        Others::of(self.speaker.as_ref())
     }
 
     /// Says a message of this peer to all others, if that is wanted.
@@ -111,9 +80,8 @@ impl Rules {
 
     /// Says a message to all peers but this one, whose name no peer need have.
     pub(crate) fn say_to_others(&self, peer: &str, meta: AnyMeta, payload: &[u8]) {
-        if let Some(others) = &self.others {
-            // An error only says that nobody is there.
-            let _ = others.send(Said { peer: peer.into(), meta, payload: payload.into() });
+        if let Some(speaker) = &self.speaker {
+            speaker.say(peer, meta, payload);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 use unstick::{Framing, Kind};
@@ -14,13 +14,15 @@ use crate::addr::{BoxedReader, Halves};
 use crate::exchange::Exchange;
 use crate::listen::args::Args;
 use crate::listen::budget::Budget;
+use crate::listen::end::End;
 use crate::listen::listener::{Accepted, Listener};
 use crate::listen::log::{self, Log};
+use crate::listen::others::Speaker;
 use crate::listen::places::{Network, Peer, Places, Stop};
-use crate::listen::rules::{MAX_SAID, Rules, Show};
+use crate::listen::rules::{Rules, Show};
 use crate::listen::shares::Shares;
 use crate::listen::typed::{Line, Typed, can_be_typed};
-use crate::listen::{conversation, dialect, plain};
+use crate::listen::{DISK_THREADS, conversation, dialect, plain};
 use crate::signals::{Ending, Signals};
 use crate::term::bytes::count;
 use crate::term::log_limit::{LogLimit, hidden};
@@ -43,6 +45,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The number of connections that are logged at once; after these it is one a second, but for those that send
 /// something.
 const MAX_CONNECTS: u32 = 256;
+/// The maximum number of files that are digested at the same time for offers. The other threads write
+/// what arrives.
+const MAX_DIGESTING: u64 = 4;
 /// The time limit for connections to close when the program ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit for printing the last lines when the program ends.
@@ -112,10 +117,12 @@ pub(crate) async fn listen<W: Exchange>(
         kinds: args.kinds,
         preview: args.preview.into(),
         show,
-        others: (args.broadcast || has_prompt).then(|| broadcast::channel(MAX_SAID).0),
+        speaker: (args.broadcast || has_prompt).then(|| Speaker::new(args.max_memory / 8)),
         broadcasts: args.broadcast,
         inbox,
         open_files: Shares::new(uploads as u64, false),
+        digests: Shares::new(MAX_DIGESTING, false),
+        disk: Shares::new(DISK_THREADS as u64, false),
         min_rate: args.inbox.min_rate,
         connects: Mutex::new(LogLimit::of(MAX_CONNECTS)),
         messages: AtomicU64::new(0),
@@ -242,13 +249,17 @@ async fn accept<W: Exchange>(
         if let Some(Accepted { halves: (incoming, outgoing), peer, network }) =
             waiting.take_if(|_| places.len() < max_connections && connections.len() < max_open)
         {
-            let (served, active, stop) = Peer::new(network);
+            let (served, active, mut stop) = Peer::new(network);
             let (rules, print, tls) = (Arc::clone(&rules), printer.clone(), tls.clone());
             let task = connections.spawn(async move {
                 let halves = match tls {
                     Some(tls) => {
                         let within = rules.first_timeout.min(rules.frame_timeout);
-                        tls::accept(&tls, incoming, outgoing, within).await
+                        tokio::select! {
+                            biased;
+                            _ = stop.ordered() => return false,
+                            halves = tls::accept(&tls, incoming, outgoing, within) => halves,
+                        }
                     }
                     None => Ok((without_tls(incoming, &wire, &rules, &print, &peer), outgoing)),
                 };
@@ -261,7 +272,7 @@ async fn accept<W: Exchange>(
                         if let Some(more) = rules.admit_connection() {
                             print.error(&format!("{peer}: {}{}", refused.why, hidden(more))).await;
                         }
-                        refused.end().await;
+                        stop.unless_ordered(&End::Clean, refused.end()).await;
                         false
                     }
                 }
@@ -392,9 +403,9 @@ async fn serve<W: Exchange>(
     let wire: AnyWire = (*framing.format()).into();
     match (wire, &rules.inbox) {
         (AnyWire::V1, _) => conversation::serve(rules, framing.limit(), log, halves, stop).await,
-        (AnyWire::Format(format), Some(inbox)) => {
+        (AnyWire::Format(format), Some(_)) => {
             let framing = Framing::new(format).with_limit(framing.limit());
-            dialect::serve(rules, framing, Arc::clone(inbox), log, halves, stop).await
+            dialect::serve(rules, framing, log, halves, stop).await
         }
         _ => plain::serve(rules, framing, log, halves, stop).await,
     }

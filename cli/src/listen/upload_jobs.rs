@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::sleep;
 use unstick_session::message::{Code, Digest, FileAttributes};
 
@@ -49,6 +49,19 @@ pub(super) async fn place(
             return Err(Refusal::io(cause, 0));
         }
     }
+}
+
+/// Runs a job on another thread. The networks have theirs in turn, however many they have.
+///
+/// # Errors
+/// The job panicked, or the program ends.
+pub(super) async fn in_turn<T: Send + 'static>(
+    turns: &Arc<Shares>,
+    network: Network,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    let _turn = turns.get(network, 1).await;
+    spawn_blocking(job).await
 }
 
 pub(super) fn digest(hasher: &mut Sha256, task: Task) -> Result<(), Infallible> {

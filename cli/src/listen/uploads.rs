@@ -2,10 +2,9 @@
 //! arrives.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
@@ -15,12 +14,14 @@ use unstick_session::message::{
     Code, Digest, FileAttributes, FileDone, FileOpen, FileStatus, ResumeKey,
 };
 
-use crate::inbox::{Inbox, Needless, Offer, Part, Refusal, STALLED};
+use crate::inbox::{Inbox, MIN_PROGRESS, Needless, Offer, Part, Refusal, STALLED};
 use crate::listen::lane::Lane;
 use crate::listen::places::Active;
 use crate::listen::pool::{Chunk, Pool, spare};
+use crate::listen::rate::Progress;
+use crate::listen::rules::Rules;
 use crate::listen::shares::{Share, Shares};
-use crate::listen::upload_jobs::{digest, failure, finish, place, unwritten, write};
+use crate::listen::upload_jobs::{digest, failure, finish, in_turn, place, unwritten, write};
 
 /// The minimum number of bytes per write. Fewer are kept until more arrive, or until the next
 /// [`flush`](Uploads::flush).
@@ -49,6 +50,9 @@ pub(crate) struct Uploads {
     pool: Arc<Pool>,
     /// One digest at a time.
     digesting: Arc<Semaphore>,
+    /// The files of all connections that are digested at the same time, and their other jobs.
+    digests: Arc<Shares>,
+    disk: Arc<Shares>,
     /// Whether the caller waits until fewer bytes or files are waiting.
     is_full: bool,
 }
@@ -107,10 +111,10 @@ struct Upload {
     /// part holds; otherwise they follow it.
     pending: Vec<u8>,
     restart: bool,
-    /// The bytes that its sender may know to be here, and when some came last; not before it was told to
-    /// go on.
+    /// The bytes that its sender may know to be here.
     held: u64,
-    came: Option<Instant>,
+    /// How it goes on; not before its sender was told to.
+    progress: Option<Progress>,
     done: Option<Done>,
     attributes: Option<FileAttributes>,
     /// Whether its part is kept for a retry.
@@ -162,11 +166,13 @@ pub(super) enum Step {
 }
 
 impl Uploads {
-    pub(crate) fn new(inbox: Option<Arc<Inbox>>, active: Active, places: Arc<Shares>) -> Self {
+    pub(crate) fn new(rules: &Rules, active: Active) -> Self {
         Self {
-            inbox,
+            inbox: rules.inbox.clone(),
             active,
-            places,
+            places: Arc::clone(&rules.open_files),
+            digests: Arc::clone(&rules.digests),
+            disk: Arc::clone(&rules.disk),
             uploads: Vec::new(),
             jobs: JoinSet::new(),
             decided: Vec::new(),
@@ -211,7 +217,8 @@ impl Uploads {
         upload.is_resumable = key != ResumeKey::NONE;
         let (name, needless) = (name.to_owned(), Arc::clone(&upload.needless));
         self.uploads.push(upload);
-        let digesting = Arc::clone(&self.digesting);
+        let (digesting, digests) = (Arc::clone(&self.digesting), Arc::clone(&self.digests));
+        let disk = Arc::clone(&self.disk);
         let (places, network) = (Arc::clone(&self.places), self.active.network());
         self.jobs.spawn(async move {
             let place = match place(&places, network, &needless).await {
@@ -223,16 +230,15 @@ impl Uploads {
                 let (inbox, name) = (Arc::clone(&inbox), name.clone());
                 let shared = Arc::clone(&inbox);
                 let offer = move || inbox.offer(&name, &key, size);
-                match spawn_blocking(offer).await {
+                match in_turn(&disk, network, offer).await {
                     Ok(Err(refusal)) if refusal.code == Code::BUSY && tries > 0 => {
                         tries -= 1;
                         sleep(BUSY_PAUSE).await;
                     }
                     Ok(Ok(Offer::Undigested(undigested))) => {
-                        // One for each connection, and a few in all.
+                        // One for each connection, and a few in all, in turn of the addresses.
                         let _own = digesting.acquire().await;
-                        let all = shared.digesting();
-                        let _one = all.acquire().await;
+                        let _one = digests.get(network, 1).await;
                         let digest = move || shared.digest(undigested, &needless);
                         let offered = spawn_blocking(digest).await;
                         let offered = offered.unwrap_or_else(|error| Err(failure(error)));
@@ -255,10 +261,12 @@ impl Uploads {
         let (name, needless) = (name.to_owned(), Arc::clone(&upload.needless));
         self.uploads.push(upload);
         let (places, network) = (Arc::clone(&self.places), self.active.network());
+        let disk = Arc::clone(&self.disk);
         self.jobs.spawn(async move {
             let offered = match place(&places, network, &needless).await {
                 Ok(place) => {
-                    let part = spawn_blocking(move || inbox.offer_once(&name, size)).await;
+                    let offer = move || inbox.offer_once(&name, size);
+                    let part = in_turn(&disk, network, offer).await;
                     let part = part.unwrap_or_else(|error| Err(failure(error)));
                     part.map(|part| (Offer::Part(part, Sha256::new()), place))
                 }
@@ -292,7 +300,8 @@ impl Uploads {
         }
         if !bytes.is_empty() {
             self.active.touch();
-            (upload.held, upload.came) = (end, Some(Instant::now()));
+            upload.held = end;
+            upload.progress.get_or_insert_with(Progress::begin).add(bytes.len() as u64);
         }
         if offset == 0 {
             upload.restart = true;
@@ -328,27 +337,36 @@ impl Uploads {
         self.uploads.iter().find(|upload| upload.id == id).map(|upload| upload.name.as_str())
     }
 
-    /// Notes that bytes of the file that is being received came, though its frame is not complete, or that
-    /// its peer could send none.
-    pub(crate) fn goes_on(&mut self) {
-        let open = self.uploads.iter_mut().filter(|upload| upload.done.is_none());
-        for came in open.filter_map(|upload| upload.came.as_mut()) {
-            *came = Instant::now();
-        }
+    /// Notes that so many bytes of the file that is being received came, though its frame is not complete.
+    pub(crate) fn arrives(&mut self, bytes: u64) {
+        self.open_progress().for_each(|progress| progress.add(bytes));
     }
 
-    /// Refuses the files of which no byte has come for a while, if others wait for the room of their parts.
+    /// Notes that the peer could send nothing of a file.
+    pub(crate) fn could_not_arrive(&mut self) {
+        self.open_progress().for_each(Progress::wait);
+    }
+
+    fn open_progress(&mut self) -> impl Iterator<Item = &mut Progress> {
+        let open = self.uploads.iter_mut().filter(|upload| upload.done.is_none());
+        open.filter_map(|upload| upload.progress.as_mut())
+    }
+
+    /// Refuses the files of which hardly a byte has come for a while, if others wait for the room of their
+    /// parts.
     pub(crate) fn refuse_stalled(&mut self) {
         let wants_room = self.inbox.as_ref().is_some_and(|inbox| inbox.is_room_wanted());
         if !wants_room && !self.places.is_awaited() {
             return;
         }
         let stalled: Vec<_> = (self.uploads.iter())
-            .filter_map(|upload| Some((upload.id, upload.held, upload.came?)))
-            .filter(|(.., came)| came.elapsed() >= STALLED)
+            .filter(|upload| upload.progress.as_ref().is_some_and(Progress::is_stalled))
+            .map(|upload| (upload.id, upload.held))
             .collect();
-        for (id, held, _) in stalled {
-            let why = format!("no byte came for {STALLED:?}, and other files need the room");
+        for (id, held) in stalled {
+            let why = format!(
+                "fewer than {MIN_PROGRESS} bytes came in {STALLED:?}, and other files need the room"
+            );
             self.refuse_late(id, held, Some(io::Error::other(why)));
         }
     }
@@ -436,8 +454,8 @@ impl Uploads {
                 upload.place = Some(place);
                 let digest = Digest(hasher.clone().finalize().into());
                 let answer = Answer::Ready { held: part.len(), digest };
-                if upload.came.is_none() {
-                    (upload.held, upload.came) = (part.len(), Some(Instant::now()));
+                if upload.progress.is_none() {
+                    (upload.held, upload.progress) = (part.len(), Some(Progress::begin()));
                 }
                 upload.lanes = Some(Lanes { part: Lane::new(part), hasher: Lane::new(hasher) });
                 Some(answer)
@@ -525,9 +543,10 @@ impl Uploads {
     }
 
     fn spawn(&mut self, id: u32, job: impl FnOnce() -> Step + Send + 'static) {
-        self.jobs.spawn_blocking(move || {
-            let step = catch_unwind(AssertUnwindSafe(job));
-            (id, step.unwrap_or_else(|_panic| Step::Failed(failure("it panicked"))))
+        let (disk, network) = (Arc::clone(&self.disk), self.active.network());
+        self.jobs.spawn(async move {
+            let step = in_turn(&disk, network, job).await;
+            (id, step.unwrap_or_else(|error| Step::Failed(failure(error))))
         });
     }
 }
@@ -548,7 +567,7 @@ impl Upload {
             pending: Vec::new(),
             restart: false,
             held: 0,
-            came: None,
+            progress: None,
             done: None,
             attributes: None,
             is_resumable: false,

@@ -13,8 +13,9 @@ use crate::term::output::Failure;
 /// The minimum size of a file for which the sender waits for the receiver's status before it sends
 /// data: the receiver may hold a part, or all of it. Smaller files are sent without waiting.
 const MIN_SIZE_TO_ASK: u64 = 1 << 20;
-/// The maximum number of bytes of a file in one frame: a slow line transmits this many in time.
-const MAX_DATA: u64 = 128 << 10;
+/// The maximum number of bytes of a file in one frame: a slow line transmits this many in time, and a
+/// listener has room for them though others use up its memory.
+const MAX_DATA: u64 = 64 << 10;
 
 /// The reason why a file was not sent completely.
 enum FileFailure {

@@ -162,15 +162,17 @@ async fn in_time(
     written: impl Future<Output = Result<(), WriteError>>,
 ) -> Result<(), Failure> {
     let mut written = pin!(written);
+    // More messages than were sent are no answers.
+    let answered = || counts.answers.get().min(counts.sent.get());
     loop {
-        let before = counts.answers.get();
+        let before = answered();
         match timeout(job.timeout, &mut written).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(WriteError::Encode(error))) => {
                 return Err(Failure::job(format!("cannot send: {error}")));
             }
             Ok(Err(error)) => return Err(not_sent(&error)),
-            Err(_late) if counts.answers.get() > before => {}
+            Err(_late) if answered() > before => {}
             Err(_late) => return Err(not_taken(job.timeout)),
         }
     }

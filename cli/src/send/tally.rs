@@ -133,7 +133,8 @@ impl Tally {
             // If this side gave up, the outcome is known already.
             && matches!(file.outcome, FileOutcome::Unknown)
         {
-            file.outcome = FileOutcome::Final { code, offset, digest, reason: reason.to_owned() };
+            file.outcome =
+                FileOutcome::Final { code, offset, digest, reason: preview::reason(reason) };
         }
         self.open.retain(|(open, _)| *open != id);
     }
@@ -364,6 +365,14 @@ mod tests {
         let total = "4998 of 5000 files stored, 49980 bytes in 2.5 s, 19992 bytes a second";
         assert_eq!((table.len(), table[3].as_str()), (4, total));
         assert!(table[1].starts_with("dir/2000") && table[2].starts_with("dir/4000"), "{table:?}");
+    }
+
+    #[test]
+    fn of_a_long_reason_the_beginning_is_kept() {
+        let reason = "x".repeat(1 << 20).leak();
+        let table = sent(FileStatus::refused(1, Code::NO_SPACE, 0, reason));
+        assert!(table.table(Duration::ZERO, false).concat().len() < 1000);
+        assert!(table.json_lines().concat().len() < 1000);
     }
 
     #[test]

@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 
 use unstick_session::message::Digest;
 
+/// The maximum number of characters of a peer's reason that are shown.
+const MAX_REASON: usize = 200;
+
 /// Formats a payload as one line: in quotes if it is text, otherwise in hexadecimal. At most about
 /// `width` characters are shown. `total` is the payload's length, of which `bytes` are the
 /// beginning.
@@ -133,6 +136,14 @@ pub(crate) fn json_line(text: String) -> String {
 /// Formats a name of a peer: in quotes, so that it cannot be taken for another part of the line.
 pub(crate) fn name(name: &str) -> String {
     quoted(name, false, usize::MAX)
+}
+
+/// Returns the beginning of a reason that a peer gave, or that has its text, which may be as long as a frame.
+pub(crate) fn reason(reason: &str) -> String {
+    match reason.char_indices().nth(MAX_REASON) {
+        Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
+        None => reason.to_owned(),
+    }
 }
 
 /// Formats the beginning of a digest, for people who compare it with another.

@@ -127,6 +127,49 @@ fn slow_peers_of_one_address_do_not_keep_another_from_sending() {
     listen.err.line("other peers wait for its memory");
 }
 
+/// A large file goes on though peers of many addresses use up the memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_large_file_is_stored_while_many_addresses_fill_the_memory() {
+    let folder = Folder::new("bounds-large-file");
+    let args = ["--max-memory", "1MiB", "--dir", &folder.str("inbox")];
+    let listen = Listen::start(&args);
+    let stop = AtomicBool::new(false);
+    let begun = &frame(BINARY, &[7; 1 << 20])[..1_000_000];
+    let attack = |n: u8| {
+        while !stop.load(Ordering::Relaxed) {
+            let mut peer = connect_from(&listen, [127, 0, 9, n]);
+            peer.set_nonblocking(true).unwrap();
+            let mut sent = 0;
+            while sent < begun.len() && !stop.load(Ordering::Relaxed) {
+                match peer.write(&begun[sent..]) {
+                    Ok(n) => sent += n,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(_) => break,
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+            while !stop.load(Ordering::Relaxed) && peer.peek(&mut [0]).is_err() {
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    };
+    let file = folder.write("large", &content(8_000_000, 1));
+    thread::scope(|scope| {
+        for n in 1..=60 {
+            let attack = &attack;
+            scope.spawn(move || attack(n));
+        }
+        thread::sleep(Duration::from_secs(1));
+        let began = Instant::now();
+        let done = run(&["send", &listen.addr, &file], b"");
+        let took = began.elapsed();
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(done.code, 0, "{done:?}");
+        assert!(took < Duration::from_secs(10), "{took:?}");
+    });
+}
+
 /// With few open files, connections wait before commands and files have to do without.
 #[test]
 fn commands_and_files_have_open_files_however_many_peers_there_are() {
@@ -210,6 +253,29 @@ fn many_small_files_at_the_same_time_are_stored_with_few_open_files() {
     assert_eq!(folder.files("inbox").len(), 480, "{}", listen.err.so_far());
 }
 
+/// The files of an address are stored in turn with those of others, however many wait.
+#[cfg(target_os = "linux")]
+#[test]
+fn many_small_files_of_one_address_do_not_delay_another() {
+    let folder = Folder::new("bounds-many-files");
+    let listen = Listen::start(&["--dir", &folder.str("inbox")]);
+    let _many: Vec<_> = (0..300)
+        .map(|peer| {
+            let mut stream = connect_from(&listen, [127, 0, 0, 9]);
+            let files = (1..=60).map(|id| {
+                let name = format!("{peer}-{id}");
+                let bytes = name.as_bytes();
+                [open(id, 1, None, &name), data(id, 0, bytes), done(id, bytes)].concat()
+            });
+            stream.write_all(&files.collect::<Vec<_>>().concat()).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(Peer::new(listen.connect()).send(1, 2, "file", b"content"), "stored");
+    let stored = folder.files("inbox").len();
+    assert!(stored < 1500, "{stored} of 18000 came first");
+}
+
 /// A part that is open again and gets no byte makes room for one that is sent. One whose frame comes slowly
 /// does not.
 #[test]
@@ -244,7 +310,7 @@ fn a_part_without_progress_gives_its_room_to_another() {
         let other = Peer::new(listen.connect()).send(1, 2, "other", &content(200_000, 2));
         assert_eq!(other, "stored");
     });
-    listen.err.line("no byte came for 10s, and other files need the room");
+    listen.err.line("fewer than 2048 bytes came in 10s, and other files need");
     slow.write(&done(1, &slowly)).expect(&[(1, "stored")]);
 }
 
@@ -262,6 +328,34 @@ fn with_all_places_taken(folder: &Folder, options: &[&str]) -> (Listen, Vec<Peer
     });
     let peers = peers.collect();
     (listen, peers)
+}
+
+/// Hardly any bytes of a file are no progress of it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_trickle_of_bytes_keeps_no_open_files_from_others() {
+    let folder = Folder::new("bounds-trickled-data");
+    let (listen, mut slow) = with_all_places_taken(&folder, &["--min-rate", "0"]);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for at in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                for peer in &mut slow {
+                    let _ = peer.stream.write_all(&data(1, at, b"x")); // it may be ended meanwhile
+                }
+                thread::sleep(Duration::from_secs(1));
+            }
+        });
+        let began = Instant::now();
+        let status = Peer::new(listen.connect()).send(1, 20, "file", b"content");
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(status, "stored");
+        assert!(began.elapsed() < Duration::from_secs(16), "{:?}", began.elapsed());
+    });
+    listen.err.line("fewer than 2048 bytes came in 10s, and other files need the room");
 }
 
 /// Bytes of a message are no progress of a file.
@@ -290,7 +384,7 @@ fn a_slow_message_keeps_no_open_files_from_others() {
         assert_eq!(status, "stored");
         assert!(began.elapsed() < Duration::from_secs(16), "{:?}", began.elapsed());
     });
-    listen.err.line("no byte came for 10s, and other files need the room");
+    listen.err.line("fewer than 2048 bytes came in 10s, and other files need");
 }
 
 /// The memory of a peer that is gone is free, though its files are not stored yet.
@@ -328,6 +422,20 @@ fn finished_connections_do_not_delay_the_end() {
     }
 }
 
+/// A peer in the middle of its handshake does not keep the listener, nor does one that there is no TLS with.
+#[test]
+fn handshakes_do_not_delay_the_end() {
+    for beginning in [&b"\x16\x03\x01"[..], b"GET / HTTP/1.1\r\n\r\n"] {
+        let listen = Listen::start(&["--tls-self-signed"]);
+        let mut peer = listen.connect();
+        peer.write_all(beginning).unwrap();
+        thread::sleep(Duration::from_millis(300));
+        let began = Instant::now();
+        listen.interrupt();
+        assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+    }
+}
+
 #[test]
 fn a_flood_of_connections_does_not_fill_the_log() {
     let listen = Listen::start(&[]);
@@ -342,6 +450,43 @@ fn a_flood_of_connections_does_not_fill_the_log() {
     listen.out.line("\"last\"");
     let lines = listen.err.so_far().lines().count();
     assert!((256..600).contains(&lines), "{lines}");
+}
+
+/// Messages that wait for a peer that does not read are a part of the memory of all.
+#[test]
+fn messages_that_wait_for_slow_peers_are_bounded() {
+    for format in ["v1", "u32be"] {
+        let args = ["--broadcast", "--limit", "4MiB", "--max-memory", "8MiB", "--format", format];
+        let listen = Listen::start(&args);
+        let large = vec![7; 4 << 20];
+        let (first, message) = match format {
+            "v1" => (frame(HELLO, &[0, 0x40, 0, 0]), frame(BINARY, &large)),
+            _ => (vec![0, 0, 0, 1, b'x'], [&[0, 0x40, 0, 0][..], &large].concat()),
+        };
+        let mut slow = listen.connect();
+        slow.write_all(&first).unwrap();
+        listen.err.line("connected");
+        thread::sleep(Duration::from_millis(300));
+        let before = listen.peak_memory();
+        let mut talks = listen.connect();
+        for _ in 0..40 {
+            talks.write_all(&message).unwrap();
+        }
+        listen.out.lines("  4194304  ", 40);
+        let grown = listen.peak_memory() - before;
+        assert!(grown < 40 << 20, "{format}: {} KiB", grown >> 10);
+    }
+}
+
+/// Of a reason as long as a frame the log has the beginning.
+#[test]
+fn a_long_reason_does_not_fill_the_log() {
+    let listen = Listen::start(&[]);
+    let reason = "\u{1b}".repeat(60_000);
+    let close = Close { code: Code(0x8001), reason: &reason };
+    talk(&listen.connect(), &wire(&Message::Close(close)));
+    listen.err.line("gave up: code 0x8001");
+    assert!(listen.err.so_far().len() < 3000, "{}", listen.err.so_far().len());
 }
 
 /// A peer that takes the messages of others is not idle.
@@ -650,4 +795,26 @@ fn a_slow_line_is_not_given_up_while_it_goes_on() {
         assert!(slow.join().unwrap() > 3_200_000);
         assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
     }
+}
+
+/// A peer that sends messages that nothing asked for, and takes nothing, is given up.
+#[test]
+#[cfg(target_os = "linux")]
+fn messages_of_a_peer_that_takes_nothing_are_no_progress() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    sockopt::set_socket_recv_buffer_size(&listener, 4 << 10).unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let talks = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        while stream.write_all(b"\0\0\0\x01x").is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    // One message, which is too long for the buffers of the system.
+    let message = vec![b'y'; 30 << 20];
+    let args = ["send", &addr, "--format", "u32be", "--limit", "32MiB", "--timeout", "0.5"];
+    let began = Instant::now();
+    run(&args, &message).fails(1, "took nothing for 500ms");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    talks.join().unwrap();
 }

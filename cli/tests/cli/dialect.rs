@@ -153,3 +153,22 @@ fn a_slow_upload_is_ended() {
     listen.err.line("the file came too slowly, ");
     eventually("removed", || folder.names("inbox").is_empty());
 }
+
+/// What is in the JSON of an item besides is not kept.
+#[test]
+fn a_long_item_takes_no_more_memory_than_it_has_bytes() {
+    let folder = Folder::new("dialect-long");
+    let listen = receiver(&folder, &["--limit", "8MiB"]);
+    let values = "1,".repeat(4_000_000);
+    let item = format!("{{\"msg_type\":\"msg\",\"more\":[{values}1]}}");
+    let before = listen.peak_memory();
+    exchange(&listen, &[frame(item.as_bytes()), frame(b"after it")].concat());
+    listen.out.line("after it");
+    let grown = listen.peak_memory() - before;
+    assert!(grown < 32 << 20, "{} KiB", grown >> 10);
+    // Nor is all of it in the log.
+    let item = format!("{{\"msg_type\":\"{}\"}}", "x".repeat(100_000));
+    exchange(&listen, &frame(item.as_bytes()));
+    listen.err.line("is no {\"msg_type\":\"msg\"}");
+    assert!(listen.err.so_far().len() < 2000, "{}", listen.err.so_far().len());
+}

@@ -471,3 +471,62 @@ fn where_no_command_can_answer_it_is_refused() {
         assert!(done.stderr.contains(why), "{why}: {done:?}");
     }
 }
+
+/// A peer of a format without a session is ended, too, if it takes no answer while others wait for its memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_peer_of_a_plain_format_that_takes_no_answer_is_ended() {
+    let options = ["--format", "u32be", "--json", "--max-memory", "64KiB", "--limit", "8MiB"];
+    let script = "test $(head -c 4) = slow && head -c 8000000 /dev/zero; echo";
+    let listen = listen(&[&options[..], &["--frame-timeout", "60"]].concat(), &shell(script));
+    let plain = |text: &[u8]| [&u32::try_from(text.len()).unwrap().to_be_bytes(), text].concat();
+    let slow = connect_from(&listen, [127, 0, 0, 9]);
+    rustix::net::sockopt::set_socket_recv_buffer_size(&slow, 4096).unwrap();
+    (&slow).write_all(&plain(b"slow")).unwrap();
+    listen.out.line("\"slow\"");
+    thread::sleep(Duration::from_millis(500));
+    let peer = connect_from(&listen, [127, 0, 5, 1]);
+    (&peer).write_all(&plain(b"ask")).unwrap();
+    let mut answer = [0; 4];
+    (&peer).read_exact(&mut answer).unwrap();
+    listen.err.line("other peers wait for its memory");
+    listen.out.line("\"ended\"");
+}
+
+/// Over a Unix socket a user of this machine counts as an address.
+#[cfg(target_os = "linux")]
+#[test]
+fn commands_start_in_turn_of_the_users() {
+    use std::os::unix::net::UnixStream;
+    use std::os::unix::process::CommandExt as _;
+
+    if !rustix::process::geteuid().is_root() {
+        return; // nobody else can be another user
+    }
+    let folder = Folder::new("exec-users");
+    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o755)).unwrap();
+    let (addr, path) = (format!("unix:{}", folder.str("socket")), folder.path("socket"));
+    let command = ["--exec-jobs", "1", "--exec", "--", "sh", "-c", "sleep 0.1; cat"];
+    let _listen = Listen::at(&addr, &command);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+    let many: Vec<_> = (0..60)
+        .map(|_| {
+            let mut stream = UnixStream::connect(&path).unwrap();
+            stream.write_all(&frame(TEXT, b"x").repeat(4)).unwrap();
+            stream
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(300));
+    let script = "import socket, sys\n\
+                  s = socket.socket(socket.AF_UNIX)\n\
+                  s.connect(sys.argv[1])\n\
+                  s.sendall(bytes.fromhex(sys.argv[2]))\n\
+                  while b'one' not in s.recv(100): pass";
+    let sent: String = frame(TEXT, b"one").iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut other = std::process::Command::new("python3");
+    other.args(["-c", script, path.to_str().unwrap(), &sent]).uid(65_534).current_dir("/");
+    let began = Instant::now();
+    finish(&mut other, b"").succeeds("");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    drop(many);
+}

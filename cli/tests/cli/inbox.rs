@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -657,4 +658,39 @@ fn a_file_with_the_key_of_zeros_leaves_no_part_and_finds_none() {
     let mut peer = Peer::new(listen.connect());
     assert_eq!(peer.send(1, 0, "a", b"0123456789"), "stored");
     assert_eq!(folder.names("inbox"), ["a"]);
+}
+
+/// The parts and files that have to be digested for answers are digested in turn of the addresses.
+#[cfg(target_os = "linux")]
+#[test]
+fn parts_are_digested_in_turn_of_the_addresses() {
+    let receiver = Receiver::new("inbox-digests", &[]);
+    let part = |key, name: &str, len: u64| {
+        let path = receiver.folder.path("inbox").join(part_name(key, name));
+        fs::File::create(path).unwrap().set_len(len).unwrap();
+    };
+    const LARGE: u64 = 256 << 20;
+    let (count, ready) = (24, AtomicUsize::new(0));
+    let others: Vec<_> = (1..=count)
+        .map(|key| {
+            part(key, "large", LARGE);
+            let mut peer = Peer::new(connect_from(&receiver.listen, [127, 0, 0, 9]));
+            peer.write(&open(1, key, Some(LARGE + 1), "large"));
+            peer
+        })
+        .collect();
+    part(99, "small", 100);
+    thread::sleep(Duration::from_millis(300));
+    thread::scope(|scope| {
+        for mut other in others {
+            let ready = &ready;
+            scope.spawn(move || {
+                other.status();
+                ready.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        assert_eq!(receiver.peer().offer(1, 99, Some(101), "small").0, 100);
+        let ready = ready.load(Ordering::Relaxed);
+        assert!(ready < 16, "{ready} of {count} came first");
+    });
 }
