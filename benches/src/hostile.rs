@@ -67,7 +67,7 @@ pub fn run(bad: u64) -> Hostile {
             while !over.load(Ordering::Acquire) {
                 let mut datagram = Vec::new();
                 let number = sent.to_be_bytes();
-                Framing::new(V1).encode(Kind::BINARY, &number, &mut datagram).unwrap();
+                Framing::new(V1).encode(Kind::BINARY, number, &mut datagram).unwrap();
                 good.send_to(&datagram, addr).unwrap();
                 sent += 1;
                 thread::sleep(Duration::from_micros(200));
