@@ -647,18 +647,24 @@ where
     cases
 }
 
-/// A frame of each length up to the limit, one above it, and the two shortest with a damaged end.
+/// A frame of each length up to the limit, one above it, the two shortest with a damaged end, and one
+/// with a damaged beginning.
 fn streams<W: Subjected, M: Family>(case: &Case<W, M>, limit: u64) -> Vec<Vec<u8>> {
     let meta = (case.describe)(&(case.meta)(&case.wire, 1));
     let payload = [case.special[0], b'x', b'y', b'z'];
     let frame = |len: usize| case.model.write(u64::MAX, &meta, &payload[..len]);
     let longest = usize::try_from(limit).unwrap_or(0);
     let mut streams: Vec<_> = (0..=longest + 1).filter_map(|len| frame(len).ok()).collect();
-    // The end is a header, a payload, a check or a mark.
-    for mut damaged in streams.iter().take(2).cloned().collect::<Vec<_>>() {
+    // The end is a header, a payload, a check or a mark. The beginning can be refused before the rest.
+    let shortest: Vec<_> = streams.iter().take(2).cloned().collect();
+    for mut damaged in shortest.iter().cloned() {
         if let Some(last) = damaged.last_mut() {
             *last ^= 0x55;
         }
+        streams.push(damaged);
+    }
+    if let Some(mut damaged) = shortest.last().cloned() {
+        damaged[0] ^= 0x55;
         streams.push(damaged);
     }
     streams
