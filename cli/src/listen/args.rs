@@ -107,8 +107,8 @@ pub(crate) struct Args {
     /// How much of what all peers sent, and of the answers, may wait in memory.
     ///
     /// Each peer has 64 KiB in addition, up to 4 MiB of buffers are kept for reuse, and messages of
-    /// --broadcast that wait for slow peers take up to an eighth of it. While it is used up, larger frames
-    /// wait in turn of the addresses, all but one, so that a frame within --limit can be taken that is
+    /// --broadcast that wait for slow peers take up to an eighth of it, or 4 MiB. While it is used up, larger
+    /// frames wait in turn of the addresses, all but one, so that a frame within --limit can be taken that is
     /// larger than this. A peer that is slower than 512 KiB a second then ends, and a command waits for room
     /// for its answer.
     #[arg(long, help_heading = help::CONNECTIONS, value_name = "BYTES", default_value = "512MiB",

@@ -316,7 +316,7 @@ mod tests {
     use super::*;
 
     const MIB: usize = 1 << 20;
-    const SHARE: usize = OWN_SHARE as usize;
+    const SHARE: usize = (64 << 10) + 32; // `OWN_SHARE`
 
     /// Reads until the account has it wait, or all is read; returns how much is held then.
     async fn fill(reader: &mut Budgeted<&[u8]>, account: &mut Account, mut held: usize) -> usize {

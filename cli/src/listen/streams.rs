@@ -45,6 +45,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The number of connections that are logged at once; after these it is one a second, but for those that send
 /// something.
 const MAX_CONNECTS: u32 = 256;
+/// What may wait for slow peers of --broadcast, in bytes, however small --max-memory is.
+const MIN_SAID: u64 = 4 << 20;
 /// The maximum number of files that are digested at the same time for offers. The other threads write
 /// what arrives.
 const MAX_DIGESTING: u64 = 4;
@@ -117,7 +119,8 @@ pub(crate) async fn listen<W: Exchange>(
         kinds: args.kinds,
         preview: args.preview.into(),
         show,
-        speaker: (args.broadcast || has_prompt).then(|| Speaker::new(args.max_memory / 8)),
+        speaker: (args.broadcast || has_prompt)
+            .then(|| Speaker::new(MIN_SAID.max(args.max_memory / 8))),
         broadcasts: args.broadcast,
         inbox,
         open_files: Shares::new(uploads as u64, false),

@@ -197,11 +197,10 @@ impl Uploads {
         pending.saturating_add(self.pool.waiting())
     }
 
-    /// Returns whether the peer has to send more of a file.
+    /// Returns whether the peer has to send more of a file. It need not before it was told to go on.
     pub(crate) fn awaits_data(&self) -> bool {
-        let is_awaited =
-            |upload: &Upload| upload.done.is_none() && upload.disposition == Disposition::Wanted;
-        self.uploads.iter().any(is_awaited)
+        let mut told = self.uploads.iter().filter(|upload| upload.progress.is_some());
+        told.any(|upload| upload.done.is_none() && upload.disposition == Disposition::Wanted)
     }
 
     /// Returns whether no job is running and no outcome is waiting.

@@ -669,7 +669,7 @@ fn parts_are_digested_in_turn_of_the_addresses() {
         let path = receiver.folder.path("inbox").join(part_name(key, name));
         fs::File::create(path).unwrap().set_len(len).unwrap();
     };
-    const LARGE: u64 = 256 << 20;
+    const LARGE: u64 = 64 << 20;
     let (count, ready) = (24, AtomicUsize::new(0));
     let others: Vec<_> = (1..=count)
         .map(|key| {
