@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
@@ -20,8 +20,9 @@ use unstick::{Framing, U32Be};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A length of four bytes, and at most 64 KiB of JSON.
-const FRAMING: Framing<U32Be> = Framing::new(U32Be).with_limit(64 * 1024);
+/// A length of four bytes, and JSON: at most 16 KiB from a client. An event has a name and a text of one,
+/// so more is sent.
+const FRAMING: Framing<U32Be> = Framing::new(U32Be).with_limits(16 * 1024, 64 * 1024);
 /// How many messages a client may be behind the others.
 const QUEUE: usize = 64;
 
@@ -83,8 +84,9 @@ async fn serve(
     let mut reader = FrameReader::with_framing(read, FRAMING)
         .with_frame_timeout(Duration::from_secs(10)) // a frame takes no longer
         .with_idle_timeout(Duration::from_secs(600)); // nor does a silence
+    // A client that takes nothing for this long is too slow.
     let writer =
-        FrameWriter::with_framing(write, FRAMING).with_write_timeout(Duration::from_secs(5)); // nor does a write of which nothing is taken
+        FrameWriter::with_framing(write, FRAMING).with_write_timeout(Duration::from_secs(5));
     let Some(first) = reader.next_frame().await? else { return Ok(()) };
     let Request::Join(name) = serde_json::from_slice(first.payload)? else {
         return Err("the first message is not a join".into());
@@ -100,7 +102,7 @@ async fn serve(
 async fn talk(
     name: &str,
     mut reader: FrameReader<OwnedReadHalf, U32Be>,
-    mut writer: FrameWriter<tokio::net::tcp::OwnedWriteHalf, U32Be>,
+    mut writer: FrameWriter<OwnedWriteHalf, U32Be>,
     room: &Room,
     mut events: broadcast::Receiver<Arc<[u8]>>,
     mut stopped: watch::Receiver<bool>,

@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // "Read two holding registers from 0x006B on", in the example of the specification.
     let pdu = [0x03, 0x00, 0x6B, 0x00, 0x02];
     let mut request = [0; 12];
-    let len = framing.encode_into(format.meta(&[0, 1, 0, 0, 0, 0, 0x11])?, &pdu, &mut request)?;
+    let len = framing.encode_into(format.meta(&[0, 1, 0, 0, 0, 0, 0x11])?, pdu, &mut request)?;
     println!("request: {:02x?}", &request[..len]);
 
     // It arrives in three pieces.

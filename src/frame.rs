@@ -243,7 +243,7 @@ mod tests {
     fn debug_escapes_and_shortens_payloads() {
         let frame = Framing::new(V1).frame(Kind::TEXT, b"a\x1b\n").unwrap();
         assert_eq!(format!("{frame:?}"), r#"OwnedFrame { meta: Kind(text), payload: b"a\x1b\n" }"#);
-        let frame = Framing::new(V1).frame(Kind::TEXT, &[b'x'; 100]).unwrap();
+        let frame = Framing::new(V1).frame(Kind::TEXT, [b'x'; 100]).unwrap();
         assert!(format!("{frame:?}").ends_with(r#"x"... (100 bytes) }"#));
     }
 }

@@ -27,8 +27,8 @@ const ONE_BYTE: u64 = 0xFF;
 ///
 /// let kit = Kit::new(Framing::new(U16Be).with_limit(1_000), [()])
 ///     .example((), b"hello", b"\0\x05hello")
-///     .header((), 0x0102, b"\x01\x02");
-/// kit.check_all()?;
+///     .example_header((), 0x0102, b"\x01\x02");
+/// kit.check()?;
 /// # Ok::<(), unstick_conformance::Violation>(())
 /// ```
 pub struct Kit<F: Format> {

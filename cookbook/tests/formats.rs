@@ -481,7 +481,7 @@ fn a_long_payload_of_mysql_goes_on() {
     let mut stream = Vec::new();
     for (sequence, len) in [(0, MOST), (1, 5)] {
         let meta = mysql::Meta { sequence };
-        mysql::framing().encode(meta, &vec![b'x'; len], &mut stream).unwrap();
+        mysql::framing().encode(meta, vec![b'x'; len], &mut stream).unwrap();
     }
     let (mut payload, mut decoder) = (0, Decoder::with_framing(mysql::framing()));
     let mut goes_on = Vec::new();

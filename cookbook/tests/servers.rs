@@ -268,13 +268,13 @@ fn postgres_login(
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let framing = postgres::startup_framing().with_limit(20_000);
     let mut out = Vec::new();
-    framing.encode((), &80_877_103_u32.to_be_bytes(), &mut out).unwrap();
+    framing.encode((), 80_877_103_u32.to_be_bytes(), &mut out).unwrap();
     client.write_all(&out).map_err(|e| e.to_string())?;
     let mut answer = [0];
     client.read_exact(&mut answer).map_err(|e| e.to_string())?;
     assert_eq!(&answer, b"N", "a server without a certificate declines TLS");
     out.clear();
-    framing.encode((), &postgres_startup(name), &mut out).unwrap();
+    framing.encode((), postgres_startup(name), &mut out).unwrap();
     client.write_all(&out).map_err(|e| e.to_string())?;
     let stream = Cut(client.try_clone().unwrap(), cut);
     let mut messages = FrameReader::with_framing(stream, postgres::framing());
@@ -631,7 +631,7 @@ fn dns() {
         let mut client = server.tcp(port);
         let mut out = Vec::new();
         for id in 1..=20 {
-            dns::framing().encode((), &query(id), &mut out).unwrap();
+            dns::framing().encode((), query(id), &mut out).unwrap();
         }
         // The questions are cut too, in the middle of a length.
         let (front, back) = out.split_at(out.len() / 2 + 1);
@@ -726,7 +726,7 @@ fn kafka() {
         let mut client = server.tcp(port);
         let mut out = Vec::new();
         for correlation in 1..=10 {
-            kafka::framing().encode((), &request(correlation), &mut out).unwrap();
+            kafka::framing().encode((), request(correlation), &mut out).unwrap();
         }
         client.write_all(&out).unwrap();
         let stream = Cut(client.try_clone().unwrap(), cut);

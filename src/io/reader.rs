@@ -70,8 +70,8 @@ use crate::{
 /// # Time limits
 /// A read waits as long as the stream lets it: set the socket's own read timeout
 /// ([`TcpStream::set_read_timeout`](std::net::TcpStream::set_read_timeout)). When it has passed, a call returns
-/// [`ReadError::Io`], of which [`is_socket_timeout`](ReadError::is_socket_timeout) is true; the next call continues. The limits
-/// of the reader are checked whenever a read ends.
+/// [`ReadError::Io`], of which [`is_socket_timeout`](ReadError::is_socket_timeout) is true; the next call
+/// continues. The limits of the reader are checked whenever a read ends.
 ///
 /// ```
 /// use std::net::TcpStream;

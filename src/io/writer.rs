@@ -33,9 +33,10 @@ use crate::{Accepted, AsMeta, Framing, KnownLength, V1, Wire, WriteBuf, WriteBuf
 /// # Time limits
 /// A write waits as long as the stream lets it: set the socket's own write timeout
 /// ([`TcpStream::set_write_timeout`](std::net::TcpStream::set_write_timeout)). When it has passed, a call returns
-/// [`WriteError::Flush`] or [`WriteError::Io`], of which [`is_socket_timeout`](WriteError::is_socket_timeout) is true, and the
-/// writer keeps what is not written: the next call continues with it. Only a payload of 32 KiB or more that was
-/// written in part and not accepted poisons the writer.
+/// [`WriteError::Flush`] or [`WriteError::Io`], of which
+/// [`is_socket_timeout`](WriteError::is_socket_timeout) is true, and the writer keeps what is not written: the
+/// next call continues with it. Only a payload of 32 KiB or more that was written in part and not accepted
+/// poisons the writer.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,11 +1,12 @@
 //! Large payloads that are accepted with their memory.
 
-#[cfg(feature = "alloc")]
 use super::WriteBuf;
 #[cfg(feature = "alloc")]
 use super::{Direct, WriteBufError};
 use crate::storage::Storage;
-use crate::wire::{AsMeta, Wire};
+#[cfg(feature = "alloc")]
+use crate::wire::AsMeta;
+use crate::wire::Wire;
 
 impl<S: Storage, F: Wire> WriteBuf<S, F> {
     /// The payload that was accepted with its memory and is not written.

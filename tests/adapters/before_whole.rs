@@ -177,7 +177,7 @@ before_whole!(serial_asynchronous, run, unstick::embedded_io::ReadError::Decode(
 #[test]
 fn a_streamed_payload_needs_no_more_memory_than_its_reads() {
     let mut wire = Vec::new();
-    Framing::new(U32Be).with_limit(1 << 30).encode((), &vec![7; 64 << 20], &mut wire).unwrap();
+    Framing::new(U32Be).with_limit(1 << 30).encode((), vec![7; 64 << 20], &mut wire).unwrap();
     let framing = Framing::new(U32Be).with_limit(1 << 30);
     let mut reader = unstick::io::FrameReader::with_framing(Cursor::new(wire), framing);
     let mut total = 0;

@@ -305,7 +305,7 @@ fn a_peer_that_does_not_read_makes_a_writer_wait_and_not_grow() {
     let mut writer = FrameWriter::new(Drain::new(steps));
     let mut fed = 0;
     loop {
-        let frame = Framing::new(V1).frame(Kind::TEXT, &[0; 1000]).unwrap();
+        let frame = Framing::new(V1).frame(Kind::TEXT, [0; 1000]).unwrap();
         let call = attempt(1, writer.feed(Kind::TEXT, &[0; 1000]));
         if call.is_none() {
             assert!(attempt(1, SinkExt::feed(&mut writer, frame)).is_none());

@@ -106,7 +106,7 @@ fn a_streamed_payload_is_not_copied_and_a_short_frame_poisons() {
 fn a_transport_that_fails_in_a_large_frame_poisons() {
     let steps = [Step::Move(20), Step::Fail(ErrorKind::BrokenPipe)];
     let mut writer = FrameWriter::new(Drain::new(steps));
-    assert!(matches!(writer.feed(Kind::BINARY, &[0; 50_000]), Err(WriteError::Io(_))));
+    assert!(matches!(writer.feed(Kind::BINARY, [0; 50_000]), Err(WriteError::Io(_))));
     assert!(matches!(writer.feed(Kind::TEXT, b"behind"), Err(WriteError::Poisoned)));
     assert!(matches!(writer.flush(), Err(WriteError::Poisoned)));
     assert_eq!(writer.get_ref().bytes.len(), 20);
@@ -268,7 +268,7 @@ fn two_threads_over_a_real_socket_exchange_every_size() {
     let mut reader = FrameReader::with_framing(ours.try_clone().unwrap(), I32Le);
     let mut writer = FrameWriter::with_framing(ours, I32Le);
     for len in lens {
-        writer.send((), &vec![5; len]).unwrap();
+        writer.send((), vec![5; len]).unwrap();
         assert_eq!(reader.next_frame().unwrap().unwrap().payload, vec![5; len]);
     }
     writer.get_ref().shutdown(std::net::Shutdown::Write).unwrap();

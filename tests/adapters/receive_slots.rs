@@ -52,7 +52,7 @@ fn slots<F: Format>(format: F) -> ReceiveSlots<F> {
 /// A datagram that is one frame of `len` bytes.
 fn datagram(len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    Framing::new(U16Be).encode((), &vec![7; len - 2], &mut bytes).unwrap();
+    Framing::new(U16Be).encode((), vec![7; len - 2], &mut bytes).unwrap();
     Ok(bytes)
 }
 

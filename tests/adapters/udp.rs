@@ -424,7 +424,7 @@ fn the_longest_datagrams_pass_and_longer_ones_are_reported() {
         sender.send_to(addr, Kind::BINARY, &payload).unwrap();
         assert_eq!(item(receiver.recv().unwrap()).1, Ok(vec![payload]), "{how:?}");
         // What the system says is said of that datagram, and those behind it go.
-        sender.feed_to(addr, Kind::BINARY, &[1; 65_520]).unwrap();
+        sender.feed_to(addr, Kind::BINARY, [1; 65_520]).unwrap();
         sender.end_datagram();
         match sender.feed_to(addr, Kind::BINARY, b"behind") {
             Err(DatagramSendError::Lost(lost)) => {
@@ -439,13 +439,13 @@ fn the_longest_datagrams_pass_and_longer_ones_are_reported() {
         // A frame over the limit is an error before anything is sent.
         let mut sender = socket.with_datagram_limit(1_200).sender;
         sender.feed_to(addr, Kind::BINARY, b"kept").unwrap();
-        let refused = sender.send_to(addr, Kind::BINARY, &[0; 1_193]).unwrap_err();
+        let refused = sender.send_to(addr, Kind::BINARY, [0; 1_193]).unwrap_err();
         let too_long = EncodeError::NoRoom { needed: 1_201, room: 1_200 };
         assert!(matches!(refused, DatagramSendError::Encode(error) if *error == too_long));
         let refused = sender.send_to(addr, Kind::CLOSE, b"").unwrap_err();
         let misplaced = EncodeError::MisplacedKind { kind: 5 };
         assert!(matches!(refused, DatagramSendError::Encode(error) if *error == misplaced));
-        sender.send_to(addr, Kind::BINARY, &[0; 1_180]).unwrap();
+        sender.send_to(addr, Kind::BINARY, [0; 1_180]).unwrap();
         assert_eq!(item(receiver.recv().unwrap()).1.unwrap()[0], b"kept");
     }
 }

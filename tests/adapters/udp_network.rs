@@ -98,7 +98,7 @@ fn pass_through(seed: u64, damages: bool, offload: bool) {
     for first in (0..FRAMES).step_by(40) {
         let before = sender.stats().datagrams;
         for number in first..first + 40 {
-            sender.feed_to(relay, Kind::BINARY, &payload(number)).unwrap();
+            sender.feed_to(relay, Kind::BINARY, payload(number)).unwrap();
         }
         sender.flush().unwrap();
         for _ in before..sender.stats().datagrams {

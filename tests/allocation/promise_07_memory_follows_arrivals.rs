@@ -302,7 +302,7 @@ fn keep_payloads(lens: &[usize], reserve: usize) -> (u64, allocation_counter::Al
     let framing = Framing::new(U32Be).with_limit(8 << 20);
     let mut wire = Vec::new();
     for len in lens {
-        framing.encode((), &vec![7; *len], &mut wire).unwrap();
+        framing.encode((), vec![7; *len], &mut wire).unwrap();
     }
     let mut kept = Vec::with_capacity(lens.len());
     let counted = measure(|| {

@@ -271,6 +271,18 @@ fn a_chat_tells_everybody_and_says_goodbye() {
         assert_eq!((ann.hears(), bob.hears()), (said.clone(), said));
     }
 
+    // The longest name and text make an event that all can be sent.
+    let (long, text) = ("n".repeat(16_000), "x".repeat(16_000));
+    let mut eve = Guest::join(&server, &long);
+    eve.says(&text);
+    drop(eve.hears());
+    drop(eve);
+    for guest in [&mut ann, &mut bob] {
+        assert_eq!(guest.hears(), format!(r#"{{"joined":{{"name":"{long}"}}}}"#));
+        assert!(guest.hears().ends_with(&format!(r#""text":"{text}"}}}}"#)));
+        assert_eq!(guest.hears(), format!(r#"{{"left":{{"name":"{long}"}}}}"#));
+    }
+
     // One that is not understood leaves, and nobody else.
     let mut eve = Guest::join(&server, "eve");
     assert_eq!(ann.hears(), r#"{"joined":{"name":"eve"}}"#);
@@ -305,7 +317,7 @@ fn a_slow_client_of_the_chat_is_dropped_and_delays_nobody() {
     let mut ann = Guest::join(&server, "ann");
     let slow = Guest::join(&server, "slow"); // reads nothing from here on
     assert_eq!(ann.hears(), r#"{"joined":{"name":"slow"}}"#);
-    let text = "x".repeat(60_000);
+    let text = "x".repeat(15_000);
     let said = format!(r#"{{"said":{{"name":"ann","text":"{text}"}}}}"#);
     let began = std::time::Instant::now();
     let mut left = false;

@@ -147,7 +147,7 @@ fn a_mark_is_searched_once() {
     let framing = Framing::new(format.clone());
     let mut sent = Vec::new();
     for len in 0..9 {
-        framing.encode(vec![b'x'; 37 - len], &vec![1; len], &mut sent).unwrap();
+        framing.encode(vec![b'x'; 37 - len], vec![1; len], &mut sent).unwrap();
     }
     let sent = sent.repeat(20);
     // Twice: when the header is complete, it is read again.

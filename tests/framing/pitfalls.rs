@@ -71,7 +71,7 @@ fn p05_what_the_length_covers_changes_no_limit() {
                 let framing = Framing::new(format).with_limit(limit);
                 for len in 0..300 {
                     let mut bytes = Vec::new();
-                    let encoded = framing.encode(meta, &vec![1; len], &mut bytes);
+                    let encoded = framing.encode(meta, vec![1; len], &mut bytes);
                     // In its place, and not at the header's beginning.
                     if encoded.is_ok() && offset > 0 {
                         assert_eq!(bytes[0], 0xAA);

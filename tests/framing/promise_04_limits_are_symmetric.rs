@@ -145,7 +145,7 @@ fn nothing_is_written_on_error() {
     // Also what only the field cannot say.
     let mut out = [0xEE; 300];
     let error = EncodeError::Oversize { len: 256, limit: 255 };
-    assert_eq!(Framing::new(U8).encode_into((), &[1; 256], &mut out), Err(error));
+    assert_eq!(Framing::new(U8).encode_into((), [1; 256], &mut out), Err(error));
     assert_eq!(out, [0xEE; 300]);
 }
 
@@ -296,7 +296,7 @@ fn each_direction_can_have_its_own_limit() {
     assert_ne!(server, client);
     for (from, to, limit) in [(server, client, 1000), (client, server, 10)] {
         let mut wire = Vec::new();
-        from.encode(Kind::TEXT, &vec![0; limit], &mut wire).unwrap();
+        from.encode(Kind::TEXT, vec![0; limit], &mut wire).unwrap();
         let frame = to.split_frame(&mut &wire[..]).unwrap().unwrap();
         assert_eq!(frame.payload.len(), limit);
         let (len, limit) = (limit as u64 + 1, limit as u64);

@@ -164,11 +164,11 @@ fn a_frame_as_long_as_a_datagram_is_packed_alone() {
     packer.clear();
     assert!(packer.is_empty());
     assert_eq!(packer.push(Kind::TEXT, b""), Ok(Pushed::Added));
-    assert_eq!(packer.push(Kind::TEXT, &[7; 12]), Ok(Pushed::Full));
+    assert_eq!(packer.push(Kind::TEXT, [7; 12]), Ok(Pushed::Full));
     let error = EncodeError::NoRoom { needed: 21, room: 20 };
-    assert_eq!(packer.push(Kind::TEXT, &[7; 13]), Err(error));
+    assert_eq!(packer.push(Kind::TEXT, [7; 13]), Err(error));
     packer.clear();
-    assert_eq!(packer.push(Kind::TEXT, &[7; 12]), Ok(Pushed::Added));
+    assert_eq!(packer.push(Kind::TEXT, [7; 12]), Ok(Pushed::Added));
     assert_eq!(packer.as_bytes().len(), 20);
 }
 
@@ -278,14 +278,14 @@ fn no_datagram_is_longer_than_its_limit() {
     assert!(packer.is_empty() && packer.as_bytes().is_empty());
     // Alone: exactly fits, and one byte more never will.
     let refused = Err(EncodeError::NoRoom { needed: 1_201, room: 1_200 });
-    assert_eq!(packer.push(Kind::BINARY, &[0; 1_193]), refused);
+    assert_eq!(packer.push(Kind::BINARY, [0; 1_193]), refused);
     assert!(packer.is_empty());
-    assert_eq!(packer.push(Kind::BINARY, &[0; 1_192]), Ok(Pushed::Added));
+    assert_eq!(packer.push(Kind::BINARY, [0; 1_192]), Ok(Pushed::Added));
     assert_eq!(packer.as_bytes().len(), 1_200);
     // Full is no error, and leaves the datagram as it is.
     let before = packer.as_bytes().to_vec();
     assert_eq!(packer.push(Kind::TEXT, b""), Ok(Pushed::Full));
-    assert_eq!(packer.push(Kind::BINARY, &[0; 1_193]), refused);
+    assert_eq!(packer.push(Kind::BINARY, [0; 1_193]), refused);
     assert_eq!(packer.as_bytes(), before);
     packer.clear();
     assert!(packer.is_empty());
@@ -327,7 +327,7 @@ fn a_packed_datagram_is_a_good_one() {
         }
     }
     let oversize = EncodeError::Oversize { len: 21, limit: 20 };
-    assert_eq!(packer.push(Kind::TEXT, &[0; 21]), Err(oversize));
+    assert_eq!(packer.push(Kind::TEXT, [0; 21]), Err(oversize));
     let taken = framing.datagram_with(packer.as_bytes(), |_| true).unwrap();
     let taken: Frames = taken.map(|frame| (frame.meta.get(), frame.payload.to_vec())).collect();
     assert_eq!(sent.len(), 1_200 / 15);

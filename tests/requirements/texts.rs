@@ -309,7 +309,7 @@ fn a_log_shows_bytes_escaped_and_in_part() {
 
     // All of 32 bytes, and of more that much and how many there are.
     for (len, shown) in [(32, "x\" }"), (33, "x\"... (33 bytes) }")] {
-        let frame = framing.frame(Kind::TEXT, &vec![b'x'; len]).unwrap();
+        let frame = framing.frame(Kind::TEXT, vec![b'x'; len]).unwrap();
         let text = format!("{frame:?}");
         assert!(text.ends_with(&format!("b\"{}{shown}", "x".repeat(31))), "{text}");
     }

@@ -134,7 +134,7 @@ fn the_vectors_of_the_annex_hold_under_every_cut() {
         let kind = Kind::new(u8::try_from(vector["kind"].as_u64().unwrap()).unwrap());
         let mut out = Vec::new();
         let written = kind.is_some_and(|kind| {
-            framing(vector).encode(kind, &hex(&vector["payload"]), &mut out).is_ok()
+            framing(vector).encode(kind, hex(&vector["payload"]), &mut out).is_ok()
         });
         assert_eq!(written, vector["expect"]["refused"].is_null(), "{}", vector["id"]);
         if written {

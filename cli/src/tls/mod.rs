@@ -286,7 +286,7 @@ fn refusal() -> Vec<u8> {
     let mut frame = Vec::new();
     if let Ok(encoded) = close.encode() {
         // The reason is shorter than any limit, so nothing fails.
-        let _ = Framing::new(V1).encode(encoded.kind(), &encoded.to_payload(), &mut frame);
+        let _ = Framing::new(V1).encode(encoded.kind(), encoded.to_payload(), &mut frame);
     }
     frame
 }

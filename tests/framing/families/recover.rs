@@ -252,7 +252,7 @@ fn a_payload_taken_in_runs_is_rejected_from_where_it_was_taken_to() {
     let mut buf = FrameBuf::growing(unstick::V1);
     let (framing, kind) = (unstick::Framing::new(unstick::V1), unstick::Kind::new(1).unwrap());
     let mut stream = Vec::new();
-    framing.encode(kind, &[b'x'; 50], &mut stream).unwrap();
+    framing.encode(kind, [b'x'; 50], &mut stream).unwrap();
     stream.truncate(18);
     framing.encode(kind, b"found", &mut stream).unwrap();
     buf.extend_all(&stream[..14]);
