@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use futures::{SinkExt, StreamExt};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream as TokioStream;
 use tokio::task::JoinSet;
@@ -36,7 +36,8 @@ pub const LEN: usize = 64;
 pub fn raise_open_files(needed: usize) {
     let (_, max) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, max, max).unwrap();
-    let needed = needed as u64 + 64;
+    // Signed on some systems.
+    let needed = rlim_t::try_from(needed + 64).unwrap();
     assert!(max >= needed, "{needed} open files are needed, and {max} allowed");
 }
 

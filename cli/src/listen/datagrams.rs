@@ -186,7 +186,7 @@ fn bind_raw(
 
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket(family, SocketType::DGRAM, None)?;
-    rustix::io::ioctl_fioclex(&socket)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
     set(&socket)?;
     bind(&socket, &addr)?;
     Ok(socket.into())
