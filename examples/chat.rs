@@ -1,7 +1,8 @@
 //! A chat server: messages in JSON, each after its length as four bytes, for many clients.
 //!
 //! A client that reads too slowly is dropped, and nobody waits for it: each has a bounded queue, and a
-//! write that makes no progress ends with a timeout. Ctrl-C says goodbye to all, and waits for them.
+//! write that makes no progress ends with a timeout. Ctrl-C says goodbye to all, and waits for at most
+//! five seconds.
 //!
 //! ```console
 //! cargo run --example chat --features tokio -- 127.0.0.1:7000
@@ -15,6 +16,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use unstick::tokio::{FrameReader, FrameWriter};
 use unstick::{Framing, U32Be};
 
@@ -70,15 +72,17 @@ async fn main() -> Result<(), Error> {
     }
     drop(listener); // nobody else connects
     stop.send(true)?;
-    // Longer than the timeout of a write, so that each client has had its goodbye or is gone.
-    tokio::time::timeout(Duration::from_secs(10), clients.join_all()).await?;
+    let goodbyes = async { while clients.join_next().await.is_some() {} };
+    if timeout(Duration::from_secs(5), goodbyes).await.is_err() {
+        return Err(format!("{} clients were too slow for a goodbye", clients.len()).into());
+    }
     Ok(())
 }
 
 async fn serve(
     socket: TcpStream,
     room: &Room,
-    stopped: watch::Receiver<bool>,
+    mut stopped: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let (read, write) = socket.into_split();
     let mut reader = FrameReader::with_framing(read, FRAMING)
@@ -87,7 +91,11 @@ async fn serve(
     // A client that takes nothing for this long is too slow.
     let writer =
         FrameWriter::with_framing(write, FRAMING).with_write_timeout(Duration::from_secs(5));
-    let Some(first) = reader.next_frame().await? else { return Ok(()) };
+    let first = tokio::select! {
+        frame = reader.next_frame() => frame?,
+        _ = stopped.changed() => None,
+    };
+    let Some(first) = first else { return Ok(()) };
     let Request::Join(name) = serde_json::from_slice(first.payload)? else {
         return Err("the first message is not a join".into());
     };
@@ -128,7 +136,11 @@ async fn talk(
         }
     }
     writer.send((), serde_json::to_vec(&Event::Bye)?).await?;
-    Ok(writer.shutdown().await?)
+    writer.shutdown().await?;
+    // A socket that is closed with unread bytes can lose the goodbye: read what is on its way.
+    let rest = async { while let Ok(Some(_)) = reader.next_frame().await {} };
+    let _ = timeout(Duration::from_secs(1), rest).await;
+    Ok(())
 }
 
 /// Puts an event into the queue of every client.

@@ -9,9 +9,9 @@
 //! A frame is a length of four bytes and its payload: an id of four bytes, and a text.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
-use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 type Id = u32;
 
 const FRAMING: Framing<U32Be> = Framing::new(U32Be).with_limit(64 * 1024);
+/// How many requests of a client are worked on at once.
+const WORKERS: usize = 4;
 /// How long a client waits for a response.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -52,8 +54,8 @@ struct Client {
     reader: FrameReader<TcpStream, U32Be>,
     writer: FrameWriter<TcpStream, U32Be>,
     last: Id,
-    /// Responses that arrived while another one was waited for.
-    early: HashMap<Id, Vec<u8>>,
+    /// Each request that is waited for, and its response if that has arrived.
+    waiting: HashMap<Id, Option<Vec<u8>>>,
 }
 
 impl Client {
@@ -62,34 +64,36 @@ impl Client {
         stream.set_write_timeout(Some(PATIENCE))?;
         let reader = FrameReader::with_framing(stream.try_clone()?, FRAMING);
         let writer = FrameWriter::with_framing(stream, FRAMING);
-        Ok(Self { reader, writer, last: 0, early: HashMap::new() })
+        Ok(Self { reader, writer, last: 0, waiting: HashMap::new() })
     }
 
     fn request(&mut self, text: &str) -> Result<Id> {
         self.last += 1;
         self.writer.send((), payload(self.last, text.as_bytes()))?;
+        self.waiting.insert(self.last, None);
         Ok(self.last)
     }
 
     /// Returns the response to this request; `None` if it does not arrive in time. The connection works as
-    /// before then, and a later call can return it.
+    /// before then, and a late response is dropped. After an error, connect again.
     fn response(&mut self, id: Id, within: Duration) -> Result<Option<Vec<u8>>> {
         let deadline = Instant::now() + within;
         loop {
-            if let Some(response) = self.early.remove(&id) {
-                return Ok(Some(response));
+            while let Some(frame) = self.reader.buf_mut().next_frame()? {
+                let (id, text) = parts(frame.payload)?;
+                if let Some(response) = self.waiting.get_mut(&id) {
+                    *response = Some(text.to_vec());
+                }
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(None);
+            if left.is_zero() || self.waiting.get(&id).is_none_or(Option::is_some) {
+                return Ok(self.waiting.remove(&id).flatten());
             }
+            // One read: `next_frame` would read again while a frame comes in byte by byte.
             self.reader.get_ref().set_read_timeout(Some(left))?;
-            match self.reader.next_frame() {
-                Ok(Some(frame)) => {
-                    let (id, text) = parts(frame.payload)?;
-                    self.early.insert(id, text.to_vec());
-                }
-                Ok(None) => return Err(std::io::Error::from(ErrorKind::UnexpectedEof).into()),
+            match self.reader.fill() {
+                Ok(true) => {}
+                Ok(false) => return Err("the server has ended the connection".into()),
                 Err(error) if error.is_socket_timeout() => {} // nothing is lost
                 Err(error) => return Err(error.into()),
             }
@@ -117,27 +121,43 @@ fn serve_client(stream: &TcpStream) -> Result<()> {
     let mut reader = FrameReader::with_framing(stream, FRAMING)
         .with_frame_timeout(Duration::from_secs(10))
         .with_idle_timeout(Duration::from_secs(60));
-    let writer = Mutex::new(FrameWriter::with_framing(stream, FRAMING));
+    let writer = &Mutex::new(FrameWriter::with_framing(stream, FRAMING));
+    let (requests, queue) = mpsc::sync_channel::<(Id, Vec<u8>)>(WORKERS);
+    let queue = &Mutex::new(queue);
     thread::scope(|scope| {
-        loop {
-            let request = match reader.next_owned() {
-                Ok(Some(request)) => request,
-                Ok(None) => return Ok(()),
-                Err(error) if error.is_socket_timeout() => continue, // the limits are others
-                Err(error) => return Err(error.into()),
-            };
-            let (id, text) = parts(request.payload())?;
-            let text = text.to_vec();
-            let writer = &writer;
+        let requests = requests; // dropped with this closure, which ends the workers
+        for _ in 0..WORKERS {
             scope.spawn(move || {
-                let response = payload(id, &respond(&text));
-                let mut writer = writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                if let Err(error) = writer.send((), response) {
-                    eprintln!("request {id}: {error}");
+                while let Some((id, text)) = next(queue) {
+                    let response = payload(id, &respond(&text));
+                    if let Err(error) = lock(writer).send((), response) {
+                        eprintln!("request {id}: {error}");
+                    }
                 }
             });
         }
+        loop {
+            match reader.next_frame() {
+                Ok(Some(request)) => {
+                    let (id, text) = parts(request.payload)?;
+                    requests.send((id, text.to_vec()))?; // waits while all workers are busy
+                }
+                Ok(None) => return Ok(()),
+                Err(error) if error.is_socket_timeout() => {} // the limits are others
+                Err(error) => return Err(error.into()),
+            }
+        }
     })
+}
+
+/// The next request; `None` once no more can come. The queue is locked only until then.
+fn next(queue: &Mutex<Receiver<(Id, Vec<u8>)>>) -> Option<(Id, Vec<u8>)> {
+    lock(queue).recv().ok()
+}
+
+/// A worker that panicked has left nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The service: upper case, and it takes its time with what is slow.

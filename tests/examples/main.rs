@@ -231,6 +231,28 @@ fn udp_readings() {
     }
 }
 
+/// The clock of a wait does not begin again with each byte that arrives.
+#[test]
+fn a_response_that_trickles_in_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let server = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let response = *b"\0\0\0\x06\0\0\0\x01HI";
+        for byte in response {
+            // The client may have gone.
+            if stream.write_all(&[byte]).is_err() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+    });
+    let got = output(program("request_response").args([&addr, "hi"]));
+    assert!(got.status.success(), "{got:?}");
+    assert_eq!(String::from_utf8(got.stdout).unwrap(), "hi: no response within 500ms\n");
+    server.join().unwrap();
+}
+
 /// A client of the chat, which speaks JSON after a length of four bytes.
 struct Guest {
     reader: FrameReader<TcpStream, U32Be>,
@@ -301,6 +323,7 @@ fn a_chat_tells_everybody_and_says_goodbye() {
 
     #[cfg(unix)]
     {
+        let _no_guest = server.socket(); // never joins, and does not delay the end
         let id = server.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
         assert_eq!((ann.hears(), ann.hears()), (r#""bye""#.into(), String::new()));
