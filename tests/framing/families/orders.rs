@@ -560,10 +560,8 @@ impl<'a> Walk<'a> {
             self.step(Op::Bytes(&first[..end]), &mut *receiver, &mut naive);
             for request in [None].into_iter().chain(REQUESTS.map(Some)) {
                 let (mut receiver, mut naive) = (receiver.copy(), naive.clone());
-                if let Some(op) = request {
-                    if !self.step(op, &mut *receiver, &mut naive) {
-                        continue;
-                    }
+                if request.is_some_and(|op| !self.step(op, &mut *receiver, &mut naive)) {
+                    continue;
                 }
                 let length = self.way.len();
                 {
