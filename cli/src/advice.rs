@@ -54,7 +54,7 @@ pub(crate) fn explain_at(error: &DecodeError, wire: Option<AnyWire>) -> String {
 
 /// Formats a decode error without the code of a format that is not the library's: it says nothing to people.
 pub(crate) fn without_code(error: &DecodeError) -> String {
-    error.to_string().replace(&format!(" (code {})", error.code()), "")
+    error.to_string().replace(&format!(" (code {:#06x})", error.code()), "")
 }
 
 /// Returns the format that a stream beginning with these bytes has: its name for `inspect`, and what it

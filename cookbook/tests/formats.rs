@@ -623,7 +623,7 @@ fn a_refusal_says_itself_in_words() {
         let refusal = Refusal::of(error).unwrap();
         assert_eq!(HeaderError::from(refusal), error);
         assert_eq!(error.code(), refusal.code());
-        assert_eq!(error.to_string(), format!("{refusal} (code {})", refusal.code()));
+        assert_eq!(error.to_string(), format!("{refusal} (code {:#06x})", refusal.code()));
         refusal
     }
     let table = [

@@ -102,9 +102,9 @@ impl fmt::Display for EncodeError {
                 "the header's fields do not fit the format; were they made by another one?",
             ),
             Self::Custom { code, text: &"" } => {
-                write!(f, "the format refused to write the header, with code {code}")
+                write!(f, "the format refused to write the header, with code {code:#06x}")
             }
-            Self::Custom { code, text } => write!(f, "{text} (code {code})"),
+            Self::Custom { code, text } => write!(f, "{text} (code {code:#06x})"),
             Self::BrokenFormat => f.write_str(
                 "the format contradicts itself; test it against the laws of the `Format` trait",
             ),

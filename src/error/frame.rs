@@ -120,9 +120,9 @@ impl fmt::Display for FrameError {
             ),
             Self::Aborted => f.write_str("the sender aborted the frame; wait for the next one"),
             Self::Custom { code, text: &"" } => {
-                write!(f, "the mark refused the frame with code {code}")
+                write!(f, "the mark refused the frame with code {code:#06x}")
             }
-            Self::Custom { code, text } => write!(f, "{text} (code {code})"),
+            Self::Custom { code, text } => write!(f, "{text} (code {code:#06x})"),
             Self::BrokenMark => f.write_str(
                 "the mark contradicts itself; test it against the laws of the `Mark` trait",
             ),

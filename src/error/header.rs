@@ -161,9 +161,9 @@ impl fmt::Display for HeaderError {
                  does the length cover what the format says?"
             ),
             Self::Custom { code, text: "" } => {
-                write!(f, "the format refused the header with code {code}")
+                write!(f, "the format refused the header with code {code:#06x}")
             }
-            Self::Custom { code, text } => write!(f, "{text} (code {code})"),
+            Self::Custom { code, text } => write!(f, "{text} (code {code:#06x})"),
             Self::TooLong { room } => {
                 write!(f, "no header ends within the {room} bytes that one may have")
             }

@@ -69,11 +69,11 @@ fn a_refused_header_says_what_was_found() {
         ),
         (
             HeaderError::Custom { code: 0x8001, text: "" },
-            "the format refused the header with code 32769",
+            "the format refused the header with code 0x8001",
         ),
         (
             HeaderError::Custom { code: 0x8001, text: "the mark is missing" },
-            "the mark is missing (code 32769)",
+            "the mark is missing (code 0x8001)",
         ),
         (HeaderError::TooLong { room: 9 }, "no header ends within the 9 bytes that one may have"),
         (
@@ -194,7 +194,7 @@ fn a_frame_that_cannot_be_written_says_what_would_help() {
             EncodeError::Custom { code: 7, text: &"" },
             "the format refused to write the header, with code 7",
         ),
-        (EncodeError::Custom { code: 7, text: &"no such kind" }, "no such kind (code 7)"),
+        (EncodeError::Custom { code: 7, text: &"no such kind" }, "no such kind (code 0x0007)"),
         (
             EncodeError::BrokenFormat,
             "the format contradicts itself; test it against the laws of the `Format` trait",
