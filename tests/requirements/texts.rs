@@ -192,7 +192,7 @@ fn a_frame_that_cannot_be_written_says_what_would_help() {
         ),
         (
             EncodeError::Custom { code: 7, text: &"" },
-            "the format refused to write the header, with code 7",
+            "the format refused to write the header, with code 0x0007",
         ),
         (EncodeError::Custom { code: 7, text: &"no such kind" }, "no such kind (code 0x0007)"),
         (
