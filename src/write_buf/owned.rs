@@ -65,6 +65,8 @@ impl<F: Wire> WriteBuf<alloc::vec::Vec<u8>, F> {
             return self.collect(meta, &payload);
         };
         self.begin_digest(header.as_ref(), &payload);
+        // A streamed frame that only was not finished ends now, and not once the payload is written.
+        self.encoder.end_complete();
         self.direct = Some(Direct { run: None, mark, taken: 0, begun: false });
         self.owned = Some(payload);
         Ok(())

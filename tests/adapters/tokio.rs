@@ -296,6 +296,29 @@ fn a_frame_that_was_not_accepted_ends_none_before_it() {
     assert_eq!(writer.get_ref().bytes, expected);
 }
 
+/// The sink keeps a large payload without a copy until it is written. The complete streamed frame before it
+/// has ended nevertheless.
+#[test]
+fn a_large_frame_of_a_sink_ends_the_streamed_frame_before_it() {
+    use futures::SinkExt;
+
+    let framing = Framing::new(V1);
+    let mut writer = FrameWriter::with_framing(Drain::new([]), framing);
+    let frame = framing.frame(Kind::BINARY, vec![1; 70_000]).unwrap();
+    run(async {
+        writer.begin(Kind::TEXT, 2).await.unwrap();
+        writer.payload(b"hi").await.unwrap();
+        SinkExt::feed(&mut writer, frame).await.unwrap();
+    });
+    let over = writer.finish();
+    assert!(matches!(over, Err(WriteError::Encode(EncodeError::NoFrame))), "{over:?}");
+    run(writer.flush()).unwrap();
+    let mut expected = Vec::new();
+    framing.encode(Kind::TEXT, b"hi", &mut expected).unwrap();
+    framing.encode(Kind::BINARY, vec![1; 70_000], &mut expected).unwrap();
+    assert_eq!(writer.get_ref().bytes, expected);
+}
+
 #[test]
 fn a_peer_that_does_not_read_makes_a_writer_wait_and_not_grow() {
     let mut writer = FrameWriter::new(Drain::new(std::iter::repeat_n(Step::Pending, 1000)));

@@ -192,7 +192,7 @@ fn check<F: Subject, S: Storage>(
         match room {
             Some(room) => assert_eq!(buf.capacity(), room),
             None => {
-                let earned = FIRST.max(given).max(2 * arrived);
+                let earned = FIRST.max(given).max(3 * arrived);
                 assert!(buf.capacity() <= earned, "memory follows arrivals");
                 assert!(buf.capacity() as u64 <= most, "no more than the limit needs");
             }
