@@ -1,12 +1,15 @@
 //! A chat server: messages in JSON, each after its length as four bytes, for many clients.
 //!
-//! A client that reads too slowly is dropped, and nobody waits for it: each has a bounded queue, and a
-//! write that makes no progress ends with a timeout. Ctrl-C says goodbye to all, and waits for at most
-//! five seconds.
+//! All clients read from one bounded queue of events. A client that is a whole queue behind is dropped, as
+//! is one that takes no byte for a while, and nobody waits for it. Ctrl-C says goodbye to all who have
+//! joined, and waits for at most five seconds.
 //!
 //! ```console
 //! cargo run --example chat --features tokio -- 127.0.0.1:7000
 //! ```
+//!
+//! A package of its own needs `unstick` with the feature `tokio`, `tokio` with `full`, `serde` with `derive`,
+//! and `serde_json`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +17,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use unstick::tokio::{FrameReader, FrameWriter};
 use unstick::{Framing, U32Be};
 
@@ -25,8 +29,11 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// A length of four bytes, and JSON: at most 16 KiB from a client. An event has a name and a text of one,
 /// so more is sent.
 const FRAMING: Framing<U32Be> = Framing::new(U32Be).with_limits(16 * 1024, 64 * 1024);
-/// How many messages a client may be behind the others.
-const QUEUE: usize = 64;
+/// How many events a client may be behind the others.
+const QUEUE: usize = 256;
+const MAX_CLIENTS: usize = 1_000;
+/// How long a client may take to join.
+const JOIN: Duration = Duration::from_secs(10);
 
 /// What a client sends: first `{"join":"ann"}`, then `{"say":"hello"}`.
 #[derive(Deserialize)]
@@ -59,9 +66,18 @@ async fn main() -> Result<(), Error> {
     let (stop, stopped) = watch::channel(false);
     let mut clients = JoinSet::new();
     loop {
-        let (socket, peer) = tokio::select! {
-            accepted = listener.accept() => accepted?,
+        let accepted = tokio::select! {
+            accepted = listener.accept(), if clients.len() < MAX_CLIENTS => accepted,
+            Some(_) = clients.join_next() => continue, // one has gone
             interrupted = tokio::signal::ctrl_c() => break interrupted?,
+        };
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                eprintln!("cannot accept: {error}"); // too many open files, perhaps: wait for some
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
         };
         let (room, stopped) = (room.clone(), stopped.clone());
         clients.spawn(async move {
@@ -93,6 +109,7 @@ async fn serve(
         FrameWriter::with_framing(write, FRAMING).with_write_timeout(Duration::from_secs(5));
     let first = tokio::select! {
         frame = reader.next_frame() => frame?,
+        () = sleep(JOIN) => return Err("it did not join in time".into()),
         _ = stopped.changed() => None,
     };
     let Some(first) = first else { return Ok(()) };
@@ -121,14 +138,22 @@ async fn talk(
             frame = reader.next_frame() => {
                 let Some(frame) = frame? else { break };
                 match serde_json::from_slice(frame.payload)? {
-                    Request::Say(text) => tell(room, &Event::Said { name, text: &text })?,
+                    Request::Say(text) => {
+                        tell(room, &Event::Said { name, text: &text })?;
+                        tokio::task::yield_now().await; // others take it before the next one
+                    }
                     Request::Join(_) => return Err("a second join".into()),
                 }
             }
             event = events.recv() => {
-                writer.feed((), event?).await?; // an error if the client is too far behind
-                while let Ok(event) = events.try_recv() {
+                let mut event = event?; // an error if the client is too far behind
+                loop {
                     writer.feed((), event).await?;
+                    event = match events.try_recv() {
+                        Ok(event) => event,
+                        Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                        Err(behind) => return Err(behind.into()),
+                    };
                 }
                 writer.flush().await?; // one write for all that was there
             }

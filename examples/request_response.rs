@@ -1,5 +1,5 @@
-//! Requests and responses over one blocking connection: each has an id, so that a slow response delays no
-//! other, and a client waits for each only for a time.
+//! Requests and responses over one blocking connection: each has an id, so that responses may come in any
+//! order, and a client waits for each only for a time. A server works on four requests of a client at once.
 //!
 //! ```console
 //! cargo run --example request_response -- 127.0.0.1:7000                     # the server
@@ -9,7 +9,7 @@
 //! A frame is a length of four bytes and its payload: an id of four bytes, and a text.
 
 use std::collections::HashMap;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -34,17 +34,17 @@ fn main() -> Result<()> {
     if texts.is_empty() { serve(&addr) } else { ask(&addr, &texts) }
 }
 
-/// Sends all requests, and then waits for the responses, in the same order.
+/// Sends a few requests at once, and waits for their responses in the same order. With more on their way
+/// than the buffers of the system hold, both sides would wait for each other to read.
 fn ask(addr: &str, texts: &[String]) -> Result<()> {
     let mut client = Client::connect(addr)?;
-    let mut ids = Vec::new();
-    for text in texts {
-        ids.push(client.request(text)?);
-    }
-    for (text, id) in texts.iter().zip(ids) {
-        match client.response(id, PATIENCE)? {
-            Some(response) => println!("{text}: {}", String::from_utf8_lossy(&response)),
-            None => println!("{text}: no response within {PATIENCE:?}"),
+    for texts in texts.chunks(WORKERS) {
+        let ids: Vec<Id> = texts.iter().map(|text| client.request(text)).collect::<Result<_>>()?;
+        for (text, id) in texts.iter().zip(ids) {
+            match client.response(id, PATIENCE)? {
+                Some(response) => println!("{text}: {}", String::from_utf8_lossy(&response)),
+                None => println!("{text}: no response within {PATIENCE:?}"),
+            }
         }
     }
     Ok(())
@@ -105,7 +105,14 @@ fn serve(addr: &str) -> Result<()> {
     let listener = TcpListener::bind(addr)?;
     println!("listening on {}", listener.local_addr()?);
     loop {
-        let (stream, peer) = listener.accept()?;
+        let (stream, peer) = match listener.accept() {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                eprintln!("cannot accept: {error}"); // too many open files, perhaps: wait for some
+                thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+        };
         thread::spawn(move || {
             if let Err(error) = serve_client(&stream) {
                 eprintln!("{peer}: {error}"); // what was found, at which byte, what to try
@@ -132,6 +139,8 @@ fn serve_client(stream: &TcpStream) -> Result<()> {
                     let response = payload(id, &respond(&text));
                     if let Err(error) = lock(writer).send((), response) {
                         eprintln!("request {id}: {error}");
+                        let _ = stream.shutdown(Shutdown::Both); // and the reader ends
+                        return;
                     }
                 }
             });
