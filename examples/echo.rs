@@ -17,7 +17,14 @@ async fn main() -> Result<(), Error> {
     let listener = TcpListener::bind(addr).await?;
     println!("listening on {}", listener.local_addr()?);
     loop {
-        let (socket, peer) = listener.accept().await?;
+        let (socket, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                eprintln!("cannot accept: {error}"); // too many open files, perhaps: wait for some
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
         tokio::spawn(async move {
             if let Err(error) = serve(socket).await {
                 eprintln!("{peer}: {error}"); // what was found, at which byte, what to try
@@ -32,7 +39,8 @@ async fn serve(socket: TcpStream) -> Result<(), Error> {
     let mut reader = FrameReader::new(read)
         .with_frame_timeout(Duration::from_secs(10)) // a frame takes no longer
         .with_idle_timeout(Duration::from_secs(60)); // nor does a silence
-    let mut writer = FrameWriter::new(write);
+    // A client that takes nothing for this long is gone.
+    let mut writer = FrameWriter::new(write).with_write_timeout(Duration::from_secs(10));
     while let Some(frame) = reader.next_frame().await? {
         writer.send(frame.meta, frame.payload).await?; // borrowed: nothing was copied
     }

@@ -214,7 +214,7 @@ pub enum InDatagram {
 /// A format whose headers carry a check, so that a lost position in the stream can be found again.
 ///
 /// All of its headers have the length of its [`HeaderBuf`](Format::HeaderBuf), at most 255 bytes.
-/// Of the formats in this crate, only [`V1`] implements it.
+/// Of the formats in this crate, [`V1`] and [`V2Header`](crate::V2Header) implement it.
 ///
 /// The trait has no methods: implementing it is a promise. The check should detect every changed
 /// bit in a header, and if possible every short burst. A fixed mark alone is not a check.

@@ -333,6 +333,25 @@ fn a_chat_tells_everybody_and_says_goodbye() {
     let _ = &mut server;
 }
 
+/// A client that reads all the time is not dropped because another one sends much at once.
+#[test]
+fn a_burst_of_one_client_of_the_chat_drops_no_other() {
+    let server = Server::start("chat");
+    let mut ann = Guest::join(&server, "ann");
+    let mut bob = Guest::join(&server, "bob");
+    assert_eq!(ann.hears(), r#"{"joined":{"name":"bob"}}"#);
+    let reader = thread::spawn(move || {
+        for n in 0..1_000 {
+            assert_eq!(ann.hears(), format!(r#"{{"said":{{"name":"bob","text":"{n}"}}}}"#));
+        }
+    });
+    for n in 0..1_000 {
+        bob.writer.feed((), format!(r#"{{"say":"{n}"}}"#)).unwrap();
+    }
+    bob.writer.flush().unwrap(); // all in one write
+    reader.join().unwrap();
+}
+
 /// The others hear everything while one of them reads nothing, and that one is dropped.
 #[test]
 fn a_slow_client_of_the_chat_is_dropped_and_delays_nobody() {
