@@ -132,7 +132,7 @@ fn conversation(out: &mut Vec<u8>) {
     ];
     for message in messages {
         let Ok(encoded) = message.encode() else { continue };
-        let _ = Framing::new(unstick::V1).encode(encoded.kind(), &encoded.to_payload(), out);
+        let _ = Framing::new(unstick::V1).encode(encoded.kind(), encoded.to_payload(), out);
     }
 }
 
