@@ -56,7 +56,8 @@ enum Event<'a> {
 /// Events for all clients, each encoded once.
 type Room = broadcast::Sender<Arc<[u8]>>;
 
-#[tokio::main]
+// In one thread all others take an event before the next message is read: see `yield_now` below.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:7000".into());
     let listener = TcpListener::bind(addr).await?;
