@@ -122,7 +122,9 @@ fn slow_peers_of_one_address_do_not_keep_another_from_sending() {
             })
             .collect();
         stop.store(true, Ordering::Relaxed);
-        assert!(times.iter().all(|time| *time < Duration::from_secs(8)), "{times:?}");
+        // The turn that is taken, and one that another peer took before this one had sent: some 3 s each,
+        // and more on a busy machine.
+        assert!(times.iter().all(|time| *time < Duration::from_secs(16)), "{times:?}");
     });
     listen.err.line("other peers wait for its memory");
 }
