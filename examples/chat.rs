@@ -11,6 +11,7 @@
 //! A package of its own needs `unstick` with the feature `tokio`, `tokio` with `full`, `serde` with `derive`,
 //! and `serde_json`.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,11 +67,12 @@ async fn main() -> Result<(), Error> {
     let room = Room::new(QUEUE);
     let (stop, stopped) = watch::channel(false);
     let mut clients = JoinSet::new();
+    let mut interrupted = pin!(tokio::signal::ctrl_c()); // one, so that no signal comes between two
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept(), if clients.len() < MAX_CLIENTS => accepted,
             Some(_) = clients.join_next() => continue, // one has gone
-            interrupted = tokio::signal::ctrl_c() => break interrupted?,
+            interrupted = &mut interrupted => break interrupted?,
         };
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
