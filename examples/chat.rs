@@ -1,7 +1,7 @@
 //! A chat server: messages in JSON, each after its length as four bytes, for many clients.
 //!
-//! All clients read from one bounded queue of events. A client that is a whole queue behind is dropped, as
-//! is one that takes no byte for a while, and nobody waits for it. Ctrl-C says goodbye to all who have
+//! All clients read from one bounded queue of events. A client for which more events wait is dropped, as is
+//! one that takes no byte for a while, and nobody waits for it. Ctrl-C says goodbye to all who have
 //! joined, and waits for at most five seconds.
 //!
 //! ```console
@@ -30,7 +30,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// A length of four bytes, and JSON: at most 16 KiB from a client. An event has a name and a text of one,
 /// so more is sent.
 const FRAMING: Framing<U32Be> = Framing::new(U32Be).with_limits(16 * 1024, 64 * 1024);
-/// How many events a client may be behind the others.
+/// The max number of events that wait for a client.
 const QUEUE: usize = 256;
 const MAX_CLIENTS: usize = 1_000;
 /// How long a client may take to join.
@@ -149,13 +149,13 @@ async fn talk(
                 }
             }
             event = events.recv() => {
-                let mut event = event?; // an error if the client is too far behind
+                let mut event = event?; // an error if too many events waited for the client
                 loop {
                     writer.feed((), event).await?;
                     event = match events.try_recv() {
                         Ok(event) => event,
                         Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-                        Err(behind) => return Err(behind.into()),
+                        Err(lagged) => return Err(lagged.into()),
                     };
                 }
                 writer.flush().await?; // one write for all that was there

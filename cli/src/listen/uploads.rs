@@ -336,7 +336,7 @@ impl Uploads {
         self.uploads.iter().find(|upload| upload.id == id).map(|upload| upload.name.as_str())
     }
 
-    /// Notes that so many bytes of the file that is being received came, though its frame is not complete.
+    /// Counts bytes of the file that is being received, whose frame is not complete.
     pub(crate) fn arrives(&mut self, bytes: u64) {
         self.open_progress().for_each(|progress| progress.add(bytes));
     }
